@@ -1,0 +1,137 @@
+package policy
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
+
+// Principal is the exact name of a user (e-mail), group or service principal (application id).
+type Principal string
+
+// AccountUsers is the group every user of the account belongs to; Ranger's group public.
+const AccountUsers Principal = "account users"
+
+// Grant is one direct grant.
+type Grant struct {
+	Securable Securable
+	Principal Principal
+	Privilege Privilege
+}
+
+// Assignment is a grant without its securable.
+type Assignment struct {
+	Principal Principal `json:"principal"`
+	Privilege Privilege `json:"privilege"`
+}
+
+func compareAssignments(a, b Assignment) int {
+	return cmp.Or(cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Privilege, b.Privilege))
+}
+
+// GrantSet is a state of the world: a set of direct grants. The zero value is an empty set, ready to use. Desired
+// and current grants are held alike, so that their difference is a subtraction of sets.
+type GrantSet struct {
+	// Each slice is sorted, without duplicates, and never changed once stored: many securables may share one.
+	bySecurable map[Securable][]Assignment
+	size        int
+}
+
+// NewGrantSet makes a set of the given grants.
+func NewGrantSet(grants ...Grant) *GrantSet {
+	s := &GrantSet{}
+	for _, g := range grants {
+		s.Add(g)
+	}
+	return s
+}
+
+// Add puts one grant into the set.
+func (g *GrantSet) Add(grant Grant) {
+	a := Assignment{grant.Principal, grant.Privilege}
+	old := g.bySecurable[grant.Securable]
+	i, found := slices.BinarySearchFunc(old, a, compareAssignments)
+	if found {
+		return
+	}
+	list := make([]Assignment, 0, len(old)+1)
+	list = append(append(append(list, old[:i]...), a), old[i:]...)
+	g.put(grant.Securable, list)
+}
+
+// Set replaces what the set holds for one securable. Order and duplicates of the input do not matter.
+func (g *GrantSet) Set(s Securable, assignments []Assignment) {
+	list := slices.Clone(assignments)
+	slices.SortFunc(list, compareAssignments)
+	g.put(s, slices.Compact(list))
+}
+
+// put stores list, which must be sorted, unique and never changed afterwards.
+func (g *GrantSet) put(s Securable, list []Assignment) {
+	if g.bySecurable == nil {
+		g.bySecurable = make(map[Securable][]Assignment)
+	}
+	g.size += len(list) - len(g.bySecurable[s])
+	if len(list) == 0 {
+		delete(g.bySecurable, s)
+		return
+	}
+	g.bySecurable[s] = list
+}
+
+// Of gives the assignments on one securable, sorted by principal and privilege. The caller must not change them.
+func (g *GrantSet) Of(s Securable) []Assignment {
+	if g == nil {
+		return nil
+	}
+	return g.bySecurable[s]
+}
+
+// Has reports whether the set holds the grant.
+func (g *GrantSet) Has(grant Grant) bool {
+	_, found := slices.BinarySearchFunc(g.Of(grant.Securable), Assignment{grant.Principal, grant.Privilege}, compareAssignments)
+	return found
+}
+
+// Len is the number of grants.
+func (g *GrantSet) Len() int {
+	if g == nil {
+		return 0
+	}
+	return g.size
+}
+
+// Securables lists the securables with at least one grant, sorted.
+func (g *GrantSet) Securables() []Securable {
+	if g == nil {
+		return nil
+	}
+	list := make([]Securable, 0, len(g.bySecurable))
+	for s := range g.bySecurable {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, Securable.Compare)
+	return list
+}
+
+// All ranges over the grants, sorted by securable, principal and privilege.
+func (g *GrantSet) All() iter.Seq[Grant] {
+	return func(yield func(Grant) bool) {
+		for _, s := range g.Securables() {
+			for _, a := range g.bySecurable[s] {
+				if !yield(Grant{s, a.Principal, a.Privilege}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Clone copies the set.
+func (g *GrantSet) Clone() *GrantSet {
+	c := &GrantSet{bySecurable: make(map[Securable][]Assignment, len(g.bySecurable)), size: g.size}
+	for s, list := range g.bySecurable {
+		c.bySecurable[s] = list
+	}
+	return c
+}

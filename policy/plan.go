@@ -1,0 +1,64 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Change is all adds and removes of one securable that are sent together, in one request that applies whole or not
+// at all. Changes of a lower Wave are applied before changes of a higher one; see [Diff] for what each wave holds.
+type Change struct {
+	Securable Securable    `json:"securable"`
+	Wave      int          `json:"wave"`
+	Add       []Assignment `json:"add,omitempty"`
+	Remove    []Assignment `json:"remove,omitempty"`
+}
+
+// String is the change on one line: "TABLE:a.b.c  +analysts SELECT  -bob MODIFY".
+func (c Change) String() string {
+	var b strings.Builder
+	b.WriteString(c.Securable.String())
+	for _, a := range c.Add {
+		fmt.Fprintf(&b, "  +%s %s", a.Principal, a.Privilege)
+	}
+	for _, a := range c.Remove {
+		fmt.Fprintf(&b, "  -%s %s", a.Principal, a.Privilege)
+	}
+	return b.String()
+}
+
+// Plan is what a sync would do: data that can be printed, stored and compared.
+type Plan struct {
+	PolicyVersion int64    `json:"policyVersion"`
+	Changes       []Change `json:"changes"`
+	Totals        Totals   `json:"totals"`
+	Report        *Report  `json:"report"`
+}
+
+// Totals counts what a plan looked at and what it would do.
+type Totals struct {
+	Securables int `json:"securables"` // read
+	Grants     int `json:"grants"`     // current grants read on them
+	Managed    int `json:"managed"`    // of those, the ones in scope and so open to change
+	Desired    int `json:"desired"`    // grants wanted on them
+	Changed    int `json:"changed"`    // securables to change
+	Adds       int `json:"adds"`
+	Removes    int `json:"removes"`
+}
+
+// Empty reports whether the plan changes nothing.
+func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+
+// Digest identifies the plan's changes: the first 16 hexadecimal digits of their SHA-256. An approval names it, and
+// so holds for exactly these changes.
+func (p *Plan) Digest() string {
+	body, err := json.Marshal(p.Changes)
+	if err != nil {
+		panic("plan does not marshal: " + err.Error()) // strings and ints only: cannot happen
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:8])
+}

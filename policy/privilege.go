@@ -1,0 +1,106 @@
+package policy
+
+import "slices"
+
+// Privilege is a Unity Catalog privilege in the client library's spelling.
+type Privilege string
+
+// The privileges named in code. The full list is in privilegesOf.
+const (
+	AllPrivileges Privilege = "ALL_PRIVILEGES"
+	Manage        Privilege = "MANAGE"
+	Browse        Privilege = "BROWSE"
+	UseCatalog    Privilege = "USE_CATALOG"
+	UseSchema     Privilege = "USE_SCHEMA"
+	Select        Privilege = "SELECT"
+	Modify        Privilege = "MODIFY"
+	Refresh       Privilege = "REFRESH"
+	Execute       Privilege = "EXECUTE"
+	ReadVolume    Privilege = "READ_VOLUME"
+	WriteVolume   Privilege = "WRITE_VOLUME"
+	ApplyTag      Privilege = "APPLY_TAG"
+	CreateSchema  Privilege = "CREATE_SCHEMA"
+	CreateTable   Privilege = "CREATE_TABLE"
+
+	externalUseSchema Privilege = "EXTERNAL_USE_SCHEMA"
+)
+
+var (
+	// ownPrivileges act on the object that carries them, not only on what is inside it.
+	tablePrivileges  = []Privilege{Select, Modify, Refresh, ApplyTag, Manage, AllPrivileges}
+	viewPrivileges   = []Privilege{Select, ApplyTag, Manage, AllPrivileges}
+	volumePrivileges = []Privilege{ReadVolume, WriteVolume, ApplyTag, Manage, AllPrivileges}
+	schemaPrivileges = []Privilege{UseSchema, CreateTable, "CREATE_VIEW", "CREATE_MATERIALIZED_VIEW", "CREATE_FUNCTION",
+		"CREATE_VOLUME", "CREATE_MODEL", externalUseSchema, ApplyTag, Manage, AllPrivileges}
+	catalogPrivileges = []Privilege{UseCatalog, Browse, CreateSchema, ApplyTag, Manage, AllPrivileges}
+)
+
+// privilegesOf maps each securable type to the privileges that Unity Catalog accepts on it. A container accepts its
+// own and those of everything it can hold. Source: table "securable, privileges UC accepts" of the Ranger facts.
+var privilegesOf = map[SecurableType][]Privilege{
+	Metastore: {"CREATE_CATALOG", "CREATE_CONNECTION", "CREATE_EXTERNAL_LOCATION", "CREATE_STORAGE_CREDENTIAL",
+		"CREATE_SERVICE_CREDENTIAL", "CREATE_SHARE", "CREATE_RECIPIENT", "CREATE_PROVIDER", "CREATE_CLEAN_ROOM",
+		"MANAGE_ALLOWLIST", "USE_CONNECTION", "USE_SHARE", "USE_RECIPIENT", "USE_PROVIDER", "USE_MARKETPLACE_ASSETS",
+		"SET_SHARE_PERMISSION"},
+	Catalog:  union(catalogPrivileges, schemaPrivileges, tablePrivileges, volumePrivileges, []Privilege{Execute}),
+	Schema:   union(schemaPrivileges, tablePrivileges, volumePrivileges, []Privilege{Execute}),
+	Table:    {Select, Modify, ApplyTag, Manage, AllPrivileges},
+	Function: {Execute, Manage, AllPrivileges},
+	Volume:   volumePrivileges,
+	ExternalLocation: {"READ_FILES", "WRITE_FILES", "CREATE_EXTERNAL_TABLE", "CREATE_EXTERNAL_VOLUME",
+		"CREATE_FOREIGN_SECURABLE", "CREATE_MANAGED_STORAGE", Browse, Manage, AllPrivileges},
+	StorageCredential: {"READ_FILES", "WRITE_FILES", "CREATE_EXTERNAL_LOCATION", "CREATE_EXTERNAL_TABLE", Manage, AllPrivileges},
+	Credential:        {"ACCESS", "CREATE_CONNECTION", Manage, AllPrivileges},
+	Connection:        {"USE_CONNECTION", "CREATE_FOREIGN_CATALOG", Manage, AllPrivileges},
+	Share:             {Select},
+}
+
+// privilegesOfKind holds the kinds that differ from the plain object of their type.
+var privilegesOfKind = map[Kind][]Privilege{
+	KindView:             viewPrivileges,
+	KindMaterializedView: append(slices.Clone(viewPrivileges), Refresh),
+	KindStreamingTable:   append(slices.Clone(viewPrivileges), Refresh),
+	KindModel:            {Execute, ApplyTag, Manage, AllPrivileges},
+}
+
+func union(lists ...[]Privilege) []Privilege {
+	var all []Privilege
+	for _, list := range lists {
+		all = append(all, list...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Privileges lists what Unity Catalog accepts on a securable of type t and kind k ("" for a plain object).
+// The caller must not change the list.
+func Privileges(t SecurableType, k Kind) []Privilege {
+	if list, ok := privilegesOfKind[k]; ok {
+		return list
+	}
+	return privilegesOf[t]
+}
+
+// Supports reports whether Unity Catalog accepts p on a securable of type t and kind k.
+func Supports(t SecurableType, k Kind, p Privilege) bool {
+	return slices.Contains(Privileges(t, k), p)
+}
+
+// IsPrivilege reports whether some securable type accepts p.
+func IsPrivilege(p Privilege) bool {
+	for _, list := range privilegesOf {
+		if slices.Contains(list, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Implies reports whether a grant of p on some securable also confers q there. ALL_PRIVILEGES confers everything
+// but MANAGE and EXTERNAL_USE_SCHEMA, which Unity Catalog wants to be given by name.
+func (p Privilege) Implies(q Privilege) bool {
+	return p == q || p == AllPrivileges && q != Manage && q != externalUseSchema
+}
+
+// IsUse reports whether p opens the way to a container's objects without giving access to any of them.
+func (p Privilege) IsUse() bool { return p == UseCatalog || p == UseSchema }
