@@ -1,6 +1,10 @@
 package policy
 
-import "time"
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
 
 // The types below are Apache Ranger's policy model as its download API and its test suites write it in JSON. Field
 // names in JSON are Ranger's. Unknown fields are ignored, because every Ranger version adds some.
@@ -75,6 +79,8 @@ type Policy struct {
 	ZoneName             string                      `json:"zoneName,omitempty"`
 	PolicyLabels         []string                    `json:"policyLabels,omitempty"`
 	Options              map[string]any              `json:"options,omitempty"`
+
+	Origin string `json:"-"` // the file or URL the policy was read from, for messages
 }
 
 // Enabled reports whether the policy takes part; an absent isEnabled means it does.
@@ -167,40 +173,79 @@ type ValidityInterval struct {
 	Minutes int `json:"minutes,omitempty"`
 }
 
+// OptionMap holds options by name. Ranger's documents write their values as texts, booleans or numbers alike; all are
+// held as texts.
+type OptionMap map[string]string
+
+// UnmarshalJSON reads an object whose values are texts, booleans, numbers or null, which is left out.
+func (o *OptionMap) UnmarshalJSON(data []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	if raw == nil {
+		*o = nil
+		return nil
+	}
+	*o = make(OptionMap, len(raw))
+	for name, value := range raw {
+		switch value[0] {
+		case 'n':
+		case '"':
+			var text string
+			if err := json.Unmarshal(value, &text); err != nil {
+				return err
+			}
+			(*o)[name] = text
+		default:
+			(*o)[name] = string(value)
+		}
+	}
+	return nil
+}
+
+// Bool gives the option as a boolean: true when its text is "true" in any case, def when it is absent or empty.
+func (o OptionMap) Bool(name string, def bool) bool {
+	if o[name] == "" {
+		return def
+	}
+	return strings.EqualFold(o[name], "true")
+}
+
 // ServiceDef describes a service type: its resource trees and access types.
 type ServiceDef struct {
-	ID                int64             `json:"id,omitempty"`
-	Name              string            `json:"name"`
-	DisplayName       string            `json:"displayName,omitempty"`
-	Label             string            `json:"label,omitempty"`
-	Description       string            `json:"description,omitempty"`
-	Options           map[string]string `json:"options,omitempty"`
-	Resources         []ResourceDef     `json:"resources"`
-	AccessTypes       []AccessTypeDef   `json:"accessTypes"`
-	MarkerAccessTypes []AccessTypeDef   `json:"markerAccessTypes,omitempty"`
-	PolicyConditions  []ConditionDef    `json:"policyConditions,omitempty"`
-	ContextEnrichers  []EnricherDef     `json:"contextEnrichers,omitempty"`
-	DataMaskDef       *DataMaskDef      `json:"dataMaskDef,omitempty"`
-	RowFilterDef      *RowFilterDef     `json:"rowFilterDef,omitempty"`
+	ID                int64           `json:"id,omitempty"`
+	Name              string          `json:"name"`
+	DisplayName       string          `json:"displayName,omitempty"`
+	Label             string          `json:"label,omitempty"`
+	Description       string          `json:"description,omitempty"`
+	Options           OptionMap       `json:"options,omitempty"`
+	Resources         []ResourceDef   `json:"resources"`
+	AccessTypes       []AccessTypeDef `json:"accessTypes"`
+	MarkerAccessTypes []AccessTypeDef `json:"markerAccessTypes,omitempty"`
+	PolicyConditions  []ConditionDef  `json:"policyConditions,omitempty"`
+	ContextEnrichers  []EnricherDef   `json:"contextEnrichers,omitempty"`
+	DataMaskDef       *DataMaskDef    `json:"dataMaskDef,omitempty"`
+	RowFilterDef      *RowFilterDef   `json:"rowFilterDef,omitempty"`
 }
 
 // ResourceDef is one level of a resource tree.
 type ResourceDef struct {
-	ItemID                 int64             `json:"itemId,omitempty"`
-	Name                   string            `json:"name"`
-	Type                   string            `json:"type,omitempty"`
-	Level                  int               `json:"level,omitempty"`
-	Parent                 string            `json:"parent,omitempty"`
-	Mandatory              bool              `json:"mandatory,omitempty"`
-	LookupSupported        bool              `json:"lookupSupported,omitempty"`
-	RecursiveSupported     bool              `json:"recursiveSupported,omitempty"`
-	ExcludesSupported      bool              `json:"excludesSupported,omitempty"`
-	Matcher                string            `json:"matcher,omitempty"`
-	MatcherOptions         map[string]string `json:"matcherOptions,omitempty"`
-	Label                  string            `json:"label,omitempty"`
-	Description            string            `json:"description,omitempty"`
-	AccessTypeRestrictions []string          `json:"accessTypeRestrictions,omitempty"`
-	IsValidLeaf            *bool             `json:"isValidLeaf,omitempty"`
+	ItemID                 int64     `json:"itemId,omitempty"`
+	Name                   string    `json:"name"`
+	Type                   string    `json:"type,omitempty"`
+	Level                  int       `json:"level,omitempty"`
+	Parent                 string    `json:"parent,omitempty"`
+	Mandatory              bool      `json:"mandatory,omitempty"`
+	LookupSupported        bool      `json:"lookupSupported,omitempty"`
+	RecursiveSupported     bool      `json:"recursiveSupported,omitempty"`
+	ExcludesSupported      bool      `json:"excludesSupported,omitempty"`
+	Matcher                string    `json:"matcher,omitempty"`
+	MatcherOptions         OptionMap `json:"matcherOptions,omitempty"`
+	Label                  string    `json:"label,omitempty"`
+	Description            string    `json:"description,omitempty"`
+	AccessTypeRestrictions []string  `json:"accessTypeRestrictions,omitempty"`
+	IsValidLeaf            *bool     `json:"isValidLeaf,omitempty"`
 }
 
 // AccessTypeDef is an access type and those it implies.
@@ -214,20 +259,20 @@ type AccessTypeDef struct {
 
 // ConditionDef is a kind of condition and what evaluates it.
 type ConditionDef struct {
-	ItemID           int64             `json:"itemId,omitempty"`
-	Name             string            `json:"name"`
-	Evaluator        string            `json:"evaluator,omitempty"`
-	EvaluatorOptions map[string]string `json:"evaluatorOptions,omitempty"`
-	Label            string            `json:"label,omitempty"`
-	Description      string            `json:"description,omitempty"`
+	ItemID           int64     `json:"itemId,omitempty"`
+	Name             string    `json:"name"`
+	Evaluator        string    `json:"evaluator,omitempty"`
+	EvaluatorOptions OptionMap `json:"evaluatorOptions,omitempty"`
+	Label            string    `json:"label,omitempty"`
+	Description      string    `json:"description,omitempty"`
 }
 
 // EnricherDef adds context, such as tags, to a request.
 type EnricherDef struct {
-	ItemID          int64             `json:"itemId,omitempty"`
-	Name            string            `json:"name,omitempty"`
-	Enricher        string            `json:"enricher,omitempty"`
-	EnricherOptions map[string]string `json:"enricherOptions,omitempty"`
+	ItemID          int64     `json:"itemId,omitempty"`
+	Name            string    `json:"name,omitempty"`
+	Enricher        string    `json:"enricher,omitempty"`
+	EnricherOptions OptionMap `json:"enricherOptions,omitempty"`
 }
 
 // DataMaskDef says which masks a service has and where they apply.
@@ -239,12 +284,12 @@ type DataMaskDef struct {
 
 // DataMaskTypeDef is one mask; Transformer is an expression with {col} for the column.
 type DataMaskTypeDef struct {
-	ItemID      int64             `json:"itemId,omitempty"`
-	Name        string            `json:"name"`
-	Label       string            `json:"label,omitempty"`
-	Description string            `json:"description,omitempty"`
-	Transformer string            `json:"transformer,omitempty"`
-	Options     map[string]string `json:"dataMaskOptions,omitempty"`
+	ItemID      int64     `json:"itemId,omitempty"`
+	Name        string    `json:"name"`
+	Label       string    `json:"label,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Transformer string    `json:"transformer,omitempty"`
+	Options     OptionMap `json:"dataMaskOptions,omitempty"`
 }
 
 // RowFilterDef says where row filters apply.
@@ -350,4 +395,5 @@ type Snapshot struct {
 	Users       *UserStore // nil: membership is unknown
 	Tags        *ServiceTags
 	Origins     map[int64]string // policy id to the file or URL it was read from, for messages
+	Digest      string           // what a source knows the content by: the same content has the same digest, whatever the version
 }
