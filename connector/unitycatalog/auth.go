@@ -1,0 +1,246 @@
+package unitycatalog
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/databricks/databricks-sdk-go/common/environment"
+	"github.com/databricks/databricks-sdk-go/config"
+	"github.com/databricks/databricks-sdk-go/config/credentials"
+	"github.com/databricks/databricks-sdk-go/logger"
+	"github.com/databricks/databricks-sdk-go/version"
+
+	"ucwarden/policy"
+)
+
+// transport makes the connections that API calls and token requests share.
+func (o *Options) transport() http.RoundTripper {
+	base := o.Transport
+	if base == nil {
+		base = &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			ForceAttemptHTTP2:     true,
+			MaxIdleConns:          o.Pacing.MaxConcurrency + 4,
+			MaxIdleConnsPerHost:   o.Pacing.MaxConcurrency,
+			IdleConnTimeout:       90 * time.Second,
+			TLSHandshakeTimeout:   o.ConnectTimeout,
+			ExpectContinueTimeout: time.Second,
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs,
+				InsecureSkipVerify: o.InsecureSkipVerify},
+		}
+	}
+	return &signer{base: base, userAgent: o.UserAgent + " databricks-sdk-go/" + version.Version}
+}
+
+// signer states who we are, in place of what the library finds out about the machine it runs on.
+type signer struct {
+	base      http.RoundTripper
+	userAgent string
+}
+
+func (s *signer) RoundTrip(req *http.Request) (*http.Response, error) {
+	signed := req.Clone(req.Context())
+	signed.Header.Set("User-Agent", s.userAgent)
+	return s.base.RoundTrip(signed)
+}
+
+func (s *signer) CloseIdleConnections() {
+	if t, ok := s.base.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// probe fetches what the host says about itself (account, workspace, cloud, OAuth endpoint), or nil when it says
+// nothing. The library would do the same, but go on trying for minutes when the host does not answer.
+func probe(ctx context.Context, base http.RoundTripper, host *url.URL, timeout time.Duration) (*config.HostMetadata, error) {
+	pctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	u := url.URL{Scheme: host.Scheme, Host: host.Host, Path: "/.well-known/databricks-config"}
+	req, err := http.NewRequestWithContext(pctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "databricks.host is not a workspace URL: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := base.RoundTrip(req)
+	if err != nil {
+		if pctx.Err() != nil && ctx.Err() == nil {
+			err = &attemptTimeout{timeout}
+		}
+		return nil, unreachable(host.Scheme+"://"+host.Host, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return nil, nil // it answers, so it is there; what it serves shows with the first call
+	}
+	var meta config.HostMetadata
+	if json.Unmarshal(body, &meta) != nil {
+		return nil, nil
+	}
+	return &meta, nil
+}
+
+// unreachable says that a host gives no answer, and what to check.
+func unreachable(host string, err error) error {
+	check := "check databricks.host, DNS, firewall and proxy"
+	if isUntrusted(err) {
+		check = "check databricks.host, and that this machine trusts the certificate"
+	}
+	return policy.Errorf(policy.CodeUnavailable, "workspace %s does not answer: %s: %w", host, check, err)
+}
+
+// libraryConfig gives the client library our credentials and nothing from the environment or from files.
+func (o *Options) libraryConfig(host *url.URL, base http.RoundTripper, meta *config.HostMetadata) *config.Config {
+	cfg := &config.Config{
+		Host:          host.String(),
+		HTTPTransport: base,
+		Loaders:       []config.Loader{noLoader{}},
+		// These two are for token requests: API calls are the pacer's.
+		HTTPTimeoutSeconds:  max(1, int(o.tokenTimeout().Seconds())),
+		RetryTimeoutSeconds: 1,
+		HostMetadataResolver: func(context.Context, string) (*config.HostMetadata, error) {
+			return meta, nil
+		},
+	}
+	var strategy config.CredentialsStrategy
+	switch {
+	case o.Token != "":
+		cfg.Token = o.Token
+		strategy = config.PatCredentials{}
+	case o.AzureTenantID != "":
+		cfg.AzureTenantID, cfg.AzureClientID, cfg.AzureClientSecret = o.AzureTenantID, o.ClientID, o.ClientSecret
+		cfg.Cloud = environment.CloudAzure
+		cfg.DatabricksEnvironment = azureEnvironment(host.Host, o.AzureAuthority)
+		strategy = config.AzureClientSecretCredentials{}
+	default:
+		cfg.ClientID, cfg.ClientSecret = o.ClientID, o.ClientSecret
+		strategy = config.M2mCredentials{}
+	}
+	cfg.Credentials = quietStrategy{strategy, o.Logger}
+	return cfg
+}
+
+// azureEnvironment is the Azure cloud of host; the public one where the name does not tell (a private endpoint).
+func azureEnvironment(host, authority string) *environment.DatabricksEnvironment {
+	env := environment.GetEnvironmentForHostname(host)
+	if env.Cloud != environment.CloudAzure {
+		env = environment.GetEnvironmentForHostname("adb.azuredatabricks.net")
+	}
+	if authority != "" {
+		azure := *env.AzureEnvironment
+		azure.ActiveDirectoryEndpoint = strings.TrimRight(authority, "/") + "/"
+		env.AzureEnvironment = &azure
+	}
+	return &env
+}
+
+type noLoader struct{}
+
+func (noLoader) Name() string                   { return "none" }
+func (noLoader) Configure(*config.Config) error { return nil }
+
+// tokenTimeout bounds how long a call waits for a token.
+func (o *Options) tokenTimeout() time.Duration { return 3 * o.ConnectTimeout }
+
+// authError marks a failure to get or to use credentials before a request was sent.
+type authError struct{ err error }
+
+func (e *authError) Error() string { return e.err.Error() }
+func (e *authError) Unwrap() error { return e.err }
+
+// authVisitor adds credentials to requests. The library fetches tokens with a context of its own, so a token server
+// that hangs would hold a request that was given up long ago; hence the goroutine, which ends with the library's own
+// timeouts. It works on a copy of the request, because its caller may have left.
+func authVisitor(authenticate func(*http.Request) error, method authMethod, timeout time.Duration) func(*http.Request) error {
+	if !method.external {
+		return func(r *http.Request) error { return asAuthError(authenticate(r)) }
+	}
+	return func(r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		defer cancel()
+		trial := &http.Request{Method: r.Method, URL: r.URL, Header: make(http.Header)}
+		done := make(chan error, 1)
+		go func() { done <- authenticate(trial) }()
+		select {
+		case err := <-done:
+			for name, values := range trial.Header {
+				r.Header[name] = values
+			}
+			return asAuthError(err)
+		case <-ctx.Done():
+		}
+		if err := r.Context().Err(); err != nil {
+			return err
+		}
+		return &authError{&attemptTimeout{timeout}}
+	}
+}
+
+func asAuthError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &authError{withoutDebug(err)}
+}
+
+// withoutDebug drops the dump of the configuration that the library appends to its errors.
+func withoutDebug(err error) error {
+	text, _, found := strings.Cut(err.Error(), ". Config: ")
+	if !found {
+		return err
+	}
+	return &trimmedError{text, err}
+}
+
+type trimmedError struct {
+	text string
+	err  error
+}
+
+func (e *trimmedError) Error() string { return e.text }
+func (e *trimmedError) Unwrap() error { return e.err }
+
+// quietStrategy keeps the library from writing to standard error.
+type quietStrategy struct {
+	config.CredentialsStrategy
+	log *slog.Logger
+}
+
+func (s quietStrategy) Configure(ctx context.Context, cfg *config.Config) (credentials.CredentialsProvider, error) {
+	provider, err := s.CredentialsStrategy.Configure(quiet(ctx, s.log), cfg)
+	if err == nil && provider == nil {
+		return nil, errors.New("the credentials are incomplete")
+	}
+	return provider, err
+}
+
+// quiet lets the library log through our logger, warnings and up only: below, it would write bodies.
+func quiet(ctx context.Context, log *slog.Logger) context.Context {
+	return logger.NewContext(ctx, &libraryLogger{log})
+}
+
+type libraryLogger struct{ log *slog.Logger }
+
+func (l *libraryLogger) Enabled(_ context.Context, level logger.Level) bool {
+	return level >= logger.LevelWarn
+}
+func (l *libraryLogger) Tracef(context.Context, string, ...any) {}
+func (l *libraryLogger) Debugf(context.Context, string, ...any) {}
+func (l *libraryLogger) Infof(context.Context, string, ...any)  {}
+func (l *libraryLogger) Warnf(ctx context.Context, format string, v ...any) {
+	l.log.WarnContext(ctx, "Databricks client library: "+fmt.Sprintf(format, v...))
+}
+func (l *libraryLogger) Errorf(ctx context.Context, format string, v ...any) {
+	l.log.ErrorContext(ctx, "Databricks client library: "+fmt.Sprintf(format, v...))
+}

@@ -1,0 +1,235 @@
+package unitycatalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/policy"
+)
+
+// pageSize is the number of objects asked for in one page: the most that the server gives for tables, volumes and
+// models. Where its own bound is lower, that bound holds (client library, List...Request.MaxResults).
+const pageSize = 10000
+
+// List implements connector.Lister. Asked for functions or volumes of a catalog, and for its tables where the server
+// does not serve table-summaries, it lists the schemas first.
+func (c *Client) List(ctx context.Context, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+	list, err := c.list(ctx, parent, t)
+	if err != nil {
+		if parent.Type == "" {
+			return nil, act(err, "list %s objects", t)
+		}
+		return nil, act(err, "list %s objects of %s", t, parent)
+	}
+	return list, nil
+}
+
+func (c *Client) list(ctx context.Context, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+	if parent != (policy.Securable{}) {
+		if err := checkName(parent); err != nil {
+			return nil, err
+		}
+	}
+	root := parent.Type == "" || parent.Type == policy.Metastore
+	switch {
+	case t == policy.Metastore && root:
+		m, err := c.metastore(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return []policy.Object{m}, nil
+	case t.Depth() == 1 && root, t == policy.Schema && parent.Type == policy.Catalog:
+		from, _ := collectionOf(t)
+		return c.pages(ctx, from, parent, t)
+	case t == policy.Table && parent.Type == policy.Catalog:
+		return c.tablesOfCatalog(ctx, parent)
+	case t.Depth() == 3 && parent.Type == policy.Catalog:
+		return c.eachSchema(ctx, parent, t)
+	case t.Depth() == 3 && parent.Type == policy.Schema:
+		return c.ofSchema(ctx, parent, t)
+	}
+	return nil, policy.Errorf(policy.CodeInvalid, "a %s holds no %s objects", parent.Type, t)
+}
+
+// tablesOfCatalog lists in bulk where it can.
+func (c *Client) tablesOfCatalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
+	if c.noSummaries.Load() {
+		return c.eachSchema(ctx, catalog, policy.Table)
+	}
+	list, err := c.pages(ctx, tableSummaries, catalog, policy.Table)
+	if err == nil || !summariesRefused(err) {
+		return list, err
+	}
+	if list, err = c.eachSchema(ctx, catalog, policy.Table); err != nil {
+		return nil, err
+	}
+	// Only now is it sure that the catalog is there and the bulk listing is not.
+	if !c.noSummaries.Swap(true) {
+		c.log.InfoContext(ctx, "the workspace does not serve table-summaries: tables are listed schema by schema")
+	}
+	return list, nil
+}
+
+// summariesRefused reports whether the error of a bulk listing may be due to the call rather than to the catalog.
+func summariesRefused(err error) bool {
+	var a *answerError
+	return errors.As(err, &a) && (a.notServed() || a.status == 400 && policy.CodeOf(err) == policy.CodeInvalid)
+}
+
+// eachSchema lists the schemas of a catalog, then what is in each.
+func (c *Client) eachSchema(ctx context.Context, catalog policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+	schemas, _ := collectionOf(policy.Schema)
+	parents, err := c.pages(ctx, schemas, catalog, policy.Schema)
+	if err != nil {
+		return nil, err
+	}
+	found := make([][]policy.Object, len(parents))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.parallel)
+	for i, schema := range parents {
+		g.Go(func() error {
+			var err error
+			found[i], err = c.ofSchema(ctx, schema.Securable, t)
+			if policy.CodeOf(err) == policy.CodeNotFound {
+				return nil // the schema was dropped since it was listed, and its objects with it
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
+}
+
+// ofSchema lists one type of object of a schema, registered models together with functions.
+func (c *Client) ofSchema(ctx context.Context, schema policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+	from, _ := collectionOf(t)
+	list, err := c.pages(ctx, from, schema, t)
+	if err != nil || t != policy.Function {
+		return list, err
+	}
+	more, err := c.pages(ctx, models, schema, t)
+	if err != nil {
+		return nil, err
+	}
+	return append(list, more...), nil
+}
+
+// pages reads a listing to its end. A page may be empty and not be the last: only a missing token ends the listing.
+func (c *Client) pages(ctx context.Context, from collection, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+	query := url.Values{"max_results": {strconv.Itoa(pageSize)}}
+	for name, values := range from.query {
+		query[name] = values
+	}
+	if parent.Type == policy.Catalog || parent.Type == policy.Schema {
+		query.Set("catalog_name", parent.Names()[0])
+	}
+	if parent.Type == policy.Schema {
+		query.Set("schema_name", parent.Names()[1])
+	}
+	var (
+		list   []policy.Object
+		seen   = make(map[policy.Securable]struct{}) // an object made while listing may show up on two pages
+		tokens = make(map[string]struct{})
+	)
+	for {
+		var fields map[string]json.RawMessage
+		if err := c.get(ctx, from.path, prefix+from.path, query, &fields); err != nil {
+			return nil, err
+		}
+		p, err := from.parsePage(fields)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range p.items {
+			if t == policy.Credential && item.Purpose == "STORAGE" {
+				continue // listed as STORAGE_CREDENTIAL
+			}
+			o, err := item.object(t, from.kind)
+			if err != nil {
+				return nil, policy.Errorf(policy.CodeUnavailable, "the listing holds an object that has no usable name: %w", err)
+			}
+			if parent.Type.IsContainer() && !parent.Contains(o.Securable) {
+				return nil, policy.Errorf(policy.CodeUnavailable, "the listing holds %s, which is not in %s", o.Securable, parent)
+			}
+			if _, twice := seen[o.Securable]; !twice {
+				seen[o.Securable] = struct{}{}
+				list = append(list, o)
+			}
+		}
+		if p.next == "" {
+			return list, nil
+		}
+		if _, again := tokens[p.next]; again {
+			return nil, policy.Errorf(policy.CodeUnavailable, "the listing does not end: the server gave the same page token twice")
+		}
+		tokens[p.next] = struct{}{}
+		query.Set("page_token", p.next)
+	}
+}
+
+// metastore is the one of the workspace. The summary needs no special rights, unlike the metastore itself.
+func (c *Client) metastore(ctx context.Context) (policy.Object, error) {
+	var m struct {
+		ID    string `json:"metastore_id"`
+		Owner string `json:"owner"`
+	}
+	if err := c.get(ctx, "metastore_summary", prefix+"metastore_summary", nil, &m); err != nil {
+		return policy.Object{}, err
+	}
+	s := policy.Securable{Type: policy.Metastore, FullName: policy.CanonicalName(m.ID)}
+	if m.ID == "" {
+		return policy.Object{}, policy.Errorf(policy.CodeNotFound, "the workspace has no metastore assigned")
+	}
+	return policy.Object{Securable: s, Owner: m.Owner}, checkName(s)
+}
+
+// Get implements connector.Lister.
+func (c *Client) Get(ctx context.Context, s policy.Securable) (policy.Object, error) {
+	o, err := c.lookUp(ctx, s)
+	if err != nil {
+		return policy.Object{}, act(err, "look up %s", s)
+	}
+	if o.Securable != s {
+		return policy.Object{}, policy.Errorf(policy.CodeInternal, "look up %s: the workspace answered with %s", s, o.Securable)
+	}
+	return o, nil
+}
+
+func (c *Client) lookUp(ctx context.Context, s policy.Securable) (policy.Object, error) {
+	if err := checkName(s); err != nil {
+		return policy.Object{}, err
+	}
+	if s.Type == policy.Metastore {
+		m, err := c.metastore(ctx)
+		if err == nil && m.Securable != s {
+			return policy.Object{}, policy.Errorf(policy.CodeNotFound, "the workspace's metastore is %s", m.FullName)
+		}
+		return m, err
+	}
+	from, _ := collectionOf(s.Type)
+	o, err := c.lookUpIn(ctx, from, s)
+	if s.Type == policy.Function && policy.CodeOf(err) == policy.CodeNotFound {
+		return c.lookUpIn(ctx, models, s)
+	}
+	return o, err
+}
+
+func (c *Client) lookUpIn(ctx context.Context, from collection, s policy.Securable) (policy.Object, error) {
+	var item info
+	if err := c.get(ctx, from.path+" one", prefix+from.path+"/"+url.PathEscape(s.FullName), nil, &item); err != nil {
+		return policy.Object{}, err
+	}
+	o, err := item.object(s.Type, from.kind)
+	if err != nil {
+		return policy.Object{}, policy.Errorf(policy.CodeUnavailable, "the answer does not name an object: %w", err)
+	}
+	return o, nil
+}

@@ -1,0 +1,158 @@
+package unitycatalog
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"ucwarden/policy"
+)
+
+// collection is where the API keeps the objects of a type.
+type collection struct {
+	path  string // below prefix; also the route label
+	field string // of a list answer, that holds the objects
+	query url.Values
+	kind  policy.Kind
+}
+
+var (
+	models         = collection{path: "models", field: "registered_models", kind: policy.KindModel}
+	tableSummaries = collection{path: "table-summaries", field: "tables"}
+)
+
+// collectionOf gives the collection of each type but METASTORE, which has none. Columns and properties of tables are
+// left out: they are most of a page's size.
+func collectionOf(t policy.SecurableType) (collection, bool) {
+	switch t {
+	case policy.Catalog:
+		return collection{path: "catalogs", field: "catalogs"}, true
+	case policy.Schema:
+		return collection{path: "schemas", field: "schemas"}, true
+	case policy.Table:
+		return collection{path: "tables", field: "tables",
+			query: url.Values{"omit_columns": {"true"}, "omit_properties": {"true"}}}, true
+	case policy.Function:
+		return collection{path: "functions", field: "functions"}, true
+	case policy.Volume:
+		return collection{path: "volumes", field: "volumes"}, true
+	case policy.ExternalLocation:
+		return collection{path: "external-locations", field: "external_locations"}, true
+	case policy.StorageCredential:
+		return collection{path: "storage-credentials", field: "storage_credentials"}, true
+	case policy.Credential:
+		return collection{path: "credentials", field: "credentials", query: url.Values{"purpose": {"SERVICE"}}}, true
+	case policy.Connection:
+		return collection{path: "connections", field: "connections"}, true
+	case policy.Share:
+		return collection{path: "shares", field: "shares"}, true
+	case policy.Recipient:
+		return collection{path: "recipients", field: "recipients"}, true
+	case policy.Provider:
+		return collection{path: "providers", field: "providers"}, true
+	}
+	return collection{}, false
+}
+
+// permissionsPath is the escaped path of the grants on s. Those of shares, whose principals are recipients, have a
+// place of their own.
+func permissionsPath(s policy.Securable) string {
+	if s.Type == policy.Share {
+		return prefix + "shares/" + url.PathEscape(s.FullName) + "/permissions"
+	}
+	return prefix + "permissions/" + strings.ToLower(string(s.Type)) + "/" + url.PathEscape(s.FullName)
+}
+
+// permissionsRoute is the same as a metric label.
+func permissionsRoute(s policy.Securable) string {
+	if s.Type == policy.Share {
+		return "share permissions"
+	}
+	return "permissions " + strings.ToLower(string(s.Type))
+}
+
+// checkName refuses what cannot be put into a path so that it reaches one object: the wrong number of names, an empty
+// one, or one that a server on the way takes for a step in the path. It is less strict than policy.ValidateName, as
+// an object that exists must be reachable whatever it is called.
+func checkName(s policy.Securable) error {
+	depth := s.Type.Depth()
+	if depth == 0 {
+		return policy.Errorf(policy.CodeInvalid, "unknown securable type %q", s.Type)
+	}
+	names := s.Names()
+	if len(names) != depth {
+		return policy.Errorf(policy.CodeInvalid, "%s: want %d name(s), got %d", s, depth, len(names))
+	}
+	for _, name := range names {
+		if name == "" || name == "." || name == ".." || !utf8.ValidString(name) {
+			return policy.Errorf(policy.CodeInvalid, "%s: illegal name %q", s, name)
+		}
+	}
+	return nil
+}
+
+// info is what is read of an object, whatever its type.
+type info struct {
+	Name        string `json:"name"`
+	FullName    string `json:"full_name"`
+	CatalogName string `json:"catalog_name"`
+	SchemaName  string `json:"schema_name"`
+	TableType   string `json:"table_type"`
+	Purpose     string `json:"purpose"`
+	Owner       string `json:"owner"`
+}
+
+// object makes an Object of what the server tells, or an error when that does not name one of type t.
+func (i info) object(t policy.SecurableType, kind policy.Kind) (policy.Object, error) {
+	name := i.Name
+	switch t.Depth() {
+	case 2:
+		if name = i.FullName; name == "" {
+			name = i.CatalogName + "." + i.Name
+		}
+	case 3:
+		if name = i.FullName; name == "" {
+			name = i.CatalogName + "." + i.SchemaName + "." + i.Name
+		}
+		if t == policy.Table {
+			kind = kindOf(i.TableType)
+		}
+	}
+	s := policy.Securable{Type: t, FullName: policy.CanonicalName(name)}
+	return policy.Object{Securable: s, Kind: kind, Owner: i.Owner}, checkName(s)
+}
+
+// kindOf maps the API's table_type. Metric views take the privileges of views; whatever else there is (MANAGED,
+// EXTERNAL, FOREIGN, shallow clones) is a plain table.
+func kindOf(tableType string) policy.Kind {
+	switch tableType {
+	case "VIEW", "METRIC_VIEW":
+		return policy.KindView
+	case "MATERIALIZED_VIEW":
+		return policy.KindMaterializedView
+	case "STREAMING_TABLE":
+		return policy.KindStreamingTable
+	}
+	return ""
+}
+
+// page is one page of a listing.
+type page struct {
+	next  string
+	items []info
+}
+
+func (c collection) parsePage(fields map[string]json.RawMessage) (p page, err error) {
+	if raw, ok := fields["next_page_token"]; ok {
+		if err := json.Unmarshal(raw, &p.next); err != nil {
+			return page{}, garbledField("GET "+c.path, err)
+		}
+	}
+	if raw, ok := fields[c.field]; ok { // an empty page may leave it out
+		if err := json.Unmarshal(raw, &p.items); err != nil {
+			return page{}, garbledField("GET "+c.path, err)
+		}
+	}
+	return p, nil
+}
