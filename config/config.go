@@ -1,0 +1,186 @@
+package config
+
+import "time"
+
+// Config is the merged and checked configuration. The meaning of each field is the Help of its [Key].
+type Config struct {
+	Databricks Databricks `mapstructure:"databricks"`
+	APIServer  APIServer  `mapstructure:"apiserver"`
+	OnDemand   OnDemand   `mapstructure:"ondemand"`
+	Sync       Sync       `mapstructure:"sync"`
+	Guard      Guard      `mapstructure:"guard"`
+	Scope      Scope      `mapstructure:"scope"`
+	Policies   Policies   `mapstructure:"policies"`
+	Principals Principals `mapstructure:"principals"`
+	Store      Store      `mapstructure:"store"`
+	Log        Log        `mapstructure:"log"`
+
+	settings []Setting
+	warnings []string
+}
+
+// Databricks is the workspace and who we are in it. After a load only the credentials of the chosen way are set.
+type Databricks struct {
+	Host           string        `mapstructure:"host"`
+	Auth           string        `mapstructure:"auth"`
+	Token          Secret        `mapstructure:"token"`
+	ClientID       string        `mapstructure:"client_id"`
+	ClientSecret   Secret        `mapstructure:"client_secret"`
+	AzureTenantID  string        `mapstructure:"azure_tenant_id"`
+	Warehouse      string        `mapstructure:"warehouse"` // id only
+	CAFile         string        `mapstructure:"ca_file"`
+	RequestTimeout time.Duration `mapstructure:"request_timeout"`
+	MaxConcurrency int           `mapstructure:"max_concurrency"`
+	MaxRate        float64       `mapstructure:"max_rate"`
+	MaxAttempts    int           `mapstructure:"max_attempts"`
+}
+
+// APIServer is the REST API. It is served when both it and the on-demand pipeline are enabled, see [Config.ServesAPI].
+type APIServer struct {
+	Enabled        bool    `mapstructure:"enabled"`
+	Addr           string  `mapstructure:"addr"`
+	AdminAddr      string  `mapstructure:"admin_addr"`
+	TLS            TLS     `mapstructure:"tls"`
+	JWT            JWT     `mapstructure:"jwt"`
+	BodyLimit      int64   `mapstructure:"body_limit"` // bytes
+	MaxResources   int     `mapstructure:"max_resources"`
+	RateLimit      float64 `mapstructure:"rate_limit"`
+	ExternalAccess bool    `mapstructure:"external_access"`
+	NginxIngress   bool    `mapstructure:"nginx_ingress"`
+}
+
+// TLS names a server's certificate; both or neither are set.
+type TLS struct {
+	Cert string `mapstructure:"cert"`
+	Key  string `mapstructure:"key"`
+}
+
+// JWT says which tokens the REST API accepts.
+type JWT struct {
+	Issuer      string   `mapstructure:"issuer"`
+	Audience    string   `mapstructure:"audience"`
+	JWKS        string   `mapstructure:"jwks"`
+	PEMKeys     []string `mapstructure:"pem_keys"`
+	HS256Secret Secret   `mapstructure:"hs256_secret"`
+}
+
+// OnDemand is the task pipeline.
+type OnDemand struct {
+	Enabled     bool          `mapstructure:"enabled"`
+	Workers     int           `mapstructure:"workers"`
+	MaxAttempts int           `mapstructure:"max_attempts"`
+	MaxQueued   int           `mapstructure:"max_queued"`
+	Retention   time.Duration `mapstructure:"retention"`
+	EventHub    EventHub      `mapstructure:"eventhub"`
+}
+
+// EventHub is the Azure Event Hubs consumer.
+type EventHub struct {
+	Enabled          bool   `mapstructure:"enabled"`
+	ConnectionString Secret `mapstructure:"connection_string"`
+	Name             string `mapstructure:"name"` // after a load also set from EntityPath
+	ConsumerGroup    string `mapstructure:"consumer_group"`
+	Start            string `mapstructure:"start"`
+}
+
+// Sync is the scheduled full sync.
+type Sync struct {
+	Interval     time.Duration `mapstructure:"interval"`
+	Jitter       time.Duration `mapstructure:"jitter"`
+	OnStart      bool          `mapstructure:"on_start"`
+	Mode         string        `mapstructure:"mode"` // enforce, grant-only, observe; observe when GrantUpdates is false
+	GrantUpdates bool          `mapstructure:"grant_updates"`
+}
+
+// Guard bounds what a plan may do unasked.
+type Guard struct {
+	MaxRevokes     int           `mapstructure:"max_revokes"`
+	MaxRevokeRatio float64       `mapstructure:"max_revoke_ratio"`
+	MaxShrinkRatio float64       `mapstructure:"max_shrink_ratio"`
+	MaxPolicyAge   time.Duration `mapstructure:"max_policy_age"`
+}
+
+// Filter selects names by patterns. An empty Include takes every name; Exclude wins.
+type Filter struct {
+	Include []string `mapstructure:"include"`
+	Exclude []string `mapstructure:"exclude"`
+}
+
+// PrincipalFilter selects principals. After a load with Manage false, Exclude takes every name.
+type PrincipalFilter struct {
+	Manage bool `mapstructure:"manage"`
+	Filter `mapstructure:",squash"`
+}
+
+// Scope is what is ours to manage.
+type Scope struct {
+	Catalogs           Filter          `mapstructure:"catalogs"`
+	Schemas            Filter          `mapstructure:"schemas"`
+	Tables             Filter          `mapstructure:"tables"`
+	Functions          Filter          `mapstructure:"functions"`
+	Volumes            Filter          `mapstructure:"volumes"`
+	ExternalLocations  Filter          `mapstructure:"external_locations"`
+	StorageCredentials Filter          `mapstructure:"storage_credentials"`
+	Credentials        Filter          `mapstructure:"credentials"`
+	Connections        Filter          `mapstructure:"connections"`
+	Shares             Filter          `mapstructure:"shares"`
+	Users              PrincipalFilter `mapstructure:"users"`
+	Groups             PrincipalFilter `mapstructure:"groups"`
+	Roles              PrincipalFilter `mapstructure:"roles"`
+	Protected          []string        `mapstructure:"protected"`
+}
+
+// Policies is where policies come from and how they become grants.
+type Policies struct {
+	Path           string  `mapstructure:"path"`
+	UsersPath      string  `mapstructure:"users_path"`
+	DenyStrategy   string  `mapstructure:"deny_strategy"`
+	ExpandLimit    int     `mapstructure:"expand_limit"`
+	AddUse         bool    `mapstructure:"add_use"`
+	MaxShrinkRatio float64 `mapstructure:"max_shrink_ratio"`
+	Ranger         Ranger  `mapstructure:"ranger"`
+}
+
+// Ranger is the Ranger Admin to download from.
+type Ranger struct {
+	URL          string        `mapstructure:"url"`
+	Service      string        `mapstructure:"service"`
+	Username     string        `mapstructure:"username"`
+	Password     Secret        `mapstructure:"password"`
+	CAFile       string        `mapstructure:"ca_file"`
+	CertFile     string        `mapstructure:"cert_file"`
+	KeyFile      string        `mapstructure:"key_file"`
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	Timeout      time.Duration `mapstructure:"timeout"`
+	CacheDir     string        `mapstructure:"cache_dir"`
+	PluginID     string        `mapstructure:"plugin_id"`
+	ClusterName  string        `mapstructure:"cluster_name"`
+}
+
+// Principals maps names of policies to names of Unity Catalog.
+type Principals struct {
+	UserCase    string `mapstructure:"user_case"`
+	RolePrefix  string `mapstructure:"role_prefix"`
+	GroupPrefix string `mapstructure:"group_prefix"`
+}
+
+// Store is the task store.
+type Store struct {
+	Path string `mapstructure:"path"`
+}
+
+// Log is the log on standard error.
+type Log struct {
+	Level  string `mapstructure:"level"`
+	Format string `mapstructure:"format"`
+}
+
+// ServesAPI reports whether the REST API is to be served: apiserver.enabled takes effect only together with
+// ondemand.enabled.
+func (c *Config) ServesAPI() bool { return c.APIServer.Enabled && c.OnDemand.Enabled }
+
+// Settings lists every key with its value and source, in the order of [Keys].
+func (c *Config) Settings() []Setting { return c.settings }
+
+// Warnings are things in the configuration that are legal but hardly meant, one line each. They hold no secret.
+func (c *Config) Warnings() []string { return c.warnings }

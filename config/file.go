@@ -1,0 +1,188 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	maxFileSize = 1 << 20
+	maxNodes    = 10_000 // an alias can make a small file large
+	maxDepth    = 20
+)
+
+// entry is one value as found in the file or in the environment.
+type entry struct {
+	name string // as written
+	raw  raw
+	from Source
+}
+
+// reader walks a YAML file.
+type reader struct {
+	path     string
+	problems *problems
+	entries  []entry
+	nodes    int
+	leaves   map[string]bool // names of keys
+	sections map[string]bool // names that keys are below
+}
+
+func newReader(path string, ps *problems) *reader {
+	r := &reader{path: path, problems: ps, leaves: make(map[string]bool), sections: make(map[string]bool)}
+	for _, k := range Keys() {
+		r.leaves[k.Name] = true
+		for i, c := range k.Name {
+			if c == '.' {
+				r.sections[k.Name[:i]] = true
+			}
+		}
+	}
+	return r
+}
+
+// takesValue reports whether name is a key or a property, and so no section.
+func (r *reader) takesValue(name string) bool {
+	return strings.HasPrefix(name, propertyPrefix) || r.leaves[name]
+}
+
+// readFile gives the values of the file in order, their names not yet looked up: keys of nested mappings joined by
+// dots, and properties as they are. Null values are left out.
+func readFile(path string, ps *problems) []entry {
+	data, err := readAll(path)
+	if err != nil {
+		ps.add("", Source{}, "read configuration file: %s", err)
+		return nil
+	}
+	return readYAML(path, data, ps)
+}
+
+func readAll(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	data, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFileSize {
+		return nil, fmt.Errorf("%s is larger than 1 MiB: is this a configuration file?", path)
+	}
+	return data, nil
+}
+
+func readYAML(path string, data []byte, ps *problems) []entry {
+	r := newReader(path, ps)
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	if err := decoder.Decode(&document); err != nil {
+		if !errors.Is(err, io.EOF) { // an empty file says nothing
+			ps.add("", Source{}, "%s: not valid YAML: %s", path, yamlError(err))
+		}
+		return nil
+	}
+	if err := decoder.Decode(&second); err == nil {
+		ps.add("", r.at(&second, ""), "a second YAML document: want one")
+		return nil
+	} else if !errors.Is(err, io.EOF) {
+		ps.add("", Source{}, "%s: not valid YAML: %s", path, yamlError(err))
+		return nil
+	}
+	root := document.Content[0]
+	switch {
+	case root.Kind == yaml.MappingNode:
+		r.mapping(root, "")
+	case root.Tag == "!!null":
+	default:
+		ps.add("", r.at(root, ""), "want a mapping of keys to values")
+	}
+	return r.entries
+}
+
+// unknownAnchor matches the one YAML error that repeats text of the file: an unquoted value that begins with *.
+var unknownAnchor = regexp.MustCompile(`(?s)unknown anchor '.*' referenced`)
+
+func yamlError(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	return unknownAnchor.ReplaceAllString(text, "a value that begins with * refers to nothing: put it in quotes")
+}
+
+func (r *reader) at(n *yaml.Node, name string) Source {
+	return Source{Kind: FromFile, Name: name, File: r.path, Line: n.Line}
+}
+
+// mapping takes every value of n; false when the file is too large to go on.
+func (r *reader) mapping(n *yaml.Node, prefix string) bool {
+	seen := make(map[string]int)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		keyNode, value := n.Content[i], n.Content[i+1]
+		if keyNode.Kind != yaml.ScalarNode || keyNode.Tag == "!!merge" {
+			r.problems.add("", r.at(keyNode, ""), "want a plain key; YAML merges and complex keys are not supported")
+			continue
+		}
+		name := keyNode.Value
+		if prefix != "" {
+			name = prefix + "." + name
+		}
+		if line, dup := seen[name]; dup {
+			r.problems.add(name, r.at(keyNode, name), "given twice, first on line %d", line)
+			continue
+		}
+		seen[name] = keyNode.Line
+		if !r.value(name, keyNode, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// value takes one value; false when the file is too large to go on.
+func (r *reader) value(name string, keyNode, n *yaml.Node) bool {
+	if r.nodes++; r.nodes > maxNodes || strings.Count(name, ".") > maxDepth {
+		r.problems.add("", r.at(keyNode, ""), "too large or too deeply nested for a configuration")
+		return false
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	from := r.at(keyNode, name)
+	switch {
+	case n.Kind == yaml.MappingNode && r.takesValue(name):
+		r.problems.add(name, from, "takes a value, not a mapping")
+	case n.Kind == yaml.MappingNode && len(n.Content) > 0:
+		return r.mapping(n, name)
+	case n.Kind == yaml.SequenceNode:
+		r.sequence(name, from, n)
+	case n.Tag == "!!null" && (r.takesValue(name) || r.sections[name]):
+		// "sync:" with everything below it commented out
+	case n.Kind == yaml.ScalarNode && r.sections[name]:
+		r.problems.add(name, from, "is a section: put its keys below it, indented")
+	default:
+		r.entries = append(r.entries, entry{name, raw{text: n.Value}, from})
+	}
+	return true
+}
+
+func (r *reader) sequence(name string, from Source, n *yaml.Node) {
+	list := raw{isList: true}
+	for _, item := range n.Content {
+		if item.Kind == yaml.AliasNode {
+			item = item.Alias
+		}
+		if item.Kind != yaml.ScalarNode {
+			r.problems.add(name, r.at(item, name), "takes a list of plain values")
+			return
+		}
+		list.list = append(list.list, item.Value)
+	}
+	r.entries = append(r.entries, entry{name, list, from})
+}

@@ -1,0 +1,271 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// raw is a value as it was written, before its type is known.
+type raw struct {
+	text   string
+	list   []string
+	isList bool
+}
+
+// parseValue reads r as a value of the key: string, Secret, bool, int, int64 (bytes), float64, time.Duration or
+// []string. A non-empty problem says what is wrong, without the value of a secret.
+func (k Key) parseValue(r raw) (value any, problem string) {
+	if k.Type == TypeList {
+		return parseList(r), ""
+	}
+	if r.isList {
+		return nil, "takes one value, not a list"
+	}
+	text := r.text
+	if !k.verbatim {
+		text = strings.TrimSpace(text)
+	}
+	if k.parse != nil {
+		parsed, problem := k.parse(text)
+		if problem != "" {
+			return nil, problem
+		}
+		text = parsed
+	}
+	value, want := parseText(k, text)
+	if want != "" {
+		if k.Type == TypeURL { // may hold a password
+			return nil, "want " + want
+		}
+		return nil, fmt.Sprintf("%s is not %s", quote(text), want)
+	}
+	if k.check != nil {
+		if problem := k.check(value); problem != "" {
+			return nil, problem
+		}
+	}
+	return value, ""
+}
+
+// parseText gives the value, or what was wanted instead.
+func parseText(k Key, text string) (value any, want string) {
+	switch k.Type {
+	case TypeSecret:
+		return NewSecret(text), ""
+	case TypeBool:
+		switch strings.ToLower(text) {
+		case "true", "yes", "on", "1":
+			return true, ""
+		case "false", "no", "off", "0":
+			return false, ""
+		}
+		return nil, "a truth value: want true or false"
+	case TypeInt:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, "a whole number"
+		}
+		return n, ""
+	case TypeFloat:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, "a number, for example 0.2"
+		}
+		return f, ""
+	case TypeDuration:
+		return parseDuration(text)
+	case TypeBytes:
+		return parseBytes(text)
+	case TypeEnum:
+		if lower := strings.ToLower(text); slices.Contains(k.Enum, lower) {
+			return lower, ""
+		}
+		return nil, "one of " + strings.Join(k.Enum, ", ")
+	case TypeURL:
+		return parseURL(text)
+	}
+	return text, ""
+}
+
+// parseList splits at commas, trims, and drops empty items.
+func parseList(r raw) []string {
+	parts := r.list
+	if !r.isList {
+		parts = strings.Split(r.text, ",")
+	}
+	var items []string
+	for _, part := range parts {
+		if part = strings.TrimSpace(part); part != "" {
+			items = append(items, part)
+		}
+	}
+	return items
+}
+
+var dayCount = regexp.MustCompile(`^(\d{1,5})d$`)
+
+func parseDuration(text string) (any, string) {
+	if m := dayCount.FindStringSubmatch(text); m != nil {
+		days, _ := strconv.Atoi(m[1])
+		return time.Duration(days) * 24 * time.Hour, ""
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return nil, "a duration: want a number and a unit, for example 90s, 5m, 1h30m or 30d"
+	}
+	return d, ""
+}
+
+var byteUnits = map[string]int64{
+	"": 1, "b": 1,
+	"kb": 1e3, "mb": 1e6, "gb": 1e9,
+	"k": 1 << 10, "m": 1 << 20, "g": 1 << 30,
+	"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+}
+
+func parseBytes(text string) (any, string) {
+	const want = "a size: want bytes, or a number with KiB, MiB, GiB, kB, MB or GB"
+	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+	unit, ok := byteUnits[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || n > math.MaxInt64/unit || n < math.MinInt64/unit {
+		return nil, want
+	}
+	return n * unit, ""
+}
+
+// parseURL gives scheme://host[:port][/path] without a trailing slash, https being the default.
+func parseURL(text string) (any, string) {
+	if text == "" {
+		return "", ""
+	}
+	if !strings.Contains(text, "://") {
+		text = "https://" + text
+	}
+	parsed, err := url.Parse(text)
+	switch {
+	case err != nil || parsed.Hostname() == "" || parsed.Scheme != "https" && parsed.Scheme != "http":
+		return nil, "a URL, for example https://dbc-1234abcd-56ef.cloud.databricks.com"
+	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
+		return nil, "a URL without user, password, query or fragment"
+	}
+	return strings.TrimRight(parsed.String(), "/"), ""
+}
+
+var (
+	warehouseID   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	warehousePath = regexp.MustCompile(`^/?sql/(?:1\.0|protocolv1)/(?:warehouses|endpoints)/([A-Za-z0-9_-]{1,64})$`)
+)
+
+// parseWarehouse takes the id of a SQL warehouse, its HTTP path, or a JDBC URL whose httpPath parameter is that path
+// (the Databricks driver's form, parameters after semicolons). The problem never repeats the text: JDBC URLs carry
+// passwords.
+func parseWarehouse(text string) (id, problem string) {
+	text = strings.TrimSpace(text)
+	path := text
+	if strings.HasPrefix(strings.ToLower(text), "jdbc:") {
+		path = ""
+		for part := range strings.SplitSeq(text, ";") {
+			if name, value, ok := strings.Cut(part, "="); ok && strings.EqualFold(strings.TrimSpace(name), "httpPath") {
+				path = strings.TrimSpace(value)
+			}
+		}
+		if path == "" {
+			return "", "the JDBC URL has no httpPath: copy it from the warehouse's connection details, it ends in httpPath=/sql/1.0/warehouses/ID"
+		}
+	}
+	if m := warehousePath.FindStringSubmatch(path); m != nil {
+		return m[1], ""
+	}
+	if path == text && (text == "" || warehouseID.MatchString(text)) {
+		return text, ""
+	}
+	return "", "not a SQL warehouse: want its id, its HTTP path /sql/1.0/warehouses/ID, or a JDBC URL with that httpPath"
+}
+
+// quote shows a refused value, shortened.
+func quote(text string) string {
+	if short := shorten(text, 60); short != text {
+		return strconv.Quote(short) + "…"
+	}
+	return strconv.Quote(text)
+}
+
+// shorten keeps the first n characters.
+func shorten(text string, n int) string {
+	for i := range text {
+		if n--; n < 0 {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+func positive(v any) string {
+	if number(v) <= 0 {
+		return fmt.Sprintf("%v is not allowed: want more than 0", v)
+	}
+	return ""
+}
+
+func notNegative(v any) string {
+	if number(v) < 0 {
+		return fmt.Sprintf("%v is not allowed: want 0 or more", v)
+	}
+	return ""
+}
+
+func ratio(v any) string {
+	if n := number(v); n < 0 || n > 1 {
+		return fmt.Sprintf("%v is not allowed: want a share from 0 to 1", v)
+	}
+	return ""
+}
+
+func number(v any) float64 {
+	switch n := v.(type) {
+	case int:
+		return float64(n)
+	case int64:
+		return float64(n)
+	case time.Duration:
+		return float64(n)
+	case float64:
+		return n
+	}
+	return 0
+}
+
+func notEmpty(v any) string {
+	if v == "" {
+		return "must not be empty"
+	}
+	return ""
+}
+
+func address(v any) string {
+	text := v.(string)
+	if text == "" {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(text)
+	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+		return fmt.Sprintf("%s is not an address: want host:port, for example 127.0.0.1:8282 or :8282", quote(text))
+	}
+	return ""
+}
+
+// longSecret holds the rule of RFC 7518, section 3.2: an HS256 key has at least 256 bits.
+func longSecret(v any) string {
+	if s := v.(Secret); s.IsSet() && len(s.Reveal()) < 32 {
+		return "too short: HS256 wants at least 32 bytes, for example from: openssl rand -hex 32"
+	}
+	return ""
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Setting is one value of a merged configuration, as given; secrets print masked.
+type Setting struct {
+	Key    string
+	Type   Type
+	Value  any // string, Secret, bool, int, int64, float64, time.Duration or []string
+	Source Source
+}
+
+// Text is the value on one line, as a file could hold it; empty when unset, masked for secrets.
+func (s Setting) Text() string {
+	switch v := s.Value.(type) {
+	case nil:
+		return ""
+	case []string:
+		return strings.Join(v, ", ")
+	case time.Duration:
+		return shortDuration(v)
+	}
+	return fmt.Sprint(s.Value)
+}
+
+// MarshalJSON gives key, value, and source; durations as text, secrets masked.
+func (s Setting) MarshalJSON() ([]byte, error) {
+	v := s.Value
+	if d, ok := v.(time.Duration); ok {
+		v = shortDuration(d)
+	}
+	return json.Marshal(struct {
+		Key    string `json:"key"`
+		Value  any    `json:"value"`
+		Source Source `json:"source"`
+		From   string `json:"from"`
+	}{s.Key, v, s.Source, s.Source.String()})
+}
+
+// shortDuration drops the zero units that time.Duration prints: 1h, not 1h0m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

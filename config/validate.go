@@ -1,0 +1,240 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// finish checks what one key alone cannot tell, and draws the consequences that fields of Config promise.
+func (c *Config) finish(ps *problems) {
+	c.finishAuth(ps)
+	c.finishAPI(ps)
+	c.finishEventHub(ps)
+	c.finishPolicies(ps)
+	if !c.Sync.GrantUpdates {
+		if c.Sync.Mode != "observe" && c.source("sync.mode").Kind != FromDefault {
+			c.warn("sync.grant_updates is false: nothing is changed, although sync.mode is %s", c.Sync.Mode)
+		}
+		c.Sync.Mode = "observe"
+	}
+	for _, f := range []*PrincipalFilter{&c.Scope.Users, &c.Scope.Groups, &c.Scope.Roles} {
+		if !f.Manage {
+			f.Exclude = []string{"*"}
+		}
+	}
+}
+
+func (c *Config) warn(format string, args ...any) {
+	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
+}
+
+// source says where the value of a key came from.
+func (c *Config) source(key string) Source {
+	for _, s := range c.settings {
+		if s.Key == key {
+			return s.Source
+		}
+	}
+	return Source{}
+}
+
+// The ways to authenticate, with the keys that each needs.
+var authWays = []struct {
+	name  string
+	needs []string
+}{
+	{"token", []string{"databricks.token"}},
+	{"oauth", []string{"databricks.client_id", "databricks.client_secret"}},
+	{"azure_oauth", []string{"databricks.client_id", "databricks.client_secret", "databricks.azure_tenant_id"}},
+}
+
+// finishAuth wants exactly one complete way to authenticate once there is a host, and clears the credentials of the
+// others where databricks.auth chooses.
+func (c *Config) finishAuth(ps *problems) {
+	d := &c.Databricks
+	if d.Host == "" {
+		return
+	}
+	set := map[string]bool{
+		"databricks.token":           d.Token.IsSet(),
+		"databricks.client_id":       d.ClientID != "",
+		"databricks.client_secret":   d.ClientSecret.IsSet(),
+		"databricks.azure_tenant_id": d.AzureTenantID != "",
+	}
+	oauth := set["databricks.client_id"] || set["databricks.client_secret"] || set["databricks.azure_tenant_id"]
+	way := d.Auth
+	if way == "auto" {
+		switch {
+		case set["databricks.token"] && oauth:
+			ps.add("databricks.token", c.source("databricks.token"),
+				"both a token and OAuth credentials are set: keep one, or choose with databricks.auth: token, oauth or azure_oauth")
+			return
+		case set["databricks.azure_tenant_id"]:
+			way = "azure_oauth"
+		case oauth:
+			way = "oauth"
+		case set["databricks.token"]:
+			way = "token"
+		default:
+			ps.add("databricks.host", c.source("databricks.host"),
+				"no credentials for it: set databricks.token, or databricks.client_id and databricks.client_secret")
+			return
+		}
+	}
+	for _, w := range authWays {
+		if w.name != way {
+			continue
+		}
+		for _, need := range w.needs {
+			if !set[need] {
+				ps.add(need, Source{}, "missing: authentication by %s needs %s", way, strings.Join(w.needs, ", "))
+			}
+		}
+	}
+	d.Auth = way
+	if way == "token" {
+		d.ClientID, d.ClientSecret = "", Secret{}
+	} else {
+		d.Token = Secret{}
+	}
+	if way != "azure_oauth" {
+		d.AzureTenantID = ""
+	}
+	if u, err := url.Parse(d.Host); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		c.warn("databricks.host is plain http: credentials cross the network readable to others")
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) finishAPI(ps *problems) {
+	a := &c.APIServer
+	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
+		ps.add("apiserver.tls", Source{}, "apiserver.tls.cert and apiserver.tls.key go together: set both, or neither for plain HTTP")
+	}
+	if a.AdminAddr != "" && a.AdminAddr == a.Addr && !strings.HasSuffix(a.Addr, ":0") {
+		ps.add("apiserver.admin_addr", c.source("apiserver.admin_addr"), "is the same as apiserver.addr: leave it empty to serve both on one port")
+	}
+	if u, err := url.Parse(a.JWT.JWKS); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		ps.add("apiserver.jwt.jwks", c.source("apiserver.jwt.jwks"), "keys fetched over plain http can be replaced on the way: use https, or a file")
+	}
+	if a.Enabled && !c.OnDemand.Enabled {
+		c.warn("apiserver.enabled has no effect without ondemand.enabled")
+	}
+	if !c.ServesAPI() {
+		return
+	}
+	if a.JWT.JWKS == "" && len(a.JWT.PEMKeys) == 0 && !a.JWT.HS256Secret.IsSet() {
+		ps.add("apiserver.enabled", c.source("apiserver.enabled"),
+			"no key to check tokens with: set apiserver.jwt.jwks, .pem_keys or .hs256_secret (make keys with: ucwarden keys generate)")
+	}
+	for key, text := range map[string]string{"apiserver.jwt.issuer": a.JWT.Issuer, "apiserver.jwt.audience": a.JWT.Audience} {
+		if text == "" {
+			ps.add(key, c.source(key), "must not be empty: every token is checked for it")
+		}
+	}
+}
+
+func (c *Config) finishEventHub(ps *problems) {
+	e := &c.OnDemand.EventHub
+	const key = "ondemand.eventhub.connection_string"
+	entity := connectionParts(e.ConnectionString.Reveal())["entitypath"]
+	switch {
+	case entity != "" && e.Name != "" && entity != e.Name:
+		ps.add("ondemand.eventhub.name", c.source("ondemand.eventhub.name"), "is not the EntityPath of %s: keep one", key)
+	case e.Name == "":
+		e.Name = entity
+	}
+	if !e.Enabled {
+		return
+	}
+	from := c.source("ondemand.eventhub.enabled")
+	if !e.ConnectionString.IsSet() {
+		ps.add("ondemand.eventhub.enabled", from, "needs %s", key)
+	} else if e.Name == "" {
+		ps.add("ondemand.eventhub.enabled", from, "needs the hub: set ondemand.eventhub.name, or EntityPath in %s", key)
+	}
+	if !c.OnDemand.Enabled {
+		c.warn("ondemand.eventhub.enabled has no effect without ondemand.enabled")
+	}
+}
+
+// connectionString checks the form of an Event Hubs connection string: Endpoint=sb://host/, a key name with its key
+// or a signature, and optionally EntityPath.
+func connectionString(v any) string {
+	text := v.(Secret).Reveal()
+	if text == "" {
+		return ""
+	}
+	const want = "not an Event Hubs connection string: "
+	for part := range strings.SplitSeq(text, ";") {
+		if name, _, ok := strings.Cut(part, "="); strings.TrimSpace(part) != "" && (!ok || strings.TrimSpace(name) == "") {
+			return want + "its parts are NAME=VALUE, separated by semicolons"
+		}
+	}
+	parts := connectionParts(text)
+	endpoint, err := url.Parse(parts["endpoint"])
+	switch {
+	case err != nil || endpoint.Scheme != "sb" || endpoint.Hostname() == "":
+		return want + "Endpoint=sb://NAMESPACE.servicebus.windows.net/ is missing or malformed"
+	case parts["sharedaccesssignature"] != "":
+	case parts["sharedaccesskeyname"] == "":
+		return want + "SharedAccessKeyName is missing"
+	case parts["sharedaccesskey"] == "":
+		return want + "SharedAccessKey is missing"
+	}
+	return ""
+}
+
+// connectionParts splits NAME=VALUE;… with the names in lower case.
+func connectionParts(text string) map[string]string {
+	parts := make(map[string]string)
+	for part := range strings.SplitSeq(text, ";") {
+		if name, value, ok := strings.Cut(part, "="); ok {
+			parts[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
+		}
+	}
+	return parts
+}
+
+func (c *Config) finishPolicies(ps *problems) {
+	p := &c.Policies
+	r := &p.Ranger
+	if p.Path != "" && r.URL != "" {
+		ps.add("policies.path", c.source("policies.path"), "both policies.path and policies.ranger.url are set: policies come from one place")
+	}
+	if r.URL != "" && r.Service == "" {
+		ps.add("policies.ranger.url", c.source("policies.ranger.url"), "needs policies.ranger.service, the name of the service in Ranger Admin")
+	}
+	if (r.CertFile == "") != (r.KeyFile == "") {
+		ps.add("policies.ranger.cert_file", Source{}, "policies.ranger.cert_file and policies.ranger.key_file go together: set both or neither")
+	}
+	if r.Password.IsSet() && r.Username == "" {
+		ps.add("policies.ranger.password", c.source("policies.ranger.password"), "needs policies.ranger.username")
+	}
+	if slices.Contains(c.Scope.Protected, "*") {
+		ps.add("scope.protected", c.source("scope.protected"), "takes exact names; to change nothing at all use sync.mode: observe")
+	}
+}
+
+// CheckDatabricks says what to set when no workspace is configured; nil when there is one.
+func (c *Config) CheckDatabricks() error {
+	if c.Databricks.Host != "" {
+		return nil
+	}
+	return &Error{[]Problem{{Key: "databricks.host", Message: "no workspace is configured: set databricks.host in the file, or UCWARDEN_DATABRICKS_HOST"}}}
+}
+
+// CheckPolicies says what to set when there is no source of policies; nil when there is one.
+func (c *Config) CheckPolicies() error {
+	if c.Policies.Path != "" || c.Policies.Ranger.URL != "" {
+		return nil
+	}
+	return &Error{[]Problem{{Key: "policies.path", Message: "no policies are configured: set policies.path, or policies.ranger.url and policies.ranger.service"}}}
+}
