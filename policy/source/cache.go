@@ -1,0 +1,148 @@
+package source
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// cacheRefresh is how old the time of confirmation in a cache file may grow before the file is written again.
+const cacheRefresh = time.Hour
+
+// cacheMagic begins the first line of a cache file; the SHA-256 of everything after that line follows it.
+const cacheMagic = "ucwarden policy snapshot 1 sha256:"
+
+// cache keeps one source's last verified snapshot on disk. A file is written whole or not at all, and is used only
+// when its checksum holds, so that a torn write is found; what it holds is verified again like any other content.
+type cache struct {
+	path     string
+	identity string
+	savedAt  time.Time // confirmation time in the file
+}
+
+// cacheEntry is what a cache file holds.
+type cacheEntry struct {
+	Identity  string           `json:"identity"`
+	Version   int64            `json:"version"`
+	FetchedAt time.Time        `json:"fetchedAt"`
+	Digest    string           `json:"digest"`
+	Origins   map[int64]string `json:"origins,omitempty"`
+	Content   *content         `json:"content"`
+}
+
+// newCache names the cache file of a source after its identity, so that several share a folder and a source that is
+// pointed elsewhere does not find another's policies.
+func newCache(dir, kind, identity string) *cache {
+	sum := sha256.Sum256([]byte(kind + "\x00" + identity))
+	return &cache{path: filepath.Join(dir, fmt.Sprintf("policies-%s-%x.snapshot", kind, sum[:4])), identity: kind + ":" + identity}
+}
+
+// load reads the cache; nil without error when there is none.
+func (c *cache) load() (*cacheEntry, error) {
+	info, err := os.Stat(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeUnavailable, "read the policy cache: %w", err)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return nil, policy.Errorf(policy.CodeForbidden, "%s: others may write it (mode %v); give it mode 0600 or remove it", c.path, info.Mode().Perm())
+	}
+	data, err := os.ReadFile(c.path)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeUnavailable, "read the policy cache: %w", err)
+	}
+	head, body, _ := bytes.Cut(data, []byte("\n"))
+	sum := sha256.Sum256(body)
+	if string(head) != cacheMagic+hex.EncodeToString(sum[:]) {
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: its checksum does not hold; remove it", c.path)
+	}
+	entry := &cacheEntry{}
+	if err := json.Unmarshal(body, entry); err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: %w; remove it", c.path, err)
+	}
+	if entry.Identity != c.identity || entry.Content == nil || entry.Content.Policies == nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: not the cache of %s; remove it", c.path, c.identity)
+	}
+	if digest, err := entry.Content.digest(); err != nil || digest != entry.Digest {
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: its content does not have the digest %s; remove it", c.path, entry.Digest)
+	}
+	entry.Content.each(func(list []policy.Policy) {
+		for i := range list {
+			list[i].Origin = entry.Origins[list[i].ID]
+		}
+	})
+	if entry.FetchedAt.After(time.Now()) {
+		entry.FetchedAt = info.ModTime() // a clock that was set back must not make the snapshot look fresh for ever
+	}
+	c.savedAt = entry.FetchedAt
+	return entry, nil
+}
+
+// save replaces the cache file: a temporary file of mode 0600 is written, synced and renamed over it, and the folder
+// synced, so that a crash leaves the old file or the new one.
+func (c *cache) save(entry *cacheEntry) error {
+	entry.Identity = c.identity
+	entry.Origins = map[int64]string{}
+	entry.Content.each(func(list []policy.Policy) {
+		for i := range list {
+			if list[i].Origin != "" {
+				entry.Origins[list[i].ID] = list[i].Origin
+			}
+		}
+	})
+	body, err := json.Marshal(entry)
+	if err != nil {
+		return policy.Errorf(policy.CodeInternal, "write the policy cache: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	if err := replaceFile(c.path, []byte(cacheMagic+hex.EncodeToString(sum[:])+"\n"), body); err != nil {
+		return policy.Errorf(policy.CodeUnavailable, "write the policy cache: %w", err)
+	}
+	c.savedAt = entry.FetchedAt
+	return nil
+}
+
+// replaceFile writes the parts to path so that a reader, or a machine that crashes, sees the old file or the new one.
+func replaceFile(path string, parts ...[]byte) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".policies-*.tmp") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(tmp.Name())
+		}
+	}()
+	for _, part := range parts {
+		if _, err := tmp.Write(part); err != nil {
+			_ = tmp.Close()
+			return err
+		}
+	}
+	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

@@ -1,0 +1,174 @@
+package source
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// maxDepth and maxFiles bound a policy folder, against a link to the root of a file system.
+const (
+	maxDepth = 16
+	maxFiles = 100_000
+)
+
+// file is one policy file as read.
+type file struct {
+	path string // as the operator would write it, for messages
+	name string // path below the policy folder with '/' between parts: the stable part of its name
+	data []byte
+}
+
+// tree is everything that was read in one go.
+type tree struct {
+	files  []file
+	digest [sha256.Size]byte // of names and bytes
+	newest time.Time         // latest modification of a file or folder
+	dirs   []string          // folders whose change may change the tree
+}
+
+// reader walks policy files below a byte limit.
+type reader struct {
+	left    int64
+	limit   int64
+	tree    *tree
+	visited map[string]bool // real paths of folders, against loops of links
+	targets map[string]bool // folders that links to files lead to
+}
+
+// readTree reads the files at paths; each is a file, or a folder of which every *.json, *.yaml and *.yml counts,
+// sub-folders included. Names that begin with a dot are skipped: hidden files, and the "..data" folders in which
+// Kubernetes keeps the versions of a mounted ConfigMap. What links in the folder point to is read.
+func readTree(paths []string, maxBytes int64) (*tree, error) {
+	r := &reader{left: maxBytes, limit: maxBytes, tree: &tree{}, visited: map[string]bool{}, targets: map[string]bool{}}
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, readError(err)
+		}
+		r.tree.dirs = append(r.tree.dirs, filepath.Dir(p))
+		if info.IsDir() {
+			err = r.folder(p, "", info, 0)
+		} else {
+			err = r.file(p, filepath.Base(p), info)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	h := sha256.New()
+	for _, f := range r.tree.files {
+		fmt.Fprintf(h, "%q %q %d\n", f.path, f.name, len(f.data))
+		h.Write(f.data)
+	}
+	h.Sum(r.tree.digest[:0])
+	return r.tree, nil
+}
+
+func (r *reader) folder(dir, prefix string, info fs.FileInfo, depth int) error {
+	if depth > maxDepth {
+		return policy.Errorf(policy.CodeTooLarge, "%s: policy folders are nested more than %d deep", dir, maxDepth)
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return readError(err)
+	}
+	if r.visited[real] {
+		return policy.Errorf(policy.CodeInvalid, "%s: this folder (%s) was read already; remove the link to it", dir, real)
+	}
+	r.visited[real] = true
+	r.tree.dirs = append(r.tree.dirs, dir)
+	r.note(info)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return readError(err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") {
+			continue
+		}
+		at := filepath.Join(dir, name)
+		mayBeFolder := entry.IsDir() || entry.Type()&fs.ModeSymlink != 0
+		if !mayBeFolder && !isPolicyFile(name) {
+			continue
+		}
+		info, err := os.Stat(at)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && !isPolicyFile(name):
+			continue // a dangling link, such as an editor's lock
+		case err != nil:
+			return readError(err)
+		case info.IsDir():
+			err = r.folder(at, path.Join(prefix, name), info, depth+1)
+		case isPolicyFile(name):
+			err = r.file(at, path.Join(prefix, name), info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isPolicyFile(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".json", ".yaml", ".yml":
+		return true
+	}
+	return false
+}
+
+func (r *reader) file(at, name string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return policy.Errorf(policy.CodeInvalid, "%s: not a regular file", at)
+	}
+	if len(r.tree.files) >= maxFiles {
+		return policy.Errorf(policy.CodeTooLarge, "%s: more than %d policy files", at, maxFiles)
+	}
+	f, err := os.Open(at)
+	if err != nil {
+		return readError(err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, r.left+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return readError(err)
+	}
+	if r.left -= int64(len(data)); r.left < 0 {
+		return policy.Errorf(policy.CodeTooLarge, "%s: the policy files are larger than %d bytes in all", at, r.limit)
+	}
+	r.note(info)
+	if target, err := filepath.EvalSymlinks(at); err == nil {
+		if dir := filepath.Dir(target); !r.targets[dir] {
+			r.targets[dir] = true
+			r.tree.dirs = append(r.tree.dirs, dir)
+		}
+	}
+	r.tree.files = append(r.tree.files, file{path: at, name: name, data: data})
+	return nil
+}
+
+func (r *reader) note(info fs.FileInfo) {
+	if t := info.ModTime(); t.After(r.tree.newest) {
+		r.tree.newest = t
+	}
+}
+
+func readError(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return policy.Errorf(policy.CodeNotFound, "read policies: %w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return policy.Errorf(policy.CodeForbidden, "read policies: %w; let the user of this process read it", err)
+	}
+	return policy.Errorf(policy.CodeUnavailable, "read policies: %w", err)
+}

@@ -1,0 +1,90 @@
+package source
+
+import (
+	"fmt"
+	"strings"
+
+	"ucwarden/policy"
+)
+
+// DefaultMaxShrink is the share of policies that may go in one step.
+const DefaultMaxShrink = 0.5
+
+// GuardOptions says which losses a source takes at once. What it refuses stays out until it is accepted by digest.
+type GuardOptions struct {
+	// MaxShrink is the share, 0 to 1, of policies (and of tag policies, roles, group memberships, tags) that may go
+	// in one step; 0 means DefaultMaxShrink, 1 any loss but that of everything.
+	MaxShrink float64
+	// AllowEmpty takes content without any policy, also at the first load. Without it, none at all is an error.
+	AllowEmpty bool
+	// Accept is the digest of one content that is taken whatever it lost and whatever its version, as a refusal names
+	// it. It must be verified as any other.
+	Accept string
+}
+
+func (o *GuardOptions) validate() error {
+	if o.MaxShrink < 0 || o.MaxShrink > 1 {
+		return policy.Errorf(policy.CodeInvalid, "policy source: max shrink %v is not between 0 and 1", o.MaxShrink)
+	}
+	if o.MaxShrink == 0 {
+		o.MaxShrink = DefaultMaxShrink
+	}
+	return nil
+}
+
+// check refuses next when it lost too much of what old has. old is nil when nothing is in force.
+func (o *GuardOptions) check(old, next *content) error {
+	now := next.amounts()
+	if policies := now[0].count + now[1].count; policies == 0 && !o.AllowEmpty {
+		return policy.Errorf(policy.CodeRefused, "no enabled policy in it, which would revoke every grant")
+	}
+	if old == nil {
+		return nil
+	}
+	var losses []string
+	for i, before := range old.amounts() {
+		after := now[i]
+		switch lost := before.count - after.count; {
+		case lost <= 0 || o.AllowEmpty && after.count == 0:
+		case after.count == 0:
+			losses = append(losses, fmt.Sprintf("all %d %s are gone", before.count, before.what))
+		case float64(lost) > o.MaxShrink*float64(before.count):
+			losses = append(losses, fmt.Sprintf("%d of %d %s are gone, more than %.0f%%", lost, before.count, before.what, o.MaxShrink*100))
+		}
+	}
+	if old.Users != nil && next.Users == nil {
+		losses = append(losses, "the user store is gone")
+	}
+	if len(losses) > 0 {
+		return policy.Errorf(policy.CodeRefused, "%s", strings.Join(losses, "; "))
+	}
+	return nil
+}
+
+// checkVersions refuses next when a version that only ever grows went back, as after a restore of Ranger's database
+// or an answer from a lagging replica.
+func checkVersions(old, next *content) error {
+	type versions struct {
+		what         string
+		before, here int64
+	}
+	all := []versions{{"policy version", old.Policies.PolicyVersion, next.Policies.PolicyVersion}}
+	if a, b := old.Policies.TagPolicies, next.Policies.TagPolicies; a != nil && b != nil && a.ServiceName == b.ServiceName {
+		all = append(all, versions{"tag policy version", a.PolicyVersion, b.PolicyVersion})
+	}
+	if old.Roles != nil && next.Roles != nil {
+		all = append(all, versions{"role version", old.Roles.RoleVersion, next.Roles.RoleVersion})
+	}
+	if old.Users != nil && next.Users != nil {
+		all = append(all, versions{"user store version", old.Users.UserStoreVersion, next.Users.UserStoreVersion})
+	}
+	if old.Tags != nil && next.Tags != nil {
+		all = append(all, versions{"tag version", old.Tags.TagVersion, next.Tags.TagVersion})
+	}
+	for _, v := range all {
+		if v.here < v.before {
+			return policy.Errorf(policy.CodeRefused, "%s %d is older than %d, which is in force", v.what, v.here, v.before)
+		}
+	}
+	return nil
+}
