@@ -174,7 +174,7 @@ func (g *gate) release(p permit, route string, o outcome) {
 	now := time.Now()
 	switch o {
 	case answered:
-		slow := g.observe(route, now.Sub(p.started))
+		slow := g.observe(route, p.started, now)
 		g.answers.add(now)
 		g.grow(p, slow)
 		g.raiseRate(now)
@@ -251,14 +251,14 @@ func (g *gate) lowerRate(now time.Time) {
 	g.cut, g.raised = now, now
 }
 
-// raiseRate lets the rate grow by 5 % and a half per second, faster the longer ago the last 429 is.
+// raiseRate lets the rate grow by about 5 % per second, faster the longer ago the last 429 is.
 func (g *gate) raiseRate(now time.Time) {
 	if g.rate == 0 || g.maxRate > 0 && g.rate == g.maxRate {
 		return
 	}
 	seconds := min(now.Sub(g.raised).Seconds(), 1) // an idle client learns nothing
 	sinceCut := now.Sub(g.cut).Seconds()
-	g.rate += seconds * (0.05*g.rate + 0.5) * (1 + sinceCut/10)
+	g.rate += seconds * (0.05*g.rate + 0.05) * (1 + sinceCut/20)
 	g.boundRate()
 	g.raised = now
 }
@@ -275,25 +275,30 @@ func (g *gate) boundRate() {
 
 // latency of one route, in seconds.
 type latency struct {
-	least  float64 // slowly forgets, so that a lasting change becomes the new normal
+	least  float64
 	recent float64
+	at     time.Time // of the last answer
 }
+
+// latencyMemory is how long it takes until a lasting change of latency becomes the new normal.
+const latencyMemory = time.Minute
 
 // observe records the latency of an answer and reports whether answers have become slow: three times what the route
 // took when the server was at ease, and noticeably so.
-func (g *gate) observe(route string, took time.Duration) bool {
-	s := took.Seconds()
+func (g *gate) observe(route string, started, now time.Time) bool {
+	took := now.Sub(started).Seconds()
 	l := g.latency[route]
 	if l == nil {
-		g.latency[route] = &latency{least: s, recent: s}
+		g.latency[route] = &latency{least: took, recent: took, at: now}
 		return false
 	}
-	l.recent += 0.2 * (s - l.recent)
-	if s < l.least {
-		l.least = s
+	l.recent += 0.2 * (took - l.recent)
+	if took < l.least {
+		l.least = took
 	} else {
-		l.least += 0.01 * (s - l.least)
+		l.least += min(1, now.Sub(l.at).Seconds()/latencyMemory.Seconds()) * (took - l.least)
 	}
+	l.at = now
 	return l.recent > 3*l.least+0.1
 }
 

@@ -110,8 +110,8 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 // requests that failed together do not come back together.
 func (p Pacing) backoff(n int) time.Duration {
 	wait := p.MaxBackoff
-	if n < 32 && p.BaseBackoff<<(n-1) < wait {
-		wait = max(p.BaseBackoff<<(n-1), p.BaseBackoff)
+	if n < 64 && p.BaseBackoff <= p.MaxBackoff>>(n-1) {
+		wait = p.BaseBackoff << (n - 1)
 	}
 	half := wait / 2
 	return half + rand.N(half+1)

@@ -1,0 +1,630 @@
+package unitycatalog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"pgregory.net/rapid"
+)
+
+// service plays a workspace: serve gives status, headers and body, or an error, for the n-th request it gets (from 0).
+// It keeps what it was sent.
+type service struct {
+	latency time.Duration
+	serve   func(n int, req *http.Request) (*http.Response, error)
+
+	mu       sync.Mutex
+	n        int
+	starts   []time.Time
+	bodies   []string
+	names    []string // last part of the path
+	inFlight int
+	most     int
+	open     int // bodies given and not yet closed
+
+	registry *prometheus.Registry
+}
+
+func (s *service) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	n := s.n
+	s.n++
+	s.starts = append(s.starts, time.Now())
+	s.names = append(s.names, req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:])
+	s.inFlight++
+	s.most = max(s.most, s.inFlight)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.inFlight--
+		s.mu.Unlock()
+	}()
+	if req.Body != nil {
+		body, _ := io.ReadAll(req.Body)
+		req.Body.Close()
+		s.mu.Lock()
+		s.bodies = append(s.bodies, string(body))
+		s.mu.Unlock()
+	}
+	if !sleep(req.Context(), s.latency) {
+		return nil, req.Context().Err()
+	}
+	resp, err := s.serve(n, req)
+	if resp != nil {
+		s.mu.Lock()
+		s.open++
+		s.mu.Unlock()
+		resp.Body = &tracked{resp.Body, s}
+	}
+	return resp, err
+}
+
+type tracked struct {
+	io.ReadCloser
+	s *service
+}
+
+func (t *tracked) Close() error {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	t.s.open--
+	return t.ReadCloser.Close()
+}
+
+func reply(status int, body string, headers ...string) (*http.Response, error) {
+	h := http.Header{}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+func ok() (*http.Response, error) { return reply(200, "{}") }
+
+func testPacer(t *testing.T, s *service, p Pacing) *pacer {
+	t.Helper()
+	s.registry = prometheus.NewRegistry()
+	m, err := newMetrics(s.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newPacer(s, p.withDefaults(), 3*time.Minute, m, slog.New(slog.DiscardHandler))
+}
+
+// counted sums a metric over all label sets that hold the label value, or over all for "".
+func (s *service) counted(t *testing.T, name, value string) (sum float64) {
+	t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "ucwarden_unitycatalog_"+name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			match := value == ""
+			for _, label := range m.GetLabel() {
+				match = match || label.GetValue() == value
+			}
+			if match {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+func request(ctx context.Context, method, name, body string) *http.Request {
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "https://workspace.example/"+name, r)
+	if err != nil {
+		panic(err)
+	}
+	return req
+}
+
+// send gives the status, or 0 and the error, and fails on an answer whose body cannot be read.
+func send(t *testing.T, p *pacer, req *http.Request) (int, error) {
+	t.Helper()
+	resp, err := p.RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil {
+		t.Errorf("read the body of the answer: %v", err)
+	}
+	return resp.StatusCode, nil
+}
+
+func TestRetries(t *testing.T) {
+	var (
+		reset   = &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}
+		refused = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	)
+	broken := func() (*http.Response, error) {
+		resp, _ := reply(200, "")
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"tables": [`), &failing{io.ErrUnexpectedEOF}))
+		return resp, nil
+	}
+	tests := []struct {
+		name       string
+		serve      func() (*http.Response, error)
+		repeatable int // attempts for a request that may be repeated
+		other      int // and for one that may not
+	}{
+		{"success", ok, 1, 1},
+		{"400", func() (*http.Response, error) { return reply(400, "{}") }, 1, 1},
+		{"404", func() (*http.Response, error) { return reply(404, "{}") }, 1, 1},
+		{"401", func() (*http.Response, error) { return reply(401, "{}") }, 1, 1},
+		{"429", func() (*http.Response, error) { return reply(429, "{}") }, 4, 4},
+		{"500", func() (*http.Response, error) { return reply(500, "{}") }, 4, 1},
+		{"502", func() (*http.Response, error) { return reply(502, "<html>") }, 4, 1},
+		{"503", func() (*http.Response, error) { return reply(503, "{}") }, 4, 1},
+		{"504", func() (*http.Response, error) { return reply(504, "{}") }, 4, 1},
+		{"501", func() (*http.Response, error) { return reply(501, "{}") }, 1, 1},
+		{"connection refused", func() (*http.Response, error) { return nil, refused }, 4, 4},
+		{"connection reset", func() (*http.Response, error) { return nil, reset }, 4, 1},
+		{"body breaks off", broken, 4, 1},
+		{"body cut short", func() (*http.Response, error) { return reply(200, `{"tables": [`) }, 4, 1},
+		{"web page", func() (*http.Response, error) { return reply(200, `<html>log in</html>`) }, 4, 1},
+		{"empty answer", func() (*http.Response, error) { return reply(200, ``) }, 4, 1},
+	}
+	for _, test := range tests {
+		for _, repeatable := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/repeatable=%t", test.name, repeatable), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := &service{serve: func(int, *http.Request) (*http.Response, error) { return test.serve() }}
+					p := testPacer(t, s, Pacing{MaxAttempts: 4})
+					want, method := test.other, http.MethodPost
+					ctx := t.Context()
+					if repeatable {
+						want, method = test.repeatable, http.MethodPatch
+						ctx = withCall(ctx, call{route: "test", repeatable: true})
+					}
+					const body = `{"changes":[]}`
+					send(t, p, request(ctx, method, "x", body))
+					if s.n != want {
+						t.Errorf("%d attempts, want %d", s.n, want)
+					}
+					for i, got := range s.bodies {
+						if got != body {
+							t.Errorf("attempt %d sent body %q", i, got)
+						}
+					}
+					if s.open != 0 {
+						t.Errorf("%d bodies left open", s.open)
+					}
+					route := "POST other"
+					if repeatable {
+						route = "test"
+					}
+					if got := s.counted(t, "requests_total", route); got != float64(want) {
+						t.Errorf("metric counts %v requests of %s, want %d", got, route, want)
+					}
+					if got := s.counted(t, "retries_total", route); got != float64(want-1) {
+						t.Errorf("metric counts %v retries, want %d", got, want-1)
+					}
+				})
+			})
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestSuccessAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{serve: func(n int, _ *http.Request) (*http.Response, error) {
+			if n < 3 {
+				return reply(503, "{}")
+			}
+			return reply(200, `{"name":"x"}`)
+		}}
+		p := testPacer(t, s, Pacing{})
+		resp, err := p.RoundTrip(request(t.Context(), "GET", "x", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 200 || string(body) != `{"name":"x"}` {
+			t.Errorf("got %d %s", resp.StatusCode, body)
+		}
+		if got := s.counted(t, "retries_total", "unavailable"); got != 3 {
+			t.Errorf("metric counts %v retries, want 3", got)
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	for name, header := range map[string]func() string{
+		"seconds": func() string { return "7" },
+		"date":    func() string { return time.Now().Add(7 * time.Second).UTC().Format(http.TimeFormat) },
+	} {
+		for _, status := range []int{429, 503} {
+			t.Run(name+"/"+strconv.Itoa(status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := &service{serve: func(n int, _ *http.Request) (*http.Response, error) {
+						if n == 0 {
+							return reply(status, "{}", "Retry-After", header())
+						}
+						return ok()
+					}}
+					p := testPacer(t, s, Pacing{})
+					start := time.Now()
+					if got, err := send(t, p, request(t.Context(), "GET", "x", "")); got != 200 {
+						t.Fatalf("got %d, %v", got, err)
+					}
+					if got := s.starts[1].Sub(start); got != 7*time.Second {
+						t.Errorf("second attempt after %s, want exactly 7s", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A 429 speaks for the whole workspace: nobody else starts before its Retry-After is over either.
+func TestRetryAfterHoldsEveryone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: 10 * time.Millisecond, serve: func(n int, _ *http.Request) (*http.Response, error) {
+			if n == 0 {
+				return reply(429, "{}", "Retry-After", "30")
+			}
+			time.Sleep(10 * time.Millisecond)
+			return ok()
+		}}
+		p := testPacer(t, s, Pacing{InitialConcurrency: 2})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() { send(t, p, request(t.Context(), "GET", strconv.Itoa(i), "")) })
+		}
+		wg.Wait()
+		early := 0
+		for _, at := range s.starts {
+			if at.Sub(start) < 30*time.Second {
+				early++
+			}
+		}
+		if early != 2 { // the one that was told, and the one under way meanwhile
+			t.Errorf("%d requests started before Retry-After was over, want 2", early)
+		}
+		if len(s.starts) != 21 {
+			t.Errorf("%d attempts, want 21", len(s.starts))
+		}
+	})
+}
+
+// A Retry-After beyond the time a call has is not waited for, and fails others at once instead of hanging them.
+func TestRetryAfterTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{serve: func(int, *http.Request) (*http.Response, error) {
+			return reply(429, "{}", "Retry-After", "600")
+		}}
+		p := testPacer(t, s, Pacing{})
+		start := time.Now()
+		if status, err := send(t, p, request(t.Context(), "GET", "x", "")); status != 429 || err != nil {
+			t.Errorf("first call got %d, %v, want 429", status, err)
+		}
+		_, err := send(t, p, request(t.Context(), "GET", "x", ""))
+		if !errors.As(err, new(*pausedError)) {
+			t.Errorf("second call got %v, want a pausedError", err)
+		}
+		if s.n != 1 || time.Since(start) != 0 {
+			t.Errorf("%d requests in %s, want 1 in no time", s.n, time.Since(start))
+		}
+		time.Sleep(601 * time.Second)
+		send(t, p, request(t.Context(), "GET", "x", ""))
+		if s.n != 2 {
+			t.Error("no request after the pause was over")
+		}
+	})
+}
+
+func TestFirstComeFirstServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: time.Second, serve: func(n int, _ *http.Request) (*http.Response, error) {
+			if n == 0 {
+				return reply(500, "{}") // request 0 comes again while 1 to 9 wait
+			}
+			return ok()
+		}}
+		p := testPacer(t, s, Pacing{InitialConcurrency: 1, MaxConcurrency: 1})
+		var wg sync.WaitGroup
+		for i := range 10 {
+			wg.Go(func() { send(t, p, request(t.Context(), "GET", strconv.Itoa(i), "")) })
+			synctest.Wait() // it is in the queue
+		}
+		wg.Wait()
+		if got := strings.Join(s.names, " "); got != "0 1 0 2 3 4 5 6 7 8 9" {
+			t.Errorf("order of requests %s", got)
+		}
+	})
+}
+
+func TestGivingUp(t *testing.T) {
+	forever := func(_ int, req *http.Request) (*http.Response, error) {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	t.Run("in the queue", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{serve: forever}
+			p := testPacer(t, s, Pacing{InitialConcurrency: 1, MaxConcurrency: 1})
+			first, stop := context.WithCancel(t.Context())
+			defer stop()
+			go p.RoundTrip(request(first, "GET", "1", ""))
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			_, err := p.RoundTrip(request(ctx, "GET", "2", ""))
+			if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+				t.Errorf("got %v after %s", err, time.Since(start))
+			}
+			if s.n != 1 {
+				t.Errorf("%d requests sent, want 1", s.n)
+			}
+		})
+	})
+	t.Run("while under way, and the slot is free again", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{serve: func(n int, req *http.Request) (*http.Response, error) {
+				if n == 0 {
+					return forever(n, req)
+				}
+				return ok()
+			}}
+			p := testPacer(t, s, Pacing{InitialConcurrency: 1, MaxConcurrency: 1})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := p.RoundTrip(request(ctx, "GET", "1", "")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			if status, err := send(t, p, request(t.Context(), "GET", "2", "")); status != 200 {
+				t.Errorf("got %d, %v", status, err)
+			}
+		})
+	})
+	t.Run("between attempts", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{serve: func(int, *http.Request) (*http.Response, error) { return reply(503, "{}", "Retry-After", "60") }}
+			p := testPacer(t, s, Pacing{})
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			start := time.Now()
+			_, err := p.RoundTrip(request(ctx, "GET", "1", ""))
+			if !errors.Is(err, context.Canceled) || time.Since(start) != time.Second || s.n != 1 {
+				t.Errorf("got %v after %s and %d requests", err, time.Since(start), s.n)
+			}
+		})
+	})
+	t.Run("when the deadline does not leave time for another attempt", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{serve: func(int, *http.Request) (*http.Response, error) { return reply(503, "{}", "Retry-After", "60") }}
+			p := testPacer(t, s, Pacing{})
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			start := time.Now()
+			status, err := send(t, p, request(ctx, "GET", "1", ""))
+			if status != 503 || err != nil || time.Since(start) != 0 {
+				t.Errorf("got %d, %v after %s, want the 503 at once", status, err, time.Since(start))
+			}
+		})
+	})
+}
+
+func TestTimeouts(t *testing.T) {
+	hang := func(_ int, req *http.Request) (*http.Response, error) {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	tests := []struct {
+		name     string
+		serve    func(int, *http.Request) (*http.Response, error)
+		attempts int
+		after    time.Duration
+	}{
+		{"each attempt", hang, 3, 30 * time.Second}, // plus backoff
+		{"the body too", func(n int, req *http.Request) (*http.Response, error) {
+			resp, _ := reply(200, "")
+			resp.Body = io.NopCloser(&hanging{req.Context()})
+			return resp, nil
+		}, 3, 30 * time.Second},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &service{serve: test.serve}
+				p := testPacer(t, s, Pacing{MaxAttempts: 3, AttemptTimeout: 10 * time.Second})
+				start := time.Now()
+				_, err := p.RoundTrip(request(t.Context(), "GET", "x", ""))
+				if !errors.As(err, new(*attemptTimeout)) || s.n != test.attempts {
+					t.Errorf("got %v after %d attempts", err, s.n)
+				}
+				if took := time.Since(start); took < test.after || took > test.after+2*time.Second {
+					t.Errorf("took %s, want about %s", took, test.after)
+				}
+			})
+		})
+	}
+	t.Run("the whole call", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{serve: hang}
+			p := testPacer(t, s, Pacing{MaxAttempts: 100, AttemptTimeout: 50 * time.Second})
+			start := time.Now()
+			_, err := p.RoundTrip(request(t.Context(), "GET", "x", ""))
+			if err == nil || time.Since(start) > 3*time.Minute {
+				t.Errorf("got %v after %s, want an error within 3 minutes", err, time.Since(start))
+			}
+		})
+	})
+	t.Run("time in the queue does not count", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{latency: time.Minute, serve: func(int, *http.Request) (*http.Response, error) { return ok() }}
+			p := testPacer(t, s, Pacing{InitialConcurrency: 1, MaxConcurrency: 1, AttemptTimeout: 2 * time.Minute})
+			var wg sync.WaitGroup
+			for range 10 {
+				wg.Go(func() {
+					if status, err := send(t, p, request(t.Context(), "GET", "x", "")); status != 200 {
+						t.Errorf("got %d, %v", status, err)
+					}
+				})
+			}
+			wg.Wait()
+		})
+	})
+}
+
+type hanging struct{ ctx context.Context }
+
+func (h *hanging) Read([]byte) (int, error) {
+	<-h.ctx.Done()
+	return 0, h.ctx.Err()
+}
+
+// Whatever the server does, every call ends, bodies are closed, and there are never more requests at once than allowed.
+func TestNeverMoreAtOnceThanAllowed(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		most := rapid.IntRange(1, 12).Draw(rt, "max concurrency")
+		script := rapid.SliceOfN(rapid.SampledFrom([]string{"ok", "ok", "ok", "429", "429 wait", "503", "reset", "cut", "slow"}), 1, 60).Draw(rt, "script")
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{latency: 20 * time.Millisecond, serve: func(n int, req *http.Request) (*http.Response, error) {
+				switch script[n%len(script)] {
+				case "429":
+					return reply(429, "{}")
+				case "429 wait":
+					return reply(429, "{}", "Retry-After", "1")
+				case "503":
+					return reply(503, "{}")
+				case "reset":
+					return nil, errors.New("connection reset by peer")
+				case "cut":
+					return reply(200, `{"a":`)
+				case "slow":
+					if !sleep(req.Context(), time.Second) {
+						return nil, req.Context().Err()
+					}
+				}
+				return ok()
+			}}
+			p := testPacer(t, s, Pacing{MaxConcurrency: most, AttemptTimeout: 10 * time.Second})
+			var wg sync.WaitGroup
+			for i := range 40 {
+				wg.Go(func() {
+					ctx := t.Context()
+					if i%7 == 0 {
+						var cancel context.CancelFunc
+						ctx, cancel = context.WithTimeout(ctx, time.Duration(i)*time.Millisecond*20)
+						defer cancel()
+					}
+					send(t, p, request(ctx, "GET", "x", ""))
+				})
+			}
+			wg.Wait()
+			if s.most > most {
+				t.Errorf("%d requests at once, allowed are %d", s.most, most)
+			}
+			if s.open != 0 {
+				t.Errorf("%d bodies left open", s.open)
+			}
+			if g := p.gate; g.inFlight != 0 || g.waiters.Len() != 0 {
+				t.Errorf("left behind: %d in flight, %d waiting", g.inFlight, g.waiters.Len())
+			}
+		})
+		if t.Failed() {
+			rt.FailNow()
+		}
+	})
+}
+
+func TestRetryAfterValues(t *testing.T) {
+	now := time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
+	tests := []struct {
+		value string
+		want  time.Duration
+		told  bool
+	}{
+		{"", 0, false},
+		{"0", 0, true},
+		{" 12 ", 12 * time.Second, true},
+		{"-1", 0, false},
+		{"1.5", 0, false},
+		{"soon", 0, false},
+		{"Sat, 31 Jan 2026 10:00:30 GMT", 30 * time.Second, true},
+		{"Sat, 31 Jan 2026 09:00:00 GMT", 0, true},
+		{"Sat, 31 Jan 2099 09:00:00 GMT", maxRetryAfter, true},
+		{"86400", maxRetryAfter, true},
+		{"99999999999999999999999", maxRetryAfter, true},
+	}
+	for _, test := range tests {
+		got, told := retryAfter(http.Header{"Retry-After": {test.value}}, now)
+		if got != test.want || told != test.told {
+			t.Errorf("%q: got %s, %t, want %s, %t", test.value, got, told, test.want, test.told)
+		}
+	}
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	f.Add("120")
+	f.Add("Sat, 31 Jan 2026 10:00:30 GMT")
+	f.Add("-9223372036854775808")
+	f.Fuzz(func(t *testing.T, value string) {
+		wait, told := retryAfter(http.Header{"Retry-After": {value}}, time.Unix(1_700_000_000, 0))
+		if wait < 0 || wait > maxRetryAfter || !told && wait != 0 {
+			t.Errorf("%q: %s, %t", value, wait, told)
+		}
+	})
+}
+
+func TestBackoffGrowsWithinBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := Pacing{
+			BaseBackoff: time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "base")),
+			MaxBackoff:  time.Duration(rapid.Int64Range(int64(time.Minute), int64(time.Hour)).Draw(t, "max")),
+		}
+		n := rapid.IntRange(1, 1000).Draw(t, "attempt")
+		full := p.BaseBackoff
+		for i := 1; i < n && full < p.MaxBackoff; i++ {
+			full *= 2
+		}
+		full = min(full, p.MaxBackoff)
+		if got := p.backoff(n); got < full/2 || got > full {
+			t.Fatalf("attempt %d: %s, want between %s and %s", n, got, full/2, full)
+		}
+	})
+}
+
+func TestIsObject(t *testing.T) {
+	for body, want := range map[string]bool{
+		"{}": true, " \n{\"a\":[1]} ": true, "": false, "null": false, "[]": false, "{": false, "{}{}": false,
+		`{"a":1}<html>`: false, "<html>": false,
+	} {
+		if got := isObject([]byte(body)); got != want {
+			t.Errorf("%q: %t", body, got)
+		}
+	}
+	if isObject(bytes.Repeat([]byte{'{'}, 100)) {
+		t.Error("unclosed braces")
+	}
+}
+
