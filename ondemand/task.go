@@ -65,9 +65,24 @@ type Task struct {
 	Resources     []ResourceResult `json:"resources,omitempty"`
 	Transitions   []Transition     `json:"transitions,omitempty"`
 
+	// Children counts the tasks that this one was split into. While some of them are open the task is INPROGRESS
+	// without holding a worker, and it ends when the last of them does.
+	Children *Children `json:"children,omitempty"`
+
 	// Extra keeps the fields of the input that are none of the above, so that producers find them again.
 	Extra map[string]json.RawMessage `json:"-"`
 }
+
+// Children counts the tasks a parent was split into, by how they ended.
+type Children struct {
+	Total     int `json:"total"`
+	Succeeded int `json:"succeeded"`
+	Failed    int `json:"failed"`
+	Skipped   int `json:"skipped"`
+}
+
+// Open is the number of children that have not ended yet.
+func (c Children) Open() int { return c.Total - c.Succeeded - c.Failed - c.Skipped }
 
 // RequestInfo says what to sync. Unknown fields are kept in Extra.
 type RequestInfo struct {
@@ -79,14 +94,14 @@ type RequestInfo struct {
 // Resource names one object by its parts: type "table" with values catalog, schema and table.
 type Resource struct {
 	Type   string                     `json:"type"`
-	Values map[string]string          `json:"values"`
+	Values map[string]string          `json:"values,omitempty"`
 	Extra  map[string]json.RawMessage `json:"-"`
 }
 
 // ResourceResult is what became of one resource of a task, in the order of RequestInfo.Resources.
 type ResourceResult struct {
 	Type    string            `json:"type"`
-	Values  map[string]string `json:"values"`
+	Values  map[string]string `json:"values,omitempty"`
 	Status  Status            `json:"status"`
 	Message string            `json:"message,omitempty"`
 	Changes []Change          `json:"changes,omitempty"`

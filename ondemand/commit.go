@@ -1,0 +1,272 @@
+package ondemand
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	bolt "go.etcd.io/bbolt"
+
+	"ucwarden/policy"
+)
+
+// maxBatch bounds how many writes share one transaction, and so how long one of them waits for the others.
+const maxBatch = 1024
+
+// write is one unit of change. fn may run more than once, each time in a fresh transaction, so it must set the same
+// results again; it checks before it writes, because an error of a class other than internal refuses this write
+// alone and leaves its transaction to the others. applied runs after the commit, in the order of commits, and only
+// when the write is in the file: also in the rare case that this is known but its durability is not, and done
+// brings an error.
+type write struct {
+	fn      func(tx *bolt.Tx) error
+	applied func()
+	done    chan error
+}
+
+// committer is the only writer of the file. It gathers whatever writes are waiting into one transaction: under
+// load many share an fsync, and a lone one never waits for company.
+type committer struct {
+	store  *Store
+	queue  chan *write
+	quit   chan struct{}
+	ended  chan struct{}
+	once   sync.Once
+	commit func(tx *bolt.Tx) error // (*bolt.Tx).Commit, except in tests of a failing disk
+	seq    uint64                  // of the last commit; in the file it tells what an uncertain commit became
+
+	seconds prometheus.Histogram
+	size    prometheus.Histogram
+}
+
+func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
+	c := &committer{
+		store: s, queue: make(chan *write, maxBatch), quit: make(chan struct{}), ended: make(chan struct{}),
+		commit: (*bolt.Tx).Commit,
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ucwarden_store_commit_seconds", Help: "Time to commit one transaction of the task store, fsync included.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
+		}),
+		size: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ucwarden_store_commit_writes", Help: "Writes that shared one transaction of the task store.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 6),
+		}),
+	}
+	if reg != nil {
+		for _, m := range []prometheus.Collector{c.seconds, c.size} {
+			if err := reg.Register(m); err != nil {
+				return nil, fmt.Errorf("register the metrics of the task store: %w", err)
+			}
+		}
+	}
+	seq, err := c.stored()
+	if err != nil {
+		return nil, err
+	}
+	c.seq = seq
+	go c.run()
+	return c, nil
+}
+
+// do hands in a write and waits until it is durable or refused. An error of class unavailable means that nothing is
+// acknowledged.
+func (c *committer) do(fn func(tx *bolt.Tx) error, applied func()) error {
+	w := &write{fn, applied, make(chan error, 1)}
+	select {
+	case <-c.quit: // first, because the queue may have room as well
+		return c.closed()
+	default:
+	}
+	select {
+	case c.queue <- w:
+	case <-c.quit:
+		return c.closed()
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-c.ended:
+	}
+	select { // it may have been answered just before the end
+	case err := <-w.done:
+		return err
+	default:
+		return c.closed()
+	}
+}
+
+func (c *committer) closed() error {
+	return policy.Errorf(policy.CodeUnavailable, "task store %s is closed", c.store.path)
+}
+
+// stop carries out what is queued and ends.
+func (c *committer) stop() {
+	c.once.Do(func() { close(c.quit) })
+	<-c.ended
+}
+
+func (c *committer) run() {
+	defer close(c.ended)
+	debug.SetPanicOnFault(true) // of this goroutine: a fault in the mapped file becomes an error of the write
+	for {
+		select {
+		case w := <-c.queue:
+			c.batch(c.drain([]*write{w}))
+		case <-c.quit:
+			if rest := c.drain(nil); len(rest) > 0 {
+				c.batch(rest)
+				continue
+			}
+			return
+		}
+	}
+}
+
+func (c *committer) drain(list []*write) []*write {
+	for len(list) < maxBatch {
+		select {
+		case w := <-c.queue:
+			list = append(list, w)
+		default:
+			return list
+		}
+	}
+	return list
+}
+
+// batch runs the writes in one transaction. One that breaks it is answered with its error, and the others are run
+// again without it.
+func (c *committer) batch(list []*write) {
+	for len(list) > 0 {
+		refused := make(map[*write]error)
+		before := c.seq
+		broken, err := c.transaction(list, refused)
+		if broken == nil {
+			for _, w := range list {
+				if refusal, ok := refused[w]; ok {
+					w.done <- refusal
+					continue
+				}
+				// Memory follows what the file shows, even where that could not be made certain and is
+				// therefore not acknowledged.
+				if c.seq > before && w.applied != nil {
+					w.applied()
+				}
+				w.done <- err
+			}
+			return
+		}
+		broken.done <- err
+		rest := make([]*write, 0, len(list)-1)
+		for _, w := range list {
+			if w != broken {
+				rest = append(rest, w)
+			}
+		}
+		list = rest
+	}
+}
+
+// transaction runs and commits the writes together. broken is the write that spoiled it, nil when the commit itself
+// decided.
+func (c *committer) transaction(list []*write, refused map[*write]error) (broken *write, err error) {
+	start := time.Now()
+	var tx *bolt.Tx
+	defer func() {
+		if r := recover(); r != nil {
+			err = damaged(c.store.path, r)
+		}
+		if tx != nil && tx.DB() != nil {
+			err = errors.Join(err, rollback(tx))
+		}
+	}()
+	if tx, err = c.store.db.Begin(true); err != nil {
+		return nil, c.failed(err)
+	}
+	for _, w := range list {
+		broken = w // should it panic
+		if err := w.fn(tx); err != nil {
+			if policy.CodeOf(err) == policy.CodeInternal {
+				return w, c.failed(err)
+			}
+			refused[w] = err
+		}
+		broken = nil
+	}
+	if len(refused) == len(list) {
+		return nil, nil
+	}
+	next := binary.BigEndian.AppendUint64(nil, c.seq+1)
+	if err := tx.Bucket(bucketMeta).Put(keySeq, next); err != nil {
+		return nil, c.failed(err)
+	}
+	if err := c.commit(tx); err != nil {
+		return nil, c.uncertain(err)
+	}
+	c.seq++
+	c.seconds.Observe(time.Since(start).Seconds())
+	c.size.Observe(float64(len(list)))
+	return nil, nil
+}
+
+func rollback(tx *bolt.Tx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("roll back: %v", r)
+		}
+	}()
+	return tx.Rollback()
+}
+
+func (c *committer) failed(err error) error {
+	return policy.Errorf(policy.CodeUnavailable, "task store %s cannot write: %w", c.store.path, err)
+}
+
+// uncertain finds out what became of a commit that returned an error. The new root may have reached the file while
+// only its fsync failed; then a further commit, which syncs a newer root, makes it certain. Whatever cannot be made
+// certain is not acknowledged.
+func (c *committer) uncertain(cause error) error {
+	found, err := c.stored()
+	if err != nil || found != c.seq+1 {
+		return c.failed(errors.Join(cause, err))
+	}
+	c.seq = found
+	c.store.log.Warn("commit of the task store was uncertain, and is visible: confirm it", "error", cause)
+	confirm := func() error {
+		tx, err := c.store.db.Begin(true)
+		if err != nil {
+			return err
+		}
+		if err := tx.Bucket(bucketMeta).Put(keySeq, binary.BigEndian.AppendUint64(nil, c.seq+1)); err != nil {
+			return errors.Join(err, rollback(tx))
+		}
+		if err := c.commit(tx); err != nil {
+			return err
+		}
+		c.seq++
+		return nil
+	}
+	if err := confirm(); err != nil {
+		if found, readErr := c.stored(); readErr == nil {
+			c.seq = found
+		}
+		return c.failed(errors.Join(cause, err))
+	}
+	return nil
+}
+
+// stored reads the number of the last commit in the file.
+func (c *committer) stored() (uint64, error) {
+	var seq uint64
+	err := c.store.view(func(tx *bolt.Tx) error {
+		if v := tx.Bucket(bucketMeta).Get(keySeq); len(v) == 8 {
+			seq = binary.BigEndian.Uint64(v)
+		}
+		return nil
+	})
+	return seq, err
+}

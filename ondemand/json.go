@@ -1,0 +1,222 @@
+package ondemand
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// The JSON of a task is read by exact field names: encoding/json alone would match them in any case, and a producer's
+// own field "Status" would then overwrite ours when the stored task is read again.
+
+// object is a JSON object whose fields are taken one by one; what is left over is kept as unknown.
+type object map[string]json.RawMessage
+
+// take decodes the named field into v and removes it. An absent field and null leave v alone.
+func (o object) take(name string, v any) error {
+	raw, ok := o[name]
+	if !ok {
+		return nil
+	}
+	delete(o, name)
+	return json.Unmarshal(raw, v)
+}
+
+// drop removes the named fields.
+func (o object) drop(names ...string) {
+	for _, name := range names {
+		delete(o, name)
+	}
+}
+
+// rest gives the fields not taken, in compact form; nil when there are none.
+func (o object) rest() map[string]json.RawMessage {
+	var extra map[string]json.RawMessage
+	for name, raw := range o {
+		var b bytes.Buffer
+		if json.Compact(&b, raw) != nil {
+			continue // came out of a decoder, so it is valid
+		}
+		if extra == nil {
+			extra = make(map[string]json.RawMessage, len(o))
+		}
+		extra[name] = b.Bytes()
+	}
+	return extra
+}
+
+// withExtra marshals known, a struct, and appends the extra fields, sorted by name. A name that is also a field of
+// known is left out.
+func withExtra(known any, extra map[string]json.RawMessage, reserved ...string) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(known); err != nil {
+		return nil, err
+	}
+	b.Truncate(b.Len() - 1) // the encoder's newline
+	if len(extra) == 0 {
+		return b.Bytes(), nil
+	}
+	b.Truncate(b.Len() - 1) // the closing brace; known is never empty
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		if slices.Contains(reserved, name) {
+			continue
+		}
+		key, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		if b.Len() > 1 {
+			b.WriteByte(',')
+		}
+		b.Write(key)
+		b.WriteByte(':')
+		if len(extra[name]) == 0 {
+			b.WriteString("null")
+		} else {
+			b.Write(extra[name])
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// serverFields are the fields of a task that the server alone writes.
+var serverFields = []string{
+	"status", "statusMessage", "attempts", "parentId", "priority", "receivedTime", "notBefore", "startTime",
+	"endTime", "resources", "transitions", "children",
+}
+
+var (
+	requestFields  = []string{"id", "type", "appType", "appSubType", "source", "createTime", "requestInfo"}
+	infoFields     = []string{"resources", "approve"}
+	resourceFields = []string{"type", "values"}
+	taskFields     = slices.Concat(requestFields, serverFields)
+)
+
+type plainTask Task
+
+// MarshalJSON writes the wire form: the known fields, then those of Extra.
+func (t Task) MarshalJSON() ([]byte, error) { return withExtra(plainTask(t), t.Extra, taskFields...) }
+
+type plainInfo RequestInfo
+
+// MarshalJSON writes the known fields, then those of Extra.
+func (r RequestInfo) MarshalJSON() ([]byte, error) {
+	return withExtra(plainInfo(r), r.Extra, infoFields...)
+}
+
+type plainResource Resource
+
+// MarshalJSON writes the known fields, then those of Extra.
+func (r Resource) MarshalJSON() ([]byte, error) {
+	return withExtra(plainResource(r), r.Extra, resourceFields...)
+}
+
+// UnmarshalJSON reads the wire form with its server-side fields, as the server wrote it. Input from outside goes
+// through [ParseTask] instead.
+func (t *Task) UnmarshalJSON(data []byte) error {
+	var o object
+	if err := json.Unmarshal(data, &o); err != nil {
+		return err
+	}
+	*t = Task{}
+	created := flexTime{&t.CreateTime}
+	fields := []struct {
+		name string
+		v    any
+	}{
+		{"id", &t.ID}, {"type", &t.Type}, {"appType", &t.AppType}, {"appSubType", &t.AppSubType},
+		{"source", &t.Source}, {"createTime", &created}, {"requestInfo", &t.RequestInfo}, {"status", &t.Status},
+		{"statusMessage", &t.StatusMessage}, {"attempts", &t.Attempts}, {"parentId", &t.ParentID},
+		{"priority", &t.Priority}, {"receivedTime", &t.ReceivedTime}, {"notBefore", &t.NotBefore},
+		{"startTime", &t.StartTime}, {"endTime", &t.EndTime}, {"resources", &t.Resources},
+		{"transitions", &t.Transitions}, {"children", &t.Children},
+	}
+	for _, f := range fields {
+		if err := o.take(f.name, f.v); err != nil {
+			return err
+		}
+	}
+	t.Extra = o.rest()
+	return nil
+}
+
+// UnmarshalJSON reads the wire form, keeping unknown fields.
+func (r *RequestInfo) UnmarshalJSON(data []byte) error {
+	var o object
+	if err := json.Unmarshal(data, &o); err != nil {
+		return err
+	}
+	*r = RequestInfo{}
+	if err := o.take("resources", &r.Resources); err != nil {
+		return err
+	}
+	if err := o.take("approve", &r.Approve); err != nil {
+		return err
+	}
+	r.Extra = o.rest()
+	return nil
+}
+
+// UnmarshalJSON reads the wire form, keeping unknown fields.
+func (r *Resource) UnmarshalJSON(data []byte) error {
+	var o object
+	if err := json.Unmarshal(data, &o); err != nil {
+		return err
+	}
+	*r = Resource{}
+	if err := o.take("type", &r.Type); err != nil {
+		return err
+	}
+	if err := o.take("values", &r.Values); err != nil {
+		return err
+	}
+	r.Extra = o.rest()
+	return nil
+}
+
+// flexTime reads a time as RFC 3339 text or as epoch milliseconds, a number or a string of digits.
+type flexTime struct{ t *time.Time }
+
+func (f *flexTime) UnmarshalJSON(data []byte) error {
+	var text string
+	if len(data) > 0 && data[0] == '"' {
+		if err := json.Unmarshal(data, &text); err != nil {
+			return err
+		}
+	} else {
+		text = string(data)
+	}
+	if text == "null" && data[0] != '"' {
+		return nil
+	}
+	parsed, err := parseTime(text)
+	if err != nil {
+		return err
+	}
+	*f.t = parsed
+	return nil
+}
+
+// parseTime reads RFC 3339 or epoch milliseconds. The result is in UTC and within the years 1 to 9999, so that it
+// can be written as RFC 3339 again.
+func parseTime(text string) (time.Time, error) {
+	var t time.Time
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+		t = time.UnixMilli(ms).UTC()
+	} else if t, err = time.Parse(time.RFC3339, text); err != nil {
+		return time.Time{}, policy.Errorf(policy.CodeInvalid, "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch milliseconds")
+	}
+	t = t.UTC()
+	if y := t.Year(); y < 1 || y > 9999 {
+		return time.Time{}, policy.Errorf(policy.CodeInvalid, "the time is outside the years 1 to 9999")
+	}
+	return t, nil
+}

@@ -1,0 +1,141 @@
+package ondemand
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// handlerFunc is a Handler made of a function.
+type handlerFunc func(ctx context.Context, job Job) (Outcome, error)
+
+func (f handlerFunc) Handle(ctx context.Context, job Job) (Outcome, error) { return f(ctx, job) }
+
+// succeed answers for every resource.
+func succeed(_ context.Context, job Job) (Outcome, error) {
+	out := Outcome{Results: make([]ResourceResult, len(job.Resources))}
+	for i := range out.Results {
+		out.Results[i].Status = Success
+	}
+	return out, nil
+}
+
+func openStore(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(path, StoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// rig is a queue on a store of its own.
+type rig struct {
+	*Queue
+	t     testing.TB
+	path  string
+	opts  Options
+	store *Store
+	stop  func()
+}
+
+func newRig(t testing.TB, o Options) *rig {
+	r := &rig{t: t, path: filepath.Join(t.TempDir(), "tasks.db"), opts: o, stop: func() {}}
+	r.open()
+	t.Cleanup(r.close)
+	return r
+}
+
+func handlers(f handlerFunc) map[Type]Handler {
+	return map[Type]Handler{ResourceSync: f, FullSync: f}
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	r.store = openStore(r.t, r.path)
+	q, err := NewQueue(r.store, r.opts)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.Queue = q
+}
+
+func (r *rig) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := r.Run(ctx); err != nil {
+			r.t.Errorf("Run: %v", err)
+		}
+	}()
+	r.stop = func() { cancel(); <-ended; r.stop = func() {} }
+}
+
+func (r *rig) close() {
+	r.stop()
+	if r.store != nil {
+		if err := r.store.Close(); err != nil {
+			r.t.Errorf("close the store: %v", err)
+		}
+		r.store = nil
+	}
+}
+
+func (r *rig) submit(t Task) Task {
+	r.t.Helper()
+	got, _, err := r.Submit(context.Background(), t)
+	if err != nil {
+		r.t.Fatalf("submit %s: %v", t.ID, err)
+	}
+	return got
+}
+
+func (r *rig) get(id string) Task {
+	r.t.Helper()
+	t, err := r.Get(context.Background(), id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return t
+}
+
+func (r *rig) wait(id string) Task {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	t, err := r.Wait(ctx, id)
+	if err != nil {
+		r.t.Fatalf("task %s is %s: %v", id, t.Status, err)
+	}
+	return t
+}
+
+// syncTask makes a RESOURCE_SYNC of "TYPE:name" securables.
+func syncTask(id string, names ...string) Task {
+	t := Task{ID: id, Type: ResourceSync}
+	for _, name := range names {
+		s, err := policy.ParseSecurable(name)
+		if err != nil {
+			panic(err)
+		}
+		t.RequestInfo.Resources = append(t.RequestInfo.Resources, ResourceOf(s))
+	}
+	return t
+}
+
+func TestSubmitRunWait(t *testing.T) {
+	r := newRig(t, Options{Handlers: handlers(succeed)})
+	got := r.submit(syncTask("", "table:sales.emea.orders"))
+	if got.Status != New || got.ID == "" {
+		t.Fatalf("submitted task is %s with id %q", got.Status, got.ID)
+	}
+	r.start()
+	done := r.wait(got.ID)
+	if done.Status != Success || done.Attempts != 1 || len(done.Resources) != 1 {
+		t.Errorf("task ended %s after %d attempts with %d results", done.Status, done.Attempts, len(done.Resources))
+	}
+}

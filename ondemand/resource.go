@@ -1,0 +1,86 @@
+package ondemand
+
+import (
+	"strings"
+
+	"ucwarden/policy"
+)
+
+// resourceValues gives the names of the values that a resource type needs, outermost first. A value named by two
+// words may stand under either.
+var resourceValues = map[string][][]string{
+	"catalog":            {{"catalog"}},
+	"schema":             {{"catalog"}, {"schema"}},
+	"table":              {{"catalog"}, {"schema"}, {"table"}},
+	"view":               {{"catalog"}, {"schema"}, {"view", "table"}},
+	"materialized_view":  {{"catalog"}, {"schema"}, {"materialized_view", "view", "table"}},
+	"streaming_table":    {{"catalog"}, {"schema"}, {"streaming_table", "table"}},
+	"function":           {{"catalog"}, {"schema"}, {"function"}},
+	"volume":             {{"catalog"}, {"schema"}, {"volume"}},
+	"model":              {{"catalog"}, {"schema"}, {"model"}},
+	"registered_model":   {{"catalog"}, {"schema"}, {"registered_model", "model"}},
+	"external_location":  {{"external_location"}},
+	"storage_credential": {{"storage_credential"}},
+	"credential":         {{"credential"}},
+	"connection":         {{"connection"}},
+	"share":              {{"share"}},
+	"recipient":          {{"recipient"}},
+	"provider":           {{"provider"}},
+}
+
+func (r Resource) typeName() string { return strings.ToLower(strings.ReplaceAll(r.Type, "-", "_")) }
+
+// IsMetastore reports whether r stands for the metastore itself with every root object that is not a catalog
+// (external locations, credentials, connections, shares, recipients, providers). Such a resource needs no values.
+func (r Resource) IsMetastore() bool { return r.typeName() == "metastore" }
+
+// Securable gives the object that r names, in canonical spelling. For a metastore resource (see
+// [Resource.IsMetastore]) it is METASTORE without a name: the id is for whoever has a workspace to find out. The
+// error, of class policy.CodeInvalid, says which type is unknown, which value is missing or which name is illegal.
+func (r Resource) Securable() (policy.Securable, error) {
+	if r.IsMetastore() {
+		return policy.Securable{Type: policy.Metastore}, nil
+	}
+	needs, ok := resourceValues[r.typeName()]
+	if !ok {
+		return policy.Securable{}, policy.Errorf(policy.CodeInvalid, "unknown resource type %q", r.Type)
+	}
+	names := make([]string, len(needs))
+	for i, words := range needs {
+		var from string
+		for _, word := range words {
+			value := r.Values[word]
+			switch {
+			case value == "":
+			case from == "":
+				names[i], from = value, word
+			case policy.CanonicalName(value) != policy.CanonicalName(names[i]):
+				return policy.Securable{}, policy.Errorf(policy.CodeInvalid, "%s and %s name two different objects", from, word)
+			}
+		}
+		if from == "" {
+			return policy.Securable{}, policy.Errorf(policy.CodeInvalid, "a %s needs the value %s", r.typeName(), words[len(words)-1])
+		}
+	}
+	t, err := policy.ParseSecurableType(r.typeName())
+	if err != nil {
+		return policy.Securable{}, err
+	}
+	return policy.NewSecurable(t, names...)
+}
+
+// ResourceOf names a securable as a resource; the inverse of [Resource.Securable].
+func ResourceOf(s policy.Securable) Resource {
+	r := Resource{Type: strings.ToLower(string(s.Type))}
+	if s.Type == policy.Metastore {
+		return r
+	}
+	needs := resourceValues[r.Type]
+	r.Values = make(map[string]string, len(needs))
+	for i, name := range s.Names() {
+		if i < len(needs) {
+			r.Values[needs[i][0]] = name
+		}
+	}
+	return r
+}

@@ -1,0 +1,283 @@
+package ondemand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"ucwarden/policy"
+)
+
+var (
+	errShutdown  = errors.New("the process is shutting down")
+	errCancelled = errors.New("the task was cancelled")
+)
+
+// run is one claim: the tasks it took, and the locks it holds until its handler has returned.
+type run struct {
+	leader  *entry
+	entries []*entry // leader first
+	locks   []policy.Securable
+	early   map[string]bool // followers taken before their time: the attempt is not counted
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	open    int // entries not ended; guarded by the queue's lock
+}
+
+// leave tells the run that one of its tasks was cancelled; without any left it has nothing to do.
+func (r *run) leave(e *entry) {
+	e.job = nil
+	if r.open--; r.open == 0 {
+		r.cancel(errCancelled)
+	}
+}
+
+// Run admits tasks and carries them out until ctx ends. Then it claims no more, gives the running jobs
+// Options.Grace to finish, cancels them, and returns when their handlers have; what they could not finish waits
+// again, its attempt not counted. Run may be called once.
+func (q *Queue) Run(ctx context.Context) error {
+	jobs, cancelJobs := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancelJobs(nil)
+	var running, helpers sync.WaitGroup
+	helpers.Go(func() { q.admit(ctx) })
+	helpers.Go(func() { q.purge(ctx) })
+
+	for ctx.Err() == nil {
+		timer := q.dispatch(jobs, &running)
+		wake(q.wakeAdmit) // after the claims, which admit what they take by themselves
+		select {
+		case <-ctx.Done():
+		case <-q.wakeDispatch:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	stop := time.AfterFunc(q.opts.Grace, func() { cancelJobs(errShutdown) })
+	defer stop.Stop()
+	running.Wait()
+	helpers.Wait()
+	return nil
+}
+
+// dispatch starts a job on every free worker, as far as there are tasks to run. The timer fires when the next delayed
+// task comes due.
+func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Timer {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	for q.running < q.opts.Workers {
+		leader, followers := q.live.claim(now)
+		if leader == nil {
+			break
+		}
+		r := &run{leader: leader, entries: append([]*entry{leader}, followers...), early: make(map[string]bool)}
+		r.locks = leader.locks()
+		for _, e := range r.entries {
+			e.job = r
+			if e != leader {
+				r.locks = append(r.locks, policy.Securable{Type: lockTask, FullName: e.id})
+				r.early[e.id] = e.notBefore.After(now)
+			}
+		}
+		r.open = len(r.entries)
+		r.ctx, r.cancel = context.WithCancelCause(ctx)
+		q.live.hold(r.locks, leader.id)
+		q.running++
+		running.Go(func() {
+			q.work(r)
+			r.cancel(nil)
+			q.mu.Lock()
+			q.live.release(slices.DeleteFunc(r.locks, func(l policy.Securable) bool { return slices.Contains(leader.held, l) }))
+			q.running--
+			q.mu.Unlock()
+			wake(q.wakeDispatch)
+		})
+	}
+	wait := 24 * time.Hour
+	if due, ok := q.live.wake(); ok {
+		wait = min(wait, max(due.Sub(now), 0))
+	}
+	if q.running >= q.opts.Workers {
+		wait = 24 * time.Hour // the end of a job wakes the loop
+	}
+	return time.NewTimer(wait)
+}
+
+// work claims the tasks of r in the store, has them handled, and commits their end.
+func (q *Queue) work(r *run) {
+	job, err := q.claim(r)
+	if err != nil {
+		q.log.Error("claim of a task failed; it is tried again", "task", r.leader.id, "error", err)
+		q.putBack(r)
+		return
+	}
+	if job.Task.ID == "" {
+		return // cancelled in the meantime, all of them
+	}
+	outcome, err := q.handle(r.ctx, job)
+	q.finish(r, job, outcome, err)
+}
+
+// claim moves the tasks to INPROGRESS and makes the job of those that were still waiting.
+func (q *Queue) claim(r *run) (Job, error) {
+	var job Job
+	var applied bool
+	var changes []change
+	err := q.store.commits.do(func(tx *bolt.Tx) error {
+		job, changes = Job{}, nil
+		now := time.Now()
+		for _, e := range r.entries {
+			t, found, err := loadTask(tx, e.id)
+			if err != nil {
+				return err
+			}
+			if !found || !t.Status.queued() {
+				continue
+			}
+			if t.Status == New {
+				c, err := moveTask(tx, t, Waiting, "", now)
+				if err != nil {
+					return err
+				}
+				changes, t = append(changes, c), c.task
+			}
+			var reason string
+			if r.early[t.ID] {
+				reason = "runs early together with task " + r.leader.id
+			} else {
+				t.Attempts++
+				if e != r.leader {
+					reason = "runs together with task " + r.leader.id
+				}
+			}
+			due := t.NotBefore
+			c, err := moveTask(tx, t, InProgress, reason, now)
+			if err != nil {
+				return err
+			}
+			changes = append(changes, c)
+			c.task.NotBefore = due // where it goes back to, should the ride fail
+			if e == r.leader {
+				job.Task = c.task
+			} else {
+				job.Followers = append(job.Followers, c.task)
+			}
+		}
+		if len(changes) == 0 {
+			return policy.Errorf(policy.CodeConflict, "claim: every task of the job was cancelled")
+		}
+		return nil
+	}, func() { applied = true; q.apply(changes) })
+	if applied {
+		err = nil
+	}
+	if policy.CodeOf(err) == policy.CodeConflict {
+		return Job{}, nil
+	}
+	if err != nil {
+		return Job{}, err
+	}
+	if job.Task.ID == "" { // the leader was cancelled; a follower takes its place
+		job.Task, job.Followers = job.Followers[0], job.Followers[1:]
+	}
+	q.metrics.coalesced.Add(float64(len(job.Followers)))
+	job.Resources = union(job)
+	return job, nil
+}
+
+// union lists the legal resources of a job's tasks, each once, the leader's first.
+func union(job Job) []Resource {
+	var list []Resource
+	seen := make(map[policy.Securable]bool)
+	for _, t := range append([]Task{job.Task}, job.Followers...) {
+		for _, res := range t.RequestInfo.Resources {
+			if s, err := res.Securable(); err == nil && !seen[s] {
+				seen[s] = true
+				list = append(list, res)
+			}
+		}
+	}
+	return list
+}
+
+// putBack returns tasks to the queue that could not be claimed in the store, to be tried again shortly.
+func (q *Queue) putBack(r *run) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	for _, e := range r.entries {
+		if e.job != r {
+			continue
+		}
+		e.job = nil
+		e.notBefore = now.Add(q.opts.RetryBase)
+		q.live.enqueue(e, now)
+	}
+}
+
+// handle calls the handler. A panic becomes an error.
+func (q *Queue) handle(ctx context.Context, job Job) (out Outcome, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			q.log.Error("task handler panicked", "task", job.Task.ID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = policy.Errorf(policy.CodeInternal, "internal fault in the handler: %v", r)
+		}
+	}()
+	out, err = q.opts.Handlers[job.Task.Type].Handle(ctx, job)
+	if err == nil {
+		err = checkOutcome(job, out)
+	}
+	return out, err
+}
+
+// finish commits how the tasks of a job end: all of them, or none. While the store cannot commit it is tried again,
+// because the work is done and only its record is missing; a shutdown leaves that to the next start.
+func (q *Queue) finish(r *run, job Job, out Outcome, handled error) {
+	v := verdict{
+		job: job, outcome: out, err: handled, maxAttempts: q.opts.MaxAttempts, early: r.early,
+		interrupted: handled != nil && errors.Is(context.Cause(r.ctx), errShutdown),
+		backoff:     func(attempt int) time.Duration { return backoff(attempt, q.opts.RetryBase, q.opts.RetryMax) },
+	}
+	for attempt := 1; ; attempt++ {
+		var changes []change
+		var applied bool
+		err := q.store.commits.do(func(tx *bolt.Tx) (err error) {
+			changes, err = v.commit(tx, q.store.ids.next, time.Now())
+			return err
+		}, func() {
+			applied = true
+			q.apply(changes)
+		})
+		switch {
+		case err == nil || applied || policy.CodeOf(err) == policy.CodeConflict:
+			return
+		case r.ctx.Err() != nil && attempt > 3:
+			q.log.Error("end of a task is not recorded; the next start runs it again", "task", job.Task.ID, "error", err)
+			return
+		}
+		q.log.Error("end of a task could not be recorded; trying again", "task", job.Task.ID, "error", err)
+		timer := time.NewTimer(backoff(attempt, q.opts.RetryBase, q.opts.RetryMax))
+		select {
+		case <-timer.C:
+		case <-r.ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// backoff is the wait before the attempt after the given one: doubled each time, and jittered between half of it and
+// the whole, so that tasks that failed together do not come back together.
+func backoff(attempt int, base, longest time.Duration) time.Duration {
+	d := longest
+	if attempt < 32 && base<<(attempt-1) > 0 {
+		d = min(d, base<<(attempt-1))
+	}
+	return d/2 + rand.N(d/2+1)
+}

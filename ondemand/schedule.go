@@ -1,0 +1,78 @@
+package ondemand
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// ScheduleOptions tunes a [Scheduler].
+type ScheduleOptions struct {
+	Interval time.Duration // between two full syncs; 0 switches the schedule off
+	Jitter   time.Duration // added to each interval, at random up to this much
+	OnStart  bool          // submit one at once
+	Source   string        // label of the tasks; default "schedule"
+	Logger   *slog.Logger
+}
+
+// Scheduler submits FULL_SYNC tasks to a queue, one per interval, and never one while another has not ended.
+type Scheduler struct {
+	queue *Queue
+	opts  ScheduleOptions
+}
+
+// NewScheduler makes a schedule of full syncs for q.
+func NewScheduler(q *Queue, o ScheduleOptions) (*Scheduler, error) {
+	if o.Interval < 0 || o.Jitter < 0 {
+		return nil, policy.Errorf(policy.CodeInvalid, "schedule of full syncs: interval and jitter must not be negative")
+	}
+	if o.Source == "" {
+		o.Source = "schedule"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Scheduler{q, o}, nil
+}
+
+// Run submits full syncs until ctx ends.
+func (s *Scheduler) Run(ctx context.Context) error {
+	if s.opts.OnStart {
+		s.submit(ctx)
+	}
+	if s.opts.Interval == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	for {
+		wait := s.opts.Interval
+		if s.opts.Jitter > 0 {
+			wait += rand.N(s.opts.Jitter)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+			s.submit(ctx)
+		}
+	}
+}
+
+// submit hands in one full sync, unless one has not ended. A failure is logged: the next interval tries again.
+func (s *Scheduler) submit(ctx context.Context) {
+	if s.queue.HasActive(FullSync) {
+		s.opts.Logger.Info("scheduled full sync is left out: the last one has not ended")
+		return
+	}
+	t, _, err := s.queue.Submit(ctx, Task{Type: FullSync, Source: s.opts.Source, CreateTime: time.Now().UTC().Round(0)})
+	if err != nil && ctx.Err() == nil {
+		s.opts.Logger.Error("scheduled full sync could not be submitted", "error", err)
+		return
+	}
+	s.opts.Logger.Debug("scheduled full sync submitted", "task", t.ID)
+}

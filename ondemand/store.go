@@ -1,0 +1,211 @@
+package ondemand
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"ucwarden/policy"
+)
+
+// schemaVersion is raised when the layout of the file changes in a way that older binaries would misread.
+const schemaVersion = "1"
+
+// StoreOptions tunes [Open]. The zero value serves.
+type StoreOptions struct {
+	LockTimeout time.Duration // how long to wait for another process to let go of the file; default 1s
+	MaxSize     int           // bytes the file may grow to; 0 for no limit
+	Logger      *slog.Logger
+	Registerer  prometheus.Registerer // may be nil
+}
+
+func (o *StoreOptions) validate() error {
+	if o.LockTimeout < 0 || o.MaxSize < 0 {
+		return policy.Errorf(policy.CodeInvalid, "task store: lock timeout and size limit must not be negative")
+	}
+	if o.LockTimeout == 0 {
+		o.LockTimeout = time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Store is the durable memory of a process: tasks with their indexes, and small values of other parts. One file, one
+// process. All writes go through one group commit, so that many writers share one fsync.
+type Store struct {
+	db      *bolt.DB
+	path    string
+	log     *slog.Logger
+	commits *committer
+	ids     idMaker
+}
+
+// Open opens the store in the file at path and makes it, with its folder, when there is none. Every page in use is
+// read once, so that a damaged file is found here and not in the middle of the work. Errors are one line that says
+// what to do: the file is held by another process, it is damaged, it was written by a newer version.
+func Open(path string, o StoreOptions) (*Store, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the task store: %w", err)
+	}
+	db, err := guardedOpen(path, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, path: path, log: o.Logger}
+	if s.commits, err = newCommitter(s, o.Registerer); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// Close waits for the writes under way and closes the file. Later writes are refused.
+func (s *Store) Close() error {
+	s.commits.stop()
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close the task store %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Path is the file of the store.
+func (s *Store) Path() string { return s.path }
+
+// Load gives the value that another part of the process saved under key; nil when there is none.
+func (s *Store) Load(key string) ([]byte, error) {
+	var value []byte
+	err := s.view(func(tx *bolt.Tx) error {
+		value = append(value, tx.Bucket(bucketValues).Get([]byte(key))...)
+		return nil
+	})
+	return value, err
+}
+
+// Save keeps a small value under key, durable when it returns. A nil value removes the key.
+func (s *Store) Save(key string, value []byte) error {
+	if key == "" {
+		return policy.Errorf(policy.CodeInvalid, "save a value: the key is empty")
+	}
+	return s.commits.do(func(tx *bolt.Tx) error {
+		if value == nil {
+			return tx.Bucket(bucketValues).Delete([]byte(key))
+		}
+		return tx.Bucket(bucketValues).Put([]byte(key), value)
+	}, nil)
+}
+
+// guardedOpen opens, checks and prepares the file. bbolt panics on a damaged page, and reading beyond the end of a
+// truncated file is a memory fault: both become errors here.
+func guardedOpen(path string, o StoreOptions) (db *bolt.DB, err error) {
+	var file *os.File
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, damaged(path, r)
+			if file != nil {
+				file.Close() // gives the lock back; bbolt's own Close could panic again
+			}
+		}
+	}()
+	db, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:      o.LockTimeout,
+		FreelistType: bolt.FreelistMapType,
+		MaxSize:      o.MaxSize,
+		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, perm)
+			file = f
+			return f, err
+		},
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, policy.Errorf(policy.CodeUnavailable,
+			"task store %s is in use by another process: stop that process, or choose another folder (store.path)", path)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, damaged(path, err)
+	case err != nil:
+		return nil, fmt.Errorf("open the task store %s: %w", path, err)
+	}
+	if err := db.View(walk); err != nil {
+		db.Close()
+		return nil, damaged(path, err)
+	}
+	if err := db.Update(prepare); err != nil {
+		db.Close()
+		if policy.CodeOf(err) == policy.CodeConflict {
+			return nil, policy.Errorf(policy.CodeConflict, "task store %s: %w", path, err)
+		}
+		return nil, fmt.Errorf("prepare the task store %s: %w", path, err)
+	}
+	return db, nil
+}
+
+func damaged(path string, cause any) error {
+	return policy.Errorf(policy.CodeInternal,
+		"task store %s is damaged (%v): restore it from a backup, or move it away to start with an empty one", path, cause)
+}
+
+// walk reads every page in use: all keys and values, so that a fault in any of them shows.
+func walk(tx *bolt.Tx) error {
+	var bucket func(b *bolt.Bucket) error
+	bucket = func(b *bolt.Bucket) error {
+		return b.ForEach(func(k, v []byte) error {
+			if v == nil {
+				return bucket(b.Bucket(k))
+			}
+			if _, err := io.Discard.Write(bytes.Clone(v)); err != nil { // the copy reads the overflow pages too
+				return err
+			}
+			return nil
+		})
+	}
+	return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return bucket(b) })
+}
+
+// prepare makes the buckets and checks the version of the layout.
+func prepare(tx *bolt.Tx) error {
+	for _, name := range allBuckets {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	switch found := string(meta.Get(keySchema)); found {
+	case "":
+		return meta.Put(keySchema, []byte(schemaVersion))
+	case schemaVersion:
+		return nil
+	default:
+		return policy.Errorf(policy.CodeConflict,
+			"it has layout version %q, this program knows %q: run the version that wrote it, or move the file away", found, schemaVersion)
+	}
+}
+
+// view runs a read-only transaction. A damaged page becomes an error.
+func (s *Store) view(fn func(tx *bolt.Tx) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = damaged(s.path, r)
+		}
+	}()
+	err = s.db.View(fn)
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return policy.Errorf(policy.CodeUnavailable, "task store %s is closed", s.path)
+	}
+	return err
+}

@@ -1,0 +1,73 @@
+package ondemand
+
+import "context"
+
+// watch asks to be woken whenever the task changes; stop ends that.
+func (q *Queue) watch(id string) (woken <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.watchers[id] == nil {
+		q.watchers[id] = make(map[chan struct{}]struct{})
+	}
+	q.watchers[id][c] = struct{}{}
+	return c, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if delete(q.watchers[id], c); len(q.watchers[id]) == 0 {
+			delete(q.watchers, id)
+		}
+	}
+}
+
+// Wait gives the task once it has ended. When ctx ends first it gives the task as it is then, with ctx's error.
+func (q *Queue) Wait(ctx context.Context, id string) (Task, error) {
+	woken, stop := q.watch(id)
+	defer stop()
+	for {
+		t, err := q.Get(ctx, id)
+		if err != nil || t.Status.Terminal() {
+			return t, err
+		}
+		select {
+		case <-ctx.Done():
+			return t, ctx.Err()
+		case <-woken:
+		}
+	}
+}
+
+// Subscribe sends the task as it is now and again after each change, and closes the channel when it has ended or ctx
+// is done. A slow reader may miss states in between, but never the last one; Task.Transitions tells the steps.
+func (q *Queue) Subscribe(ctx context.Context, id string) (<-chan Task, error) {
+	woken, stop := q.watch(id)
+	t, err := q.Get(ctx, id)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	c := make(chan Task)
+	go func() {
+		defer stop()
+		defer close(c)
+		for {
+			select {
+			case c <- t:
+			case <-ctx.Done():
+				return
+			}
+			if t.Status.Terminal() {
+				return
+			}
+			select {
+			case <-woken:
+			case <-ctx.Done():
+				return
+			}
+			if t, err = q.Get(ctx, id); err != nil {
+				return // purged, or the store is closed
+			}
+		}
+	}()
+	return c, nil
+}
