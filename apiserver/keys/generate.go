@@ -1,0 +1,229 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"ucwarden/policy"
+)
+
+// The files that [Generate] writes, in DIR/INSTANCE/api-server.
+const (
+	PrivateKeyFile = "private-key.pem" // PKCS #8, mode 0600
+	JWKSFile       = "jwks.json"       // public keys, mode 0644
+	TokenFile      = "token"           // a first token, mode 0600
+)
+
+// FirstTokenTTL is how long the token that [Generate] writes is valid unless told otherwise.
+const FirstTokenTTL = 30 * 24 * time.Hour
+
+// GenerateOptions says what key to make and where.
+type GenerateOptions struct {
+	Dir, Instance string // the files go to Dir/Instance/api-server
+	Algorithm     string // ES256 (default) or EdDSA
+	// Force replaces files that exist; every token of the old key is then refused.
+	Force bool
+	// Rotate replaces the private key and the token, and keeps the public keys that are in the key set, so that
+	// tokens of the old keys stay good until they expire.
+	Rotate bool
+	// Token describes the first token; its Key and KeyID are set here. The subject is Instance, the scope admin and
+	// the validity FirstTokenTTL unless given.
+	Token IssueOptions
+}
+
+// Generated names what [Generate] wrote.
+type Generated struct {
+	PrivateKey, JWKS, Token string // paths
+	KeyID                   string
+}
+
+var instanceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// Generate makes a key pair and writes the private key, the public key set and a first token. Files that exist are an
+// error that names them, unless Force or Rotate is set; nothing is written then.
+func Generate(o GenerateOptions) (Generated, error) {
+	if !instanceName.MatchString(o.Instance) {
+		return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: instance %q: want letters, digits, '.', '_' and '-'", o.Instance)
+	}
+	dir := filepath.Join(o.Dir, o.Instance, "api-server")
+	g := Generated{
+		PrivateKey: filepath.Join(dir, PrivateKeyFile),
+		JWKS:       filepath.Join(dir, JWKSFile),
+		Token:      filepath.Join(dir, TokenFile),
+	}
+	if !o.Force && !o.Rotate {
+		if err := refuseExisting(g.PrivateKey, g.JWKS, g.Token); err != nil {
+			return Generated{}, err
+		}
+	}
+	signer, err := newKey(o.Algorithm)
+	if err != nil {
+		return Generated{}, err
+	}
+	if g.KeyID, err = thumbprint(signer.Public()); err != nil {
+		return Generated{}, policy.Errorf(policy.CodeInternal, "generate keys: %w", err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(signer)
+	if err != nil {
+		return Generated{}, policy.Errorf(policy.CodeInternal, "generate keys: encode private key: %w", err)
+	}
+	jwks, err := publicSet(signer.Public(), g, o.Rotate)
+	if err != nil {
+		return Generated{}, err
+	}
+	token, err := Issue(firstToken(o, signer, g.KeyID))
+	if err != nil {
+		return Generated{}, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: %w", err)
+	}
+	// The key set goes first: a server that reads it then knows the key before any token of it appears.
+	for _, f := range []struct {
+		path string
+		data []byte
+		mode fs.FileMode
+	}{
+		{g.JWKS, jwks, 0o644},
+		{g.PrivateKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600},
+		{g.Token, []byte(token + "\n"), 0o600},
+	} {
+		if err := writeFile(f.path, f.data, f.mode); err != nil {
+			return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: %w", err)
+		}
+	}
+	return g, nil
+}
+
+func refuseExisting(paths ...string) error {
+	var found []string
+	for _, path := range paths {
+		_, err := os.Lstat(path)
+		switch {
+		case err == nil:
+			found = append(found, path)
+		case !errors.Is(err, fs.ErrNotExist):
+			return policy.Errorf(policy.CodeInvalid, "generate keys: %w", err)
+		}
+	}
+	if len(found) > 0 {
+		return policy.Errorf(policy.CodeConflict, "generate keys: not overwriting %s: choose another instance or folder, or force it", strings.Join(found, ", "))
+	}
+	return nil
+}
+
+func newKey(algorithm string) (crypto.Signer, error) {
+	switch strings.ToUpper(algorithm) {
+	case "", "ES256":
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInternal, "generate keys: %w", err)
+		}
+		return k, nil
+	case "EDDSA":
+		_, k, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInternal, "generate keys: %w", err)
+		}
+		return k, nil
+	}
+	return nil, policy.Errorf(policy.CodeInvalid, "generate keys: unknown algorithm %q: want ES256 or EdDSA", algorithm)
+}
+
+// publicSet encodes the key set: the new key, then, on a rotation, those that were there.
+func publicSet(public crypto.PublicKey, g Generated, rotate bool) ([]byte, error) {
+	all := []key{{id: g.KeyID, public: public}}
+	if rotate {
+		data, err := os.ReadFile(g.JWKS)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, policy.Errorf(policy.CodeInvalid, "rotate keys: %w", err)
+		}
+		if err == nil {
+			old, _, err := parseJWKS(data)
+			if err != nil {
+				return nil, policy.Errorf(policy.CodeInvalid, "rotate keys: %s: %w", g.JWKS, err)
+			}
+			all = append(all, old...)
+		}
+	}
+	out := jwk.NewSet()
+	for _, k := range all {
+		method, err := methodOf(k.public)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInternal, "generate keys: %w", err)
+		}
+		entry, err := jwk.Import(k.public)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInternal, "generate keys: encode key set: %w", err)
+		}
+		for name, value := range map[string]string{jwk.KeyIDKey: k.id, jwk.AlgorithmKey: method.Alg(), jwk.KeyUsageKey: "sig"} {
+			if err := entry.Set(name, value); err != nil {
+				return nil, policy.Errorf(policy.CodeInternal, "generate keys: encode key set: %w", err)
+			}
+		}
+		if err := out.AddKey(entry); err != nil {
+			return nil, policy.Errorf(policy.CodeInternal, "generate keys: encode key set: %w", err)
+		}
+	}
+	data, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInternal, "generate keys: encode key set: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+func firstToken(o GenerateOptions, signer crypto.Signer, kid string) IssueOptions {
+	t := o.Token
+	t.Key, t.KeyID, t.HS256Secret = signer, kid, nil
+	if t.Subject == "" {
+		t.Subject = o.Instance
+	}
+	if len(t.Scopes) == 0 {
+		t.Scopes = []Scope{ScopeAdmin}
+	}
+	if t.TTL == 0 {
+		t.TTL = FirstTokenTTL
+	}
+	return t
+}
+
+// writeFile puts a whole file in place, with its mode from the first byte on, so that no reader sees half a key set.
+func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Chmod(f.Name(), mode)
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}
