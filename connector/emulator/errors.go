@@ -1,0 +1,68 @@
+package emulator
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"ucwarden/policy"
+)
+
+// apiError is an error as the API answers it: {"error_code": ..., "message": ...}.
+type apiError struct {
+	status     int
+	code       string
+	message    string
+	retryAfter string // value of the header, may be empty
+}
+
+func (e *apiError) Error() string { return e.code + ": " + e.message }
+
+func invalid(format string, args ...any) error {
+	return &apiError{status: http.StatusBadRequest, code: "INVALID_PARAMETER_VALUE", message: fmt.Sprintf(format, args...)}
+}
+
+func malformed(format string, args ...any) error {
+	return &apiError{status: http.StatusBadRequest, code: "MALFORMED_REQUEST", message: fmt.Sprintf(format, args...)}
+}
+
+func invalidState(format string, args ...any) error {
+	return &apiError{status: http.StatusBadRequest, code: "INVALID_STATE", message: fmt.Sprintf(format, args...)}
+}
+
+func denied(format string, args ...any) error {
+	return &apiError{status: http.StatusForbidden, code: "PERMISSION_DENIED", message: fmt.Sprintf(format, args...)}
+}
+
+func notFound(label, name string) error {
+	return &apiError{status: http.StatusNotFound, code: label + "_DOES_NOT_EXIST",
+		message: fmt.Sprintf("%s '%s' does not exist.", sentence(label), name)}
+}
+
+func alreadyExists(label, name string) error {
+	return &apiError{status: http.StatusConflict, code: label + "_ALREADY_EXISTS",
+		message: fmt.Sprintf("%s '%s' already exists.", sentence(label), name)}
+}
+
+func noPrincipal(name string) error {
+	return &apiError{status: http.StatusNotFound, code: "PRINCIPAL_DOES_NOT_EXIST",
+		message: fmt.Sprintf("Could not find principal with name %s", name)}
+}
+
+func unauthenticated(message string) error {
+	return &apiError{status: http.StatusUnauthorized, code: "UNAUTHENTICATED", message: message}
+}
+
+// sentence turns "EXTERNAL_LOCATION" into "External location".
+func sentence(label string) string {
+	words := strings.ToLower(strings.ReplaceAll(label, "_", " "))
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// checkName validates one part of a name and lower-cases it, as the server does with every name but column names.
+func checkName(name string) (string, error) {
+	if err := policy.ValidateName(name); err != nil {
+		return "", invalid("%v", err)
+	}
+	return policy.CanonicalName(name), nil
+}

@@ -1,0 +1,294 @@
+package emulator
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"ucwarden/policy"
+)
+
+// Fault is a rule that disturbs the requests it matches. Every condition that is given must hold; a rule without
+// conditions matches every API request. Several rules may act on one request: their latencies add up, and of each
+// other effect the first rule's counts.
+type Fault struct {
+	ID string `json:"id,omitempty"` // given by the server when empty
+
+	// Conditions.
+	Method    string `json:"method,omitempty"`    // GET, PATCH, ...
+	Path      string `json:"path,omitempty"`      // glob on the decoded path: '*' any run of characters, '?' one
+	Securable string `json:"securable,omitempty"` // TYPE:NAME, a glob in the name: "table:sales.*"; of requests whose path names an object
+	Caller    string `json:"caller,omitempty"`    // principal
+
+	// When, among the matching requests.
+	Skip        int     `json:"skip,omitempty"`        // let the first so many pass
+	Every       int     `json:"every,omitempty"`       // act on every n-th only, 0 and 1 on all
+	Probability float64 `json:"probability,omitempty"` // chance to act, 0 means always
+	Count       int     `json:"count,omitempty"`       // act so many times, then never again; 0 is without end
+	AboveRate   float64 `json:"above_rate,omitempty"`  // act only on requests beyond so many per second
+
+	// Effects.
+	LatencyMS     int    `json:"latency_ms,omitempty"`     // milliseconds to wait before anything else
+	JitterMS      int    `json:"jitter_ms,omitempty"`      // up to so many milliseconds more
+	Status        int    `json:"status,omitempty"`         // answer with this error status, such as 429, 500, 503, 504
+	RetryAfter    string `json:"retry_after,omitempty"`    // the header's value, with Status: seconds or an HTTP date
+	ErrorCode     string `json:"error_code,omitempty"`     // with Status; the usual code when empty
+	Drop          bool   `json:"drop,omitempty"`           // close the connection without an answer
+	After         bool   `json:"after,omitempty"`          // Status or Drop come after the request took effect: the reply is lost
+	Truncate      bool   `json:"truncate,omitempty"`       // end the answer half-way
+	Garble        bool   `json:"garble,omitempty"`         // answer with broken JSON
+	StaleMS       int    `json:"stale_ms,omitempty"`       // serve lists and permissions as they were so many milliseconds ago
+	StaleVersions int    `json:"stale_versions,omitempty"` // serve lists and permissions as they were so many changes ago
+}
+
+// FaultState is a rule with what became of it.
+type FaultState struct {
+	Fault
+	Matched int `json:"matched"` // requests that met the conditions
+	Acted   int `json:"acted"`   // of those, the disturbed ones
+}
+
+func (f Fault) validate() error {
+	problem := ""
+	switch {
+	case f.Status != 0 && (f.Status < 400 || f.Status > 599):
+		problem = "status must be between 400 and 599"
+	case f.Probability < 0 || f.Probability > 1:
+		problem = "probability must be between 0 and 1"
+	case f.Skip < 0 || f.Every < 0 || f.Count < 0 || f.AboveRate < 0 || f.LatencyMS < 0 || f.JitterMS < 0 || f.StaleMS < 0 || f.StaleVersions < 0:
+		problem = "numbers must not be negative"
+	case f.After && f.Status == 0 && !f.Drop:
+		problem = "after needs status or drop"
+	case f.StaleMS > 0 && f.StaleVersions > 0:
+		problem = "give stale_ms or stale_versions, not both"
+	case f.LatencyMS == 0 && f.JitterMS == 0 && f.Status == 0 && !f.Drop && !f.Truncate && !f.Garble && f.StaleMS == 0 && f.StaleVersions == 0:
+		problem = "it has no effect: give latency_ms, jitter_ms, status, drop, truncate, garble, stale_ms or stale_versions"
+	case f.Securable != "" && !strings.Contains(f.Securable, ":"):
+		problem = "securable must be TYPE:NAME"
+	}
+	if problem != "" {
+		return policy.Errorf(policy.CodeInvalid, "fault: %s", problem)
+	}
+	return nil
+}
+
+// rule is a Fault at work.
+type rule struct {
+	FaultState
+	path    policy.Pattern
+	typ     policy.SecurableType
+	name    policy.Pattern
+	limiter *rate.Limiter
+}
+
+// faultBook holds the rules in force.
+type faultBook struct {
+	mu     sync.Mutex
+	rules  []*rule
+	random *rand.Rand
+	lastID int
+}
+
+// effect is what all matching rules together do to one request.
+type effect struct {
+	ids      string
+	latency  time.Duration
+	refusal  error
+	drop     bool
+	after    bool
+	truncate bool
+	garble   bool
+	stale    staleness
+}
+
+// AddFaults puts rules in force, after those that already are, and gives their ids. Either all are legal or none
+// comes into force.
+func (s *Server) AddFaults(faults ...Fault) ([]string, error) {
+	rules := make([]*rule, 0, len(faults))
+	for _, f := range faults {
+		if err := f.validate(); err != nil {
+			return nil, err
+		}
+		r := &rule{FaultState: FaultState{Fault: f}, path: policy.NewPattern(f.Path, true, false)}
+		if f.Securable != "" {
+			typ, name, _ := strings.Cut(f.Securable, ":")
+			t, err := policy.ParseSecurableType(typ)
+			if err != nil {
+				return nil, err
+			}
+			r.typ, r.name = t, policy.NewPattern(name, true, true)
+		}
+		if f.AboveRate > 0 {
+			r.limiter = rate.NewLimiter(rate.Limit(f.AboveRate), max(1, int(f.AboveRate/10)))
+		}
+		rules = append(rules, r)
+	}
+	b := &s.faults
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ids := make([]string, len(rules))
+	for i, r := range rules {
+		if r.ID == "" {
+			b.lastID++
+			r.ID = "fault-" + strconv.Itoa(b.lastID)
+		}
+		ids[i] = r.ID
+		b.rules = append(b.rules, r)
+	}
+	return ids, nil
+}
+
+// Faults lists the rules in force.
+func (s *Server) Faults() []FaultState {
+	b := &s.faults
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]FaultState, len(b.rules))
+	for i, r := range b.rules {
+		list[i] = r.FaultState
+	}
+	return list
+}
+
+// ClearFaults takes the rules of these ids out of force, all of them when none is named.
+func (s *Server) ClearFaults(ids ...string) {
+	b := &s.faults
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var kept []*rule
+	for _, r := range b.rules {
+		gone := len(ids) == 0
+		for _, id := range ids {
+			gone = gone || id == r.ID
+		}
+		if !gone {
+			kept = append(kept, r)
+		}
+	}
+	b.rules = kept
+}
+
+// match works out what happens to a request.
+func (b *faultBook) match(c *call, pattern, caller string) effect {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var e effect
+	for _, r := range b.rules {
+		if !r.matches(c, pattern, caller) || !r.acts(b.random) {
+			continue
+		}
+		r.Acted++
+		if e.ids != "" {
+			e.ids += ","
+		}
+		e.ids += r.ID
+		e.latency += time.Duration(r.LatencyMS) * time.Millisecond
+		if r.JitterMS > 0 {
+			e.latency += time.Duration(b.random.Int64N(int64(r.JitterMS) * int64(time.Millisecond)))
+		}
+		if e.refusal == nil && !e.drop && (r.Status != 0 || r.Drop) {
+			e.drop, e.after = r.Drop, r.After
+			if r.Status != 0 {
+				e.refusal = r.error()
+			}
+		}
+		e.truncate = e.truncate || r.Truncate
+		e.garble = e.garble || r.Garble
+		if e.stale == (staleness{}) {
+			e.stale = staleness{time.Duration(r.StaleMS) * time.Millisecond, r.StaleVersions}
+		}
+	}
+	return e
+}
+
+func (r *rule) matches(c *call, pattern, caller string) bool {
+	if r.Method != "" && !strings.EqualFold(r.Method, c.req.Method) ||
+		r.Caller != "" && r.Caller != caller ||
+		r.Path != "" && !r.path.Match(c.req.URL.Path) {
+		return false
+	}
+	if r.typ != "" {
+		t, name := c.srv.securableOf(c.req, pattern)
+		if t != r.typ || !r.name.Match(name) {
+			return false
+		}
+	}
+	r.Matched++
+	return true
+}
+
+func (r *rule) acts(random *rand.Rand) bool {
+	n := r.Matched - r.Skip
+	if n <= 0 || r.Every > 1 && n%r.Every != 0 || r.Count > 0 && r.Acted >= r.Count {
+		return false
+	}
+	if r.Probability > 0 && random.Float64() >= r.Probability {
+		return false
+	}
+	return r.limiter == nil || !r.limiter.Allow()
+}
+
+func (r *rule) error() error {
+	e := &apiError{status: r.Status, code: r.ErrorCode, message: "injected by fault " + r.ID, retryAfter: r.RetryAfter}
+	if e.code == "" {
+		e.code = map[int]string{
+			400: "INVALID_PARAMETER_VALUE", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "RESOURCE_DOES_NOT_EXIST",
+			409: "RESOURCE_CONFLICT", 429: "REQUEST_LIMIT_EXCEEDED", 500: "INTERNAL_ERROR", 501: "NOT_IMPLEMENTED",
+			503: "TEMPORARILY_UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+		}[r.Status]
+	}
+	if e.code == "" {
+		e.code = "INTERNAL_ERROR"
+	}
+	return e
+}
+
+// securableOf gives the object that a request's path names, its name in lower case.
+func (s *Server) securableOf(r *http.Request, pattern string) (policy.SecurableType, string) {
+	name := strings.ToLower(r.PathValue("name"))
+	if name == "" {
+		return "", ""
+	}
+	if t := r.PathValue("type"); t != "" {
+		return securableTypes[strings.ToLower(t)], name
+	}
+	_, path, _ := strings.Cut(pattern, prefix+"/")
+	collection, _, _ := strings.Cut(path, "/")
+	if res := s.resources[collection]; res != nil {
+		return res.typ, name
+	}
+	return "", name
+}
+
+// sleep waits, and reports false when ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// garble turns JSON into something that looks like it and does not parse.
+func garble(body []byte) []byte {
+	broken := append([]byte{}, body...)
+	for i := len(broken) / 2; i < len(broken); i++ {
+		if broken[i] == '"' || broken[i] == ':' || broken[i] == ',' {
+			broken[i] = '\x00'
+			return broken
+		}
+	}
+	return append([]byte("\x00"), broken...)
+}

@@ -1,0 +1,259 @@
+package emulator
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ucwarden/policy"
+)
+
+// registerIdentity lays out who the caller is, who there is (SCIM), and OAuth machine-to-machine.
+func (s *Server) registerIdentity() {
+	s.route("GET "+prefix+"/userinfo/me", s.userInfo)
+	s.route("GET "+prefix+"/userinfo/my-groups", s.myGroups)
+	s.route("GET /api/2.0/preview/scim/v2/Me", s.scimMe)
+	for _, base := range []string{"/api/2.0/preview/scim/v2/", "/api/2.0/accounts/{account}/scim/v2/"} {
+		for path, kind := range map[string]PrincipalKind{"Users": User, "Groups": Group, "ServicePrincipals": ServicePrincipal} {
+			s.route("GET "+base+path, s.scimList(kind))
+			s.route("GET "+base+path+"/{id}", s.scimGet(kind))
+		}
+	}
+	s.public("GET /.well-known/databricks-config", s.hostMetadata)
+	s.public("GET /oidc/.well-known/oauth-authorization-server", s.oauthMetadata)
+	s.public("POST "+tokenPath, s.issueToken)
+}
+
+func (s *Server) userInfo(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m, err := s.metastore()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]bool{"is_metastore_admin": c.isAdmin(m)}, nil
+}
+
+func (s *Server) myGroups(c *call) (any, error) {
+	if _, err := c.flag("for_account_level"); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	groups := []string{}
+	for name := range c.who.names {
+		if p := s.directory.byName[name]; p != nil && p.kind == Group {
+			groups = append(groups, name)
+		}
+	}
+	slices.Sort(groups)
+	return map[string][]string{"group_name": groups}, nil
+}
+
+// scimValue is SCIM's reference to another resource.
+type scimValue struct {
+	Value   string `json:"value"`
+	Display string `json:"display,omitempty"`
+	Type    string `json:"type,omitempty"`
+	Ref     string `json:"$ref,omitempty"`
+	Primary bool   `json:"primary,omitempty"`
+}
+
+// scimResource is a user, group or service principal on the wire.
+type scimResource struct {
+	Schemas       []string    `json:"schemas"`
+	ID            string      `json:"id"`
+	UserName      string      `json:"userName,omitempty"`
+	DisplayName   string      `json:"displayName,omitempty"`
+	ApplicationID string      `json:"applicationId,omitempty"`
+	Active        bool        `json:"active,omitempty"`
+	Emails        []scimValue `json:"emails,omitempty"`
+	Groups        []scimValue `json:"groups,omitempty"`
+	Members       []scimValue `json:"members,omitempty"`
+}
+
+func scimPath(kind PrincipalKind) string {
+	switch kind {
+	case Group:
+		return "Groups/"
+	case ServicePrincipal:
+		return "ServicePrincipals/"
+	}
+	return "Users/"
+}
+
+// scim spells a principal out. The lock must be held.
+func (s *Server) scim(p *principal) scimResource {
+	r := scimResource{ID: jsonNumber(p.id), DisplayName: p.name}
+	switch p.kind {
+	case User:
+		r.Schemas = []string{"urn:ietf:params:scim:schemas:core:2.0:User"}
+		r.UserName, r.Active = p.name, true
+		r.Emails = []scimValue{{Value: p.name, Type: "work", Primary: true}}
+	case ServicePrincipal:
+		r.Schemas = []string{"urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"}
+		r.ApplicationID, r.Active = p.name, true
+	case Group:
+		r.Schemas = []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}
+		for _, name := range p.members {
+			if member := s.directory.byName[name]; member != nil {
+				r.Members = append(r.Members, scimValue{Value: jsonNumber(member.id), Display: member.name, Ref: scimPath(member.kind) + jsonNumber(member.id)})
+			}
+		}
+	}
+	for _, name := range s.directory.groups[p.name] {
+		if group := s.directory.byName[name]; group != nil {
+			r.Groups = append(r.Groups, scimValue{Value: jsonNumber(group.id), Display: name, Type: "direct", Ref: scimPath(Group) + jsonNumber(group.id)})
+		}
+	}
+	return r
+}
+
+// scimMe answers like the real server, which gives a service principal's application id as its user name.
+func (s *Server) scimMe(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p := s.directory.byName[c.who.name]
+	if p == nil {
+		return nil, unauthenticated("Invalid access token.")
+	}
+	r := s.scim(p)
+	r.UserName = p.name
+	return r, nil
+}
+
+func (s *Server) scimGet(kind PrincipalKind) handlerFunc {
+	return func(c *call) (any, error) {
+		id, err := strconv.ParseInt(c.req.PathValue("id"), 10, 64)
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		p := s.directory.byID[id]
+		if err != nil || p == nil || p.deleted || p.kind != kind {
+			return nil, &apiError{status: http.StatusNotFound, code: "RESOURCE_DOES_NOT_EXIST", message: "No such principal."}
+		}
+		return s.scim(p), nil
+	}
+}
+
+// scimList pages by startIndex (from 1) and count, and filters by `attribute eq "value"`.
+func (s *Server) scimList(kind PrincipalKind) handlerFunc {
+	return func(c *call) (any, error) {
+		query := c.req.URL.Query()
+		start, err := positive(query, "startIndex", 1)
+		if err != nil {
+			return nil, err
+		}
+		count, err := positive(query, "count", s.opts.PageSize)
+		if err != nil {
+			return nil, err
+		}
+		wanted, filtered, err := scimFilter(query.Get("filter"))
+		if err != nil {
+			return nil, err
+		}
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		var names []string
+		for name, p := range s.directory.byName {
+			if p.kind == kind && name != string(policy.AccountUsers) && (!filtered || strings.EqualFold(name, wanted)) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		from := min(start-1, len(names))
+		page := names[from:min(from+count, len(names))]
+		resources := make([]scimResource, len(page))
+		for i, name := range page {
+			resources[i] = s.scim(s.directory.byName[name])
+		}
+		return map[string]any{"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:ListResponse"}, "totalResults": len(names),
+			"startIndex": start, "itemsPerPage": len(page), "Resources": resources}, nil
+	}
+}
+
+func positive(query url.Values, name string, fallback int) (int, error) {
+	text := query.Get(name)
+	if text == "" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, invalid("%s must be a number of at least 0, not '%s'.", name, text)
+	}
+	if n == 0 {
+		return fallback, nil
+	}
+	return n, nil
+}
+
+// scimFilter reads `userName eq "x"` and its like: the one name of a principal, whatever the attribute is called.
+func scimFilter(text string) (wanted string, filtered bool, err error) {
+	if text == "" {
+		return "", false, nil
+	}
+	attribute, rest, ok := strings.Cut(text, " ")
+	op, value, ok2 := strings.Cut(rest, " ")
+	known := slices.Contains([]string{"userName", "displayName", "applicationId"}, attribute)
+	if !ok || !ok2 || !known || !strings.EqualFold(op, "eq") {
+		return "", false, invalid(`filter must be like: userName eq "name".`)
+	}
+	if unquoted, err := strconv.Unquote(value); err == nil {
+		value = unquoted
+	}
+	return value, true, nil
+}
+
+const tokenPath = "/oidc/v1/token"
+
+// hostMetadata tells the client library that this is a workspace and where its tokens come from.
+func (s *Server) hostMetadata(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return map[string]any{"oidc_endpoint": c.self() + "/oidc", "workspace_id": jsonNumber(s.assignment.WorkspaceID), "host_type": "workspace"}, nil
+}
+
+func (s *Server) oauthMetadata(c *call) (any, error) {
+	return map[string]any{
+		"issuer": c.self() + "/oidc", "token_endpoint": c.self() + tokenPath,
+		"authorization_endpoint": c.self() + "/oidc/v1/authorize", "grant_types_supported": []string{"client_credentials"},
+	}, nil
+}
+
+// self is the URL under which the caller reached the server.
+func (c *call) self() string {
+	scheme := "http://"
+	if c.req.TLS != nil {
+		scheme = "https://"
+	}
+	return scheme + c.req.Host
+}
+
+// issueToken gives a client its token: OAuth 2.0 client credentials, id and secret by basic auth or in the form.
+func (s *Server) issueToken(c *call) (any, error) {
+	form, err := url.ParseQuery(string(c.body))
+	if err != nil || form.Get("grant_type") != "client_credentials" {
+		return nil, &apiError{status: http.StatusBadRequest, code: "unsupported_grant_type", message: "grant_type must be client_credentials"}
+	}
+	id, secret, ok := c.req.BasicAuth()
+	if !ok {
+		id, secret = form.Get("client_id"), form.Get("client_secret")
+	}
+	want := s.opts.Clients[id]
+	if want == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(want)) != 1 {
+		return nil, &apiError{status: http.StatusUnauthorized, code: "invalid_client", message: "client authentication failed"}
+	}
+	raw := make([]byte, 24)
+	if _, err := rand.Read(raw); err != nil {
+		return nil, err
+	}
+	token := hex.EncodeToString(raw)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens[token] = id
+	return map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": "all-apis"}, nil
+}

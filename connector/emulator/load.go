@@ -1,0 +1,262 @@
+package emulator
+
+import (
+	"cmp"
+	"errors"
+	"strings"
+
+	"ucwarden/policy"
+)
+
+// loader fills a server from a seed. Every object goes through the checks of the API, but not through its access rules.
+type loader struct {
+	s *Server
+	c *call // on behalf of the metastore's owner
+}
+
+func (s *Server) load(seed *Seed) error {
+	m := seed.Metastore
+	m.Name, m.Owner = cmp.Or(m.Name, "emulator"), cmp.Or(m.Owner, "admin@example.com")
+	s.declare(seed, m.Owner)
+	l := &loader{s, &call{srv: s, who: s.callerNamed(m.Owner)}}
+	metastore, err := l.metastore(m)
+	if err != nil {
+		return err
+	}
+	s.assignment = assignment{MetastoreID: metastore.uuid(), WorkspaceID: cmp.Or(seed.WorkspaceID, 1)}
+	for _, in := range seed.StorageCredential {
+		if _, err := l.add("storage-credentials", metastore, in.SeedObject, in.detail()); err != nil {
+			return err
+		}
+	}
+	for _, in := range seed.Credentials {
+		if _, err := l.add("credentials", metastore, in.SeedObject, in.detail()); err != nil {
+			return err
+		}
+	}
+	for _, in := range seed.ExternalLocations {
+		d := &locationDetail{URL: in.URL, CredentialName: in.Credential, ReadOnly: in.ReadOnly}
+		if _, err := l.add("external-locations", metastore, in.SeedObject, d); err != nil {
+			return err
+		}
+	}
+	for _, in := range seed.Connections {
+		d := &connectionDetail{ConnectionType: cmp.Or(in.Type, "POSTGRESQL")}
+		if _, err := l.add("connections", metastore, in.SeedObject, d); err != nil {
+			return err
+		}
+	}
+	for i := range seed.Catalogs {
+		if err := l.catalog(metastore, &seed.Catalogs[i]); err != nil {
+			return err
+		}
+	}
+	return l.sharing(metastore, seed)
+}
+
+// declare makes the seed's principals known.
+func (s *Server) declare(seed *Seed, owner string) {
+	for _, name := range seed.Users {
+		s.directory.add(User, name, nil)
+	}
+	for _, name := range seed.ServicePrincipals {
+		s.directory.add(ServicePrincipal, name, nil)
+	}
+	for _, group := range seed.Groups { // first all groups, so that a member's name is not taken for another kind
+		s.directory.add(Group, group.Name, nil)
+	}
+	for _, group := range seed.Groups {
+		for _, member := range group.Members {
+			s.directory.add(guessKind(member), member, nil)
+		}
+		s.directory.add(Group, group.Name, group.Members)
+	}
+	s.directory.add(guessKind(owner), owner, nil)
+	if len(seed.AccountAdmins) == 0 {
+		s.accountAdmins[owner] = true
+	}
+	for _, name := range seed.AccountAdmins {
+		s.directory.add(guessKind(name), name, nil)
+		s.accountAdmins[name] = true
+	}
+}
+
+func (l *loader) metastore(in SeedMetastore) (*object, error) {
+	name, err := checkName(in.Name)
+	if err != nil {
+		return nil, seedError("metastore", in.Name, err)
+	}
+	o := l.s.newObject(l.s.meta, nil, name, in.Owner)
+	d := &metastoreDetail{StorageRoot: cmp.Or(in.StorageRoot, "s3://unity-emulator"), Region: in.Region}
+	if err := d.prepare(l.c, o, nil); err != nil {
+		return nil, seedError("metastore", in.Name, err)
+	}
+	if in.ID != "" {
+		d.StorageRoot = strings.TrimSuffix(d.StorageRoot, d.id) + strings.ToLower(in.ID)
+		d.id = strings.ToLower(in.ID)
+	}
+	o.detail, o.comment = d, in.Comment
+	l.s.metastores[d.id] = o
+	return o, l.grant(o, in.Grants)
+}
+
+// add puts one object below parent.
+func (l *loader) add(path string, parent *object, in SeedObject, d detail) (*object, error) {
+	res := l.s.resources[path]
+	name, err := checkName(in.Name)
+	if err == nil && parent.list(res.typ).get(name) != nil {
+		err = alreadyExists(res.label, name)
+	}
+	if err != nil {
+		return nil, seedError(path, in.Name, err)
+	}
+	o := l.s.newObject(res, parent, name, cmp.Or(in.Owner, l.c.who.name))
+	l.s.directory.add(guessKind(o.owner), o.owner, nil)
+	o.comment = in.Comment
+	if err := d.prepare(l.c, o, nil); err != nil {
+		return nil, seedError(path, o.fullName(), err)
+	}
+	o.detail = d
+	parent.put(o)
+	return o, l.grant(o, in.Grants)
+}
+
+func (l *loader) grant(o *object, grants SeedGrants) error {
+	for name, privileges := range grants {
+		texts := make([]string, len(privileges))
+		for i, p := range privileges {
+			texts[i] = string(p)
+		}
+		set, err := l.s.parsePrivileges(o, texts, true)
+		if err != nil {
+			return seedError("grants of", o.fullName(), err)
+		}
+		var p *principal
+		switch {
+		case strings.HasPrefix(name, deletedPrefix):
+			p = l.s.directory.register(Group, name)
+			p.deleted = true
+		case o.res.typ == policy.Share:
+			if p, err = l.s.grantee(o, name); err != nil {
+				return seedError("grants of", o.fullName(), err)
+			}
+		default:
+			p = l.s.directory.add(guessKind(name), name, nil)
+		}
+		o.grants = o.grants.with(p.id, set)
+	}
+	return nil
+}
+
+func (l *loader) catalog(metastore *object, in *SeedCatalog) error {
+	catalog, err := l.add("catalogs", metastore, in.SeedObject, &catalogDetail{Properties: in.Properties})
+	if err != nil {
+		return err
+	}
+	for i := range in.Schemas {
+		if err := l.schema(catalog, &in.Schemas[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loader) schema(catalog *object, in *SeedSchema) error {
+	schema, err := l.add("schemas", catalog, in.SeedObject, &schemaDetail{Properties: in.Properties})
+	if err != nil {
+		return err
+	}
+	root := "s3://unity-emulator/" + catalog.name + "/" + schema.name + "/"
+	for i := range in.Tables {
+		table := &in.Tables[i]
+		if _, err := l.add("tables", schema, table.SeedObject, table.detail(root)); err != nil {
+			return err
+		}
+	}
+	for _, function := range in.Functions {
+		d := &functionDetail{DataType: "STRING", FullDataType: "STRING", RoutineDefinition: "NULL", ParameterStyle: "S",
+			SecurityType: "DEFINER", SQLDataAccess: "CONTAINS_SQL", SpecificName: policy.CanonicalName(function.Name)}
+		if _, err := l.add("functions", schema, function.SeedObject, d); err != nil {
+			return err
+		}
+	}
+	for _, model := range in.Models {
+		if _, err := l.add("models", schema, model.SeedObject, &modelDetail{}); err != nil {
+			return err
+		}
+	}
+	for _, volume := range in.Volumes {
+		d := &volumeDetail{StorageLocation: volume.Location}
+		if volume.Location != "" {
+			d.VolumeType = "EXTERNAL"
+		}
+		if _, err := l.add("volumes", schema, volume.SeedObject, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *SeedTable) detail(root string) *tableDetail {
+	d := &tableDetail{TableType: cmp.Or(t.Type, tableManaged), ViewDefinition: t.Definition, Properties: t.Properties}
+	switch d.TableType {
+	case tableManaged, tableExternal:
+		d.DataSourceFormat, d.StorageLocation = cmp.Or(t.Format, "DELTA"), t.Location
+		if d.StorageLocation == "" {
+			d.StorageLocation = root + escapePath(t.Name)
+		}
+	case tableView:
+		d.ViewDefinition = cmp.Or(t.Definition, "SELECT 1")
+	}
+	for i, in := range t.Columns {
+		typ := cmp.Or(in.Type, "STRING")
+		d.Columns = append(d.Columns, column{Name: in.Name, TypeName: typ, TypeText: strings.ToLower(typ), Position: i})
+	}
+	return d
+}
+
+func (c SeedCredential) detail() *credentialDetail {
+	return &credentialDetail{AWSRole: &awsRole{RoleARN: cmp.Or(c.RoleARN, "arn:aws:iam::123456789012:role/"+c.Name)}}
+}
+
+func (l *loader) sharing(metastore *object, seed *Seed) error {
+	for _, in := range seed.Recipients {
+		d := &recipientDetail{AuthenticationType: "TOKEN", GlobalMetastoreID: in.GlobalMetastoreID}
+		if in.GlobalMetastoreID != "" {
+			d.AuthenticationType = "DATABRICKS"
+		}
+		if _, err := l.add("recipients", metastore, in.SeedObject, d); err != nil {
+			return err
+		}
+	}
+	for _, in := range seed.Providers {
+		if _, err := l.add("providers", metastore, in.SeedObject, &providerDetail{AuthenticationType: "DATABRICKS"}); err != nil {
+			return err
+		}
+	}
+	for _, in := range seed.Shares {
+		d := &shareDetail{}
+		share, err := l.add("shares", metastore, in.SeedObject, d)
+		if err != nil {
+			return err
+		}
+		for _, name := range in.Tables {
+			object := dataObject{Name: policy.CanonicalName(name)}
+			if err := l.c.shareable(share, &object); err != nil {
+				return seedError("shares", in.Name, err)
+			}
+			d.objects = append(d.objects, object)
+		}
+	}
+	return nil
+}
+
+// seedError says which object of the seed is wrong.
+func seedError(what, name string, err error) error {
+	message := err.Error()
+	var api *apiError
+	if errors.As(err, &api) {
+		message = api.message
+	}
+	return policy.Errorf(policy.CodeInvalid, "seed: %s %q: %s", what, name, message)
+}

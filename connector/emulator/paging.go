@@ -1,0 +1,120 @@
+package emulator
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"iter"
+	"strconv"
+)
+
+// A page token names the last key already given, so that objects that come or go between two pages neither shift nor
+// repeat the others. It is bound to the request by a MAC: a token of another list, or an altered one, is refused.
+const (
+	tokenMAC   = 12
+	tokenPlain = '.'
+	tokenEmpty = '!' // the next page is served empty, with a token for the same place
+)
+
+func (c *call) encodeToken(kind byte, after string) string {
+	payload := append([]byte{kind}, after...)
+	return base64.RawURLEncoding.EncodeToString(append(c.tokenMAC(payload), payload...))
+}
+
+func (c *call) decodeToken(token string) (kind byte, after string, err error) {
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) <= tokenMAC || !hmac.Equal(raw[:tokenMAC], c.tokenMAC(raw[tokenMAC:])) {
+		return 0, "", invalid("page_token is not a token of this list.")
+	}
+	return raw[tokenMAC], string(raw[tokenMAC+1:]), nil
+}
+
+// tokenMAC covers the path and every query parameter that says what is listed.
+func (c *call) tokenMAC(payload []byte) []byte {
+	query := c.req.URL.Query()
+	query.Del("page_token")
+	query.Del("max_results")
+	mac := hmac.New(sha256.New, c.srv.tokenKey)
+	mac.Write([]byte(c.req.URL.Path + "?" + query.Encode() + "\x00"))
+	mac.Write(payload)
+	return mac.Sum(nil)[:tokenMAC]
+}
+
+// pageSize reads max_results: absent and 0 mean the server's choice, more than the server's bound means the bound.
+func (c *call) pageSize() (int, error) {
+	size, _, err := c.maxResults()
+	if err != nil {
+		return 0, err
+	}
+	if size == 0 {
+		size = c.srv.opts.PageSize
+	}
+	return min(size, c.srv.opts.MaxPageSize), nil
+}
+
+// maxResults gives max_results and whether it was there.
+func (c *call) maxResults() (n int, present bool, err error) {
+	text := c.req.URL.Query().Get("max_results")
+	if text == "" {
+		return 0, false, nil
+	}
+	n, err = strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, true, invalid("max_results must be a number of at least 0, not '%s'.", text)
+	}
+	return n, true, nil
+}
+
+// collect takes one page of at most size items, keyed in order, and gives the token of the next page, "" at the end.
+func collect[T any](c *call, size int, items func(after string) iter.Seq2[string, T]) (page []T, next string, err error) {
+	kind, after := byte(tokenPlain), ""
+	if token := c.req.URL.Query().Get("page_token"); token != "" {
+		if kind, after, err = c.decodeToken(token); err != nil {
+			return nil, "", err
+		}
+	}
+	if kind == tokenEmpty {
+		return nil, c.encodeToken(tokenPlain, after), nil
+	}
+	for key, item := range items(after) {
+		if len(page) == size {
+			kind = tokenPlain
+			if c.srv.opts.EmptyPages {
+				kind = tokenEmpty
+			}
+			return page, c.encodeToken(kind, after), nil
+		}
+		page = append(page, item)
+		after = key
+	}
+	return page, "", nil
+}
+
+// listObjects answers one page of objects under the given JSON key.
+func listObjects(c *call, key string, items func(after string) iter.Seq2[string, *object]) (any, error) {
+	size, err := c.pageSize()
+	if err != nil {
+		return nil, err
+	}
+	objects, next, err := collect(c, size, items)
+	if err != nil {
+		return nil, err
+	}
+	rendered := make([]any, len(objects))
+	for i, o := range objects {
+		rendered[i] = c.srv.render(o)
+	}
+	return pageOf(key, rendered, next), nil
+}
+
+// pageOf is the wire form of a page. Like the real server it leaves out what is empty.
+func pageOf[T any](key string, items []T, next string) map[string]any {
+	answer := make(map[string]any, 2)
+	if len(items) > 0 {
+		answer[key] = items
+	}
+	if next != "" {
+		answer["next_page_token"] = next
+	}
+	return answer
+}

@@ -1,0 +1,353 @@
+package emulator
+
+import (
+	"iter"
+	"net/http"
+
+	"ucwarden/policy"
+)
+
+// resource describes one collection of the API: where it is, what it holds, and who may do what with it. The handlers
+// below serve every collection by its description.
+type resource struct {
+	path     string // below the API's prefix, also the JSON key of lists where listKey is empty
+	listKey  string
+	label    string // in error codes: LABEL_DOES_NOT_EXIST
+	typ      policy.SecurableType
+	kind     policy.Kind // only objects of this kind, when exact
+	exact    bool        // the type's list holds several kinds (functions and models)
+	wrapper  string      // key under which a create body nests the object, "" for none
+	creators []policy.Privilege
+	// readers are the privileges any of which shows the object; nil means any privilege on it.
+	readers       []policy.Privilege
+	ownersRead    bool // only admins and owners read
+	accountCreate bool // only account admins create
+	parent        policy.SecurableType
+	renameByAdmin bool // a rename also needs a metastore admin
+	noForce       bool // deletes with what is inside, or has nothing inside
+	newDetail     func() detail
+}
+
+// covers reports whether an object found in the list of the resource's type belongs to the resource.
+func (r *resource) covers(o *object) bool { return !r.exact || o.kind == r.kind }
+
+func (r *resource) key() string {
+	if r.listKey != "" {
+		return r.listKey
+	}
+	return r.path
+}
+
+// detail is the part of an object that differs by type. A stored detail is never changed.
+type detail interface {
+	// clone copies the detail deeply enough for a JSON body to be decoded into the copy.
+	clone() detail
+	// prepare checks the detail of o, completes what the server adds, and restores what an update may not change.
+	// old is nil for a new object.
+	prepare(c *call, o *object, old detail) error
+	// render gives the wire form of the object.
+	render(h head) any
+}
+
+// head is what most objects have in common on the wire.
+type head struct {
+	Name          string               `json:"name,omitempty"`
+	CatalogName   string               `json:"catalog_name,omitempty"`
+	SchemaName    string               `json:"schema_name,omitempty"`
+	FullName      string               `json:"full_name,omitempty"`
+	Owner         string               `json:"owner,omitempty"`
+	Comment       string               `json:"comment,omitempty"`
+	MetastoreID   string               `json:"metastore_id,omitempty"`
+	SecurableType policy.SecurableType `json:"securable_type,omitempty"`
+	CreatedAt     int64                `json:"created_at,omitempty"`
+	CreatedBy     string               `json:"created_by,omitempty"`
+	UpdatedAt     int64                `json:"updated_at,omitempty"`
+	UpdatedBy     string               `json:"updated_by,omitempty"`
+
+	uuid string // rendered under a name that differs by type
+}
+
+func (s *Server) head(o *object) head {
+	h := head{
+		Name: o.name, FullName: o.fullName(), Owner: o.owner, Comment: o.comment, SecurableType: o.res.typ,
+		CreatedAt: o.createdAt, CreatedBy: o.createdBy, UpdatedAt: o.updatedAt, UpdatedBy: o.updatedBy, uuid: o.uuid(),
+	}
+	switch top := o; o.res.typ {
+	case policy.Metastore:
+		h.MetastoreID = h.uuid
+	default:
+		for top.parent != nil {
+			top = top.parent
+		}
+		h.MetastoreID = top.uuid()
+	}
+	switch o.res.typ.Depth() {
+	case 2:
+		h.CatalogName = o.parent.name
+	case 3:
+		h.CatalogName, h.SchemaName = o.parent.parent.name, o.parent.name
+	}
+	return h
+}
+
+func (s *Server) render(o *object) any { return o.detail.render(s.head(o)) }
+
+// input is what create and update read of every object.
+type input struct {
+	Name        *string `json:"name"`
+	NewName     *string `json:"new_name"`
+	CatalogName string  `json:"catalog_name"`
+	SchemaName  string  `json:"schema_name"`
+	Owner       *string `json:"owner"`
+	Comment     *string `json:"comment"`
+}
+
+// parentOf finds the object that in says a new object goes into.
+func (s *Server) parentOf(res *resource, catalogName, schemaName string) (*object, error) {
+	switch res.parent {
+	case policy.Catalog, policy.Schema:
+		if catalogName == "" {
+			return nil, invalid("catalog_name is required.")
+		}
+		if res.parent == policy.Catalog {
+			return s.find(s.catalogs, catalogName)
+		}
+		if schemaName == "" {
+			return nil, invalid("schema_name is required.")
+		}
+		if _, err := s.find(s.catalogs, catalogName); err != nil {
+			return nil, err
+		}
+		return s.find(s.schemas, catalogName+"."+schemaName)
+	}
+	return s.metastore()
+}
+
+func (s *Server) create(res *resource) handlerFunc {
+	return func(c *call) (any, error) {
+		body, err := c.object(res.wrapper)
+		if err != nil {
+			return nil, err
+		}
+		var in input
+		d := res.newDetail()
+		if err := decode(body, &in, d); err != nil {
+			return nil, err
+		}
+		if in.Name == nil {
+			return nil, invalid("name is required.")
+		}
+		name, err := checkName(*in.Name)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		parent, err := s.parentOf(res, in.CatalogName, in.SchemaName)
+		if err != nil {
+			return nil, err
+		}
+		if !c.mayCreate(res, parent) {
+			return nil, denied("User does not have permission to create a %s in %s '%s'.",
+				sentence(res.label), sentence(parent.res.label), parent.name)
+		}
+		if other := parent.list(res.typ).get(name); other != nil {
+			return nil, alreadyExists(other.res.label, other.fullName())
+		}
+		o := s.newObject(res, parent, name, c.who.name)
+		if in.Comment != nil {
+			o.comment = *in.Comment
+		}
+		if err := d.prepare(c, o, nil); err != nil {
+			return nil, err
+		}
+		o.detail = d
+		s.attach(o)
+		return s.render(o), nil
+	}
+}
+
+// newObject makes an object that is not yet attached to its parent.
+func (s *Server) newObject(res *resource, parent *object, name, owner string) *object {
+	s.lastID++
+	now := nowMillis()
+	return &object{res: res, kind: res.kind, name: name, parent: parent, id: s.lastID, owner: owner,
+		createdAt: now, updatedAt: now, createdBy: owner, updatedBy: owner}
+}
+
+func (s *Server) get(res *resource) handlerFunc {
+	return func(c *call) (any, error) {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		o, err := s.find(res, c.req.PathValue("name"))
+		if err != nil {
+			return nil, err
+		}
+		if !c.mayRead(o) {
+			return nil, denied("User does not have access to %s '%s'.", sentence(res.label), o.fullName())
+		}
+		return s.render(o), nil
+	}
+}
+
+// listIn serves GET of a collection, below the parent that the query names.
+func (s *Server) listIn(res *resource) handlerFunc {
+	return func(c *call) (any, error) {
+		query := c.req.URL.Query()
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		parent, err := s.parentOf(res, query.Get("catalog_name"), query.Get("schema_name"))
+		if err != nil {
+			return nil, err
+		}
+		if !c.mayEnter(parent) {
+			return nil, denied("User does not have access to %s '%s'.", sentence(parent.res.label), parent.name)
+		}
+		return listObjects(c, res.key(), func(after string) iter.Seq2[string, *object] {
+			return s.visible(c, res, parent, after)
+		})
+	}
+}
+
+// visible ranges over the objects of res in parent that the caller may see, by name.
+func (s *Server) visible(c *call, res *resource, parent *object, after string) iter.Seq2[string, *object] {
+	return func(yield func(string, *object) bool) {
+		for o := range s.children(c, parent, res.typ, after) {
+			if res.covers(o) && c.mayRead(o) && !yield(o.name, o) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Server) update(res *resource) handlerFunc {
+	return func(c *call) (any, error) {
+		body, err := c.object("")
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		o, err := s.find(res, c.req.PathValue("name"))
+		if err != nil {
+			return nil, err
+		}
+		return s.updateObject(c, o, body)
+	}
+}
+
+func (s *Server) updateObject(c *call, o *object, body []byte) (any, error) {
+	var in input
+	next := o.detail.clone()
+	if err := decode(body, &in, next); err != nil {
+		return nil, err
+	}
+	name := o.name
+	if wanted := in.wantedName(); wanted != nil {
+		var err error
+		if name, err = checkName(*wanted); err != nil {
+			return nil, err
+		}
+	}
+	if in.Owner != nil && s.directory.byName[*in.Owner] == nil {
+		return nil, noPrincipal(*in.Owner)
+	}
+	if err := c.mayUpdate(o, body, name != o.name); err != nil {
+		return nil, err
+	}
+	if name != o.name && o.parent != nil && o.parent.list(o.res.typ).get(name) != nil {
+		return nil, alreadyExists(o.res.label, name)
+	}
+	changed := *o // so that a refused update changes nothing
+	if in.Owner != nil {
+		changed.owner = *in.Owner
+	}
+	if in.Comment != nil {
+		changed.comment = *in.Comment
+	}
+	changed.updatedAt, changed.updatedBy = nowMillis(), c.who.name
+	if err := next.prepare(c, &changed, o.detail); err != nil {
+		return nil, err
+	}
+	o.owner, o.comment, o.updatedAt, o.updatedBy, o.detail = changed.owner, changed.comment, changed.updatedAt, changed.updatedBy, next
+	if name != o.name {
+		s.rename(o, name)
+	}
+	return s.render(o), nil
+}
+
+func (in input) wantedName() *string {
+	if in.NewName != nil && *in.NewName != "" {
+		return in.NewName
+	}
+	return in.Name
+}
+
+// rename gives o a new name; what is inside comes along, because names are kept in one place.
+func (s *Server) rename(o *object, name string) {
+	if o.parent == nil {
+		o.name = name
+		return
+	}
+	s.detach(o)
+	o.name = name
+	s.attach(o)
+	if o.res.typ == policy.Recipient {
+		s.directory.byID[o.detail.(*recipientDetail).grantee].name = name
+	}
+}
+
+func (s *Server) remove(res *resource) handlerFunc {
+	return func(c *call) (any, error) {
+		force, err := c.flag("force")
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		o, err := s.find(res, c.req.PathValue("name"))
+		if err != nil {
+			return nil, err
+		}
+		if !c.mayDelete(o) {
+			return nil, denied("User is not an owner of %s '%s'.", sentence(res.label), o.fullName())
+		}
+		if !force {
+			if reason := s.inUse(o); reason != "" {
+				return nil, invalidState("Cannot delete %s '%s': %s.", sentence(res.label), o.fullName(), reason)
+			}
+		}
+		s.detach(o)
+		if r, ok := o.detail.(*recipientDetail); ok {
+			s.forgetRecipient(o.parent, r.grantee)
+		}
+		return nil, nil
+	}
+}
+
+// inUse says why o may not go without force, "" when it may.
+func (s *Server) inUse(o *object) string {
+	if !o.empty() {
+		return "it is not empty"
+	}
+	if o.res.typ == policy.StorageCredential {
+		for location := range o.parent.list(policy.ExternalLocation).after("") {
+			if location.detail.(*locationDetail).CredentialName == o.name {
+				return "external location '" + location.name + "' uses it"
+			}
+		}
+	}
+	return ""
+}
+
+// routes registers the handlers of a resource.
+func (s *Server) routes(res *resource) {
+	base := prefix + "/" + res.path
+	s.route("POST "+base, s.create(res))
+	s.route("GET "+base, s.listIn(res))
+	s.route("GET "+base+"/{name}", s.get(res))
+	s.route("PATCH "+base+"/{name}", s.update(res))
+	s.route("DELETE "+base+"/{name}", s.remove(res))
+}
+
+var _ http.Handler = (*Server)(nil)

@@ -1,0 +1,204 @@
+package emulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"ucwarden/policy"
+)
+
+// Seed says what a server holds at first. It is read from YAML or JSON; State writes the same form. Owners default to
+// the metastore's owner. Principals that are only named, as owner, member or in a grant, need not be declared: an
+// e-mail is a user, a UUID a service principal, anything else a group.
+type Seed struct {
+	Metastore         SeedMetastore    `json:"metastore"`
+	WorkspaceID       int64            `json:"workspace_id,omitempty"`
+	AccountAdmins     []string         `json:"account_admins,omitempty"` // default: the metastore's owner
+	Users             []string         `json:"users,omitempty"`
+	ServicePrincipals []string         `json:"service_principals,omitempty"`
+	Groups            []SeedGroup      `json:"groups,omitempty"`
+	Catalogs          []SeedCatalog    `json:"catalogs,omitempty"`
+	StorageCredential []SeedCredential `json:"storage_credentials,omitempty"`
+	Credentials       []SeedCredential `json:"credentials,omitempty"`
+	ExternalLocations []SeedLocation   `json:"external_locations,omitempty"`
+	Connections       []SeedConnection `json:"connections,omitempty"`
+	Recipients        []SeedRecipient  `json:"recipients,omitempty"`
+	Providers         []SeedProvider   `json:"providers,omitempty"`
+	Shares            []SeedShare      `json:"shares,omitempty"`
+}
+
+// SeedGrants maps principals to the privileges granted to them directly. "deleted:" and any text stands for a
+// principal that was deleted.
+type SeedGrants map[string][]policy.Privilege
+
+const deletedPrefix = "deleted:"
+
+// SeedObject is what every object has.
+type SeedObject struct {
+	Name    string     `json:"name"`
+	Owner   string     `json:"owner,omitempty"`
+	Comment string     `json:"comment,omitempty"`
+	Grants  SeedGrants `json:"grants,omitempty"`
+}
+
+// SeedMetastore is the metastore. Defaults: name "emulator", owner "admin@example.com", an AWS bucket, a fixed id.
+type SeedMetastore struct {
+	SeedObject
+	ID          string `json:"id,omitempty"`
+	Region      string `json:"region,omitempty"`
+	StorageRoot string `json:"storage_root,omitempty"`
+}
+
+// SeedGroup is a group with the names of its members: users, service principals, groups.
+type SeedGroup struct {
+	Name    string   `json:"name"`
+	Members []string `json:"members,omitempty"`
+}
+
+// SeedCatalog is a catalog with what is inside.
+type SeedCatalog struct {
+	SeedObject
+	Properties map[string]string `json:"properties,omitempty"`
+	Schemas    []SeedSchema      `json:"schemas,omitempty"`
+}
+
+// SeedSchema is a schema with what is inside.
+type SeedSchema struct {
+	SeedObject
+	Properties map[string]string `json:"properties,omitempty"`
+	Tables     []SeedTable       `json:"tables,omitempty"`
+	Functions  []SeedItem        `json:"functions,omitempty"`
+	Models     []SeedItem        `json:"models,omitempty"`
+	Volumes    []SeedVolume      `json:"volumes,omitempty"`
+}
+
+// SeedTable is a table or view; in a file a bare name is a managed table.
+type SeedTable struct {
+	SeedObject
+	Type       string            `json:"type,omitempty"`   // table_type, default MANAGED
+	Format     string            `json:"format,omitempty"` // default DELTA
+	Location   string            `json:"location,omitempty"`
+	Definition string            `json:"definition,omitempty"` // of a view
+	Columns    []SeedColumn      `json:"columns,omitempty"`
+	Properties map[string]string `json:"properties,omitempty"`
+}
+
+// SeedColumn is a column; in a file a bare name is a STRING.
+type SeedColumn struct {
+	Name string `json:"name"`
+	Type string `json:"type,omitempty"` // type_name
+}
+
+// SeedItem is a function or a registered model; in a file it may be a bare name.
+type SeedItem struct {
+	SeedObject
+}
+
+// SeedVolume is a volume; in a file a bare name is a managed one.
+type SeedVolume struct {
+	SeedObject
+	Location string `json:"location,omitempty"` // of an external volume
+}
+
+// SeedCredential is a storage or service credential: an AWS role.
+type SeedCredential struct {
+	SeedObject
+	RoleARN string `json:"role_arn,omitempty"`
+}
+
+// SeedLocation is an external location.
+type SeedLocation struct {
+	SeedObject
+	URL        string `json:"url"`
+	Credential string `json:"credential"`
+	ReadOnly   bool   `json:"read_only,omitempty"`
+}
+
+// SeedConnection is a connection; its type is POSTGRESQL by default.
+type SeedConnection struct {
+	SeedObject
+	Type string `json:"type,omitempty"`
+}
+
+// SeedRecipient is a recipient: of tokens, or with the global id of a metastore of Databricks.
+type SeedRecipient struct {
+	SeedObject
+	GlobalMetastoreID string `json:"global_metastore_id,omitempty"`
+}
+
+// SeedProvider is a provider.
+type SeedProvider struct {
+	SeedObject
+}
+
+// SeedShare is a share with the full names of its tables. Its grants are to recipients.
+type SeedShare struct {
+	SeedObject
+	Tables []string `json:"tables,omitempty"`
+}
+
+// bareName reads "name" as {"name": "name"}, and anything else strictly into target.
+func bareName(b []byte, name *string, target any) error {
+	if bytes.HasPrefix(bytes.TrimSpace(b), []byte(`"`)) {
+		return json.Unmarshal(b, name)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(target)
+}
+
+// UnmarshalJSON takes a bare name too.
+func (t *SeedTable) UnmarshalJSON(b []byte) error {
+	type plain SeedTable
+	return bareName(b, &t.Name, (*plain)(t))
+}
+
+// UnmarshalJSON takes a bare name too.
+func (c *SeedColumn) UnmarshalJSON(b []byte) error {
+	type plain SeedColumn
+	return bareName(b, &c.Name, (*plain)(c))
+}
+
+// UnmarshalJSON takes a bare name too.
+func (i *SeedItem) UnmarshalJSON(b []byte) error {
+	type plain SeedItem
+	return bareName(b, &i.Name, (*plain)(i))
+}
+
+// UnmarshalJSON takes a bare name too.
+func (v *SeedVolume) UnmarshalJSON(b []byte) error {
+	type plain SeedVolume
+	return bareName(b, &v.Name, (*plain)(v))
+}
+
+// ParseSeed reads a seed from YAML or JSON. Unknown fields are an error of class policy.CodeInvalid.
+func ParseSeed(data []byte) (*Seed, error) {
+	text, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "parse the seed: %w", err)
+	}
+	seed := &Seed{}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(seed); err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "parse the seed: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return seed, nil
+}
+
+// LoadSeed reads a seed file; see ParseSeed. The error names the file.
+func LoadSeed(path string) (*Seed, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "read the seed: %w", err)
+	}
+	seed, err := ParseSeed(data)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "seed %s: %w", path, err)
+	}
+	return seed, nil
+}

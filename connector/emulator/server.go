@@ -1,0 +1,299 @@
+package emulator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// prefix is where the API lives.
+const prefix = "/api/2.1/unity-catalog"
+
+const maxBody = 16 << 20
+
+// call is one request on its way through the server.
+type call struct {
+	srv   *Server
+	req   *http.Request
+	body  []byte
+	who   *caller
+	stale staleness
+}
+
+// handlerFunc answers a call with what is sent as JSON; nil is sent as {}.
+type handlerFunc func(*call) (any, error)
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// route registers a handler for authenticated callers; public one for everybody.
+func (s *Server) route(pattern string, h handlerFunc)  { s.handle(pattern, h, true) }
+func (s *Server) public(pattern string, h handlerFunc) { s.handle(pattern, h, false) }
+
+// handle registers a handler below everything that all requests go through: the trace, faults, authentication.
+func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		entry := TraceEntry{Time: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Route: pattern}
+		defer func() { // also when the connection is dropped by a panic
+			entry.Duration = time.Since(entry.Time)
+			s.trace.add(entry)
+		}()
+		c := &call{srv: s, req: r}
+		readErr := c.readBody()
+		entry.Body = traceBody(pattern, c.body)
+		name, authErr := s.authenticate(r)
+		entry.Caller = name
+
+		fault := s.faults.match(c, pattern, name)
+		entry.Fault = fault.ids
+		c.stale = fault.stale
+		if !sleep(r.Context(), fault.latency) {
+			return // the client is gone; status 0 says so
+		}
+		if fault.drop && !fault.after {
+			panic(http.ErrAbortHandler)
+		}
+		var payload any
+		err := fault.refusal
+		if err == nil || fault.after {
+			err = readErr
+			if err == nil && authenticated {
+				err = authErr
+			}
+			if err == nil {
+				payload, err = s.run(c, h, name)
+			}
+			if fault.after && fault.refusal != nil {
+				err = fault.refusal
+			}
+		}
+		if fault.drop {
+			panic(http.ErrAbortHandler)
+		}
+		entry.Status = s.answer(w, payload, err, fault)
+		if fault.truncate {
+			panic(http.ErrAbortHandler) // the length that was promised is never reached
+		}
+	})
+}
+
+// run calls the handler on behalf of the caller of that name, "" for nobody.
+func (s *Server) run(c *call, h handlerFunc, name string) (any, error) {
+	s.mu.RLock()
+	c.who = s.callerNamed(name)
+	s.mu.RUnlock()
+	return h(c)
+}
+
+// answer writes the response and gives its status.
+func (s *Server) answer(w http.ResponseWriter, payload any, err error, fault effect) int {
+	status := http.StatusOK
+	header := w.Header()
+	if err != nil {
+		var api *apiError
+		if !errors.As(err, &api) {
+			api = &apiError{status: http.StatusInternalServerError, code: "INTERNAL_ERROR", message: err.Error()}
+		}
+		if api.retryAfter != "" {
+			header.Set("Retry-After", api.retryAfter)
+		}
+		if api.status == http.StatusUnauthorized {
+			header.Set("WWW-Authenticate", "Bearer")
+		}
+		status = api.status
+		payload = map[string]string{"error_code": api.code, "message": api.message}
+	}
+	if payload == nil {
+		payload = struct{}{}
+	}
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(payload); err != nil {
+		s.log.Error("encode an answer", "error", err)
+		status = http.StatusInternalServerError
+		body.Reset()
+		body.WriteString(`{"error_code":"INTERNAL_ERROR","message":"the answer could not be encoded"}`)
+	}
+	out := body.Bytes()
+	if fault.garble {
+		out = garble(out)
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Length", strconv.Itoa(len(out)))
+	w.WriteHeader(status)
+	if fault.truncate {
+		out = out[:len(out)/2]
+	}
+	if _, err := w.Write(out); err != nil {
+		s.log.Debug("write an answer", "error", err) // the client went away
+	}
+	if fault.truncate {
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			s.log.Debug("flush a truncated answer", "error", err)
+		}
+	}
+	return status
+}
+
+func (c *call) readBody() error {
+	var err error
+	c.body, err = io.ReadAll(io.LimitReader(c.req.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return malformed("could not read the request body: %v", err)
+	case len(c.body) > maxBody:
+		c.body = nil
+		return &apiError{status: http.StatusRequestEntityTooLarge, code: "MAX_REQUEST_SIZE_EXCEEDED", message: "the request body is too large"}
+	}
+	return nil
+}
+
+// object gives the JSON object of the body, or the one nested in it under wrapper.
+func (c *call) object(wrapper string) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(c.body, &fields); err != nil || fields == nil {
+		return nil, malformed("the request body must be a JSON object")
+	}
+	if wrapper == "" {
+		return c.body, nil
+	}
+	inner := fields[wrapper]
+	fields = nil
+	if err := json.Unmarshal(inner, &fields); err != nil || fields == nil {
+		return nil, malformed("the request body must hold an object %q", wrapper)
+	}
+	return inner, nil
+}
+
+// decode reads a JSON object into each target. Field types must fit; fields that a target does not have are ignored.
+func decode(body []byte, targets ...any) error {
+	for _, target := range targets {
+		if err := json.Unmarshal(body, target); err != nil {
+			var kind *json.UnmarshalTypeError
+			if errors.As(err, &kind) {
+				return malformed("field '%s' must not be a JSON %s", kind.Field, kind.Value)
+			}
+			return malformed("could not parse the request body: %v", err)
+		}
+	}
+	return nil
+}
+
+// flag reads a boolean query parameter.
+func (c *call) flag(name string) (bool, error) {
+	text := c.req.URL.Query().Get(name)
+	if text == "" {
+		return false, nil
+	}
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, invalid("%s must be true or false, not '%s'.", name, text)
+	}
+	return value, nil
+}
+
+// register lays out the API.
+func (s *Server) register() {
+	s.resources = make(map[string]*resource)
+	s.types = make(map[policy.SecurableType]*resource)
+	for _, res := range allResources() {
+		s.resources[res.path] = res
+		if !res.exact {
+			s.types[res.typ] = res
+		}
+		if res.typ != policy.Metastore {
+			s.routes(res)
+		}
+	}
+	s.types[policy.Function] = anyFunction()
+	s.meta, s.catalogs, s.schemas = s.resources["metastores"], s.resources["catalogs"], s.resources["schemas"]
+	s.steps = [2]*resource{s.catalogs, s.schemas}
+	s.registerMetastores()
+	s.registerTables()
+	s.registerPermissions()
+	s.registerSharing()
+	s.registerIdentity()
+	s.registerControl()
+	s.public("/", func(c *call) (any, error) {
+		return nil, &apiError{status: http.StatusNotFound, code: "ENDPOINT_NOT_FOUND",
+			message: "No API found for '" + c.req.Method + " " + c.req.URL.Path + "'"}
+	})
+}
+
+// Running is a server that listens.
+type Running struct {
+	URL  string // http://host:port
+	http *http.Server
+	done chan error
+}
+
+// Start listens on addr and serves in the background; "" is a free port of the loopback interface. Stop it with
+// Shutdown. The error is of class policy.CodeUnavailable and names the address.
+func (s *Server) Start(addr string) (*Running, error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeUnavailable, "listen for the Unity Catalog emulator on %s: %w; choose another address or stop what uses it", addr, err)
+	}
+	host, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	r := &Running{
+		URL:  "http://" + net.JoinHostPort(host, port),
+		http: &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second},
+		done: make(chan error, 1),
+	}
+	go func() { r.done <- r.http.Serve(listener) }()
+	s.log.Info("unity catalog emulator listens", "url", r.URL)
+	return r, nil
+}
+
+// Shutdown stops listening and waits for requests under way until ctx ends; then it cuts them off.
+func (r *Running) Shutdown(ctx context.Context) error {
+	err := r.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, r.http.Close())
+	}
+	if served := <-r.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// authenticate names the principal that calls.
+func (s *Server) authenticate(r *http.Request) (string, error) {
+	token := bearer(r)
+	if token == "" {
+		return "", unauthenticated("Credential was not sent or was of an unsupported type for this API.")
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	name := s.tokens[token]
+	if name == "" || s.directory.byName[name] == nil {
+		return "", unauthenticated("Invalid access token.")
+	}
+	return name, nil
+}

@@ -1,0 +1,119 @@
+package emulator
+
+import (
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// registerSharing adds what shares, recipients and providers have beside the common calls.
+func (s *Server) registerSharing() {
+	s.route("GET "+prefix+"/shares/{name}/permissions", s.getPermissions)
+	s.route("PATCH "+prefix+"/shares/{name}/permissions", s.patchPermissions)
+	s.route("GET "+prefix+"/recipients/{name}/share-permissions", s.recipientPermissions)
+	s.route("POST "+prefix+"/recipients/{name}/rotate-token", s.rotateToken)
+	s.route("GET "+prefix+"/providers/{name}/shares", s.providerShares)
+}
+
+// owned finds an object that only admins and its owner may look into.
+func (s *Server) owned(c *call, t policy.SecurableType) (*object, error) {
+	o, err := s.find(s.types[t], c.req.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	if !c.mayRead(o) {
+		return nil, denied("User is not an owner of %s '%s'.", sentence(o.res.label), o.name)
+	}
+	return o, nil
+}
+
+type sharePermissions struct {
+	ShareName            string                `json:"share_name"`
+	PrivilegeAssignments []privilegeAssignment `json:"privilege_assignments"`
+}
+
+// recipientPermissions lists the shares granted to a recipient.
+func (s *Server) recipientPermissions(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	recipient, err := s.owned(c, policy.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	size, err := c.pageSize()
+	if err != nil {
+		return nil, err
+	}
+	id := recipient.detail.(*recipientDetail).grantee
+	page, next, err := collect(c, size, func(after string) iter.Seq2[string, sharePermissions] {
+		return func(yield func(string, sharePermissions) bool) {
+			for share := range recipient.parent.list(policy.Share).after(after) {
+				if share.grants.of(id) == 0 {
+					continue
+				}
+				if !yield(share.name, sharePermissions{share.name, s.assignments(share.grants, id)}) {
+					return
+				}
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pageOf("permissions_out", page, next), nil
+}
+
+// rotateToken gives a recipient a new token and lets the old one expire: never later than it would have.
+func (s *Server) rotateToken(c *call) (any, error) {
+	var body struct {
+		Seconds *int64 `json:"existing_token_expire_in_seconds"`
+	}
+	if _, err := c.object(""); err != nil {
+		return nil, err
+	}
+	if err := decode(c.body, &body); err != nil {
+		return nil, err
+	}
+	if body.Seconds == nil || *body.Seconds < 0 {
+		return nil, invalid("existing_token_expire_in_seconds must be at least 0.")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, err := s.find(s.types[policy.Recipient], c.req.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	if !c.owns(o) {
+		return nil, denied("User is not an owner of Recipient '%s'.", o.name)
+	}
+	next := *o.detail.(*recipientDetail)
+	if next.AuthenticationType != "TOKEN" {
+		return nil, invalid("Recipient '%s' has no token.", o.name)
+	}
+	now := time.Now()
+	expires := now.UnixMilli() + min(*body.Seconds, math.MaxInt32)*1000
+	next.tokens = slices.DeleteFunc(slices.Clone(next.tokens), func(t recipientToken) bool {
+		return t.ExpirationTime != 0 && t.ExpirationTime <= now.UnixMilli()
+	})
+	for i := range next.tokens {
+		if t := &next.tokens[i]; t.ExpirationTime == 0 || t.ExpirationTime > expires {
+			t.ExpirationTime, t.UpdatedAt, t.UpdatedBy = expires, now.UnixMilli(), c.who.name
+		}
+	}
+	next.tokens = append(next.tokens, c.newRecipientToken(next.grantee))
+	o.detail = &next
+	return s.render(o), nil
+}
+
+// providerShares lists what a provider shares. Nothing behind a provider is emulated, so there is nothing to list.
+func (s *Server) providerShares(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if _, err := s.owned(c, policy.Provider); err != nil {
+		return nil, err
+	}
+	return pageOf[any]("shares", nil, ""), nil
+}

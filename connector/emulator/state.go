@@ -1,0 +1,177 @@
+package emulator
+
+import (
+	"iter"
+	"net/url"
+	"slices"
+
+	"ucwarden/policy"
+)
+
+// State gives what the server holds now, in the form of a seed, sorted by name. Loading it makes a server with the
+// same objects and grants; secrets, ids and times are not part of it.
+func (s *Server) State() *Seed {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	seed := &Seed{WorkspaceID: s.assignment.WorkspaceID}
+	for name := range s.accountAdmins {
+		seed.AccountAdmins = append(seed.AccountAdmins, name)
+	}
+	slices.Sort(seed.AccountAdmins)
+	s.dumpPrincipals(seed)
+	m, err := s.metastore()
+	if err != nil {
+		return seed
+	}
+	d := m.detail.(*metastoreDetail)
+	seed.Metastore = SeedMetastore{s.dumpObject(m), d.id, d.Region, d.StorageRoot[:len(d.StorageRoot)-len(d.id)-1]}
+	for o, in := range dumped(s, m, policy.StorageCredential) {
+		seed.StorageCredential = append(seed.StorageCredential, SeedCredential{in, roleOf(o)})
+	}
+	for o, in := range dumped(s, m, policy.Credential) {
+		seed.Credentials = append(seed.Credentials, SeedCredential{in, roleOf(o)})
+	}
+	for o, in := range dumped(s, m, policy.ExternalLocation) {
+		d := o.detail.(*locationDetail)
+		seed.ExternalLocations = append(seed.ExternalLocations, SeedLocation{in, d.URL, d.CredentialName, d.ReadOnly})
+	}
+	for o, in := range dumped(s, m, policy.Connection) {
+		seed.Connections = append(seed.Connections, SeedConnection{in, o.detail.(*connectionDetail).ConnectionType})
+	}
+	for o, in := range dumped(s, m, policy.Recipient) {
+		seed.Recipients = append(seed.Recipients, SeedRecipient{in, o.detail.(*recipientDetail).GlobalMetastoreID})
+	}
+	for _, in := range dumped(s, m, policy.Provider) {
+		seed.Providers = append(seed.Providers, SeedProvider{in})
+	}
+	for o, in := range dumped(s, m, policy.Share) {
+		share := SeedShare{SeedObject: in}
+		for _, object := range o.detail.(*shareDetail).objects {
+			share.Tables = append(share.Tables, object.Name)
+		}
+		seed.Shares = append(seed.Shares, share)
+	}
+	for o, in := range dumped(s, m, policy.Catalog) {
+		catalog := SeedCatalog{SeedObject: in, Properties: o.detail.(*catalogDetail).Properties}
+		for schema, in := range dumped(s, o, policy.Schema) {
+			catalog.Schemas = append(catalog.Schemas, s.dumpSchema(schema, in))
+		}
+		seed.Catalogs = append(seed.Catalogs, catalog)
+	}
+	return seed
+}
+
+// Grants gives all grants on everything in the metastore, without those of deleted principals.
+func (s *Server) Grants() *policy.GrantSet {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	set := policy.NewGrantSet()
+	if m, err := s.metastore(); err == nil {
+		s.collectGrants(m, set)
+	}
+	return set
+}
+
+func (s *Server) collectGrants(o *object, set *policy.GrantSet) {
+	var assignments []policy.Assignment
+	for _, g := range o.grants {
+		if name := s.directory.nameOf(g.id); name != "" {
+			for _, p := range s.privs.list(g.privs) {
+				assignments = append(assignments, policy.Assignment{Principal: policy.Principal(name), Privilege: p})
+			}
+		}
+	}
+	if len(assignments) > 0 {
+		set.Set(o.securable(), assignments)
+	}
+	for _, list := range o.children {
+		for child := range list.after("") {
+			s.collectGrants(child, set)
+		}
+	}
+}
+
+func (s *Server) dumpPrincipals(seed *Seed) {
+	for name, p := range s.directory.byName {
+		switch {
+		case p.kind == User:
+			seed.Users = append(seed.Users, name)
+		case p.kind == ServicePrincipal:
+			seed.ServicePrincipals = append(seed.ServicePrincipals, name)
+		case name != string(policy.AccountUsers):
+			seed.Groups = append(seed.Groups, SeedGroup{name, slices.Sorted(slices.Values(p.members))})
+		}
+	}
+	slices.Sort(seed.Users)
+	slices.Sort(seed.ServicePrincipals)
+	slices.SortFunc(seed.Groups, func(a, b SeedGroup) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+}
+
+func (s *Server) dumpObject(o *object) SeedObject {
+	in := SeedObject{Name: o.name, Owner: o.owner, Comment: o.comment}
+	if len(o.grants) > 0 {
+		in.Grants = make(SeedGrants, len(o.grants))
+	}
+	for _, g := range o.grants {
+		name := s.directory.nameOf(g.id)
+		if name == "" {
+			name = deletedPrefix + jsonNumber(g.id)
+		}
+		in.Grants[name] = s.privs.list(g.privs)
+	}
+	return in
+}
+
+// dumped ranges over the objects of one type in parent with what all objects have.
+func dumped(s *Server, parent *object, t policy.SecurableType) iter.Seq2[*object, SeedObject] {
+	return func(yield func(*object, SeedObject) bool) {
+		for o := range parent.list(t).after("") {
+			if !yield(o, s.dumpObject(o)) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Server) dumpSchema(o *object, in SeedObject) SeedSchema {
+	schema := SeedSchema{SeedObject: in, Properties: o.detail.(*schemaDetail).Properties}
+	for o, in := range dumped(s, o, policy.Table) {
+		d := o.detail.(*tableDetail)
+		table := SeedTable{SeedObject: in, Type: d.TableType, Format: d.DataSourceFormat, Location: d.StorageLocation,
+			Definition: d.ViewDefinition, Properties: d.Properties}
+		for _, c := range d.Columns {
+			table.Columns = append(table.Columns, SeedColumn{c.Name, c.TypeName})
+		}
+		schema.Tables = append(schema.Tables, table)
+	}
+	for o, in := range dumped(s, o, policy.Function) {
+		if o.kind == policy.KindModel {
+			schema.Models = append(schema.Models, SeedItem{in})
+		} else {
+			schema.Functions = append(schema.Functions, SeedItem{in})
+		}
+	}
+	for o, in := range dumped(s, o, policy.Volume) {
+		volume := SeedVolume{SeedObject: in}
+		if d := o.detail.(*volumeDetail); d.VolumeType == "EXTERNAL" {
+			volume.Location = d.StorageLocation
+		}
+		schema.Volumes = append(schema.Volumes, volume)
+	}
+	return schema
+}
+
+func roleOf(o *object) string {
+	if role := o.detail.(*credentialDetail).AWSRole; role != nil {
+		return role.RoleARN
+	}
+	return ""
+}
+
+// escapePath makes a name fit for a storage URL.
+func escapePath(name string) string { return url.PathEscape(policy.CanonicalName(name)) }

@@ -1,0 +1,51 @@
+package emulator
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// oneOf checks an enumeration and sets an absent value to fallback; a fallback of "" makes the value required.
+func oneOf(field string, value *string, fallback string, allowed ...string) error {
+	if *value == "" {
+		*value = fallback
+	}
+	if *value == "" {
+		return invalid("%s is required: one of %s.", field, strings.Join(allowed, ", "))
+	}
+	if !slices.Contains(allowed, *value) {
+		return invalid("%s '%s' is not one of %s.", field, *value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+// checkURL checks a storage URL: scheme-prefixed as the specification lists them.
+func checkURL(field, text string, required bool) error {
+	if text == "" {
+		if required {
+			return invalid("%s is required.", field)
+		}
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return invalid("%s is not a URL.", field)
+	}
+	switch {
+	case u.Scheme == "abfss" && u.User != nil && u.Host != "":
+	case (u.Scheme == "s3" || u.Scheme == "gs") && u.Host != "":
+	default:
+		return invalid("%s '%s' must be abfss://container@account.dfs.core.windows.net/path, s3://bucket/path or gs://bucket/path.", field, text)
+	}
+	return nil
+}
+
+// overlaps reports whether two storage URLs are equal or one is inside the other.
+func overlaps(a, b string) bool { return within(a, b) || within(b, a) }
+
+// within reports whether the URL inner is outer itself or below it.
+func within(inner, outer string) bool {
+	inner, outer = strings.TrimRight(inner, "/")+"/", strings.TrimRight(outer, "/")+"/"
+	return strings.HasPrefix(inner, outer)
+}
