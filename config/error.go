@@ -44,6 +44,14 @@ func (s Source) String() string {
 	return string(FromDefault)
 }
 
+// called is the name a value was given by, with its line in the file.
+func (s Source) called() string {
+	if s.Kind == FromFile {
+		return fmt.Sprintf("%s (line %d)", s.Name, s.Line)
+	}
+	return s.Name
+}
+
 // Problem is one thing wrong with the configuration. Its text never holds a secret.
 type Problem struct {
 	Key     string `json:"key,omitempty"` // as it was given; empty when no single key is to blame

@@ -97,8 +97,7 @@ func (l *loader) layer(all []given) map[string]value {
 			continue
 		}
 		if before, dup := values[g.key.Name]; dup && g.from.Kind != FromFlag && !same(before.value, v) {
-			l.problems.add(g.key.Name, g.from, "two values: %s (%s) and %s (%s) mean the same key; keep one",
-				before.from.Name, before.from, g.from.Name, g.from)
+			l.problems.add(g.key.Name, g.from, "two values: %s and %s mean the same key; keep one", before.from.called(), g.from.called())
 			continue
 		}
 		values[g.key.Name] = value{v, g.from}

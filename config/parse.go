@@ -269,3 +269,12 @@ func longSecret(v any) string {
 	}
 	return ""
 }
+
+func upTo(limit int) func(any) string {
+	return func(v any) string {
+		if n := v.(int); n < 1 || n > limit {
+			return fmt.Sprintf("%d is not allowed: want 1 to %d", n, limit)
+		}
+		return ""
+	}
+}
