@@ -85,8 +85,8 @@ func probe(ctx context.Context, base http.RoundTripper, host *url.URL, timeout t
 		return nil, nil // it answers, so it is there; what it serves shows with the first call
 	}
 	var meta config.HostMetadata
-	if json.Unmarshal(body, &meta) != nil {
-		return nil, nil
+	if json.Unmarshal(body, &meta) != nil || meta.OIDCEndpoint == "" {
+		return nil, nil // the library would complain on standard error
 	}
 	return &meta, nil
 }

@@ -40,10 +40,11 @@ type gate struct {
 	latency map[string]*latency // by route
 }
 
-// Rates below the floor would stall a sync for good; above the ceiling the bound is lifted altogether.
+// Bounds of the rate, per second.
 const (
-	rateFloor   = 0.5
-	rateCeiling = 1000
+	rateFloor   = 0.5  // less would stall a sync for good
+	firstRate   = 5    // the least that the first 429 leads to: it may come before there is anything to go by
+	rateCeiling = 1000 // more is as good as no bound
 )
 
 func newGate(p Pacing, patience time.Duration, m *metrics) *gate {
@@ -243,7 +244,7 @@ func (g *gate) grow(p permit, slow bool) {
 
 func (g *gate) lowerRate(now time.Time) {
 	if g.rate == 0 || g.maxRate > 0 && g.rate == g.maxRate {
-		g.rate = max(0.9*g.answers.perSecond(now), 1)
+		g.rate = max(0.9*g.answers.perSecond(now), firstRate)
 	} else {
 		g.rate *= 0.7
 	}
