@@ -2,6 +2,7 @@ package ondemand
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -141,15 +142,16 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 	err := q.store.commits.do(func(tx *bolt.Tx) error {
 		results, changes = make([]Submission, len(prepared)), nil
 		for i, t := range prepared {
+			if err := checkID(t.ID); err != nil {
+				results[i].Err = policy.Errorf(policy.CodeInvalid, "submit task: %w", err)
+				continue
+			}
 			old, found, err := loadTask(tx, t.ID)
 			switch {
 			case err != nil:
 				return err
 			case found: // first, so that a repeated task is answered also when the queue is full
 				results[i] = Submission{Task: old, Err: sameContent(&old, &t)}
-				continue
-			case checkID(t.ID) != nil:
-				results[i].Err = policy.Errorf(policy.CodeInvalid, "submit task: %w", checkID(t.ID))
 				continue
 			case !room:
 				return policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
@@ -223,11 +225,12 @@ func createTask(tx *bolt.Tx, t Task) ([]change, error) {
 
 // sameContent reports as a conflict that two tasks of one id ask for different things.
 func sameContent(old, t *Task) error {
+	// Marshal writes unknown fields in one manner of escaping, however they came.
 	content := func(t *Task) (string, error) {
-		b, err := Task{
+		b, err := json.Marshal(Task{
 			Type: t.Type, AppType: t.AppType, AppSubType: t.AppSubType, Source: t.Source,
 			CreateTime: t.CreateTime, RequestInfo: t.RequestInfo, Extra: t.Extra,
-		}.MarshalJSON()
+		})
 		return string(b), err
 	}
 	a, err := content(old)
