@@ -1,0 +1,15 @@
+package apiserver
+
+import "github.com/labstack/echo/v4"
+
+// Routes lists what both servers answer, for the comparison with the OpenAPI document.
+func (s *Server) Routes() []*echo.Route {
+	list := s.api.Routes()
+	if s.admin != nil {
+		list = append(list, s.admin.Routes()...)
+	}
+	return list
+}
+
+// Held is how many requests wait for a task now.
+func (s *Server) Held() int { return len(s.held) }

@@ -1,0 +1,85 @@
+package apiserver
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"ucwarden/policy"
+)
+
+// The routes without a token.
+const (
+	pathHealth  = "/healthz"
+	pathReady   = "/readyz"
+	pathMetrics = "/metrics"
+	pathOpenAPI = "/openapi.json"
+)
+
+func isProbe(route string) bool {
+	return route == pathHealth || route == pathReady || route == pathMetrics
+}
+
+// checkTimeout bounds the readiness checks, which run side by side.
+const checkTimeout = 3 * time.Second
+
+//go:embed openapi.json
+var openapi []byte
+
+// OpenAPI is the OpenAPI 3.1 document that /openapi.json serves.
+func OpenAPI() []byte { return append([]byte(nil), openapi...) }
+
+func (s *Server) addOpenRoutes(e *echo.Echo) {
+	e.GET(pathHealth, func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
+	e.GET(pathReady, s.ready)
+	e.GET(pathMetrics, echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, // one bad collector must not hide the others
+	})))
+	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) })
+}
+
+// readiness is the answer of /readyz when all is well.
+type readiness struct {
+	Status string   `json:"status"`
+	Checks []string `json:"checks"` // the names of those that passed
+}
+
+// ready runs every check. When one fails, the answer is a 503 with one entry of errors for each.
+func (s *Server) ready(c echo.Context) error {
+	if s.draining.Err() != nil {
+		return &failure{code: policy.CodeUnavailable, detail: "Not ready: the server is shutting down."}
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), checkTimeout)
+	defer cancel()
+	checks := append([]Check{{Name: "keys", Run: s.verifier.Ready}}, s.opts.Checks...)
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, check := range checks {
+		wg.Go(func() { errs[i] = check.Run(ctx) })
+	}
+	wg.Wait()
+
+	answer := readiness{Status: "ready", Checks: []string{}}
+	var fields []FieldError
+	for i, err := range errs {
+		if err == nil {
+			answer.Checks = append(answer.Checks, checks[i].Name)
+			continue
+		}
+		detail := err.Error()
+		if policy.CodeOf(err) == policy.CodeInternal { // not classified: not worded for a reader
+			detail = "failed; the log has the cause"
+			s.log.Warn("readiness check failed", "check", checks[i].Name, "error", err)
+		}
+		fields = append(fields, FieldError{Pointer: "/checks/" + checks[i].Name, Detail: detail})
+	}
+	if len(fields) > 0 {
+		return &failure{code: policy.CodeUnavailable, detail: "Not ready; the errors say why.", fields: fields}
+	}
+	return c.JSON(http.StatusOK, answer)
+}

@@ -1,0 +1,143 @@
+package apiserver
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+// The sizes of a page.
+const (
+	defaultLimit = 100
+	maxLimit     = 500
+	// maxScans bounds how many pages one call reads on behalf of a token that sees only some of the tasks.
+	maxScans = 20
+)
+
+// maxParam is the longest value of a query parameter that is looked at, in bytes.
+const maxParam = 1024
+
+func (s *Server) list(c echo.Context) error {
+	filter, err := parseFilter(c.QueryParams())
+	if err != nil {
+		return err
+	}
+	id, ctx := identityOf(c), c.Request().Context()
+	answer := ondemand.Page{Items: []ondemand.Task{}}
+	want := filter.Limit
+	for range maxScans {
+		filter.Limit = want - len(answer.Items)
+		page, err := s.tasks.List(ctx, filter)
+		if err != nil {
+			if policy.CodeOf(err) == policy.CodeInvalid && filter.Cursor != "" {
+				return badQuery([]FieldError{queryError("cursor", "not one that a page gave")})
+			}
+			return fmt.Errorf("list tasks: %w", err)
+		}
+		for _, t := range page.Items {
+			if mayRead(id, t) {
+				answer.Items = append(answer.Items, t)
+			}
+		}
+		answer.NextCursor = page.NextCursor
+		if page.NextCursor == "" || len(answer.Items) >= want {
+			break
+		}
+		filter.Cursor = page.NextCursor
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+var statuses = []ondemand.Status{
+	ondemand.New, ondemand.Waiting, ondemand.InProgress, ondemand.Success, ondemand.Failed, ondemand.Skipped,
+}
+
+// parseFilter reads the parameters of a list. Unknown ones are ignored; of the known ones every fault is named.
+func parseFilter(query url.Values) (ondemand.Filter, error) {
+	var errs []FieldError
+	value := func(name string) string {
+		values := query[name]
+		switch {
+		case len(values) == 0:
+			return ""
+		case len(values) > 1:
+			errs = append(errs, queryError(name, "given more than once"))
+		case len(values[0]) > maxParam:
+			errs = append(errs, queryError(name, "too long"))
+		default:
+			return values[0]
+		}
+		return ""
+	}
+	f := ondemand.Filter{
+		Status:   ondemand.Status(value("status")),
+		Type:     ondemand.Type(value("type")),
+		Source:   value("source"),
+		ParentID: value("parentId"),
+		Cursor:   value("cursor"),
+		Limit:    defaultLimit,
+	}
+	if f.Status != "" && !slices.Contains(statuses, f.Status) {
+		errs = append(errs, queryError("status", fmt.Sprintf("want one of %s", joinWords(statuses))))
+	}
+	if text := value("since"); text != "" {
+		since, err := parseMoment(text)
+		if err != nil {
+			errs = append(errs, queryError("since", "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch milliseconds"))
+		}
+		f.Since = since
+	}
+	if text := value("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxLimit {
+			errs = append(errs, queryError("limit", fmt.Sprintf("want a whole number from 1 to %d", maxLimit)))
+		}
+		f.Limit = n
+	}
+	if len(errs) > 0 {
+		return ondemand.Filter{}, badQuery(errs)
+	}
+	return f, nil
+}
+
+// parseMoment reads a time. What the store cannot count in nanoseconds, before 1678 or after 2262, is no time of a task.
+func parseMoment(text string) (time.Time, error) {
+	var t time.Time
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+		t = time.UnixMilli(ms)
+	} else if t, err = time.Parse(time.RFC3339, text); err != nil {
+		return time.Time{}, err
+	}
+	if y := t.UTC().Year(); y < 1700 || y > 2200 {
+		return time.Time{}, fmt.Errorf("the year %d is out of range", y)
+	}
+	return t, nil
+}
+
+func queryError(name, detail string) FieldError {
+	return FieldError{Pointer: "/" + name, In: "query", Detail: detail}
+}
+
+func badQuery(errs []FieldError) error {
+	return &failure{code: policy.CodeInvalid, detail: "A query parameter is wrong; the errors say which.", fields: errs}
+}
+
+func joinWords[T ~string](words []T) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(w))
+	}
+	return b.String()
+}

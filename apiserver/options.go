@@ -1,0 +1,111 @@
+package apiserver
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ucwarden/apiserver/keys"
+	"ucwarden/policy"
+)
+
+// Check is one condition of readiness. Run returns nil, or why the server should get no traffic; it must be quick and
+// honour its context.
+type Check struct {
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// Options configures a Server. Tasks and Verifier are needed.
+type Options struct {
+	// Addr is the host:port to listen on; default 127.0.0.1:8282. Port 0 takes any free one.
+	Addr string
+	// AdminAddr, when set, moves /healthz, /readyz, /metrics and /openapi.json to a port of their own, without TLS.
+	AdminAddr string
+	// TLSCert and TLSKey are PEM files; both or none. They are read again when they change.
+	TLSCert, TLSKey string
+
+	Tasks    Tasks
+	Verifier *keys.Verifier
+	Checks   []Check
+
+	Logger     *slog.Logger          // default: discards
+	Registerer prometheus.Registerer // for the metrics of this package; may be nil
+	Gatherer   prometheus.Gatherer   // what /metrics shows; may be nil
+
+	BodyLimit    int64 // bytes of a request body; default 1 MiB
+	MaxResources int   // of one task; default, and at most, 1,000
+	// Rate is how many calls per second one subject may make, with bursts of Burst; defaults 200 and 1,000. A
+	// negative Rate sets no limit.
+	Rate  float64
+	Burst int
+	// MaxHeld is how many requests may wait for a task at a time (Prefer: wait, and event streams); default 512.
+	MaxHeld int
+	// Heartbeat is the interval of comments on an idle event stream; default 15 seconds.
+	Heartbeat time.Duration
+	// Grace is how long a shutdown waits for requests under way; default 10 seconds.
+	Grace time.Duration
+}
+
+// The limits of the wire contract.
+const (
+	defaultBodyLimit = 1 << 20
+	contractMaxRes   = 1000
+	// maxHeader bounds request line and headers, checked before any of them is looked at.
+	maxHeader = 16 << 10
+	// MaxWait is the longest time that Prefer: wait holds an answer.
+	MaxWait = 60 * time.Second
+)
+
+func (o *Options) validate() error {
+	if o.Tasks == nil {
+		return policy.Errorf(policy.CodeInvalid, "api server: no tasks to serve")
+	}
+	if o.Verifier == nil {
+		return policy.Errorf(policy.CodeInvalid, "api server: no keys to check tokens with")
+	}
+	if (o.TLSCert == "") != (o.TLSKey == "") {
+		return policy.Errorf(policy.CodeInvalid, "api server: TLS needs both a certificate and a key file")
+	}
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:8282"
+	}
+	for _, addr := range []string{o.Addr, o.AdminAddr} {
+		if _, _, err := net.SplitHostPort(addr); addr != "" && err != nil {
+			return policy.Errorf(policy.CodeInvalid, "api server: address %q: want HOST:PORT", addr)
+		}
+	}
+	if o.MaxResources < 0 || o.MaxResources > contractMaxRes {
+		return policy.Errorf(policy.CodeInvalid, "api server: %d resources per task: want 1 to %d", o.MaxResources, contractMaxRes)
+	}
+	for _, c := range o.Checks {
+		if c.Name == "" || c.Run == nil {
+			return policy.Errorf(policy.CodeInvalid, "api server: a readiness check needs a name and a function")
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Gatherer == nil {
+		o.Gatherer = prometheus.Gatherers{}
+	}
+	setDefault(&o.BodyLimit, defaultBodyLimit)
+	setDefault(&o.MaxResources, contractMaxRes)
+	if o.Rate == 0 {
+		o.Rate = 200
+	}
+	setDefault(&o.Burst, 1000)
+	setDefault(&o.MaxHeld, 512)
+	setDefault(&o.Heartbeat, 15*time.Second)
+	setDefault(&o.Grace, 10*time.Second)
+	return nil
+}
+
+func setDefault[T int | int64 | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}

@@ -1,0 +1,192 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/gommon/log"
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/apiserver/keys"
+	"ucwarden/policy"
+)
+
+// Server serves the REST API. Make it with New.
+type Server struct {
+	opts     Options
+	log      *slog.Logger
+	tasks    Tasks
+	verifier *keys.Verifier
+	limiter  *limiter
+	metrics  *metrics
+
+	api   *echo.Echo
+	admin *echo.Echo // nil when the open routes are on api
+
+	held       chan struct{}   // one place for each request that waits for a task
+	draining   context.Context // ends when a shutdown begins, and with it waits and streams
+	beginDrain context.CancelFunc
+
+	listener, adminListener net.Listener
+}
+
+// New makes a server; nothing listens yet.
+func New(o Options) (*Server, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		opts:     o,
+		log:      o.Logger,
+		tasks:    o.Tasks,
+		verifier: o.Verifier,
+		limiter:  newLimiter(o.Rate, o.Burst),
+		held:     make(chan struct{}, o.MaxHeld),
+	}
+	s.draining, s.beginDrain = context.WithCancel(context.Background())
+	var err error
+	if s.metrics, err = newMetrics(o.Registerer); err != nil {
+		return nil, err
+	}
+	s.api = s.newEcho()
+	s.addTaskRoutes(s.api)
+	open := s.api
+	if o.AdminAddr != "" {
+		s.admin = s.newEcho()
+		open = s.admin
+	}
+	s.addOpenRoutes(open)
+	return s, nil
+}
+
+// newEcho makes an echo with our error handler and the middleware of every route. Its own logger is off: what it
+// would say comes back to us as an error.
+func (s *Server) newEcho() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Logger.SetLevel(log.OFF)
+	e.HTTPErrorHandler = s.respond
+	e.Use(s.observe, s.recoverPanic, limitHeader)
+	return e
+}
+
+// Handler serves the API, and the open routes unless AdminAddr is set.
+func (s *Server) Handler() http.Handler { return s.api }
+
+// AdminHandler serves /healthz, /readyz, /metrics and /openapi.json.
+func (s *Server) AdminHandler() http.Handler {
+	if s.admin != nil {
+		return s.admin
+	}
+	return s.api
+}
+
+// Listen binds the addresses, so that Addr is known before Run serves. Run calls it unless it was called.
+func (s *Server) Listen() error {
+	var err error
+	if s.listener == nil {
+		if s.listener, err = net.Listen("tcp", s.opts.Addr); err != nil {
+			return policy.Errorf(policy.CodeUnavailable, "api server: listen on %s: %w", s.opts.Addr, err)
+		}
+	}
+	if s.opts.AdminAddr != "" && s.adminListener == nil {
+		if s.adminListener, err = net.Listen("tcp", s.opts.AdminAddr); err != nil {
+			err = errors.Join(policy.Errorf(policy.CodeUnavailable, "api server: listen on %s: %w", s.opts.AdminAddr, err), s.listener.Close())
+			s.listener = nil
+			return err
+		}
+	}
+	return nil
+}
+
+// Addr is the address that Listen bound, with the port in use; nil before.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// AdminAddr is the address of the open routes: their own, or Addr.
+func (s *Server) AdminAddr() net.Addr {
+	if s.adminListener == nil {
+		return s.Addr()
+	}
+	return s.adminListener.Addr()
+}
+
+// Run serves until ctx ends, then lets requests under way finish within Options.Grace; held ones are answered at once
+// with the task as it is. It returns nil after a clean shutdown. A server runs once.
+func (s *Server) Run(ctx context.Context) error {
+	var tlsConfig *tls.Config
+	if s.opts.TLSCert != "" {
+		certs, err := newCertificates(s.opts.TLSCert, s.opts.TLSKey, s.log)
+		if err != nil {
+			return err
+		}
+		tlsConfig = &tls.Config{GetCertificate: certs.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	}
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	if tlsConfig == nil && !isLoopback(s.Addr()) {
+		s.log.Warn("tokens travel unencrypted: set a TLS certificate, or end TLS in front of this server", "addr", s.Addr().String())
+	}
+	// Cancelled by the first server that fails, so that its sibling stops too.
+	g, gctx := errgroup.WithContext(ctx)
+	s.serve(gctx, g, s.api, s.listener, tlsConfig)
+	s.log.Info("api server listens", "addr", s.Addr().String(), "tls", tlsConfig != nil)
+	if s.admin != nil {
+		s.serve(gctx, g, s.admin, s.adminListener, nil)
+		s.log.Info("admin server listens", "addr", s.AdminAddr().String())
+	}
+	return g.Wait()
+}
+
+func (s *Server) serve(ctx context.Context, g *errgroup.Group, h http.Handler, l net.Listener, tlsConfig *tls.Config) {
+	srv := &http.Server{
+		Handler:           h,
+		TLSConfig:         tlsConfig,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second, // held answers extend it
+		IdleTimeout:       2 * time.Minute,
+		// Twice our own limit, so that a header above that one still gets a problem as its answer.
+		MaxHeaderBytes: 2 * maxHeader,
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	g.Go(func() error {
+		var err error
+		if tlsConfig != nil {
+			err = srv.ServeTLS(l, "", "")
+		} else {
+			err = srv.Serve(l)
+		}
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return policy.Errorf(policy.CodeUnavailable, "api server: serve %s: %w", l.Addr(), err)
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		s.beginDrain()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.Grace)
+		defer cancel()
+		if err := srv.Shutdown(grace); err != nil {
+			s.log.Warn("api server: some requests did not end in time and were cut off", "grace", s.opts.Grace, "error", err)
+			return srv.Close()
+		}
+		return nil
+	})
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
