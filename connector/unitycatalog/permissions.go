@@ -150,7 +150,7 @@ func (c *Client) apply(ctx context.Context, change policy.Change) ([]policy.Assi
 	info := call{route: "PATCH " + permissionsRoute(s), repeatable: true}
 	var g grants
 	if err := c.do(ctx, info, http.MethodPatch, permissionsPath(s), diff, &g); err != nil {
-		return nil, principalError(err, diff)
+		return nil, principalError(err, s.Type, diff)
 	}
 	if g.NextPageToken != "" { // the state does not fit one answer
 		return c.grants(ctx, s)
@@ -158,15 +158,18 @@ func (c *Client) apply(ctx context.Context, change policy.Change) ([]policy.Assi
 	return g.assignments(), nil
 }
 
-// principalError tells an unknown principal from an unknown securable: both are 404.
-func principalError(err error, diff permissionsDiff) error {
+// principalError tells an unknown principal from an unknown securable: both are 404. The principals of a share are
+// recipients.
+func principalError(err error, t policy.SecurableType, diff permissionsDiff) error {
 	var a *answerError
 	if !errors.As(err, &a) || a.status/100 != 4 {
 		return err
 	}
-	text := strings.ToLower(a.message)
-	if a.code != "PRINCIPAL_DOES_NOT_EXIST" && a.code != "PRINCIPAL_NOT_FOUND" &&
-		!strings.Contains(text, "could not find principal") {
+	switch {
+	case a.code == "PRINCIPAL_DOES_NOT_EXIST", a.code == "PRINCIPAL_NOT_FOUND":
+	case a.code == "RECIPIENT_DOES_NOT_EXIST" && t == policy.Share:
+	case strings.Contains(strings.ToLower(a.message), "could not find principal"):
+	default:
 		return err
 	}
 	return &connector.PrincipalError{Principal: named(a.message, diff), Err: a}
