@@ -1,6 +1,9 @@
 package ondemand
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // watch asks to be woken whenever the task changes; stop ends that.
 func (q *Queue) watch(id string) (woken <-chan struct{}, stop func()) {
@@ -59,15 +62,23 @@ func (q *Queue) Subscribe(ctx context.Context, id string) (<-chan Task, error) {
 			if t.Status.Terminal() {
 				return
 			}
-			select {
-			case <-woken:
-			case <-ctx.Done():
-				return
-			}
-			if t, err = q.Get(ctx, id); err != nil {
-				return // purged, or the store is closed
+			for sent := t; !changed(&sent, &t); {
+				select {
+				case <-woken:
+				case <-ctx.Done():
+					return
+				}
+				if t, err = q.Get(ctx, id); err != nil {
+					return // purged, or the store is closed
+				}
 			}
 		}
 	}()
 	return c, nil
+}
+
+// changed reports whether a task has moved on: several steps of one commit wake a watcher more than once.
+func changed(a, b *Task) bool {
+	return a.Status != b.Status || !slices.Equal(a.Transitions, b.Transitions) ||
+		(a.Children == nil) != (b.Children == nil) || a.Children != nil && *a.Children != *b.Children
 }

@@ -1,0 +1,503 @@
+package ondemand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// gate is a handler that holds every job until it is let go, and tells which jobs run.
+type gate struct {
+	mu   sync.Mutex
+	jobs []Job
+	open chan struct{}
+}
+
+func newGate() *gate { return &gate{open: make(chan struct{})} }
+
+func (g *gate) Handle(ctx context.Context, job Job) (Outcome, error) {
+	g.mu.Lock()
+	g.jobs = append(g.jobs, job)
+	g.mu.Unlock()
+	select {
+	case <-g.open:
+		return succeed(ctx, job)
+	case <-ctx.Done():
+		return Outcome{}, ctx.Err()
+	}
+}
+
+// seen lists the leaders so far, with their followers.
+func (g *gate) seen() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []string
+	for _, j := range g.jobs {
+		s := j.Task.ID
+		var f []string
+		for _, t := range j.Followers {
+			f = append(f, t.ID)
+		}
+		if slices.Sort(f); len(f) > 0 {
+			s += "+" + strings.Join(f, "+")
+		}
+		list = append(list, s)
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+func (g *gate) options() Options {
+	return Options{Handlers: map[Type]Handler{ResourceSync: g, FullSync: g}, Workers: 4}
+}
+
+func TestCoalescing(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		tasks []Task
+		want  string // jobs that run at once
+	}{
+		{"twins run as one", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "table:C.S.T"), syncTask("x", "table:c.s.u")}, "a+b x"},
+		{"a catalog swallows what is inside", []Task{syncTask("a", "catalog:c"), syncTask("b", "schema:c.s"), syncTask("c", "volume:c.s.v"), syncTask("d", "catalog:d")}, "a+b+c d"},
+		{"a table does not take along its catalog", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c")}, "a b"},
+		{"only tasks that are covered whole", []Task{syncTask("a", "schema:c.s"), syncTask("b", "table:c.s.t", "table:c.z.t"), syncTask("d", "table:c.s.t", "table:c.s.u")}, "a+d b"},
+		{"several resources cover together", []Task{syncTask("a", "schema:c.s", "schema:c.z"), syncTask("b", "table:c.s.t", "table:c.z.t")}, "a+b"},
+		{"similar names are not inside", []Task{syncTask("a", "catalog:c"), syncTask("b", "table:cc.s.t"), syncTask("d", "schema:c1.s")}, "a b d"},
+		{"the metastore takes root objects but no catalogs", []Task{{ID: "a", Type: ResourceSync, RequestInfo: RequestInfo{Resources: []Resource{{Type: "metastore"}}}}, syncTask("b", "share:s"), syncTask("d", "catalog:d")}, "a+b d"},
+		{"an approval goes alone or with its like", []Task{withApproval(syncTask("a", "table:c.s.t"), "1"), withApproval(syncTask("b", "table:c.s.t"), "2"), withApproval(syncTask("d", "table:c.s.t"), "1"), syncTask("e", "table:c.s.t")}, "a+d+e"},
+		{"priority first", []Task{withPriority(syncTask("low", "catalog:c"), -1), syncTask("high", "catalog:c")}, "high+low"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate()
+				r := newRig(t, g.options())
+				for _, task := range c.tasks {
+					r.submit(task)
+				}
+				r.start()
+				synctest.Wait()
+				if got := g.seen(); got != c.want {
+					t.Errorf("jobs at once: %s, want %s", got, c.want)
+				}
+				close(g.open)
+				for _, task := range c.tasks {
+					if done := r.wait(task.ID); done.Status != Success || done.Attempts != 1 || len(done.Resources) != len(task.RequestInfo.Resources) {
+						t.Errorf("task %s ended %s, attempt %d, %d results", task.ID, done.Status, done.Attempts, len(done.Resources))
+					}
+				}
+				r.close()
+			})
+		})
+	}
+}
+
+func withApproval(t Task, digest string) Task { t.RequestInfo.Approve = digest; return t }
+
+func withPriority(t Task, p int) Task { t.Priority = p; return t }
+
+func TestLocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		r := newRig(t, g.options())
+		r.start()
+		r.submit(syncTask("cat", "catalog:c", "table:c.s.t"))
+		synctest.Wait()
+		r.submit(syncTask("twin", "catalog:c"))
+		r.submit(syncTask("inside", "table:c.s.t"))
+		synctest.Wait()
+		if got := g.seen(); got != "cat inside" {
+			t.Errorf("jobs at once: %s; want a table to overtake its catalog, and its twin to wait", got)
+		}
+		close(g.open)
+		if done := r.wait("twin"); done.Status != Success {
+			t.Errorf("twin ended %s", done.Status)
+		}
+		if got := g.seen(); got != "cat inside twin" {
+			t.Errorf("jobs: %s", got)
+		}
+		r.close()
+	})
+}
+
+func TestResultsGoToTheirTasks(t *testing.T) {
+	handle := func(_ context.Context, job Job) (Outcome, error) {
+		out := Outcome{Message: "policy version 7"}
+		for _, r := range job.Resources {
+			s, _ := r.Securable()
+			res := ResourceResult{Status: Success, Message: s.FullName}
+			switch {
+			case strings.HasSuffix(s.FullName, "bad"):
+				res.Status = Failed
+			case strings.HasSuffix(s.FullName, "gone"):
+				res.Status = Skipped
+			default:
+				res.Changes = []Change{{Securable: s.String(), Principal: "p", Add: []string{"SELECT"}}}
+			}
+			out.Results = append(out.Results, res)
+		}
+		return out, nil
+	}
+	r := newRig(t, Options{Handlers: handlers(handle)})
+	mixed := syncTask("mixed", "table:c.s.ok", "table:c.s.gone")
+	mixed.RequestInfo.Resources = append(mixed.RequestInfo.Resources,
+		Resource{Type: "galaxy"}, Resource{Type: "Table", Values: map[string]string{"catalog": "C", "schema": "S", "table": "OK"}})
+	r.submit(syncTask("lead", "schema:c.s"))
+	r.submit(mixed)
+	r.submit(syncTask("failed", "table:c.s.ok", "table:c.s.bad"))
+	r.submit(syncTask("skipped", "table:c.s.gone"))
+	r.start()
+	for _, c := range []struct {
+		id      string
+		status  Status
+		message string
+		results string
+	}{
+		{"lead", Success, "policy version 7", "SUCCESS c.s"},
+		{"mixed", Success, "2 of 4 resources were skipped; c.s.gone", `SUCCESS c.s.ok, SKIPPED c.s.gone, SKIPPED unknown resource type "galaxy", SUCCESS c.s.ok`},
+		{"failed", Failed, "1 of 2 resources failed; c.s.bad", "SUCCESS c.s.ok, FAILED c.s.bad"},
+		{"skipped", Skipped, "c.s.gone", "SKIPPED c.s.gone"},
+	} {
+		done := r.wait(c.id)
+		var results []string
+		for i, res := range done.Resources {
+			results = append(results, string(res.Status)+" "+res.Message)
+			if res.Type != done.RequestInfo.Resources[i].Type {
+				t.Errorf("%s: result %d is of type %s", c.id, i, res.Type)
+			}
+		}
+		if got := strings.Join(results, ", "); done.Status != c.status || done.StatusMessage != c.message || got != c.results {
+			t.Errorf("%s ended %s %q with %s\nwant %s %q with %s", c.id, done.Status, done.StatusMessage, got, c.status, c.message, c.results)
+		}
+	}
+}
+
+func TestSkippedAtAdmission(t *testing.T) {
+	ran := func(context.Context, Job) (Outcome, error) { panic("must not run") }
+	r := newRig(t, Options{Handlers: handlers(ran)})
+	r.start()
+	illegal := Task{Type: ResourceSync, RequestInfo: RequestInfo{Resources: []Resource{{Type: "galaxy"}}}}
+	several := Task{Type: ResourceSync, RequestInfo: RequestInfo{Resources: []Resource{{Type: "galaxy"}, {Type: "catalog"}}}}
+	for _, c := range []struct {
+		task    Task
+		message string
+	}{
+		{Task{Type: "DANCE"}, `unsupported task type "DANCE"`},
+		{Task{Type: PipelineUpdate}, `unsupported task type "PIPELINE_UPDATE"`},
+		{illegal, `unknown resource type "galaxy"`},
+		{several, `all 2 resources were skipped; unknown resource type "galaxy"`},
+		{Task{Type: "event", Status: Skipped, StatusMessage: "partition 3: not JSON"}, "partition 3: not JSON"},
+	} {
+		done := r.wait(r.submit(c.task).ID)
+		if done.Status != Skipped || done.StatusMessage != c.message || len(done.Resources) != len(c.task.RequestInfo.Resources) {
+			t.Errorf("%s ended %s %q with %d results, want SKIPPED %q", c.task.Type, done.Status, done.StatusMessage, len(done.Resources), c.message)
+		}
+	}
+}
+
+func TestHandlerFaultsFailTheTask(t *testing.T) {
+	for name, handle := range map[string]handlerFunc{
+		"boom":            func(context.Context, Job) (Outcome, error) { panic("boom") },
+		"0 results for 1": func(context.Context, Job) (Outcome, error) { return Outcome{}, nil },
+		`status "WAITING"`: func(context.Context, Job) (Outcome, error) {
+			return Outcome{Results: []ResourceResult{{Status: Waiting}}}, nil
+		},
+		"plan refused": func(context.Context, Job) (Outcome, error) {
+			return Outcome{}, policy.Errorf(policy.CodeRefused, "plan refused")
+		},
+	} {
+		r := newRig(t, Options{Handlers: handlers(handle)})
+		r.start()
+		done := r.wait(r.submit(syncTask("", "catalog:c")).ID)
+		if done.Status != Failed || !strings.Contains(done.StatusMessage, name) || done.Attempts != 1 {
+			t.Errorf("task ended %s %q after %d attempts, want FAILED with %q", done.Status, done.StatusMessage, done.Attempts, name)
+		}
+		if other := r.wait(r.submit(Task{Type: "other"}).ID); other.Status != Skipped {
+			t.Errorf("the queue does not go on: %s", other.Status)
+		}
+	}
+}
+
+func TestTransientErrorsBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		handle := func(ctx context.Context, job Job) (Outcome, error) {
+			times = append(times, time.Now())
+			if len(times) <= 3 {
+				return Outcome{}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
+			}
+			return succeed(ctx, job)
+		}
+		r := newRig(t, Options{Handlers: handlers(handle), RetryBase: time.Minute, RetryMax: 3 * time.Minute})
+		r.submit(syncTask("a", "catalog:c"))
+		r.start()
+		synctest.Wait()
+		if got := r.get("a"); got.Status != Waiting || got.Attempts != 1 || got.NotBefore.IsZero() || got.StatusMessage != "workspace did not answer" {
+			t.Errorf("after one failure: %s, attempt %d, not before %v, %q", got.Status, got.Attempts, got.NotBefore, got.StatusMessage)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		done := r.get("a")
+		if done.Status != Success || done.Attempts != 4 || done.StatusMessage != "" || !done.NotBefore.IsZero() {
+			t.Errorf("ended %s after %d attempts, %q", done.Status, done.Attempts, done.StatusMessage)
+		}
+		for i, longest := range []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute} {
+			if wait := times[i+1].Sub(times[i]); wait < longest/2 || wait > longest {
+				t.Errorf("wait %d is %v, want between %v and %v", i, wait, longest/2, longest)
+			}
+		}
+		r.close()
+	})
+}
+
+func TestAttemptsAreSpent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handle := func(context.Context, Job) (Outcome, error) {
+			return Outcome{}, fmt.Errorf("get grants: %w", context.DeadlineExceeded)
+		}
+		r := newRig(t, Options{Handlers: handlers(handle), MaxAttempts: 3})
+		r.submit(syncTask("a", "catalog:c"))
+		r.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		done := r.get("a")
+		if done.Status != Failed || done.Attempts != 3 || done.StatusMessage != "gave up after 3 attempts: get grants: context deadline exceeded" {
+			t.Errorf("ended %s after %d attempts: %q", done.Status, done.Attempts, done.StatusMessage)
+		}
+		if again, err := r.Retry(t.Context(), "a"); err != nil || again.Status != Waiting || again.Attempts != 0 || !again.EndTime.IsZero() {
+			t.Errorf("retried task is %s, attempt %d, ended %v, %v", again.Status, again.Attempts, again.EndTime, err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if done := r.get("a"); done.Status != Failed || done.Attempts != 3 || len(done.Transitions) != 14 {
+			t.Errorf("retried task ended %s after %d attempts with %d transitions", done.Status, done.Attempts, len(done.Transitions))
+		}
+		r.close()
+	})
+}
+
+// A task that waits for its next attempt rides along with a fresh twin, but the twin's failure does not cost it one.
+func TestEarlyFollowersRideFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing = true
+		handle := func(ctx context.Context, job Job) (Outcome, error) {
+			if failing {
+				return Outcome{}, policy.Errorf(policy.CodeUnavailable, "down")
+			}
+			return succeed(ctx, job)
+		}
+		r := newRig(t, Options{Handlers: handlers(handle), RetryBase: time.Hour, RetryMax: time.Hour})
+		r.start()
+		r.submit(syncTask("old", "table:c.s.t"))
+		synctest.Wait()
+		due := r.get("old").NotBefore
+		for i := range 10 {
+			r.submit(syncTask(fmt.Sprint("new", i), "table:c.s.t"))
+			synctest.Wait()
+		}
+		if got := r.get("old"); got.Status != Waiting || got.Attempts != 1 || !got.NotBefore.Equal(due) {
+			t.Errorf("after free rides: %s, attempt %d, not before %v; want WAITING, 1, %v", got.Status, got.Attempts, got.NotBefore, due)
+		}
+		failing = false
+		r.submit(syncTask("last", "schema:c.s"))
+		synctest.Wait()
+		if got := r.get("old"); got.Status != Success || got.Attempts != 1 {
+			t.Errorf("after a good ride: %s, attempt %d", got.Status, got.Attempts)
+		}
+		r.close()
+	})
+}
+
+func TestShutdownAndStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Grace = time.Minute
+		r := newRig(t, o)
+		r.start()
+		r.submit(syncTask("a", "catalog:c"))
+		synctest.Wait()
+		r.submit(syncTask("twin", "catalog:c"))
+		begin := time.Now()
+		r.stop()
+		if took := time.Since(begin); took != time.Minute {
+			t.Errorf("the running job was given %v, want the grace of 1m", took)
+		}
+		if got := r.get("a"); got.Status != Waiting || got.Attempts != 0 || got.StatusMessage != "interrupted by a shutdown" {
+			t.Errorf("interrupted task is %s, attempt %d, %q", got.Status, got.Attempts, got.StatusMessage)
+		}
+		r.close()
+		close(g.open)
+		r.open()
+		r.start()
+		if done := r.wait("a"); done.Status != Success || done.Attempts != 1 {
+			t.Errorf("ended %s, attempt %d", done.Status, done.Attempts)
+		}
+		if done := r.wait("twin"); done.Status != Success {
+			t.Errorf("twin ended %s", done.Status)
+		}
+		r.close()
+	})
+}
+
+// A process that died leaves tasks INPROGRESS; the next counts the attempt, and gives up on one that never ends.
+func TestStartAfterCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{Handlers: handlers(succeed), MaxAttempts: 3})
+		r.submit(syncTask("a", "catalog:c"))
+		for crash := 1; crash <= 3; crash++ {
+			leader, _ := r.live.claim(time.Now())
+			if leader == nil {
+				t.Fatal("the task is not claimable")
+			}
+			if _, err := r.claim(&run{leader: leader, entries: []*entry{leader}}); err != nil {
+				t.Fatal(err)
+			}
+			r.close() // without a word to the queue
+			r.open()
+			want := Waiting
+			if crash == 3 {
+				want = Failed
+			}
+			if got := r.get("a"); got.Status != want || got.Attempts != crash {
+				t.Errorf("after crash %d: %s, attempt %d, want %s", crash, got.Status, got.Attempts, want)
+			}
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Workers = 1
+		r := newRig(t, o)
+		r.submit(syncTask("a", "catalog:c"))
+		r.submit(syncTask("b", "catalog:c"))
+		r.submit(syncTask("later", "catalog:d"))
+		r.start()
+		synctest.Wait()
+		cancel := func(id string) {
+			t.Helper()
+			if got, err := r.Cancel(t.Context(), id); err != nil || got.Status != Skipped || got.StatusMessage != "cancelled" {
+				t.Errorf("cancel %s: %s %q, %v", id, got.Status, got.StatusMessage, err)
+			}
+		}
+		cancel("later") // waiting
+		cancel("a")     // the leader; its follower goes on
+		synctest.Wait()
+		if got := r.get("b"); got.Status != InProgress {
+			t.Errorf("follower is %s after its leader was cancelled", got.Status)
+		}
+		cancel("b") // the last of the job: the handler is told
+		synctest.Wait()
+		if s := r.Stats(); s.Jobs != 0 || s.InProgress+s.Waiting+s.New != 0 {
+			t.Errorf("after cancelling everything: %+v", s)
+		}
+		if _, err := r.Cancel(t.Context(), "a"); policy.CodeOf(err) != policy.CodeConflict {
+			t.Errorf("cancel an ended task: %v", err)
+		}
+		if _, err := r.Cancel(t.Context(), "none"); policy.CodeOf(err) != policy.CodeNotFound {
+			t.Errorf("cancel no task: %v", err)
+		}
+		close(g.open)
+		if _, err := r.Retry(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if done := r.wait("a"); done.Status != Success {
+			t.Errorf("retried task ended %s", done.Status)
+		}
+		if _, err := r.Retry(t.Context(), "a"); policy.CodeOf(err) != policy.CodeConflict {
+			t.Errorf("retry a task that succeeded: %v", err)
+		}
+		r.close()
+	})
+}
+
+// A task that was cancelled and retried while its handler still runs does not run twice at once.
+func TestRetryWaitsForTheOldHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		running, most := 0, 0
+		var mu sync.Mutex
+		handle := func(ctx context.Context, job Job) (Outcome, error) {
+			mu.Lock()
+			running++
+			most = max(most, running)
+			mu.Unlock()
+			<-release // deaf to its context
+			mu.Lock()
+			running--
+			mu.Unlock()
+			return succeed(ctx, job)
+		}
+		r := newRig(t, Options{Handlers: map[Type]Handler{PipelineUpdate: handlerFunc(handle)}})
+		r.start()
+		r.submit(Task{ID: "a", Type: PipelineUpdate})
+		synctest.Wait()
+		for _, act := range []func(context.Context, string) (Task, error){r.Cancel, r.Retry} {
+			if _, err := act(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got := r.get("a"); got.Status != Waiting {
+			t.Errorf("retried task is %s while its old handler runs", got.Status)
+		}
+		close(release)
+		if done := r.wait("a"); done.Status != Success || most != 1 {
+			t.Errorf("ended %s; %d handlers ran at once", done.Status, most)
+		}
+		r.close()
+	})
+}
+
+func TestSubscribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		r := newRig(t, g.options())
+		r.submit(syncTask("a", "catalog:c"))
+		c, err := r.Subscribe(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seen []Status
+		step := func() {
+			task, ok := <-c
+			if ok {
+				seen = append(seen, task.Status)
+			}
+		}
+		step()
+		r.start()
+		synctest.Wait()
+		step()
+		close(g.open)
+		step()
+		if _, ok := <-c; ok || !slices.Equal(seen, []Status{New, InProgress, Success}) {
+			t.Errorf("saw %v, channel open %v", seen, ok)
+		}
+		if _, err := r.Subscribe(t.Context(), "none"); policy.CodeOf(err) != policy.CodeNotFound {
+			t.Errorf("subscribe to no task: %v", err)
+		}
+		r.submit(Task{ID: "b", Type: ResourceSync, RequestInfo: RequestInfo{Resources: []Resource{{Type: "catalog", Values: map[string]string{"catalog": "z"}}}}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if done, err := r.Wait(ctx, "b"); err != nil || done.Status != Success {
+			t.Errorf("wait: %s, %v", done.Status, err)
+		}
+		r.stop()
+		r.submit(Task{ID: "never", Type: FullSync})
+		if got, err := r.Wait(ctx, "never"); !errors.Is(err, context.DeadlineExceeded) || got.Status != New {
+			t.Errorf("wait until the deadline: %s, %v", got.Status, err)
+		}
+		r.close()
+	})
+}
