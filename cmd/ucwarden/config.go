@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ucwarden/config"
+)
+
+func newConfigCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "config",
+		Short:   "Show the configuration and its keys",
+		GroupID: groupSetup,
+		Long: `Configuration comes from one YAML file (--config), overridden by the environment, overridden by
+flags. Every key has a structured name (databricks.host), an environment name
+(UCWARDEN_DATABRICKS_HOST) and, some of them, the property name that Privacera-style managers
+write (CONNECTOR_...), which works in the file and in the environment alike.`,
+		Args: wantArgs(),
+		RunE: needSubcommand,
+	}
+	cmd.AddCommand(newConfigShowCommand(a), newConfigKeysCommand(a))
+	return cmd
+}
+
+// needSubcommand is run for a command that does nothing by itself.
+func needSubcommand(cmd *cobra.Command, _ []string) error {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return usageErrorf("%s: say which: %s", cmd.CommandPath(), strings.Join(names, ", "))
+}
+
+func newConfigShowCommand(a *app) *cobra.Command {
+	var changed bool
+	cmd := &cobra.Command{
+		Use:   "show",
+		Short: "Print the merged configuration, secrets masked, and where each value came from",
+		Args:  wantArgs(),
+		RunE: func(*cobra.Command, []string) error {
+			c, err := a.loadQuietly()
+			if err != nil {
+				return err
+			}
+			for _, w := range c.Warnings() {
+				fmt.Fprintf(a.stderr, "warning: %s\n", w)
+			}
+			settings := []config.Setting{}
+			for _, s := range c.Settings() {
+				if !changed || s.Source.Kind != config.FromDefault {
+					settings = append(settings, s)
+				}
+			}
+			return a.print(settings, func(w io.Writer) error {
+				rows := make([][]string, len(settings))
+				for i, s := range settings {
+					rows[i] = []string{s.Key, s.Text(), s.Source.String()}
+				}
+				return printTable(w, []string{"key", "value", "from"}, rows)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&changed, "changed", false, "only values that are not the default")
+	return cmd
+}
+
+// keyInfo is a key as config keys prints it.
+type keyInfo struct {
+	Key        string   `json:"key"`
+	Env        string   `json:"env"`
+	Properties []string `json:"properties,omitempty"`
+	Type       string   `json:"type"`
+	Words      []string `json:"words,omitempty"`
+	Default    string   `json:"default"`
+	Help       string   `json:"help"`
+}
+
+func newConfigKeysCommand(a *app) *cobra.Command {
+	var markdown bool
+	cmd := &cobra.Command{
+		Use:   "keys [TEXT]",
+		Short: "List every key with its names, default and meaning; TEXT picks those that contain it",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			infos := []keyInfo{}
+			for _, k := range config.Keys() {
+				info := keyInfo{k.Name, k.Env(), k.Properties, string(k.Type), k.Enum, k.Default, k.Help}
+				if len(args) == 0 || info.contains(args[0]) {
+					infos = append(infos, info)
+				}
+			}
+			if markdown {
+				return printKeysMarkdown(a.stdout, infos)
+			}
+			return a.print(infos, func(w io.Writer) error { return printKeys(w, infos) })
+		},
+	}
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "as a Markdown table")
+	return cmd
+}
+
+func (k keyInfo) contains(text string) bool {
+	all := strings.Join(append([]string{k.Key, k.Env, k.Help}, k.Properties...), "\n")
+	return strings.Contains(strings.ToLower(all), strings.ToLower(text))
+}
+
+func printKeys(w io.Writer, infos []keyInfo) error {
+	for i, k := range infos {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		kind := k.Type
+		if len(k.Words) > 0 {
+			kind = strings.Join(k.Words, "|")
+		}
+		if k.Default != "" {
+			kind += ", default " + k.Default
+		}
+		fmt.Fprintf(w, "%s (%s)\n    %s\n    %s\n", k.Key, kind, k.Help, k.Env)
+		for _, p := range k.Properties {
+			fmt.Fprintf(w, "    %s\n", p)
+		}
+	}
+	return nil
+}
+
+func printKeysMarkdown(w io.Writer, infos []keyInfo) error {
+	fmt.Fprintln(w, "| key | type | default | property | meaning |\n| --- | --- | --- | --- | --- |")
+	for _, k := range infos {
+		kind := k.Type
+		if len(k.Words) > 0 {
+			kind = strings.Join(k.Words, ", ")
+		}
+		fallback := ""
+		if k.Default != "" {
+			fallback = "`" + k.Default + "`"
+		}
+		properties := make([]string, len(k.Properties))
+		for i, p := range k.Properties {
+			properties[i] = "`" + p + "`"
+		}
+		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", k.Key, kind, fallback, strings.Join(properties, " "), k.Help); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ucwarden/config"
+	"ucwarden/connector/emulator"
+)
+
+// adminPrincipal owns the metastore of a seed that names no owner.
+const adminPrincipal = "admin@example.com"
+
+func newEmulatorCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "emulator",
+		Short:   "Run servers to try ucwarden out against",
+		GroupID: groupSetup,
+		Args:    wantArgs(),
+		RunE:    needSubcommand,
+	}
+	cmd.AddCommand(newUnityCatalogCommand(a))
+	return cmd
+}
+
+// emulatorFlags describe a Unity Catalog emulator.
+type emulatorFlags struct {
+	addr, seed, generate       string
+	tokens                     []string
+	pageSize                   int
+	emptyPages, autoPrincipals bool
+}
+
+func newUnityCatalogCommand(a *app) *cobra.Command {
+	var f emulatorFlags
+	cmd := &cobra.Command{
+		Use:   "unitycatalog",
+		Short: "Serve an in-memory Unity Catalog until interrupted",
+		Long: `Serve an in-memory Unity Catalog 2.1 over HTTP until interrupted. It is strict, records every request
+(GET /_emulator/trace, /_emulator/stats) and fails on demand (POST /_emulator/faults).`,
+		Example: `  ucwarden emulator unitycatalog --generate catalogs=3,schemas=4,tables=20 --token secret
+  ucwarden emulator unitycatalog --seed metastore.yaml --token secret=admin@example.com --token other=bob@example.com`,
+		Args: wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.serveEmulator(cmd.Context(), f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.addr, "addr", "127.0.0.1:8283", "host:port to listen on; port 0 takes a free one")
+	flags.StringVar(&f.seed, "seed", "", "file with what the metastore holds at first, YAML or JSON")
+	flags.StringVar(&f.generate, "generate", "", "make a metastore of this size: catalogs=N,schemas=N,tables=N (schemas per catalog, tables per schema)")
+	flags.StringArrayVar(&f.tokens, "token", nil, "accept TOKEN, or TOKEN=PRINCIPAL; may be repeated; default: one is made up and printed")
+	flags.IntVar(&f.pageSize, "page-size", 0, "size of a list's page when a request names none")
+	flags.BoolVar(&f.emptyPages, "empty-pages", false, "put empty pages between the pages of lists")
+	flags.BoolVar(&f.autoPrincipals, "auto-principals", false, "know every principal that is named")
+	return cmd
+}
+
+// options reads the seed and the tokens.
+func (f *emulatorFlags) options() (emulator.Options, error) {
+	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, Tokens: make(map[string]string)}
+	switch {
+	case f.seed != "" && f.generate != "":
+		return o, usageErrorf("--seed and --generate exclude one another")
+	case f.seed != "":
+		seed, err := emulator.LoadSeed(f.seed)
+		if err != nil {
+			return o, err
+		}
+		o.Seed = seed
+	case f.generate != "":
+		size, err := emulator.ParseSize(f.generate)
+		if err != nil {
+			return o, usageErrorf("--generate: %w", err)
+		}
+		o.Seed = emulator.Generate(size)
+	}
+	owner := adminPrincipal
+	if o.Seed != nil && o.Seed.Metastore.Owner != "" {
+		owner = o.Seed.Metastore.Owner
+	}
+	for _, t := range f.tokens {
+		token, principal, _ := strings.Cut(t, "=")
+		if token == "" {
+			return o, usageErrorf("--token: want TOKEN or TOKEN=PRINCIPAL")
+		}
+		if principal == "" {
+			principal = owner
+		}
+		o.Tokens[token] = principal
+	}
+	return o, nil
+}
+
+// serveEmulator runs the emulator until ctx ends.
+func (a *app) serveEmulator(ctx context.Context, f emulatorFlags) error {
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	made := ""
+	if len(o.Tokens) == 0 {
+		made = strings.ToLower(rand.Text())
+		owner := adminPrincipal
+		if o.Seed != nil && o.Seed.Metastore.Owner != "" {
+			owner = o.Seed.Metastore.Owner
+		}
+		o.Tokens[made] = owner
+	}
+	o.Logger = a.logger(config.Log{Level: a.logLevel, Format: a.logFormat})
+	server, err := emulator.New(o)
+	if err != nil {
+		return err
+	}
+	running, err := server.Start(f.addr)
+	if err != nil {
+		return err
+	}
+	result := struct {
+		URL   string `json:"url"`
+		Token string `json:"token,omitempty"`
+	}{running.URL, made}
+	err = a.print(result, func(w io.Writer) error {
+		fmt.Fprintf(w, "Unity Catalog emulator at %s\n", running.URL)
+		if made != "" {
+			fmt.Fprintf(w, "token %s\n", made)
+		}
+		_, err := fmt.Fprintf(w, "watch it with: curl %s/_emulator/trace\n", running.URL)
+		return err
+	})
+	if err == nil {
+		<-ctx.Done()
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, running.Shutdown(grace))
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ucwarden/config"
+)
+
+// The exit codes. Those from 64 on follow sysexits.h; 130 is the shells' code for an interrupt.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitChanges = 2
+	exitSkipped = 3
+	exitUsage   = 64
+	exitConfig  = 78
+	exitSignal  = 130
+)
+
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "done; of a task: SUCCESS; of plan --exit-code: nothing to change"},
+	{exitFailed, "failed: the last line on standard error says why; of a task: FAILED"},
+	{exitChanges, "plan --exit-code: there are changes to make"},
+	{exitSkipped, "a watched task ended SKIPPED"},
+	{exitUsage, "the command line is wrong"},
+	{exitConfig, "the configuration is wrong"},
+	{exitSignal, "interrupted before it was done"},
+}
+
+func newExitCodesTopic() *cobra.Command {
+	var b strings.Builder
+	b.WriteString("Exit codes of every command:\n")
+	for _, c := range exitCodes {
+		fmt.Fprintf(&b, "\n  %3d  %s", c.code, c.meaning)
+	}
+	return &cobra.Command{Use: "exit-codes", Short: "The exit codes and what they mean", Long: b.String()}
+}
+
+// exitError ends the process with a code when everything there is to say was printed.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// usageError is a command line that is not understood.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usageErrorf(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// wantArgs accepts exactly the named arguments.
+func wantArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		want := "no arguments"
+		if len(names) > 0 {
+			want = strings.Join(names, " ")
+		}
+		return usageErrorf("%s: want %s, got %d argument(s)", cmd.CommandPath(), want, len(args))
+	}
+}
+
+// hinted is an error with advice for the person at the terminal, printed on a line of its own.
+type hinted struct {
+	err  error
+	hint string
+}
+
+func (h *hinted) Error() string { return h.err.Error() }
+func (h *hinted) Unwrap() error { return h.err }
+
+// withHint adds what to do about err; nil stays nil.
+func withHint(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// report prints err, of the command cmd, on standard error, one line and a hint where there is one, and gives the
+// exit code.
+func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
+	var (
+		exit  exitError
+		usage *usageError
+		bad   *config.Error
+		hint  *hinted
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &bad):
+		a.reportConfig(bad)
+		return exitConfig
+	case errors.As(err, &usage), !a.running: // cobra refuses unknown commands and arguments with plain errors
+		a.complain(err)
+		fmt.Fprintf(a.stderr, "hint: %s --help\n", cmd.CommandPath())
+		return exitUsage
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		fmt.Fprintln(a.stderr, "ucwarden: interrupted")
+		return exitSignal
+	}
+	a.complain(err)
+	if errors.As(err, &hint) {
+		fmt.Fprintf(a.stderr, "hint: %s\n", hint.hint)
+	}
+	return exitFailed
+}
+
+// complain prints err on one line.
+func (a *app) complain(err error) {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	fmt.Fprintf(a.stderr, "ucwarden: %s\n", text)
+}
+
+func (a *app) reportConfig(err *config.Error) {
+	if len(err.Problems) == 1 {
+		fmt.Fprintf(a.stderr, "ucwarden: configuration: %s\n", err.Problems[0])
+	} else {
+		fmt.Fprintf(a.stderr, "ucwarden: %d problems in the configuration:\n", len(err.Problems))
+		for _, p := range err.Problems {
+			fmt.Fprintf(a.stderr, "  %s\n", p)
+		}
+	}
+	fmt.Fprintln(a.stderr, "hint: ucwarden config keys lists every key")
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ucwarden/apiserver/keys"
+)
+
+func newKeysCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "keys",
+		Short:   "Make signing keys for the REST API",
+		GroupID: groupSetup,
+		Args:    wantArgs(),
+		RunE:    needSubcommand,
+	}
+	cmd.AddCommand(newKeysGenerateCommand(a))
+	return cmd
+}
+
+func newKeysGenerateCommand(a *app) *cobra.Command {
+	var o keys.GenerateOptions
+	token := tokenFlags{ttl: keys.FirstTokenTTL}
+	cmd := &cobra.Command{
+		Use:   "generate",
+		Short: "Make a key pair, its public JWKS and a first token",
+		Long: `Make a key pair and write, under DIR/INSTANCE/api-server: the private key (readable by its owner
+only), the public keys (` + keys.JWKSFile + `) for apiserver.jwt.jwks, and a first token.`,
+		Example: "  ucwarden keys generate --instance instance1 --out keys",
+		Args:    wantArgs(),
+		RunE: func(*cobra.Command, []string) error {
+			c, err := a.loadQuietly()
+			if err != nil {
+				return err
+			}
+			o.Token = token.options(c.APIServer.JWT)
+			made, err := keys.Generate(o)
+			if err != nil {
+				return err
+			}
+			result := struct {
+				PrivateKey string `json:"privateKey"`
+				JWKS       string `json:"jwks"`
+				Token      string `json:"token"`
+				KeyID      string `json:"keyId"`
+			}{made.PrivateKey, made.JWKS, made.Token, made.KeyID}
+			return a.print(result, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "private key  %s\npublic keys  %s\ntoken        %s\nkey id       %s\n\nserve with   --set apiserver.jwt.jwks=%s\ncall with    --token-file %s\n",
+					made.PrivateKey, made.JWKS, made.Token, made.KeyID, made.JWKS, made.Token)
+				return err
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.Instance, "instance", "instance1", "name of the instance the keys are for")
+	flags.StringVar(&o.Dir, "out", ".", "folder to write to")
+	flags.StringVar(&o.Algorithm, "algorithm", "ES256", "ES256 or EdDSA")
+	flags.BoolVar(&o.Force, "force", false, "replace existing files; tokens of the old key are refused from then on")
+	flags.BoolVar(&o.Rotate, "rotate", false, "make a new key and keep the old public ones, so that their tokens stay good")
+	token.register(cmd)
+	completeWords(cmd, "algorithm", []string{"ES256", "EdDSA"})
+	return cmd
+}
+
+// tokenFlags describe a token to sign.
+type tokenFlags struct {
+	subject          string
+	scopes, catalogs []string
+	ttl              time.Duration
+	issuer, audience string
+}
+
+func (t *tokenFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&t.subject, "subject", "", "who the token is for (sub)")
+	flags.StringSliceVar(&t.scopes, "scope", nil, "scopes: "+scopeWords()+"; may be repeated")
+	flags.StringSliceVar(&t.catalogs, "catalog", nil, "limit the token to catalogs of this pattern; may be repeated")
+	flags.DurationVar(&t.ttl, "ttl", t.ttl, "how long the token is valid")
+	flags.StringVar(&t.issuer, "issuer", "", "iss claim (default: apiserver.jwt.issuer)")
+	flags.StringVar(&t.audience, "audience", "", "aud claim (default: apiserver.jwt.audience)")
+	completeWords(cmd, "scope", strings.Split(scopeWords(), ", "))
+}
+
+func scopeWords() string {
+	return strings.Join([]string{string(keys.ScopeWrite), string(keys.ScopeRead), string(keys.ScopeAdmin)}, ", ")
+}

@@ -1,0 +1,30 @@
+// Command ucwarden keeps Databricks Unity Catalog in accord with centrally written access policies.
+//
+// One file holds one command; serve.go puts the daemon together. The commands return errors; only main exits.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run carries out one command line and gives the exit code (see exitCodes). The first interrupt ends the command in
+// good order, a second one at once.
+func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, environ: environ}
+	root := newRootCommand(a)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	return a.report(ctx, cmd, err)
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ucwarden/config"
+)
+
+// app is what every command needs of the process: its streams, its environment and the global flags.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+
+	configFile string
+	output     string
+	sets       []string
+	logLevel   string
+	logFormat  string
+
+	running bool // the command line was understood, and the command began
+}
+
+// The groups of commands in the help.
+const (
+	groupSync  = "sync"
+	groupTasks = "tasks"
+	groupSetup = "setup"
+)
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ucwarden",
+		Short: "Keep Unity Catalog in accord with access policies",
+		Long: `ucwarden keeps Databricks Unity Catalog in accord with centrally written access policies:
+it reads Ranger-style policies, reads what Unity Catalog grants today, works out the
+difference, and applies it.
+
+Try it without a workspace: ucwarden demo`,
+		SilenceErrors: true, // report prints them, once
+		SilenceUsage:  true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains(outputs, a.output) {
+				return usageErrorf("-o %s: want one of %s", a.output, strings.Join(outputs, ", "))
+			}
+			a.running = true
+			return nil
+		},
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddGroup(
+		&cobra.Group{ID: groupSync, Title: "Bring a workspace in accord:"},
+		&cobra.Group{ID: groupTasks, Title: "Talk to a running daemon:"},
+		&cobra.Group{ID: groupSetup, Title: "Set up and try out:"},
+	)
+
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.configFile, "config", "c", "", "configuration file, YAML (or UCWARDEN_CONFIG)")
+	flags.StringVarP(&a.output, "output", "o", "text", "form of the result: text or json")
+	flags.StringArrayVar(&a.sets, "set", nil, "set one configuration key, KEY=VALUE; may be repeated")
+	flags.StringVar(&a.logLevel, "log-level", "", "least severe log line: debug, info, warn or error")
+	flags.StringVar(&a.logFormat, "log-format", "", "form of log lines on standard error: text or json")
+	completeWords(root, "output", outputs)
+	completeWords(root, "log-level", []string{"debug", "info", "warn", "error"})
+	completeWords(root, "log-format", []string{"text", "json"})
+	mustComplete(root, "set", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var names []string
+		for _, k := range config.Keys() {
+			if k.Type != config.TypeSecret {
+				names = append(names, cobra.CompletionWithDesc(k.Name+"=", k.Help))
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	})
+
+	root.AddCommand(commands(a)...)
+	root.AddCommand(newExitCodesTopic())
+	root.SetHelpCommandGroupID(groupSetup)
+	root.SetCompletionCommandGroupID(groupSetup)
+	return root
+}
+
+// commands makes every subcommand, each from its own file.
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newTaskCommand(a),
+		newKeysCommand(a),
+		newTokenCommand(a),
+		newEmulatorCommand(a),
+		newConfigCommand(a),
+		newVersionCommand(a),
+	}
+}
+
+// completeWords offers the words for a flag.
+func completeWords(cmd *cobra.Command, flag string, words []string) {
+	mustComplete(cmd, flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// mustComplete registers a completion; it fails only for a flag that does not exist, which is our mistake.
+func mustComplete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {
+		panic(err)
+	}
+}
+
+// load reads the configuration: the file of --config, the environment, --set and the other global flags, then more
+// flags of the command. Warnings of the configuration are logged with the logger it describes.
+func (a *app) load(more ...config.Flag) (*config.Config, *slog.Logger, error) {
+	c, err := a.loadQuietly(more...)
+	if err != nil {
+		return nil, nil, err
+	}
+	log := a.logger(c.Log)
+	for _, w := range c.Warnings() {
+		log.Warn("configuration: " + w)
+	}
+	return c, log, nil
+}
+
+func (a *app) loadQuietly(more ...config.Flag) (*config.Config, error) {
+	file := a.configFile
+	if file == "" {
+		file = a.getenv("UCWARDEN_CONFIG")
+	}
+	var flags []config.Flag
+	for _, set := range a.sets {
+		key, value, ok := strings.Cut(set, "=")
+		if !ok {
+			return nil, usageErrorf("--set %s: want KEY=VALUE, for example --set sync.mode=observe", set)
+		}
+		flags = append(flags, config.Flag{Key: strings.TrimSpace(key), Value: value, Name: "--set"})
+	}
+	if a.logLevel != "" {
+		flags = append(flags, config.Flag{Key: "log.level", Value: a.logLevel, Name: "--log-level"})
+	}
+	if a.logFormat != "" {
+		flags = append(flags, config.Flag{Key: "log.format", Value: a.logFormat, Name: "--log-format"})
+	}
+	return config.Load(config.Options{File: file, Environ: a.environ, Flags: append(flags, more...)})
+}
+
+// logger makes the process's logger, on standard error.
+func (a *app) logger(c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // config knows the words
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, options))
+}
+
+// getenv gives the last value of a variable, as the system does.
+func (a *app) getenv(name string) string {
+	for _, pair := range slices.Backward(a.environ) {
+		if n, value, ok := strings.Cut(pair, "="); ok && n == name {
+			return value
+		}
+	}
+	return ""
+}
