@@ -65,7 +65,8 @@ const DefaultMaxBytes = 256 << 20
 type Files struct {
 	*holder
 	options FilesOptions
-	taken   *tree // what the last good load read; guarded by holder.refreshing
+	taken   *tree    // what the last good load read; guarded by holder.refreshing
+	folders []string // that the last read went through; guarded by holder.refreshing
 }
 
 // NewFiles makes a source; it reads nothing yet.
@@ -146,6 +147,7 @@ func (f *Files) settled(ctx context.Context) (*tree, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.folders = t.dirs
 		age := time.Since(t.newest)
 		if before != nil && before.digest == t.digest || f.taken != nil && f.taken.digest == t.digest || age >= f.options.Debounce {
 			return t, nil

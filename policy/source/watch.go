@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -20,7 +22,9 @@ func (f *Files) Watch(ctx context.Context, tell func(*policy.Snapshot)) error {
 	n := f.startNotifier(ctx, changed)
 	defer n.close()
 	next := func(ctx context.Context, _ int) error {
-		n.watch(f.watchedFolders())
+		if n.watch(f.watchedFolders()) {
+			return nil // something may have changed between the last read and now
+		}
 		timer := time.NewTimer(f.options.PollInterval)
 		defer timer.Stop()
 		select {
@@ -39,8 +43,8 @@ func (f *Files) Watch(ctx context.Context, tell func(*policy.Snapshot)) error {
 func (f *Files) watchedFolders() []string {
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
-	if f.taken != nil {
-		return f.taken.dirs
+	if f.folders != nil {
+		return f.folders
 	}
 	var dirs []string
 	for _, p := range append([]string{f.options.Path}, f.options.ExtraPaths...) {
@@ -117,16 +121,29 @@ func (f *Files) concerns(name string) bool {
 	return false
 }
 
-// watch makes the notifier follow these folders too. A folder that cannot be watched is left to polling.
-func (n *notifier) watch(dirs []string) {
+// watch makes the notifier follow these folders too. A folder that cannot be watched is left to polling. Real paths
+// are watched, because a link may lead elsewhere tomorrow; and each once, because adding a path again loses its events.
+// It reports whether there was a new one.
+func (n *notifier) watch(dirs []string) (added bool) {
 	if n.watcher == nil {
-		return
+		return false
+	}
+	watched := map[string]bool{}
+	for _, dir := range n.watcher.WatchList() {
+		watched[dir] = true
 	}
 	for _, dir := range dirs {
-		if err := n.watcher.Add(dir); err != nil {
+		real, err := filepath.EvalSymlinks(dir)
+		if err == nil && !watched[real] {
+			watched[real] = true
+			err = n.watcher.Add(real)
+			added = added || err == nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			n.files.warnOnce("watch "+dir, "changes in a policy folder are found by polling only", "folder", dir, "err", err)
 		}
 	}
+	return added
 }
 
 func (n *notifier) close() {
