@@ -184,13 +184,16 @@ func (l *live) setStatus(e *entry, to Status) {
 // queued reports whether a task of this status waits for its first or next attempt.
 func (s Status) queued() bool { return s == New || s == Waiting }
 
-// superseder finds an older full sync that has not begun and does the same as e; nil when there is none.
+// superseder finds a full sync before e that has not begun and does the same; nil when there is none.
 func (l *live) superseder(e *entry) *entry {
 	if e.typ != FullSync {
 		return nil
 	}
 	for o := range l.fulls {
-		if o != e && o.job == nil && o.status.queued() && o.approve == e.approve && l.ready.less(o, e) {
+		if o == e || o.job != nil || !o.status.queued() || o.approve != e.approve {
+			continue
+		}
+		if admitted := o.status == Waiting && e.status == New; admitted || o.status == e.status && l.ready.less(o, e) {
 			return o
 		}
 	}
