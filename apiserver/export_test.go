@@ -10,6 +10,3 @@ func (s *Server) Routes() []*echo.Route {
 	}
 	return list
 }
-
-// Held is how many requests wait for a task now.
-func (s *Server) Held() int { return len(s.held) }

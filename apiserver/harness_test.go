@@ -32,13 +32,14 @@ import (
 
 // env is a server over a real queue and store, answered over real HTTP.
 type env struct {
-	t      testing.TB
-	server *apiserver.Server
-	queue  *ondemand.Queue
-	http   *httptest.Server
-	signer *ecdsa.PrivateKey
-	router routers.Router
-	log    *logBuffer
+	t        testing.TB
+	server   *apiserver.Server
+	queue    *ondemand.Queue
+	http     *httptest.Server
+	signer   *ecdsa.PrivateKey
+	verifier *keys.Verifier
+	router   routers.Router
+	log      *logBuffer
 
 	token string // sent unless a request sets Authorization
 }
@@ -101,7 +102,7 @@ func newEnv(t testing.TB, change func(*setup)) *env {
 	if s.Verifier, err = keys.NewVerifier(t.Context(), keys.VerifierOptions{JWKS: e.keySet()}); err != nil {
 		t.Fatal(err)
 	}
-	s.Tasks = e.queue
+	e.verifier, s.Tasks = s.Verifier, e.queue
 	if s.wrap != nil {
 		s.Tasks = s.wrap(e.queue)
 	}
@@ -183,7 +184,7 @@ func (e *env) do(method, path, body string, headers ...string) reply {
 		e.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+e.token)
-	if method == http.MethodPost && strings.HasSuffix(path, "/tasks") {
+	if plain, _, _ := strings.Cut(path, "?"); method == http.MethodPost && plain == tasksPath {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i+1 < len(headers); i += 2 {

@@ -1,0 +1,91 @@
+package apiserver_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/go-cmp/cmp"
+
+	"ucwarden/apiserver"
+)
+
+func TestOpenAPIDocumentIsValid(t *testing.T) {
+	e := newEnv(t, nil)
+	data := e.do("GET", "/openapi.json", "", "Authorization", "").want(200).body
+	doc, err := openapi3.NewLoader().LoadFromData(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if doc.OpenAPI != "3.1.0" {
+		t.Errorf("version %q", doc.OpenAPI)
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			open := op.Security != nil && len(*op.Security) == 0
+			if open == strings.HasPrefix(path, "/api/") {
+				t.Errorf("%s %s: documented as open: %v", method, path, open)
+			}
+			if op.Responses.Default() == nil || op.OperationID == "" || op.Summary == "" {
+				t.Errorf("%s %s: no default response, id or summary", method, path)
+			}
+		}
+	}
+}
+
+func TestEveryRouteIsDocumentedAndTheReverse(t *testing.T) {
+	for _, admin := range []string{"", "127.0.0.1:0"} {
+		e := newEnv(t, func(s *setup) { s.AdminAddr = admin })
+		doc, err := openapi3.NewLoader().LoadFromData(apiserver.OpenAPI())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var documented, served []string
+		for path, item := range doc.Paths.Map() {
+			for method := range item.Operations() {
+				documented = append(documented, method+" "+path)
+			}
+		}
+		for _, r := range e.server.Routes() {
+			served = append(served, r.Method+" "+strings.ReplaceAll(r.Path, ":id", "{id}"))
+		}
+		slices.Sort(documented)
+		slices.Sort(served)
+		if d := cmp.Diff(documented, served); d != "" {
+			t.Errorf("documented (-) and served (+):\n%s", d)
+		}
+	}
+}
+
+// TestDocumentedTypesAreTaken posts one resource of each type that the document names.
+func TestDocumentedTypesAreTaken(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(apiserver.OpenAPI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEnv(t, func(s *setup) { s.stopped = true })
+	kinds := doc.Components.Schemas["Resource"].Value.Properties["type"].Value.Description
+	for kind := range strings.SplitSeq(kinds, ", ") {
+		values := map[string]string{kind: "x"}
+		if slices.Contains([]string{"schema", "table", "view", "function", "volume", "model"}, kind) {
+			values = map[string]string{"catalog": "c", "schema": "s", kind: "x"}
+		}
+		body, err := json.Marshal(map[string]any{"type": "RESOURCE_SYNC", "requestInfo": map[string]any{"resources": []any{
+			map[string]any{"type": kind, "values": values},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := e.do("POST", tasksPath, string(body)).want(202).task()
+		if r := task.RequestInfo.Resources[0]; !r.IsMetastore() {
+			if _, err := r.Securable(); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+		}
+	}
+}
