@@ -249,6 +249,7 @@ func TestList(t *testing.T) {
 		"since=0":                    ids,
 		"since=2200-01-01T00:00:00Z": nil,
 		"source=cron&since=" + url.QueryEscape(cut.Format(time.RFC3339Nano)): {"t5", "t3"},
+		"since=2200-01-01T00:00:00+02:00":                                    nil, // the + not escaped
 		"source=&status=&limit=&since=":                                      ids,
 	} {
 		if got, _ := list(query); !slices.Equal(got, want) {

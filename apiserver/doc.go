@@ -8,7 +8,8 @@
 // alone may approve a plan that a guard refused (requestInfo.approve). A token with a catalogs claim reaches only
 // RESOURCE_SYNC tasks all of whose resources lie in catalogs that a pattern of the claim matches: others it can
 // neither submit, cancel, retry nor read, and a list leaves them out. What lies in no catalog (the metastore, external
-// locations, credentials, connections, shares), a FULL_SYNC and a PIPELINE_UPDATE need a token without that claim.
+// locations, credentials, connections, shares), resources of unknown type, and tasks of any other type such as
+// FULL_SYNC need a token without that claim.
 //
 // # Errors
 //

@@ -3,7 +3,9 @@ package apiserver
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -49,6 +51,16 @@ type readiness struct {
 	Checks []string `json:"checks"` // the names of those that passed
 }
 
+// try runs the check; one that panics has failed.
+func (c Check) try(ctx context.Context) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return c.Run(ctx)
+}
+
 // ready runs every check. When one fails, the answer is a 503 with one entry of errors for each.
 func (s *Server) ready(c echo.Context) error {
 	if s.draining.Err() != nil {
@@ -60,7 +72,7 @@ func (s *Server) ready(c echo.Context) error {
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
-		wg.Go(func() { errs[i] = check.Run(ctx) })
+		wg.Go(func() { errs[i] = check.try(ctx) })
 	}
 	wg.Wait()
 

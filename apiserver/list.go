@@ -114,7 +114,7 @@ func parseMoment(text string) (time.Time, error) {
 	var t time.Time
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
 		t = time.UnixMilli(ms)
-	} else if t, err = time.Parse(time.RFC3339, text); err != nil {
+	} else if t, err = time.Parse(time.RFC3339, strings.Replace(text, " ", "+", 1)); err != nil { // a + that was not escaped
 		return time.Time{}, err
 	}
 	if y := t.UTC().Year(); y < 1700 || y > 2200 {

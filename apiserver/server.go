@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/gommon/log"
 	"golang.org/x/sync/errgroup"
 
 	"ucwarden/apiserver/keys"
@@ -25,6 +25,7 @@ type Server struct {
 	verifier *keys.Verifier
 	limiter  *limiter
 	metrics  *metrics
+	certs    *certificates // nil: no TLS
 
 	api   *echo.Echo
 	admin *echo.Echo // nil when the open routes are on api
@@ -36,7 +37,7 @@ type Server struct {
 	listener, adminListener net.Listener
 }
 
-// New makes a server; nothing listens yet.
+// New makes a server; nothing listens yet. Errors name the option that is wrong.
 func New(o Options) (*Server, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -54,6 +55,11 @@ func New(o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, err
 	}
+	if o.TLSCert != "" {
+		if s.certs, err = newCertificates(o.TLSCert, o.TLSKey, o.Logger); err != nil {
+			return nil, err
+		}
+	}
 	s.api = s.newEcho()
 	s.addTaskRoutes(s.api)
 	open := s.api
@@ -70,7 +76,7 @@ func New(o Options) (*Server, error) {
 func (s *Server) newEcho() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.Logger.SetLevel(log.OFF)
+	e.Logger.SetOutput(io.Discard)
 	e.HTTPErrorHandler = s.respond
 	e.Use(s.observe, s.recoverPanic, limitHeader)
 	return e
@@ -124,18 +130,13 @@ func (s *Server) AdminAddr() net.Addr {
 // Run serves until ctx ends, then lets requests under way finish within Options.Grace; held ones are answered at once
 // with the task as it is. It returns nil after a clean shutdown. A server runs once.
 func (s *Server) Run(ctx context.Context) error {
-	var tlsConfig *tls.Config
-	if s.opts.TLSCert != "" {
-		certs, err := newCertificates(s.opts.TLSCert, s.opts.TLSKey, s.log)
-		if err != nil {
-			return err
-		}
-		tlsConfig = &tls.Config{GetCertificate: certs.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	}
 	if err := s.Listen(); err != nil {
 		return err
 	}
-	if tlsConfig == nil && !isLoopback(s.Addr()) {
+	var tlsConfig *tls.Config
+	if s.certs != nil {
+		tlsConfig = &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	} else if !isLoopback(s.Addr()) {
 		s.log.Warn("tokens travel unencrypted: set a TLS certificate, or end TLS in front of this server", "addr", s.Addr().String())
 	}
 	// Cancelled by the first server that fails, so that its sibling stops too.

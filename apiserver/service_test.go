@@ -65,7 +65,12 @@ func TestReadinessGivesReasons(t *testing.T) {
 	var store, workspace error
 	e := newEnv(t, func(s *setup) {
 		s.Checks = []apiserver.Check{
-			{Name: "store", Run: func(context.Context) error { return store }},
+			{Name: "store", Run: func(context.Context) error {
+				if store == (panics{}) {
+					panic("in a check")
+				}
+				return store
+			}},
 			{Name: "workspace", Run: func(context.Context) error { return workspace }},
 		}
 	})
@@ -81,9 +86,14 @@ func TestReadinessGivesReasons(t *testing.T) {
 		t.Errorf("the cause belongs in the log, not in the answer: %s", r.body)
 	}
 	e.do("GET", "/healthz", "").want(200)
-	store, workspace = nil, nil
+	workspace = nil
+	store = panics{}
+	e.do("GET", "/readyz", "").want(503)
+	store = nil
 	e.do("GET", "/readyz", "").want(200)
 }
+
+type panics struct{ error }
 
 // run starts the server of an env on its own listeners, and stops it at the end.
 func (e *env) run(t *testing.T) (stop func() error) {
@@ -233,20 +243,21 @@ func writeCert(t *testing.T, certFile, keyFile string) []byte {
 func TestOptionsRefused(t *testing.T) {
 	good := newEnv(t, nil)
 	for name, o := range map[string]apiserver.Options{
-		"nothing":       {},
-		"no verifier":   {Tasks: good.queue},
-		"no tasks":      {Verifier: good.verifier},
-		"half of TLS":   {Tasks: good.queue, Verifier: good.verifier, TLSCert: "cert.pem"},
-		"address":       {Tasks: good.queue, Verifier: good.verifier, Addr: "8282"},
-		"admin addr":    {Tasks: good.queue, Verifier: good.verifier, AdminAddr: "localhost"},
-		"resources":     {Tasks: good.queue, Verifier: good.verifier, MaxResources: 1001},
-		"unnamed check": {Tasks: good.queue, Verifier: good.verifier, Checks: []apiserver.Check{{Run: func(context.Context) error { return nil }}}},
+		"nothing":        {},
+		"no verifier":    {Tasks: good.queue},
+		"no tasks":       {Verifier: good.verifier},
+		"no certificate": {Tasks: good.queue, Verifier: good.verifier, TLSCert: "none.pem", TLSKey: "none.pem"},
+		"half of TLS":    {Tasks: good.queue, Verifier: good.verifier, TLSCert: "cert.pem"},
+		"address":        {Tasks: good.queue, Verifier: good.verifier, Addr: "8282"},
+		"admin addr":     {Tasks: good.queue, Verifier: good.verifier, AdminAddr: "localhost"},
+		"resources":      {Tasks: good.queue, Verifier: good.verifier, MaxResources: 1001},
+		"unnamed check":  {Tasks: good.queue, Verifier: good.verifier, Checks: []apiserver.Check{{Run: func(context.Context) error { return nil }}}},
 	} {
 		if _, err := apiserver.New(o); policy.CodeOf(err) != policy.CodeInvalid || strings.ContainsRune(err.Error(), '\n') {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	// What only shows when it starts: an address in use, a certificate that is none.
+	// What only shows when it starts.
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +266,6 @@ func TestOptionsRefused(t *testing.T) {
 	for name, o := range map[string]apiserver.Options{
 		"address in use":       {Addr: taken.Addr().String()},
 		"admin address in use": {Addr: "127.0.0.1:0", AdminAddr: taken.Addr().String()},
-		"no certificate":       {Addr: "127.0.0.1:0", TLSCert: "none.pem", TLSKey: "none.pem"},
 	} {
 		o.Tasks, o.Verifier = good.queue, good.verifier
 		s, err := apiserver.New(o)
