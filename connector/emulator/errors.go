@@ -14,6 +14,14 @@ type apiError struct {
 	code       string
 	message    string
 	retryAfter string // value of the header, may be empty
+	oauth      bool   // answered in OAuth's form: {"error": ..., "error_description": ...}
+}
+
+func (e *apiError) body() map[string]string {
+	if e.oauth {
+		return map[string]string{"error": e.code, "error_description": e.message}
+	}
+	return map[string]string{"error_code": e.code, "message": e.message}
 }
 
 func (e *apiError) Error() string { return e.code + ": " + e.message }

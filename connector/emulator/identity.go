@@ -237,7 +237,7 @@ func (c *call) self() string {
 func (s *Server) issueToken(c *call) (any, error) {
 	form, err := url.ParseQuery(string(c.body))
 	if err != nil || form.Get("grant_type") != "client_credentials" {
-		return nil, &apiError{status: http.StatusBadRequest, code: "unsupported_grant_type", message: "grant_type must be client_credentials"}
+		return nil, &apiError{status: http.StatusBadRequest, code: "unsupported_grant_type", oauth: true, message: "grant_type must be client_credentials"}
 	}
 	id, secret, ok := c.req.BasicAuth()
 	if !ok {
@@ -245,7 +245,7 @@ func (s *Server) issueToken(c *call) (any, error) {
 	}
 	want := s.opts.Clients[id]
 	if want == "" || subtle.ConstantTimeCompare([]byte(secret), []byte(want)) != 1 {
-		return nil, &apiError{status: http.StatusUnauthorized, code: "invalid_client", message: "client authentication failed"}
+		return nil, &apiError{status: http.StatusUnauthorized, code: "invalid_client", oauth: true, message: "client authentication failed"}
 	}
 	raw := make([]byte, 24)
 	if _, err := rand.Read(raw); err != nil {

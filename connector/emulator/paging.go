@@ -100,11 +100,15 @@ func listObjects(c *call, key string, items func(after string) iter.Seq2[string,
 	if err != nil {
 		return nil, err
 	}
+	return pageOf(key, c.srv.renderAll(objects), next), nil
+}
+
+func (s *Server) renderAll(objects []*object) []any {
 	rendered := make([]any, len(objects))
 	for i, o := range objects {
-		rendered[i] = c.srv.render(o)
+		rendered[i] = s.render(o)
 	}
-	return pageOf(key, rendered, next), nil
+	return rendered
 }
 
 // pageOf is the wire form of a page. Like the real server it leaves out what is empty.

@@ -24,7 +24,7 @@ type resource struct {
 	accountCreate bool // only account admins create
 	parent        policy.SecurableType
 	renameByAdmin bool // a rename also needs a metastore admin
-	noForce       bool // deletes with what is inside, or has nothing inside
+	ownList       bool // registerLists serves the collection
 	newDetail     func() detail
 }
 
@@ -344,7 +344,9 @@ func (s *Server) inUse(o *object) string {
 func (s *Server) routes(res *resource) {
 	base := prefix + "/" + res.path
 	s.route("POST "+base, s.create(res))
-	s.route("GET "+base, s.listIn(res))
+	if !res.ownList {
+		s.route("GET "+base, s.listIn(res))
+	}
 	s.route("GET "+base+"/{name}", s.get(res))
 	s.route("PATCH "+base+"/{name}", s.update(res))
 	s.route("DELETE "+base+"/{name}", s.remove(res))

@@ -109,7 +109,7 @@ func (s *Server) answer(w http.ResponseWriter, payload any, err error, fault eff
 			header.Set("WWW-Authenticate", "Bearer")
 		}
 		status = api.status
-		payload = map[string]string{"error_code": api.code, "message": api.message}
+		payload = api.body()
 	}
 	if payload == nil {
 		payload = struct{}{}
@@ -219,6 +219,7 @@ func (s *Server) register() {
 	s.steps = [2]*resource{s.catalogs, s.schemas}
 	s.registerMetastores()
 	s.registerTables()
+	s.registerLists()
 	s.registerPermissions()
 	s.registerSharing()
 	s.registerIdentity()
