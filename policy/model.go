@@ -372,6 +372,19 @@ type Tag struct {
 	Owner      int                `json:"owner,omitempty"`
 	Attributes map[string]string  `json:"attributes,omitempty"`
 	Validity   []ValiditySchedule `json:"validityPeriods,omitempty"`
+	Options    map[string]any     `json:"options,omitempty"`
+}
+
+// periods gives when the tag is in force; older Ranger versions keep that as JSON text in an option.
+func (t Tag) periods() []ValiditySchedule {
+	if len(t.Validity) > 0 {
+		return t.Validity
+	}
+	var list []ValiditySchedule
+	if text, ok := t.Options["TAG_VALIDITY_PERIODS"].(string); ok && json.Unmarshal([]byte(text), &list) != nil {
+		return nil
+	}
+	return list
 }
 
 // ServiceResource is a resource that can carry tags.
@@ -395,5 +408,7 @@ type Snapshot struct {
 	Users       *UserStore // nil: membership is unknown
 	Tags        *ServiceTags
 	Origins     map[int64]string // policy id to the file or URL it was read from, for messages
-	Digest      string           // what a source knows the content by: the same content has the same digest, whatever the version
+
+	ServiceConfig map[string]string // of the service; super users are in it
+	Digest        string            // what a source knows the content by: the same content has the same digest, whatever the version
 }

@@ -58,6 +58,8 @@ func assembleSnapshot(in SnapshotInput) *Snapshot {
 		Users:       in.Users,
 		Tags:        in.Tags,
 		Origins:     make(map[int64]string, len(p.Policies)),
+
+		ServiceConfig: p.ServiceConfig,
 	}
 	if s.ServiceDef == nil {
 		s.ServiceDef = in.ServiceDef

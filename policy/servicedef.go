@@ -42,6 +42,7 @@ type serviceModel struct {
 	def         *ServiceDef
 	resources   map[string]*ResourceDef // by name, for access policies
 	hierarchies [3][][]*ResourceDef     // by policy type; each root to leaf
+	forests     [3]*forest              // the same, for matching
 	implied     map[string][]string     // access type to itself and what it implies, one step, as in Ranger
 	inherit     bool                    // OptionInheritAccess
 	denies      bool                    // deny items and exceptions take part
@@ -60,6 +61,9 @@ func newServiceModel(def *ServiceDef) *serviceModel {
 	}
 	if def.RowFilterDef != nil {
 		m.hierarchies[PolicyTypeRowFilter] = hierarchiesOf(mergeResourceDefs(def.Resources, def.RowFilterDef.Resources))
+	}
+	for t := range m.forests {
+		m.forests[t] = newForest(m.hierarchies[t])
 	}
 	m.implied = impliedGrants(def)
 	return m

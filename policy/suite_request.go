@@ -1,0 +1,191 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// suiteRequest is a request as suites write it.
+type suiteRequest struct {
+	Resource          suiteResource     `json:"resource"`
+	AccessType        string            `json:"accessType"`
+	User              string            `json:"user"`
+	UserGroups        []string          `json:"userGroups"`
+	UserRoles         []string          `json:"userRoles"`
+	AccessTime        json.RawMessage   `json:"accessTime"`
+	Context           map[string]any    `json:"context"`
+	Action            string            `json:"action"`
+	ClientType        string            `json:"clientType"`
+	ClientIPAddress   string            `json:"clientIPAddress"`
+	RemoteIPAddress   string            `json:"remoteIPAddress"`
+	RequestData       string            `json:"requestData"`
+	MatchingScope     string            `json:"resourceMatchingScope"`
+	ElementScopes     map[string]string `json:"resourceElementMatchingScopes"`
+	IgnoreDescendants *bool             `json:"ignoreDescendantDeny"`
+}
+
+type suiteResource struct {
+	OwnerUser string                  `json:"ownerUser"`
+	Elements  map[string]suiteElement `json:"elements"`
+}
+
+// suiteElement is a text or a list of texts.
+type suiteElement []string
+
+func (e *suiteElement) UnmarshalJSON(data []byte) error {
+	switch data[0] {
+	case 'n':
+		return nil
+	case '[':
+		return json.Unmarshal(data, (*[]string)(e))
+	}
+	*e = make(suiteElement, 1)
+	return json.Unmarshal(data, &(*e)[0])
+}
+
+// resource gives the elements in the order of their names; the evaluator finds their levels.
+func (r suiteResource) resource(scopes map[string]string) Resource {
+	var resource Resource
+	for _, name := range sortedKeys(r.Elements) {
+		values := r.Elements[name]
+		if values == nil {
+			continue
+		}
+		e := Element{Name: name}
+		if len(values) > 0 {
+			e.Value, e.Also = values[0], values[1:]
+		}
+		switch scopes[name] {
+		case "SELF_OR_CHILD":
+			e.Scope = ElementSelfOrChild
+		case "SELF_OR_PREFIX":
+			e.Scope = ElementSelfOrPrefix
+		}
+		resource = append(resource, e)
+	}
+	return resource
+}
+
+// The names in a request's context that stand for parts of the request.
+const (
+	contextTags        = "TAGS"
+	contextTogether    = "REQUESTED_RESOURCES"
+	contextAnyAccess   = "ISANYACCESS"
+	contextAccesses    = "ALLACCESSTYPES"
+	contextGroups      = "ALLACCESSTYPEGROUPS"
+	contextOptional    = "IGNOREIFNOTDENIEDACCESSTYPES"
+	contextOldAccesses = "ACCESSTYPES" // until Ranger 2.4
+)
+
+func (s *suiteRequest) request(now time.Time) (Request, error) {
+	r := Request{
+		Resource: s.Resource.resource(s.ElementScopes), Owner: s.Resource.OwnerUser, AccessType: s.AccessType,
+		User: s.User, Groups: s.UserGroups, Roles: s.UserRoles, Time: now, Context: s.Context,
+		Descendant: s.MatchingScope == "SELF_OR_DESCENDANTS", HeedDescendantDeny: s.IgnoreDescendants != nil && !*s.IgnoreDescendants,
+		ClientIP: s.ClientIPAddress, ClientType: s.ClientType, Action: s.Action, Data: s.RequestData,
+	}
+	if r.Groups == nil {
+		r.Groups = []string{}
+	}
+	if r.ClientIP == "" {
+		r.ClientIP = s.RemoteIPAddress
+	}
+	if len(s.AccessTime) > 0 && string(s.AccessTime) != "null" {
+		var err error
+		if r.Time, err = suiteTime(s.AccessTime); err != nil {
+			return r, err
+		}
+	}
+	var err error
+	if r.Tags, err = s.tags(); err != nil {
+		return r, err
+	}
+	if r.Together, err = s.together(); err != nil {
+		return r, err
+	}
+	return r, s.accesses(&r)
+}
+
+func (s *suiteRequest) tags() ([]RequestTag, error) {
+	text, ok := s.Context[contextTags].(string)
+	if !ok {
+		return nil, nil
+	}
+	tags := []RequestTag{}
+	if strings.TrimSpace(text) == "" {
+		return tags, nil
+	}
+	var list []struct {
+		Tag
+		MatchType string `json:"matchType"`
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("request.context.%s: %w", contextTags, err)
+	}
+	for _, t := range list {
+		tags = append(tags, RequestTag{Type: t.Type, Attributes: t.Attributes, Match: parseMatchType(t.MatchType), Validity: t.periods()})
+	}
+	return tags, nil
+}
+
+func (s *suiteRequest) together() ([]Resource, error) {
+	text, ok := s.Context[contextTogether].(string)
+	if !ok || strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	var doc struct {
+		RequestedResources []suiteResource `json:"requestedResources"`
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		return nil, fmt.Errorf("request.context.%s: %w", contextTogether, err)
+	}
+	var list []Resource
+	for _, r := range doc.RequestedResources {
+		list = append(list, r.resource(nil))
+	}
+	return list, nil
+}
+
+func (s *suiteRequest) accesses(r *Request) error {
+	var err error
+	texts := func(key string) []string {
+		raw, ok := s.Context[key]
+		if !ok || raw == nil {
+			return nil
+		}
+		list, ok := raw.([]any)
+		var names []string
+		for _, v := range list {
+			name, isText := v.(string)
+			ok = ok && isText
+			names = append(names, name)
+		}
+		if !ok {
+			err = fmt.Errorf("request.context.%s: want a list of access types", key)
+		}
+		return names
+	}
+	r.AccessTypes, r.Optional = texts(contextAccesses), texts(contextOptional)
+	r.AnyOf, _ = s.Context[contextAnyAccess].(bool)
+	if old := texts(contextOldAccesses); r.AccessTypes == nil && old != nil {
+		r.AccessTypes = old
+		if !r.AnyOf {
+			for _, name := range old {
+				r.AccessGroups = append(r.AccessGroups, []string{name})
+			}
+		}
+	}
+	if groups, ok := s.Context[contextGroups].([]any); ok {
+		for _, g := range groups {
+			list, _ := g.([]any)
+			var group []string
+			for _, v := range list {
+				group = append(group, textOf(v))
+			}
+			r.AccessGroups = append(r.AccessGroups, group)
+		}
+	}
+	return err
+}
