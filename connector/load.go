@@ -1,0 +1,319 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/policy"
+)
+
+// loaded is what was read from the workspace for a sync.
+type loaded struct {
+	roots     []policy.Securable // those that exist; a METASTORE root without a name is spelled out
+	missing   []policy.Securable
+	ancestors []policy.Securable // containers above the roots, innermost first
+	inventory *policy.Inventory  // everything listed, and the ancestors
+	read      []policy.Securable // whose grants were read, sorted
+	current   *policy.GrantSet
+	listed    int // objects found by listing
+	keys      []listingKey
+}
+
+// listingKey is the size of the listing of one root.
+type listingKey struct {
+	root   string
+	listed int
+}
+
+// rootTypes are the types of root object, catalogs aside, whose grants policies can manage. Shares are granted to
+// recipients, not to principals of the account, and are synced only when named.
+var rootTypes = []policy.SecurableType{policy.Metastore, policy.ExternalLocation, policy.StorageCredential, policy.Credential, policy.Connection}
+
+// builtIn reports whether Unity Catalog itself keeps the object: its grants are not for anyone to manage.
+func builtIn(s policy.Securable) bool {
+	names := s.Names()
+	switch {
+	case s.Type.Depth() == 1 && s.Type != policy.Catalog:
+		return false
+	case len(names) > 1 && names[1] == "information_schema":
+		return true
+	}
+	return slices.Contains([]string{"system", "samples", "hive_metastore", "__databricks_internal"}, names[0])
+}
+
+// load lists what the roots hold and reads the grants on all of it. What does not exist is no error; everything else
+// that cannot be listed or read fails the whole load, since unknown is not empty.
+func (s *Syncer) load(ctx context.Context, roots []policy.Securable, r Request) (*loaded, error) {
+	l := &loader{s: s, request: r, out: &loaded{}}
+	if len(roots) == 0 {
+		catalogs, err := s.Workspace.List(ctx, policy.Securable{}, policy.Catalog)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range catalogs {
+			if !builtIn(c.Securable) && s.Scope.Filters(c.Securable) {
+				roots = append(roots, c.Securable)
+			}
+		}
+		roots = append(roots, policy.Securable{Type: policy.Metastore})
+	}
+	if err := l.list(ctx, roots); err != nil {
+		return nil, err
+	}
+	if err := l.readGrants(ctx); err != nil {
+		return nil, err
+	}
+	return l.out, nil
+}
+
+type loader struct {
+	s       *Syncer
+	request Request
+	mu      sync.Mutex
+	objects []policy.Object
+	out     *loaded
+}
+
+func (l *loader) list(ctx context.Context, roots []policy.Securable) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(l.s.Parallel)
+	roots = slices.Compact(slices.SortedFunc(slices.Values(roots), policy.Securable.Compare))
+	var inside []policy.Securable // roots that the listing of another root shows
+	for _, root := range roots {
+		switch {
+		case builtIn(root):
+			l.out.missing = append(l.out.missing, root)
+		case slices.ContainsFunc(roots, func(r policy.Securable) bool { return r != root && r.Contains(root) }):
+			inside = append(inside, root)
+		default:
+			g.Go(func() error { return l.root(ctx, root) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	slices.SortFunc(l.objects, func(a, b policy.Object) int { return a.Compare(b.Securable) })
+	l.objects = slices.CompactFunc(l.objects, func(a, b policy.Object) bool { return a.Securable == b.Securable })
+	l.out.inventory = policy.NewInventory(l.objects...)
+	for _, root := range inside {
+		_, found := slices.BinarySearchFunc(l.objects, root, func(o policy.Object, s policy.Securable) int { return o.Compare(s) })
+		if !found {
+			l.out.missing = append(l.out.missing, root)
+		}
+	}
+	l.out.ancestors = slices.DeleteFunc(l.out.ancestors, func(a policy.Securable) bool {
+		return slices.ContainsFunc(l.out.roots, func(r policy.Securable) bool { return r.Contains(a) })
+	})
+	slices.SortFunc(l.out.ancestors, func(a, b policy.Securable) int { return b.Compare(a) })
+	slices.SortFunc(l.out.roots, policy.Securable.Compare)
+	slices.SortFunc(l.out.missing, policy.Securable.Compare)
+	return nil
+}
+
+// root lists one root, and what is inside.
+func (l *loader) root(ctx context.Context, root policy.Securable) error {
+	var found []policy.Object
+	var err error
+	switch {
+	case root.Type == policy.Metastore && root.FullName == "":
+		found, err = l.metastore(ctx)
+	case root.Type == policy.Catalog:
+		found, err = l.catalog(ctx, root)
+	case root.Type == policy.Schema:
+		found, err = l.schema(ctx, root)
+	default:
+		var o policy.Object
+		if o, err = l.s.Workspace.Get(ctx, root); err == nil {
+			found = []policy.Object{o}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if policy.CodeOf(err) == policy.CodeNotFound {
+		l.out.missing = append(l.out.missing, root)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if root.FullName == "" {
+		for _, o := range found {
+			l.out.roots = append(l.out.roots, o.Securable)
+		}
+	} else {
+		l.out.roots = append(l.out.roots, root)
+	}
+	l.objects = append(l.objects, found...)
+	l.out.listed += len(found)
+	if root.Type.IsContainer() {
+		l.out.keys = append(l.out.keys, listingKey{root.String(), len(found)})
+	}
+	for parent, ok := root.Parent(); ok; parent, ok = parent.Parent() {
+		if !slices.Contains(l.out.ancestors, parent) {
+			l.out.ancestors = append(l.out.ancestors, parent)
+		}
+	}
+	l.request.report("list", len(l.objects), 0)
+	return nil
+}
+
+func (l *loader) metastore(ctx context.Context) ([]policy.Object, error) {
+	var all []policy.Object
+	for _, t := range rootTypes {
+		list, err := l.s.Workspace.List(ctx, policy.Securable{}, t)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// catalog lists a catalog: its tables in bulk, what else it holds schema by schema.
+func (l *loader) catalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
+	var schemas, tables []policy.Object
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		schemas, err = l.s.Workspace.List(gctx, catalog, policy.Schema)
+		return err
+	})
+	g.Go(func() (err error) {
+		tables, err = l.s.Workspace.List(gctx, catalog, policy.Table)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	schemas = slices.DeleteFunc(schemas, func(o policy.Object) bool { return builtIn(o.Securable) })
+	tables = slices.DeleteFunc(tables, func(o policy.Object) bool { return builtIn(o.Securable) })
+	all := slices.Concat([]policy.Object{{Securable: catalog}}, schemas, tables)
+
+	inside := make([][]policy.Object, len(schemas))
+	g, gctx = errgroup.WithContext(ctx)
+	g.SetLimit(l.s.Parallel)
+	for i, schema := range schemas {
+		g.Go(func() (err error) {
+			inside[i], err = l.listEach(gctx, schema.Securable, policy.Function, policy.Volume)
+			if policy.CodeOf(err) == policy.CodeNotFound {
+				return nil // dropped since it was listed
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(append([][]policy.Object{all}, inside...)...), nil
+}
+
+func (l *loader) schema(ctx context.Context, schema policy.Securable) ([]policy.Object, error) {
+	inside, err := l.listEach(ctx, schema, policy.Table, policy.Function, policy.Volume)
+	if err != nil {
+		return nil, err
+	}
+	return append([]policy.Object{{Securable: schema}}, inside...), nil
+}
+
+func (l *loader) listEach(ctx context.Context, parent policy.Securable, types ...policy.SecurableType) ([]policy.Object, error) {
+	var all []policy.Object
+	for _, t := range types {
+		list, err := l.s.Workspace.List(ctx, parent, t)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// readGrants reads the grants on every listed object in scope. An object that is gone by now is left out.
+func (l *loader) readGrants(ctx context.Context) error {
+	var read []policy.Securable
+	for _, o := range l.objects {
+		if l.s.Scope.Filters(o.Securable) && len(policy.Privileges(o.Type, o.Kind)) > 0 {
+			read = append(read, o.Securable)
+		}
+	}
+	grants := make([][]policy.Assignment, len(read))
+	gone := make([]bool, len(read))
+	var done atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(l.s.Parallel)
+	for i, sec := range read {
+		g.Go(func() error {
+			list, err := l.s.Workspace.Grants(ctx, sec)
+			switch {
+			case policy.CodeOf(err) == policy.CodeNotFound:
+				gone[i] = true
+			case err != nil:
+				return fmt.Errorf("read grants on %s: %w", sec, err)
+			}
+			grants[i] = list
+			if sec.Type.IsContainer() && err == nil {
+				l.s.ledger.saw(sec, list)
+			}
+			if n := int(done.Add(1)); n%64 == 0 || n == len(read) {
+				l.request.report("read", n, len(read))
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	l.out.current = &policy.GrantSet{}
+	for i, sec := range read {
+		if gone[i] {
+			if j := slices.Index(l.out.roots, sec); j >= 0 {
+				l.out.roots = slices.Delete(l.out.roots, j, j+1)
+				l.out.missing = append(l.out.missing, sec)
+			}
+			continue
+		}
+		l.out.read = append(l.out.read, sec)
+		l.out.current.Set(sec, grants[i])
+	}
+	return nil
+}
+
+// listingStateKey is where the size of a root's listing is kept from run to run.
+func listingStateKey(root string) string { return "listing/" + root }
+
+// lastListed sums the sizes of the roots' listings the last time; 0 when one of them is not known.
+func (w *work) lastListed() int {
+	if w.s.State == nil {
+		return 0
+	}
+	sum := w.loaded.listed
+	for _, k := range w.loaded.keys {
+		value, err := w.s.State.Load(listingStateKey(k.root))
+		if err != nil || len(value) == 0 {
+			return 0
+		}
+		last, err := strconv.Atoi(string(value))
+		if err != nil {
+			return 0
+		}
+		sum += last - k.listed
+	}
+	return sum
+}
+
+// remember saves the sizes of the listings that a plan was made and not refused for.
+func (w *work) remember() error {
+	if w.s.State == nil {
+		return nil
+	}
+	for _, k := range w.loaded.keys {
+		if err := w.s.State.Save(listingStateKey(k.root), strconv.AppendInt(nil, int64(k.listed), 10)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package connector
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ucwarden/policy"
+)
+
+type metrics struct {
+	syncs    *prometheus.CounterVec
+	duration prometheus.Histogram
+	grants   prometheus.Counter
+	revokes  prometheus.Counter
+	failures prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ucwarden_syncs_total", Help: "Syncs by result: done, refused by a guard, error.",
+		}, []string{"result"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ucwarden_sync_duration_seconds", Help: "Time a sync took, loading included.",
+			Buckets: prometheus.ExponentialBuckets(0.05, 3, 12),
+		}),
+		grants:   prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_grants_added_total", Help: "Grants added in Unity Catalog."}),
+		revokes:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_grants_removed_total", Help: "Grants removed in Unity Catalog."}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_change_failures_total", Help: "Changes that Unity Catalog did not take."}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.syncs, m.duration, m.grants, m.revokes, m.failures} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) changed(c policy.Change) {
+	m.grants.Add(float64(len(c.Add)))
+	m.revokes.Add(float64(len(c.Remove)))
+}
