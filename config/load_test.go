@@ -13,8 +13,6 @@ import (
 	"ucwarden/config"
 )
 
-const host = "https://dbc-1.cloud.databricks.com"
-
 // write puts text into a file and gives its path.
 func write(t testing.TB, text string) string {
 	t.Helper()
