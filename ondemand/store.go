@@ -110,26 +110,20 @@ func (s *Store) Save(key string, value []byte) error {
 
 // guardedOpen opens, checks and prepares the file. bbolt panics on a damaged page, and reading beyond the end of a
 // truncated file is a memory fault: both become errors here.
-func guardedOpen(path string, o StoreOptions) (db *bolt.DB, err error) {
-	var file *os.File
+func guardedOpen(path string, o StoreOptions) (_ *bolt.DB, err error) {
+	var db *bolt.DB
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, damaged(path, r)
-			if file != nil {
-				file.Close() // gives the lock back; bbolt's own Close could panic again
+			err = damaged(path, r)
+			if db != nil {
+				defer func() { _ = recover() }() // of the Close of a damaged file; err says enough
+				db.Close()
 			}
 		}
 	}()
 	db, err = bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:      o.LockTimeout,
-		FreelistType: bolt.FreelistMapType,
-		MaxSize:      o.MaxSize,
-		OpenFile: func(name string, flag int, perm os.FileMode) (*os.File, error) {
-			f, err := os.OpenFile(name, flag, perm)
-			file = f
-			return f, err
-		},
+		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize,
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
