@@ -12,13 +12,17 @@ import (
 type loader struct {
 	s *Server
 	c *call // on behalf of the metastore's owner
+
+	// The columns last converted: generated tables share theirs, and columns are never changed once stored.
+	from *SeedColumn
+	into []column
 }
 
 func (s *Server) load(seed *Seed) error {
 	m := seed.Metastore
 	m.Name, m.Owner = cmp.Or(m.Name, "emulator"), cmp.Or(m.Owner, "admin@example.com")
 	s.declare(seed, m.Owner)
-	l := &loader{s, &call{srv: s, who: s.callerNamed(m.Owner)}}
+	l := &loader{s: s, c: &call{srv: s, who: s.callerNamed(m.Owner)}}
 	metastore, err := l.metastore(m)
 	if err != nil {
 		return err
@@ -169,7 +173,7 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 	root := "s3://unity-emulator/" + catalog.name + "/" + schema.name + "/"
 	for i := range in.Tables {
 		table := &in.Tables[i]
-		if _, err := l.add("tables", schema, table.SeedObject, table.detail(root)); err != nil {
+		if _, err := l.add("tables", schema, table.SeedObject, l.table(table, root)); err != nil {
 			return err
 		}
 	}
@@ -197,8 +201,9 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 	return nil
 }
 
-func (t *SeedTable) detail(root string) *tableDetail {
-	d := &tableDetail{TableType: cmp.Or(t.Type, tableManaged), ViewDefinition: t.Definition, Properties: t.Properties}
+// table completes what a seed leaves out. root is where the schema's managed tables are stored.
+func (l *loader) table(t *SeedTable, root string) *tableDetail {
+	d := &tableDetail{TableType: cmp.Or(t.Type, tableManaged), Properties: t.Properties, Columns: l.columns(t.Columns)}
 	switch d.TableType {
 	case tableManaged, tableExternal:
 		d.DataSourceFormat, d.StorageLocation = cmp.Or(t.Format, "DELTA"), t.Location
@@ -207,12 +212,25 @@ func (t *SeedTable) detail(root string) *tableDetail {
 		}
 	case tableView:
 		d.ViewDefinition = cmp.Or(t.Definition, "SELECT 1")
-	}
-	for i, in := range t.Columns {
-		typ := cmp.Or(in.Type, "STRING")
-		d.Columns = append(d.Columns, column{Name: in.Name, TypeName: typ, TypeText: strings.ToLower(typ), Position: i})
+	default:
+		d.ViewDefinition = t.Definition
 	}
 	return d
+}
+
+func (l *loader) columns(in []SeedColumn) []column {
+	if len(in) == 0 {
+		return nil
+	}
+	if l.from == &in[0] && len(l.into) == len(in) {
+		return l.into
+	}
+	l.from, l.into = &in[0], make([]column, len(in))
+	for i, c := range in {
+		typ := cmp.Or(c.Type, "STRING")
+		l.into[i] = column{Name: c.Name, TypeName: typ, TypeText: strings.ToLower(typ), Position: i}
+	}
+	return l.into
 }
 
 func (c SeedCredential) detail() *credentialDetail {

@@ -123,6 +123,7 @@ func New(opts Options) (*Server, error) {
 	if err := s.load(opts.Seed); err != nil {
 		return nil, err
 	}
+	s.opts.Seed = nil // it may be large
 	for token, name := range opts.Tokens {
 		s.directory.add(guessKind(name), name, nil)
 		s.tokens[token] = name
