@@ -18,6 +18,7 @@ const module = "ucwarden"
 var arrows = map[string][]string{
 	"policy":                     {},
 	"policy/source":              {"policy"},
+	"policy/source/rangertest":   {"policy"},
 	"connector":                  {"policy"},
 	"connector/unitycatalog":     {"connector", "policy"},
 	"connector/emulator":         {"connector", "policy"},
