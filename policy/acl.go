@@ -71,8 +71,7 @@ type ACLFilter struct {
 // ResourceACLs gives the ACL view of a resource. Only Resource, Owner and Tags of the request are used. Source:
 // RangerPolicyEngineImpl.getResourceACLs.
 func (e *Evaluator) ResourceACLs(r Request) *ResourceACLs {
-	request := Request{Resource: r.Resource, Owner: r.Owner, Tags: r.Tags}
-	ctx := e.newContext(&request, PolicyTypeAccess)
+	ctx := e.newContext(Request{Resource: r.Resource, Owner: r.Owner, Tags: r.Tags}, PolicyTypeAccess)
 	defer ctx.release()
 	ctx.tags = e.findTags(ctx)
 	zone, policies := "", e.resources
@@ -291,7 +290,7 @@ type ResourceAccess struct {
 // request's access type. It looks at names in policies only, not at who is in which group. Source:
 // RangerPolicyEngineImpl.getResourceAccessInfo.
 func (e *Evaluator) ResourceAccess(r Request) ResourceAccess {
-	ctx := e.newContext(&r, PolicyTypeAccess)
+	ctx := e.newContext(r, PolicyTypeAccess)
 	defer ctx.release()
 	ctx.tags = e.findTags(ctx)
 	sets := [4]map[string]bool{{}, {}, {}, {}} // as the fields of ResourceAccess

@@ -102,9 +102,9 @@ func newCondition(def *ServiceDef, c Condition) condition {
 	case "RangerActionMatcher":
 		return actionCondition{patterns: wildcardPatterns(c.Values)}
 	case "RangerHiveResourcesAccessedTogetherCondition":
-		return togetherCondition{names: c.Values}
+		return newTogetherCondition(c, false)
 	case "RangerHiveResourcesNotAccessedTogetherCondition":
-		return togetherCondition{names: c.Values, reverse: true}
+		return newTogetherCondition(c, true)
 	case "RangerValidityScheduleConditionEvaluator":
 		return newScheduleCondition(c)
 	}
@@ -146,28 +146,25 @@ func (c tagsCondition) eval(ctx *evalContext) conditionResult {
 	return met(slices.ContainsFunc(c.want, has))
 }
 
-// attributeCondition compares an attribute of the request's context with a list of values.
+// attributeCondition compares an attribute of the request's context with a list of values. Without the attribute it is
+// met.
 type attributeCondition struct {
-	name      string
-	values    []string
-	not       bool
-	nullMatch bool // what an absent attribute comes to
+	name   string
+	values []string
+	not    bool
 }
 
 func newAttributeCondition(d *ConditionDef, c Condition, not bool) condition {
 	name := d.EvaluatorOptions["attributeName"]
-	if name == "" {
+	if name == "" || len(c.Values) == 0 {
 		return unknownCondition{}
 	}
-	return attributeCondition{name: name, values: c.Values, not: not, nullMatch: d.EvaluatorOptions.Bool("nullMatch", true)}
+	return attributeCondition{name: name, values: c.Values, not: not}
 }
 
 func (c attributeCondition) eval(ctx *evalContext) conditionResult {
-	value, ok := ctx.request.Context[c.name]
-	if !ok || value == nil {
-		return met(c.nullMatch)
-	}
-	return met(slices.Contains(c.values, textOf(value)) != c.not)
+	value := ctx.request.Context[c.name]
+	return met(value == nil || slices.Contains(c.values, textOf(value)) != c.not)
 }
 
 // simpleCondition matches an attribute of the request's context with wildcards; without the attribute it is not met.
@@ -238,30 +235,52 @@ func (c actionCondition) eval(ctx *evalContext) conditionResult {
 	return met(anyMatch(c.patterns, ctx.request.Action))
 }
 
-// togetherCondition asks whether a request touches all of the named resources ("database.table.column") at once.
+// togetherCondition asks whether a statement accesses at least two of the named resources ("database.table.column",
+// with wildcards; levels left out are all) at once. Source: RangerHiveResourcesAccessedTogetherCondition.
 type togetherCondition struct {
-	names   []string
+	names   [][]Pattern // by level, from the root
 	reverse bool
 }
 
-func (c togetherCondition) eval(ctx *evalContext) conditionResult {
-	if len(ctx.request.Together) == 0 {
-		return met(c.reverse)
+func newTogetherCondition(c Condition, reverse bool) condition {
+	t := togetherCondition{reverse: reverse}
+	for _, name := range c.Values {
+		t.names = append(t.names, wildcardPatterns(strings.Split(strings.ToLower(strings.TrimSpace(name)), ".")))
 	}
-	for _, name := range c.names {
-		pattern := NewPattern(name, true, true)
-		touched := slices.ContainsFunc(ctx.request.Together, func(r Resource) bool {
-			parts := make([]string, len(r))
-			for i, e := range r {
-				parts[i] = e.Value
+	if len(t.names) == 0 {
+		return unknownCondition{}
+	}
+	return t
+}
+
+func (c togetherCondition) eval(ctx *evalContext) conditionResult {
+	matches := 0
+	for _, r := range ctx.request.Together {
+		var buf [maxDepth]*Element
+		path, ok := ctx.engine.model.forests[PolicyTypeAccess].path(r, &buf)
+		if !ok {
+			continue
+		}
+		for _, levels := range c.names {
+			if matchLevels(levels, path) {
+				matches++
 			}
-			return pattern.Match(strings.Join(parts, "."))
-		})
-		if !touched {
-			return met(c.reverse)
 		}
 	}
-	return met(!c.reverse)
+	together := matches > 1 && len(ctx.request.Together) > 1
+	return met(together != c.reverse)
+}
+
+func matchLevels(levels []Pattern, path []*Element) bool {
+	if len(levels) > len(path) {
+		return false
+	}
+	for i, p := range levels {
+		if !p.Match(strings.ToLower(path[i].Value)) {
+			return false
+		}
+	}
+	return true
 }
 
 // scheduleCondition is a validity schedule written as JSON in a condition's values.

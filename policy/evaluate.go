@@ -20,7 +20,7 @@ type Request struct {
 	// group of Optional access types is no obstacle as long as none is denied.
 	AccessTypes  []string
 	AccessGroups [][]string
-	AnyOf        bool // an allow of one outweighs a deny of the same priority, as for access of any type
+	AnyOf        bool // the access types are alternatives: one that is allowed settles the question, as for AnyAccess
 	Optional     []string
 
 	User   string
@@ -212,15 +212,15 @@ func NewEvaluator(s *Snapshot) (*Evaluator, error) {
 func (e *Evaluator) Snapshot() *Snapshot { return e.snapshot }
 
 // Evaluate answers an access request.
-func (e *Evaluator) Evaluate(r Request) Decision { return e.evaluate(&r, PolicyTypeAccess) }
+func (e *Evaluator) Evaluate(r Request) Decision { return e.evaluate(r, PolicyTypeAccess) }
 
 // EvaluateDataMask tells how a value is masked for the user: by Decision.Mask when the outcome is Allowed, not at all
 // when it is Undetermined.
-func (e *Evaluator) EvaluateDataMask(r Request) Decision { return e.evaluate(&r, PolicyTypeDataMask) }
+func (e *Evaluator) EvaluateDataMask(r Request) Decision { return e.evaluate(r, PolicyTypeDataMask) }
 
 // EvaluateRowFilter tells which rows the user sees: those of Decision.Filter when the outcome is Allowed, all when it
 // is Undetermined.
-func (e *Evaluator) EvaluateRowFilter(r Request) Decision { return e.evaluate(&r, PolicyTypeRowFilter) }
+func (e *Evaluator) EvaluateRowFilter(r Request) Decision { return e.evaluate(r, PolicyTypeRowFilter) }
 
 // superUsers are allowed everything, by the service's configuration.
 type superUsers struct{ users, groups map[string]bool }

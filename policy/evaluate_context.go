@@ -8,7 +8,8 @@ import (
 
 // evalContext is the working memory of one request. Contexts are pooled: nothing in one may outlive its request.
 type evalContext struct {
-	request *Request
+	request *Request // own
+	own     Request  // here, so that a request costs no allocation
 	engine  *Evaluator
 	groups  []string
 	users   *UserStore
@@ -34,9 +35,10 @@ type requestPath struct {
 	ok       bool
 }
 
-func (e *Evaluator) newContext(r *Request, t PolicyType) *evalContext {
+func (e *Evaluator) newContext(r Request, t PolicyType) *evalContext {
 	ctx := e.contexts.Get().(*evalContext)
-	ctx.request, ctx.engine = r, e
+	ctx.own, ctx.engine = r, e
+	ctx.request = &ctx.own
 	ctx.any = r.AccessType == "" || r.AccessType == AnyAccess
 	ctx.groups = r.Groups
 	ctx.users = r.Users

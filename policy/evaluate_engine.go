@@ -27,7 +27,7 @@ func (r *result) decision() Decision {
 
 // evaluate asks the policies of the security zones the resource lies in, or those outside zones when it lies in none
 // or in several. Source: RangerPolicyEngineImpl.zoneAwareAccessEvaluationWithNoAudit.
-func (e *Evaluator) evaluate(r *Request, t PolicyType) Decision {
+func (e *Evaluator) evaluate(r Request, t PolicyType) Decision {
 	ctx := e.newContext(r, t)
 	defer ctx.release()
 	ctx.tags = e.findTags(ctx)
@@ -161,8 +161,8 @@ func (p *evalPolicy) evaluateItems(ctx *evalContext, m MatchType, access string,
 		}
 		one.set = true
 		one.AccessType = name
-		p.merge(ctx, &ctx.byAccess[i], one)
-		if ctx.several && (one.allowed == !ctx.request.HeedDescendantDeny) {
+		p.merge(&ctx.byAccess[i], one)
+		if ctx.several && ctx.byAccess[i].allowed == !ctx.request.HeedDescendantDeny {
 			break
 		}
 	}
@@ -172,28 +172,14 @@ func (p *evalPolicy) evaluateItems(ctx *evalContext, m MatchType, access string,
 	}
 }
 
-// merge lets a result replace the earlier one for the same access type, by priority; with equal priority a deny
-// replaces an allow. Source: RangerDefaultPolicyEvaluator.evaluatePolicyItems.
-func (p *evalPolicy) merge(ctx *evalContext, old *result, one result) {
+// merge lets a result replace the earlier one for the same access type by higher priority. With the same priority a
+// deny replaces an allow, and a mask or filter the one before. Source: RangerDefaultPolicyEvaluator.evaluatePolicyItems.
+func (p *evalPolicy) merge(old *result, one result) {
 	priority := p.policy.PolicyPriority
-	switch {
-	case !old.set:
-	case old.allowed && !one.allowed:
-		if priority < old.priority {
-			return
-		}
-	case old.allowed:
-		if priority < old.priority || priority == old.priority && p.policy.PolicyType == PolicyTypeAccess {
-			return
-		}
-	case one.allowed && ctx.several:
-		if priority < old.priority {
-			return
-		}
-	case priority <= old.priority:
-		return
+	replaces := old.allowed && (!one.allowed || p.policy.PolicyType != PolicyTypeAccess)
+	if !old.set || priority > old.priority || priority == old.priority && replaces {
+		*old = one
 	}
-	*old = one
 }
 
 // composite derives the result for all access types asked for; ok is false while it is open. Source:
