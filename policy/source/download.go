@@ -1,0 +1,386 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// endpoint is one of Ranger Admin's downloads.
+type endpoint struct {
+	what    string
+	plain   []string // path below the base URL, before the service name
+	secure  []string // the same where a login is required
+	version string   // parameter with the version known
+}
+
+var (
+	endpointPolicies = endpoint{"policies", []string{"service", "plugins", "policies", "download"}, []string{"service", "plugins", "secure", "policies", "download"}, "lastKnownVersion"}
+	endpointRoles    = endpoint{"roles", []string{"service", "roles", "download"}, []string{"service", "roles", "secure", "download"}, "lastKnownRoleVersion"}
+	endpointUsers    = endpoint{"user store", []string{"service", "xusers", "download"}, []string{"service", "xusers", "secure", "download"}, "lastKnownUserStoreVersion"}
+	endpointTags     = endpoint{"tags", []string{"service", "tags", "download"}, []string{"service", "tags", "secure", "download"}, "lastKnownVersion"}
+)
+
+// pluginCapabilities tells Ranger Admin, one bit each, that we know tag policies, masks and filters, macros, leaf
+// resources, validity, priority, zones, policy conditions, deny-all-else, roles, user stores, attributes in policies
+// and additional resources; source: RangerPluginCapability.
+const pluginCapabilities = "687f7"
+
+// none is the version that stands for "send everything".
+const none = -1
+
+// part downloads roles, user store or tags. known is the part in force that the server told us, old the part in force
+// wherever it came from. A server that does not have the part answers 404, or 304 to whoever has nothing yet.
+func part[T any](ctx context.Context, r *Ranger, e endpoint, known, old *T, parse func([]byte, string) (*T, error), version func(*T) int64) (*T, bool, error) {
+	last := int64(none)
+	if known != nil {
+		last = version(known)
+	}
+	body, err := r.get(ctx, e, last, nil)
+	switch {
+	case err == nil && body == nil && known != nil:
+		return known, false, nil
+	case err == nil && body == nil, policy.CodeOf(err) == policy.CodeNotFound:
+		if old != nil && !r.options.AllowMissing {
+			return nil, false, policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s was there before and is not any more", e.what)
+		}
+		r.warnOnce("missing "+e.what, "Ranger Admin does not offer this download; it counts as unknown", "download", e.what)
+		return nil, old != nil, nil
+	case err != nil:
+		return nil, false, err
+	}
+	doc, err := parse(body, r.address(e).String())
+	if err != nil {
+		return nil, false, err
+	}
+	if err := checkPart(any(doc), body, r.options.Service); err != nil {
+		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: %s: %w", e.what, err)
+	}
+	return doc, true, nil
+}
+
+// checkPart refuses JSON that parses but is not the document it should be: a message, or another service's document.
+func checkPart(doc any, body []byte, service string) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(body, &keys); err != nil {
+		return err
+	}
+	has := func(names ...string) error {
+		for _, name := range names {
+			if _, found := keys[name]; found {
+				return nil
+			}
+		}
+		return fmt.Errorf("the answer has none of %s", strings.Join(names, ", "))
+	}
+	named := ""
+	var err error
+	switch d := doc.(type) {
+	case *policy.ServiceRoles:
+		named, err = d.ServiceName, has("rangerRoles", "roleVersion")
+	case *policy.UserStore:
+		err = has("userGroupMapping", "userStoreVersion")
+	case *policy.ServiceTags:
+		named, err = d.ServiceName, has("serviceResources", "tagVersion")
+		if d.IsDelta {
+			err = errors.New("the answer holds changes of tags, which were not asked for")
+		}
+	}
+	if err == nil && named != "" && named != service {
+		err = fmt.Errorf("the answer is about service %q, not %q", named, service)
+	}
+	return err
+}
+
+// policies downloads the policies; known are those in force that the server told us. Changes are applied to known;
+// when they do not fit, everything is downloaded.
+func (r *Ranger) policies(ctx context.Context, known *policy.ServicePolicies) (*policy.ServicePolicies, bool, error) {
+	last := int64(none)
+	if known != nil {
+		last = known.PolicyVersion
+	}
+	deltas := known != nil && !r.options.DisableDeltas
+	doc, err := r.policyDocument(ctx, last, deltas)
+	if err != nil {
+		return nil, false, err
+	}
+	switch {
+	case doc == nil && known == nil:
+		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: the server says that policies did not change, though none are known here")
+	case doc == nil:
+		return known, false, nil
+	case !isDelta(doc):
+		return doc, true, nil
+	case known != nil:
+		if next, err := applyDelta(known, doc); err == nil {
+			return next, true, nil
+		} else {
+			r.log.Info("changes of policies do not fit what is in force; all policies are downloaded", "err", err)
+		}
+	}
+	if doc, err = r.policyDocument(ctx, none, false); err != nil {
+		return nil, false, err
+	}
+	if doc == nil || isDelta(doc) {
+		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: the server sends changes of policies, though all of them were asked for")
+	}
+	return doc, true, nil
+}
+
+// policyDocument downloads one policy document, nil when nothing is new.
+func (r *Ranger) policyDocument(ctx context.Context, last int64, deltas bool) (*policy.ServicePolicies, error) {
+	query := url.Values{"supportsPolicyDeltas": {strconv.FormatBool(deltas)}, "zoneName": {""}}
+	body, err := r.get(ctx, endpointPolicies, last, query)
+	if err != nil || body == nil {
+		return nil, err
+	}
+	doc, err := policy.ParseServicePolicies(body, r.address(endpointPolicies).String())
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case doc.ServiceName != r.options.Service:
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: the answer is about service %q, not %q", doc.ServiceName, r.options.Service)
+	case doc.Policies == nil && !isDelta(doc):
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: the answer has neither policies nor policyDeltas")
+	case len(doc.Policies) > 0 && isDelta(doc):
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: the answer has both policies and policyDeltas")
+	}
+	return doc, nil
+}
+
+// isDelta reports whether doc holds changes, of its own policies or of a zone's.
+func isDelta(doc *policy.ServicePolicies) bool {
+	if len(doc.PolicyDeltas) > 0 || doc.PolicyDeltas != nil && doc.Policies == nil {
+		return true
+	}
+	for _, zone := range doc.SecurityZones {
+		if zone != nil && len(zone.PolicyDeltas) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// applyDelta gives base with the changes in update. A change that does not fit (a new policy that is there already,
+// a changed or deleted one that is not) shows that base is not what the server takes it for, and is an error.
+func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, error) {
+	if update.PolicyVersion <= base.PolicyVersion {
+		return nil, fmt.Errorf("they lead to version %d from %d", update.PolicyVersion, base.PolicyVersion)
+	}
+	tags := base.TagPolicies
+	if t := update.TagPolicies; t != nil && (len(t.Policies) > 0 || tags == nil || tags.ServiceName != t.ServiceName) {
+		return nil, errors.New("the tag service is another one")
+	}
+	if len(update.SecurityZones) == 0 && len(base.SecurityZones) > 0 {
+		return nil, errors.New("the security zones are missing")
+	}
+	var own, tagged []policy.PolicyDelta
+	for _, d := range update.PolicyDeltas {
+		if d.Policy != nil && d.Policy.ServiceType == tagServiceType {
+			tagged = append(tagged, d)
+		} else {
+			own = append(own, d)
+		}
+	}
+	if len(tagged) > 0 && (tags == nil || tags.ServiceDef == nil || tags.ServiceDef.Name != tagServiceType) {
+		return nil, errors.New("there is no tag service")
+	}
+	if err := fits(base.Policies, own); err != nil {
+		return nil, err
+	}
+	if tags != nil {
+		if err := fits(tags.Policies, tagged); err != nil {
+			return nil, err
+		}
+	}
+	for name, zone := range update.SecurityZones {
+		if zone == nil {
+			return nil, fmt.Errorf("zone %q is null", name)
+		}
+		var old []policy.Policy
+		if z := base.SecurityZones[name]; z != nil {
+			old = z.Policies
+		}
+		if err := fits(old, zone.PolicyDeltas); err != nil {
+			return nil, fmt.Errorf("zone %q: %w", name, err)
+		}
+	}
+	next, err := policy.ApplyDeltas(base, update)
+	if err != nil {
+		return nil, err
+	}
+	if t := update.TagPolicies; t != nil {
+		merged := *next.TagPolicies
+		merged.PolicyVersion = max(merged.PolicyVersion, t.PolicyVersion)
+		next.TagPolicies = &merged
+	}
+	return next, nil
+}
+
+func fits(policies []policy.Policy, deltas []policy.PolicyDelta) error {
+	if len(deltas) == 0 {
+		return nil
+	}
+	there := make(map[int64]bool, len(policies))
+	for i := range policies {
+		there[policies[i].ID] = true
+	}
+	for i, d := range deltas {
+		if d.Policy == nil || d.Policy.ID == 0 {
+			return fmt.Errorf("change %d names no policy", i)
+		}
+		if d.ChangeType < policy.DeltaCreate || d.ChangeType > policy.DeltaDelete {
+			return fmt.Errorf("change %d is of the unknown type %d", i, d.ChangeType)
+		}
+		id := d.Policy.ID
+		if create := d.ChangeType == policy.DeltaCreate; create == there[id] {
+			return fmt.Errorf("change %d (type %d) of policy %d does not fit", i, d.ChangeType, id)
+		}
+		there[id] = d.ChangeType != policy.DeltaDelete
+	}
+	return nil
+}
+
+// address is the URL of a download without its parameters, for requests and messages.
+func (r *Ranger) address(e endpoint) *url.URL {
+	path := e.plain
+	if r.options.Username != "" || r.options.CertFile != "" {
+		path = e.secure
+	}
+	return r.base.JoinPath(append(append([]string(nil), path...), url.PathEscape(r.options.Service))...)
+}
+
+// get downloads one document; a nil body without error says that nothing is newer than version last. Errors are
+// classified: invalid, unauthenticated, forbidden, not found, too large, rate limited or unavailable.
+func (r *Ranger) get(ctx context.Context, e endpoint, last int64, query url.Values) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
+	defer cancel()
+	address := r.address(e)
+	all := url.Values{
+		e.version: {strconv.FormatInt(last, 10)}, "lastActivationTime": {strconv.FormatInt(r.activationMillis(), 10)},
+		"pluginId": {r.options.PluginID}, "clusterName": {r.options.ClusterName}, "pluginCapabilities": {pluginCapabilities},
+	}
+	if e.what == endpointTags.what {
+		all.Set("supportsTagDeltas", "false")
+	}
+	for key, values := range query {
+		all[key] = values
+	}
+	target := *address
+	target.RawQuery = all.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	if r.options.Username != "" {
+		req.SetBasicAuth(r.options.Username, r.options.Password)
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, r.unreachable(e, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, r.options.MaxBytes+1))
+	switch {
+	case resp.StatusCode == http.StatusNotModified || resp.StatusCode == http.StatusNoContent:
+		return nil, nil
+	case resp.StatusCode != http.StatusOK:
+		return nil, r.refusal(e, resp, body)
+	case err != nil:
+		return nil, r.unreachable(e, err)
+	case int64(len(body)) > r.options.MaxBytes:
+		return nil, policy.Errorf(policy.CodeTooLarge, "ranger: the download of the %s is larger than %d bytes", e.what, r.options.MaxBytes)
+	case len(bytes.TrimSpace(body)) == 0:
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: the download of the %s is empty", e.what)
+	}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if first := bytes.TrimSpace(body)[0]; strings.Contains(media, "html") || strings.Contains(media, "xml") || first != '{' {
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: %s answers with %s instead of JSON, as a login page does; check url, username and password",
+			address, mediaName(media))
+	}
+	return body, nil
+}
+
+func mediaName(media string) string {
+	if media == "" {
+		return "something else"
+	}
+	return short(media)
+}
+
+func (r *Ranger) activationMillis() int64 {
+	if r.activated.IsZero() {
+		return 0
+	}
+	return r.activated.UnixMilli()
+}
+
+// unreachable classifies an error of the connection. The parameters of the URL are left out of it.
+func (r *Ranger) unreachable(e endpoint, err error) error {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s broke off: %w", e.what, err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return policy.Errorf(policy.CodeUnavailable, "ranger: %s did not answer within %v: %w", r.base.Host, r.options.Timeout, err)
+	}
+	return policy.Errorf(policy.CodeUnavailable, "ranger: download the %s from %s: %w", e.what, r.base.Host, err)
+}
+
+// refusal classifies an answer that is neither a document nor "not modified".
+func (r *Ranger) refusal(e endpoint, resp *http.Response, body []byte) error {
+	r.noteRetryAfter(resp)
+	var detail struct {
+		Message string `json:"msgDesc"`
+	}
+	said := ""
+	if json.Unmarshal(body, &detail) == nil && detail.Message != "" {
+		said = ": " + short(detail.Message)
+	}
+	code, hint := policy.CodeUnavailable, "it is asked again later"
+	switch status := resp.StatusCode; {
+	case status >= 300 && status < 400:
+		code, hint = policy.CodeUnauthenticated, "it redirects, as to a login page; check url, username and password"
+		if to, err := resp.Location(); err == nil {
+			hint = fmt.Sprintf("it redirects to %s://%s%s, as to a login page; check url, username and password", to.Scheme, to.Host, short(to.Path))
+		}
+	case status == http.StatusUnauthorized:
+		code, hint = policy.CodeUnauthenticated, "check policies.ranger.username and password, or the client certificate"
+	case status == http.StatusForbidden:
+		code, hint = policy.CodeForbidden, "let the user download policies: Ranger's service config policy.download.auth.users (and tag., userstore.)"
+	case status == http.StatusNotFound:
+		code, hint = policy.CodeNotFound, fmt.Sprintf("there is no service %q, or no such download", r.options.Service)
+	case status == http.StatusBadRequest:
+		code, hint = policy.CodeInvalid, fmt.Sprintf("the service %q is disabled, or the request not understood", r.options.Service)
+	case status == http.StatusTooManyRequests:
+		code = policy.CodeRateLimited
+	case status < 500:
+		code, hint = policy.CodeInvalid, "check policies.ranger.url"
+	}
+	return policy.Errorf(code, "ranger: download of the %s: %s answers %d %s%s (%s)", e.what, r.base.Host, resp.StatusCode, http.StatusText(resp.StatusCode), said, hint)
+}
+
+func (r *Ranger) noteRetryAfter(resp *http.Response) {
+	text := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
+		r.retryAfter = time.Now().Add(time.Duration(seconds) * time.Second)
+	} else if at, err := http.ParseTime(text); err == nil {
+		r.retryAfter = at
+	}
+}
