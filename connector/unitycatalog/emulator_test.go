@@ -373,7 +373,10 @@ func TestNumberOfCalls(t *testing.T) {
 		want []string
 	}{
 		{"tables of a catalog", func() error { _, err := c.List(t.Context(), catalogOf("sales"), policy.Table); return err }, []string{"GET table-summaries"}},
-		{"tables of a schema", func() error { _, err := c.List(t.Context(), securable(t, "schema:sales.emea"), policy.Table); return err }, []string{"GET tables"}},
+		{"tables of a schema", func() error {
+			_, err := c.List(t.Context(), securable(t, "schema:sales.emea"), policy.Table)
+			return err
+		}, []string{"GET tables"}},
 		{"functions of a schema", func() error {
 			_, err := c.List(t.Context(), securable(t, "schema:sales.emea"), policy.Function)
 			return err

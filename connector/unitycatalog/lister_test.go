@@ -91,8 +91,8 @@ func TestListEachType(t *testing.T) {
 			map[string][]string{"providers" + all: {`{"providers":[{"name":"p"}]}`}}, []string{"PROVIDER:p"}},
 		{"nothing there", policy.Securable{}, policy.Provider, map[string][]string{"providers" + all: {`{}`}}, nil},
 		{"pages, empty ones too", policy.Securable{}, policy.Catalog, map[string][]string{
-			"catalogs" + all:                   {`{"next_page_token":"1"}`},
-			"catalogs" + all + "&page_token=1": {`{"catalogs":[{"name":"a"}],"next_page_token":"2 &=?/+"}`},
+			"catalogs" + all:                                   {`{"next_page_token":"1"}`},
+			"catalogs" + all + "&page_token=1":                 {`{"catalogs":[{"name":"a"}],"next_page_token":"2 &=?/+"}`},
 			"catalogs" + all + "&page_token=2+%26%3D%3F%2F%2B": {`{"catalogs":[],"next_page_token":"3"}`},
 			"catalogs" + all + "&page_token=3":                 {`{"catalogs":null,"next_page_token":"4"}`},
 			"catalogs" + all + "&page_token=4":                 {`{"catalogs":[{"name":"a"},{"name":"b"}],"next_page_token":""}`}},

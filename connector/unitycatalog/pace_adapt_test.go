@@ -207,6 +207,20 @@ func TestFullSpeedWithoutTrouble(t *testing.T) {
 	})
 }
 
+// A limit beyond all that pacing keeps count of neither stalls nor trips it.
+func TestLimitBeyondTheCeiling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bucket{perSecond: 4000, burst: 50}
+		s := &service{latency: time.Millisecond, serve: b.serve}
+		p := testPacer(t, s, Pacing{})
+		load(t, p, 32, 10*time.Second) // settle
+		succeeded, failed := load(t, p, 32, 2*time.Second)
+		if succeeded < 200 || failed > 0 {
+			t.Errorf("%d calls in 2 s, %d failed", succeeded, failed)
+		}
+	})
+}
+
 func TestMaxRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{serve: func(int, *http.Request) (*http.Response, error) { return ok() }}

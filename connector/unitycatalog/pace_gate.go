@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -32,6 +33,7 @@ type gate struct {
 
 	paused time.Time // no start before this: the server said so
 	rate   float64   // starts per second at present; 0: no bound
+	probe  bool      // rate is a first guess, to be doubled each second until the next 429
 	next   time.Time // no start before this, because of rate
 	cut    time.Time // when rate was last lowered
 	raised time.Time // when rate was last raised
@@ -147,7 +149,7 @@ func (g *gate) dispatch() {
 			break
 		}
 		if g.rate > 0 {
-			g.next = now.Add(time.Duration(float64(time.Second) / g.rate))
+			g.next = now.Add(g.interval())
 		}
 		w := g.waiters.Remove(g.waiters.Front()).(*waiter)
 		w.grant = permit{started: now, round: g.round}
@@ -182,6 +184,8 @@ func (g *gate) release(p permit, route string, o outcome) {
 	case throttled:
 		if g.newRound(p) {
 			g.setLimit(g.limit / 2)
+		}
+		if p.started.After(g.cut) { // one that started before says nothing about the rate since
 			g.lowerRate(now)
 		}
 	case overloaded:
@@ -242,34 +246,50 @@ func (g *gate) grow(p permit, slow bool) {
 	}
 }
 
+// lowerRate starts from what the server took in the last second. That may be too little, if the client had not been
+// at work for a second; hence the probing that follows.
 func (g *gate) lowerRate(now time.Time) {
-	if g.rate == 0 || g.maxRate > 0 && g.rate == g.maxRate {
+	if g.unbound() {
 		g.rate = max(0.9*g.answers.perSecond(now), firstRate)
+		g.probe = true
 	} else {
 		g.rate *= 0.7
+		g.probe = false
 	}
-	g.boundRate()
+	g.setRate(min(max(g.rate, rateFloor), rateCeiling))
 	g.cut, g.raised = now, now
+	g.next = now.Add(g.interval())
 }
 
 // raiseRate lets the rate grow by about 5 % per second, faster the longer ago the last 429 is.
 func (g *gate) raiseRate(now time.Time) {
-	if g.rate == 0 || g.maxRate > 0 && g.rate == g.maxRate {
+	if g.unbound() {
 		return
 	}
 	seconds := min(now.Sub(g.raised).Seconds(), 1) // an idle client learns nothing
-	sinceCut := now.Sub(g.cut).Seconds()
-	g.rate += seconds * (0.05*g.rate + 0.05) * (1 + sinceCut/20)
-	g.boundRate()
+	rate := g.rate
+	if g.probe {
+		rate *= math.Exp2(seconds)
+	} else {
+		rate += seconds * (0.05*rate + 0.05) * (1 + now.Sub(g.cut).Seconds()/20)
+	}
+	if g.maxRate == 0 && rate > rateCeiling {
+		rate = 0
+	}
+	g.setRate(rate)
 	g.raised = now
 }
 
-func (g *gate) boundRate() {
-	g.rate = max(g.rate, rateFloor)
+// unbound reports whether no 429 bounds the rate at present.
+func (g *gate) unbound() bool { return g.rate == 0 || g.maxRate > 0 && g.rate >= g.maxRate }
+
+// interval between two starts at the present rate, which is bound.
+func (g *gate) interval() time.Duration { return time.Duration(float64(time.Second) / g.rate) }
+
+func (g *gate) setRate(rate float64) {
+	g.rate = rate
 	if g.maxRate > 0 {
 		g.rate = min(g.rate, g.maxRate)
-	} else if g.rate > rateCeiling {
-		g.rate = 0
 	}
 	g.metrics.rate.Set(g.rate)
 }

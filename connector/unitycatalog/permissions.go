@@ -12,12 +12,11 @@ import (
 	"ucwarden/policy"
 )
 
-// grants is the API's PermissionsList. The client library's own lacks principal_id.
+// grants is the API's PermissionsList.
 type grants struct {
 	Assignments []struct {
-		Principal   string   `json:"principal"`
-		PrincipalID int64    `json:"principal_id"`
-		Privileges  []string `json:"privileges"`
+		Principal  string   `json:"principal"`
+		Privileges []string `json:"privileges"`
 	} `json:"privilege_assignments"`
 	NextPageToken string `json:"next_page_token"`
 }

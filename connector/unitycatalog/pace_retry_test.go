@@ -1,0 +1,276 @@
+package unitycatalog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestRetries(t *testing.T) {
+	var (
+		reset   = &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}
+		refused = &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+	)
+	broken := func() (*http.Response, error) {
+		resp, _ := reply(200, "")
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"tables": [`), &failing{io.ErrUnexpectedEOF}))
+		return resp, nil
+	}
+	tests := []struct {
+		name       string
+		serve      func() (*http.Response, error)
+		repeatable int // attempts for a request that may be repeated
+		other      int // and for one that may not
+	}{
+		{"success", ok, 1, 1},
+		{"400", func() (*http.Response, error) { return reply(400, "{}") }, 1, 1},
+		{"404", func() (*http.Response, error) { return reply(404, "{}") }, 1, 1},
+		{"401", func() (*http.Response, error) { return reply(401, "{}") }, 1, 1},
+		{"429", func() (*http.Response, error) { return reply(429, "{}") }, 4, 4},
+		{"500", func() (*http.Response, error) { return reply(500, "{}") }, 4, 1},
+		{"502", func() (*http.Response, error) { return reply(502, "<html>") }, 4, 1},
+		{"503", func() (*http.Response, error) { return reply(503, "{}") }, 4, 1},
+		{"504", func() (*http.Response, error) { return reply(504, "{}") }, 4, 1},
+		{"501", func() (*http.Response, error) { return reply(501, "{}") }, 1, 1},
+		{"connection refused", func() (*http.Response, error) { return nil, refused }, 4, 4},
+		{"connection reset", func() (*http.Response, error) { return nil, reset }, 4, 1},
+		{"body breaks off", broken, 4, 1},
+		{"body cut short", func() (*http.Response, error) { return reply(200, `{"tables": [`) }, 4, 1},
+		{"web page", func() (*http.Response, error) { return reply(200, `<html>log in</html>`) }, 4, 1},
+		{"empty answer", func() (*http.Response, error) { return reply(200, ``) }, 4, 1},
+	}
+	for _, test := range tests {
+		for _, repeatable := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/repeatable=%t", test.name, repeatable), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := &service{serve: func(int, *http.Request) (*http.Response, error) { return test.serve() }}
+					p := testPacer(t, s, Pacing{MaxAttempts: 4})
+					want, method := test.other, http.MethodPost
+					ctx := t.Context()
+					if repeatable {
+						want, method = test.repeatable, http.MethodPatch
+						ctx = withCall(ctx, call{route: "test", repeatable: true})
+					}
+					const body = `{"changes":[]}`
+					send(t, p, request(ctx, method, "x", body))
+					if s.n != want {
+						t.Errorf("%d attempts, want %d", s.n, want)
+					}
+					for i, got := range s.bodies {
+						if got != body {
+							t.Errorf("attempt %d sent body %q", i, got)
+						}
+					}
+					if s.open != 0 {
+						t.Errorf("%d bodies left open", s.open)
+					}
+					route := "POST other"
+					if repeatable {
+						route = "test"
+					}
+					if got := s.counted(t, "requests_total", route); got != float64(want) {
+						t.Errorf("metric counts %v requests of %s, want %d", got, route, want)
+					}
+					if got := s.counted(t, "retries_total", route); got != float64(want-1) {
+						t.Errorf("metric counts %v retries, want %d", got, want-1)
+					}
+				})
+			})
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestSuccessAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{serve: func(n int, _ *http.Request) (*http.Response, error) {
+			if n < 3 {
+				return reply(503, "{}")
+			}
+			return reply(200, `{"name":"x"}`)
+		}}
+		p := testPacer(t, s, Pacing{})
+		resp, err := p.RoundTrip(request(t.Context(), "GET", "x", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != 200 || string(body) != `{"name":"x"}` {
+			t.Errorf("got %d %s", resp.StatusCode, body)
+		}
+		if got := s.counted(t, "retries_total", "unavailable"); got != 3 {
+			t.Errorf("metric counts %v retries, want 3", got)
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	for name, header := range map[string]func() string{
+		"seconds": func() string { return "7" },
+		"date":    func() string { return time.Now().Add(7 * time.Second).UTC().Format(http.TimeFormat) },
+	} {
+		for _, status := range []int{429, 503} {
+			t.Run(name+"/"+strconv.Itoa(status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := &service{serve: func(n int, _ *http.Request) (*http.Response, error) {
+						if n == 0 {
+							return reply(status, "{}", "Retry-After", header())
+						}
+						return ok()
+					}}
+					p := testPacer(t, s, Pacing{})
+					start := time.Now()
+					if got, err := send(t, p, request(t.Context(), "GET", "x", "")); got != 200 {
+						t.Fatalf("got %d, %v", got, err)
+					}
+					if got := s.starts[1].Sub(start); got != 7*time.Second {
+						t.Errorf("second attempt after %s, want exactly 7s", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A 429 speaks for the whole workspace: nobody else starts before its Retry-After is over either.
+func TestRetryAfterHoldsEveryone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: 10 * time.Millisecond, serve: func(n int, _ *http.Request) (*http.Response, error) {
+			if n == 0 {
+				return reply(429, "{}", "Retry-After", "30")
+			}
+			time.Sleep(10 * time.Millisecond)
+			return ok()
+		}}
+		p := testPacer(t, s, Pacing{InitialConcurrency: 2})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() { send(t, p, request(t.Context(), "GET", strconv.Itoa(i), "")) })
+		}
+		wg.Wait()
+		early := 0
+		for _, at := range s.starts {
+			if at.Sub(start) < 30*time.Second {
+				early++
+			}
+		}
+		if early != 2 { // the one that was told, and the one under way meanwhile
+			t.Errorf("%d requests started before Retry-After was over, want 2", early)
+		}
+		if len(s.starts) != 21 {
+			t.Errorf("%d attempts, want 21", len(s.starts))
+		}
+	})
+}
+
+// A Retry-After beyond the time a call has is not waited for, and fails others at once instead of hanging them.
+func TestRetryAfterTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{serve: func(int, *http.Request) (*http.Response, error) {
+			return reply(429, "{}", "Retry-After", "600")
+		}}
+		p := testPacer(t, s, Pacing{})
+		start := time.Now()
+		if status, err := send(t, p, request(t.Context(), "GET", "x", "")); status != 429 || err != nil {
+			t.Errorf("first call got %d, %v, want 429", status, err)
+		}
+		_, err := send(t, p, request(t.Context(), "GET", "x", ""))
+		if !errors.As(err, new(*pausedError)) {
+			t.Errorf("second call got %v, want a pausedError", err)
+		}
+		if s.n != 1 || time.Since(start) != 0 {
+			t.Errorf("%d requests in %s, want 1 in no time", s.n, time.Since(start))
+		}
+		time.Sleep(601 * time.Second)
+		send(t, p, request(t.Context(), "GET", "x", ""))
+		if s.n != 2 {
+			t.Error("no request after the pause was over")
+		}
+	})
+}
+
+func TestRetryAfterValues(t *testing.T) {
+	now := time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
+	tests := []struct {
+		value string
+		want  time.Duration
+		told  bool
+	}{
+		{"", 0, false},
+		{"0", 0, true},
+		{" 12 ", 12 * time.Second, true},
+		{"-1", 0, false},
+		{"1.5", 0, false},
+		{"soon", 0, false},
+		{"Sat, 31 Jan 2026 10:00:30 GMT", 30 * time.Second, true},
+		{"Sat, 31 Jan 2026 09:00:00 GMT", 0, true},
+		{"Sat, 31 Jan 2099 09:00:00 GMT", maxRetryAfter, true},
+		{"86400", maxRetryAfter, true},
+		{"99999999999999999999999", maxRetryAfter, true},
+	}
+	for _, test := range tests {
+		got, told := retryAfter(http.Header{"Retry-After": {test.value}}, now)
+		if got != test.want || told != test.told {
+			t.Errorf("%q: got %s, %t, want %s, %t", test.value, got, told, test.want, test.told)
+		}
+	}
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	f.Add("120")
+	f.Add("Sat, 31 Jan 2026 10:00:30 GMT")
+	f.Add("-9223372036854775808")
+	f.Fuzz(func(t *testing.T, value string) {
+		wait, told := retryAfter(http.Header{"Retry-After": {value}}, time.Unix(1_700_000_000, 0))
+		if wait < 0 || wait > maxRetryAfter || !told && wait != 0 {
+			t.Errorf("%q: %s, %t", value, wait, told)
+		}
+	})
+}
+
+func TestBackoffGrowsWithinBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := Pacing{
+			BaseBackoff: time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "base")),
+			MaxBackoff:  time.Duration(rapid.Int64Range(int64(time.Minute), int64(time.Hour)).Draw(t, "max")),
+		}
+		n := rapid.IntRange(1, 1000).Draw(t, "attempt")
+		full := p.BaseBackoff
+		for i := 1; i < n && full < p.MaxBackoff; i++ {
+			full *= 2
+		}
+		full = min(full, p.MaxBackoff)
+		if got := p.backoff(n); got < full/2 || got > full {
+			t.Fatalf("attempt %d: %s, want between %s and %s", n, got, full/2, full)
+		}
+	})
+}
+
+func TestIsObject(t *testing.T) {
+	for body, want := range map[string]bool{
+		"{}": true, " \n{\"a\":[1]} ": true, "": false, "null": false, "[]": false, "{": false, "{}{}": false,
+		`{"a":1}<html>`: false, "<html>": false,
+	} {
+		if got := isObject([]byte(body)); got != want {
+			t.Errorf("%q: %t", body, got)
+		}
+	}
+	if isObject(bytes.Repeat([]byte{'{'}, 100)) {
+		t.Error("unclosed braces")
+	}
+}
