@@ -134,6 +134,9 @@ type Scope struct {
 type Policies struct {
 	Path           string  `mapstructure:"path"`
 	UsersPath      string  `mapstructure:"users_path"`
+	Service        string  `mapstructure:"service"`
+	AllowEmpty     bool    `mapstructure:"allow_empty"`
+	Accept         string  `mapstructure:"accept"`
 	DenyStrategy   string  `mapstructure:"deny_strategy"`
 	ExpandLimit    int     `mapstructure:"expand_limit"`
 	AddUse         bool    `mapstructure:"add_use"`

@@ -65,9 +65,6 @@ func TestDefaults(t *testing.T) {
 	if len(c.Scope.Catalogs.Include)+len(c.Scope.Users.Exclude) != 0 || !c.Scope.Users.Manage {
 		t.Errorf("scope: %+v", c.Scope)
 	}
-	if c.CheckDatabricks() == nil || c.CheckPolicies() == nil {
-		t.Error("nothing is configured, and no check says so")
-	}
 	if len(c.Settings()) != len(config.Keys()) || len(c.Warnings()) != 0 {
 		t.Errorf("%d settings, %d keys, warnings %q", len(c.Settings()), len(config.Keys()), c.Warnings())
 	}

@@ -229,6 +229,13 @@ func ratio(v any) string {
 	return ""
 }
 
+func positiveRatio(v any) string {
+	if n := number(v); n <= 0 || n > 1 {
+		return fmt.Sprintf("%v is not allowed: want a share above 0, up to 1", v)
+	}
+	return ""
+}
+
 func number(v any) float64 {
 	switch n := v.(type) {
 	case int:

@@ -222,19 +222,3 @@ func (c *Config) finishPolicies(ps *problems) {
 		ps.add("scope.protected", c.source("scope.protected"), "takes exact names; to change nothing at all use sync.mode: observe")
 	}
 }
-
-// CheckDatabricks says what to set when no workspace is configured; nil when there is one.
-func (c *Config) CheckDatabricks() error {
-	if c.Databricks.Host != "" {
-		return nil
-	}
-	return &Error{[]Problem{{Key: "databricks.host", Message: "no workspace is configured: set databricks.host in the file, or UCWARDEN_DATABRICKS_HOST"}}}
-}
-
-// CheckPolicies says what to set when there is no source of policies; nil when there is one.
-func (c *Config) CheckPolicies() error {
-	if c.Policies.Path != "" || c.Policies.Ranger.URL != "" {
-		return nil
-	}
-	return &Error{[]Problem{{Key: "policies.path", Message: "no policies are configured: set policies.path, or policies.ranger.url and policies.ranger.service"}}}
-}
