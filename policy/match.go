@@ -149,19 +149,56 @@ func (v *valueMatcher) match(name string, scope ElementScope, ctx *evalContext) 
 	return pattern.Match(name) || scope != ElementSelf && v.matchScope(pattern, name, scope)
 }
 
-// matchScope matches what the name may stand for besides itself: with prefix scope, a literal value that begins with
-// name; with child scope, a path one element longer than name.
+// matchScope matches what the name may stand for besides itself: with prefix scope, whatever begins with it; with child
+// scope, a path one element longer.
 func (v *valueMatcher) matchScope(p Pattern, name string, scope ElementScope) bool {
 	if p.fold {
 		name = strings.ToLower(name)
 	}
-	literal := p.Prefix()
 	if scope == ElementSelfOrPrefix {
-		return strings.HasPrefix(literal, name)
+		return p.matchesBeginning(name)
 	}
 	base := strings.TrimSuffix(name, "/") + "/"
-	rest, ok := strings.CutPrefix(literal, base)
+	rest, ok := strings.CutPrefix(p.Prefix(), base)
 	return ok && !strings.Contains(strings.TrimSuffix(rest, "/"), "/") || p.Match(base)
+}
+
+// matchesBeginning reports whether some name that begins with the given text matches. The text must be folded where the
+// pattern is. It follows every position in the pattern that the text may lead to.
+func (p Pattern) matchesBeginning(text string) bool {
+	switch p.kind {
+	case patternAny:
+		return true
+	case patternExact:
+		return strings.HasPrefix(p.text, text)
+	case patternPrefix:
+		return strings.HasPrefix(p.text, text) || strings.HasPrefix(text, p.text)
+	}
+	at := make([]bool, len(p.text)+1)
+	skipStars := func() {
+		for i := range len(p.text) {
+			if at[i] && p.text[i] == '*' {
+				at[i+1] = true
+			}
+		}
+	}
+	at[0] = true
+	skipStars()
+	for _, c := range []byte(text) {
+		next := make([]bool, len(p.text)+1)
+		for i := range len(p.text) {
+			switch {
+			case !at[i]:
+			case p.text[i] == '*':
+				next[i] = true
+			case p.text[i] == '?' || p.text[i] == c:
+				next[i+1] = true
+			}
+		}
+		at = next
+		skipStars()
+	}
+	return slices.Contains(at, true)
 }
 
 // matchRecursive matches a path that lies below one that the pattern matches.
@@ -183,7 +220,7 @@ func matchRecursive(p Pattern, path string, separator byte) bool {
 
 // matches reports whether one of the element's values matches; a nil element asks for all values.
 func (m *elementMatcher) matches(e *Element, ctx *evalContext) bool {
-	all := e == nil || (e.Value == "" || e.Value == "*") && len(e.Also) == 0
+	all := e == nil || (e.Value == "" || e.Value == "*") && len(e.Also) == 0 && e.Scope != ElementSelfOrPrefix
 	matched := m.any
 	if !all && !m.any {
 		matched = m.matchName(e.Value, e.Scope, ctx)

@@ -66,7 +66,7 @@ func (run *suiteRun) aclSuite(data []byte) error {
 			if t == nil {
 				continue
 			}
-			acls := evaluator.ResourceACLs(Request{Resource: t.Resource.resource(nil), Owner: t.Resource.OwnerUser})
+			acls := evaluator.ResourceACLs(Request{Resource: t.Resource.resource(nil, ""), Owner: t.Resource.OwnerUser})
 			problems := t.compare(acls)
 			name := t.Name
 			if c.Name != "" {

@@ -24,6 +24,7 @@ type suiteRequest struct {
 	MatchingScope     string            `json:"resourceMatchingScope"`
 	ElementScopes     map[string]string `json:"resourceElementMatchingScopes"`
 	IgnoreDescendants *bool             `json:"ignoreDescendantDeny"`
+	CheckDescendants  bool              `json:"checkForDescendantDenial"` // the opposite, in older suites
 }
 
 type suiteResource struct {
@@ -45,8 +46,9 @@ func (e *suiteElement) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &(*e)[0])
 }
 
-// resource gives the elements in the order of their names; the evaluator finds their levels.
-func (r suiteResource) resource(scopes map[string]string) Resource {
+// resource gives the elements in the order of their names; the evaluator finds their levels. Older suites state one
+// scope for all elements.
+func (r suiteResource) resource(scopes map[string]string, scope string) Resource {
 	var resource Resource
 	for _, name := range sortedKeys(r.Elements) {
 		values := r.Elements[name]
@@ -57,7 +59,11 @@ func (r suiteResource) resource(scopes map[string]string) Resource {
 		if len(values) > 0 {
 			e.Value, e.Also = values[0], values[1:]
 		}
-		switch scopes[name] {
+		own, ok := scopes[name]
+		if !ok {
+			own = scope
+		}
+		switch own {
 		case "SELF_OR_CHILD":
 			e.Scope = ElementSelfOrChild
 		case "SELF_OR_PREFIX":
@@ -81,13 +87,16 @@ const (
 
 func (s *suiteRequest) request(now time.Time) (Request, error) {
 	r := Request{
-		Resource: s.Resource.resource(s.ElementScopes), Owner: s.Resource.OwnerUser, AccessType: s.AccessType,
+		Resource: s.Resource.resource(s.ElementScopes, s.MatchingScope), Owner: s.Resource.OwnerUser, AccessType: s.AccessType,
 		User: s.User, Groups: s.UserGroups, Roles: s.UserRoles, Time: now, Context: s.Context,
-		Descendant: s.MatchingScope == "SELF_OR_DESCENDANTS", HeedDescendantDeny: s.IgnoreDescendants != nil && !*s.IgnoreDescendants,
+		Descendant: s.MatchingScope == "SELF_OR_DESCENDANTS", HeedDescendantDeny: s.CheckDescendants || s.IgnoreDescendants != nil && !*s.IgnoreDescendants,
 		ClientIP: s.ClientIPAddress, ClientType: s.ClientType, Action: s.Action, Data: s.RequestData,
 	}
 	if r.Groups == nil {
 		r.Groups = []string{}
+	}
+	if s.MatchingScope == "SELF_AND_ALL_DESCENDANTS" {
+		r.Descendant, r.HeedDescendantDeny = true, true
 	}
 	if r.ClientIP == "" {
 		r.ClientIP = s.RemoteIPAddress
@@ -143,7 +152,7 @@ func (s *suiteRequest) together() ([]Resource, error) {
 	}
 	var list []Resource
 	for _, r := range doc.RequestedResources {
-		list = append(list, r.resource(nil))
+		list = append(list, r.resource(nil, ""))
 	}
 	return list, nil
 }
