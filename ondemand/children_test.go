@@ -161,6 +161,9 @@ func TestCancelAndRetryInTheFamily(t *testing.T) {
 		if _, err := r.Cancel(t.Context(), parent); err != nil {
 			t.Fatal(err)
 		}
+		if p := r.get(parent); p.Children.Skipped != 3 || p.Children.Open() != 0 {
+			t.Errorf("cancelled parent counts %+v", p.Children)
+		}
 		synctest.Wait()
 		for _, c := range first {
 			if got := r.get(c.ID); got.Status != Skipped || !strings.Contains(got.StatusMessage, "cancelled with its parent") {

@@ -23,9 +23,18 @@ func succeed(_ context.Context, job Job) (Outcome, error) {
 	return out, nil
 }
 
-func openStore(t testing.TB, path string) *Store {
+// tester is what the helpers need of *testing.T, *testing.B and *rapid.T.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// openStore opens a store that does not sync: no test cuts the power, and fsync would be most of their time.
+func openStore(t tester, path string) *Store {
 	t.Helper()
-	s, err := Open(path, StoreOptions{})
+	s, err := Open(path, StoreOptions{noSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +44,7 @@ func openStore(t testing.TB, path string) *Store {
 // rig is a queue on a store of its own.
 type rig struct {
 	*Queue
-	t     testing.TB
+	t     tester
 	path  string
 	opts  Options
 	store *Store

@@ -27,6 +27,8 @@ type StoreOptions struct {
 	MaxSize     int           // bytes the file may grow to; 0 for no limit
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
+
+	noSync bool // for tests: no fsync
 }
 
 func (o *StoreOptions) validate() error {
@@ -123,7 +125,7 @@ func guardedOpen(path string, o StoreOptions) (_ *bolt.DB, err error) {
 		}
 	}()
 	db, err = bolt.Open(path, 0o600, &bolt.Options{
-		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize,
+		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize, NoSync: o.noSync,
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):

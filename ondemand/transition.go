@@ -121,11 +121,16 @@ func (q *Queue) Cancel(_ context.Context, id string) (Task, error) {
 
 func cancelTree(tx *bolt.Tx, t Task, reason string, now time.Time) ([]change, error) {
 	t.StatusMessage = reason
-	changes, err := endTask(tx, t, Skipped, reason, now)
-	if err != nil || t.Children == nil {
-		return changes, err
+	var open []string
+	if t.Children != nil {
+		open = openShards(tx, t.ID)
+		t.Children.count(Skipped, len(open))
 	}
-	for _, id := range openShards(tx, t.ID) {
+	changes, err := endTask(tx, t, Skipped, reason, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range open {
 		child, found, err := loadTask(tx, id)
 		if err != nil {
 			return nil, err
