@@ -190,7 +190,7 @@ func TestFilesRefusesBadInput(t *testing.T) {
 		"two service defs":     {map[string]string{"x.json": `{"name":"a","resources":[],"accessTypes":[]}`, "y.json": `{"name":"b","resources":[],"accessTypes":[]}`}, []string{"service definition"}, policy.CodeInvalid},
 		"cyclic roles":         {map[string]string{"x.json": good, "y.json": `{"rangerRoles":[{"name":"a","roles":[{"name":"b"}]},{"name":"b","roles":[{"name":"a"}]}]}`}, []string{"a", "contains itself"}, policy.CodeInvalid},
 		"empty folder":         {map[string]string{"readme.txt": "x"}, []string{"no policy file"}, policy.CodeRefused},
-		"no policies":          {map[string]string{"x.json": `{"policies":[]}`}, []string{"no enabled policy", "digest"}, policy.CodeRefused},
+		"no policies":          {map[string]string{"x.json": `{"policies":[]}`}, []string{"no enabled policy", "policies.accept"}, policy.CodeRefused},
 		"only disabled":        {map[string]string{"x.json": strings.Replace(good, `"id"`, `"isEnabled":false,"id"`, 1)}, []string{"no enabled policy"}, policy.CodeRefused},
 		"role twice":           {map[string]string{"x.json": good, "y.json": `{"rangerRoles":[{"name":"a"}]}`, "z.json": `{"rangerRoles":[{"name":"a"}]}`}, []string{"role a", "y.json", "z.json"}, policy.CodeInvalid},
 		"null":                 {map[string]string{"x.json": "null"}, []string{"x.json"}, policy.CodeInvalid},

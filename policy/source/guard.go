@@ -36,7 +36,7 @@ func (o *GuardOptions) validate() error {
 func (o *GuardOptions) check(old, next *content) error {
 	now := next.amounts()
 	if policies := now[0].count + now[1].count; policies == 0 && !o.AllowEmpty {
-		return policy.Errorf(policy.CodeRefused, "no enabled policy in it, which would revoke every grant")
+		return policy.Errorf(policy.CodeRefused, "there is no enabled policy, which would revoke every grant (policies.allow_empty takes it)")
 	}
 	if old == nil {
 		return nil
@@ -49,7 +49,7 @@ func (o *GuardOptions) check(old, next *content) error {
 		case after.count == 0:
 			losses = append(losses, fmt.Sprintf("all %d %s are gone", before.count, before.what))
 		case float64(lost) > o.MaxShrink*float64(before.count):
-			losses = append(losses, fmt.Sprintf("%d of %d %s are gone, more than %.0f%%", lost, before.count, before.what, o.MaxShrink*100))
+			losses = append(losses, fmt.Sprintf("%d of %d %s are gone, more than %.0f%% (policies.max_shrink_ratio)", lost, before.count, before.what, o.MaxShrink*100))
 		}
 	}
 	if old.Users != nil && next.Users == nil {

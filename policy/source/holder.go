@@ -168,7 +168,7 @@ func (h *holder) offer(next *content, version func(inForce int64) int64) error {
 	}
 	if !h.isAccepted(digest) {
 		if err := h.refuse(next); err != nil {
-			return policy.Errorf(policy.CodeRefused, "policies refused: %w; to take them on purpose, accept digest %s", err, digest)
+			return policy.Errorf(policy.CodeRefused, "policies refused: %w; to take them on purpose, set policies.accept to %s", err, digest)
 		}
 	}
 	var inForce int64

@@ -138,7 +138,7 @@ func (m *merger) wants(service, origin string) (bool, error) {
 		out.ServiceName, m.from["service"] = service, origin
 	}
 	if out.ServiceName != service {
-		return false, policy.Errorf(policy.CodeInvalid, "policies of two services: %q in %s and %q in %s; keep one, or say which to read",
+		return false, policy.Errorf(policy.CodeInvalid, "policies of two services: %q in %s and %q in %s; keep one, or set policies.service to the one to read",
 			out.ServiceName, m.from["service"], service, origin)
 	}
 	return true, nil

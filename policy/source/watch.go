@@ -105,20 +105,18 @@ func (n *notifier) run(ctx context.Context, changed chan<- struct{}) {
 
 // concerns leaves out events of neighbours: files beside a path that is watched through the folder it lies in.
 func (f *Files) concerns(name string) bool {
-	base := filepath.Base(name)
+	base, dir := filepath.Base(name), filepath.Dir(name)
 	if strings.HasPrefix(base, "..") {
 		return true // a mounted ConfigMap is changed by swapping its link "..data"
 	}
-	if strings.HasPrefix(base, ".") {
-		return false
-	}
-	dir := filepath.Dir(name)
+	neighbour := false
 	for _, p := range append([]string{f.options.Path}, f.options.ExtraPaths...) {
-		if base == filepath.Base(p) || dir != filepath.Dir(p) {
+		if base == filepath.Base(p) {
 			return true
 		}
+		neighbour = neighbour || dir == filepath.Dir(p)
 	}
-	return false
+	return !neighbour && !strings.HasPrefix(base, ".")
 }
 
 // watch makes the notifier follow these folders too. A folder that cannot be watched is left to polling. Real paths
