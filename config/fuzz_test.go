@@ -26,9 +26,9 @@ func FuzzLoad(f *testing.F) {
 		}
 		c, err := config.Load(config.Options{File: path, Environ: []string{variable}})
 		switch {
-		case err != nil && (c != nil || strings.TrimSpace(err.Error()) == ""):
+		case err != nil && strings.TrimSpace(err.Error()) == "", err == nil && c == nil:
 			t.Fatalf("error %q, configuration %v", err, c)
-		case err == nil && len(c.Settings()) != len(config.Keys()):
+		case c != nil && len(c.Settings()) != len(config.Keys()):
 			t.Fatalf("%d settings", len(c.Settings()))
 		}
 	})

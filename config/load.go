@@ -28,7 +28,8 @@ type Flag struct {
 }
 
 // Load merges the defaults, the file, the environment and the flags, in this order, and checks the result. An error
-// is an [*Error] with every problem found; no problem text holds a secret.
+// is an [*Error] with every problem found; no problem text holds a secret. Where each value is sound and only their
+// combination is not, the Config comes along with the error, to be shown or for a command that needs a part of it.
 func Load(o Options) (*Config, error) {
 	l := newLoader()
 	var fromFile []entry
@@ -46,10 +47,7 @@ func Load(o Options) (*Config, error) {
 		return nil, err
 	}
 	c.finish(&l.problems)
-	if err := l.problems.err(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, l.problems.err()
 }
 
 // loader holds the tables of names and what a load finds.

@@ -57,7 +57,7 @@ func (f *clientFlags) client(a *app) (*apiClient, error) {
 		server = a.getenv("UCWARDEN_SERVER")
 	}
 	if server == "" {
-		c, err := a.loadQuietly()
+		c, err := a.loadPart()
 		if err != nil {
 			return nil, err
 		}

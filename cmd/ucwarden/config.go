@@ -26,6 +26,16 @@ write (CONNECTOR_...), which works in the file and in the environment alike.`,
 	return cmd
 }
 
+// loadPart reads the configuration for a command that needs a few values of it, whatever else is missing: making keys
+// must work before the keys are configured.
+func (a *app) loadPart() (*config.Config, error) {
+	c, err := a.loadQuietly()
+	if c != nil {
+		return c, nil
+	}
+	return nil, err
+}
+
 // needSubcommand is run for a command that does nothing by itself.
 func needSubcommand(cmd *cobra.Command, _ []string) error {
 	var names []string
@@ -42,11 +52,13 @@ func newConfigShowCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Print the merged configuration, secrets masked, and where each value came from",
-		Args:  wantArgs(),
+		Long: `Print the merged configuration, secrets masked, and where each value came from. What is wrong with it
+follows on standard error, and the exit code is 78.`,
+		Args: wantArgs(),
 		RunE: func(*cobra.Command, []string) error {
-			c, err := a.loadQuietly()
-			if err != nil {
-				return err
+			c, problems := a.loadQuietly()
+			if c == nil {
+				return problems
 			}
 			for _, w := range c.Warnings() {
 				fmt.Fprintf(a.stderr, "warning: %s\n", w)
@@ -57,13 +69,17 @@ func newConfigShowCommand(a *app) *cobra.Command {
 					settings = append(settings, s)
 				}
 			}
-			return a.print(settings, func(w io.Writer) error {
+			err := a.print(settings, func(w io.Writer) error {
 				rows := make([][]string, len(settings))
 				for i, s := range settings {
 					rows[i] = []string{s.Key, s.Text(), s.Source.String()}
 				}
 				return printTable(w, []string{"key", "value", "from"}, rows)
 			})
+			if err != nil {
+				return err
+			}
+			return problems
 		},
 	}
 	cmd.Flags().BoolVar(&changed, "changed", false, "only values that are not the default")

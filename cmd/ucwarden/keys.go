@@ -34,7 +34,7 @@ only), the public keys (` + keys.JWKSFile + `) for apiserver.jwt.jwks, and a fir
 		Example: "  ucwarden keys generate --instance instance1 --out keys",
 		Args:    wantArgs(),
 		RunE: func(*cobra.Command, []string) error {
-			c, err := a.loadQuietly()
+			c, err := a.loadPart()
 			if err != nil {
 				return err
 			}

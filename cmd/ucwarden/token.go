@@ -36,7 +36,7 @@ with the configured apiserver.jwt.hs256_secret, and print it.`,
 		Example: `  ucwarden token issue --dir keys --instance instance1 --subject airflow --scope tasks:write,tasks:read --catalog 'sales*'`,
 		Args:    wantArgs(),
 		RunE: func(*cobra.Command, []string) error {
-			c, err := a.loadQuietly()
+			c, err := a.loadPart()
 			if err != nil {
 				return err
 			}
