@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -148,7 +147,7 @@ func identity(claims jwt.MapClaims) (Identity, error) {
 	id.TokenID, _ = claims["jti"].(string)
 	exp, err := claims.GetExpirationTime()
 	if err != nil || exp == nil {
-		return Identity{}, refuse(fmt.Sprintf("the claim %s is missing", "exp"))
+		return Identity{}, refuse("the claim exp is missing")
 	}
 	id.Expires = exp.Time
 	return id, nil
