@@ -33,6 +33,12 @@ func TestAuthentication(t *testing.T) {
 	}
 	w.refused("", "GET", "nowhere", "", 404, "ENDPOINT_NOT_FOUND")
 	w.refused(admin, "PUT", "catalogs", "", 404, "ENDPOINT_NOT_FOUND")
+	for _, path := range []string{"/catalogs", "permissions/table/../catalog/sales", "permissions/./catalog/sales", "permissions/catalog/.."} {
+		w.refused(admin, "GET", api+"/"+path, "", 404, "ENDPOINT_NOT_FOUND")
+	}
+	if n := w.srv.Stats().Count("/"); n != 6 {
+		t.Errorf("the trace counts %d requests that are no route, want 6", n)
+	}
 }
 
 func TestWhoAmI(t *testing.T) {

@@ -28,7 +28,7 @@ func (s *Server) load(seed *Seed) error {
 		return err
 	}
 	s.assignment = assignment{MetastoreID: metastore.uuid(), WorkspaceID: cmp.Or(seed.WorkspaceID, 1)}
-	for _, in := range seed.StorageCredential {
+	for _, in := range seed.StorageCredentials {
 		if _, err := l.add("storage-credentials", metastore, in.SeedObject, in.detail()); err != nil {
 			return err
 		}

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// nameList holds the objects of one type in one container, sorted by name. Inserting costs O(√n)-ish moves at most,
-// because the names are kept in chunks, so that a schema of a million tables fills in any order without going
-// quadratic. The zero value is an empty list.
+// nameList holds the objects of one type in one container, sorted by name. The names are kept in chunks, and an insert
+// moves what is in one chunk only, so that a schema of a million tables fills in any order without going quadratic.
+// The zero value is an empty list.
 type nameList struct {
 	chunks [][]*object // none is empty; every name of a chunk is below every name of the next
 	size   int

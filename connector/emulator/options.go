@@ -81,6 +81,7 @@ type Server struct {
 	opts     Options
 	log      *slog.Logger
 	mux      *http.ServeMux
+	unknown  http.HandlerFunc // serves what is no route
 	tokenKey []byte
 	privs    *privilegeTable
 	trace    traceLog

@@ -96,14 +96,14 @@ type gcpAccount struct {
 
 // credentialDetail is a storage credential or a service credential. Secrets are checked and forgotten.
 type credentialDetail struct {
-	AWSRole              *awsRole               `json:"aws_iam_role,omitempty"`
-	AzureServicePrincpal *azureServicePrincipal `json:"azure_service_principal,omitempty"`
-	AzureManagedIdentity *azureManagedIdentity  `json:"azure_managed_identity,omitempty"`
-	GCPKey               *gcpKey                `json:"gcp_service_account_key,omitempty"`
-	GCPAccount           *gcpAccount            `json:"databricks_gcp_service_account,omitempty"`
-	ReadOnly             bool                   `json:"read_only,omitempty"`
-	Purpose              string                 `json:"purpose,omitempty"`
-	IsolationMode        string                 `json:"isolation_mode,omitempty"`
+	AWSRole               *awsRole               `json:"aws_iam_role,omitempty"`
+	AzureServicePrincipal *azureServicePrincipal `json:"azure_service_principal,omitempty"`
+	AzureManagedIdentity  *azureManagedIdentity  `json:"azure_managed_identity,omitempty"`
+	GCPKey                *gcpKey                `json:"gcp_service_account_key,omitempty"`
+	GCPAccount            *gcpAccount            `json:"databricks_gcp_service_account,omitempty"`
+	ReadOnly              bool                   `json:"read_only,omitempty"`
+	Purpose               string                 `json:"purpose,omitempty"`
+	IsolationMode         string                 `json:"isolation_mode,omitempty"`
 }
 
 // clone leaves the ways to authenticate out: an update that gives one replaces it, otherwise prepare restores it.
@@ -113,7 +113,7 @@ func (d *credentialDetail) clone() detail {
 
 func (d *credentialDetail) prepare(_ *call, o *object, old detail) error {
 	given := 0
-	for _, set := range []bool{d.AWSRole != nil, d.AzureServicePrincpal != nil, d.AzureManagedIdentity != nil, d.GCPKey != nil, d.GCPAccount != nil} {
+	for _, set := range []bool{d.AWSRole != nil, d.AzureServicePrincipal != nil, d.AzureManagedIdentity != nil, d.GCPKey != nil, d.GCPAccount != nil} {
 		if set {
 			given++
 		}
@@ -123,7 +123,7 @@ func (d *credentialDetail) prepare(_ *call, o *object, old detail) error {
 	case given > 1, given == 0 && !isUpdate:
 		return invalid("exactly one of aws_iam_role, azure_service_principal, azure_managed_identity, gcp_service_account_key is required.")
 	case given == 0:
-		d.AWSRole, d.AzureServicePrincpal, d.AzureManagedIdentity = was.AWSRole, was.AzureServicePrincpal, was.AzureManagedIdentity
+		d.AWSRole, d.AzureServicePrincipal, d.AzureManagedIdentity = was.AWSRole, was.AzureServicePrincipal, was.AzureManagedIdentity
 		d.GCPKey, d.GCPAccount = was.GCPKey, was.GCPAccount
 	}
 	switch {
@@ -132,13 +132,13 @@ func (d *credentialDetail) prepare(_ *call, o *object, old detail) error {
 			return invalid("role_arn is required.")
 		}
 		d.AWSRole = &awsRole{d.AWSRole.RoleARN, "arn:aws:iam::414351767826:role/unity-catalog-emulator", o.uuid()}
-	case d.AzureServicePrincpal != nil:
-		sp := *d.AzureServicePrincpal
+	case d.AzureServicePrincipal != nil:
+		sp := *d.AzureServicePrincipal
 		if sp.DirectoryID == "" || sp.ApplicationID == "" || (sp.ClientSecret == "" && given > 0) {
 			return invalid("directory_id, application_id and client_secret are required.")
 		}
 		sp.ClientSecret = ""
-		d.AzureServicePrincpal = &sp
+		d.AzureServicePrincipal = &sp
 	case d.GCPKey != nil:
 		key := *d.GCPKey
 		if key.Email == "" || key.PrivateKeyID == "" || (key.PrivateKey == "" && given > 0) {

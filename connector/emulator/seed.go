@@ -15,20 +15,20 @@ import (
 // the metastore's owner. Principals that are only named, as owner, member or in a grant, need not be declared: an
 // e-mail is a user, a UUID a service principal, anything else a group.
 type Seed struct {
-	Metastore         SeedMetastore    `json:"metastore"`
-	WorkspaceID       int64            `json:"workspace_id,omitempty"`
-	AccountAdmins     []string         `json:"account_admins,omitempty"` // default: the metastore's owner
-	Users             []string         `json:"users,omitempty"`
-	ServicePrincipals []string         `json:"service_principals,omitempty"`
-	Groups            []SeedGroup      `json:"groups,omitempty"`
-	Catalogs          []SeedCatalog    `json:"catalogs,omitempty"`
-	StorageCredential []SeedCredential `json:"storage_credentials,omitempty"`
-	Credentials       []SeedCredential `json:"credentials,omitempty"`
-	ExternalLocations []SeedLocation   `json:"external_locations,omitempty"`
-	Connections       []SeedConnection `json:"connections,omitempty"`
-	Recipients        []SeedRecipient  `json:"recipients,omitempty"`
-	Providers         []SeedProvider   `json:"providers,omitempty"`
-	Shares            []SeedShare      `json:"shares,omitempty"`
+	Metastore          SeedMetastore    `json:"metastore"`
+	WorkspaceID        int64            `json:"workspace_id,omitempty"`
+	AccountAdmins      []string         `json:"account_admins,omitempty"` // default: the metastore's owner
+	Users              []string         `json:"users,omitempty"`
+	ServicePrincipals  []string         `json:"service_principals,omitempty"`
+	Groups             []SeedGroup      `json:"groups,omitempty"`
+	Catalogs           []SeedCatalog    `json:"catalogs,omitempty"`
+	StorageCredentials []SeedCredential `json:"storage_credentials,omitempty"`
+	Credentials        []SeedCredential `json:"credentials,omitempty"`
+	ExternalLocations  []SeedLocation   `json:"external_locations,omitempty"`
+	Connections        []SeedConnection `json:"connections,omitempty"`
+	Recipients         []SeedRecipient  `json:"recipients,omitempty"`
+	Providers          []SeedProvider   `json:"providers,omitempty"`
+	Shares             []SeedShare      `json:"shares,omitempty"`
 }
 
 // SeedGrants maps principals to the privileges granted to them directly. "deleted:" and any text stands for a

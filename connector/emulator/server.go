@@ -32,15 +32,33 @@ type call struct {
 // handlerFunc answers a call with what is sent as JSON; nil is sent as {}.
 type handlerFunc func(*call) (any, error)
 
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+// ServeHTTP serves the API and what is for observers below /_emulator.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !isClean(r.URL.EscapedPath()) {
+		// The mux would redirect such a path, unseen by the trace and perhaps to another object's.
+		s.unknown(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// isClean reports whether a path is absolute and has no empty, "." or ".." element.
+func isClean(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.Contains(path, "//") &&
+		!strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../")
+}
 
 // route registers a handler for authenticated callers; public one for everybody.
-func (s *Server) route(pattern string, h handlerFunc)  { s.handle(pattern, h, true) }
-func (s *Server) public(pattern string, h handlerFunc) { s.handle(pattern, h, false) }
+func (s *Server) route(pattern string, h handlerFunc) {
+	s.mux.HandleFunc(pattern, s.handle(pattern, h, true))
+}
+func (s *Server) public(pattern string, h handlerFunc) {
+	s.mux.HandleFunc(pattern, s.handle(pattern, h, false))
+}
 
-// handle registers a handler below everything that all requests go through: the trace, faults, authentication.
-func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) {
-	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+// handle puts a handler below everything that all requests go through: the trace, faults, authentication.
+func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		entry := TraceEntry{Time: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Route: pattern}
 		defer func() { // also when the connection is dropped by a panic
 			entry.Duration = time.Since(entry.Time)
@@ -82,7 +100,7 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) {
 		if fault.truncate {
 			panic(http.ErrAbortHandler) // the length that was promised is never reached
 		}
-	})
+	}
 }
 
 // run calls the handler on behalf of the caller of that name, "" for nobody.
@@ -224,10 +242,11 @@ func (s *Server) register() {
 	s.registerSharing()
 	s.registerIdentity()
 	s.registerControl()
-	s.public("/", func(c *call) (any, error) {
+	s.unknown = s.handle("/", func(c *call) (any, error) {
 		return nil, &apiError{status: http.StatusNotFound, code: "ENDPOINT_NOT_FOUND",
 			message: "No API found for '" + c.req.Method + " " + c.req.URL.Path + "'"}
-	})
+	}, false)
+	s.mux.HandleFunc("/", s.unknown)
 }
 
 // Running is a server that listens.

@@ -26,7 +26,7 @@ func (s *Server) State() *Seed {
 	d := m.detail.(*metastoreDetail)
 	seed.Metastore = SeedMetastore{s.dumpObject(m), d.id, d.Region, d.StorageRoot[:len(d.StorageRoot)-len(d.id)-1]}
 	for o, in := range dumped(s, m, policy.StorageCredential) {
-		seed.StorageCredential = append(seed.StorageCredential, SeedCredential{in, roleOf(o)})
+		seed.StorageCredentials = append(seed.StorageCredentials, SeedCredential{in, roleOf(o)})
 	}
 	for o, in := range dumped(s, m, policy.Credential) {
 		seed.Credentials = append(seed.Credentials, SeedCredential{in, roleOf(o)})
