@@ -3,7 +3,6 @@ package connector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -119,7 +118,7 @@ func (s *Syncer) failure(out Outcome, err error) Outcome {
 	}
 	s.ledger.forget(out.Change.Securable)
 	s.metrics.failures.Inc()
-	out.Err = fmt.Errorf("change grants on %s: %w", out.Change.Securable, err)
+	out.Err = err
 	return out
 }
 

@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -52,16 +51,10 @@ func builtIn(s policy.Securable) bool {
 func (s *Syncer) load(ctx context.Context, roots []policy.Securable, r Request) (*loaded, error) {
 	l := &loader{s: s, request: r, out: &loaded{}}
 	if len(roots) == 0 {
-		catalogs, err := s.Workspace.List(ctx, policy.Securable{}, policy.Catalog)
-		if err != nil {
+		var err error
+		if roots, err = s.Shards(ctx); err != nil {
 			return nil, err
 		}
-		for _, c := range catalogs {
-			if !builtIn(c.Securable) && s.Scope.Filters(c.Securable) {
-				roots = append(roots, c.Securable)
-			}
-		}
-		roots = append(roots, policy.Securable{Type: policy.Metastore})
 	}
 	if err := l.list(ctx, roots); err != nil {
 		return nil, err
@@ -252,7 +245,7 @@ func (l *loader) readGrants(ctx context.Context) error {
 			case policy.CodeOf(err) == policy.CodeNotFound:
 				gone[i] = true
 			case err != nil:
-				return fmt.Errorf("read grants on %s: %w", sec, err)
+				return err
 			}
 			grants[i] = list
 			if sec.Type.IsContainer() && err == nil {
@@ -316,4 +309,21 @@ func (w *work) remember() error {
 		}
 	}
 	return nil
+}
+
+// Shards lists what a full sync is made of: each catalog in scope, and a METASTORE without a name for the metastore
+// with its other root objects.
+func (s *Syncer) Shards(ctx context.Context) ([]policy.Securable, error) {
+	catalogs, err := s.Workspace.List(ctx, policy.Securable{}, policy.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	shards := []policy.Securable{{Type: policy.Metastore}}
+	for _, c := range catalogs {
+		if !builtIn(c.Securable) && s.Scope.Filters(c.Securable) {
+			shards = append(shards, c.Securable)
+		}
+	}
+	slices.SortFunc(shards, policy.Securable.Compare)
+	return shards, nil
 }

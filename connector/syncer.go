@@ -3,7 +3,6 @@ package connector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -328,7 +327,7 @@ func (s *Syncer) containerGrants(ctx context.Context, c policy.Securable) ([]pol
 	}
 	list, err := s.Workspace.Grants(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("read grants on %s: %w", c, err)
+		return nil, err
 	}
 	s.ledger.saw(c, list)
 	return list, nil

@@ -249,7 +249,7 @@ func (e *evaluation) candidate(p subjectID, x Privilege, views []*view, hazards 
 			word = "may be"
 		}
 	}
-	e.report(p, x, EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, whom policy %s denies it; Unity Catalog has no deny, so it is not granted (%s)",
+	e.report(p, x, EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, denied it by policy %s; Unity Catalog has no deny, so it is not granted (%s)",
 		e.subjects.describe(p), x, word, e.subjects.describe(against), e.whoDenies(p, against, views[blocked]), e.whyWithheld(p)), views[blocked].allow)
 }
 
@@ -292,7 +292,7 @@ func (e *evaluation) reportIgnored(p subjectID, x Privilege, views []*view, haza
 			if base.is(h) || e.mayBe(p, h) == no || v.decide(base.and(e.generic(h)), v.deny) {
 				continue
 			}
-			e.report(p, x, EffectWider, fmt.Sprintf("%s is granted %s although it may include %s, whom policy %s denies it (strategy ignore)",
+			e.report(p, x, EffectWider, fmt.Sprintf("%s is granted %s although it may include %s, denied it by policy %s (strategy ignore)",
 				e.subjects.describe(p), x, e.subjects.describe(h), e.whoDenies(p, h, v)), v.allow)
 		}
 	}

@@ -91,6 +91,10 @@ Try it without a workspace: ucwarden demo`,
 // commands makes every subcommand, each from its own file.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newServeCommand(a),
+		newPlanCommand(a),
+		newSyncCommand(a),
+		newDemoCommand(a),
 		newTaskCommand(a),
 		newKeysCommand(a),
 		newTokenCommand(a),

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ucwarden/config"
+	"ucwarden/connector"
+	"ucwarden/connector/unitycatalog"
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+	"ucwarden/policy/source"
+)
+
+// policySource is what the commands need of a source of policies.
+type policySource interface {
+	connector.Policies
+	Load(ctx context.Context) (*policy.Snapshot, error)
+	Watch(ctx context.Context, tell func(*policy.Snapshot)) error
+	Problem() error
+}
+
+// openSource makes the policy source that the configuration names and loads it. cacheDir, when not empty, keeps the
+// last verified snapshot for a restart while the source is down.
+func openSource(ctx context.Context, c *config.Config, cacheDir string, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
+	var src policySource
+	var err error
+	guard := source.GuardOptions{MaxShrink: c.Policies.MaxShrinkRatio}
+	switch p := c.Policies; {
+	case p.Ranger.URL != "":
+		if cacheDir != "" && p.Ranger.CacheDir != "" {
+			cacheDir = p.Ranger.CacheDir
+		}
+		src, err = source.NewRanger(source.RangerOptions{
+			URL: p.Ranger.URL, Service: p.Ranger.Service, Username: p.Ranger.Username, Password: p.Ranger.Password.Reveal(),
+			CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
+			PollInterval: p.Ranger.PollInterval, Timeout: p.Ranger.Timeout, PluginID: p.Ranger.PluginID, ClusterName: p.Ranger.ClusterName,
+			Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
+		})
+	case p.Path != "":
+		var extra []string
+		if p.UsersPath != "" {
+			extra = []string{p.UsersPath}
+		}
+		src, err = source.NewFiles(source.FilesOptions{
+			Path: p.Path, ExtraPaths: extra, Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
+		})
+	default:
+		return nil, withHint(policy.Errorf(policy.CodeInvalid, "no policies are configured"),
+			"set policies.path to a file or folder of policies, or policies.ranger.url and policies.ranger.service")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := src.Load(ctx); err != nil {
+		return nil, err
+	}
+	return src, nil
+}
+
+// openWorkspace connects to the workspace.
+func openWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, reg prometheus.Registerer) (*unitycatalog.Client, error) {
+	if c.Databricks.Host == "" {
+		return nil, withHint(policy.Errorf(policy.CodeInvalid, "no workspace is configured"),
+			"set databricks.host and a way to authenticate, or try it without a workspace: ucwarden demo")
+	}
+	var roots *x509.CertPool
+	if file := c.Databricks.CAFile; file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInvalid, "read databricks.ca_file: %w", err)
+		}
+		if roots = x509.NewCertPool(); !roots.AppendCertsFromPEM(pem) {
+			return nil, policy.Errorf(policy.CodeInvalid, "databricks.ca_file %s holds no PEM certificate", file)
+		}
+	}
+	return unitycatalog.New(ctx, unitycatalog.Options{
+		Host: c.Databricks.Host, Token: c.Databricks.Token.Reveal(), ClientID: c.Databricks.ClientID,
+		ClientSecret: c.Databricks.ClientSecret.Reveal(), AzureTenantID: c.Databricks.AzureTenantID,
+		UserAgent: "ucwarden/" + buildVersion(), RequestTimeout: c.Databricks.RequestTimeout, RootCAs: roots,
+		Pacing: unitycatalog.Pacing{
+			MaxConcurrency: c.Databricks.MaxConcurrency, MaxRate: c.Databricks.MaxRate, MaxAttempts: c.Databricks.MaxAttempts,
+		},
+		Logger: log, Registerer: reg,
+	})
+}
+
+// scopeOptions copies the configured scope.
+func scopeOptions(c *config.Config) policy.ScopeOptions {
+	filter := func(f config.Filter) policy.Filter { return policy.Filter{Include: f.Include, Exclude: f.Exclude} }
+	s := c.Scope
+	o := policy.ScopeOptions{
+		Objects: make(map[policy.SecurableType]policy.Filter),
+		Users:   filter(s.Users.Filter), Groups: filter(s.Groups.Filter), Roles: filter(s.Roles.Filter),
+		RolePrefix: c.Principals.RolePrefix,
+	}
+	for t, f := range map[policy.SecurableType]config.Filter{
+		policy.Catalog: s.Catalogs, policy.Schema: s.Schemas, policy.Table: s.Tables, policy.Function: s.Functions,
+		policy.Volume: s.Volumes, policy.ExternalLocation: s.ExternalLocations, policy.StorageCredential: s.StorageCredentials,
+		policy.Credential: s.Credentials, policy.Connection: s.Connections, policy.Share: s.Shares,
+	} {
+		if len(f.Include)+len(f.Exclude) > 0 {
+			o.Objects[t] = filter(f)
+		}
+	}
+	for _, p := range s.Protected {
+		o.Protected = append(o.Protected, policy.Principal(p))
+	}
+	return o
+}
+
+// compileOptions copies how policies become grants.
+func compileOptions(c *config.Config) policy.CompileOptions {
+	return policy.CompileOptions{
+		Deny: policy.DenyStrategy(c.Policies.DenyStrategy), ExpandLimit: c.Policies.ExpandLimit, SkipUse: !c.Policies.AddUse,
+		Names: policy.NameMapping{
+			UserCase: policy.CaseConversion(c.Principals.UserCase), GroupPrefix: c.Principals.GroupPrefix, RolePrefix: c.Principals.RolePrefix,
+		},
+	}
+}
+
+// guards makes the guards that stand before every plan that is applied.
+func guards(c *config.Config) []policy.Guard {
+	return []policy.Guard{
+		policy.StalePolicyGuard{MaxAge: c.Guard.MaxPolicyAge},
+		policy.ShrunkenListingGuard{MaxLoss: c.Guard.MaxShrinkRatio, MinLast: 10},
+		policy.RevokeGuard{Max: c.Guard.MaxRevokes, MaxRatio: c.Guard.MaxRevokeRatio},
+	}
+}
+
+// openSyncer joins policies and workspace. state keeps what guards compare with; nil keeps nothing.
+func openSyncer(ctx context.Context, c *config.Config, src policySource, state connector.State, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
+	client, err := openWorkspace(ctx, c, log, reg)
+	if err != nil {
+		return nil, err
+	}
+	o := scopeOptions(c)
+	me, err := client.Whoami(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.Protected = append(o.Protected, me.Principal) // never our own access
+	scope, err := policy.NewScope(o)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("connected to the workspace", "host", client.Host(), "as", string(me.Principal))
+	return connector.New(connector.Options{
+		Workspace: client, Policies: src, Scope: scope, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
+		Guards: guards(c), State: state, Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
+		Logger: log, Registerer: reg,
+	})
+}
+
+// pipeline is everything that changes a workspace: the store, the queue in front of the syncer, and the policies.
+type pipeline struct {
+	source policySource
+	store  *ondemand.Store
+	queue  *ondemand.Queue
+	syncer *connector.Syncer
+}
+
+// openPipeline opens the store first, so that a second process stops before it does anything else.
+func openPipeline(ctx context.Context, c *config.Config, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
+	p := &pipeline{}
+	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = p.store.Close() // the first error says it
+		}
+	}()
+	if p.source, err = openSource(ctx, c, filepath.Join(c.Store.Path, "policies"), log, reg); err != nil {
+		return nil, err
+	}
+	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, log, reg); err != nil {
+		return nil, err
+	}
+	handler := &syncHandler{syncer: p.syncer}
+	p.queue, err = ondemand.NewQueue(p.store, ondemand.Options{
+		Handlers: map[ondemand.Type]ondemand.Handler{ondemand.ResourceSync: handler, ondemand.FullSync: fullSyncHandler{p.syncer}},
+		Workers:  c.OnDemand.Workers, MaxAttempts: c.OnDemand.MaxAttempts, MaxQueued: c.OnDemand.MaxQueued, Retention: c.OnDemand.Retention,
+		Logger: log, Registerer: reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}

@@ -1,0 +1,334 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"ucwarden/apiserver/keys"
+	"ucwarden/config"
+	"ucwarden/connector"
+	"ucwarden/connector/emulator"
+	"ucwarden/ondemand"
+)
+
+func newDemoCommand(a *app) *cobra.Command {
+	var exit bool
+	var addr string
+	cmd := &cobra.Command{
+		Use:     "demo",
+		Short:   "Show the main job from end to end, without a workspace",
+		GroupID: groupSetup,
+		Long: `Start a Unity Catalog emulator with a sample metastore, and ucwarden with sample policies in front of it.
+Show the plan, run a full sync, sync a new table on demand over REST, show that a second full sync changes nothing,
+then keep serving until interrupted.`,
+		Args: wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := os.MkdirTemp("", "ucwarden-demo-")
+			if err != nil {
+				return fmt.Errorf("make a folder for the demo: %w", err)
+			}
+			defer func() { _ = os.RemoveAll(dir) }() // a left-over folder in the system's place for them does no harm
+			alone := *a                              // of the person's own configuration nothing is meant for the demo
+			alone.configFile, alone.sets = "", nil
+			alone.environ = []string{"UCWARDEN_DATABRICKS_TOKEN=" + demoToken, "NO_COLOR=" + a.getenv("NO_COLOR")}
+			d := &demo{app: &alone, dir: dir, addr: addr}
+			if err := d.run(cmd.Context(), exit); err != nil {
+				return fmt.Errorf("demo: %w", err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&exit, "exit", false, "exit when everything was shown, instead of serving on")
+	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:0", "host:port of the REST API; port 0 takes a free one")
+	return cmd
+}
+
+const (
+	demoHuman   = "admin@example.com"
+	demoService = "7d2f4c1e-0b6a-4f43-9c58-3f1f5a6d7e80" // application id of the principal that ucwarden is in the demo
+	demoToken   = "demo-workspace-token"
+	demoAdmin   = "demo-admin-token"
+	demoWait    = 60 * time.Second
+)
+
+// demo is one run of the demo.
+type demo struct {
+	*app
+	dir  string
+	addr string
+
+	emulator  *emulator.Server
+	workspace string // its URL
+	daemon    *daemon
+	api       *apiClient
+	tokenFile string
+	step      int
+}
+
+func (d *demo) title(format string, args ...any) {
+	d.step++
+	fmt.Fprintf(d.stdout, "\n%s\n\n", d.paint(fmt.Sprintf("%d. "+format, append([]any{d.step}, args...)...), text.Bold, text.FgCyan))
+}
+
+func (d *demo) run(ctx context.Context, exit bool) (err error) {
+	started := time.Now()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	closeEmulator, err := d.startEmulator()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeEmulator()) }()
+	if err := d.startDaemon(ctx); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- d.daemon.run(ctx) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-ended)
+	}()
+	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.syncAgain} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(d.stdout, "\nAll of it done in %s.\n", time.Since(started).Round(time.Millisecond))
+	if exit {
+		return nil
+	}
+	d.howToGoOn()
+	<-ctx.Done()
+	return nil
+}
+
+func (d *demo) startEmulator() (stop func() error, err error) {
+	d.emulator, err = emulator.New(emulator.Options{
+		Seed:   demoSeed(demoHuman, demoService),
+		Tokens: map[string]string{demoToken: demoService, demoAdmin: demoHuman},
+	})
+	if err != nil {
+		return nil, err
+	}
+	running, err := d.emulator.Start("127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	d.workspace = running.URL
+	d.title("A Unity Catalog emulator with a sample metastore serves on %s", d.workspace)
+	fmt.Fprintf(d.stdout, "%d catalogs, %d schemas, %d tables and views; functions, volumes and models; grants that partly disagree with the policies.\n",
+		demoSize.Catalogs, demoSize.Catalogs*demoSize.Schemas, demoSize.Catalogs*demoSize.Schemas*demoSize.Tables)
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		if err := running.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		return nil // connections that nobody uses any more were cut off
+	}, nil
+}
+
+// startDaemon makes what `ucwarden serve` runs, configured as an operator would.
+func (d *demo) startDaemon(ctx context.Context) error {
+	policies := filepath.Join(d.dir, "policies")
+	if err := os.Mkdir(policies, 0o700); err != nil {
+		return fmt.Errorf("make a folder for policies: %w", err)
+	}
+	if err := writeDemoPolicies(policies); err != nil {
+		return err
+	}
+	made, err := keys.Generate(keys.GenerateOptions{Dir: d.dir, Instance: "demo"})
+	if err != nil {
+		return err
+	}
+	d.tokenFile = made.Token
+	settings := map[string]string{
+		"databricks.host": d.workspace, "policies.path": policies,
+		"store.path": filepath.Join(d.dir, "data"), "sync.on_start": "false",
+		"ondemand.enabled": "true", "apiserver.enabled": "true", "apiserver.addr": d.addr, "apiserver.jwt.jwks": made.JWKS,
+	}
+	if d.logLevel == "" {
+		settings["log.level"] = "warn"
+	}
+	var flags []config.Flag
+	for key, value := range settings {
+		flags = append(flags, config.Flag{Key: key, Value: value, Name: "demo"})
+	}
+	c, log, err := d.load(flags...)
+	if err != nil {
+		return err
+	}
+	if d.daemon, err = newDaemon(ctx, c, log); err != nil {
+		return err
+	}
+	d.api, err = (&clientFlags{server: "http://" + d.daemon.api.Addr().String(), tokenFile: made.Token}).client(d.app)
+	return err
+}
+
+func (d *demo) showPlan(ctx context.Context) error {
+	d.title("The plan: what a full sync would change (ucwarden plan)")
+	result, err := d.daemon.syncer.Plan(ctx, connector.Request{})
+	if err != nil {
+		return err
+	}
+	if result.Plan.Empty() {
+		return errors.New("the plan is empty, but the sample grants disagree with the policies")
+	}
+	return d.printPlan(d.stdout, result)
+}
+
+// post submits a task over REST and follows it to its end.
+func (d *demo) post(ctx context.Context, task ondemand.Task, each func(ondemand.Transition)) (ondemand.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, demoWait)
+	defer cancel()
+	body, err := json.Marshal(task)
+	if err != nil {
+		return task, fmt.Errorf("write task: %w", err)
+	}
+	var submitted ondemand.Task
+	if err := d.api.call(ctx, request{method: http.MethodPost, body: body}, &submitted); err != nil {
+		return task, err
+	}
+	ended, err := d.api.follow(ctx, submitted.ID, each)
+	if err != nil {
+		return task, err
+	}
+	if ended.Status != ondemand.Success {
+		return ended, fmt.Errorf("task %s ended %s: %s", ended.ID, ended.Status, ended.StatusMessage)
+	}
+	return ended, nil
+}
+
+func (d *demo) fullSync(ctx context.Context) error {
+	d.title("The full sync, as a task posted over REST (ucwarden sync)")
+	task, err := d.post(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "demo"}, func(ondemand.Transition) {})
+	if err != nil {
+		return err
+	}
+	shards, err := shardsOf(func(f ondemand.Filter) (ondemand.Page, error) { return d.daemon.queue.List(ctx, f) }, task.ID)
+	if err != nil {
+		return err
+	}
+	return d.printSync(d.stdout, syncReport{task, shards}, false)
+}
+
+func (d *demo) newTable(ctx context.Context) error {
+	d.title("A table is created, and synced on demand (POST /api/v1/tasks)")
+	const catalog, schema, table = "marketing", "curated", "customers_2026"
+	if err := d.createTable(ctx, catalog, schema, table); err != nil {
+		return err
+	}
+	name := strings.Join([]string{catalog, schema, table}, ".")
+	fmt.Fprintf(d.stdout, "%s was created; nobody has been granted anything on it\n\n", name)
+	start := time.Now()
+	task, err := d.post(ctx, ondemand.Task{
+		Type: ondemand.ResourceSync, AppType: "PS_CONNECTOR", AppSubType: "databricks_unity_catalog", Source: "demo",
+		RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{
+			{Type: "table", Values: map[string]string{"catalog": catalog, "schema": schema, "table": table}},
+		}},
+	}, func(t ondemand.Transition) { d.printTransition(d.stdout, t) })
+	if err != nil {
+		return err
+	}
+	if err := d.printResults(d.stdout, task); err != nil {
+		return err
+	}
+	granted := slices.ContainsFunc(task.Resources, func(r ondemand.ResourceResult) bool { return len(r.Changes) > 0 })
+	if !granted {
+		return fmt.Errorf("nothing was granted on %s", name)
+	}
+	fmt.Fprintf(d.stdout, "\nFrom POST to SUCCESS: %s\n", time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// createTable makes a table in the workspace, as a job there would.
+func (d *demo) createTable(ctx context.Context, catalog, schema, table string) error {
+	body, err := json.Marshal(map[string]any{
+		"catalog_name": catalog, "schema_name": schema, "name": table, "table_type": "MANAGED", "data_source_format": "DELTA",
+		"storage_location": "s3://demo/tables/" + table,
+		"columns":          []map[string]any{{"name": "id", "type_name": "LONG", "type_text": "bigint", "type_json": `"long"`, "position": 0}},
+	})
+	if err != nil {
+		return fmt.Errorf("write table: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.workspace+"/api/2.1/unity-catalog/tables", bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("create table: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+demoAdmin)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("create table: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end below
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("create table: %s %s: %w", resp.Status, answer, err)
+	}
+	return nil
+}
+
+func (d *demo) syncAgain(ctx context.Context) error {
+	d.title("A second full sync finds everything in accord")
+	d.emulator.ResetTrace()
+	if _, err := d.post(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "demo"}, func(ondemand.Transition) {}); err != nil {
+		return err
+	}
+	counts := make(map[string]int)
+	for _, e := range d.emulator.Trace() {
+		counts[e.Method]++
+	}
+	fmt.Fprintf(d.stdout, "The emulator's trace shows %d GET and %d PATCH.\n", counts[http.MethodGet], counts[http.MethodPatch])
+	if n := counts[http.MethodPatch]; n > 0 {
+		return fmt.Errorf("the second full sync sent %d PATCH, want none", n)
+	}
+	result, err := d.daemon.syncer.Plan(ctx, connector.Request{})
+	if err != nil {
+		return err
+	}
+	if !result.Plan.Empty() {
+		return fmt.Errorf("%d changes are left after the sync", len(result.Plan.Changes))
+	}
+	fmt.Fprintf(d.stdout, "A new plan is empty: %s read, %s, all as the policies say.\n",
+		count(result.Plan.Totals.Securables, "securable"), count(result.Plan.Totals.Grants, "grant"))
+	return nil
+}
+
+// howToGoOn prints what to try while the demo keeps serving.
+func (d *demo) howToGoOn() {
+	api := "http://" + d.daemon.api.Addr().String()
+	d.title("Serving on; try it, and end it with Ctrl-C")
+	fmt.Fprintf(d.stdout, `  TOKEN=$(cat %[1]s)
+
+  # post a task, and wait for it
+  curl -s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Prefer: wait=30' %[2]s/api/v1/tasks \
+    -d '{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"schema","values":{"catalog":"sales","schema":"curated"}}]}}'
+
+  # list tasks; look at metrics
+  curl -s -H "Authorization: Bearer $TOKEN" '%[2]s/api/v1/tasks?limit=5'
+  curl -s %[2]s/metrics | grep ucwarden_
+
+  # what the workspace was asked
+  curl -s %[3]s/_emulator/stats
+
+  # edit a policy, and see the daemon bring the workspace in accord
+  $EDITOR %[4]s
+
+  # the commands talk to the same daemon
+  ucwarden task list --server %[2]s --token-file %[1]s
+`, d.tokenFile, api, d.workspace, filepath.Join(d.dir, "policies", "stewards.yaml"))
+}

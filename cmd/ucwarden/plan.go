@@ -1,0 +1,201 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"ucwarden/connector"
+	"ucwarden/policy"
+)
+
+func newPlanCommand(a *app) *cobra.Command {
+	var (
+		exitCode   bool
+		securables []string
+	)
+	cmd := &cobra.Command{
+		Use:     "plan",
+		Short:   "Show what a sync would change, and change nothing",
+		GroupID: groupSync,
+		Long: `Show what a full sync would change in Unity Catalog, one line per change, and what of the policies
+Unity Catalog cannot express. Nothing is changed, and no running daemon is disturbed.`,
+		Example: `  ucwarden plan -c ucwarden.yaml
+  ucwarden plan --securable schema:sales.emea --securable table:hr.core.salaries
+  ucwarden plan --exit-code    # 2 when there are changes`,
+		Args: wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			roots, err := parseSecurables(securables)
+			if err != nil {
+				return err
+			}
+			c, log, err := a.load()
+			if err != nil {
+				return err
+			}
+			src, err := openSource(cmd.Context(), c, "", log, nil)
+			if err != nil {
+				return err
+			}
+			syncer, err := openSyncer(cmd.Context(), c, src, nil, log, nil)
+			if err != nil {
+				return err
+			}
+			bar := a.progress()
+			result, err := syncer.Plan(cmd.Context(), connector.Request{Roots: roots, Progress: bar.show})
+			bar.done()
+			if err != nil {
+				return err
+			}
+			if err := a.print(planDocument(result), func(w io.Writer) error { return a.printPlan(w, result) }); err != nil {
+				return err
+			}
+			if exitCode && !result.Plan.Empty() {
+				return exitError{exitChanges}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 2 when there are changes to make")
+	cmd.Flags().StringArrayVar(&securables, "securable", nil, "plan for TYPE:NAME and everything inside only; may be repeated")
+	return cmd
+}
+
+func parseSecurables(args []string) ([]policy.Securable, error) {
+	var list []policy.Securable
+	for _, arg := range args {
+		s, err := policy.ParseSecurable(arg)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("--securable: %w", err)}
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+type planResult struct {
+	*policy.Plan
+	Digest  string             `json:"digest"`
+	Missing []policy.Securable `json:"missing,omitempty"`
+}
+
+// planDocument is the JSON form of a plan.
+func planDocument(r *connector.Result) planResult {
+	return planResult{Plan: r.Plan, Digest: r.Plan.Digest(), Missing: r.Missing}
+}
+
+// printPlan writes a plan for people: changes by securable, totals, then the fidelity report.
+func (a *app) printPlan(w io.Writer, r *connector.Result) error {
+	p := r.Plan
+	for _, s := range r.Missing {
+		fmt.Fprintf(w, "%s does not exist in Unity Catalog\n", securableTitle(s))
+	}
+	a.printChanges(w, p.Changes)
+	if p.Empty() {
+		fmt.Fprintf(w, "In accord: nothing to change. %s read, %s, %s managed here.\n",
+			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), count(p.Totals.Managed, "grant"))
+	} else {
+		waves := 0
+		for i, c := range p.Changes {
+			if i == 0 || c.Wave != p.Changes[i-1].Wave {
+				waves++
+			}
+		}
+		fmt.Fprintf(w, "Plan %s: %s to add, %d to revoke on %s, in %s.\n", p.Digest(),
+			count(p.Totals.Adds, "grant"), p.Totals.Removes, count(p.Totals.Changed, "securable"), count(waves, "wave"))
+		fmt.Fprintf(w, "Read: %s with %s, %d of them managed here; policies at version %d.\n",
+			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed, p.PolicyVersion)
+	}
+	return a.printReport(w, p.Report)
+}
+
+// printChanges writes one line for each grant to add or revoke, below the securable it is on.
+func (a *app) printChanges(w io.Writer, changes []policy.Change) {
+	bySecurable := make(map[policy.Securable][]policy.Change)
+	var order []policy.Securable
+	for _, c := range changes {
+		if _, seen := bySecurable[c.Securable]; !seen {
+			order = append(order, c.Securable)
+		}
+		bySecurable[c.Securable] = append(bySecurable[c.Securable], c)
+	}
+	slices.SortFunc(order, policy.Securable.Compare)
+	width := 0
+	for _, c := range changes {
+		for _, g := range slices.Concat(c.Add, c.Remove) {
+			width = max(width, len(g.Principal))
+		}
+	}
+	for _, s := range order {
+		fmt.Fprintln(w, a.paint(securableTitle(s), text.Bold))
+		var lines []signed
+		for _, c := range bySecurable[s] {
+			for _, g := range c.Add {
+				lines = append(lines, signed{g, "+", text.FgGreen})
+			}
+			for _, g := range c.Remove {
+				lines = append(lines, signed{g, "-", text.FgRed})
+			}
+		}
+		slices.SortFunc(lines, func(x, y signed) int {
+			return cmp.Or(cmp.Compare(x.Principal, y.Principal), cmp.Compare(x.sign, y.sign), cmp.Compare(x.Privilege, y.Privilege))
+		})
+		for _, l := range lines {
+			fmt.Fprintln(w, a.paint(fmt.Sprintf("  %s %-*s  %s", l.sign, width, l.Principal, l.Privilege), l.color))
+		}
+	}
+	if len(order) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// signed is a grant to add or to revoke.
+type signed struct {
+	policy.Assignment
+	sign  string
+	color text.Color
+}
+
+func securableTitle(s policy.Securable) string {
+	return strings.ToLower(strings.ReplaceAll(string(s.Type), "_", " ")) + " " + s.FullName
+}
+
+// printReport writes the fidelity report: what differs from the policies first.
+func (a *app) printReport(w io.Writer, r *policy.Report) error {
+	if len(r.Findings) == 0 {
+		_, err := fmt.Fprintln(w, "Fidelity: exact. The grants say what the policies say.")
+		return err
+	}
+	title := "Fidelity: exact, with remarks:"
+	if !r.Exact() {
+		title = "Fidelity: the grants differ from the policies, never wider unless marked WIDER:"
+	}
+	fmt.Fprintln(w, title)
+	for _, effect := range []policy.Effect{policy.EffectWider, policy.EffectNarrower, policy.EffectNone} {
+		for _, f := range r.Findings {
+			if f.Effect != effect {
+				continue
+			}
+			mark, color := "note", text.Reset
+			switch effect {
+			case policy.EffectWider:
+				mark, color = "WIDER", text.FgRed
+			case policy.EffectNarrower:
+				mark, color = "narrower", text.FgYellow
+			}
+			where := ""
+			if f.Securable.FullName != "" {
+				where = securableTitle(f.Securable) + ": "
+			}
+			if _, err := fmt.Fprintf(w, "  %s  %s%s\n", a.paint(fmt.Sprintf("%-8s", mark), color), where, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/apiserver"
+	"ucwarden/apiserver/keys"
+	"ucwarden/config"
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+func newServeCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the daemon: scheduled full syncs, and tasks from the REST API",
+		GroupID: groupSync,
+		Long: `Run the daemon until it is interrupted. It follows the policies, brings the workspace in accord by scheduled
+full syncs, at once when the policies change, and, with apiserver.enabled and ondemand.enabled, by tasks posted to its
+REST API. Tasks survive a crash and go on at the next start.`,
+		Args: wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, log, err := a.load()
+			if err != nil {
+				return err
+			}
+			d, err := newDaemon(cmd.Context(), c, log)
+			if err != nil {
+				return err
+			}
+			return d.run(cmd.Context())
+		},
+	}
+}
+
+// daemon is everything that serve runs. This is the composition root: here, and in compose.go, the packages meet.
+type daemon struct {
+	*pipeline
+	config    *config.Config
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	scheduler *ondemand.Scheduler
+	api       *apiserver.Server // nil when no API is served
+}
+
+func newDaemon(ctx context.Context, c *config.Config, log *slog.Logger) (_ *daemon, err error) {
+	if c.OnDemand.Enabled && c.OnDemand.EventHub.Enabled {
+		return nil, withHint(policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.enabled is set, but this version takes tasks from the REST API only"),
+			"unset ondemand.eventhub.enabled and post tasks to the REST API")
+	}
+	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry()}
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if d.pipeline, err = openPipeline(ctx, c, log, d.registry); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.store.Close())
+		}
+	}()
+	d.scheduler, err = ondemand.NewScheduler(d.queue, ondemand.ScheduleOptions{
+		Interval: c.Sync.Interval, Jitter: c.Sync.Jitter, OnStart: c.Sync.OnStart, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.ServesAPI() {
+		if d.api, err = d.newAPI(ctx); err != nil {
+			return nil, err
+		}
+		if err := d.api.Listen(); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
+	c := d.config.APIServer
+	verifier, err := keys.NewVerifier(ctx, keys.VerifierOptions{
+		Issuer: c.JWT.Issuer, Audience: c.JWT.Audience, JWKS: c.JWT.JWKS, PEMFiles: c.JWT.PEMKeys,
+		HS256Secret: []byte(c.JWT.HS256Secret.Reveal()), Logger: d.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return apiserver.New(apiserver.Options{
+		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
+		Tasks: d.queue, Verifier: verifier,
+		Checks: []apiserver.Check{
+			{Name: "policies", Run: func(context.Context) error {
+				if d.source.Current() == nil {
+					return errors.New("no policies have been loaded yet")
+				}
+				return nil
+			}},
+			{Name: "keys", Run: verifier.Ready},
+		},
+		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
+		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: c.RateLimit,
+	})
+}
+
+// run works until ctx ends, then lets what runs come to a good end.
+func (d *daemon) run(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return d.source.Watch(ctx, func(s *policy.Snapshot) {
+			d.log.Info("policies changed", "version", s.Version, "policies", len(s.Policies))
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		})
+	})
+	g.Go(func() error { return d.syncOnChange(ctx, changed) })
+	g.Go(func() error { return d.queue.Run(ctx) })
+	g.Go(func() error { return d.scheduler.Run(ctx) })
+	if d.api != nil {
+		d.log.Info("serving tasks", "addr", d.api.Addr().String())
+		g.Go(func() error { return d.api.Run(ctx) })
+	}
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil // asked to stop
+	}
+	if closeErr := d.store.Close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close task store: %w", closeErr))
+	}
+	return err
+}
+
+// changeRetry is how often a full sync for changed policies is tried again while another one has not ended: that one
+// may have compiled the old policies already.
+const changeRetry = 2 * time.Second
+
+// syncOnChange submits a full sync after the policies changed.
+func (d *daemon) syncOnChange(ctx context.Context, changed <-chan struct{}) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+		for d.queue.HasActive(ondemand.FullSync) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(changeRetry):
+			}
+		}
+		if _, _, err := d.queue.Submit(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "policy change"}); err != nil && ctx.Err() == nil {
+			d.log.Error("cannot submit the full sync for changed policies; the next scheduled one will do", "error", err)
+		}
+	}
+}

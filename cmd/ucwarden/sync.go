@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ucwarden/ondemand"
+)
+
+func newSyncCommand(a *app) *cobra.Command {
+	var (
+		client     clientFlags
+		approve    string
+		securables []string
+		changes    bool
+	)
+	cmd := &cobra.Command{
+		Use:     "sync",
+		Short:   "Bring the workspace in accord with the policies, once",
+		GroupID: groupSync,
+		Long: `Run one full sync, or with --securable a sync of these objects, as a task, and wait for its end.
+With --server the task is given to the daemon there; without, it runs here, on the task store that a daemon with the
+same configuration would use. Look first with: ucwarden plan`,
+		Example: `  ucwarden sync -c ucwarden.yaml
+  ucwarden sync --securable catalog:sales
+  ucwarden sync --approve 3f2a9c0d11e84b52    # a plan that a guard refused`,
+		Args: wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			task, err := syncTask(securables, approve)
+			if err != nil {
+				return err
+			}
+			var done syncReport
+			if cmd.Flags().Changed("server") {
+				done, err = a.syncRemote(cmd.Context(), &client, task)
+			} else {
+				done, err = a.syncHere(cmd.Context(), task)
+			}
+			if err != nil {
+				return err
+			}
+			if err := a.print(done, func(w io.Writer) error { return a.printSync(w, done, changes) }); err != nil {
+				return err
+			}
+			return taskExit(done.Task)
+		},
+	}
+	client.register(cmd)
+	cmd.Flags().StringVar(&approve, "approve", "", "digest of a plan that a guard refused, to carry out exactly that one")
+	cmd.Flags().StringArrayVar(&securables, "securable", nil, "sync TYPE:NAME and everything inside only; may be repeated")
+	cmd.Flags().BoolVar(&changes, "changes", false, "list every change that was made")
+	return cmd
+}
+
+func syncTask(securables []string, approve string) (ondemand.Task, error) {
+	t := ondemand.Task{Type: ondemand.FullSync, Source: "cli", RequestInfo: ondemand.RequestInfo{Approve: approve}}
+	if len(securables) > 0 {
+		t.Type = ondemand.ResourceSync
+	}
+	for _, arg := range securables {
+		r, err := parseResource(arg)
+		if err != nil {
+			return t, &usageError{fmt.Errorf("--securable: %w", err)}
+		}
+		t.RequestInfo.Resources = append(t.RequestInfo.Resources, r)
+	}
+	return t, nil
+}
+
+// syncReport is an ended task with the tasks it was split into.
+type syncReport struct {
+	Task   ondemand.Task   `json:"task"`
+	Shards []ondemand.Task `json:"shards,omitempty"`
+}
+
+// syncHere runs the task in this process.
+func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncReport, err error) {
+	c, log, err := a.load()
+	if err != nil {
+		return report, err
+	}
+	p, err := openPipeline(ctx, c, log, nil)
+	if err != nil {
+		return report, err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- p.queue.Run(running) }()
+	defer func() {
+		stop()
+		if runErr := <-ended; err == nil {
+			err = runErr
+		}
+		if closeErr := p.store.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	submitted, _, err := p.queue.Submit(ctx, task)
+	if err != nil {
+		return report, err
+	}
+	if report.Task, err = p.queue.Wait(ctx, submitted.ID); err != nil {
+		return report, err
+	}
+	report.Shards, err = shardsOf(func(f ondemand.Filter) (ondemand.Page, error) { return p.queue.List(ctx, f) }, submitted.ID)
+	return report, err
+}
+
+// shardsOf collects the tasks that a full sync was split into, in the order of what they are about.
+func shardsOf(list func(ondemand.Filter) (ondemand.Page, error), parent string) ([]ondemand.Task, error) {
+	var shards []ondemand.Task
+	filter := ondemand.Filter{ParentID: parent, Limit: 1000}
+	for {
+		page, err := list(filter)
+		if err != nil {
+			return nil, err
+		}
+		shards = append(shards, page.Items...)
+		if page.NextCursor == "" {
+			break
+		}
+		filter.Cursor = page.NextCursor
+	}
+	slices.SortFunc(shards, func(x, y ondemand.Task) int { return strings.Compare(summary(x), summary(y)) })
+	return shards, nil
+}
+
+// syncRemote gives the task to a running daemon.
+func (a *app) syncRemote(ctx context.Context, flags *clientFlags, task ondemand.Task) (report syncReport, err error) {
+	c, err := flags.client(a)
+	if err != nil {
+		return report, err
+	}
+	body, err := json.Marshal(task)
+	if err != nil {
+		return report, fmt.Errorf("write task: %w", err)
+	}
+	var submitted ondemand.Task
+	if err := c.call(ctx, request{method: http.MethodPost, body: body}, &submitted); err != nil {
+		return report, fmt.Errorf("submit sync: %w", err)
+	}
+	if report.Task, err = c.follow(ctx, submitted.ID, func(ondemand.Transition) {}); err != nil {
+		return report, a.lost(err, submitted.ID)
+	}
+	report.Shards, err = shardsOf(func(f ondemand.Filter) (ondemand.Page, error) {
+		query := url.Values{"parentId": {f.ParentID}, "limit": {fmt.Sprint(f.Limit)}}
+		if f.Cursor != "" {
+			query.Set("cursor", f.Cursor)
+		}
+		var page ondemand.Page
+		err := c.call(ctx, request{method: http.MethodGet, query: query}, &page)
+		return page, err
+	}, submitted.ID)
+	return report, err
+}
+
+// printSync shows what a sync did: a line for each shard or resource, then the end of the task.
+func (a *app) printSync(w io.Writer, r syncReport, changes bool) error {
+	tasks := r.Shards
+	if len(tasks) == 0 {
+		tasks = []ondemand.Task{r.Task}
+	}
+	var rows [][]string
+	for _, t := range tasks {
+		if len(t.Resources) == 0 || t.Status == ondemand.Failed && t.Resources[0].Status != ondemand.Failed {
+			rows = append(rows, []string{a.status(t.Status), summary(t), t.StatusMessage})
+			continue
+		}
+		for _, res := range t.Resources {
+			rows = append(rows, []string{a.status(res.Status), resourceName(res.Type, res.Values), res.Message})
+		}
+	}
+	if err := printTable(w, []string{"status", "resource", "result"}, rows); err != nil {
+		return err
+	}
+	if changes {
+		for _, t := range tasks {
+			if err := a.printResults(w, t); err != nil {
+				return err
+			}
+		}
+	}
+	message := r.Task.StatusMessage
+	if message != "" {
+		message = ": " + message
+	}
+	_, err := fmt.Fprintf(w, "\n%s after %s%s\n", a.status(r.Task.Status), took(r.Task), message)
+	return err
+}
