@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ucwarden/apiserver"
+	"ucwarden/ondemand"
 )
 
 func TestOpenAPIDocumentIsValid(t *testing.T) {
@@ -86,6 +88,40 @@ func TestDocumentedTypesAreTaken(t *testing.T) {
 			if _, err := r.Securable(); err != nil {
 				t.Errorf("%s: %v", kind, err)
 			}
+		}
+	}
+}
+
+// TestEveryFieldIsDocumented holds the schemas against the types that are encoded.
+func TestEveryFieldIsDocumented(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(apiserver.OpenAPI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, typ := range map[string]reflect.Type{
+		"Task":           reflect.TypeFor[ondemand.Task](),
+		"RequestInfo":    reflect.TypeFor[ondemand.RequestInfo](),
+		"Resource":       reflect.TypeFor[ondemand.Resource](),
+		"ResourceResult": reflect.TypeFor[ondemand.ResourceResult](),
+		"Change":         reflect.TypeFor[ondemand.Change](),
+		"Transition":     reflect.TypeFor[ondemand.Transition](),
+		"TaskPage":       reflect.TypeFor[ondemand.Page](),
+		"Problem":        reflect.TypeFor[apiserver.Problem](),
+		"FieldError":     reflect.TypeFor[apiserver.FieldError](),
+	} {
+		var documented, encoded []string
+		for field := range doc.Components.Schemas[name].Value.Properties {
+			documented = append(documented, field)
+		}
+		for i := range typ.NumField() {
+			if field, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ","); field != "-" {
+				encoded = append(encoded, field)
+			}
+		}
+		slices.Sort(documented)
+		slices.Sort(encoded)
+		if d := cmp.Diff(documented, encoded); d != "" {
+			t.Errorf("%s: documented (-) and encoded (+):\n%s", name, d)
 		}
 	}
 }

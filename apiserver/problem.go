@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -81,7 +82,7 @@ func (f *failure) Unwrap() error { return f.err }
 func (s *Server) respond(err error, c echo.Context) {
 	f := classify(err)
 	log := s.log.With("request", requestID(c), "method", c.Request().Method, "path", c.Request().URL.Path)
-	if f.err != nil && c.Request().Context().Err() == nil { // else the caller went away: nothing failed here
+	if f.err != nil && !errors.Is(f.err, context.Canceled) { // else the caller went away: nothing failed here
 		log.Error("request failed", "error", f.err)
 	}
 	if c.Response().Committed { // a stream that broke: its status has gone out already
