@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -72,6 +73,9 @@ func (d *document) classify() error {
 	first := bytes.TrimLeft(d.data, " \t\r\n")[0]
 	if first == '[' {
 		d.shape = shapeList
+		if err := json.Unmarshal(d.data, new([]json.RawMessage)); err != nil {
+			return d.syntaxError(err)
+		}
 		return d.refuseDuplicates()
 	}
 	var keys map[string]json.RawMessage
@@ -122,48 +126,68 @@ func (d *document) syntaxError(err error) error {
 
 // refuseDuplicates finds a key that stands twice in one object. encoding/json would take the last of them.
 func (d *document) refuseDuplicates() error {
-	type object struct {
-		keys  map[string]struct{} // nil in an array
-		isKey bool
+	if key, at := duplicateKey(d.data); at >= 0 {
+		return policy.Errorf(policy.CodeInvalid, "%s: line %d: key %q stands twice in one object", d.file.path, lineOf(d.data, at), key)
 	}
-	var stack []object
-	dec := json.NewDecoder(bytes.NewReader(d.data))
-	dec.UseNumber()
-	for {
-		token, err := dec.Token()
-		if err != nil {
-			if len(stack) == 0 && dec.InputOffset() > 0 {
-				return nil // the end; what follows the first value is the parser's to refuse
-			}
-			return d.syntaxError(err)
-		}
-		top := len(stack) - 1
-		if top >= 0 && stack[top].keys != nil && stack[top].isKey {
-			if key, ok := token.(string); ok {
-				if _, twice := stack[top].keys[key]; twice {
-					return policy.Errorf(policy.CodeInvalid, "%s: line %d: key %q stands twice in one object",
-						d.file.path, lineOf(d.data, int(dec.InputOffset())), key)
+	return nil
+}
+
+// duplicateKey gives the first key of data, which must be valid JSON, that an object has twice, and where; -1 when
+// there is none.
+func duplicateKey(data []byte) (key string, at int) {
+	type level struct {
+		object bool
+		first  int                 // index in keys
+		many   map[string]struct{} // instead of keys, once there are more than a few
+	}
+	const few = 24
+	var stack []level
+	var keys []string // of all open objects
+	isKey := false
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '{', '[':
+			isKey = data[i] == '{'
+			stack = append(stack, level{object: isKey, first: len(keys)})
+		case '}', ']':
+			keys = keys[:stack[len(stack)-1].first]
+			stack = stack[:len(stack)-1]
+			isKey = false
+		case ',':
+			isKey = stack[len(stack)-1].object
+		case '"':
+			start, escaped := i+1, false
+			for i++; data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					escaped = true
+					i++
 				}
-				stack[top].keys[key] = struct{}{}
-				stack[top].isKey = false
+			}
+			if !isKey {
 				continue
 			}
-		}
-		switch token {
-		case json.Delim('{'):
-			stack = append(stack, object{keys: map[string]struct{}{}, isKey: true})
-			continue
-		case json.Delim('['):
-			stack = append(stack, object{})
-			continue
-		case json.Delim('}'), json.Delim(']'):
-			stack = stack[:top]
-			top--
-		}
-		if top >= 0 {
-			stack[top].isKey = true
+			isKey = false
+			key := string(data[start:i])
+			if escaped {
+				if err := json.Unmarshal(data[start-1:i+1], &key); err != nil {
+					continue // cannot happen: the text is valid
+				}
+			}
+			top := &stack[len(stack)-1]
+			if _, twice := top.many[key]; twice || slices.Contains(keys[top.first:], key) {
+				return key, start
+			}
+			switch {
+			case top.many != nil:
+				top.many[key] = struct{}{}
+			case len(keys)-top.first < few:
+				keys = append(keys, key)
+			default:
+				top.many = map[string]struct{}{key: {}}
+			}
 		}
 	}
+	return "", -1
 }
 
 // yamlPart is one document of a YAML file and the line before its first.

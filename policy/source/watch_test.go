@@ -275,4 +275,5 @@ func TestWatchSeesASwappedPath(t *testing.T) {
 	f := newFiles(t, source.FilesOptions{Path: path, PollInterval: time.Hour, Debounce: 10 * time.Millisecond})
 	out := watchReal(t, f)
 	wants(t, out, 3, func() { point("v2") })
+	wants(t, out, 4, func() { write(t, root, map[string]string{"v2/q.json": allow(9, "nine", "t")}) })
 }
