@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -353,7 +354,7 @@ func TestEveryClassHasAStatus(t *testing.T) {
 		t.Run(string(code), func(t *testing.T) {
 			err := policy.Errorf(code, text)
 			if code == "" {
-				err = fmt.Errorf(text)
+				err = errors.New(text)
 			}
 			e := newEnv(t, func(s *setup) {
 				s.wrap = func(tasks apiserver.Tasks) apiserver.Tasks { return faulty{tasks, err} }
