@@ -61,6 +61,29 @@ func TestNameListAgainstAModel(t *testing.T) {
 	})
 }
 
+// TestNameListSplits inserts into a chunk that is full: at its ends and around its middle.
+func TestNameListSplits(t *testing.T) {
+	const half = maxChunk / 2
+	for _, place := range []int{0, 1, half - 1, half, half + 1, half + 2, maxChunk - 1, maxChunk} {
+		var list nameList
+		for i := range maxChunk {
+			list.insert(&object{name: fmt.Sprintf("n%05d", 2*i+1)})
+		}
+		list.insert(&object{name: fmt.Sprintf("n%05d", 2*place)})
+		last, n := "", 0
+		for o := range list.after("") {
+			if o.name <= last {
+				t.Fatalf("inserted at %d: %q comes after %q", place, o.name, last)
+			}
+			last = o.name
+			n++
+		}
+		if n != maxChunk+1 || list.get(fmt.Sprintf("n%05d", 2*place)) == nil {
+			t.Fatalf("inserted at %d: %d names, or the new one is missing", place, n)
+		}
+	}
+}
+
 // likeRegexp is the plain meaning of a LIKE pattern.
 func likeRegexp(pattern string) *regexp.Regexp {
 	var b strings.Builder
