@@ -15,7 +15,7 @@ import (
 )
 
 // maxBatch bounds how many writes share one transaction, and so how long one of them waits for the others.
-const maxBatch = 1024
+const maxBatch = 256
 
 // write is one unit of change. fn may run more than once, each time in a fresh transaction, so it must set the same
 // results again; it checks before it writes, because an error of a class other than internal refuses this write

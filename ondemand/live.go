@@ -2,6 +2,7 @@ package ondemand
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"ucwarden/policy"
@@ -18,6 +19,7 @@ type entry struct {
 	approve   string
 	parent    string
 	keys      []policy.Securable // what it syncs: legal resources, each once
+	roots     []policy.Securable // the keys that no other key covers
 	refusal   string             // why it must end SKIPPED; "" when it can run
 
 	job   *run               // that has claimed it
@@ -42,17 +44,17 @@ func covering(s policy.Securable) []policy.Securable {
 	return list
 }
 
-// roots are the keys that no other key covers.
-func (e *entry) roots() []policy.Securable {
-	if len(e.keys) <= 1 {
-		return e.keys
+// outermost gives the keys that no other key covers.
+func outermost(keys []policy.Securable) []policy.Securable {
+	if len(keys) <= 1 {
+		return keys
 	}
-	all := make(map[policy.Securable]bool, len(e.keys))
-	for _, k := range e.keys {
+	all := make(map[policy.Securable]bool, len(keys))
+	for _, k := range keys {
 		all[k] = true
 	}
 	var roots []policy.Securable
-	for _, k := range e.keys {
+	for _, k := range keys {
 		inner := false
 		for _, c := range covering(k)[1:] {
 			inner = inner || all[c]
@@ -76,7 +78,7 @@ func (e *entry) locks() []policy.Securable {
 	if e.typ == FullSync {
 		list = append(list, policy.Securable{Type: lockType, FullName: string(FullSync)})
 	}
-	return append(list, e.roots()...)
+	return append(list, e.roots...)
 }
 
 // live is the working set: every task that has not ended, ordered for claiming and indexed for coalescing. It has no
@@ -135,6 +137,7 @@ func newEntry(t *Task, refuse func(t *Task, legal int) string) *entry {
 			}
 		}
 	}
+	e.roots = outermost(e.keys)
 	e.refusal = refuse(t, len(e.keys))
 	return e
 }
@@ -278,7 +281,7 @@ func (l *live) covered(leader *entry) []*entry {
 	}
 	seen := make(map[*entry]bool)
 	var list []*entry
-	for _, k := range leader.roots() {
+	for _, k := range leader.roots {
 		for e := range l.under[k] {
 			if seen[e] || e.approve != "" && e.approve != leader.approve {
 				continue
@@ -289,6 +292,15 @@ func (l *live) covered(leader *entry) []*entry {
 			}
 		}
 	}
+	slices.SortFunc(list, func(a, b *entry) int {
+		switch {
+		case l.ready.less(a, b):
+			return -1
+		case l.ready.less(b, a):
+			return 1
+		}
+		return 0
+	})
 	return list
 }
 

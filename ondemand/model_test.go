@@ -290,7 +290,7 @@ func (m *model) check(t *rapid.T) {
 	for _, j := range m.stage.list() {
 		for i, task := range append([]Task{j.job.Task}, j.job.Followers...) {
 			running[task.ID] = true
-			for _, root := range newEntry(&task, m.refusal).roots() {
+			for _, root := range newEntry(&task, m.refusal).roots {
 				if other, held := roots[root]; held && i == 0 {
 					t.Fatalf("%s and %s both work on %v", other, task.ID, root)
 				} else if i == 0 {
@@ -330,7 +330,7 @@ func (m *model) mayWait(task *Task, roots map[policy.Securable]string, running m
 	if running[task.ID] {
 		return true // cancelled and retried; the old handler has not returned
 	}
-	for _, root := range newEntry(task, m.refusal).roots() {
+	for _, root := range newEntry(task, m.refusal).roots {
 		if roots[root] != "" {
 			return true
 		}

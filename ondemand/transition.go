@@ -202,18 +202,20 @@ func (q *Queue) change(fn func(tx *bolt.Tx) ([]change, error)) (Task, error) {
 func (q *Queue) apply(changes []change) {
 	now := time.Now()
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for i := range changes {
-		t, from := &changes[i].task, changes[i].from
-		q.applyOne(t, from, now)
+		t := &changes[i].task
+		q.applyOne(t, changes[i].from, now)
 		for c := range q.watchers[t.ID] {
 			wake(c)
 		}
-		if from != t.Status && !changes[i].loaded {
-			q.record(t, from)
+	}
+	q.mu.Unlock()
+	wake(q.wakeDispatch)
+	for i := range changes {
+		if c := &changes[i]; c.from != c.task.Status && !c.loaded {
+			q.record(&c.task, c.from)
 		}
 	}
-	wake(q.wakeDispatch)
 }
 
 func (q *Queue) applyOne(t *Task, from Status, now time.Time) {
