@@ -58,6 +58,7 @@ type loader struct {
 	byProperty map[string][]*Key
 	problems   problems
 	warnings   []string
+	unused     []Source // of properties in the file
 }
 
 func newLoader() *loader {
@@ -127,7 +128,7 @@ func (l *loader) resolveFile(entries []entry) []given {
 			if k := l.route(e.name, e.raw); k != nil && (e.raw.isList || strings.TrimSpace(e.raw.text) != "") {
 				all = append(all, given{k, e.raw, e.from})
 			} else if k == nil {
-				l.warnUnknownProperty(e.name, e.from)
+				l.unknownProperty(e.name, e.from)
 			}
 		case l.byEnv[e.name] != nil:
 			l.problems.add(e.name, e.from, "unknown key: this is its name in the environment, in a file it is %s", l.byEnv[e.name].Name)
@@ -136,6 +137,7 @@ func (l *loader) resolveFile(entries []entry) []given {
 			l.problems.add(e.name, e.from, "unknown key; did you mean %s?", near)
 		}
 	}
+	l.warnUnused()
 	return all
 }
 
@@ -154,25 +156,39 @@ func (l *loader) route(property string, r raw) *Key {
 	return nil
 }
 
-// warnUnknownProperty speaks up only where the name is nearly one of ours: a manager's file holds hundreds of others.
-func (l *loader) warnUnknownProperty(name string, from Source) {
-	if !strings.HasPrefix(name, unityPrefix) {
-		if from.Kind == FromFile {
-			l.warn("%s:%d: property %s is not used", from.File, from.Line, name)
+// unknownProperty notes a property that is not ours, and warns at once where the name is nearly one of ours.
+func (l *loader) unknownProperty(name string, from Source) {
+	if strings.HasPrefix(name, unityPrefix) {
+		near, distance := nearest(name, slices.Sorted(maps.Keys(l.byProperty)))
+		if isNearMiss(strings.TrimPrefix(name, unityPrefix), distance) {
+			place := "env"
+			if from.Kind == FromFile {
+				place = fmt.Sprintf("%s:%d", from.File, from.Line)
+			}
+			l.warn("%s: unknown property %s is not used; did you mean %s?", place, name, near)
+			return
 		}
+	}
+	if from.Kind == FromFile {
+		l.unused = append(l.unused, from)
+	}
+}
+
+// warnUnused says in one line which properties of the file are not used: a manager's file holds hundreds.
+func (l *loader) warnUnused() {
+	const most = 5
+	if len(l.unused) == 0 {
 		return
 	}
-	properties := slices.Sorted(maps.Keys(l.byProperty))
-	near, distance := nearest(name, properties)
-	place := "env"
-	if from.Kind == FromFile {
-		place = fmt.Sprintf("%s:%d", from.File, from.Line)
+	var names []string
+	for _, from := range l.unused[:min(most, len(l.unused))] {
+		names = append(names, fmt.Sprintf("%s (line %d)", shorten(from.Name, 100), from.Line))
 	}
-	if isNearMiss(strings.TrimPrefix(name, unityPrefix), distance) {
-		l.warn("%s: unknown property %s is not used; did you mean %s?", place, name, near)
-	} else if from.Kind == FromFile {
-		l.warn("%s: property %s is not used", place, name)
+	text := strings.Join(names, ", ")
+	if more := len(l.unused) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
 	}
+	l.warn("%s: connector properties that are not used: %s", l.unused[0].File, text)
 }
 
 func (l *loader) warn(format string, args ...any) {
@@ -193,7 +209,7 @@ func (l *loader) resolveEnv(environ []string) []given {
 		case k != nil:
 			all = append(all, given{k, r, from})
 		case strings.HasPrefix(name, unityPrefix):
-			l.warnUnknownProperty(name, from)
+			l.unknownProperty(name, from)
 		case strings.HasPrefix(name, envPrefix):
 			near, distance := nearest(name, slices.Sorted(maps.Keys(l.byEnv)))
 			if isNearMiss(strings.TrimPrefix(name, envPrefix), distance) {

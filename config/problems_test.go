@@ -169,9 +169,11 @@ func TestWarnings(t *testing.T) {
 		{name: "near miss of a property", file: "CONNECTOR_DATABRICKS_UNITY_CATALOG_GRANT_UPDATE: 'false'\n",
 			want: []string{"ucwarden.yaml:1: unknown property CONNECTOR_DATABRICKS_UNITY_CATALOG_GRANT_UPDATE is not used; did you mean CONNECTOR_DATABRICKS_UNITY_CATALOG_GRANT_UPDATES?"}},
 		{name: "property of another connector", file: "CONNECTOR_SNOWFLAKE_JDBC_URL: x\n",
-			want: []string{"ucwarden.yaml:1: property CONNECTOR_SNOWFLAKE_JDBC_URL is not used"}},
+			want: []string{"ucwarden.yaml: connector properties that are not used: CONNECTOR_SNOWFLAKE_JDBC_URL (line 1)"}},
 		{name: "property that is far from ours", file: "CONNECTOR_DATABRICKS_UNITY_CATALOG_ENABLE_VIEW_BASED_MASKING: 'true'\n",
-			want: []string{"ucwarden.yaml:1: property CONNECTOR_DATABRICKS_UNITY_CATALOG_ENABLE_VIEW_BASED_MASKING is not used"}},
+			want: []string{"ucwarden.yaml: connector properties that are not used: CONNECTOR_DATABRICKS_UNITY_CATALOG_ENABLE_VIEW_BASED_MASKING (line 1)"}},
+		{name: "many that are not used", file: "CONNECTOR_A: 1\nCONNECTOR_B: 1\nCONNECTOR_C: 1\nCONNECTOR_D: 1\nCONNECTOR_E: 1\nCONNECTOR_F: [1]\nCONNECTOR_G: ''\n",
+			want: []string{"ucwarden.yaml: connector properties that are not used: CONNECTOR_A (line 1), CONNECTOR_B (line 2), CONNECTOR_C (line 3), CONNECTOR_D (line 4), CONNECTOR_E (line 5) and 2 more"}},
 		{name: "near miss in the environment", environ: []string{"UCWARDEN_STORE_PAHT=x"},
 			want: []string{"env: unknown variable UCWARDEN_STORE_PAHT is not used; did you mean UCWARDEN_STORE_PATH?"}},
 		{name: "what Kubernetes sets for a service", environ: []string{"UCWARDEN_PORT=tcp://10.0.0.1:80", "UCWARDEN_SERVICE_HOST=10.0.0.1",
@@ -183,7 +185,7 @@ func TestWarnings(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
 			for _, w := range load(t, test.file, test.environ...).Warnings() {
-				if i := strings.Index(w, "ucwarden.yaml:"); i > 0 {
+				if i := strings.Index(w, "ucwarden.yaml"); i > 0 {
 					w = w[i:]
 				}
 				got = append(got, w)
