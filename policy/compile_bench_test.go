@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// benchSnapshot makes policies as an organisation of that size has them: most on the tables of one schema by name or
+// prefix, some on whole schemas and catalogs, one in ten with a deny or an exception.
+func benchSnapshot(policies, principals, catalogs, schemas int) *Snapshot {
+	s := &Snapshot{Users: &UserStore{UserGroupMapping: map[string][]string{}}}
+	groups := max(principals/10, 1)
+	for u := range principals - groups {
+		s.Users.UserGroupMapping[fmt.Sprintf("user%d@example.com", u)] = []string{fmt.Sprintf("group%d", u%groups), fmt.Sprintf("group%d", (u*7+1)%groups)}
+	}
+	value := func(format string, args ...any) PolicyResource {
+		return PolicyResource{Values: []string{fmt.Sprintf(format, args...)}}
+	}
+	for i := range policies {
+		p := Policy{ID: int64(i + 1), Name: fmt.Sprintf("policy %d", i+1), Resources: map[string]PolicyResource{
+			"catalog": value("catalog%d", i%catalogs), "schema": value("schema%d", i/catalogs%schemas), "table": value("table%d*", i%10),
+		}}
+		item := PolicyItem{Groups: []string{fmt.Sprintf("group%d", i%groups)}, Users: []string{fmt.Sprintf("user%d@example.com", i%principals)},
+			Accesses: []ItemAccess{{Type: "select"}}}
+		switch i % 10 {
+		case 0:
+			p.Resources["table"] = value("*")
+			item.Accesses = append(item.Accesses, ItemAccess{Type: "modify"})
+		case 1:
+			p.Resources["schema"], p.Resources["table"] = value("*"), value("fact_%d_*", i%50)
+		case 2:
+			p.DenyPolicyItems = []PolicyItem{{Users: []string{fmt.Sprintf("user%d@example.com", i%principals)}, Accesses: []ItemAccess{{Type: "select"}}}}
+		case 3:
+			p.AllowExceptions = []PolicyItem{{Groups: []string{fmt.Sprintf("group%d", (i+3)%groups)}, Accesses: []ItemAccess{{Type: "select"}}}}
+		case 4:
+			if i%1000 == 4 {
+				p.Resources["schema"], p.Resources["table"] = value("*"), value("*")
+			}
+		}
+		p.PolicyItems = []PolicyItem{item}
+		s.Policies = append(s.Policies, p)
+	}
+	return s
+}
+
+func benchInventory(tables, catalogs, schemas int) []Object {
+	objects := make([]Object, 0, tables+catalogs*schemas)
+	for c := range catalogs {
+		catalog := fmt.Sprintf("catalog%d", c)
+		objects = append(objects, Object{Securable: Securable{Catalog, catalog}})
+		for s := range schemas {
+			schema := fmt.Sprintf("%s.schema%d", catalog, s)
+			objects = append(objects, Object{Securable: Securable{Schema, schema}})
+			for t := range tables / catalogs / schemas {
+				objects = append(objects, Object{Securable: Securable{Table, fmt.Sprintf("%s.table%d", schema, t)}})
+			}
+		}
+	}
+	return objects
+}
+
+// compileAndDiff is what a full sync computes: the policies compiled for all objects, and the difference to a state
+// where every fiftieth securable lost its grants.
+func compileAndDiff(s *Snapshot, objects []Object) (changes int, compiled *Compiled) {
+	compiled = Compile(s, NewInventory(objects...), CompileOptions{})
+	read := make([]Securable, len(objects))
+	current := compiled.Grants.Clone()
+	for i, o := range objects {
+		read[i] = o.Securable
+		if i%50 == 0 {
+			current.Set(o.Securable, nil)
+		}
+	}
+	list, _ := Diff(DiffInput{Read: read, Current: current, Desired: compiled.Grants})
+	return len(list), compiled
+}
+
+func BenchmarkCompileDiff(b *testing.B) {
+	for _, size := range []struct{ tables, policies, principals, catalogs, schemas int }{
+		{100_000, 200, 100, 10, 20},
+		{100_000, 10_000, 1000, 10, 100},
+		{300_000, 10_000, 1000, 10, 100},
+		{1_000_000, 10_000, 1000, 10, 100},
+	} {
+		b.Run(fmt.Sprintf("tables=%d/policies=%d", size.tables, size.policies), func(b *testing.B) {
+			snapshot := benchSnapshot(size.policies, size.principals, size.catalogs, size.schemas)
+			objects := benchInventory(size.tables, size.catalogs, size.schemas)
+			b.ReportAllocs()
+			var peak, grants, changes float64
+			for b.Loop() {
+				stop := watchHeap(&peak)
+				n, compiled := compileAndDiff(snapshot, objects)
+				stop()
+				grants, changes = float64(compiled.Grants.Len()), float64(n)
+			}
+			b.ReportMetric(peak/(1<<20), "peak-MiB")
+			b.ReportMetric(grants, "grants")
+			b.ReportMetric(changes, "changes")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(size.tables), "ns/table")
+		})
+	}
+}
+
+// watchHeap samples the live heap, objects of the input included, until stopped, and keeps the highest value.
+func watchHeap(peak *float64) (stop func()) {
+	runtime.GC()
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		var m runtime.MemStats
+		for {
+			runtime.ReadMemStats(&m)
+			*peak = max(*peak, float64(m.HeapAlloc))
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
