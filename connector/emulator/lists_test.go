@@ -122,6 +122,7 @@ func TestTableSummaries(t *testing.T) {
 		"catalog_name=sales&table_name_pattern=%25_v":                           {"sales.emea.orders_mv", "sales.emea.orders_v"},
 		"catalog_name=sales&schema_name_pattern=_pac&table_name_pattern=_rd%25": {"sales.apac.orders"},
 		"catalog_name=sales&schema_name_pattern=&table_name_pattern=none":       nil,
+		"catalog_name=sales&table_name_pattern=ext%25":                          {"sales.emea.ext"},
 		"catalog_name=hr": nil,
 	} {
 		got, _ := w.names(admin, "table-summaries?"+query, "tables", "full_name")
