@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -243,5 +244,67 @@ func TestDeployedServiceDefIsTheBuiltInOne(t *testing.T) {
 	}
 	if !bytes.Equal(deployed, defaultServiceDef) {
 		t.Error("policy/servicedef-databricks-unity-catalog.json and the file in deploy/ranger differ; copy one over the other")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, doc := range []string{
+		policyDoc(onCat + "," + oneItem), `[{"id":1,"resources":{}}]`, `{"policies":[{"policyItems":[{"users":[[]]}]}]}`, `{"policies":{"a":[{"b":1}]}}`,
+		`{"policyDeltas":[{"changeType":0,"policy":null}],"securityZones":{"z":null},"serviceDef":{"name":"x","resources":[{"name":"a","parent":"a"}]}}`,
+		`{"policies":[{"id":1e400}]}`, "{\"policies\":[{\"name\":\"\xff\"}]}", strings.Repeat("[", 20_000), `{"a":` + strings.Repeat(`{"a":`, 500), "\ufeff{}",
+		`{"tests":[{"request":{"resource":{"elements":{"catalog":["a"]}},"context":{"TAGS":"[{}]"}}}]}`, `{"testCases":[{"servicePolicies":{}}]}`,
+	} {
+		f.Add([]byte(doc))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		check := func(err error) {
+			if err != nil && (CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), "f.json")) {
+				t.Errorf("error %v is not of class invalid, or does not name the file", err)
+			}
+		}
+		_, err := ParsePolicies(data, "f.json")
+		check(err)
+		_, err = ParseRoles(data, "f.json")
+		check(err)
+		_, err = ParseTags(data, "f.json")
+		check(err)
+		_, err = RunSuite(data, "f.json", utc("2026-03-01 12:00"), nil)
+		check(err)
+		doc, err := ParseServicePolicies(data, "f.json")
+		check(err)
+		if err != nil {
+			return
+		}
+		s, err := NewSnapshot(SnapshotInput{Policies: doc})
+		if err != nil {
+			return
+		}
+		e, err := NewEvaluator(s)
+		if err != nil {
+			t.Fatalf("a verified snapshot: %v", err)
+		}
+		r := Request{User: "ann", Resource: asked("catalog=sales schema=a table=b")}
+		e.Evaluate(r)
+		e.EvaluateDataMask(r)
+		e.EvaluateRowFilter(r)
+		e.ResourceACLs(r)
+		e.ResourceAccess(r)
+	})
+}
+
+// A large document with a fault at its end is refused in time that grows with its size only.
+func TestLargeDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"policies":[`)
+	for i := range 20_000 {
+		fmt.Fprintf(&b, `{"id":%d,"name":"p%d",%s,%s},`, i, i, onCat, oneItem)
+	}
+	good := b.String() + `{"id":7,` + onCat + `}]}`
+	if doc, err := ParseServicePolicies([]byte(good), "big.json"); err != nil || len(doc.Policies) != 20_001 {
+		t.Fatalf("error %v", err)
+	}
+	_, err := ParseServicePolicies([]byte(b.String()+`{"id":99999,"name":"last","policyItems":[{"users":"ann"}]}]}`), "big.json")
+	if err == nil || !strings.Contains(err.Error(), `big.json: policy 99999 "last": policyItems[0].users: a JSON string does not fit here, want an array`) {
+		t.Errorf("error %v", err)
 	}
 }

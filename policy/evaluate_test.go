@@ -1,0 +1,395 @@
+package policy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// evaluatorOf prepares a document with policies for def; nil is the Unity Catalog service.
+func evaluatorOf(t testing.TB, def *ServiceDef, doc string) *Evaluator {
+	t.Helper()
+	p, err := ParseServicePolicies([]byte(doc), "test.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSnapshot(SnapshotInput{Policies: p, ServiceDef: def})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEvaluator(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+const onC = `"resources":{"catalog":{"values":["c"]}}`
+
+func item(access, who string) string {
+	return fmt.Sprintf(`{"accesses":[{"type":%q}],%s}`, access, who)
+}
+
+func TestDecisions(t *testing.T) {
+	ann, all := `"users":["ann"]`, `"groups":["public"]`
+	unknownCondition := `,"conditions":[{"type":"moon"}]`
+	for name, tc := range map[string]struct {
+		policies string
+		request  Request
+		want     string
+	}{
+		"nothing": {``, Request{User: "ann"}, "undetermined: no policy decides"},
+		"deny of another policy of the same priority": {
+			`{"id":1,"name":"a","priority":0,` + onC + `,"policyItems":[` + item("select", all) + `],"denyPolicyItems":[` + item("modify", `"users":["bob"]`) + `]},
+			 {"id":2,"name":"b",` + onC + `,"denyPolicyItems":[` + item("select", ann) + `]}`,
+			Request{User: "ann"}, `denied by policy 2 "b", denyPolicyItems[0] for select to user ann`},
+		"deny of lower priority": {
+			`{"id":1,"name":"a","policyPriority":1,` + onC + `,"policyItems":[` + item("select", ann) + `]},
+			 {"id":2,"name":"b",` + onC + `,"denyPolicyItems":[` + item("select", all) + `]}`,
+			Request{User: "ann"}, `allowed by policy 1 "a", policyItems[0] for select to user ann`},
+		"an exception to an allow under an unknown condition": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", all) + `],"allowExceptions":[{"accesses":[{"type":"select"}],` + ann + unknownCondition + `}]}`,
+			Request{User: "ann"}, "undetermined: no policy decides"},
+		"an exception to a deny under an unknown condition": {
+			`{"id":1,"name":"a",` + onC + `,"denyPolicyItems":[` + item("select", all) + `],"denyExceptions":[{"accesses":[{"type":"select"}],` + ann + unknownCondition + `}]}`,
+			Request{User: "ann"}, `denied by policy 1 "a", denyPolicyItems[0] for select to everyone`},
+		"an exception ends the search among its items": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", all) + `,` + item("select", ann) + `],"allowExceptions":[` + item("select", ann) + `]}`,
+			Request{User: "ann"}, "undetermined: no policy decides"},
+		"an access switched off": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[{"accesses":[{"type":"select","isAllowed":false}],` + all + `}]}`,
+			Request{User: "ann"}, "undetermined: no policy decides"},
+		"an empty user name is nobody": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", `"users":[""]`) + `]}`,
+			Request{User: ""}, "undetermined: no policy decides"},
+		"access type in another case": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", ann) + `]}`,
+			Request{User: "ann", AccessType: "SELECT"}, `allowed by policy 1 "a", policyItems[0] for SELECT to user ann`},
+		"delegated administration": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[{"delegateAdmin":true,"accesses":[{"type":"select"}],` + ann + `}]}`,
+			Request{User: "ann", AccessType: "_admin"}, `allowed by policy 1 "a", policyItems[0] for _admin to user ann`},
+		"one of several access types": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("modify", ann) + `]}`,
+			Request{User: "ann", AccessTypes: []string{"select", "modify"}}, `allowed by policy 1 "a", policyItems[0] for modify to user ann`},
+		"each of several access types": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("modify", ann) + `]}`,
+			Request{User: "ann", AccessTypes: []string{"select", "modify"}, AccessGroups: [][]string{{"select"}, {"modify"}}}, "undetermined: no policy decides"},
+		"each of several access types, one optional": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("modify", ann) + `]}`,
+			Request{User: "ann", AccessTypes: []string{"select", "modify"}, AccessGroups: [][]string{{"select"}, {"modify"}}, Optional: []string{"select"}},
+			`allowed by policy 1 "a", policyItems[0] for modify to user ann`},
+		"an optional access type denied": {
+			`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("modify", ann) + `],"denyPolicyItems":[` + item("select", all) + `]}`,
+			Request{User: "ann", AccessTypes: []string{"select", "modify"}, AccessGroups: [][]string{{"select"}, {"modify"}}, Optional: []string{"select"}},
+			`denied by policy 1 "a", denyPolicyItems[0] for select to everyone`},
+		"several access types by priority": {
+			`{"id":1,"name":"a","policyPriority":1,` + onC + `,"denyPolicyItems":[` + item("modify", all) + `]},
+			 {"id":2,"name":"b",` + onC + `,"policyItems":[` + item("select", ann) + `,` + item("modify", ann) + `]}`,
+			Request{User: "ann", AccessTypes: []string{"select", "modify"}, AccessGroups: [][]string{{"select"}, {"modify"}}},
+			`denied by policy 1 "a", denyPolicyItems[0] for modify to everyone`},
+		"several access types, an allow of higher priority before a deny": {
+			`{"id":1,"name":"a","policyPriority":1,` + onC + `,"policyItems":[` + item("select", ann) + `]},
+			 {"id":2,"name":"b",` + onC + `,"policyItems":[` + item("modify", ann) + `],"denyPolicyItems":[` + item("select", all) + `]}`,
+			Request{User: "ann", AccessTypes: []string{"select", "modify"}, AccessGroups: [][]string{{"select"}, {"modify"}}},
+			`allowed by policy 1 "a", policyItems[0] for select to user ann`},
+		"a deny below is ignored": {
+			`{"id":1,"name":"a","resources":{"catalog":{"values":["c"]},"schema":{"values":["s"]}},"denyPolicyItems":[` + item("select", all) + `]},
+			 {"id":2,"name":"b",` + onC + `,"policyItems":[` + item("select", ann) + `]}`,
+			Request{User: "ann", Descendant: true}, `allowed by policy 2 "b", policyItems[0] for select to user ann`},
+		"a deny below is heeded when asked": {
+			`{"id":1,"name":"a","resources":{"catalog":{"values":["c"]},"schema":{"values":["s"]}},"denyPolicyItems":[` + item("select", all) + `]},
+			 {"id":2,"name":"b",` + onC + `,"policyItems":[` + item("select", ann) + `]}`,
+			Request{User: "ann", Descendant: true, HeedDescendantDeny: true}, `denied by policy 1 "a", denyPolicyItems[0] for select to everyone`},
+		"owner": {`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", `"users":["{OWNER}"]`) + `]}`,
+			Request{User: "ann", Owner: "ann"}, `allowed by policy 1 "a", policyItems[0] for select to owner ann`},
+		"group": {`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", `"groups":["x","g"]`) + `]}`,
+			Request{User: "ann", Groups: []string{"f", "g"}}, `allowed by policy 1 "a", policyItems[0] for select to group g`},
+		"role that the request brings": {`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", `"roles":["r"]`) + `]}`,
+			Request{User: "ann", Roles: []string{"q", "r"}}, `allowed by policy 1 "a", policyItems[0] for select to role r`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := evaluatorOf(t, nil, `{"policies":[`+tc.policies+`]}`)
+			tc.request.Resource = asked("catalog=c")
+			if tc.request.AccessType == "" {
+				tc.request.AccessType = "select"
+			}
+			if got := e.Evaluate(tc.request).String(); got != tc.want {
+				t.Errorf("%s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// Without the option a policy on a container says nothing about what is inside, as in Ranger.
+func TestInheritanceIsAnOption(t *testing.T) {
+	for _, inherit := range []string{"true", "false"} {
+		def := *DefaultServiceDef()
+		def.Options = OptionMap{OptionInheritAccess: inherit}
+		e := evaluatorOf(t, &def, `{"policies":[{"id":1,`+onC+`,"policyItems":[`+item("select", `"users":["ann"]`)+`]}]}`)
+		d := e.Evaluate(Request{User: "ann", AccessType: "select", Resource: asked("catalog=c schema=s table=t")})
+		if d.Allowed() != (inherit == "true") {
+			t.Errorf("inheritAccess %s: %s", inherit, d)
+		}
+	}
+}
+
+func TestNestedRolesAndCycles(t *testing.T) {
+	roles := func(edges ...string) []Role {
+		byName := map[string]*Role{}
+		var order []string
+		for _, e := range edges {
+			member, role, _ := strings.Cut(e, ">")
+			if byName[role] == nil {
+				byName[role] = &Role{Name: role}
+				order = append(order, role)
+			}
+			byName[role].Roles = append(byName[role].Roles, RoleMember{Name: member})
+		}
+		list := []Role{{Name: "a", Users: []RoleMember{{Name: "ann"}}}}
+		for _, name := range order {
+			if name == "a" {
+				list[0].Roles = byName[name].Roles
+				continue
+			}
+			list = append(list, *byName[name])
+		}
+		return list
+	}
+	chain := make([]string, 2000)
+	for i := range chain {
+		chain[i] = fmt.Sprintf("r%d>r%d", i, i+1)
+	}
+	for name, tc := range map[string]struct {
+		roles []Role
+		want  []string
+	}{
+		"four deep":  {roles("a>b", "b>c", "c>d", "x>y"), []string{"a", "b", "c", "d"}},
+		"cycle":      {roles("a>b", "b>c", "c>a"), []string{"a", "b", "c"}},
+		"self":       {roles("a>a"), []string{"a"}},
+		"long chain": {roles(append([]string{"a>r0"}, chain...)...), nil},
+	} {
+		got := newRoleTable(tc.roles).ofUser["ann"]
+		if tc.want == nil {
+			if len(got) != len(chain)+2 {
+				t.Errorf("%s: %d roles, want %d", name, len(got), len(chain)+2)
+			}
+		} else if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
+// TestMembershipFromUserStore: a request without groups takes those of the user store, and a role through them.
+func TestMembershipFromUserStore(t *testing.T) {
+	doc, err := ParseServicePolicies([]byte(`{"policies":[{"id":1,"name":"a",`+onC+`,"policyItems":[`+item("select", `"roles":["boss"]`)+`]}]}`), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSnapshot(SnapshotInput{Policies: doc,
+		Users: &UserStore{UserGroupMapping: map[string][]string{"ann": {"x", "staff"}}},
+		Roles: &ServiceRoles{RangerRoles: []Role{{Name: "reader", Groups: []RoleMember{{Name: "staff"}}}, {Name: "boss", Roles: []RoleMember{{Name: "reader"}}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEvaluator(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := Request{User: "ann", AccessType: "select", Resource: asked("catalog=c")}
+	if got, want := e.Evaluate(r).Subject.String(), "role boss via group staff"; got != want {
+		t.Errorf("subject %q, want %q", got, want)
+	}
+	r.Groups = []string{}
+	if d := e.Evaluate(r); d.Allowed() {
+		t.Errorf("with groups of its own, none: %s", d)
+	}
+}
+
+func TestZonesOfContainers(t *testing.T) {
+	e := evaluatorOf(t, nil, `{"policies":[{"id":1,"name":"outside","resources":{"catalog":{"values":["hr"]}},"policyItems":[`+item("select", `"users":["ann"]`)+`]}],
+		"securityZones":{"pay":{"resources":[{"catalog":["hr"],"schema":["pay*"]}],"policies":[{"id":2,"name":"inside",
+		"resources":{"catalog":{"values":["hr"]},"schema":{"values":["payroll"]}},"policyItems":[`+item("select", `"users":["bob"]`)+`]}]}}}`)
+	for _, tc := range []struct{ user, access, resource, want string }{
+		{"ann", "select", "catalog=hr", `allowed by policy 1 "outside", policyItems[0] for select to user ann`}, // partly in a zone: the policies outside
+		{"ann", "", "catalog=hr", `allowed by policy 1 "outside", policyItems[0] for select to user ann`},
+		{"bob", "", "catalog=hr", `allowed by policy 2 "inside", policyItems[0] for select to user bob, in zone pay`},
+		{"bob", "select", "catalog=hr", "undetermined: no policy decides"},
+		{"bob", "select", "catalog=hr schema=payroll table=t", `allowed by policy 2 "inside", policyItems[0] for select to user bob, in zone pay`},
+		{"ann", "select", "catalog=hr schema=payroll table=t", "undetermined: no policy decides"},
+		{"bob", "", "", `allowed by policy 2 "inside", policyItems[0] for select to user bob, in zone pay`},
+	} {
+		d := e.Evaluate(Request{User: tc.user, AccessType: tc.access, Resource: asked(tc.resource)})
+		if got := d.String(); got != tc.want {
+			t.Errorf("%s %q on %q: %s\nwant %s", tc.user, tc.access, tc.resource, got, tc.want)
+		}
+	}
+}
+
+func TestTagsBelowCountForAnyAccessOnly(t *testing.T) {
+	e := evaluatorOf(t, nil, `{"policies":[{"id":1,"name":"a",`+onC+`,"policyItems":[`+item("select", `"users":["ann"]`)+`]}]}`)
+	s := *e.Snapshot()
+	s.Tags = &ServiceTags{Tags: map[string]Tag{"1": {ID: 1, Type: "OPEN"}}, ResourceToTagIDs: map[string][]int64{"1": {1}},
+		ServiceResources: []ServiceResource{{ID: 1, ResourceElements: resources("catalog=d schema=s table=t")}}}
+	s.TagPolicies = &TagPolicies{ServiceDef: &ServiceDef{Name: "tag", Resources: []ResourceDef{{Name: "tag"}}},
+		Policies: []Policy{{ID: 9, Name: "open", Resources: resources("tag=OPEN"), PolicyItems: []PolicyItem{{Accesses: []ItemAccess{{Type: "select"}}, Groups: []string{"public"}}}}}}
+	e, err := NewEvaluator(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for resource, want := range map[string][2]int64{ // by access: select, any
+		"catalog=d": {-1, 9}, "catalog=d schema=s table=t": {9, 9}, "catalog=d schema=s table=t column=c": {9, 9}, "catalog=d schema=x": {-1, -1},
+	} {
+		for i, access := range []string{"select", ""} {
+			if d := e.Evaluate(Request{User: "bob", AccessType: access, Resource: asked(resource)}); d.PolicyID() != want[i] {
+				t.Errorf("%q on %s: %s, want policy %d", access, resource, d, want[i])
+			}
+		}
+	}
+}
+
+// reference says what policies mean in the plainest way: priority by priority, a deny without exception denies, else an
+// allow without exception allows.
+func reference(policies []Policy, model *serviceModel, r Request) Outcome {
+	applies := func(items []PolicyItem) bool {
+		return slices.ContainsFunc(items, func(i PolicyItem) bool {
+			return (slices.Contains(i.Users, r.User) || slices.Contains(i.Groups, groupPublic)) && slices.Contains(model.effectiveAccesses(&i), r.AccessType)
+		})
+	}
+	var buf [maxDepth]*Element
+	path, _ := model.forests[0].path(r.Resource, &buf)
+	for _, priority := range []int{1, 0} {
+		allowed := false
+		for i := range policies {
+			p := &policies[i]
+			match := newResourceMatcher(model.forests[0], p.Resources).match(path, nil)
+			if p.PolicyPriority != priority || match != MatchSelf && match != MatchSelfAndAllDescendants && !(match == MatchAncestor && model.inherit) {
+				continue
+			}
+			denies := applies(p.DenyPolicyItems) && !applies(p.DenyExceptions)
+			allows := applies(p.PolicyItems) && !applies(p.AllowExceptions)
+			if denies || p.IsDenyAllElse && !allows {
+				return Denied
+			}
+			allowed = allowed || allows
+		}
+		if allowed {
+			return Allowed
+		}
+	}
+	return Undetermined
+}
+
+func TestEvaluatorAgreesWithReference(t *testing.T) {
+	var models []*serviceModel
+	for _, inherit := range []string{"false", "true"} {
+		def := hiveLike("")
+		def.Options = OptionMap{OptionInheritAccess: inherit}
+		models = append(models, newServiceModel(def))
+	}
+	items := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) PolicyItem {
+		i := PolicyItem{Accesses: []ItemAccess{{Type: rapid.SampledFrom([]string{"select", "update", "all"}).Draw(t, "access")}}}
+		if who := rapid.SampledFrom([]string{"ann", "bob", groupPublic}).Draw(t, "who"); who == groupPublic {
+			i.Groups = []string{who}
+		} else {
+			i.Users = []string{who}
+		}
+		return i
+	}), 0, 2)
+	policies := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Policy {
+		p := Policy{Resources: map[string]PolicyResource{}, PolicyPriority: rapid.SampledFrom([]int{0, 0, 1}).Draw(t, "priority")}
+		for _, level := range []string{"database", "table", "column"}[:rapid.IntRange(1, 3).Draw(t, "depth")] {
+			p.Resources[level] = PolicyResource{Values: []string{rapid.SampledFrom([]string{"a", "b", "*", "a*"}).Draw(t, level)}, IsExcludes: rapid.IntRange(0, 9).Draw(t, "excludes") == 0}
+		}
+		p.PolicyItems, p.DenyPolicyItems = items.Draw(t, "allow"), items.Draw(t, "deny")
+		p.AllowExceptions, p.DenyExceptions = items.Draw(t, "allowExceptions"), items.Draw(t, "denyExceptions")
+		p.IsDenyAllElse = rapid.IntRange(0, 9).Draw(t, "denyAllElse") == 0
+		return p
+	}), 0, 5)
+	rapid.Check(t, func(t *rapid.T) {
+		model := rapid.SampledFrom(models).Draw(t, "model")
+		list := policies.Draw(t, "policies")
+		e, err := NewEvaluator(&Snapshot{ServiceDef: model.def, Policies: list})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Request{User: rapid.SampledFrom([]string{"ann", "bob", "cy"}).Draw(t, "user"), AccessType: rapid.SampledFrom([]string{"select", "update"}).Draw(t, "access")}
+		r.Resource = asked(rapid.SampledFrom([]string{"database=a", "database=a table=b", "database=b table=a column=ab", "database=c table=a column=c"}).Draw(t, "resource"))
+		if got, want := e.Evaluate(r), reference(list, model, r); got.Outcome != want {
+			doc, _ := json.Marshal(list)
+			t.Fatalf("%s, want %s\nrequest %+v\npolicies %s", got, want, r, doc)
+		}
+	})
+}
+
+func TestEvaluatorIsSafeForConcurrentUse(t *testing.T) {
+	e := benchmarkEvaluator(t, 200)
+	var group sync.WaitGroup
+	for g := range 8 {
+		group.Go(func() {
+			for i := range 200 {
+				r := Request{Resource: asked(fmt.Sprintf("catalog=catalog_%d schema=schema_%d table=table_%d", i%20, i/20, i)), AccessType: "select",
+					User: "ann", Groups: []string{fmt.Sprintf("group_%d", i%500)}, Time: time.Unix(1, 0)}
+				if g%2 == 0 {
+					r.AccessType = AnyAccess
+				}
+				if want := i%5 == 0 || i%5 == 1 || i%5 == 2; want && !e.Evaluate(r).Allowed() {
+					t.Errorf("request %d: %s", i, e.Evaluate(r))
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestDecisionAllocatesNothing(t *testing.T) {
+	e := benchmarkEvaluator(t, 1000)
+	r := Request{Resource: asked("catalog=catalog_0 schema=schema_0 table=table_0"), AccessType: "select", User: "ann", Groups: []string{"group_0"}, Time: time.Unix(1, 0)}
+	if !e.Evaluate(r).Allowed() {
+		t.Fatal("the request is not allowed")
+	}
+	if n := testing.AllocsPerRun(100, func() { e.Evaluate(r) }); n >= 1 {
+		t.Errorf("%v allocations a decision, want none", n)
+	}
+}
+
+// Ten thousand patterns on one level, all of which have to be tried, stay within reason: no decision takes time in the
+// product of anything.
+func TestManyWildcards(t *testing.T) {
+	doc := &ServicePolicies{}
+	for i := range 10_000 {
+		doc.Policies = append(doc.Policies, Policy{ID: int64(i), Resources: map[string]PolicyResource{"catalog": {Values: []string{fmt.Sprintf("*a*a*a*a*%d", i)}}},
+			PolicyItems: []PolicyItem{{Accesses: []ItemAccess{{Type: "select"}}, Users: []string{"ann"}}}})
+	}
+	s, err := NewSnapshot(SnapshotInput{Policies: doc})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEvaluator(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := e.Evaluate(Request{User: "ann", AccessType: "select", Resource: Resource{{Name: "catalog", Value: strings.Repeat("a", 250) + "9999"}}})
+	if !d.Allowed() {
+		t.Errorf("%s, want allowed", d)
+	}
+	one := Policy{ID: 1, Resources: map[string]PolicyResource{"catalog": {}}}
+	for i := range 10_000 {
+		r := one.Resources["catalog"]
+		r.Values = append(r.Values, fmt.Sprintf("x%d*", i))
+		one.Resources["catalog"] = r
+	}
+	one.PolicyItems = doc.Policies[0].PolicyItems
+	if e, err = NewEvaluator(&Snapshot{ServiceDef: DefaultServiceDef(), Policies: []Policy{one}}); err != nil {
+		t.Fatal(err)
+	}
+	if d := e.Evaluate(Request{User: "ann", AccessType: "select", Resource: asked("catalog=x77y")}); !d.Allowed() {
+		t.Errorf("one policy with many values: %s, want allowed", d)
+	}
+}
