@@ -194,7 +194,7 @@ func TestEventStreamEndsWithItsToken(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, func(s *setup) { s.stopped = true })
 	e.do("POST", tasksPath, table("t", "sales")).want(202)
-	nearlyOver := e.custom(t, "s", "tasks:read", nil, time.Now().Add(2*time.Second-keys.Leeway))
+	nearlyOver := e.custom(t, "s", "tasks:read", nil, time.Now().Add(4*time.Second-keys.Leeway))
 	events, resp := e.stream(t.Context(), "t", "", bearer(nearlyOver)...)
 	if resp.StatusCode != 200 {
 		t.Fatalf("status %d", resp.StatusCode)
