@@ -3,6 +3,8 @@ package emulator_test
 import (
 	"strings"
 	"testing"
+
+	"ucwarden/connector/emulator"
 )
 
 const metastoreID = "11111111-2222-4333-8444-555555555555"
@@ -57,6 +59,17 @@ func TestSecondMetastore(t *testing.T) {
 	w.must(admin, "DELETE", "workspaces/1/metastore?metastore_id="+metastoreID, "")
 	w.refused(admin, "GET", "catalogs", "", 404, "METASTORE_DOES_NOT_EXIST")
 	w.refused(admin, "GET", "metastore_summary", "", 404, "METASTORE_DOES_NOT_EXIST")
+}
+
+// TestAssigningNeedsAnAccountAdmin: being admin of both metastores is not enough to swap them.
+func TestAssigningNeedsAnAccountAdmin(t *testing.T) {
+	w := newWorld(t, func(o *emulator.Options) { o.Seed.AccountAdmins = []string{"carol@example.com"} })
+	w.refused(admin, "POST", "metastores", `{"name":"second","storage_root":"gs://x"}`, 403, "PERMISSION_DENIED")
+	id := w.must("carol-token", "POST", "metastores", `{"name":"second","storage_root":"gs://x"}`).json["metastore_id"].(string)
+	w.must("carol-token", "PATCH", "metastores/"+id, `{"owner":"admins"}`)
+	w.refused(admin, "PATCH", "workspaces/1/metastore", `{"metastore_id":"`+id+`"}`, 403, "PERMISSION_DENIED")
+	w.must("carol-token", "PATCH", "workspaces/1/metastore", `{"metastore_id":"`+id+`"}`)
+	w.refused(admin, "DELETE", "workspaces/1/metastore?metastore_id="+id, "", 403, "PERMISSION_DENIED")
 }
 
 func TestShares(t *testing.T) {
