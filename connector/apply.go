@@ -27,7 +27,7 @@ func (s *Syncer) apply(ctx context.Context, w *work, r Request) ([]Outcome, erro
 		for last < len(changes) && changes[last].Wave == changes[first].Wave {
 			last++
 		}
-		if s.Policies.Current() != w.snapshot {
+		if !s.Policies.Current().Same(w.snapshot) {
 			return outcomes[:first], policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
 		}
 		g, gctx := errgroup.WithContext(ctx)

@@ -267,7 +267,7 @@ func (s *Syncer) compilerOf(snapshot *policy.Snapshot) *policy.Compiler {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &s.compiled
-	if c.of != snapshot || snapshot.Scheduled() && !now.Truncate(time.Minute).Equal(c.at.Truncate(time.Minute)) {
+	if c.compiler == nil || !c.of.Same(snapshot) || snapshot.Scheduled() && !now.Truncate(time.Minute).Equal(c.at.Truncate(time.Minute)) {
 		o := s.Compile
 		o.Time = now
 		c.of, c.at, c.compiler = snapshot, now, policy.NewCompiler(snapshot, o)

@@ -134,6 +134,12 @@ func (c *Compiler) Expresses(t SecurableType, p Privilege) bool {
 // Policies is the number of enabled access policies of the snapshot.
 func (c *Compiler) Policies() int { return c.enabled }
 
+// Same reports whether both snapshots say the same, whenever each was confirmed: by their digests where they have
+// them.
+func (s *Snapshot) Same(o *Snapshot) bool {
+	return s == o || s != nil && o != nil && s.Digest != "" && s.Digest == o.Digest
+}
+
 // Scheduled reports whether a policy's validity depends on the time, so that what is compiled holds for the moment.
 func (s *Snapshot) Scheduled() bool {
 	timed := func(list []Policy) bool {

@@ -30,7 +30,7 @@ type policySource interface {
 func openSource(ctx context.Context, c *config.Config, cacheDir string, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
 	var src policySource
 	var err error
-	guard := source.GuardOptions{MaxShrink: c.Policies.MaxShrinkRatio}
+	guard := source.GuardOptions{MaxShrink: c.Policies.MaxShrinkRatio, AllowEmpty: c.Policies.AllowEmpty, Accept: c.Policies.Accept}
 	switch p := c.Policies; {
 	case p.Ranger.URL != "":
 		if cacheDir != "" && p.Ranger.CacheDir != "" {
@@ -48,7 +48,7 @@ func openSource(ctx context.Context, c *config.Config, cacheDir string, log *slo
 			extra = []string{p.UsersPath}
 		}
 		src, err = source.NewFiles(source.FilesOptions{
-			Path: p.Path, ExtraPaths: extra, Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
+			Path: p.Path, ExtraPaths: extra, Service: p.Service, Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
 		})
 	default:
 		return nil, withHint(policy.Errorf(policy.CodeInvalid, "no policies are configured"),
