@@ -174,15 +174,20 @@ func TestCancelAndRetryInTheFamily(t *testing.T) {
 			t.Errorf("after the cancel: %+v", s)
 		}
 		// The parent runs again with children of its own; one of the first run does not count for it.
-		close(g.open)
 		if _, err := r.Retry(t.Context(), parent); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Retry(t.Context(), first[1].ID); err != nil {
-			t.Fatal(err)
+		synctest.Wait()
+		for _, act := range []func(context.Context, string) (Task, error){r.Retry, r.Cancel} {
+			if _, err := act(t.Context(), first[2].ID); err != nil {
+				t.Fatal(err)
+			}
 		}
+		if p := r.get(parent); p.Children.Open() != 3 {
+			t.Errorf("a child of the first run counts in the second: %+v", p.Children)
+		}
+		close(g.open)
 		done := r.wait(parent)
-		r.wait(first[1].ID)
 		if done.Status != Success || done.Children.Succeeded != 3 || done.Children.Total != 3 || len(r.children(parent)) != 6 {
 			t.Errorf("second run ended %s with %+v, %d children in all", done.Status, done.Children, len(r.children(parent)))
 		}

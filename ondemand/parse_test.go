@@ -163,6 +163,14 @@ func TestParseTaskKeepsUnknownFieldsAndDropsTheServers(t *testing.T) {
 	}
 }
 
+// A field that a program puts into Extra under a name of ours does not double that field.
+func TestExtraDoesNotShadow(t *testing.T) {
+	data, err := json.Marshal(Task{ID: "a", Status: New, Extra: map[string]json.RawMessage{"status": json.RawMessage(`"SUCCESS"`), "x": nil}})
+	if err != nil || strings.Count(string(data), `"status"`) != 1 || !strings.Contains(string(data), `"x":null`) {
+		t.Errorf("written as %s, %v", data, err)
+	}
+}
+
 func TestParseTasks(t *testing.T) {
 	one := `{"type":"FULL_SYNC"}`
 	for doc, want := range map[string]int{one: 1, " [" + one + "] ": 1, "[" + one + "," + one + "]": 2} {

@@ -424,20 +424,16 @@ func TestCancel(t *testing.T) {
 func TestRetryWaitsForTheOldHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		running, most := 0, 0
+		runs := 0
 		var mu sync.Mutex
 		handle := func(ctx context.Context, job Job) (Outcome, error) {
 			mu.Lock()
-			running++
-			most = max(most, running)
+			runs++
 			mu.Unlock()
 			<-release // deaf to its context
-			mu.Lock()
-			running--
-			mu.Unlock()
 			return succeed(ctx, job)
 		}
-		r := newRig(t, Options{Handlers: map[Type]Handler{PipelineUpdate: handlerFunc(handle)}})
+		r := newRig(t, Options{Handlers: map[Type]Handler{PipelineUpdate: handlerFunc(handle), ResourceSync: handlerFunc(handle)}})
 		r.start()
 		r.submit(Task{ID: "a", Type: PipelineUpdate})
 		synctest.Wait()
@@ -446,13 +442,28 @@ func TestRetryWaitsForTheOldHandler(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		r.submit(syncTask("table", "table:c.s.t"))
 		synctest.Wait()
-		if got := r.get("a"); got.Status != Waiting {
-			t.Errorf("retried task is %s while its old handler runs", got.Status)
+		for _, act := range []func(context.Context, string) (Task, error){r.Cancel, r.Retry} {
+			if _, err := act(t.Context(), "table"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.submit(syncTask("catalog", "catalog:c")) // does not take the table along
+		synctest.Wait()
+		for _, id := range []string{"a", "table"} {
+			if got := r.get(id); got.Status != Waiting {
+				t.Errorf("retried task %s is %s while its old handler runs", id, got.Status)
+			}
 		}
 		close(release)
-		if done := r.wait("a"); done.Status != Success || most != 1 {
-			t.Errorf("ended %s; %d handlers ran at once", done.Status, most)
+		for _, id := range []string{"a", "table", "catalog"} {
+			if done := r.wait(id); done.Status != Success {
+				t.Errorf("%s ended %s", id, done.Status)
+			}
+		}
+		if runs != 5 {
+			t.Errorf("%d handlers ran, want 2 for each retried task and 1 for the catalog", runs)
 		}
 		r.close()
 	})
