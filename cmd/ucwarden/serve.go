@@ -93,6 +93,10 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	rate := c.RateLimit
+	if rate == 0 {
+		rate = -1 // no limit
+	}
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
 		Tasks: d.queue, Verifier: verifier,
@@ -103,10 +107,9 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 				}
 				return nil
 			}},
-			{Name: "keys", Run: verifier.Ready},
 		},
 		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
-		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: c.RateLimit,
+		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate,
 	})
 }
 
