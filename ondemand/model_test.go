@@ -3,6 +3,7 @@ package ondemand
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -384,6 +385,11 @@ func (m *model) checkIndexes(t *rapid.T, stored map[string]Task) {
 // TestModel drives a running queue through random submissions, cancels, retries, ends of jobs, shutdowns and crashes.
 // In the end everything is left to succeed, and every task must come to an end.
 func TestModel(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue { // one is a whole life of a queue
+		if err := f.Value.Set("40"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	dir := t.TempDir()
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
