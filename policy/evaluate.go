@@ -188,13 +188,18 @@ type Evaluator struct {
 	contexts  sync.Pool // of *evalContext
 }
 
-// NewEvaluator prepares a snapshot for evaluation. It accepts what [NewSnapshot] accepts; what a policy of a snapshot
-// that was not verified gets wrong makes that policy match nothing.
+// NewEvaluator prepares a snapshot for evaluation. It accepts what [NewSnapshot] accepts, unless roles nest so deep that
+// their members cannot be held; what a policy of a snapshot that was not verified gets wrong makes that policy match
+// nothing.
 func NewEvaluator(s *Snapshot) (*Evaluator, error) {
 	if s == nil || s.ServiceDef == nil {
 		return nil, Errorf(CodeInvalid, "evaluator: the snapshot has no service definition")
 	}
-	e := &Evaluator{snapshot: s, model: newServiceModel(s.ServiceDef), roles: newRoleTable(s.Roles)}
+	roles, err := newRoleTable(s.Roles)
+	if err != nil {
+		return nil, err
+	}
+	e := &Evaluator{snapshot: s, model: newServiceModel(s.ServiceDef), roles: roles}
 	e.resources = newRepository(e.model, s.Policies)
 	e.zones = newZoneTable(e.model, s.Zones)
 	e.tags = newTagRepository(s.ServiceDef.Name, s.TagPolicies)

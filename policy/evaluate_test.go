@@ -174,7 +174,11 @@ func TestNestedRolesAndCycles(t *testing.T) {
 		"self":       {roles("a>a"), []string{"a"}},
 		"long chain": {roles(append([]string{"a>r0"}, chain...)...), nil},
 	} {
-		got := newRoleTable(tc.roles).ofUser["ann"]
+		table, err := newRoleTable(tc.roles)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		got := table.ofUser["ann"]
 		if tc.want == nil {
 			if len(got) != len(chain)+2 {
 				t.Errorf("%s: %d roles, want %d", name, len(got), len(chain)+2)
@@ -182,6 +186,13 @@ func TestNestedRolesAndCycles(t *testing.T) {
 		} else if !slices.Equal(got, tc.want) {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
+	}
+	deep := make([]Role, 4000)
+	for i := range deep {
+		deep[i] = Role{Name: fmt.Sprint(i), Users: []RoleMember{{Name: "ann"}}, Roles: []RoleMember{{Name: fmt.Sprint(i + 1)}}}
+	}
+	if _, err := newRoleTable(deep); CodeOf(err) != CodeTooLarge {
+		t.Errorf("a chain of 4000 roles, each with a member: error %v, want class too large", err)
 	}
 }
 

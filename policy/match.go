@@ -253,8 +253,12 @@ type resourceMatcher struct {
 	dynamic    bool
 }
 
-// newResourceMatcher compiles resources; nil when they are on no path of the forest, and so never match.
+// newResourceMatcher compiles resources; nil when there are none or they are on no path of the forest, and so never
+// match.
 func newResourceMatcher(f *forest, resources map[string]PolicyResource) *resourceMatcher {
+	if len(resources) == 0 {
+		return nil
+	}
 	m := &resourceMatcher{levels: make([]elementMatcher, len(resources)), lastNonAny: -1}
 	for name, r := range resources {
 		def, depth := f.find(name)

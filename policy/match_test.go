@@ -141,7 +141,7 @@ func TestMatchType(t *testing.T) {
 
 func TestNoMatcherOffTheTrees(t *testing.T) {
 	f := newServiceModel(hiveLike("")).forests[0]
-	for _, text := range []string{"table=a", "database=a column=b", "database=a path=b", "nothing=a", "table=a column=c", "database=a table=b udf=c"} {
+	for _, text := range []string{"", "table=a", "database=a column=b", "database=a path=b", "nothing=a", "table=a column=c", "database=a table=b udf=c"} {
 		if newResourceMatcher(f, resources(text)) != nil {
 			t.Errorf("%s: has a matcher", text)
 		}

@@ -8,8 +8,12 @@ type roleTable struct {
 	ofGroup map[string][]string
 }
 
+// maxRoleMemberships bounds the memberships of users and groups in roles, direct and through other roles.
+const maxRoleMemberships = 4 << 20
+
 // newRoleTable closes the membership of roles in roles. Cycles do no harm: roles in a cycle hold each other's members.
-func newRoleTable(roles []Role) *roleTable {
+// More memberships than anybody needs are an error of class CodeTooLarge: long chains of roles multiply them.
+func newRoleTable(roles []Role) (*roleTable, error) {
 	t := &roleTable{ofUser: make(map[string][]string), ofGroup: make(map[string][]string)}
 	direct := make(map[string][]string) // role to the roles it is a member of
 	for i := range roles {
@@ -17,26 +21,15 @@ func newRoleTable(roles []Role) *roleTable {
 			direct[m.Name] = append(direct[m.Name], roles[i].Name)
 		}
 	}
-	closed := make(map[string][]string)
-	above := func(role string) []string {
-		if list, ok := closed[role]; ok {
-			return list
-		}
-		list := []string{role}
-		seen := map[string]bool{role: true}
-		for i := 0; i < len(list); i++ {
-			for _, r := range direct[list[i]] {
-				if !seen[r] {
-					seen[r] = true
-					list = append(list, r)
-				}
-			}
-		}
-		closed[role] = list
-		return list
-	}
+	total := 0
 	for i := range roles {
-		held := above(roles[i].Name)
+		if len(roles[i].Users)+len(roles[i].Groups) == 0 {
+			continue
+		}
+		held := rolesAbove(roles[i].Name, direct)
+		if total += len(held) * (1 + len(roles[i].Users) + len(roles[i].Groups)); total > maxRoleMemberships {
+			return nil, Errorf(CodeTooLarge, "roles: more than %d memberships of users and groups, directly or through other roles; nest roles less deep", maxRoleMemberships)
+		}
 		for _, u := range roles[i].Users {
 			t.ofUser[u.Name] = append(t.ofUser[u.Name], held...)
 		}
@@ -50,7 +43,22 @@ func newRoleTable(roles []Role) *roleTable {
 			m[name] = slices.Compact(list)
 		}
 	}
-	return t
+	return t, nil
+}
+
+// rolesAbove lists role and every role that it is in, directly or through others.
+func rolesAbove(role string, direct map[string][]string) []string {
+	list := []string{role}
+	seen := map[string]bool{role: true}
+	for i := 0; i < len(list); i++ {
+		for _, r := range direct[list[i]] {
+			if !seen[r] {
+				seen[r] = true
+				list = append(list, r)
+			}
+		}
+	}
+	return list
 }
 
 // common gives the first name that is in both sorted lists.
