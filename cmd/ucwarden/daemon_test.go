@@ -89,6 +89,11 @@ func startDaemon(env *testscript.Env) error {
 // setUp gives the scripts named task_* a daemon.
 func setUp(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
+	demo, err := filepath.Abs("demo")
+	if err != nil {
+		return err
+	}
+	env.Setenv("DEMO", demo) // sample policies and suites
 	if strings.HasPrefix(filepath.Base(env.WorkDir), "script-task") {
 		return startDaemon(env)
 	}

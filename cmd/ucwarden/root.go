@@ -99,6 +99,7 @@ func commands(a *app) []*cobra.Command {
 		newKeysCommand(a),
 		newTokenCommand(a),
 		newEmulatorCommand(a),
+		newPolicyCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"ucwarden/policy"
+)
+
+func newPolicyTestCommand(a *app) *cobra.Command {
+	var flags policyFlags
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "test FILE...",
+		Short: "Run suites of policy tests",
+		Long: `Run suites of policy tests, in either of Apache Ranger's two formats: an object with policies and
+tests, or one with testCases of the ACL view. A suite with tests and no policies is run on the
+policies of --policies, or on the configured ones. Of a folder, every *.json in it is run; files
+without tests are named and passed over.
+
+Each case that fails is printed with what was wanted, what came instead, and the policy that
+decided. The last line is "N passed, N failed", in which a file that cannot be run counts as one
+failure.`,
+		Example: `  ucwarden policy test suites/
+  ucwarden policy test --policies policies/ suites/access.json
+  ucwarden policy test -v -o json suites/access.json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageErrorf("%s: want FILE..., suites or folders of them", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			now, err := flags.at()
+			if err != nil {
+				return err
+			}
+			files, err := suiteFiles(args)
+			if err != nil {
+				return err
+			}
+			run := suiteRunner{a: a, flags: &flags, now: now, ctx: cmd.Context()}
+			var result suitesResult
+			for _, file := range files {
+				if err := cmd.Context().Err(); err != nil {
+					return err
+				}
+				result.add(run.file(file))
+			}
+			if err := a.print(&result, func(w io.Writer) error { return a.printSuites(w, &result, verbose) }); err != nil {
+				return err
+			}
+			if result.Failed > 0 {
+				return exitError{exitFailed}
+			}
+			return nil
+		},
+	}
+	flags.register(cmd, "time of access of tests that name none")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print every case, not only those that fail")
+	return cmd
+}
+
+// suitesResult is what became of all suites.
+type suitesResult struct {
+	Passed int          `json:"passed"`
+	Failed int          `json:"failed"`
+	Files  []fileResult `json:"files"`
+}
+
+// fileResult is what became of one file. NoTests tells that there is nothing to run in it, Error why it cannot be run.
+type fileResult struct {
+	File    string              `json:"file"`
+	Passed  int                 `json:"passed"`
+	Failed  int                 `json:"failed"`
+	NoTests bool                `json:"noTests,omitempty"`
+	Error   string              `json:"error,omitempty"`
+	Cases   []policy.CaseResult `json:"cases,omitempty"`
+}
+
+func (r *suitesResult) add(f fileResult) {
+	r.Files = append(r.Files, f)
+	r.Passed += f.Passed
+	r.Failed += f.Failed
+}
+
+// suiteFiles lists the files to run: the arguments, and every *.json of those that are folders; each file once.
+func suiteFiles(args []string) ([]string, error) {
+	var files []string
+	seen := map[string]bool{}
+	add := func(file string) {
+		if key := filepath.Clean(file); !seen[key] {
+			seen[key] = true
+			files = append(files, file)
+		}
+	}
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil || !info.IsDir() {
+			add(arg) // a file that cannot be read is reported along with the others
+			continue
+		}
+		before := len(files)
+		err = filepath.WalkDir(arg, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && strings.EqualFold(filepath.Ext(path), ".json") {
+				add(path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for suites: %w", err)
+		}
+		if len(files) == before {
+			return nil, policy.Errorf(policy.CodeNotFound, "%s: no suite (*.json) in this folder", arg)
+		}
+	}
+	return files, nil
+}
+
+// suiteRunner runs suites; the policies for those that bring none are loaded once.
+type suiteRunner struct {
+	a        *app
+	flags    *policyFlags
+	now      time.Time
+	ctx      context.Context
+	snapshot *policy.Snapshot
+}
+
+func (r *suiteRunner) file(file string) fileResult {
+	result := fileResult{File: file}
+	suite, err := r.run(file)
+	switch {
+	case errors.Is(err, errNoTests):
+		result.NoTests = true
+	case err != nil:
+		result.Error, result.Failed = err.Error(), 1
+	default:
+		result.Passed, result.Failed, result.Cases = suite.Passed, suite.Failed, suite.Cases
+		result.NoTests = len(suite.Cases) == 0
+	}
+	return result
+}
+
+// errNoTests says that a file is well-formed and holds nothing to run.
+var errNoTests = errors.New("holds no tests")
+
+func (r *suiteRunner) run(file string) (policy.SuiteResult, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return policy.SuiteResult{}, fmt.Errorf("read suite: %w", err)
+	}
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &keys) != nil { // no object: an array of policies, or not JSON
+		if _, err := policy.ParsePolicies(data, file); err != nil {
+			return policy.SuiteResult{}, err
+		}
+		return policy.SuiteResult{}, errNoTests
+	}
+	has := func(names ...string) bool {
+		for _, name := range names {
+			if value, ok := keys[name]; ok && string(value) != "null" {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("tests") && !has("policies", "updatedPolicies", "serviceDef", "tagPolicyInfo", "securityZones"):
+		s, err := r.policies(file)
+		if err != nil {
+			return policy.SuiteResult{}, err
+		}
+		return policy.RunSnapshotSuite(s, data, file, r.now)
+	case !has("tests", "testCases"):
+		if has("policies") {
+			if _, err := policy.ParsePolicies(data, file); err != nil {
+				return policy.SuiteResult{}, err
+			}
+		}
+		return policy.SuiteResult{}, errNoTests
+	}
+	return policy.RunSuite(data, file, r.now, func(name string) ([]byte, error) {
+		return os.ReadFile(filepath.Join(filepath.Dir(file), name))
+	})
+}
+
+// policies loads the policies that a suite without its own is about.
+func (r *suiteRunner) policies(file string) (*policy.Snapshot, error) {
+	if r.snapshot != nil {
+		return r.snapshot, nil
+	}
+	c, log, err := r.flags.load(r.a)
+	if err == nil && c.Policies.Path == "" && c.Policies.Ranger.URL == "" {
+		err = policy.Errorf(policy.CodeInvalid, "it has tests but no policies; give them with --policies PATH, or configure policies.path")
+	}
+	if err == nil {
+		r.snapshot, err = r.flags.snapshot(r.ctx, c, log)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return r.snapshot, nil
+}
+
+// printSuites writes the cases that failed, or all of them, then one line with the totals.
+func (a *app) printSuites(w io.Writer, r *suitesResult, verbose bool) error {
+	for _, f := range r.Files {
+		switch {
+		case f.Error != "":
+			a.complain(errors.New(f.Error))
+		case f.NoTests:
+			fmt.Fprintf(w, "%s: %v\n", f.File, errNoTests)
+		}
+		for _, c := range f.Cases {
+			if c.Passed && !verbose {
+				continue
+			}
+			mark := a.paint("ok  ", text.FgGreen)
+			if !c.Passed {
+				mark = a.paint("FAIL", text.FgRed)
+			}
+			fmt.Fprintf(w, "%s  %s: %s\n", mark, f.File, c.Name)
+			for _, line := range []string{c.Problem, c.Decision} {
+				if line != "" {
+					fmt.Fprintf(w, "      %s\n", line)
+				}
+			}
+		}
+	}
+	_, err := fmt.Fprintf(w, "%d passed, %d failed\n", r.Passed, r.Failed)
+	return err
+}
