@@ -52,7 +52,6 @@ type Compiler struct {
 	members    *membership
 	generics   []witness  // by subject
 	users      []userList // by subject
-	byCatalog  *levelIndex
 	byRoot     map[class]*levelIndex
 	openUse    *compiledPolicy // allows everyone USE_*, below every deny
 	sayable    map[class]privSet
@@ -67,7 +66,7 @@ func NewCompiler(s *Snapshot, o CompileOptions) *Compiler {
 	if o.ExpandLimit == 0 {
 		o.ExpandLimit = DefaultExpandLimit
 	}
-	c := &Compiler{opts: o, subjects: newSubjectTable(), byRoot: make(map[class]*levelIndex)}
+	c := &Compiler{opts: o, subjects: newSubjectTable(func(name string) Principal { return o.Names.User(name, s.Users) }), byRoot: make(map[class]*levelIndex)}
 	c.members = newMembership(c.subjects, s.Users, s.Roles)
 	c.rules = readRules(s, o, c.subjects)
 	c.sayable = sayable(s.ServiceDef)

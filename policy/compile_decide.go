@@ -152,7 +152,7 @@ func (c *Compiler) judge(p subjectID, v *view, deny []*compiledPolicy, hazards [
 		if how == no {
 			continue
 		}
-		if how == yes && c.subjects.kind(h) != subjectUser && c.subjects.kind(p) != subjectUser && p != everyone {
+		if how == yes && c.subjects.kind(h) != subjectUser && c.subjects.kind(p) != subjectUser && p != everyone && c.principals[p] != c.principals[h] {
 			// Both memberships are known: ask each person who is in both.
 			for _, u := range c.common(p, h) {
 				if !v.decide(base.and(c.generic(u)), deny) {
@@ -210,8 +210,8 @@ func (v *view) rescuers(deny []*compiledPolicy) []subjectID {
 
 // mayBe tells whether somebody a grant to p reaches is, or is in, h.
 func (c *Compiler) mayBe(p, h subjectID) tristate {
-	if p == everyone {
-		return yes
+	if p == everyone || c.principals[p] == c.principals[h] {
+		return yes // a role and a group of one name are one group in Unity Catalog
 	}
 	kp, kh := c.subjects.kind(p), c.subjects.kind(h)
 	switch {

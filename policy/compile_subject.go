@@ -28,14 +28,16 @@ type subject struct {
 	name string
 }
 
-// subjectTable numbers subjects.
+// subjectTable numbers subjects. Users whom the name mapping takes for one principal are one subject, since whoever is
+// denied by either name must not be granted by the other.
 type subjectTable struct {
-	ids  map[subject]subjectID
-	list []subject
+	ids   map[subject]subjectID
+	list  []subject
+	users func(name string) Principal
 }
 
-func newSubjectTable() *subjectTable {
-	t := &subjectTable{ids: make(map[subject]subjectID)}
+func newSubjectTable(users func(name string) Principal) *subjectTable {
+	t := &subjectTable{ids: make(map[subject]subjectID), users: users}
 	t.add(subject{kind: subjectEveryone})
 	return t
 }
@@ -51,6 +53,9 @@ func (t *subjectTable) add(s subject) subjectID {
 func (t *subjectTable) id(kind subjectKind, name string) subjectID {
 	if kind == subjectGroup && name == "public" || kind == subjectUser && name == "{USER}" {
 		return everyone
+	}
+	if kind == subjectUser {
+		name = string(t.users(name))
 	}
 	s := subject{kind, name}
 	if id, ok := t.ids[s]; ok {
@@ -122,7 +127,7 @@ func (m NameMapping) Role(name string) Principal { return Principal(m.RolePrefix
 func (m NameMapping) principal(s subject, store *UserStore) Principal {
 	switch s.kind {
 	case subjectUser:
-		return m.User(s.name, store)
+		return Principal(s.name) // mapped when it was numbered
 	case subjectGroup:
 		return m.Group(s.name, store)
 	case subjectRole:

@@ -3,7 +3,6 @@ package policy
 import (
 	"iter"
 	"math/bits"
-	"slices"
 )
 
 // privSet is a set of privileges, one bit for each of privilegeList.
@@ -81,8 +80,6 @@ func (s privSet) withImplied() privSet {
 	}
 	return s
 }
-
-func (s privSet) list() []Privilege { return slices.Collect(s.all()) }
 
 // class is a set of kinds of object as policies and privileges tell them apart: models are not functions here.
 type class uint32
