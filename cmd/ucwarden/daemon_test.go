@@ -94,6 +94,7 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("DEMO", demo) // sample policies and suites
+	env.Values[scriptState{}] = &scriptState{}
 	if strings.HasPrefix(filepath.Base(env.WorkDir), "script-task") {
 		return startDaemon(env)
 	}

@@ -84,9 +84,13 @@ type planResult struct {
 	Missing []policy.Securable `json:"missing,omitempty"`
 }
 
-// planDocument is the JSON form of a plan.
+// planDocument is the JSON form of a plan. Lists without anything in them are written as such.
 func planDocument(r *connector.Result) planResult {
-	return planResult{Plan: r.Plan, Digest: r.Plan.Digest(), Missing: r.Missing}
+	p, report := *r.Plan, *r.Plan.Report
+	p.Changes = append([]policy.Change{}, p.Changes...)
+	report.Findings = append([]policy.Finding{}, report.Findings...)
+	p.Report = &report
+	return planResult{Plan: &p, Digest: r.Plan.Digest(), Missing: r.Missing}
 }
 
 // printPlan writes a plan for people: changes by securable, totals, then the fidelity report.
@@ -97,8 +101,8 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 	}
 	a.printChanges(w, p.Changes)
 	if p.Empty() {
-		fmt.Fprintf(w, "In accord: nothing to change. %s read, %s, %s managed here.\n",
-			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), count(p.Totals.Managed, "grant"))
+		fmt.Fprintf(w, "In accord: nothing to change. %s read, %s, %d of them managed here.\n",
+			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed)
 	} else {
 		waves := 0
 		for i, c := range p.Changes {
