@@ -17,8 +17,7 @@ type evalContext struct {
 	tags    []*tagForEval
 	tag     *tagForEval // the one whose policies are evaluated; nil for policies on resources
 
-	paths   [3]requestPath // of the resource, by policy type
-	tagPath requestPath
+	paths [3]requestPath // of the resource, by policy type
 
 	// Of requests for several access types: what each came to so far. Tag policies and resource policies share it.
 	accesses []string
