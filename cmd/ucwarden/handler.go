@@ -28,18 +28,45 @@ func (h fullSyncHandler) Handle(ctx context.Context, job ondemand.Job) (ondemand
 	if err != nil {
 		return ondemand.Outcome{}, err
 	}
+	approvals, err := h.approvals(ctx, job.Task.RequestInfo.Approve, shards)
+	if err != nil {
+		return ondemand.Outcome{}, err
+	}
 	var out ondemand.Outcome
-	for _, s := range shards {
+	for i, s := range shards {
 		r := ondemand.Resource{Type: "catalog", Values: map[string]string{"catalog": s.FullName}}
 		if s.Type == policy.Metastore {
 			r = ondemand.Resource{Type: "metastore"}
 		}
 		out.Children = append(out.Children, ondemand.Task{
 			Type: ondemand.ResourceSync, Source: job.Task.Source, Priority: shardPriority,
-			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{r}, Approve: job.Task.RequestInfo.Approve},
+			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{r}, Approve: approvals[i]},
 		})
 	}
 	return out, nil
+}
+
+// approvals gives what is approved of each shard. Who approved the plan of the whole approved each shard's part of it,
+// and nothing when the whole has changed since; any other digest is one shard's own.
+func (h fullSyncHandler) approvals(ctx context.Context, approved string, shards []policy.Securable) ([]string, error) {
+	list := slices.Repeat([]string{approved}, len(shards))
+	if approved == "" {
+		return list, nil
+	}
+	whole, err := h.syncer.Plan(ctx, connector.Request{})
+	if err != nil {
+		return nil, err
+	}
+	if whole.Plan.Digest() != approved {
+		return list, nil
+	}
+	for i, shard := range shards {
+		part := policy.Plan{Changes: slices.DeleteFunc(slices.Clone(whole.Plan.Changes), func(c policy.Change) bool {
+			return !concerns(shard, c.Securable)
+		})}
+		list[i] = part.Digest()
+	}
+	return list, nil
 }
 
 // syncHandler joins the task pipeline with the syncer: it syncs the resources of a job and tells what became of each.

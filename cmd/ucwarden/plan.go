@@ -34,7 +34,7 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 			if err != nil {
 				return err
 			}
-			c, log, err := a.load()
+			c, log, err := a.loadOnce()
 			if err != nil {
 				return err
 			}

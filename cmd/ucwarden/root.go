@@ -124,11 +124,31 @@ func (a *app) load(more ...config.Flag) (*config.Config, *slog.Logger, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return c, a.loggerOf(c), nil
+}
+
+// loggerOf makes the logger that c describes, and logs what c warns of.
+func (a *app) loggerOf(c *config.Config) *slog.Logger {
 	log := a.logger(c.Log)
 	for _, w := range c.Warnings() {
 		log.Warn("configuration: " + w)
 	}
-	return c, log, nil
+	return log
+}
+
+// loadOnce is load for a command that works once, for a person who waits: unless a level was asked for, only what is
+// wrong is logged.
+func (a *app) loadOnce() (*config.Config, *slog.Logger, error) {
+	c, err := a.loadQuietly()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range c.Settings() {
+		if s.Key == "log.level" && s.Source.Kind == config.FromDefault {
+			c.Log.Level = "warn"
+		}
+	}
+	return c, a.loggerOf(c), nil
 }
 
 func (a *app) loadQuietly(more ...config.Flag) (*config.Config, error) {

@@ -83,7 +83,7 @@ type syncReport struct {
 
 // syncHere runs the task in this process.
 func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncReport, err error) {
-	c, log, err := a.load()
+	c, log, err := a.loadOnce()
 	if err != nil {
 		return report, err
 	}
