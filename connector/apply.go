@@ -3,8 +3,8 @@ package connector
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,47 +15,56 @@ import (
 // open or close what should not be.
 var ErrHeldBack = errors.New("held back, because an earlier change above or below it failed")
 
+// errOutdated ends an apply whose plan is no longer what the policies mean.
+var errOutdated = policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
+
 // apply carries out a plan wave by wave, the changes of a wave at once. A change whose lineage had a failure in an
-// earlier wave is held back.
-func (s *Syncer) apply(ctx context.Context, w *work, r Request) ([]Outcome, error) {
+// earlier wave is held back. With an error, the outcomes end with the wave it happened in.
+func (s *Syncer) apply(ctx context.Context, w *work) ([]Outcome, error) {
 	changes := w.plan.Changes
 	outcomes := make([]Outcome, len(changes))
-	failed := &lineages{}
-	done := 0
+	failed := newLineages()
 	for first := 0; first < len(changes); {
 		last := first
 		for last < len(changes) && changes[last].Wave == changes[first].Wave {
 			last++
 		}
-		if !s.Policies.Current().Same(w.snapshot) {
-			return outcomes[:first], policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
-		}
-		g, gctx := errgroup.WithContext(ctx)
+		var outdated atomic.Bool
+		var g errgroup.Group // not ended by the first error: what is on its way when the policies change is waited for
 		g.SetLimit(s.Parallel)
 		for i := first; i < last; i++ {
 			if failed.touch(changes[i].Securable) {
-				outcomes[i] = Outcome{Change: changes[i], Err: ErrHeldBack}
+				outcomes[i] = nothingDone(changes[i])
+				outcomes[i].Err = ErrHeldBack
 				continue
 			}
 			g.Go(func() error {
-				outcomes[i] = s.applyChange(gctx, w, changes[i])
-				return gctx.Err()
+				if outcomes[i] = s.applyChange(ctx, w, changes[i]); errors.Is(outcomes[i].Err, errOutdated) {
+					outdated.Store(true)
+				}
+				return nil
 			})
 		}
-		if err := g.Wait(); err != nil {
-			return outcomes[:last], err
+		_ = g.Wait() // no function fails: outcomes hold the errors
+		switch {
+		case outdated.Load():
+			return outcomes[:last], errOutdated
+		case ctx.Err() != nil:
+			return outcomes[:last], givenUp(ctx.Err())
 		}
 		for i := first; i < last; i++ {
-			if err := outcomes[i].Err; err != nil {
+			if outcomes[i].Err != nil {
 				failed.add(changes[i].Securable)
-				s.Logger.WarnContext(ctx, "change not applied", "securable", changes[i].Securable.String(), "error", err)
 			}
 		}
-		done += last - first
-		r.report("apply", done, len(changes))
+		w.request.report("apply", last, len(changes))
 		first = last
 	}
 	return outcomes, nil
+}
+
+func nothingDone(c policy.Change) Outcome {
+	return Outcome{Change: policy.Change{Securable: c.Securable, Wave: c.Wave}}
 }
 
 // lineages is a set of securables, asked about what is above or below them.
@@ -64,10 +73,11 @@ type lineages struct {
 	above  map[policy.Securable]bool // containers of what failed
 }
 
+func newLineages() *lineages {
+	return &lineages{failed: make(map[policy.Securable]bool), above: make(map[policy.Securable]bool)}
+}
+
 func (l *lineages) add(s policy.Securable) {
-	if l.failed == nil {
-		l.failed, l.above = make(map[policy.Securable]bool), make(map[policy.Securable]bool)
-	}
 	l.failed[s] = true
 	for p, ok := s.Parent(); ok; p, ok = p.Parent() {
 		l.above[p] = true
@@ -86,97 +96,73 @@ func (l *lineages) touch(s policy.Securable) bool {
 	return false
 }
 
-// applyChange sends one change. Where another sync changed the securable since it was read, what is still to change is
-// worked out again first. Principals the workspace does not know are left out, by name where the answer names them and
-// by halving where not, so that they do not keep the others from what is theirs.
-func (s *Syncer) applyChange(ctx context.Context, w *work, c policy.Change) Outcome {
-	out := Outcome{Change: c}
-	if s.ledger.changedSince(c.Securable, w.began) {
-		have, err := s.Workspace.Grants(ctx, c.Securable)
-		if err != nil {
-			return s.failure(out, err)
-		}
-		if c = remaining(c, have); empty(c) {
-			out.Change = c
-			return out
-		}
-		out.Change = c
-	}
-	left, err := s.send(ctx, c, &out)
-	out.Change = left
-	if err != nil {
-		return s.failure(out, err)
-	}
-	s.metrics.changed(left)
-	return out
-}
-
-func (s *Syncer) failure(out Outcome, err error) Outcome {
-	if policy.CodeOf(err) == policy.CodeNotFound {
-		out.Gone = true // dropped since it was listed: nothing is left to protect
+// applyChange sends one change, unless the policies have changed. Principals the workspace does not know are left out.
+func (s *Syncer) applyChange(ctx context.Context, w *work, planned policy.Change) Outcome {
+	c := s.ledger.enter(w.id, w.compiler, planned)
+	defer s.ledger.leave(w.compiler, c)
+	out := nothingDone(c)
+	if err := ctx.Err(); err != nil {
+		out.Err = givenUp(err)
 		return out
 	}
-	s.ledger.forget(out.Change.Securable)
-	s.metrics.failures.Inc()
-	out.Err = err
+	// Looked at only now that the change is known to be on its way: a sync by newer policies waits for it, or this
+	// sees the newer policies.
+	if _, compiler := s.current(); compiler != w.compiler {
+		out.Err = errOutdated
+		return out
+	}
+	c = s.withoutUnknown(c, &out)
+	err := s.send(ctx, c, &out)
+	s.metrics.changed(out.Change)
+	switch {
+	case policy.CodeOf(err) == policy.CodeNotFound:
+		s.ledger.forget(c.Securable)
+		out.Gone = true // dropped since it was listed: nothing is left to protect
+	case err != nil:
+		s.ledger.forget(c.Securable)
+		s.metrics.failures.Inc()
+		out.Err = err
+	}
 	return out
 }
 
-// send applies c and gives what of it holds now.
-func (s *Syncer) send(ctx context.Context, c policy.Change, out *Outcome) (policy.Change, error) {
+// withoutUnknown leaves out what would be granted to principals that turned out to be unknown since the plan was made.
+func (s *Syncer) withoutUnknown(c policy.Change, out *Outcome) policy.Change {
+	add := slices.DeleteFunc(slices.Clone(c.Add), func(a policy.Assignment) bool {
+		unknown := s.unknown.has(a.Principal)
+		if unknown && !slices.Contains(out.Unknown, a.Principal) {
+			out.Unknown = append(out.Unknown, a.Principal)
+		}
+		return unknown
+	})
+	c.Add = add
+	return c
+}
+
+// send applies c, and notes in out what of it holds now.
+func (s *Syncer) send(ctx context.Context, c policy.Change, out *Outcome) error {
 	if empty(c) {
-		return c, nil
+		return nil
 	}
 	have, err := s.Workspace.Apply(ctx, c)
 	var unknown *PrincipalError
-	switch {
-	case errors.As(err, &unknown):
+	if errors.As(err, &unknown) {
 		return s.sendParts(ctx, c, unknown.Principal, out)
-	case err != nil:
-		return policy.Change{Securable: c.Securable, Wave: c.Wave}, err
+	}
+	if err != nil {
+		return err
+	}
+	if rest := remaining(c, have); !empty(rest) { // the answer may be older than the change
+		if have, err = s.Workspace.Grants(ctx, c.Securable); err != nil {
+			return err
+		}
+		if rest = remaining(c, have); !empty(rest) {
+			return policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
+		}
 	}
 	s.ledger.wrote(c.Securable, have)
-	if rest := remaining(c, have); !empty(rest) {
-		return c, policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
-	}
-	return c, nil
-}
-
-// sendParts sends c without the principal that is not known, or in halves when the answer did not say which one it is.
-func (s *Syncer) sendParts(ctx context.Context, c policy.Change, unknown policy.Principal, out *Outcome) (policy.Change, error) {
-	principals := principalsOf(c)
-	if unknown == "" && len(principals) == 1 {
-		unknown = principals[0]
-	}
-	if slices.Contains(principals, unknown) {
-		s.unknown.add(unknown)
-		out.Unknown = append(out.Unknown, unknown)
-		return s.send(ctx, only(c, func(p policy.Principal) bool { return p != unknown }), out)
-	}
-	half := principals[:len(principals)/2]
-	inHalf := func(p policy.Principal) bool { return slices.Contains(half, p) }
-	a, err := s.send(ctx, only(c, inHalf), out)
-	if err != nil {
-		return a, err
-	}
-	b, err := s.send(ctx, only(c, func(p policy.Principal) bool { return !inHalf(p) }), out)
-	a.Add, a.Remove = append(a.Add, b.Add...), append(a.Remove, b.Remove...)
-	return a, err
-}
-
-func principalsOf(c policy.Change) []policy.Principal {
-	set := make(map[policy.Principal]bool)
-	for _, a := range slices.Concat(c.Add, c.Remove) {
-		set[a.Principal] = true
-	}
-	return slices.Sorted(maps.Keys(set))
-}
-
-func only(c policy.Change, keep func(policy.Principal) bool) policy.Change {
-	pick := func(list []policy.Assignment) []policy.Assignment {
-		return slices.DeleteFunc(slices.Clone(list), func(a policy.Assignment) bool { return !keep(a.Principal) })
-	}
-	return policy.Change{Securable: c.Securable, Wave: c.Wave, Add: pick(c.Add), Remove: pick(c.Remove)}
+	out.Change.Add, out.Change.Remove = append(out.Change.Add, c.Add...), append(out.Change.Remove, c.Remove...)
+	return nil
 }
 
 func empty(c policy.Change) bool { return len(c.Add)+len(c.Remove) == 0 }

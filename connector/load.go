@@ -3,9 +3,8 @@ package connector
 import (
 	"context"
 	"slices"
-	"strconv"
 	"sync"
-	"sync/atomic"
+	"unique"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,18 +15,12 @@ import (
 type loaded struct {
 	roots     []policy.Securable // those that exist; a METASTORE root without a name is spelled out
 	missing   []policy.Securable
-	ancestors []policy.Securable // containers above the roots, innermost first
-	inventory *policy.Inventory  // everything listed, and the ancestors
-	read      []policy.Securable // whose grants were read, sorted
+	ancestors []policy.Securable               // containers above the roots, outermost first
+	inventory *policy.Inventory                // everything listed, and the ancestors
+	kinds     map[policy.Securable]policy.Kind // of what is no plain object of its type
+	read      []policy.Securable               // whose grants were read, sorted
 	current   *policy.GrantSet
-	listed    int // objects found by listing
-	keys      []listingKey
-}
-
-// listingKey is the size of the listing of one root.
-type listingKey struct {
-	root   string
-	listed int
+	listings  []listing
 }
 
 // rootTypes are the types of root object, catalogs aside, whose grants policies can manage. Shares are granted to
@@ -46,17 +39,25 @@ func builtIn(s policy.Securable) bool {
 	return slices.Contains([]string{"system", "samples", "hive_metastore", "__databricks_internal"}, names[0])
 }
 
+// covers reports whether listing root shows o: it lies inside, or is one of the metastore's root objects.
+func covers(root, o policy.Securable) bool {
+	if root == (policy.Securable{Type: policy.Metastore}) && slices.Contains(rootTypes, o.Type) {
+		return true
+	}
+	return root.Contains(o)
+}
+
 // load lists what the roots hold and reads the grants on all of it. What does not exist is no error; everything else
 // that cannot be listed or read fails the whole load, since unknown is not empty.
-func (s *Syncer) load(ctx context.Context, roots []policy.Securable, r Request) (*loaded, error) {
-	l := &loader{s: s, request: r, out: &loaded{}}
+func (s *Syncer) load(ctx context.Context, w *work, roots []policy.Securable) (*loaded, error) {
+	l := &loader{s: s, work: w, roots: roots, out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
 	if len(roots) == 0 {
 		var err error
-		if roots, err = s.Shards(ctx); err != nil {
+		if l.roots, err = s.Shards(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := l.list(ctx, roots); err != nil {
+	if err := l.list(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.readGrants(ctx); err != nil {
@@ -67,22 +68,24 @@ func (s *Syncer) load(ctx context.Context, roots []policy.Securable, r Request) 
 
 type loader struct {
 	s       *Syncer
-	request Request
-	mu      sync.Mutex
+	work    *work
+	roots   []policy.Securable
+	mu      sync.Mutex // guards what is below while calls are under way, and keeps reports of progress apart
 	objects []policy.Object
+	done    int // objects whose grants were read
 	out     *loaded
 }
 
-func (l *loader) list(ctx context.Context, roots []policy.Securable) error {
+func (l *loader) list(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(l.s.Parallel)
-	roots = slices.Compact(slices.SortedFunc(slices.Values(roots), policy.Securable.Compare))
+	roots := slices.Compact(slices.SortedFunc(slices.Values(l.roots), policy.Securable.Compare))
 	var inside []policy.Securable // roots that the listing of another root shows
 	for _, root := range roots {
 		switch {
 		case builtIn(root):
 			l.out.missing = append(l.out.missing, root)
-		case slices.ContainsFunc(roots, func(r policy.Securable) bool { return r != root && r.Contains(root) }):
+		case slices.ContainsFunc(roots, func(r policy.Securable) bool { return r != root && covers(r, root) }):
 			inside = append(inside, root)
 		default:
 			g.Go(func() error { return l.root(ctx, root) })
@@ -94,6 +97,11 @@ func (l *loader) list(ctx context.Context, roots []policy.Securable) error {
 	slices.SortFunc(l.objects, func(a, b policy.Object) int { return a.Compare(b.Securable) })
 	l.objects = slices.CompactFunc(l.objects, func(a, b policy.Object) bool { return a.Securable == b.Securable })
 	l.out.inventory = policy.NewInventory(l.objects...)
+	for _, o := range l.objects {
+		if o.Kind != "" {
+			l.out.kinds[o.Securable] = o.Kind
+		}
+	}
 	for _, root := range inside {
 		_, found := slices.BinarySearchFunc(l.objects, root, func(o policy.Object, s policy.Securable) int { return o.Compare(s) })
 		if !found {
@@ -103,9 +111,8 @@ func (l *loader) list(ctx context.Context, roots []policy.Securable) error {
 	l.out.ancestors = slices.DeleteFunc(l.out.ancestors, func(a policy.Securable) bool {
 		return slices.ContainsFunc(l.out.roots, func(r policy.Securable) bool { return r.Contains(a) })
 	})
-	slices.SortFunc(l.out.ancestors, func(a, b policy.Securable) int { return b.Compare(a) })
+	slices.SortFunc(l.out.ancestors, policy.Securable.Compare)
 	slices.SortFunc(l.out.roots, policy.Securable.Compare)
-	slices.SortFunc(l.out.missing, policy.Securable.Compare)
 	return nil
 }
 
@@ -126,6 +133,9 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 			found = []policy.Object{o}
 		}
 	}
+	if root.Type.IsContainer() && policy.CodeOf(err) == policy.CodeNotFound {
+		err = l.confirmGone(ctx, root, err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if policy.CodeOf(err) == policy.CodeNotFound {
@@ -143,17 +153,27 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 		l.out.roots = append(l.out.roots, root)
 	}
 	l.objects = append(l.objects, found...)
-	l.out.listed += len(found)
 	if root.Type.IsContainer() {
-		l.out.keys = append(l.out.keys, listingKey{root.String(), len(found)})
+		l.out.listings = append(l.out.listings, listing{root, len(found)})
 	}
 	for parent, ok := root.Parent(); ok; parent, ok = parent.Parent() {
 		if !slices.Contains(l.out.ancestors, parent) {
 			l.out.ancestors = append(l.out.ancestors, parent)
 		}
 	}
-	l.request.report("list", len(l.objects), 0)
+	l.work.request.report("list", len(l.objects), 0)
 	return nil
+}
+
+// confirmGone looks a container up whose listing said that it does not exist. The answer may have been about the call,
+// and what is taken for gone is no reason any more to let anybody keep USE_* above it. The error is of
+// policy.CodeNotFound only if the container is really gone.
+func (l *loader) confirmGone(ctx context.Context, container policy.Securable, listing error) error {
+	_, err := l.s.Workspace.Get(ctx, container)
+	if err == nil {
+		return policy.Errorf(policy.CodeUnavailable, "%s exists, but cannot be listed: %w", container, listing)
+	}
+	return err
 }
 
 func (l *loader) metastore(ctx context.Context) ([]policy.Object, error) {
@@ -185,16 +205,19 @@ func (l *loader) catalog(ctx context.Context, catalog policy.Securable) ([]polic
 	}
 	schemas = slices.DeleteFunc(schemas, func(o policy.Object) bool { return builtIn(o.Securable) })
 	tables = slices.DeleteFunc(tables, func(o policy.Object) bool { return builtIn(o.Securable) })
-	all := slices.Concat([]policy.Object{{Securable: catalog}}, schemas, tables)
 
 	inside := make([][]policy.Object, len(schemas))
+	dropped := make([]bool, len(schemas))
 	g, gctx = errgroup.WithContext(ctx)
 	g.SetLimit(l.s.Parallel)
 	for i, schema := range schemas {
 		g.Go(func() (err error) {
 			inside[i], err = l.listEach(gctx, schema.Securable, policy.Function, policy.Volume)
-			if policy.CodeOf(err) == policy.CodeNotFound {
-				return nil // dropped since it was listed
+			if policy.CodeOf(err) != policy.CodeNotFound {
+				return err
+			}
+			if err = l.confirmGone(gctx, schema.Securable, err); policy.CodeOf(err) == policy.CodeNotFound {
+				dropped[i], err = true, nil // since it was listed
 			}
 			return err
 		})
@@ -202,7 +225,14 @@ func (l *loader) catalog(ctx context.Context, catalog policy.Securable) ([]polic
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return slices.Concat(append([][]policy.Object{all}, inside...)...), nil
+	for i, schema := range schemas {
+		if dropped[i] {
+			tables = slices.DeleteFunc(tables, func(o policy.Object) bool { return schema.Contains(o.Securable) })
+			continue
+		}
+		inside[i] = append(inside[i], schema)
+	}
+	return slices.Concat(append(inside, []policy.Object{{Securable: catalog}}, tables)...), nil
 }
 
 func (l *loader) schema(ctx context.Context, schema policy.Securable) ([]policy.Object, error) {
@@ -235,7 +265,6 @@ func (l *loader) readGrants(ctx context.Context) error {
 	}
 	grants := make([][]policy.Assignment, len(read))
 	gone := make([]bool, len(read))
-	var done atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(l.s.Parallel)
 	for i, sec := range read {
@@ -246,13 +275,17 @@ func (l *loader) readGrants(ctx context.Context) error {
 				gone[i] = true
 			case err != nil:
 				return err
+			case sec.Type.IsContainer():
+				l.s.ledger.saw(l.work.id, sec, list)
+			}
+			for j, a := range list { // the same few names on every object are held once
+				list[j] = policy.Assignment{Principal: unique.Make(a.Principal).Value(), Privilege: unique.Make(a.Privilege).Value()}
 			}
 			grants[i] = list
-			if sec.Type.IsContainer() && err == nil {
-				l.s.ledger.saw(sec, list)
-			}
-			if n := int(done.Add(1)); n%64 == 0 || n == len(read) {
-				l.request.report("read", n, len(read))
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.done++; l.done%64 == 0 || l.done == len(read) {
+				l.work.request.report("read", l.done, len(read))
 			}
 			return nil
 		})
@@ -263,51 +296,17 @@ func (l *loader) readGrants(ctx context.Context) error {
 	l.out.current = &policy.GrantSet{}
 	for i, sec := range read {
 		if gone[i] {
-			if j := slices.Index(l.out.roots, sec); j >= 0 {
-				l.out.roots = slices.Delete(l.out.roots, j, j+1)
+			l.out.roots = slices.DeleteFunc(l.out.roots, func(r policy.Securable) bool { return r == sec })
+			if slices.Contains(l.roots, sec) {
 				l.out.missing = append(l.out.missing, sec)
 			}
 			continue
 		}
 		l.out.read = append(l.out.read, sec)
 		l.out.current.Set(sec, grants[i])
+		grants[i] = nil
 	}
-	return nil
-}
-
-// listingStateKey is where the size of a root's listing is kept from run to run.
-func listingStateKey(root string) string { return "listing/" + root }
-
-// lastListed sums the sizes of the roots' listings the last time; 0 when one of them is not known.
-func (w *work) lastListed() int {
-	if w.s.State == nil {
-		return 0
-	}
-	sum := w.loaded.listed
-	for _, k := range w.loaded.keys {
-		value, err := w.s.State.Load(listingStateKey(k.root))
-		if err != nil || len(value) == 0 {
-			return 0
-		}
-		last, err := strconv.Atoi(string(value))
-		if err != nil {
-			return 0
-		}
-		sum += last - k.listed
-	}
-	return sum
-}
-
-// remember saves the sizes of the listings that a plan was made and not refused for.
-func (w *work) remember() error {
-	if w.s.State == nil {
-		return nil
-	}
-	for _, k := range w.loaded.keys {
-		if err := w.s.State.Save(listingStateKey(k.root), strconv.AppendInt(nil, int64(k.listed), 10)); err != nil {
-			return err
-		}
-	}
+	slices.SortFunc(l.out.missing, policy.Securable.Compare)
 	return nil
 }
 

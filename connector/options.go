@@ -1,0 +1,80 @@
+package connector
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ucwarden/policy"
+)
+
+// Policies gives the policies in force.
+type Policies interface {
+	// Current gives the last verified snapshot; nil when there has never been one. Versions never go back.
+	Current() *policy.Snapshot
+}
+
+// State keeps small facts from one run to the next.
+type State interface {
+	// Load gives the value saved under key, nil when there is none.
+	Load(key string) ([]byte, error)
+	Save(key string, value []byte) error
+}
+
+// Options say what a Syncer works on and how.
+type Options struct {
+	Workspace Workspace
+	Policies  Policies
+	Scope     policy.Scope // what is ours to manage; must have no roots
+	Compile   policy.CompileOptions
+	Mode      policy.Mode // "" is enforce
+	Guards    []policy.Guard
+	State     State // listing sizes of earlier runs; nil forgets them
+	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.
+	// Default 32.
+	Parallel int
+	// ContainerTTL is how long grants on catalogs and schemas, once read, are trusted when a task for an object inside
+	// needs to know whether the way to it is open. Default 1 h.
+	ContainerTTL time.Duration
+	// UnknownPrincipalTTL is how long a principal that the workspace did not know is not tried again. Default 15 min.
+	UnknownPrincipalTTL time.Duration
+	Logger              *slog.Logger
+	Registerer          prometheus.Registerer // may be nil
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Workspace == nil:
+		return errors.New("connector: no workspace")
+	case o.Policies == nil:
+		return errors.New("connector: no policies")
+	case len(o.Scope.Roots()) > 0:
+		return errors.New("connector: the managed scope must not be narrowed to roots")
+	case o.Parallel < 0 || o.ContainerTTL < 0 || o.UnknownPrincipalTTL < 0:
+		return errors.New("connector: parallel calls and times must not be negative")
+	}
+	switch o.Mode {
+	case "":
+		o.Mode = policy.ModeEnforce
+	case policy.ModeEnforce, policy.ModeGrantOnly, policy.ModeObserve:
+	default:
+		// Taken for "enforce", a misspelt "observe" would change what it was to leave alone.
+		return fmt.Errorf("connector: unknown mode %q: want %s, %s or %s", o.Mode, policy.ModeEnforce, policy.ModeGrantOnly, policy.ModeObserve)
+	}
+	if o.Parallel == 0 {
+		o.Parallel = 32
+	}
+	if o.ContainerTTL == 0 {
+		o.ContainerTTL = time.Hour
+	}
+	if o.UnknownPrincipalTTL == 0 {
+		o.UnknownPrincipalTTL = 15 * time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
