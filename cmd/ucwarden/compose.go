@@ -169,6 +169,9 @@ type pipeline struct {
 func openPipeline(ctx context.Context, c *config.Config, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
 	p := &pipeline{}
 	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
+		if policy.CodeOf(err) == policy.CodeUnavailable {
+			err = withHint(err, "a daemon that runs there takes the work over REST: ucwarden sync --server URL")
+		}
 		return nil, err
 	}
 	defer func() {

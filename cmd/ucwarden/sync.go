@@ -117,7 +117,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 // shardsOf collects the tasks that a full sync was split into, in the order of what they are about.
 func shardsOf(list func(ondemand.Filter) (ondemand.Page, error), parent string) ([]ondemand.Task, error) {
 	var shards []ondemand.Task
-	filter := ondemand.Filter{ParentID: parent, Limit: 1000}
+	filter := ondemand.Filter{ParentID: parent, Limit: 500}
 	for {
 		page, err := list(filter)
 		if err != nil {
