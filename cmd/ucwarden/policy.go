@@ -20,7 +20,7 @@ func newPolicyCommand(a *app) *cobra.Command {
 		Args:    wantArgs(),
 		RunE:    needSubcommand,
 	}
-	cmd.AddCommand(newPolicyTestCommand(a))
+	cmd.AddCommand(newPolicyTestCommand(a), newPolicyExplainCommand(a))
 	return cmd
 }
 
