@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"ucwarden/config"
+	"ucwarden/connector/emulator"
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+// BenchmarkTaskLatency measures a task for one table that lacks a grant, from POST to SUCCESS, through the whole
+// daemon: REST, store, queue, compile, diff, apply. The workspace takes 20 ms for each call. p50-ms and p99-ms are the
+// whole; over-p50-ms and over-p99-ms are what is left of each task's time without the waits for the workspace.
+func BenchmarkTaskLatency(b *testing.B) {
+	const latency = 20 * time.Millisecond
+	const tables = 5000 // one for each round
+	var names []string
+	for i := range tables {
+		names = append(names, "t"+strconv.Itoa(i))
+	}
+	w := newWorld(b, oneSchema(append(names, "twarm")...), readTables)
+	c, err := config.Load(config.Options{File: w.config})
+	if err != nil {
+		b.Fatal(err)
+	}
+	d, err := newDaemon(b.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	}()
+	client := w.client("http://" + d.api.Addr().String())
+	if _, err := w.emulator.AddFaults(emulator.Fault{LatencyMS: int(latency.Milliseconds())}); err != nil {
+		b.Fatal(err)
+	}
+	sync := func(table string) (took time.Duration, calls int) {
+		w.emulator.ResetTrace()
+		body := []byte(`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"table","values":{"catalog":"c","schema":"s","table":"` + table + `"}}]}}`)
+		var task ondemand.Task
+		begun := time.Now()
+		err := client.call(ctx, request{method: http.MethodPost, body: body, header: map[string]string{"Prefer": "wait=30"}}, &task)
+		took = time.Since(begun)
+		if err != nil || task.Status != ondemand.Success {
+			b.Fatalf("task for %s: %s %s %v", table, task.Status, task.StatusMessage, err)
+		}
+		return took, len(w.emulator.Trace())
+	}
+	sync("twarm") // reads the containers, once
+	var all, over []time.Duration
+	calls := 0
+	for i := 0; b.Loop(); i++ {
+		if i == tables {
+			b.Fatalf("more than %d rounds: there are no more tables", tables)
+		}
+		took, n := sync(names[i])
+		all, over = append(all, took), append(over, took-time.Duration(n)*latency)
+		calls += n
+	}
+	if last := (policy.Securable{Type: policy.Table, FullName: "c.s." + names[len(all)-1]}); len(w.emulator.Grants().Of(last)) != 1 {
+		b.Errorf("nothing was granted on %s", last)
+	}
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	for name, list := range map[string][]time.Duration{"": all, "over-": over} {
+		slices.Sort(list)
+		b.ReportMetric(ms(list[len(list)/2]), name+"p50-ms")
+		b.ReportMetric(ms(list[len(list)*99/100]), name+"p99-ms")
+	}
+	b.ReportMetric(float64(calls)/float64(len(all)), "calls/task")
+}
