@@ -71,28 +71,30 @@ type view struct {
 	allow []*compiledPolicy
 	deny  []*compiledPolicy // ones that touch the place; those that cover all of it come first
 	total int               // how many of deny cover all of it
+	byTag bool              // tag policies allow somewhere in it
 	named bool              // only denies that name somebody count, not "all else"
 }
 
 // decide gives the policies' word on one person: at each priority a deny goes before an allow, and a higher priority
 // before a lower one. Source: RangerPolicyEngineImpl.evaluatePolicies.
 func (v *view) decide(w witness, deny []*compiledPolicy) bool {
-	best, allowed := 0, false
-	for _, p := range v.allow {
-		if (!allowed || p.priority > best) && p.allows(w, v.x) {
-			best, allowed = p.priority, true
-		}
-	}
-	if !allowed {
-		return false
-	}
-	for _, p := range deny {
-		if p.priority >= best && v.denies(p, w) {
-			return false
-		}
-	}
-	return true
+	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
+		return a.allows(w, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			return v.heeds(a, d) && v.denies(d, w)
+		})
+	})
 }
+
+// heeds reports whether what d denies counts although a allows: at the priority of a and above. An allow of higher
+// priority is proof against lower denies only because it ends the evaluation; where tag policies deny or allow too, and
+// a's policy could go on to deny, it does not. Source: RangerPolicyEngineImpl, evaluateTagPolicies and
+// evaluatePoliciesForOneAccessTypeNoAudit.
+func (v *view) heeds(a, d *compiledPolicy) bool {
+	return d.priority >= a.priority || (d.tag || v.byTag) && a.mayContinue()
+}
+
+// mayContinue reports whether an allow of the policy does not end the evaluation: it could go on to deny.
+func (p *compiledPolicy) mayContinue() bool { return len(p.src.DenyPolicyItems) > 0 || p.denyAllElse }
 
 func (v *view) denies(p *compiledPolicy, w witness) bool {
 	if v.named {
@@ -144,6 +146,7 @@ func (c *Compiler) judge(p subjectID, v *view, deny []*compiledPolicy, hazards [
 	if c.opts.Deny == DenyIgnore {
 		return safe, noSubject, no
 	}
+	var loose []subjectID // hazards that members whom nobody can list may be in, in any combination
 	for _, h := range hazards {
 		if base.is(h) {
 			continue // already in what was decided
@@ -152,7 +155,10 @@ func (c *Compiler) judge(p subjectID, v *view, deny []*compiledPolicy, hazards [
 		if how == no {
 			continue
 		}
-		if how == yes && c.subjects.kind(h) != subjectUser && c.subjects.kind(p) != subjectUser && p != everyone && c.principals[p] != c.principals[h] {
+		if how == unknown || p == everyone {
+			loose = append(loose, h)
+		}
+		if how == yes && c.subjects.kind(h) != subjectUser && c.subjects.kind(p) != subjectUser && p != everyone && !c.within(h, p) {
 			// Both memberships are known: ask each person who is in both.
 			for _, u := range c.common(p, h) {
 				if !v.decide(base.and(c.generic(u)), deny) {
@@ -165,7 +171,32 @@ func (c *Compiler) judge(p subjectID, v *view, deny []*compiledPolicy, hazards [
 			return unsafe, h, how
 		}
 	}
+	if len(loose) > 0 && !v.solid(base, loose, deny) {
+		return unsafe, loose[0], unknown
+	}
 	return safe, noSubject, no
+}
+
+// solid reports whether some policy allows base in a way that no combination of the loose memberships can take back:
+// none of its exceptions names one of them, and nothing at its priority or above denies base or one of them. One
+// witness at a time would not do: who is excepted from an allow of high priority may fall under a deny of a lower one.
+func (v *view) solid(base witness, loose []subjectID, deny []*compiledPolicy) bool {
+	reach := append(slices.Clone(base), loose...)
+	slices.Sort(reach)
+	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
+		if !a.allows(base, v.x) || matches(a.allowExcept, reach, v.x) {
+			return false
+		}
+		return !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			if !v.heeds(a, d) {
+				return false
+			}
+			if matches(d.deny, reach, v.x) && !matches(d.denyExcept, base, v.x) {
+				return true
+			}
+			return d.denyAllElse && !v.named && (!d.allows(base, v.x) || matches(d.allowExcept, reach, v.x))
+		})
+	})
 }
 
 // rescued looks for members of p whom, though p itself is denied, the policies allow, because they are excepted from
@@ -210,8 +241,8 @@ func (v *view) rescuers(deny []*compiledPolicy) []subjectID {
 
 // mayBe tells whether somebody a grant to p reaches is, or is in, h.
 func (c *Compiler) mayBe(p, h subjectID) tristate {
-	if p == everyone || c.principals[p] == c.principals[h] {
-		return yes // a role and a group of one name are one group in Unity Catalog
+	if p == everyone || c.within(h, p) {
+		return yes
 	}
 	kp, kh := c.subjects.kind(p), c.subjects.kind(h)
 	switch {
@@ -237,6 +268,12 @@ func (c *Compiler) mayBe(p, h subjectID) tristate {
 		return yes
 	}
 	return no
+}
+
+// within reports whether whoever is in h is in p, whoever that may be: h is a member of the role p, or both are one
+// group in Unity Catalog, since a role and a group are named alike.
+func (c *Compiler) within(h, p subjectID) bool {
+	return c.generics[h].is(p) || c.principals[p] == c.principals[h]
 }
 
 // userList is who is in a group or role, as far as known.

@@ -83,45 +83,69 @@ type evaluation struct {
 // cover works out what each active entry covers here, security zones considered.
 func (e *evaluation) cover() {
 	e.covers = make([]cover, len(e.active))
-	var zones map[string]cover
-	var anyZone cover
+	inside := e.class.inside()
+	if e.leaf {
+		inside = e.class
+	}
 	for i, n := range e.active {
-		en := &e.entries[n]
-		c := en.region.at(e.depth)
-		inside := e.class.inside()
-		if e.leaf {
-			inside = e.class
+		c := e.entries[n].region.at(e.depth)
+		e.covers[i] = cover{c.full & inside, c.touch & inside}
+	}
+	if e.zoned {
+		e.heedZones()
+	}
+	for i, n := range e.active {
+		switch p := e.entries[n].policy; {
+		case p == nil:
+			e.covers[i] = cover{}
+		case e.covers[i].full != 0:
+			e.allowed |= p.allowPrivs
 		}
-		c.full &= inside
-		c.touch &= inside
-		e.covers[i] = c
-		if en.policy == nil {
-			if zones == nil {
-				zones = map[string]cover{}
-			}
-			z := zones[en.zone]
-			zones[en.zone] = cover{z.full | c.full, z.touch | c.touch}
-			anyZone = cover{anyZone.full | c.full, anyZone.touch | c.touch}
+	}
+}
+
+// heedZones limits what policies cover to where their zone is. Policies of a zone hold in its resources; the others
+// hold outside every zone; tag policies outside zones hold in zones too, unless these have a tag service of their own.
+// Where several zones meet nothing is allowed: Ranger takes such a resource for outside, and what each zone denies
+// stays denied here.
+func (e *evaluation) heedZones() {
+	var any, withTags cover
+	var shared class
+	zones := make(map[string]cover)
+	tagService := make(map[string]bool)
+	for i, n := range e.active {
+		z := e.entries[n].zone
+		if z == nil {
+			continue
+		}
+		c, old := e.covers[i], zones[z.ZoneName]
+		shared |= c.touch & any.touch &^ old.touch
+		zones[z.ZoneName] = cover{old.full | c.full, old.touch | c.touch}
+		any = cover{any.full | c.full, any.touch | c.touch}
+		if z.ContainsAssociatedTagService {
+			tagService[z.ZoneName] = true
+			withTags = cover{withTags.full | c.full, withTags.touch | c.touch}
 		}
 	}
 	for i, n := range e.active {
-		en := &e.entries[n]
-		if en.policy == nil {
-			e.covers[i] = cover{}
+		p := e.entries[n].policy
+		if p == nil {
 			continue
 		}
-		if e.zoned {
-			if en.policy.zone == "" {
-				e.covers[i].full &^= anyZone.touch
-				e.covers[i].touch &^= anyZone.full
-			} else {
-				z := zones[en.policy.zone]
-				e.covers[i].full &= z.full
-				e.covers[i].touch &= z.touch
-			}
+		c := &e.covers[i]
+		elsewhere := any
+		if p.tag {
+			elsewhere = withTags
 		}
-		if e.covers[i].full != 0 {
-			e.allowed |= en.policy.allowPrivs
+		switch z := zones[p.zone]; {
+		case p.zone == "":
+			c.full &^= elsewhere.touch | shared
+			c.touch &^= elsewhere.full &^ shared
+		case p.tag && !tagService[p.zone]:
+			*c = cover{}
+		default:
+			c.full &= z.full &^ shared
+			c.touch &= z.touch
 		}
 	}
 }
@@ -135,8 +159,11 @@ func (e *evaluation) view(x Privilege, cl class) *view {
 		if c.touch&cl == 0 {
 			continue
 		}
-		if c.full&cl != 0 && p.allowPrivs&v.x != 0 {
-			v.allow = append(v.allow, p)
+		if p.allowPrivs&v.x != 0 {
+			if c.full&cl != 0 {
+				v.allow = append(v.allow, p)
+			}
+			v.byTag = v.byTag || p.tag
 		}
 		if p.denyPrivs&v.x != 0 {
 			if c.full&cl != 0 || e.leaf {
@@ -216,7 +243,7 @@ func (e *evaluation) candidate(p subjectID, x Privilege, views []*view, hazards 
 		e.report(p, x, EffectNarrower, fmt.Sprintf("%s is allowed %s on the %s itself, but not on everything in it, which Unity Catalog would pass it on to; it is not granted there",
 			e.subjects.describe(p), x, containerWord(e.class)), views[0].allow)
 	}
-	if result == denied || e.out.settled[p].has(x) {
+	if result == denied {
 		return
 	}
 	// Unsafe. Where only something inside stands against it, what is inside is decided further down.
@@ -227,12 +254,16 @@ func (e *evaluation) candidate(p subjectID, x Privilege, views []*view, hazards 
 			}
 		}
 	}
+	told := e.out.settled[p].has(x) // on a container above
 	e.out.settled[p] |= x.bit()
 	if e.opts.Deny == DenyExpand {
 		if list := e.usersOf(p); e.subjects.kind(p) != subjectUser && list.known && len(list.users) <= e.opts.ExpandLimit {
-			e.expand(p, x, list.users, views, hazards)
+			e.expand(p, x, list.users, views, hazards, told)
 			return
 		}
+	}
+	if told {
+		return
 	}
 	if !views[blocked].decide(e.generic(p), views[blocked].deny) {
 		e.report(p, x, EffectNarrower, fmt.Sprintf("%s is allowed %s only for who is also %s, which Unity Catalog cannot express; it is not granted (%s)",
@@ -264,24 +295,38 @@ func (e *evaluation) whyWithheld(p subjectID) string {
 }
 
 // expand grants x to those members of p whom the policies allow it.
-func (e *evaluation) expand(p subjectID, x Privilege, members []subjectID, views []*view, hazards [][]subjectID) {
-	count := 0
+func (e *evaluation) expand(p subjectID, x Privilege, members []subjectID, views []*view, hazards [][]subjectID, told bool) {
+	count, doubtful := 0, 0
 	for _, u := range members {
 		if !e.managed[u] || e.impliedAbove(u, x) {
 			continue
 		}
-		all := true
+		result, total := safe, safe
 		for i, v := range views {
 			w, _, _ := e.judge(u, v, v.deny, hazards[i])
-			all = all && w == safe
+			result = min(result, w)
+			w, _, _ = e.judge(u, v, v.deny[:v.total], hazards[i])
+			total = min(total, w)
 		}
-		if all {
+		switch {
+		case result == safe:
 			e.here[u] |= x.bit()
 			count++
+		case total == unsafe:
+			doubtful++
 		}
 	}
-	e.report(p, x, EffectNone, fmt.Sprintf("%s is allowed %s but some of its members are denied it; it is granted to the %d others one by one (strategy expand)",
-		e.subjects.describe(p), x, count), views[0].allow)
+	if told && doubtful == 0 {
+		return
+	}
+	message := fmt.Sprintf("%s is allowed %s but some of its members are denied it; it is granted to %d others one by one (strategy expand)",
+		e.subjects.describe(p), x, count)
+	effect := EffectNone
+	if doubtful > 0 {
+		effect = EffectNarrower
+		message += fmt.Sprintf(", and not to %d who may be denied it by groups they may be in", doubtful)
+	}
+	e.report(p, x, effect, message, views[0].allow)
 }
 
 // reportIgnored says whom strategy ignore lets keep what they are denied.

@@ -371,11 +371,20 @@ func loses(w *world, persons []person, before, after *GrantSet, g Grant) bool {
 
 func dump(w *world, c *Compiled) string {
 	var b strings.Builder
-	for _, p := range w.snapshot.Policies {
+	policies := slices.Clone(w.snapshot.Policies)
+	for name, z := range w.snapshot.Zones {
+		fmt.Fprintf(&b, "zone %s %v, %d policies\n", name, z.Resources, len(z.Policies))
+		policies = append(policies, z.Policies...)
+	}
+	if w.snapshot.TagPolicies != nil {
+		policies = append(policies, w.snapshot.TagPolicies.Policies...)
+		fmt.Fprintf(&b, "tagged %v %v\n", w.snapshot.Tags.ServiceResources, w.snapshot.Tags.ResourceToTagIDs)
+	}
+	for _, p := range policies {
 		fmt.Fprintf(&b, "policy %d priority %d denyAllElse %v %v\n", p.ID, p.PolicyPriority, p.IsDenyAllElse, p.Resources)
 		for name, items := range map[string][]PolicyItem{"allow": p.PolicyItems, "allowEx": p.AllowExceptions, "deny": p.DenyPolicyItems, "denyEx": p.DenyExceptions} {
 			for _, it := range items {
-				fmt.Fprintf(&b, "   %s u%v g%v r%v", name, it.Users, it.Groups, it.Roles)
+				fmt.Fprintf(&b, "   %s u%v g%v r%v %v", name, it.Users, it.Groups, it.Roles, it.Conditions)
 				for _, a := range it.Accesses {
 					fmt.Fprintf(&b, " %s", a.Type)
 				}

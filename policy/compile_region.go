@@ -13,6 +13,7 @@ type region struct {
 	depth   int   // levels named: 1 catalog or root object, 2 schema, 3 object
 	class   class // of what the deepest level names
 	inherit bool  // holds for everything inside, too
+	columns bool  // names some columns of a table only
 	partial bool  // names some columns, or an unknown name: touches what it matches, covers nothing
 }
 
@@ -141,7 +142,7 @@ func newRegion(resources map[string]PolicyResource, inherit bool) (region, error
 		named[def.level] = name
 		if def.level == 0 {
 			m := newLevelMatch(res)
-			r.partial = !m.any
+			r.columns, r.partial = !m.any, !m.any
 			continue
 		}
 		r.levels[def.level-1] = newLevelMatch(res)

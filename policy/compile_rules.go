@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ type compiledPolicy struct {
 	src         *Policy
 	priority    int
 	zone        string
+	tag         bool // holds where a tag is, see addTagPolicies
 	denyAllElse bool
 
 	allow, allowExcept, deny, denyExcept []compiledItem
@@ -30,7 +32,7 @@ const protectionPriority = 1 << 30
 type entry struct {
 	region region
 	policy *compiledPolicy // nil for a zone
-	zone   string          // of a zone entry
+	zone   *SecurityZone   // of a zone entry
 }
 
 // rules is everything of a snapshot that decides grants.
@@ -75,10 +77,7 @@ func (r *ruleReader) addPolicy(p *Policy, zone string, regions func(c *compiledP
 	if !p.ApplicableAt(r.opts.Time) {
 		return
 	}
-	c := &compiledPolicy{src: p, priority: p.PolicyPriority, zone: zone}
-	if zone == "" {
-		c.zone = p.ZoneName
-	}
+	c := &compiledPolicy{src: p, priority: p.PolicyPriority, zone: cmp.Or(zone, p.ZoneName), tag: r.prefix != ""}
 	if p.PolicyType == PolicyTypeAccess {
 		r.readItems(c)
 	} else {
@@ -88,8 +87,14 @@ func (r *ruleReader) addPolicy(p *Policy, zone string, regions func(c *compiledP
 		return
 	}
 	r.policies = append(r.policies, c)
+	onColumns := *c
+	onColumns.allow, onColumns.allowPrivs, onColumns.priority = nil, 0, protectionPriority
 	for _, reg := range regions(c) {
-		r.entries = append(r.entries, entry{region: reg, policy: c})
+		e := entry{region: reg, policy: c}
+		if reg.columns {
+			e.policy = &onColumns // a table of higher priority does not open a column that is denied
+		}
+		r.entries = append(r.entries, e)
 	}
 }
 
@@ -107,7 +112,7 @@ func (r *ruleReader) regionsOf(c *compiledPolicy) []region {
 			r.find(p, EffectNarrower, "%v; nothing is granted for it", err)
 			continue
 		}
-		if reg.partial {
+		if reg.columns {
 			r.findColumns(c, "it names single columns")
 		}
 		reg.partial = reg.partial || macros
@@ -221,7 +226,6 @@ func (c *compiledPolicy) sum() {
 func (r *ruleReader) readProtection(c *compiledPolicy) {
 	p := c.src
 	c.priority = protectionPriority
-	c.zone = p.ZoneName
 	what := "a row filter"
 	add := func(item *PolicyItem, free bool) {
 		who := newSubjectSet(r.subjects, item)
@@ -311,7 +315,7 @@ func (r *ruleReader) addZones(s *Snapshot) {
 				continue // a zone of places Unity Catalog does not have
 			}
 			r.zoned = true
-			r.entries = append(r.entries, entry{region: reg, zone: name})
+			r.entries = append(r.entries, entry{region: reg, zone: &SecurityZone{ZoneName: name, ContainsAssociatedTagService: zone.ContainsAssociatedTagService}})
 		}
 	}
 }
@@ -351,7 +355,7 @@ func (r *ruleReader) addTagPolicies(s *Snapshot, def *ServiceDef) {
 					continue
 				}
 				for _, reg := range regions {
-					if reg.partial {
+					if reg.columns {
 						r.findColumns(c, "tag "+tag+" is on columns")
 					}
 					list = append(list, reg)

@@ -63,7 +63,7 @@ func (r *compilation) addUse(granted, above map[subjectID]privSet, use Privilege
 		case w == safe:
 			e.here[p] |= use.bit()
 		case w == unsafe && r.opts.Deny == DenyExpand && r.subjects.kind(p) != subjectUser && r.usersOf(p).known && len(r.usersOf(p).users) <= r.opts.ExpandLimit:
-			e.expand(p, use, r.usersOf(p).users, views, hazardLists)
+			e.expand(p, use, r.usersOf(p).users, views, hazardLists, false)
 			last := &e.out.findings[len(e.out.findings)-1]
 			last.Effect, last.Message = EffectNarrower, last.Message+"; the members who are denied it cannot use what they are granted below"
 		default:
