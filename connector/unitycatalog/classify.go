@@ -165,9 +165,3 @@ func oneLine(text string) string {
 func act(err error, format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, err)...)
 }
-
-// isNotServed reports whether err says that the server lacks the call.
-func isNotServed(err error) bool {
-	var a *answerError
-	return errors.As(err, &a) && a.notServed()
-}
