@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -89,6 +90,7 @@ func startDaemon(env *testscript.Env) error {
 // setUp gives the scripts named task_* a daemon.
 func setUp(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
+	env.Setenv("GORACE", os.Getenv("GORACE")) // see TestMain
 	demo, err := filepath.Abs("demo")
 	if err != nil {
 		return err

@@ -2,12 +2,17 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
+	// With the race detector a process waits a second before it exits, for reports that may come. Many are run here.
+	if err := os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=20")); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"ucwarden": main})
 }
 

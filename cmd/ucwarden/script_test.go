@@ -54,7 +54,7 @@ func stateOf(ts *testscript.TestScript) *scriptState { return ts.Value(scriptSta
 // scriptEnviron is the environment for a process that a script keeps running.
 func scriptEnviron(ts *testscript.TestScript) []string {
 	var list []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "UCWARDEN_DATABRICKS_HOST", "UCWARDEN_DATABRICKS_TOKEN"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "GORACE", "UCWARDEN_DATABRICKS_HOST", "UCWARDEN_DATABRICKS_TOKEN"} {
 		if value := ts.Getenv(name); value != "" {
 			list = append(list, name+"="+value)
 		}
