@@ -108,8 +108,11 @@ func principalOf(names NameMapping, store *UserStore, k SubjectKind, name string
 	return AccountUsers
 }
 
-// namedByPolicies is where a name is found that neither the user store nor the roles hold.
-const namedByPolicies = "named by policies alone; its members and memberships are not known"
+// Where names are found. What neither the user store nor the roles hold is named by policies alone.
+const (
+	inUserStore     = "in the user store"
+	namedByPolicies = "named by policies alone; its members and memberships are not known"
+)
 
 // knownNames tells where users, groups and roles are known from.
 type knownNames map[SubjectKind]map[string]string
@@ -122,7 +125,7 @@ func newKnownNames(s *Snapshot) knownNames {
 		}
 	}
 	if u := s.Users; u != nil {
-		const where = "in the user store"
+		const where = inUserStore
 		for user, groups := range u.UserGroupMapping {
 			add(SubjectUser, user, where)
 			for _, g := range groups {

@@ -20,7 +20,7 @@ func newPolicyCommand(a *app) *cobra.Command {
 		Args:    wantArgs(),
 		RunE:    needSubcommand,
 	}
-	cmd.AddCommand(newPolicyTestCommand(a), newPolicyExplainCommand(a))
+	cmd.AddCommand(newPolicyTestCommand(a), newPolicyExplainCommand(a), newPolicyLintCommand(a))
 	return cmd
 }
 
@@ -82,4 +82,10 @@ func (f *policyFlags) snapshot(ctx context.Context, c *config.Config, log *slog.
 		return nil, fmt.Errorf("load policies: %w", err)
 	}
 	return s, nil
+}
+
+// timed sets the time at which validity is judged.
+func timed(o policy.CompileOptions, now time.Time) policy.CompileOptions {
+	o.Time = now
+	return o
 }

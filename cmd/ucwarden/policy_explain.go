@@ -62,8 +62,7 @@ says which is meant. Offline, view: and model: before an object's name tell what
 			if err != nil {
 				return err
 			}
-			options := compileOptions(c)
-			options.Time = now
+			options := timed(compileOptions(c), now)
 			notes, err := a.askWorkspace(cmd.Context(), c, log, offline, &question, &options)
 			if err != nil {
 				return err

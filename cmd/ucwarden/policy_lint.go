@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/config"
+	"ucwarden/connector"
+	"ucwarden/policy"
+	"ucwarden/policy/source"
+)
+
+func newPolicyLintCommand(a *app) *cobra.Command {
+	var flags policyFlags
+	var strict, offline bool
+	cmd := &cobra.Command{
+		Use:   "lint [PATH...]",
+		Short: "Check policies for what they hardly mean",
+		Long: `Check policy files, or the configured policies: names that nothing knows, access types and resources
+that do not exist, policies that match nothing, items that others make superfluous or void, schedules
+that are over, and what Unity Catalog cannot express. Where a workspace is configured, policies that
+match no object of it are found too.
+
+An error is what keeps policies from being taken; a warning, that they do not do what they seem to.`,
+		Example: `  ucwarden policy lint policies/
+  ucwarden policy lint --strict --offline policies/ people.yaml
+  ucwarden policy lint -c ucwarden.yaml -o json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			now, err := flags.at()
+			if err != nil {
+				return err
+			}
+			c, log, err := flags.load(a)
+			if err != nil {
+				return err
+			}
+			result, err := a.lint(cmd.Context(), c, log, &flags, args, offline, policy.LintOptions{Compile: timed(compileOptions(c), now)})
+			if err != nil {
+				return err
+			}
+			if err := a.print(result, func(w io.Writer) error { return a.printLint(w, result) }); err != nil {
+				return err
+			}
+			if result.Errors > 0 || strict && result.Warnings > 0 {
+				return exitError{exitFailed}
+			}
+			return nil
+		},
+	}
+	flags.registerTime(cmd, "time at which to judge validity")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings, too")
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask the workspace which objects there are")
+	return cmd
+}
+
+// lint reads the policies and checks them.
+func (a *app) lint(ctx context.Context, c *config.Config, log *slog.Logger, flags *policyFlags, paths []string, offline bool, o policy.LintOptions) (*policy.LintResult, error) {
+	if len(paths) == 0 && c.Policies.Path != "" && c.Policies.Ranger.URL == "" {
+		paths = append(paths, c.Policies.Path)
+		if c.Policies.UsersPath != "" {
+			paths = append(paths, c.Policies.UsersPath)
+		}
+	}
+	var snapshot *policy.Snapshot
+	if len(paths) > 0 {
+		input, err := source.ReadInput(paths, c.Policies.Service, 0)
+		switch {
+		case policy.CodeOf(err) == policy.CodeInvalid:
+			return &policy.LintResult{Errors: 1, Findings: []policy.LintFinding{
+				{Severity: policy.SeverityError, Check: policy.CheckRefused, Message: err.Error()},
+			}, Notes: []string{"nothing else was checked, because the files cannot be read whole"}}, nil
+		case err != nil:
+			return nil, err
+		}
+		snapshot = policy.UnverifiedSnapshot(input)
+	} else {
+		var err error
+		if snapshot, err = flags.snapshot(ctx, c, log); err != nil {
+			return nil, err
+		}
+	}
+	scope, err := policy.NewScope(scopeOptions(c))
+	if err != nil {
+		return nil, err
+	}
+	o.Compile.Manages = scope.Manages
+	if c.Databricks.Host != "" && !offline {
+		workspace, err := openWorkspace(ctx, c, log, nil)
+		if err != nil {
+			return nil, withHint(err, "to do without the workspace: --offline")
+		}
+		defer workspace.Close()
+		if o.Inventory, err = listObjects(ctx, workspace, c.Databricks.MaxConcurrency); err != nil {
+			return nil, withHint(err, "to do without the workspace: --offline")
+		}
+	}
+	return policy.Lint(snapshot, o), nil
+}
+
+// listObjects lists everything a policy can be about.
+func listObjects(ctx context.Context, workspace connector.Lister, parallel int) (*policy.Inventory, error) {
+	var mu sync.Mutex
+	var all []policy.Object
+	list := func(ctx context.Context, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+		objects, err := workspace.List(ctx, parent, t)
+		if err != nil {
+			return nil, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, objects...)
+		return objects, nil
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(parallel, 1))
+	for _, t := range policy.SecurableTypes {
+		if t.Depth() == 1 && t != policy.Catalog && len(policy.Privileges(t, "")) > 0 {
+			g.Go(func() error {
+				_, err := list(gctx, policy.Securable{}, t)
+				return err
+			})
+		}
+	}
+	catalogs, err := list(ctx, policy.Securable{}, policy.Catalog)
+	if err == nil {
+		for _, catalog := range catalogs {
+			for _, t := range []policy.SecurableType{policy.Schema, policy.Table, policy.Function, policy.Volume} {
+				g.Go(func() error {
+					_, err := list(gctx, catalog.Securable, t)
+					if policy.CodeOf(err) == policy.CodeNotFound {
+						return nil // dropped since it was listed
+					}
+					return err
+				})
+			}
+		}
+	}
+	if waited := g.Wait(); err == nil {
+		err = waited
+	}
+	if err != nil {
+		return nil, err
+	}
+	return policy.NewInventory(all...), nil
+}
+
+// printLint writes a line for each finding, then the totals.
+func (a *app) printLint(w io.Writer, r *policy.LintResult) error {
+	colors := map[policy.Severity]text.Color{policy.SeverityError: text.FgRed, policy.SeverityWarning: text.FgYellow, policy.SeverityInfo: text.Reset}
+	for _, f := range r.Findings {
+		where := ""
+		if f.File != "" {
+			where = f.File + ": "
+		}
+		if f.Policy != "" || f.PolicyID != 0 {
+			where += fmt.Sprintf("policy %d %q: ", f.PolicyID, f.Policy)
+		}
+		if f.Field != "" {
+			where += f.Field + ": "
+		}
+		fmt.Fprintf(w, "%s  %s%s [%s]\n", a.paint(fmt.Sprintf("%-7s", f.Severity), colors[f.Severity]), where, f.Message, f.Check)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(w, "note     %s\n", note)
+	}
+	policies := "policies"
+	if r.Policies == 1 {
+		policies = "policy"
+	}
+	_, err := fmt.Fprintf(w, "%d %s checked: %s, %s, %d to know\n", r.Policies, policies, count(r.Errors, "error"), count(r.Warnings, "warning"), r.Infos)
+	return err
+}
