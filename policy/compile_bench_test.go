@@ -104,6 +104,27 @@ func BenchmarkCompileDiff(b *testing.B) {
 	}
 }
 
+// BenchmarkCompileWildcards compiles policies all of whose patterns begin with a wildcard and match in every schema.
+func BenchmarkCompileWildcards(b *testing.B) {
+	s := &Snapshot{}
+	for i := range 10_000 {
+		s.Policies = append(s.Policies, Policy{ID: int64(i + 1), Resources: map[string]PolicyResource{
+			"catalog": {Values: []string{"*"}}, "schema": {Values: []string{"*"}}, "table": {Values: []string{fmt.Sprintf("*word%d*", i)}},
+		}, PolicyItems: []PolicyItem{{Groups: []string{fmt.Sprintf("group%d", i%100)}, Accesses: []ItemAccess{{Type: "select"}}}}})
+	}
+	objects := benchInventory(100_000, 10, 20)
+	for i := range objects {
+		if objects[i].Type == Table && i%10 == 0 {
+			objects[i].FullName += fmt.Sprintf("_word%d_x", mix(i)%10_000)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Compile(s, NewInventory(objects...), CompileOptions{})
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/table")
+}
+
 // watchHeap samples the live heap, objects of the input included, until stopped, and keeps the highest value.
 func watchHeap(peak *float64) (stop func()) {
 	runtime.GC()

@@ -170,13 +170,15 @@ type levelIndex struct {
 	exact    map[string][]int32 // by the only name
 	prefix   map[string][]int32 // by the literal text before the first wildcard; to be tested
 	lengths  []int              // of the keys of prefix, ascending
+	grams    map[string][]int32 // by the rarest gram, where a wildcard comes first; to be tested
 	excludes []int32            // to be tested
 }
 
 // newLevelIndex indexes the regions that list names by number; level is 1 to 3. A region that ends above the level
 // matches always if it inherits.
 func newLevelIndex(entries []entry, list []int32, level int) *levelIndex {
-	ix := &levelIndex{exact: map[string][]int32{}, prefix: map[string][]int32{}}
+	ix := &levelIndex{exact: map[string][]int32{}, prefix: map[string][]int32{}, grams: map[string][]int32{}}
+	var floating []floatingPattern
 	for _, i := range list {
 		r := &entries[i].region
 		if r.depth < level {
@@ -194,18 +196,45 @@ func newLevelIndex(entries []entry, list []int32, level int) *levelIndex {
 			for _, p := range m.patterns {
 				if name, ok := p.Exact(); ok {
 					ix.exact[name] = append(ix.exact[name], i)
+				} else if prefix := p.Prefix(); prefix != "" {
+					ix.prefix[prefix] = append(ix.prefix[prefix], i)
 				} else {
-					ix.prefix[p.Prefix()] = append(ix.prefix[p.Prefix()], i)
+					floating = append(floating, floatingPattern{p.grams(), i})
 				}
 			}
 		}
 	}
+	ix.addFloating(floating)
 	for text := range ix.prefix {
 		ix.lengths = append(ix.lengths, len(text))
 	}
 	slices.Sort(ix.lengths)
 	ix.lengths = slices.Compact(ix.lengths)
 	return ix
+}
+
+// floatingPattern is a pattern that begins with a wildcard.
+type floatingPattern struct {
+	grams []string
+	entry int32
+}
+
+// addFloating files each pattern under its rarest gram, so that few are tested for a name that holds it.
+func (ix *levelIndex) addFloating(list []floatingPattern) {
+	count := make(map[string]int)
+	for _, p := range list {
+		for _, g := range p.grams {
+			count[g]++
+		}
+	}
+	for _, p := range list {
+		if len(p.grams) == 0 {
+			ix.prefix[""] = append(ix.prefix[""], p.entry)
+			continue
+		}
+		rarest := slices.MinFunc(p.grams, func(a, b string) int { return count[a] - count[b] })
+		ix.grams[rarest] = append(ix.grams[rarest], p.entry)
+	}
 }
 
 // match appends to dst, sorted and without duplicates, the numbers of the regions that match name, without the ones
@@ -219,6 +248,15 @@ func (ix *levelIndex) match(entries []entry, name string, level int, dst []int32
 		for _, i := range ix.prefix[name[:n]] {
 			if entries[i].region.levels[level-1].match(name) {
 				dst = append(dst, i)
+			}
+		}
+	}
+	if len(ix.grams) > 0 {
+		for at := range len(name) - gramLength + 1 {
+			for _, i := range ix.grams[name[at:at+gramLength]] {
+				if entries[i].region.levels[level-1].match(name) {
+					dst = append(dst, i)
+				}
 			}
 		}
 	}

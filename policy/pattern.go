@@ -59,6 +59,20 @@ func (p Pattern) Prefix() string {
 	return p.text
 }
 
+// gramLength is the length of a gram: long enough to be rare, short enough for most patterns to have one.
+const gramLength = 3
+
+// grams lists the runs of gramLength bytes that every matching name holds.
+func (p Pattern) grams() []string {
+	var list []string
+	for _, literal := range strings.FieldsFunc(p.String(), func(r rune) bool { return p.kind != patternExact && (r == '*' || r == '?') }) {
+		for i := range len(literal) - gramLength + 1 {
+			list = append(list, literal[i:i+gramLength])
+		}
+	}
+	return list
+}
+
 // Match reports whether name matches.
 func (p Pattern) Match(name string) bool {
 	if p.fold {
