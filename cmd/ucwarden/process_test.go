@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// patience bounds every wait for another process: long, since the machine may be busy, and never slept through.
+// processPatience bounds every wait for another process: long, since the machine may be busy, and never slept through.
 const processPatience = time.Minute
 
 // process is a child process running this program, with what it logged.

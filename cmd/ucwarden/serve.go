@@ -133,6 +133,8 @@ func (d *daemon) run(ctx context.Context) error {
 		d.log.Info("serving tasks", "addr", d.api.Addr().String())
 		g.Go(func() error { return d.api.Run(ctx) })
 	}
+	stopping := context.AfterFunc(ctx, func() { d.log.Info("stopping: what runs may finish, what waits goes on at the next start") })
+	defer stopping()
 	err := g.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil // asked to stop

@@ -42,8 +42,8 @@ func TestScheduledSync(t *testing.T) {
 func TestOnDemandOvertakesFullSync(t *testing.T) {
 	t.Parallel()
 	seed := oneSchema("t1")
-	for i := range 5 {
-		seed.Catalogs = append(seed.Catalogs, emulator.SeedCatalog{SeedObject: emulator.SeedObject{Name: fmt.Sprintf("d%d", i)}})
+	for i := range 5 { // catalogs whose turn comes before that of the table
+		seed.Catalogs = append(seed.Catalogs, emulator.SeedCatalog{SeedObject: emulator.SeedObject{Name: fmt.Sprintf("a%d", i)}})
 	}
 	w := newWorld(t, seed, readTables)
 	_, client := w.serve("--set", "ondemand.workers=1")

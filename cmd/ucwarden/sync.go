@@ -54,6 +54,7 @@ same configuration would use. Look first with: ucwarden plan`,
 		},
 	}
 	client.register(cmd)
+	cmd.PersistentFlags().Lookup("server").Usage = "give the task to the daemon whose REST API is at this URL"
 	cmd.Flags().StringVar(&approve, "approve", "", "digest of a plan that a guard refused, to carry out exactly that one")
 	cmd.Flags().StringArrayVar(&securables, "securable", nil, "sync TYPE:NAME and everything inside only; may be repeated")
 	cmd.Flags().BoolVar(&changes, "changes", false, "list every change that was made")

@@ -129,7 +129,9 @@ func (c *apiClient) post(ctx context.Context, t ondemand.Task) (accepted ondeman
 // done follows a task to its end and checks the status.
 func (w *world) done(c *apiClient, id string, want ondemand.Status) ondemand.Task {
 	w.Helper()
-	t, err := c.follow(w.Context(), id, func(ondemand.Transition) {})
+	ctx, cancel := context.WithTimeout(w.Context(), processPatience)
+	defer cancel()
+	t, err := c.follow(ctx, id, func(ondemand.Transition) {})
 	if err != nil {
 		w.Fatalf("task %s: %v", id, err)
 	}
