@@ -148,7 +148,7 @@ func (s *Snapshot) Scheduled() bool {
 		return true
 	}
 	for _, z := range s.Zones {
-		if timed(z.Policies) {
+		if z != nil && timed(z.Policies) {
 			return true
 		}
 	}

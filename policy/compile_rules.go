@@ -302,6 +302,9 @@ func isNamed(item *PolicyItem, access string) bool {
 // its resources only and the others hold everywhere else.
 func (r *ruleReader) addZones(s *Snapshot) {
 	for name, zone := range s.Zones {
+		if zone == nil {
+			continue
+		}
 		for i := range zone.Policies {
 			r.addPolicy(&zone.Policies[i], name, r.regionsOf)
 		}

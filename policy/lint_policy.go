@@ -74,7 +74,7 @@ func (l *lintList) values(p *Policy, path, name string, r PolicyResource) bool {
 			hint = "name catalog, schema and object each at its own level"
 		}
 		l.find(p, SeverityWarning, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q matches no object: %s; %s",
-			value, strings.TrimPrefix(err.Error(), "illegal Unity Catalog name "), hint)
+			value, strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal)), hint)
 	}
 	return possible > 0 || r.IsExcludes
 }

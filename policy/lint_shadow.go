@@ -350,7 +350,7 @@ func (p Pattern) covers(o Pattern) bool {
 		return false
 	}
 	// A wildcard of o is a character of its own, which stands for names that only a wildcard at least as wide takes.
-	wide, narrow := []rune(p.String()), []rune(o.String())
+	wide := []rune(p.String())
 	reach := make([]bool, len(wide)+1)
 	reach[0] = true
 	stars := func(at []bool) {
@@ -361,7 +361,7 @@ func (p Pattern) covers(o Pattern) bool {
 		}
 	}
 	stars(reach)
-	for _, n := range narrow {
+	for _, n := range o.String() {
 		next := make([]bool, len(wide)+1)
 		for i, c := range wide {
 			switch {

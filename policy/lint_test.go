@@ -70,7 +70,7 @@ func TestLint(t *testing.T) {
 			`warning unknown-principal 1 policyItems[0].users[0]: user "zed" is not in the user store; correct`}},
 
 		"excludes everything": {policies: at(`"catalog": {"values": ["*"], "isExcludes": true}`), want: []string{"warning never-matches 1 resources.catalog: it excludes '*'"}},
-		"a full name":         {policies: at(`"catalog": {"values": ["c"]}, "schema": {"values": ["c.s", "{USER}"]}`), want: []string{`warning never-matches 1 resources.schema.values[0]: "c.s" matches no object: "c.s": it contains '.'; name catalog, schema and object each`}},
+		"a full name":         {policies: at(`"catalog": {"values": ["c"]}, "schema": {"values": ["c.s", "{USER}"]}`), want: []string{`warning never-matches 1 resources.schema.values[0]: "c.s" matches no object: it contains '.'; name catalog, schema and object each`}},
 		"no object":           {policies: at(`"catalog": {"values": ["c"]}, "schema": {"values": ["x*"]}`), known: true, want: []string{"warning matches-nothing 1 resources: no object of the workspace matches"}},
 		"no object of a kind": {policies: at(`"catalog": {"values": ["*"]}, "schema": {"values": ["*"]}, "volume": {"values": ["*"]}`), known: true, want: []string{"does-nothing", "warning matches-nothing 1 resources: no"}},
 		"one value of two":    {policies: at(`"catalog": {"values": ["c"]}, "schema": {"values": ["s", "t"]}`), known: true, want: []string{`info matches-nothing 1 resources.schema.values[1]: no object of the workspace matches "t"`}},
@@ -256,6 +256,39 @@ func TestPatternCovers(t *testing.T) {
 		name := rapid.StringOfN(rapid.SampledFrom([]rune("abc")), 0, 6, -1).Draw(t, "name")
 		if wide.covers(narrow) && narrow.Match(name) && !wide.Match(name) {
 			t.Fatalf("%s covers %s, but does not match %q", wide, narrow, name)
+		}
+	})
+}
+
+// FuzzLint lints and explains whatever parses: policies nobody verified must not break either.
+func FuzzLint(f *testing.F) {
+	f.Add([]byte(explainPolicies))
+	f.Add([]byte(`{"policies":[{"id":1,"policyType":9,"resources":{"tag":{"values":["*"],"isExcludes":true},"":{"values":[""]}},"additionalResources":[{}],"policyItems":[{"accesses":[{}],"users":["{OWNER}"]}]}]}`))
+	f.Add([]byte(`{"serviceDef":{"name":"x","resources":[{"name":"a","parent":"b"},{"name":"b","parent":"a"},{"name":"catalog","isValidLeaf":true}]},"policies":[{"resources":{"a":{"values":["{USER}*"]},"catalog":{"values":["c"]}},"isDenyAllElse":true}],
+		"tagPolicies":{"policies":[{"resources":{"tag":{"values":["PII"]}},"denyPolicyItems":[{"accesses":[{"type":"x:read"}],"groups":["public"]}]}]},"securityZones":{"z":null,"y":{"resources":[{"catalog":["c"]}],"policies":[{"id":3}]}}}`))
+	f.Add([]byte(`{"policies":[{"id":1,"resources":{"catalog":{"values":["c"]}}}],"securityZones":{"z":null}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc, err := ParseServicePolicies(data, "fuzz")
+		if err != nil {
+			return
+		}
+		s := UnverifiedSnapshot(SnapshotInput{Policies: doc, Users: &UserStore{UserGroupMapping: map[string][]string{"u": {"g"}}}})
+		r := Lint(s, LintOptions{Compile: CompileOptions{Time: lintTime}})
+		for _, finding := range r.Findings {
+			if finding.Message == "" || finding.Check == "" || finding.Severity == "" {
+				t.Fatalf("finding %+v says nothing", finding)
+			}
+		}
+		if verified, err := NewSnapshot(SnapshotInput{Policies: doc}); err == nil {
+			verified.Scheduled()
+			if r.Errors > 0 {
+				t.Fatalf("policies that are taken have errors: %+v", r.Findings)
+			}
+			if _, err := Explain(verified, CompileOptions{}, Question{Principal: "u", Object: Object{Securable: Securable{Table, "c.s.t"}}}); err != nil {
+				t.Fatal(err)
+			}
+		} else if r.Errors == 0 && len(doc.PolicyDeltas) == 0 {
+			t.Fatalf("policies are refused without an error found: %v", err)
 		}
 	})
 }
