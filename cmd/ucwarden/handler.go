@@ -150,7 +150,9 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 			if o.Gone {
 				continue
 			}
-			change = o.Change
+			if change = o.Change; len(change.Add)+len(change.Remove) == 0 {
+				continue // all of it was for principals that are not known
+			}
 		}
 		adds, removes = adds+len(change.Add), removes+len(change.Remove)
 		changed[change.Securable] = true
