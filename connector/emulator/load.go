@@ -170,7 +170,7 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 	if err != nil {
 		return err
 	}
-	root := "s3://unity-emulator/" + catalog.name + "/" + schema.name + "/"
+	root := "s3://unity-emulator/" + escapePath(catalog.name) + "/" + escapePath(schema.name) + "/"
 	for i := range in.Tables {
 		table := &in.Tables[i]
 		if _, err := l.add("tables", schema, table.SeedObject, l.table(table, root)); err != nil {

@@ -1,0 +1,403 @@
+package connector_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"ucwarden/connector"
+	"ucwarden/connector/emulator"
+	"ucwarden/policy"
+)
+
+// Whatever cannot be listed or read ends the sync before anything is changed.
+func TestUnknownIsNotEmpty(t *testing.T) {
+	const api = "/api/2.1/unity-catalog/"
+	for name, f := range map[string]emulator.Fault{
+		"no catalogs":             {Path: api + "catalogs", Status: 500},
+		"no schemas":              {Path: api + "schemas", Status: 503},
+		"a page of tables":        {Path: api + "table-summaries", Skip: 1, Status: 500},
+		"tables are not found":    {Path: api + "table-summaries", Status: 404},
+		"tables cut short":        {Path: api + "table-summaries", Truncate: true},
+		"tables garbled":          {Path: api + "table-summaries", Garble: true},
+		"a connection lost":       {Path: api + "volumes", Drop: true},
+		"functions not found":     {Path: api + "functions", Status: 404},
+		"volumes not found":       {Path: api + "volumes", Status: 404, ErrorCode: "SCHEMA_DOES_NOT_EXIST"},
+		"models forbidden":        {Path: api + "models", Status: 403},
+		"external locations gone": {Path: api + "external-locations", Status: 500},
+		"one permissions call":    {Securable: "table:sales.apac.leads", Method: "GET", Status: 500},
+		"one catalog's":           {Securable: "catalog:hr", Method: "GET", Status: 429},
+		"one cut short":           {Path: api + "permissions/schema/*", Skip: 2, Truncate: true},
+		"one garbled":             {Path: api + "permissions/table/*", Skip: 3, Garble: true},
+		"nobody knows us":         {Path: api + "permissions/*", Status: 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{attempts: 2, emulator: emulator.Options{PageSize: 2, MaxPageSize: 2}}, usual()...)
+			r.sync()
+			// Much to revoke, were the unknown taken for empty, and something to do anyway.
+			r.grant("table:sales.apac.leads", "bob@example.com", "SELECT", "MODIFY")
+			r.revoke("schema:sales.apac", "engineers", "USE_SCHEMA")
+			r.server.ResetTrace()
+			r.fault(f)
+			result, err := r.Sync(t.Context(), connector.Request{})
+			if err == nil || r.patches() > 0 {
+				t.Fatalf("error %v, %d PATCHes: %v", err, r.patches(), result)
+			}
+			if code := policy.CodeOf(err); f.Status >= 404 && f.Status != 403 && !code.Retryable() {
+				t.Errorf("class %q of %v", code, err)
+			}
+			r.server.ClearFaults()
+			r.sync()
+			if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
+				t.Errorf("grants afterwards (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// managed are the emulator's grants without those of the catalog that is its own.
+func managed(r *rig) []string {
+	return slices.DeleteFunc(lines(r.server.Grants()), func(s string) bool { return strings.Contains(s, ":system") })
+}
+
+// A schema dropped between two listings is no fault, and its tables are gone with it.
+func TestDroppedWhileListed(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, usual()...)
+	gone := sec(t, "schema:sales.apac")
+	notFound := policy.Errorf(policy.CodeNotFound, "no such schema")
+	f.list = func(parent policy.Securable, _ policy.SecurableType, found []policy.Object, err error) ([]policy.Object, error) {
+		if parent == gone {
+			return nil, notFound
+		}
+		return found, err
+	}
+	f.get = func(s policy.Securable) error {
+		if s == gone {
+			return notFound
+		}
+		return nil
+	}
+	r.sync("catalog:sales")
+	for _, s := range []string{"schema:sales.apac", "table:sales.apac.orders"} {
+		if got := r.server.Grants().Of(sec(t, s)); len(got) > 0 {
+			t.Errorf("%s was changed: %v", s, got)
+		}
+	}
+}
+
+// An object that is dropped before its grants are read, or before they are changed, is left out.
+func TestDroppedWhileSynced(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, usual()...)
+	notFound := policy.Errorf(policy.CodeNotFound, "no such table")
+	orders, staff := sec(t, "table:sales.emea.orders"), sec(t, "table:hr.core.staff")
+	f.grants = func(s policy.Securable) error {
+		if s == orders {
+			return notFound
+		}
+		return nil
+	}
+	f.apply = func(c policy.Change) error {
+		if c.Securable == staff {
+			return notFound
+		}
+		return nil
+	}
+	result := r.sync()
+	i := slices.IndexFunc(result.Outcomes, func(o connector.Outcome) bool { return o.Change.Securable == staff })
+	if i < 0 || !result.Outcomes[i].Gone || len(result.Outcomes[i].Change.Add) > 0 {
+		t.Errorf("outcome of %s: %+v", staff, result.Outcomes)
+	}
+	if result = r.sync("table:sales.emea.orders"); !slices.Equal(result.Missing, []policy.Securable{orders}) {
+		t.Errorf("missing %v", result.Missing)
+	}
+}
+
+// What depends on a change that failed is held back; the rest is applied.
+func TestHeldBack(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, usual()...)
+	// Eve may not be let into hr while Bob's dormant grant there is not revoked.
+	r.grant("table:hr.core.staff", "bob@example.com", "SELECT")
+	r.policies.set(t, append(usual(), allow("schema:hr.core", "bob@example.com", "use_schema"))...)
+	broken := errors.New("out of order")
+	f.apply = func(c policy.Change) error {
+		if c.Securable == sec(t, "table:hr.core.staff") {
+			return broken
+		}
+		return nil
+	}
+	result, err := r.Sync(t.Context(), connector.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]error{}
+	for _, o := range result.Outcomes {
+		if o.Err != nil {
+			got[o.Change.Securable.String()] = o.Err
+			if len(o.Change.Add)+len(o.Change.Remove) > 0 {
+				t.Errorf("%s failed, and yet %s holds", o.Change.Securable, o.Change)
+			}
+		}
+	}
+	if len(got) != 3 || !errors.Is(got["TABLE:hr.core.staff"], broken) || !errors.Is(got["SCHEMA:hr.core"], connector.ErrHeldBack) || !errors.Is(got["CATALOG:hr"], connector.ErrHeldBack) {
+		t.Errorf("failed: %v", got)
+	}
+	if open := r.server.Grants().Of(sec(t, "schema:hr.core")); len(open) > 0 {
+		t.Errorf("the way was opened: %v", open)
+	}
+	if !r.server.Grants().Has(policy.Grant{Securable: sec(t, "table:sales.emea.orders"), Principal: "engineers", Privilege: "MODIFY"}) {
+		t.Error("another catalog was held back too")
+	}
+}
+
+// A change whose answer shows an older state is looked up once before it counts as failed.
+func TestAnswerOlderThanChange(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: func(w connector.Workspace) connector.Workspace { f.Workspace = w; return forgetful{f} }}, usual()...)
+	r.sync("catalog:hr")
+	if got := r.server.Grants().Of(sec(t, "table:hr.core.staff")); len(got) != 1 {
+		t.Errorf("grants %v", got)
+	}
+}
+
+// forgetful answers changes with nothing.
+type forgetful struct{ connector.Workspace }
+
+func (f forgetful) Apply(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	_, err := f.Workspace.Apply(ctx, c)
+	return nil, err
+}
+
+func TestCancelled(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{Parallel: 1}}, usual()...)
+	ctx, cancel := context.WithCancel(t.Context())
+	n := 0
+	f.after = func(policy.Change) error {
+		if n++; n == 3 {
+			cancel()
+		}
+		return nil
+	}
+	result, err := r.Sync(ctx, connector.Request{})
+	if !errors.Is(err, context.Canceled) || !policy.CodeOf(err).Retryable() || r.patches() != 3 {
+		t.Fatalf("%v after %d PATCHes, %v", err, r.patches(), result.Outcomes)
+	}
+	if _, err := r.Sync(ctx, connector.Request{}); !errors.Is(err, context.Canceled) || !policy.CodeOf(err).Retryable() {
+		t.Errorf("a sync that starts too late: %v", err)
+	}
+	r.sync()
+	if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
+		t.Errorf("grants afterwards (-want +got):\n%s", diff)
+	}
+}
+
+// TestConverges disturbs syncs at random. As soon as the disturbance ends, one sync reaches what the policies say and
+// a second changes nothing; and after each PATCH on the way nobody had access that they had neither before nor
+// afterwards.
+func TestConverges(t *testing.T) {
+	runs, failed := 0, false
+	rapid.Check(t, func(rt *rapid.T) {
+		if runs++; runs > 30 && !failed {
+			return // each takes a server: fewer than of other properties are enough
+		}
+		defer func() { failed = failed || rt.Failed() }()
+		r := newRig(t, rigOptions{size: drawGrants(rt, t), attempts: 2, emulator: emulator.Options{RandomSeed: rapid.Uint64().Draw(rt, "seed"), PageSize: 3},
+			syncer: connector.Options{State: &memory{}}}, drawPolicies(rt)...)
+		defer r.stop()
+		before, after := r.server.Grants(), r.desired()
+		for s := range before.All() { // what is not ours stays
+			if s.Securable.Names()[0] == "system" {
+				after.Add(s)
+			}
+		}
+		r.server.ResetTrace()
+		r.fault(rapid.SliceOfN(rapid.Custom(drawFault), 1, 3).Draw(rt, "faults")...)
+		for range rapid.IntRange(1, 3).Draw(rt, "disturbed syncs") {
+			root := rapid.SampledFrom([]string{"", "", "catalog:sales", "schema:sales.emea", "table:sales.emea.orders", "table:sales.apac.leads"}).Draw(rt, "root")
+			request := connector.Request{}
+			if root != "" {
+				request = r.roots(root)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if _, err := r.Sync(ctx, request); err != nil && policy.CodeOf(err) == policy.CodeInternal {
+				rt.Fatalf("an error of no class: %v", err)
+			}
+		}
+		r.server.ClearFaults()
+		r.sync()
+		if diff := cmp.Diff(lines(after), lines(r.server.Grants())); diff != "" {
+			rt.Fatalf("grants (-want +got):\n%s", diff)
+		}
+		checkTrace(rt, before, after, r.server.Trace())
+		r.server.ResetTrace()
+		if result := r.sync(); r.patches() > 0 || !result.Plan.Empty() {
+			rt.Fatalf("a second sync sends %d PATCHes for %v", r.patches(), result.Plan.Changes)
+		}
+	})
+}
+
+// A server that says 429 is waited for, and no change is lost. (Not in the property above: it takes real time.)
+func TestRateLimited(t *testing.T) {
+	r := newRig(t, rigOptions{attempts: 8}, usual()...)
+	r.fault(emulator.Fault{Status: 429, Every: 4, Count: 5}, emulator.Fault{Method: "PATCH", Status: 429, Count: 2})
+	r.sync("catalog:hr")
+	if got := r.server.Grants().Of(sec(t, "table:hr.core.staff")); len(got) != 1 {
+		t.Errorf("grants %v", got)
+	}
+}
+
+var (
+	faultyPaths = []string{"*", "*/permissions/*", "*/permissions/table/*", "*/permissions/schema/*", "*/permissions/catalog/*", "*/table-summaries", "*/schemas", "*/volumes"}
+	people      = []string{"ann@example.com", "bob@example.com", "analysts", "engineers"}
+	objects     = []string{"catalog:sales", "schema:sales.emea", "schema:sales.apac", "table:sales.emea.orders", "table:sales.emea.customers", "table:sales.apac.orders", "table:sales.apac.leads"}
+)
+
+func drawFault(t *rapid.T) emulator.Fault {
+	f := emulator.Fault{Path: rapid.SampledFrom(faultyPaths).Draw(t, "path"), Probability: rapid.SampledFrom([]float64{0.1, 0.3, 0.6}).Draw(t, "probability")}
+	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	case 0:
+		f.Status = rapid.SampledFrom([]int{500, 502, 503, 504}).Draw(t, "status")
+	case 1:
+		f.Method, f.Status, f.After = "PATCH", 504, true
+	case 2:
+		f.Drop, f.After = true, rapid.Bool().Draw(t, "after")
+	case 3:
+		f.Truncate = true
+	case 4:
+		f.Garble = true
+	case 5:
+		f.Method, f.StaleVersions = "GET", 1
+	}
+	return f
+}
+
+func drawPolicies(t *rapid.T) []policy.Policy {
+	var list []policy.Policy
+	for range rapid.IntRange(1, 5).Draw(t, "policies") {
+		resource := rapid.SampledFrom([]string{"table:sales.emea.*", "table:sales.*.orders", "table:sales.apac.leads", "table:*.*.*", "schema:sales.*", "table:sales.emea.cust*"}).Draw(t, "resource")
+		accesses := "select"
+		if strings.HasPrefix(resource, "schema") {
+			accesses = "create_table"
+		} else if rapid.Bool().Draw(t, "modify") {
+			accesses = "modify"
+		}
+		list = append(list, allow(resource, rapid.SampledFrom(people).Draw(t, "who"), accesses))
+	}
+	return list
+}
+
+// drawGrants makes a metastore with grants that somebody left, long enough ago for no stale read to miss them.
+func drawGrants(t *rapid.T, tb testing.TB) *emulator.Seed {
+	r := newRig(tb, rigOptions{})
+	defer r.stop()
+	for range rapid.IntRange(0, 8).Draw(t, "grants") {
+		object := rapid.SampledFrom(objects).Draw(t, "object")
+		list := []policy.Privilege{"SELECT", "MODIFY"}
+		switch sec(r.t, object).Type {
+		case policy.Catalog:
+			list = append(list, "USE_CATALOG", "USE_SCHEMA")
+		case policy.Schema:
+			list = append(list, "USE_SCHEMA")
+		}
+		r.grant(object, rapid.SampledFrom(people).Draw(t, "principal"), rapid.SampledFrom(list).Draw(t, "privilege"))
+	}
+	return r.server.State()
+}
+
+// checkTrace replays the changes that took effect and holds every state on the way within before ∪ after.
+func checkTrace(t *rapid.T, before, after *policy.GrantSet, trace []emulator.TraceEntry) {
+	state := before.Clone()
+	persons := map[string][]policy.Principal{"ann": {"ann@example.com", "analysts"}, "bob": {"bob@example.com"}, "an engineer": {"engineers"}}
+	var path strings.Builder
+	for _, e := range trace {
+		if e.Method != "PATCH" {
+			continue
+		}
+		c := changeOf(t, e)
+		if lost := e.Status != 200; lost && !tookEffect(e) {
+			continue
+		}
+		fmt.Fprintf(&path, "%s\n", c)
+		list := slices.DeleteFunc(slices.Clone(state.Of(c.Securable)), func(a policy.Assignment) bool { return slices.Contains(c.Remove, a) })
+		state.Set(c.Securable, append(list, c.Add...))
+		for name, who := range persons {
+			for _, object := range objects {
+				o, err := policy.ParseSecurable(object)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range []policy.Privilege{"SELECT", "MODIFY"} {
+					if o.Type == policy.Table && reaches(state, who, p, o) && !reaches(before, who, p, o) && !reaches(after, who, p, o) {
+						t.Fatalf("wider on the way: %s has %s on %s after\n%s\nbefore\n%s", name, p, o, path.String(), strings.Join(lines(before), "\n"))
+					}
+				}
+			}
+		}
+	}
+}
+
+// tookEffect tells, of a request without a good answer, whether it may have been carried out. Where it was not, the
+// replay runs ahead of the truth by a change that is the next to be sent again.
+func tookEffect(e emulator.TraceEntry) bool { return e.Status == 0 || e.Status == 504 }
+
+func changeOf(t *rapid.T, e emulator.TraceEntry) policy.Change {
+	parts := strings.Split(e.Path, "/")
+	name, err := url.PathUnescape(parts[len(parts)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := policy.ParseSecurable(parts[len(parts)-2] + ":" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body struct {
+		Changes []struct {
+			Principal   policy.Principal
+			Add, Remove []policy.Privilege
+		}
+	}
+	if err := json.Unmarshal([]byte(e.Body), &body); err != nil {
+		t.Fatal(err)
+	}
+	c := policy.Change{Securable: s}
+	for _, d := range body.Changes {
+		for _, p := range d.Add {
+			c.Add = append(c.Add, policy.Assignment{Principal: d.Principal, Privilege: p})
+		}
+		for _, p := range d.Remove {
+			c.Remove = append(c.Remove, policy.Assignment{Principal: d.Principal, Privilege: p})
+		}
+	}
+	return c
+}
+
+// reaches tells whether somebody with the given names has the privilege on a table: granted on it or above, with the
+// way to it open.
+func reaches(g *policy.GrantSet, who []policy.Principal, p policy.Privilege, table policy.Securable) bool {
+	holds := func(s policy.Securable, p policy.Privilege) bool {
+		for ok := true; ok; s, ok = s.Parent() {
+			for _, name := range who {
+				if g.Has(policy.Grant{Securable: s, Principal: name, Privilege: p}) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	schema, _ := table.Parent()
+	catalog, _ := schema.Parent()
+	return holds(table, p) && holds(schema, policy.UseSchema) && holds(catalog, policy.UseCatalog)
+}

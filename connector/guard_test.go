@@ -1,0 +1,109 @@
+package connector_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ucwarden/connector"
+	"ucwarden/policy"
+)
+
+// refused syncs the roots and expects a guard to refuse, with nothing changed.
+func (r *rig) refused(approve, reason string, roots ...string) *connector.Result {
+	r.t.Helper()
+	r.server.ResetTrace()
+	request := r.roots(roots...)
+	request.Approved = approve
+	result, err := r.Sync(r.t.Context(), request)
+	if policy.CodeOf(err) != policy.CodeRefused || !strings.Contains(err.Error(), reason) || r.patches() > 0 {
+		r.t.Fatalf("got %v after %d PATCHes, want a refusal with %q", err, r.patches(), reason)
+	}
+	return result
+}
+
+// shrink makes listings of tables lose what keep does not hold.
+func shrink(f *fake, keep func(policy.Object) bool) {
+	f.list = func(_ policy.Securable, t policy.SecurableType, found []policy.Object, err error) ([]policy.Object, error) {
+		if t == policy.Table || t == policy.Function || t == policy.Volume {
+			found = slices.DeleteFunc(found, func(o policy.Object) bool { return !keep(o) })
+		}
+		return found, err
+	}
+}
+
+func TestShrunkenListing(t *testing.T) {
+	guards := []policy.Guard{policy.ShrunkenListingGuard{MaxLoss: 0.5, MinLast: 4}}
+	none := func(policy.Object) bool { return false }
+	f, state := &fake{}, &memory{}
+	r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{Guards: guards, State: state}}, usual()...)
+	r.sync("catalog:sales")
+	r.sync("catalog:hr")
+
+	shrink(f, none)
+	first := r.refused("", "the listing shows 3 objects where there were 11", "catalog:sales")
+	r.refused("", "3 objects where there were 11", "catalog:sales") // a refused listing is not what the next is compared with
+	r.refused("", "3 objects where there were 11")                  // nor does it help that other catalogs are as they were
+	r.refused("0123456789abcdef", "3 objects", "catalog:sales")
+
+	// An approval holds for exactly the plan that was refused.
+	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
+	r.refused(first.Plan.Digest(), "3 objects", "catalog:sales")
+	r.revoke("schema:sales.emea", "eve@example.com", "SELECT")
+	request := r.roots("catalog:sales")
+	request.Approved = first.Plan.Digest()
+	if _, err := r.Sync(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.server.Grants().Of(sec(t, "catalog:sales")); slices.ContainsFunc(got, func(a policy.Assignment) bool { return a.Principal == "bob@example.com" }) {
+		t.Errorf("the approved plan was not carried out: %v", got)
+	}
+
+	// A catalog that was never listed before does not switch the guard off for the others.
+	f.list = nil
+	r.sync()
+	shrink(f, none)
+	delete(state.values, "listing/CATALOG:hr")
+	r.refused("", "3 objects where there were 11")
+
+	// What cannot be compared is not taken for good.
+	state.err = errors.New("disk on fire")
+	r.server.ResetTrace()
+	if _, err := r.Sync(t.Context(), r.roots("catalog:sales")); !errors.Is(err, state.err) || !policy.CodeOf(err).Retryable() || r.patches() > 0 {
+		t.Errorf("without the state: %v", err)
+	}
+}
+
+func TestRevokeGuard(t *testing.T) {
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.RevokeGuard{Max: 2, MaxRatio: 0.5}}}}, usual()...)
+	r.sync()
+	r.policies.set(t, usual()[0])
+	refused := r.refused("", "the plan revokes")
+	r.refused("", "the plan revokes", "catalog:sales")
+	if _, err := r.Sync(t.Context(), connector.Request{Approved: refused.Plan.Digest()}); err != nil {
+		t.Error(err)
+	}
+	if got := managed(r); len(got) != 2 {
+		t.Errorf("grants after the approved sync: %v", got)
+	}
+}
+
+func TestStalePolicies(t *testing.T) {
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.StalePolicyGuard{MaxAge: time.Hour}}}}, usual()...)
+	r.sync()
+	aged := func(age time.Duration, policies ...policy.Policy) {
+		s := snapshotOf(t, policies...)
+		s.FetchedAt, s.Digest = time.Now().Add(-age), "same"
+		r.policies.snapshot.Store(s)
+	}
+	aged(2*time.Hour, usual()[:5]...)
+	r.refused("", "last confirmed 2h0m0s ago")
+	aged(time.Minute, usual()[:5]...) // confirmed again: the same content, so the same compiler
+	r.sync()
+	aged(2*time.Hour, usual()[:6]...)
+	r.sync("table:sales.emea.orders") // nothing is revoked
+	r.policies.set(t)
+	r.refused("", "no policy is in force")
+}
