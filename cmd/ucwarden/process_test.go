@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -156,15 +155,4 @@ func environment(more ...string) []string {
 		}
 	}
 	return append(list, more...)
-}
-
-// startServe runs the daemon for a test.
-func startServe(t testing.TB, dir string, args ...string) (*process, string) {
-	t.Helper()
-	p, url, err := launchServe(dir, environment(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.kill)
-	return p, url
 }
