@@ -1,0 +1,44 @@
+package policy_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"ucwarden/policy"
+)
+
+// A pattern matches what the regular expression of the same meaning matches.
+func TestPattern(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("aAü*?.")), 0, 6, -1).Draw(t, "pattern")
+		name := rapid.StringOfN(rapid.RuneFrom([]rune("aAüÜ*?.")), 0, 6, -1).Draw(t, "name")
+		wildcard, fold := rapid.Bool().Draw(t, "wildcard"), rapid.Bool().Draw(t, "fold")
+		expression := regexp.QuoteMeta(text)
+		if wildcard {
+			expression = strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(expression)
+		}
+		if fold {
+			expression = "(?i)" + expression
+		}
+		p := policy.NewPattern(text, wildcard, fold)
+		if got, want := p.Match(name), regexp.MustCompile(`^(?s:`+expression+`)$`).MatchString(name); got != want {
+			t.Fatalf("%q matches %q: %t, want %t", text, name, got, want)
+		}
+		lower := name
+		if fold {
+			lower = strings.ToLower(name)
+		}
+		if p.Match(name) && !strings.HasPrefix(lower, p.Prefix()) {
+			t.Fatalf("%q matches %q without its prefix %q", text, name, p.Prefix())
+		}
+		if p.MatchesAll() && !p.Match(name) {
+			t.Fatalf("%q matches all but %q", text, name)
+		}
+		if exact, ok := p.Exact(); ok && p.Match(name) && lower != exact {
+			t.Fatalf("%q is said to match %q only, and matches %q", text, exact, name)
+		}
+	})
+}
