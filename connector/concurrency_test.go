@@ -2,10 +2,12 @@ package connector_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -43,25 +45,18 @@ func TestNewerPoliciesHaveTheLastWord(t *testing.T) {
 	r.sync("catalog:hr") // the way is open
 	r.revoke("table:hr.core.staff", "bob@example.com", "SELECT")
 
-	onItsWay, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	f.apply = func(policy.Change) error {
-		once.Do(func() { close(onItsWay); <-goOn })
-		return nil
-	}
+	g := &gate{reached: make(chan struct{}), open: make(chan struct{})}
+	f.apply = func(policy.Change) error { g.pass(); return nil }
 	older, newer := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := r.Sync(t.Context(), r.roots("table:hr.core.staff")); older <- err }()
-	<-onItsWay
+	<-g.reached
 	r.policies.set(t, allow("table:hr.core.staff", "eve@example.com", "select"))
 	r.server.ResetTrace()
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { _, err := r.Sync(ctx, connector.Request{}); newer <- err }()
-	cancel()
-	if err := <-newer; !policy.CodeOf(err).Retryable() || r.server.Stats().Requests > 0 {
-		t.Errorf("a sync that need not wait any longer: %v after %d requests", err, r.server.Stats().Requests)
+	if err := r.impatient(); !errors.Is(err, context.DeadlineExceeded) || !policy.CodeOf(err).Retryable() || r.server.Stats().Requests > 0 {
+		t.Errorf("a sync that would not wait: %v after %d requests", err, r.server.Stats().Requests)
 	}
 	go func() { _, err := r.Sync(t.Context(), connector.Request{}); newer <- err }()
-	close(goOn)
+	close(g.open)
 	if err := <-older; err != nil {
 		t.Errorf("the older sync, whose only change was on its way: %v", err)
 	}
@@ -71,6 +66,14 @@ func TestNewerPoliciesHaveTheLastWord(t *testing.T) {
 	if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
 		t.Errorf("grants (-want +got):\n%s", diff)
 	}
+}
+
+// impatient syncs for a moment only.
+func (r *rig) impatient(roots ...string) error {
+	ctx, cancel := context.WithTimeout(r.t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := r.Sync(ctx, r.roots(roots...))
+	return err
 }
 
 // A sync of a catalog that listed it before a table was made does not take from anybody the USE_* that the sync of
@@ -95,6 +98,11 @@ func TestUseThatAnotherSyncReliesOn(t *testing.T) {
 		catalog, table := make(chan error, 1), make(chan error, 1)
 		go func() { _, err := r.Sync(t.Context(), r.roots("catalog:hr")); catalog <- err }()
 		<-g.reached
+		if onItsWay {
+			if err := r.impatient("table:hr.core.staff"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the table's sync did not wait for the change on its way: %v", err)
+			}
+		}
 		go func() { _, err := r.Sync(t.Context(), r.roots("table:hr.core.staff")); table <- err }()
 		if !onItsWay { // else that sync waits
 			if err := <-table; err != nil {
