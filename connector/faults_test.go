@@ -209,7 +209,7 @@ func TestCancelled(t *testing.T) {
 func TestConverges(t *testing.T) {
 	runs, failed := 0, false
 	rapid.Check(t, func(rt *rapid.T) {
-		if runs++; runs > 30 && !failed {
+		if runs++; runs > 20 && !failed {
 			return // each takes a server: fewer than of other properties are enough
 		}
 		defer func() { failed = failed || rt.Failed() }()

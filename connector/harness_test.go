@@ -182,7 +182,7 @@ func newRig(t testing.TB, o rigOptions, policies ...policy.Policy) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	r := &rig{t: t, server: server, client: client, policies: &fixed{}, stop: stop}
+	r := &rig{t: t, server: server, client: client, policies: &fixed{}, stop: func() { client.Close(); stop() }}
 	r.policies.set(t, policies...)
 	o.syncer.Policies, o.syncer.Workspace = r.policies, client
 	if o.wrap != nil {

@@ -189,7 +189,7 @@ func TestPartsKeepOrder(t *testing.T) {
 func TestScope(t *testing.T) {
 	runs, failed := 0, false
 	rapid.Check(t, func(rt *rapid.T) {
-		if runs++; runs > 30 && !failed {
+		if runs++; runs > 20 && !failed {
 			return
 		}
 		defer func() { failed = failed || rt.Failed() }()
