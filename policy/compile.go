@@ -50,8 +50,9 @@ type Compiler struct {
 	principals []Principal // by subject
 	managed    []bool      // by subject
 	members    *membership
-	generics   []witness  // by subject
-	users      []userList // by subject
+	generics   []witness                 // by subject
+	users      []userList                // by subject
+	twins      map[subjectID][]subjectID // groups and roles of one principal
 	byRoot     map[class]*levelIndex
 	openUse    *compiledPolicy // allows everyone USE_*, below every deny
 	sayable    map[class]privSet
@@ -66,7 +67,7 @@ func NewCompiler(s *Snapshot, o CompileOptions) *Compiler {
 	if o.ExpandLimit == 0 {
 		o.ExpandLimit = DefaultExpandLimit
 	}
-	c := &Compiler{opts: o, subjects: newSubjectTable(func(name string) Principal { return o.Names.User(name, s.Users) }), byRoot: make(map[class]*levelIndex)}
+	c := &Compiler{opts: o, subjects: newSubjectTable(o.Names, s.Users), byRoot: make(map[class]*levelIndex)}
 	c.members = newMembership(c.subjects, s.Users, s.Roles)
 	c.rules = readRules(s, o, c.subjects)
 	c.sayable = sayable(s.ServiceDef)
@@ -83,6 +84,7 @@ func NewCompiler(s *Snapshot, o CompileOptions) *Compiler {
 		list, known := c.members.usersOf(c.subjects, subjectID(id))
 		c.users = append(c.users, userList{list, known && subj.kind != subjectEveryone})
 	}
+	c.meet()
 	byClass := make(map[class][]int32)
 	for i := range c.entries {
 		cl := c.entries[i].region.class

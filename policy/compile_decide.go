@@ -174,6 +174,13 @@ func (c *Compiler) judge(p subjectID, v *view, deny []*compiledPolicy, hazards [
 	if len(loose) > 0 && !v.solid(base, loose, deny) {
 		return unsafe, loose[0], unknown
 	}
+	for _, q := range c.twins[p] {
+		for _, u := range c.usersOf(q).users {
+			if !v.decide(c.generic(u), deny) {
+				return unsafe, u, yes
+			}
+		}
+	}
 	return safe, noSubject, no
 }
 
@@ -241,6 +248,15 @@ func (v *view) rescuers(deny []*compiledPolicy) []subjectID {
 
 // mayBe tells whether somebody a grant to p reaches is, or is in, h.
 func (c *Compiler) mayBe(p, h subjectID) tristate {
+	how := c.memberMayBe(p, h)
+	for _, q := range c.twins[p] {
+		how = max(how, c.memberMayBe(q, h)) // who is in both is asked one by one, who is not known is feared
+	}
+	return how
+}
+
+// memberMayBe tells whether somebody who is p, or is in p, is or is in h.
+func (c *Compiler) memberMayBe(p, h subjectID) tristate {
 	if p == everyone || c.within(h, p) {
 		return yes
 	}

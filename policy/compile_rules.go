@@ -87,6 +87,7 @@ func (r *ruleReader) addPolicy(p *Policy, zone string, regions func(c *compiledP
 		return
 	}
 	r.policies = append(r.policies, c)
+	r.zoned = r.zoned || c.zone != "" // also where the zone's resources are no place in Unity Catalog
 	onColumns := *c
 	onColumns.allow, onColumns.allowPrivs, onColumns.priority = nil, 0, protectionPriority
 	for _, reg := range regions(c) {
@@ -312,6 +313,9 @@ func (r *ruleReader) addZones(s *Snapshot) {
 			set := make(map[string]PolicyResource, len(resources))
 			for level, values := range resources {
 				set[level] = PolicyResource{Values: values}
+				if len(values) == 0 { // as in Ranger; policies may not have empty lists
+					set[level] = PolicyResource{Values: []string{"*"}}
+				}
 			}
 			reg, err := newRegion(set, true)
 			if err != nil {

@@ -33,11 +33,12 @@ type subject struct {
 type subjectTable struct {
 	ids   map[subject]subjectID
 	list  []subject
-	users func(name string) Principal
+	names NameMapping
+	store *UserStore
 }
 
-func newSubjectTable(users func(name string) Principal) *subjectTable {
-	t := &subjectTable{ids: make(map[subject]subjectID), users: users}
+func newSubjectTable(names NameMapping, store *UserStore) *subjectTable {
+	t := &subjectTable{ids: make(map[subject]subjectID), names: names, store: store}
 	t.add(subject{kind: subjectEveryone})
 	return t
 }
@@ -49,13 +50,14 @@ func (t *subjectTable) add(s subject) subjectID {
 	return id
 }
 
-// id gives the number of a subject. Ranger's group public and the user macro {USER} are everyone.
+// id gives the number of a subject. Ranger's group public and the user macro {USER} are everyone, and so is a group
+// that is Unity Catalog's "account users".
 func (t *subjectTable) id(kind subjectKind, name string) subjectID {
-	if kind == subjectGroup && name == "public" || kind == subjectUser && name == "{USER}" {
+	switch {
+	case kind == subjectUser && name == "{USER}", kind == subjectGroup && t.names.Group(name, t.store).isEveryone():
 		return everyone
-	}
-	if kind == subjectUser {
-		name = string(t.users(name))
+	case kind == subjectUser:
+		name = string(t.names.User(name, t.store))
 	}
 	s := subject{kind, name}
 	if id, ok := t.ids[s]; ok {
@@ -135,6 +137,8 @@ func (m NameMapping) principal(s subject, store *UserStore) Principal {
 	}
 	return AccountUsers
 }
+
+func (p Principal) isEveryone() bool { return strings.EqualFold(string(p), string(AccountUsers)) }
 
 // subjectSet is who a policy item names: sorted ids.
 type subjectSet []subjectID

@@ -24,7 +24,9 @@ func newMembership(t *subjectTable, users *UserStore, roles []Role) *membership 
 	if users != nil {
 		for user, groups := range users.UserGroupMapping {
 			u := t.id(subjectUser, user)
-			m.groupsOf[u] = nil
+			if _, ok := m.groupsOf[u]; !ok { // the store may have the same person under several names
+				m.groupsOf[u] = nil
+			}
 			for _, group := range groups {
 				g := t.id(subjectGroup, group)
 				m.groupsOf[u] = append(m.groupsOf[u], g)
