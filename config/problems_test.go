@@ -100,8 +100,6 @@ func TestProblems(t *testing.T) {
 			want: "apiserver.tls: apiserver.tls.cert and apiserver.tls.key go together: set both, or neither for plain HTTP"},
 		{name: "short secret", environ: []string{"UCWARDEN_APISERVER_JWT_HS256_SECRET=hunter2"},
 			want: "env UCWARDEN_APISERVER_JWT_HS256_SECRET: apiserver.jwt.hs256_secret: too short: HS256 wants at least 32 bytes, for example from: openssl rand -hex 32"},
-		{name: "api without keys", file: "apiserver: {enabled: true}\nondemand: {enabled: true}\n",
-			want: "ucwarden.yaml:1: apiserver.enabled: no key to check tokens with: set apiserver.jwt.jwks, .pem_keys or .hs256_secret (make keys with: ucwarden keys generate)"},
 		{name: "keys over plain http", file: "apiserver: {jwt: {jwks: 'http://keys.example.com'}}\n",
 			want: "ucwarden.yaml:1: apiserver.jwt.jwks: keys fetched over plain http can be replaced on the way: use https, or a file"},
 		{name: "two sources of policies", file: "policies: {path: p, ranger: {url: r.com, service: s}}\n",
@@ -125,6 +123,22 @@ func TestProblems(t *testing.T) {
 				t.Errorf("a secret is in the error: %s", got)
 			}
 		})
+	}
+}
+
+// Properties of policy managers enable the API without keys of ours: enough for every command but the daemon.
+func TestServeNeedsKeys(t *testing.T) {
+	const enabled = "CONNECTOR_DATABRICKS_UNITY_CATALOG_API_SERVER_ENABLED: true\nCONNECTOR_ON_DEMAND_V2_ENABLED: true\n"
+	const want = ":1 CONNECTOR_DATABRICKS_UNITY_CATALOG_API_SERVER_ENABLED: apiserver.enabled: no key to check tokens with: " +
+		"set apiserver.jwt.jwks, .pem_keys or .hs256_secret (make keys with: ucwarden keys generate)"
+	err := load(t, enabled).CheckServe()
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	for _, sound := range []string{enabled + "apiserver.jwt.jwks: keys.json\n", "apiserver.enabled: true\n", "{}\n"} {
+		if err := load(t, sound).CheckServe(); err != nil {
+			t.Errorf("%s: %v", sound, err)
+		}
 	}
 }
 

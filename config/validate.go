@@ -130,15 +130,22 @@ func (c *Config) finishAPI(ps *problems) {
 	if !c.ServesAPI() {
 		return
 	}
-	if a.JWT.JWKS == "" && len(a.JWT.PEMKeys) == 0 && !a.JWT.HS256Secret.IsSet() {
-		ps.add("apiserver.enabled", c.source("apiserver.enabled"),
-			"no key to check tokens with: set apiserver.jwt.jwks, .pem_keys or .hs256_secret (make keys with: ucwarden keys generate)")
-	}
 	for key, text := range map[string]string{"apiserver.jwt.issuer": a.JWT.Issuer, "apiserver.jwt.audience": a.JWT.Audience} {
 		if text == "" {
 			ps.add(key, c.source(key), "must not be empty: every token is checked for it")
 		}
 	}
+}
+
+// CheckServe says, as an [Error], what the daemon lacks and other commands do without: the properties that policy
+// managers write enable the REST API and know no keys of ours, and must serve to plan with as they are.
+func (c *Config) CheckServe() error {
+	var ps problems
+	if jwt := c.APIServer.JWT; c.ServesAPI() && jwt.JWKS == "" && len(jwt.PEMKeys) == 0 && !jwt.HS256Secret.IsSet() {
+		ps.add("apiserver.enabled", c.source("apiserver.enabled"),
+			"no key to check tokens with: set apiserver.jwt.jwks, .pem_keys or .hs256_secret (make keys with: ucwarden keys generate)")
+	}
+	return ps.err()
 }
 
 func (c *Config) finishEventHub(ps *problems) {

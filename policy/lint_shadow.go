@@ -110,6 +110,9 @@ func (s *shadowFinder) check(p *evalPolicy, item *evalItem, wider []*evalPolicy,
 	is := "is"
 	if maybe {
 		severity, is = SeverityInfo, "may be"
+		if same {
+			advice = "remove it, unless it is for whom exceptions there leave out"
+		}
 	}
 	if len(by) > 3 {
 		by = append(by[:3], fmt.Sprintf("%d more", len(by)-3))
@@ -179,6 +182,9 @@ func (s *shadowFinder) covering(p *evalPolicy, item *evalItem, subject itemSubje
 			excepted := slices.ContainsFunc(exceptions, func(x evalItem) bool { return x.matchesAccess(access) })
 			if excepted && q == p && same {
 				excepted = false // what is excepted from the one is excepted from the other
+			}
+			if excepted && slices.ContainsFunc(exceptions, func(x evalItem) bool { return x.matchesAccess(access) && s.covers(&x, subject) }) {
+				continue // it is just whom the exception names that this item is for
 			}
 			text := s.describe(p, q, other)
 			if !excepted {

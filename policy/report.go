@@ -35,7 +35,10 @@ type Finding struct {
 }
 
 func (f Finding) String() string {
-	s := fmt.Sprintf("policy %d %q: %s", f.PolicyID, f.Policy, f.Message)
+	s := f.Message
+	if f.PolicyID != 0 || f.Policy != "" { // several policies together say some things
+		s = fmt.Sprintf("policy %d %q: %s", f.PolicyID, f.Policy, s)
+	}
 	if f.Count > 0 {
 		s += fmt.Sprintf(" (and on %d more)", f.Count)
 	}

@@ -63,6 +63,9 @@ follows on standard error, and the exit code is 78.`,
 			for _, w := range c.Warnings() {
 				fmt.Fprintf(a.stderr, "warning: %s\n", w)
 			}
+			if err := c.CheckServe(); err != nil {
+				fmt.Fprintf(a.stderr, "warning: serve will refuse this: %v\n", err)
+			}
 			settings := []config.Setting{}
 			for _, s := range c.Settings() {
 				if !changed || s.Source.Kind != config.FromDefault {

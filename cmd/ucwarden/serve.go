@@ -33,6 +33,9 @@ REST API. Tasks survive a crash and go on at the next start.`,
 			if err != nil {
 				return err
 			}
+			if err := c.CheckServe(); err != nil {
+				return err
+			}
 			d, err := newDaemon(cmd.Context(), c, log)
 			if err != nil {
 				return err
