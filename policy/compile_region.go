@@ -28,14 +28,18 @@ func newLevelMatch(r PolicyResource) levelMatch {
 	m := levelMatch{exclude: r.IsExcludes}
 	all := false
 	for _, v := range r.Values {
+		if v == "" {
+			continue
+		}
 		p := NewPattern(CanonicalName(v), true, false)
 		all = all || p.MatchesAll()
 		m.patterns = append(m.patterns, p)
 	}
+	all = all || len(m.patterns) == 0 // as in Ranger; tags and zones may come without values, policies may not
 	switch {
 	case all && m.exclude:
 		m.patterns, m.exclude = nil, false // every name is excluded
-	case all || m.exclude && len(m.patterns) == 0:
+	case all:
 		m.any = true
 	}
 	return m

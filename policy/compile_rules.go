@@ -135,31 +135,35 @@ func (r *ruleReader) findColumns(c *compiledPolicy, what string) {
 // openMacros replaces values with macros by patterns that match every value the macro may take.
 func (r *ruleReader) openMacros(resources map[string]PolicyResource) (map[string]PolicyResource, bool) {
 	found := false
-	for _, res := range resources {
-		found = found || slices.ContainsFunc(res.Values, holdsMacro)
-	}
-	if !found {
-		return resources, false
-	}
 	opened := make(map[string]PolicyResource, len(resources))
 	for name, res := range resources {
-		if !slices.ContainsFunc(res.Values, holdsMacro) {
+		o := r.macrosOf(name)
+		switch {
+		case !slices.ContainsFunc(res.Values, o.applies):
 			opened[name] = res
 			continue
-		}
-		if res.IsExcludes { // everything but an unknown name: may be anything
+		case res.IsExcludes: // everything but an unknown name: may be anything
 			opened[name] = PolicyResource{Values: []string{"*"}}
-			continue
-		}
-		values := slices.Clone(res.Values)
-		for i, v := range values {
-			if holdsMacro(v) {
-				values[i] = v[:strings.IndexAny(v, "{$")] + "*"
+		default:
+			values := slices.Clone(res.Values)
+			for i, v := range values {
+				if o.applies(v) {
+					values[i] = o.withWildcards(v)
+				}
 			}
+			opened[name] = PolicyResource{Values: values, IsRecursive: res.IsRecursive}
 		}
-		opened[name] = PolicyResource{Values: values, IsRecursive: res.IsRecursive}
+		found = true
 	}
-	return opened, true
+	return opened, found
+}
+
+// macrosOf says how the service definition writes macros in the values of a resource.
+func (r *ruleReader) macrosOf(resource string) macroOptions {
+	if r.model == nil || r.model.resources[resource] == nil {
+		return newMacroOptions(nil)
+	}
+	return newMacroOptions(r.model.resources[resource].MatcherOptions)
 }
 
 func holdsMacro(value string) bool {
@@ -278,8 +282,8 @@ func (r *ruleReader) privileges(p *Policy, item *PolicyItem, list string, i int)
 		name := access
 		if r.prefix != "" {
 			var ours bool
-			if name, ours = strings.CutPrefix(access, r.prefix); !ours {
-				continue
+			if name, ours = strings.CutPrefix(access, r.prefix); !ours && strings.Contains(access, ":") {
+				continue // of another component
 			}
 		}
 		bit := Privilege(strings.ToUpper(name)).bit()
@@ -313,9 +317,6 @@ func (r *ruleReader) addZones(s *Snapshot) {
 			set := make(map[string]PolicyResource, len(resources))
 			for level, values := range resources {
 				set[level] = PolicyResource{Values: values}
-				if len(values) == 0 { // as in Ranger; policies may not have empty lists
-					set[level] = PolicyResource{Values: []string{"*"}}
-				}
 			}
 			reg, err := newRegion(set, true)
 			if err != nil {
@@ -345,9 +346,12 @@ func (r *ruleReader) addTagPolicies(s *Snapshot, def *ServiceDef) {
 			continue
 		}
 		for _, id := range s.Tags.ResourceToTagIDs[fmt.Sprint(res.ID)] {
-			tag := s.Tags.Tags[fmt.Sprint(id)]
+			tag, ok := s.Tags.Tags[fmt.Sprint(id)]
+			if !ok {
+				continue
+			}
 			carrier := reg
-			if len(tag.Validity) > 0 {
+			if len(tag.periods()) > 0 {
 				carrier.partial = true // a tag that comes and goes denies always and allows never
 			}
 			carriers[tag.Type] = append(carriers[tag.Type], carrier)
@@ -355,20 +359,42 @@ func (r *ruleReader) addTagPolicies(s *Snapshot, def *ServiceDef) {
 	}
 	for i := range s.TagPolicies.Policies {
 		r.addPolicy(&s.TagPolicies.Policies[i], "", func(c *compiledPolicy) []region {
-			match := newLevelMatch(c.src.Resources["tag"])
 			var list []region
-			for tag, regions := range carriers {
-				if !match.match(CanonicalName(tag)) {
-					continue
-				}
-				for _, reg := range regions {
-					if reg.columns {
-						r.findColumns(c, "tag "+tag+" is on columns")
+			for _, resources := range append([]map[string]PolicyResource{c.src.Resources}, c.src.AdditionalResources...) {
+				match, macros := r.tagMatch(c, resources)
+				for tag, regions := range carriers {
+					if !match(tag) {
+						continue
 					}
-					list = append(list, reg)
+					for _, reg := range regions {
+						if reg.columns {
+							r.findColumns(c, "tag "+tag+" is on columns")
+						}
+						reg.partial = reg.partial || macros
+						list = append(list, reg)
+					}
 				}
 			}
 			return list
 		})
 	}
+}
+
+// tagMatch tells which tags one set of resources of a tag policy names, by the options of the tag service: tags have
+// case there. With macros it names every tag that they may come to.
+func (r *ruleReader) tagMatch(c *compiledPolicy, resources map[string]PolicyResource) (match func(tag string) bool, macros bool) {
+	res, named := resources[tagResource]
+	if !named {
+		return func(string) bool { return false }, false
+	}
+	opened, macros := r.openMacros(map[string]PolicyResource{tagResource: res})
+	if macros {
+		r.find(c.src, EffectNarrower, "its tag holds a macro, which a grant cannot; what it allows is not granted, what it denies is denied for every value")
+	}
+	def := r.model.resources[tagResource]
+	if def == nil {
+		def = &ResourceDef{Name: tagResource}
+	}
+	m := newElementMatcher(def, opened[tagResource])
+	return func(tag string) bool { return m.matches(&Element{Name: tagResource, Value: tag}, nil) }, macros
 }

@@ -105,7 +105,7 @@ func matchGlob(pattern, name string) bool {
 			pi++
 			ni++
 		case starPattern >= 0:
-			starName++
+			starName += runeLen(name[starName:])
 			pi, ni = starPattern+1, starName
 		default:
 			return false

@@ -12,9 +12,12 @@ import (
 
 // A pattern matches what the regular expression of the same meaning matches.
 func TestPattern(t *testing.T) {
+	if policy.NewPattern("*??cd", true, false).Match("テcd") {
+		t.Error("'*' ended inside a character, whose rest passed for two")
+	}
 	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringOfN(rapid.RuneFrom([]rune("aAü*?.")), 0, 6, -1).Draw(t, "pattern")
-		name := rapid.StringOfN(rapid.RuneFrom([]rune("aAüÜ*?.")), 0, 6, -1).Draw(t, "name")
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("aAüテ*?.")), 0, 6, -1).Draw(t, "pattern")
+		name := rapid.StringOfN(rapid.RuneFrom([]rune("aAüÜテ*?.")), 0, 6, -1).Draw(t, "name")
 		wildcard, fold := rapid.Bool().Draw(t, "wildcard"), rapid.Bool().Draw(t, "fold")
 		expression := regexp.QuoteMeta(text)
 		if wildcard {

@@ -20,7 +20,8 @@ type ScopeOptions struct {
 	Users, Groups, Roles Filter
 	// RolePrefix tells the groups that stand for roles.
 	RolePrefix string
-	// Protected principals are never changed, whatever the filters say: our own identity, break-glass accounts.
+	// Protected principals are never changed, whatever the filters say: our own identity, break-glass accounts. Neither
+	// they nor Exclude heed the case of names.
 	Protected []Principal
 }
 
@@ -53,10 +54,10 @@ func NewScope(o ScopeOptions) (Scope, error) {
 		s.objects[t] = compileFilter(f, true)
 	}
 	for i, f := range []Filter{o.Users, o.Groups, o.Roles} {
-		s.principals[i] = compileFilter(f, false)
+		s.principals[i] = filter{compileFilter(f, false).include, compileFilter(f, true).exclude}
 	}
 	for _, p := range o.Protected {
-		s.protected[p] = true
+		s.protected[p.folded()] = true
 	}
 	return s, nil
 }
@@ -110,11 +111,14 @@ func (s Scope) Filters(o Securable) bool {
 
 // Manages reports whether grants to p are ours to change.
 func (s Scope) Manages(p Principal) bool {
-	if p == "" || s.protected[p] {
+	if p == "" || s.protected[p.folded()] {
 		return false
 	}
 	return s.principals[s.kindOf(p)].takes(string(p))
 }
+
+// folded is the principal in lower case: whoever is not to be touched is not, however the workspace spells the name.
+func (p Principal) folded() Principal { return Principal(strings.ToLower(string(p))) }
 
 // kindOf tells users (e-mail addresses) and service principals (UUIDs) from groups, and groups that stand for roles
 // from others by the role prefix: grants in Unity Catalog carry no more than a name.

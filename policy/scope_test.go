@@ -39,7 +39,7 @@ func TestScope(t *testing.T) {
 		}
 	}
 	for p, want := range map[policy.Principal]bool{
-		"ann@example.com": true, "root@example.com": false, "me@example.com": false, "team-a": true, "other": false, "": false,
+		"ann@example.com": true, "root@example.com": false, "Root@Example.com": false, "me@example.com": false, "Me@Example.com": false, "Team-a": false, "team-a": true, "other": false, "": false,
 		"role_a": true, "role_old": false, "11111111-2222-3333-4444-555555555555": true, "11111111-2222-3333-4444-55555555555g": false,
 	} {
 		if got := scope.Manages(p); got != want {
