@@ -106,7 +106,7 @@ func (r *ruleReader) regionsOf(c *compiledPolicy) []region {
 	for _, resources := range append([]map[string]PolicyResource{p.Resources}, p.AdditionalResources...) {
 		resources, macros := r.openMacros(resources)
 		if macros {
-			r.find(p, EffectNarrower, "its resource holds a macro, which a grant cannot; what it allows is not granted, what it denies is denied for every value")
+			r.find(p, EffectNarrower, "its resource holds a macro or a literal '*', which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
 		}
 		reg, err := newRegion(resources, r.inherit)
 		if err != nil {
@@ -132,14 +132,16 @@ func (r *ruleReader) findColumns(c *compiledPolicy, what string) {
 	}
 }
 
-// openMacros replaces values with macros by patterns that match every value the macro may take.
+// openMacros replaces values with macros by patterns that match every value the macro may take. A '*' that the service
+// definition takes literally stands in a name that Unity Catalog does not have, and is treated like one.
 func (r *ruleReader) openMacros(resources map[string]PolicyResource) (map[string]PolicyResource, bool) {
 	found := false
 	opened := make(map[string]PolicyResource, len(resources))
 	for name, res := range resources {
-		o := r.macrosOf(name)
+		o, literal := r.optionsOf(name)
+		open := func(v string) bool { return o.applies(v) || literal && strings.ContainsAny(v, "*?") }
 		switch {
-		case !slices.ContainsFunc(res.Values, o.applies):
+		case !slices.ContainsFunc(res.Values, open):
 			opened[name] = res
 			continue
 		case res.IsExcludes: // everything but an unknown name: may be anything
@@ -158,12 +160,14 @@ func (r *ruleReader) openMacros(resources map[string]PolicyResource) (map[string
 	return opened, found
 }
 
-// macrosOf says how the service definition writes macros in the values of a resource.
-func (r *ruleReader) macrosOf(resource string) macroOptions {
+// optionsOf says how the service definition writes macros in the values of a resource, and whether it takes '*' and '?'
+// literally.
+func (r *ruleReader) optionsOf(resource string) (macros macroOptions, literal bool) {
 	if r.model == nil || r.model.resources[resource] == nil {
-		return newMacroOptions(nil)
+		return newMacroOptions(nil), false
 	}
-	return newMacroOptions(r.model.resources[resource].MatcherOptions)
+	o := r.model.resources[resource].MatcherOptions
+	return newMacroOptions(o), !o.Bool("wildCard", true)
 }
 
 func holdsMacro(value string) bool {
@@ -389,7 +393,7 @@ func (r *ruleReader) tagMatch(c *compiledPolicy, resources map[string]PolicyReso
 	}
 	opened, macros := r.openMacros(map[string]PolicyResource{tagResource: res})
 	if macros {
-		r.find(c.src, EffectNarrower, "its tag holds a macro, which a grant cannot; what it allows is not granted, what it denies is denied for every value")
+		r.find(c.src, EffectNarrower, "its tag holds a macro, which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
 	}
 	def := r.model.resources[tagResource]
 	if def == nil {
