@@ -90,6 +90,26 @@ func TestRevokeGuard(t *testing.T) {
 	}
 }
 
+// TestRevokesAddUp: the shards of a full sync have plans of their own, but what they revoke together counts.
+func TestRevokesAddUp(t *testing.T) {
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.RevokeGuard{Max: 3, MaxRatio: 0.1}}}}, usual()...)
+	r.sync()
+	r.policies.set(t, usual()...)
+	r.grant("table:hr.core.staff", "bob@example.com", policy.Select, policy.Modify, policy.ApplyTag)
+	r.grant("table:sales.emea.orders", "bob@example.com", policy.Select, policy.Modify, policy.ApplyTag)
+	r.sync("catalog:hr")
+	refused := r.refused("", "3 of them here, the others earlier by the same policies", "catalog:sales")
+	request := r.roots("catalog:sales")
+	request.Approved = refused.Plan.Digest()
+	if _, err := r.Sync(t.Context(), request); err != nil {
+		t.Error(err)
+	}
+	r.grant("table:sales.emea.orders", "bob@example.com", policy.Select)
+	r.refused("", "1 of them here", "catalog:sales")
+	r.policies.set(t, usual()...) // the next version of the policies starts anew
+	r.sync("catalog:sales")
+}
+
 func TestStalePolicies(t *testing.T) {
 	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.StalePolicyGuard{MaxAge: time.Hour}}}}, usual()...)
 	r.sync()

@@ -13,6 +13,7 @@ import (
 type Syncer struct {
 	Options
 	metrics *metrics
+	tally   tally
 	ledger  *ledger
 	unknown *unknownPrincipals
 
@@ -157,7 +158,10 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return result, err
 	}
-	if err := policy.CheckAll(s.Guards, w.plan, circumstances); err != nil {
+	err = s.tally.admit(w.snapshot, w.plan, circumstances, func(c policy.Circumstances) error {
+		return policy.CheckAll(s.Guards, w.plan, c)
+	})
+	if err != nil {
 		return result, err
 	}
 	if s.Mode != policy.ModeObserve {

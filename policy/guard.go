@@ -17,11 +17,16 @@ type Circumstances struct {
 	Policies  int       // enabled policies in force
 	Listed    int       // objects listed in the plan's scope
 	LastTime  int       // objects listed there the last time; 0 when not known
-	Approved  string    // digest of the plan a person has approved; "" for none
+	// RevokedBefore of ManagedBefore grants were revoked by earlier plans of the same policies, not counting approved
+	// ones: the other shards of a full sync.
+	RevokedBefore, ManagedBefore int
+
+	Approved string // digest of the plan a person has approved; "" for none
 }
 
 // RevokeGuard refuses a plan that revokes more than Max grants and also more than MaxRatio of the grants that are ours
-// to manage, unless exactly this plan was approved.
+// to manage, by itself or together with what earlier plans of the same policies revoked, unless exactly this plan was
+// approved.
 type RevokeGuard struct {
 	Max      int
 	MaxRatio float64 // 0 to 1
@@ -29,16 +34,25 @@ type RevokeGuard struct {
 
 // Check implements Guard.
 func (g RevokeGuard) Check(p *Plan, c Circumstances) error {
-	if p.Totals.Removes <= g.Max || p.Totals.Managed == 0 || c.Approved == p.Digest() {
+	removes, managed := p.Totals.Removes, p.Totals.Managed
+	if removes == 0 || c.Approved == p.Digest() {
 		return nil
 	}
-	ratio := float64(p.Totals.Removes) / float64(p.Totals.Managed)
-	if ratio <= g.MaxRatio {
-		return nil
+	whole := ""
+	if !g.exceeded(removes, managed) {
+		removes, managed = removes+c.RevokedBefore, managed+c.ManagedBefore
+		if !g.exceeded(removes, managed) {
+			return nil
+		}
+		whole = fmt.Sprintf(" (%d of them here, the others earlier by the same policies)", p.Totals.Removes)
 	}
-	return Errorf(CodeRefused, "the plan revokes %d of %d managed grants (%.0f%%), more than guard.max_revokes %d and guard.max_revoke_ratio %g allow; nothing was changed. "+
+	return Errorf(CodeRefused, "the plan revokes %d of %d managed grants (%.0f%%)%s, more than guard.max_revokes %d and guard.max_revoke_ratio %g allow; nothing was changed. "+
 		"Look at it with 'ucwarden plan'; if it is right, run 'ucwarden sync --approve %s'",
-		p.Totals.Removes, p.Totals.Managed, 100*ratio, g.Max, g.MaxRatio, p.Digest())
+		removes, managed, 100*float64(removes)/float64(managed), whole, g.Max, g.MaxRatio, p.Digest())
+}
+
+func (g RevokeGuard) exceeded(removes, managed int) bool {
+	return removes > g.Max && managed > 0 && float64(removes) > g.MaxRatio*float64(managed)
 }
 
 // ShrunkenListingGuard refuses a plan that removes anything when the listing of its scope has become suspiciously
