@@ -167,8 +167,8 @@ func (r *Ranger) Load(ctx context.Context) (*policy.Snapshot, error) {
 }
 
 // Watch downloads every PollInterval until ctx ends and calls tell, from one goroutine, with each snapshot whose
-// content is new. After a failure it tries again sooner, then ever later, up to the greater of PollInterval and one
-// minute. Watch returns the error of ctx. Call Load first, to know how the beginning went.
+// content is new. After a failure it tries again sooner, then ever later, up to four times PollInterval, or to the
+// greater of PollInterval and one minute where that is less. Watch returns the error of ctx. Call Load first, to know how the beginning went.
 func (r *Ranger) Watch(ctx context.Context, tell func(*policy.Snapshot)) error {
 	next := func(ctx context.Context, failures int) error {
 		return pause(ctx, r.delay(failures))
@@ -182,7 +182,7 @@ func (r *Ranger) delay(failures int) time.Duration {
 	if failures == 0 {
 		return r.options.PollInterval - rand.N(r.options.PollInterval/10+1)
 	}
-	most := max(r.options.PollInterval, time.Minute)
+	most := max(r.options.PollInterval, min(4*r.options.PollInterval, time.Minute))
 	wait := most
 	if failures < 16 {
 		wait = min(most, time.Second<<(failures-1))

@@ -70,6 +70,32 @@ func TestRangerWatchBacksOff(t *testing.T) {
 	})
 }
 
+// Who asks often is not made to wait a minute for a server that is well again.
+func TestRangerWatchBacksOffInProportion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := rangertest.New("uc")
+		server.SetPolicies(pols(4)...)
+		r := newRanger(t, source.RangerOptions{URL: "http://ranger", HTTPTransport: memory{server}, PollInterval: 2 * time.Second})
+		mustLoad(t, r, 4)
+		ctx, cancel := context.WithCancel(t.Context())
+		var out told
+		done := make(chan error, 1)
+		go func() { done <- r.Watch(ctx, out.tell) }()
+		server.Fail(rangertest.Policies, rangertest.Fault{Status: 503})
+		advance(time.Hour)
+		server.Fail(rangertest.Policies, rangertest.Fault{})
+		server.SetPolicies(pols(5)...)
+		advance(8 * time.Second)
+		if out.sizes() != "5" {
+			t.Errorf("told %q", out.sizes())
+		}
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
 func TestRangerTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := roundTrip(func(req *http.Request) (*http.Response, error) {
