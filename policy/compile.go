@@ -360,7 +360,7 @@ func (r *compilation) object(parent *schemaNode, o Object) *objectNode {
 		n = &objectNode{}
 		parent.objects[string(key)] = n
 		out := r.evaluate(place{
-			class: cl, leaf: true, supported: newPrivSet(Privileges(o.Type, o.Kind)...), depth: 3,
+			class: cl, leaf: true, kind: o.Kind, supported: newPrivSet(Privileges(o.Type, o.Kind)...), depth: 3,
 			active: mergeSorted(parent.byObject.always, r.scratch),
 		}, &parent.outcome)
 		n.assignments = r.assignments(out.granted)

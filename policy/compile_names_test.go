@@ -102,3 +102,15 @@ func TestZoneOfEverything(t *testing.T) {
 		t.Errorf("granted %s", strings.Join(got, ", "))
 	}
 }
+
+// TestViewsApart holds that what a service definition says of views is not granted on tables.
+func TestViewsApart(t *testing.T) {
+	s := readPolicies(t, `{"serviceName":"uc","serviceDef":{"name":"uc","resources":[{"name":"catalog","level":1},{"name":"schema","parent":"catalog","level":2},
+		{"name":"table","parent":"schema","level":3},{"name":"view","parent":"schema","level":3}],"accessTypes":[{"name":"select"}]},"policies":[
+		{"id":1,"name":"p","resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"view":{"values":["*"]}},"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`)
+	c := Compile(s, shop(), CompileOptions{})
+	want := []string{"catalog:shop g USE_CATALOG", "schema:shop.a g USE_SCHEMA", "table:shop.a.orders_v g SELECT"}
+	if diff := cmp.Diff(want, grantLines(c.Grants)); diff != "" {
+		t.Errorf("grants (-want +got):\n%s", diff)
+	}
+}

@@ -10,6 +10,7 @@ type place struct {
 	class     class
 	leaf      bool // holds nothing
 	supported privSet
+	kind      Kind
 	depth     int // names in the full name: 1 to 3
 	active    []int32
 }
@@ -89,6 +90,9 @@ func (e *evaluation) cover() {
 	}
 	for i, n := range e.active {
 		c := e.entries[n].region.at(e.depth)
+		if e.entries[n].region.views {
+			c = c.onlyViews(e.leaf, e.kind)
+		}
 		e.covers[i] = cover{c.full & inside, c.touch & inside}
 	}
 	if e.zoned {

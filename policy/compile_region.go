@@ -14,6 +14,7 @@ type region struct {
 	class   class // of what the deepest level names
 	inherit bool  // holds for everything inside, too
 	columns bool  // names some columns of a table only
+	views   bool  // of tables, names views only
 	partial bool  // names some columns, or an unknown name: touches what it matches, covers nothing
 }
 
@@ -117,6 +118,20 @@ func (r *region) at(k int) cover {
 	return c
 }
 
+// onlyViews is what of c holds for views at an object of the given kind, or at a container with kind "". Tables and views
+// are one class, and a grant on a container reaches both. Whether what is kept in storage counts as a view is not ours
+// to say: it is denied what views are, and not allowed it.
+func (c cover) onlyViews(leaf bool, kind Kind) cover {
+	switch {
+	case leaf && kind == KindView:
+	case leaf && kind == "":
+		c = cover{}
+	default:
+		c.full &^= classTable
+	}
+	return c
+}
+
 // resourceLevels names the resource definitions that stand for each level, in the spelling of the services that
 // connect to Unity Catalog or resemble it.
 var resourceLevels = map[string]struct {
@@ -152,6 +167,7 @@ func newRegion(resources map[string]PolicyResource, inherit bool) (region, error
 		r.levels[def.level-1] = newLevelMatch(res)
 		if def.level > r.depth {
 			r.depth, r.class = def.level, def.class
+			r.views = strings.EqualFold(name, "view")
 		}
 	}
 	for level := 1; level <= max(r.depth, 1); level++ {
