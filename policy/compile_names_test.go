@@ -114,3 +114,17 @@ func TestViewsApart(t *testing.T) {
 		t.Errorf("grants (-want +got):\n%s", diff)
 	}
 }
+
+// TestDeniesSwitchedOff holds that deny items and exceptions take part only where the service definition lets them, as
+// in Ranger: what they would withhold is not revoked.
+func TestDeniesSwitchedOff(t *testing.T) {
+	s := readPolicies(t, `{"serviceName":"uc","serviceDef":{"name":"uc","options":{"enableDenyAndExceptionsInPolicies":"false"},"resources":[{"name":"catalog","level":1},
+		{"name":"schema","parent":"catalog","level":2},{"name":"table","parent":"schema","level":3}],"accessTypes":[{"name":"select"}]},"policies":[
+		{"id":1,"name":"p","resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["orders"]}},
+		"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}],"allowExceptions":[{"users":["ann"],"accesses":[{"type":"select"}]}],
+		"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`)
+	want := []string{"catalog:shop g USE_CATALOG", "schema:shop.a g USE_SCHEMA", "table:shop.a.orders g SELECT"}
+	if diff := cmp.Diff(want, grantLines(Compile(s, shop(), CompileOptions{}).Grants)); diff != "" {
+		t.Errorf("grants (-want +got):\n%s", diff)
+	}
+}

@@ -210,9 +210,11 @@ func (r *ruleReader) readItems(c *compiledPolicy) {
 		return out
 	}
 	c.allow = read(p.PolicyItems, "policyItems", false)
-	c.allowExcept = read(p.AllowExceptions, "allowExceptions", true)
-	c.deny = read(p.DenyPolicyItems, "denyPolicyItems", true)
-	c.denyExcept = read(p.DenyExceptions, "denyExceptions", false)
+	if r.model.denies {
+		c.allowExcept = read(p.AllowExceptions, "allowExceptions", true)
+		c.deny = read(p.DenyPolicyItems, "denyPolicyItems", true)
+		c.denyExcept = read(p.DenyExceptions, "denyExceptions", false)
+	}
 	c.denyAllElse = p.IsDenyAllElse
 	c.sum()
 }
@@ -343,6 +345,7 @@ func (r *ruleReader) addTagPolicies(s *Snapshot, def *ServiceDef) {
 		tagDef = def
 	}
 	r.model, r.prefix = newServiceModel(tagDef), def.Name+":"
+	r.model.denies = true // always, in a tag service
 	carriers := make(map[string][]region) // by tag type
 	for _, res := range s.Tags.ServiceResources {
 		reg, err := newRegion(res.ResourceElements, true)
