@@ -345,7 +345,7 @@ func (r *ruleReader) addTagPolicies(s *Snapshot, def *ServiceDef) {
 		tagDef = def
 	}
 	r.model, r.prefix = newServiceModel(tagDef), def.Name+":"
-	r.model.denies = true // always, in a tag service
+	r.model.denies = true                 // always, in a tag service
 	carriers := make(map[string][]region) // by tag type
 	for _, res := range s.Tags.ServiceResources {
 		reg, err := newRegion(res.ResourceElements, true)
