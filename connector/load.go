@@ -270,16 +270,16 @@ func (l *loader) readGrants(ctx context.Context) error {
 	for i, sec := range read {
 		g.Go(func() error {
 			list, err := l.s.Workspace.Grants(ctx, sec)
+			for j, a := range list { // the same few names on every object are held once
+				list[j] = policy.Assignment{Principal: unique.Make(a.Principal).Value(), Privilege: unique.Make(a.Privilege).Value()}
+			}
 			switch {
 			case policy.CodeOf(err) == policy.CodeNotFound:
 				gone[i] = true
 			case err != nil:
 				return err
 			case sec.Type.IsContainer():
-				l.s.ledger.saw(l.work.id, sec, list)
-			}
-			for j, a := range list { // the same few names on every object are held once
-				list[j] = policy.Assignment{Principal: unique.Make(a.Principal).Value(), Privilege: unique.Make(a.Privilege).Value()}
+				l.s.ledger.saw(l.work.id, sec, list) // from here on others read it
 			}
 			grants[i] = list
 			l.mu.Lock()
