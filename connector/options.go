@@ -33,6 +33,8 @@ type Options struct {
 	Mode      policy.Mode // "" is enforce
 	Guards    []policy.Guard
 	State     State // listing sizes of earlier runs; nil forgets them
+	// UnknownState keeps whom the workspace did not know, for later runs and for plans made elsewhere; nil forgets them.
+	UnknownState State
 	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.
 	// Default 32.
 	Parallel int

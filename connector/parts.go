@@ -17,7 +17,9 @@ func (s *Syncer) sendParts(ctx context.Context, c policy.Change, unknown policy.
 		unknown = principals[0]
 	}
 	if slices.Contains(principals, unknown) {
-		s.unknown.add(unknown)
+		if err := s.unknown.add(unknown); err != nil {
+			s.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", string(unknown), "error", err)
+		}
 		if !slices.Contains(out.Unknown, unknown) {
 			out.Unknown = append(out.Unknown, unknown)
 		}

@@ -100,6 +100,7 @@ func (w *work) draft(scope policy.Scope) {
 		Scope: scope, Mode: w.s.Mode, Expresses: w.compiler.Expresses,
 	})
 	w.plan = &policy.Plan{PolicyVersion: w.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
+	w.plan.Report.Findings = append(w.plan.Report.Findings, w.s.unknown.remarks(compiled.Grants, w.loaded.current, w.loaded.read)...)
 }
 
 func (w *work) circumstances() (policy.Circumstances, error) {

@@ -33,7 +33,7 @@ func New(o Options) (*Syncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Syncer{Options: o, metrics: m, ledger: newLedger(o.ContainerTTL), unknown: newUnknownPrincipals(o.UnknownPrincipalTTL)}, nil
+	return &Syncer{Options: o, metrics: m, ledger: newLedger(o.ContainerTTL), unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState)}, nil
 }
 
 // generation is what plans are made by: the compiler of one snapshot, between two openings or closings of validity

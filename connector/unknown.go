@@ -1,6 +1,9 @@
 package connector
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -8,22 +11,48 @@ import (
 	"ucwarden/policy"
 )
 
+// unknownKey is where unknown principals are kept from run to run.
+const unknownKey = "unknown-principals"
+
 // unknownPrincipals remembers whom the workspace did not know, so that not every sync asks again for each of the
 // people who have left and still stand in policies.
 type unknownPrincipals struct {
 	mu    sync.Mutex
 	ttl   time.Duration
+	state State // nil: this process only
 	until map[policy.Principal]time.Time
 }
 
-func newUnknownPrincipals(ttl time.Duration) *unknownPrincipals {
-	return &unknownPrincipals{ttl: ttl, until: make(map[policy.Principal]time.Time)}
+// newUnknownPrincipals takes up what earlier runs kept. State that cannot be read holds nobody: whoever is unknown is
+// found out anew.
+func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
+	u := &unknownPrincipals{ttl: ttl, state: state, until: make(map[policy.Principal]time.Time)}
+	if state != nil {
+		if value, err := state.Load(unknownKey); err == nil && len(value) > 0 {
+			if json.Unmarshal(value, &u.until) != nil || u.until == nil {
+				u.until = make(map[policy.Principal]time.Time)
+			}
+		}
+	}
+	return u
 }
 
-func (u *unknownPrincipals) add(p policy.Principal) {
+// add notes that the workspace does not know p. An error says that later runs will not know of it.
+func (u *unknownPrincipals) add(p policy.Principal) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.until[p] = time.Now().Add(u.ttl)
+	if u.state == nil {
+		return nil
+	}
+	value, err := json.Marshal(u.until)
+	if err == nil {
+		err = u.state.Save(unknownKey, value)
+	}
+	if err != nil {
+		return fmt.Errorf("remember unknown principals: %w", err)
+	}
+	return nil
 }
 
 // has reports whether p is not to be tried now.
@@ -69,4 +98,27 @@ func (u *unknownPrincipals) without(desired, current *policy.GrantSet, on []poli
 		}))
 	}
 	return rest
+}
+
+// remarks tells, for the report, to whom nothing new is granted because the workspace did not know them.
+func (u *unknownPrincipals) remarks(desired, current *policy.GrantSet, on []policy.Securable) []policy.Finding {
+	unknown := u.list()
+	if len(unknown) == 0 {
+		return nil
+	}
+	left := make(map[policy.Principal]int)
+	for _, s := range on {
+		for _, a := range desired.Of(s) {
+			if unknown[a.Principal] && !current.Has(policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege}) {
+				left[a.Principal]++
+			}
+		}
+	}
+	var list []policy.Finding
+	for _, p := range slices.Sorted(maps.Keys(left)) {
+		list = append(list, policy.Finding{Effect: policy.EffectNone, Principal: p, Message: fmt.Sprintf(
+			"the account did not know the principal %q when it was to be granted something; what the policies give it (%d here) is left out, and tried again after %s",
+			p, left[p], u.ttl)})
+	}
+	return list
 }
