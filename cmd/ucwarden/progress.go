@@ -25,7 +25,7 @@ func (a *app) progress() *progress {
 	return &progress{bars: mpb.New(mpb.WithOutput(a.stderr), mpb.WithWidth(48))}
 }
 
-var phaseTitles = map[string]string{"list": "listing objects", "read": "reading grants", "apply": "applying changes"}
+var phaseTitles = map[string]string{"list": "listing objects", "read": "reading grants", "apply": "applying changes", "sync": "syncing catalogs"}
 
 // show draws the state of the work; it may be called from many goroutines.
 func (p *progress) show(at connector.Progress) {
@@ -39,10 +39,14 @@ func (p *progress) show(at connector.Progress) {
 			p.bar.Abort(true)
 		}
 		p.phase = at.Phase
+		counter := decor.CountersNoUnit("%d / %d")
+		if at.Total == 0 { // not known
+			counter = decor.CurrentNoUnit("%d")
+		}
 		p.bar = p.bars.AddBar(int64(at.Total),
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(phaseTitles[at.Phase]+" ")),
-			mpb.AppendDecorators(decor.CountersNoUnit("%d / %d"), decor.Name("  "), decor.Elapsed(decor.ET_STYLE_GO)))
+			mpb.AppendDecorators(counter, decor.Name("  "), decor.Elapsed(decor.ET_STYLE_GO)))
 	}
 	p.bar.SetTotal(int64(at.Total), false)
 	p.bar.SetCurrent(int64(at.Done))

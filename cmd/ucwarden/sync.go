@@ -9,9 +9,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"ucwarden/connector"
 	"ucwarden/ondemand"
 )
 
@@ -108,11 +110,41 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 	if err != nil {
 		return report, err
 	}
-	if report.Task, err = p.queue.Wait(ctx, submitted.ID); err != nil {
+	bar := a.progress()
+	stopBar := followShards(ctx, p.queue, submitted.ID, bar)
+	report.Task, err = p.queue.Wait(ctx, submitted.ID)
+	stopBar()
+	bar.done()
+	if err != nil {
 		return report, err
 	}
 	report.Shards, err = shardsOf(func(f ondemand.Filter) (ondemand.Page, error) { return p.queue.List(ctx, f) }, submitted.ID)
 	return report, err
+}
+
+// followShards shows, until stopped, how many of the shards of a full sync have ended.
+func followShards(ctx context.Context, q *ondemand.Queue, id string, bar *progress) (stop func()) {
+	if bar.bars == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if t, err := q.Get(ctx, id); err == nil && t.Children != nil {
+				bar.show(connector.Progress{Phase: "sync", Done: t.Children.Total - t.Children.Open(), Total: t.Children.Total})
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 // shardsOf collects the tasks that a full sync was split into, in the order of what they are about.
