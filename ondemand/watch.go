@@ -29,7 +29,7 @@ func (q *Queue) Wait(ctx context.Context, id string) (Task, error) {
 	defer stop()
 	for {
 		t, err := q.Get(ctx, id)
-		if err != nil || t.Status.Terminal() {
+		if err != nil || t.Status.Terminal() && !q.isLive(id) {
 			return t, err
 		}
 		select {
@@ -38,6 +38,15 @@ func (q *Queue) Wait(ctx context.Context, id string) (Task, error) {
 		case <-woken:
 		}
 	}
+}
+
+// isLive reports whether the task is held in memory as not ended. Memory follows the store a moment later; who waited
+// for an end must not find the task still active.
+func (q *Queue) isLive(id string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, live := q.live.byID[id]
+	return live
 }
 
 // Subscribe sends the task as it is now and again after each change, and closes the channel when it has ended or ctx
