@@ -13,9 +13,6 @@ import (
 	"ucwarden/policy"
 )
 
-// shardPriority is that of the tasks a full sync is made of: on-demand work goes before them.
-const shardPriority = -10
-
 // maxRecordedChanges bounds what one resource's result keeps of its changes.
 const maxRecordedChanges = 1000
 
@@ -39,7 +36,7 @@ func (h fullSyncHandler) Handle(ctx context.Context, job ondemand.Job) (ondemand
 			r = ondemand.Resource{Type: "metastore"}
 		}
 		out.Children = append(out.Children, ondemand.Task{
-			Type: ondemand.ResourceSync, Source: job.Task.Source, Priority: shardPriority,
+			Type: ondemand.ResourceSync, Source: job.Task.Source,
 			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{r}, Approve: approvals[i]},
 		})
 	}

@@ -54,7 +54,7 @@ func TestReadmeSuite(t *testing.T) {
 	}
 	_, section, found := strings.Cut(string(readme), "\n## Testing policies\n")
 	if !found {
-		t.Skip("the README has no section on testing policies")
+		t.Fatal("the README has no section on testing policies")
 	}
 	if !strings.Contains(section, "```json\n"+string(suite)+"```") || !strings.Contains(section, stdout) {
 		t.Errorf("the section does not show %s and its outcome", file)
