@@ -142,6 +142,15 @@ type diff struct {
 	add, remove map[int64]privSet
 }
 
+// changeable finds the securable of the path, whose permissions the caller may change.
+func (s *Server) changeable(c *call) (*object, error) {
+	o, err := s.findTyped(c)
+	if err != nil {
+		return nil, err
+	}
+	return o, s.mayChange(c, o)
+}
+
 func (s *Server) patchPermissions(c *call) (any, error) {
 	var body permissionsDiff
 	if err := c.strict(&body); err != nil {
@@ -152,11 +161,8 @@ func (s *Server) patchPermissions(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, err := s.findTyped(c)
+	o, err := s.changeable(c)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.mayChange(c, o); err != nil {
 		return nil, err
 	}
 	d, err := s.resolve(c, o, *body.Changes)
@@ -283,11 +289,8 @@ func (s *Server) putPermissions(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, err := s.findTyped(c)
+	o, err := s.changeable(c)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.mayChange(c, o); err != nil {
 		return nil, err
 	}
 	changes := make([]permissionsChange, 0, len(*body.PrivilegeAssignments))
