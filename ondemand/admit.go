@@ -9,10 +9,10 @@ import (
 	"ucwarden/policy"
 )
 
-// takeUp loads every task that has not ended, and moves what the last process left INPROGRESS: back to WAITING, or
+// recoverTasks loads every task that has not ended, and moves what the last process left INPROGRESS: back to WAITING, or
 // to FAILED when its attempts are spent, so that a task that brings the process down cannot do so for ever. A parent
 // whose children are open stays INPROGRESS.
-func (q *Queue) takeUp() error {
+func (q *Queue) recoverTasks() error {
 	var ids []string
 	err := q.store.view(func(tx *bolt.Tx) error {
 		for _, s := range []Status{New, Waiting, InProgress} {
@@ -31,22 +31,22 @@ func (q *Queue) takeUp() error {
 		var changes []change
 		now := time.Now()
 		for _, id := range ids {
-			t, err := mustLoad(tx, id)
+			t, err := loadExisting(tx, id)
 			if err != nil {
 				return nil, err
 			}
 			switch {
 			case t.Status != InProgress || t.Children != nil && t.Children.Open() > 0:
-				changes = append(changes, change{task: t, loaded: true})
+				changes = append(changes, change{task: t, recovered: true})
 			case t.Attempts >= q.opts.MaxAttempts:
-				t.StatusMessage = "gave up: the process stopped while it ran, in the last of its attempts"
+				t.StatusMessage = "gave up: the process stopped while the task ran, on its last attempt"
 				done, err := endTask(tx, t, Failed, t.StatusMessage, now)
 				if err != nil {
 					return nil, err
 				}
 				changes = append(changes, done...)
 			default:
-				c, err := moveTask(tx, t, Waiting, "the process stopped while it ran", now)
+				c, err := moveTask(tx, t, Waiting, "the process stopped while the task ran", now)
 				if err != nil {
 					return nil, err
 				}
@@ -57,7 +57,8 @@ func (q *Queue) takeUp() error {
 	})
 }
 
-// inChunks commits steps for many tasks in transactions of a bounded size.
+// inChunks calls fn for at most 500 ids at a time, each in a transaction of its own, and applies the changes that fn
+// returns after the commit. A chunk for which fn returns an error of class conflict is skipped.
 func (q *Queue) inChunks(ids []string, fn func(tx *bolt.Tx, ids []string) ([]change, error)) error {
 	const chunk = 500
 	for len(ids) > 0 {
@@ -75,8 +76,7 @@ func (q *Queue) inChunks(ids []string, fn func(tx *bolt.Tx, ids []string) ([]cha
 	return nil
 }
 
-// admit moves fresh tasks from NEW to WAITING, or to SKIPPED with the reason where they are not to be done, until ctx
-// ends.
+// admit moves tasks from NEW to WAITING, or to SKIPPED with the reason where they are not to be done, until ctx ends.
 func (q *Queue) admit(ctx context.Context) {
 	for {
 		select {
@@ -84,7 +84,7 @@ func (q *Queue) admit(ctx context.Context) {
 			return
 		case <-q.wakeAdmit:
 		}
-		ids, reasons := q.takeFresh()
+		ids, reasons := q.takePending()
 		err := q.inChunks(ids, func(tx *bolt.Tx, ids []string) ([]change, error) {
 			var changes []change
 			now := time.Now()
@@ -104,7 +104,7 @@ func (q *Queue) admit(ctx context.Context) {
 					done = []change{c}
 				} else {
 					t.StatusMessage, t.Resources = reason, resultsOf(&t, nil)
-					if _, message := aggregate(t.Resources); message != "" && len(t.Resources) > 0 && t.Type == ResourceSync {
+					if _, message := aggregateResults(t.Resources); message != "" && len(t.Resources) > 0 && t.Type == ResourceSync {
 						t.StatusMessage = message
 					}
 					done, err = endTask(tx, t, Skipped, t.StatusMessage, now)
@@ -120,50 +120,51 @@ func (q *Queue) admit(ctx context.Context) {
 			return changes, nil
 		})
 		if err != nil {
-			q.log.Error("admission of tasks failed; it is tried again", "tasks", len(ids), "error", err)
-			q.putFresh(ids)
+			q.log.Error("admitting tasks failed; trying again", "tasks", len(ids), "error", err)
+			q.requeuePending(ids)
 			timer := time.NewTimer(q.opts.RetryBase)
 			select {
 			case <-ctx.Done():
 			case <-timer.C:
-				wake(q.wakeAdmit)
+				signal(q.wakeAdmit)
 			}
 			timer.Stop()
 		}
 	}
 }
 
-// takeFresh gives the tasks to admit, with the reason for those that are to be skipped.
-func (q *Queue) takeFresh() (ids []string, reasons map[string]string) {
+// takePending empties pendingAdmission. It returns the ids of the tasks to admit, and the reason for each of them that
+// is to be skipped.
+func (q *Queue) takePending() (ids []string, reasons map[string]string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	reasons = make(map[string]string)
-	for _, e := range q.fresh {
-		if e.job != nil || q.live.byID[e.id] != e {
+	for _, e := range q.pendingAdmission {
+		if e.run != nil || q.live.byID[e.id] != e {
 			continue
 		}
 		ids = append(ids, e.id)
-		if e.refusal != "" {
-			reasons[e.id] = e.refusal
-		} else if o := q.live.superseder(e); o != nil {
-			reasons[e.id] = "superseded by task " + o.id + ", which waits to do the same"
+		if e.skipReason != "" {
+			reasons[e.id] = e.skipReason
+		} else if o := q.live.supersededBy(e); o != nil {
+			reasons[e.id] = "superseded by task " + o.id + ", a full sync that has not begun yet"
 		}
 	}
-	q.fresh = nil
+	q.pendingAdmission = nil
 	return ids, reasons
 }
 
-func (q *Queue) putFresh(ids []string) {
+func (q *Queue) requeuePending(ids []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, id := range ids {
 		if e := q.live.byID[id]; e != nil {
-			q.fresh = append(q.fresh, e)
+			q.pendingAdmission = append(q.pendingAdmission, e)
 		}
 	}
 }
 
-// purge removes tasks that ended longer than the retention ago, once in a while until ctx ends.
+// purge removes tasks that ended longer than Options.Retention ago, repeatedly until ctx ends.
 func (q *Queue) purge(ctx context.Context) {
 	every := min(max(q.opts.Retention/10, time.Second), time.Hour)
 	ticker := time.NewTicker(every)
@@ -171,9 +172,9 @@ func (q *Queue) purge(ctx context.Context) {
 	for {
 		n, err := q.purgeBefore(time.Now().Add(-q.opts.Retention))
 		if err != nil {
-			q.log.Error("purge of ended tasks failed; it is tried again", "error", err)
+			q.log.Error("removing ended tasks failed; trying again", "error", err)
 		} else if n > 0 {
-			q.log.Info("purged ended tasks", "tasks", n, "retention", q.opts.Retention)
+			q.log.Info("removed ended tasks", "tasks", n, "retention", q.opts.Retention)
 		}
 		select {
 		case <-ctx.Done():
@@ -183,16 +184,16 @@ func (q *Queue) purge(ctx context.Context) {
 	}
 }
 
-// purgeBefore removes the tasks that ended before the cutoff and gives their number. A child stays as long as its
-// parent is open, which counts it.
+// purgeBefore removes the tasks that ended before the cutoff and returns their number. A child is kept as long as its
+// parent has not ended, because the parent counts it.
 func (q *Queue) purgeBefore(cutoff time.Time) (int, error) {
 	var ids []string
 	err := q.store.view(func(tx *bolt.Tx) error {
 		for _, s := range []Status{Success, Failed, Skipped} {
 			c := tx.Bucket(bucketByStatus).Cursor()
-			end := append([]byte{statusBytes[s]}, moment(cutoff)...)
+			end := append([]byte{statusBytes[s]}, timeKey(cutoff)...)
 			for k, _ := c.Seek(end[:1]); k != nil && k[0] == end[0] && string(k[:9]) < string(end); k, _ = c.Next() {
-				ids = append(ids, string(k[9:])) // received before the cutoff; when it ended is asked below
+				ids = append(ids, string(k[9:])) // received before the cutoff; the end time is checked below
 			}
 		}
 		return nil

@@ -59,7 +59,7 @@ func TestParentEndsWithItsChildren(t *testing.T) {
 			t.Errorf("full sync of %v ended %s %q, want %s %q", c.catalogs, done.Status, done.StatusMessage, c.status, c.message)
 		}
 		for _, child := range r.children(done.ID) {
-			if !child.Status.Terminal() || child.Priority != ShardPriority || child.ParentID != done.ID {
+			if !child.Status.Terminal() || child.Priority != shardPriority || child.ParentID != done.ID {
 				t.Errorf("child %s is %s with priority %d", child.ID, child.Status, child.Priority)
 			}
 		}
@@ -131,7 +131,7 @@ func TestFullSyncsSupersede(t *testing.T) {
 	})
 }
 
-func TestCancelAndRetryInTheFamily(t *testing.T) {
+func TestCancelAndRetryOfParentAndChildren(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		failing := true

@@ -17,19 +17,19 @@ import (
 // maxBatch bounds how many writes share one transaction, and so how long one of them waits for the others.
 const maxBatch = 256
 
-// write is one unit of change. fn may run more than once, each time in a fresh transaction, so it must set the same
-// results again; it checks before it writes, because an error of a class other than internal refuses this write
-// alone and leaves its transaction to the others. applied runs after the commit, in the order of commits, and only
-// when the write is in the file: also in the rare case that this is known but its durability is not, and done
-// brings an error.
+// write is one unit of change. fn may run more than once, each time in a new transaction, so it must produce the same
+// results each time. An error of class internal aborts the transaction; an error of any other class rejects this write
+// only, and the transaction goes on with the others, so fn must check before it writes. applied runs after the commit,
+// in the order of commits, and only when the write is in the file. It also runs in the rare case that the write is in
+// the file but not known to be durable; done then receives an error.
 type write struct {
 	fn      func(tx *bolt.Tx) error
 	applied func()
 	done    chan error
 }
 
-// committer is the only writer of the file. It gathers whatever writes are waiting into one transaction: under
-// load many share an fsync, and a lone one never waits for company.
+// committer is the only writer of the file. It commits all writes that are waiting in one transaction (group commit):
+// under load many share an fsync, and a single write is committed at once.
 type committer struct {
 	store  *Store
 	queue  chan *write
@@ -37,7 +37,7 @@ type committer struct {
 	ended  chan struct{}
 	once   sync.Once
 	commit func(tx *bolt.Tx) error // (*bolt.Tx).Commit, except in tests of a failing disk
-	seq    uint64                  // of the last commit; in the file it tells what an uncertain commit became
+	seq    uint64                  // number of the last commit; the same number in the file shows whether a commit that returned an error was written
 
 	seconds prometheus.Histogram
 	size    prometheus.Histogram
@@ -63,7 +63,7 @@ func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 			}
 		}
 	}
-	seq, err := c.stored()
+	seq, err := c.lastStored()
 	if err != nil {
 		return nil, err
 	}
@@ -72,19 +72,19 @@ func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 	return c, nil
 }
 
-// do hands in a write and waits until it is durable or refused. An error of class unavailable means that nothing is
-// acknowledged.
+// do queues a write and waits until it is durable or rejected. It returns fn's error, or an error of class unavailable
+// when the store cannot commit or is closed: the write must then not be acknowledged.
 func (c *committer) do(fn func(tx *bolt.Tx) error, applied func()) error {
 	w := &write{fn, applied, make(chan error, 1)}
 	select {
 	case <-c.quit: // first, because the queue may have room as well
-		return c.closed()
+		return c.closedError()
 	default:
 	}
 	select {
 	case c.queue <- w:
 	case <-c.quit:
-		return c.closed()
+		return c.closedError()
 	}
 	select {
 	case err := <-w.done:
@@ -95,15 +95,15 @@ func (c *committer) do(fn func(tx *bolt.Tx) error, applied func()) error {
 	case err := <-w.done:
 		return err
 	default:
-		return c.closed()
+		return c.closedError()
 	}
 }
 
-func (c *committer) closed() error {
+func (c *committer) closedError() error {
 	return policy.Errorf(policy.CodeUnavailable, "task store %s is closed", c.store.path)
 }
 
-// stop carries out what is queued and ends.
+// stop commits the queued writes and ends the committer.
 func (c *committer) stop() {
 	c.once.Do(func() { close(c.quit) })
 	<-c.ended
@@ -138,7 +138,7 @@ func (c *committer) drain(list []*write) []*write {
 	return list
 }
 
-// batch runs the writes in one transaction. One that breaks it is answered with its error, and the others are run
+// batch runs the writes in one transaction. A write that aborts the transaction gets its error, and the others are run
 // again without it.
 func (c *committer) batch(list []*write) {
 	for len(list) > 0 {
@@ -151,8 +151,8 @@ func (c *committer) batch(list []*write) {
 					w.done <- refusal
 					continue
 				}
-				// Memory follows what the file shows, even where that could not be made certain and is
-				// therefore not acknowledged.
+				// Memory follows the file, even where the commit is not known to be durable and is therefore
+				// not acknowledged.
 				if c.seq > before && w.applied != nil {
 					w.applied()
 				}
@@ -171,27 +171,27 @@ func (c *committer) batch(list []*write) {
 	}
 }
 
-// transaction runs and commits the writes together. broken is the write that spoiled it, nil when the commit itself
-// decided.
+// transaction runs and commits the writes together, and adds the rejected ones to refused. broken is the write that
+// aborted the transaction, nil when it was committed or the commit itself failed.
 func (c *committer) transaction(list []*write, refused map[*write]error) (broken *write, err error) {
 	start := time.Now()
 	var tx *bolt.Tx
 	defer func() {
 		if r := recover(); r != nil {
-			err = damaged(c.store.path, r)
+			err = damagedError(c.store.path, r)
 		}
 		if tx != nil && tx.DB() != nil {
 			err = errors.Join(err, rollback(tx))
 		}
 	}()
 	if tx, err = c.store.db.Begin(true); err != nil {
-		return nil, c.failed(err)
+		return nil, c.writeError(err)
 	}
 	for _, w := range list {
-		broken = w // should it panic
+		broken = w // in case fn panics
 		if err := w.fn(tx); err != nil {
 			if policy.CodeOf(err) == policy.CodeInternal {
-				return w, c.failed(err)
+				return w, c.writeError(err)
 			}
 			refused[w] = err
 		}
@@ -202,10 +202,10 @@ func (c *committer) transaction(list []*write, refused map[*write]error) (broken
 	}
 	next := binary.BigEndian.AppendUint64(nil, c.seq+1)
 	if err := tx.Bucket(bucketMeta).Put(keySeq, next); err != nil {
-		return nil, c.failed(err)
+		return nil, c.writeError(err)
 	}
 	if err := c.commit(tx); err != nil {
-		return nil, c.uncertain(err)
+		return nil, c.resolveUncertain(err)
 	}
 	c.seq++
 	c.seconds.Observe(time.Since(start).Seconds())
@@ -222,21 +222,21 @@ func rollback(tx *bolt.Tx) (err error) {
 	return tx.Rollback()
 }
 
-func (c *committer) failed(err error) error {
+func (c *committer) writeError(err error) error {
 	return policy.Errorf(policy.CodeUnavailable, "task store %s cannot write: %w", c.store.path, err)
 }
 
-// uncertain finds out what became of a commit that returned an error. The new root may have reached the file while
-// only its fsync failed; then a further commit, which syncs a newer root, makes it certain. Whatever cannot be made
-// certain is not acknowledged.
-func (c *committer) uncertain(cause error) error {
-	found, err := c.stored()
+// resolveUncertain finds out whether a commit that returned an error was written. The new root page may have reached
+// the file while only its fsync failed; then a further commit, which syncs a newer root page, makes it durable. It
+// returns an error when the commit is not known to be durable.
+func (c *committer) resolveUncertain(cause error) error {
+	found, err := c.lastStored()
 	if err != nil || found != c.seq+1 {
-		return c.failed(errors.Join(cause, err))
+		return c.writeError(errors.Join(cause, err))
 	}
 	c.seq = found
-	c.store.log.Warn("commit of the task store was uncertain, and is visible: confirm it", "error", cause)
-	confirm := func() error {
+	c.store.log.Warn("commit of the task store returned an error but was written; committing again to make it durable", "error", cause)
+	recommit := func() error {
 		tx, err := c.store.db.Begin(true)
 		if err != nil {
 			return err
@@ -250,17 +250,17 @@ func (c *committer) uncertain(cause error) error {
 		c.seq++
 		return nil
 	}
-	if err := confirm(); err != nil {
-		if found, readErr := c.stored(); readErr == nil {
+	if err := recommit(); err != nil {
+		if found, readErr := c.lastStored(); readErr == nil {
 			c.seq = found
 		}
-		return c.failed(errors.Join(cause, err))
+		return c.writeError(errors.Join(cause, err))
 	}
 	return nil
 }
 
-// stored reads the number of the last commit in the file.
-func (c *committer) stored() (uint64, error) {
+// lastStored returns the number of the last commit in the file.
+func (c *committer) lastStored() (uint64, error) {
 	var seq uint64
 	err := c.store.view(func(tx *bolt.Tx) error {
 		if v := tx.Bucket(bucketMeta).Get(keySeq); len(v) == 8 {

@@ -19,7 +19,7 @@ import (
 const crashEnv = "UCWARDEN_TEST_CRASH_STORE"
 
 // TestCrashChild is the process that TestKill9 kills: it submits tasks, carries them out, and says on standard output
-// what it was told, one line for each acknowledgement and each end.
+// what was acknowledged, one line for each acknowledgement and each end.
 func TestCrashChild(t *testing.T) {
 	path := os.Getenv(crashEnv)
 	if path == "" {

@@ -1,15 +1,19 @@
 // Package ondemand keeps durable tasks and carries them out. A [Task] is submitted to a [Queue], stored before it is
 // acknowledged, admitted, claimed by a worker, handed to a [Handler], and ends in a terminal [Status].
 //
-// [ParseTask] reads a task document at the edge. [Open] gives a [Store], the one file that is the truth; the queue
-// keeps in memory only what it needs to choose the next job. A [Scheduler] submits full syncs.
+// In: task documents, read by [ParseTask], from the REST API and later from Event Hubs; a [Scheduler] submits full
+// syncs. Out: calls of the handlers, and the state of each task to whoever asks ([Queue.Get], [Queue.List],
+// [Queue.Wait], [Queue.Subscribe]). Package apiserver and cmd/ucwarden call it.
+//
+// [Open] returns a [Store], the one file that holds the state of every task; the queue keeps in memory only what it
+// needs to choose the next job.
 //
 // # States
 //
 // Every step is a compare-and-set in one transaction of the store, appended to the task's transitions:
 //
 //	NEW → WAITING            admitted
-//	NEW, WAITING → SKIPPED   cannot run (no handler, no legal resource), superseded, cancelled
+//	NEW, WAITING → SKIPPED   cannot run (no handler, no valid resource), superseded, cancelled
 //	WAITING → INPROGRESS     claimed; the attempt counts from here, so a crash counts it too
 //	INPROGRESS → WAITING     another attempt after a transient error, or the process stopped
 //	INPROGRESS → terminal    by the results; SKIPPED when cancelled
@@ -22,7 +26,8 @@
 //
 // A RESOURCE_SYNC that is claimed takes along every waiting RESOURCE_SYNC whose resources its own cover: the same
 // objects, or objects inside them. They run as one [Job] and each ends with the results of its own resources. A
-// follower that was waiting for its next attempt rides for free: a transient failure sends it back uncounted.
+// follower that was waiting for its next attempt runs early, and that attempt is not counted: after a transient failure
+// it waits for its own time again.
 //
 // A job locks the outermost of its resources, by exact name: two jobs never run on the same object, while a table
 // inside a catalog that is being synced may run and overtake. Full syncs run one at a time, shards included; one that

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// idMaker makes task ids: UUIDs of version 7 (RFC 9562, section 5.7), whose text sorts by time. Ids of the same
-// millisecond are told apart by a counter in the 12 bits of rand_a (section 6.2, method 1), so that ids made by one
-// process never go back.
-type idMaker struct {
+// idGenerator generates task ids: UUIDs of version 7 (RFC 9562, section 5.7), whose text sorts by time. Ids of the same
+// millisecond differ by a counter in the 12 bits of rand_a (section 6.2, method 1), so that the ids of one process are
+// strictly increasing.
+type idGenerator struct {
 	mu      sync.Mutex
 	last    int64 // milliseconds
 	counter uint16
 }
 
-func (m *idMaker) next() string {
+func (m *idGenerator) next() string {
 	var b [16]byte
 	rand.Read(b[8:]) // never fails (crypto/rand)
 
@@ -25,7 +25,7 @@ func (m *idMaker) next() string {
 	if ms := time.Now().UnixMilli(); ms > m.last {
 		m.last, m.counter = ms, 0
 	} else if m.counter++; m.counter > 0xfff {
-		m.last, m.counter = m.last+1, 0 // borrow from the next millisecond
+		m.last, m.counter = m.last+1, 0 // the counter is full: use the next millisecond
 	}
 	ms, counter := m.last, m.counter
 	m.mu.Unlock()

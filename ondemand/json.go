@@ -14,7 +14,7 @@ import (
 // The JSON of a task is read by exact field names: encoding/json alone would match them in any case, and a producer's
 // own field "Status" would then overwrite ours when the stored task is read again.
 
-// object is a JSON object whose fields are taken one by one; what is left over is kept as unknown.
+// object is a JSON object whose fields are decoded and removed one by one; what remains is kept as unknown fields.
 type object map[string]json.RawMessage
 
 // take decodes the named field into v and removes it. An absent field and null leave v alone.
@@ -34,13 +34,13 @@ func (o object) drop(names ...string) {
 	}
 }
 
-// rest gives the fields not taken, in compact form; nil when there are none.
-func (o object) rest() map[string]json.RawMessage {
+// remaining returns the fields that were not taken, in compact form; nil when there are none.
+func (o object) remaining() map[string]json.RawMessage {
 	var extra map[string]json.RawMessage
 	for name, raw := range o {
 		var b bytes.Buffer
 		if json.Compact(&b, raw) != nil {
-			continue // came out of a decoder, so it is valid
+			continue // cannot happen: it came out of a decoder
 		}
 		if extra == nil {
 			extra = make(map[string]json.RawMessage, len(o))
@@ -87,7 +87,7 @@ func withExtra(known any, extra map[string]json.RawMessage, reserved ...string) 
 	return b.Bytes(), nil
 }
 
-// serverFields are the fields of a task that the server alone writes.
+// serverFields are the fields of a task that only the server writes.
 var serverFields = []string{
 	"status", "statusMessage", "attempts", "parentId", "priority", "receivedTime", "notBefore", "startTime",
 	"endTime", "resources", "transitions", "children",
@@ -144,7 +144,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 			return err
 		}
 	}
-	t.Extra = o.rest()
+	t.Extra = o.remaining()
 	return nil
 }
 
@@ -161,7 +161,7 @@ func (r *RequestInfo) UnmarshalJSON(data []byte) error {
 	if err := o.take("approve", &r.Approve); err != nil {
 		return err
 	}
-	r.Extra = o.rest()
+	r.Extra = o.remaining()
 	return nil
 }
 
@@ -178,7 +178,7 @@ func (r *Resource) UnmarshalJSON(data []byte) error {
 	if err := o.take("values", &r.Values); err != nil {
 		return err
 	}
-	r.Extra = o.rest()
+	r.Extra = o.remaining()
 	return nil
 }
 

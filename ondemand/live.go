@@ -10,26 +10,26 @@ import (
 
 // entry is a task that has not ended, as the queue holds it in memory. The rest of the task stays in the store.
 type entry struct {
-	id        string
-	typ       Type
-	status    Status
-	priority  int
-	received  time.Time
-	notBefore time.Time
-	approve   string
-	parent    string
-	keys      []policy.Securable // what it syncs: legal resources, each once
-	roots     []policy.Securable // the keys that no other key covers
-	refusal   string             // why it must end SKIPPED; "" when it can run
+	id         string
+	typ        Type
+	status     Status
+	priority   int
+	received   time.Time
+	notBefore  time.Time
+	approve    string
+	parent     string
+	targets    []policy.Securable // the valid resources that it syncs, without duplicates
+	roots      []policy.Securable // the targets that no other target covers
+	skipReason string             // why it must end SKIPPED; "" when it can run
 
-	job   *run               // that has claimed it
-	held  []policy.Securable // locks that outlive its job, until its children have ended
-	heap  *entryHeap
-	index int // in heap
+	run       *run               // that claimed it; nil: none
+	heldLocks []policy.Securable // locks kept after its job, until its children have ended
+	heap      *entryHeap
+	index     int // in heap
 }
 
-// covering lists what covers the securable: itself, its containers, and for a root object other than a catalog the
-// metastore.
+// covering returns what covers the securable: itself, its containers, and for a root object other than a catalog also
+// the metastore.
 func covering(s policy.Securable) []policy.Securable {
 	list := make([]policy.Securable, 1, 3)
 	list[0] = s
@@ -44,8 +44,8 @@ func covering(s policy.Securable) []policy.Securable {
 	return list
 }
 
-// outermost gives the keys that no other key covers.
-func outermost(keys []policy.Securable) []policy.Securable {
+// outermostOf returns the keys that no other key covers.
+func outermostOf(keys []policy.Securable) []policy.Securable {
 	if len(keys) <= 1 {
 		return keys
 	}
@@ -66,13 +66,13 @@ func outermost(keys []policy.Securable) []policy.Securable {
 	return roots
 }
 
-// Pseudo types of securable: locks that are not on an object.
+// Types of the locks that are not on a securable.
 const (
-	lockTask policy.SecurableType = "task" // the task of that id: a handler still runs for it
-	lockType policy.SecurableType = "type" // all tasks of that type: one at a time
+	lockTask policy.SecurableType = "task" // on the task of that id: a handler is running for it
+	lockType policy.SecurableType = "type" // on all tasks of that type: they run one at a time
 )
 
-// locks are what the entry must hold alone while it runs.
+// locks returns the locks that the entry must hold while it runs.
 func (e *entry) locks() []policy.Securable {
 	list := []policy.Securable{{Type: lockTask, FullName: e.id}}
 	if e.typ == FullSync {
@@ -81,19 +81,19 @@ func (e *entry) locks() []policy.Securable {
 	return append(list, e.roots...)
 }
 
-// live is the working set: every task that has not ended, ordered for claiming and indexed for coalescing. It has no
-// lock of its own; the queue's guards it. Waiting tasks are in exactly one of three places: ready, delayed until
-// their time comes, or parked behind a lock.
-type live struct {
-	byID    map[string]*entry
-	counts  map[countKey]int
-	ready   entryHeap
-	delayed entryHeap
-	parked  map[policy.Securable][]*entry
-	holders map[policy.Securable]string // lock → id of the task that leads the job, for people who ask why
-	under   map[policy.Securable]map[*entry]struct{}
-	fulls   map[*entry]struct{} // the full syncs among them
-	waiting int                 // NEW and WAITING together
+// liveTasks holds every task that has not ended, ordered for claiming and indexed for coalescing. It has no mutex of
+// its own; the queue's guards it. A waiting task is in exactly one of three places: ready, delayed until its NotBefore,
+// or parked behind a lock.
+type liveTasks struct {
+	byID           map[string]*entry
+	counts         map[countKey]int
+	ready          entryHeap
+	delayed        entryHeap
+	parked         map[policy.Securable][]*entry
+	lockHolders    map[policy.Securable]string // lock → id of the task that leads the job
+	waitingByCover map[policy.Securable]map[*entry]struct{}
+	fullSyncs      map[*entry]struct{} // the full syncs among them
+	waiting        int                 // NEW and WAITING together
 }
 
 type countKey struct {
@@ -101,8 +101,8 @@ type countKey struct {
 	status Status
 }
 
-func newLive() *live {
-	return &live{
+func newLiveTasks() *liveTasks {
+	return &liveTasks{
 		byID:   make(map[string]*entry),
 		counts: make(map[countKey]int),
 		ready: entryHeap{less: func(a, b *entry) bool {
@@ -114,16 +114,17 @@ func newLive() *live {
 			}
 			return a.id < b.id
 		}},
-		delayed: entryHeap{less: func(a, b *entry) bool { return a.notBefore.Before(b.notBefore) }},
-		parked:  make(map[policy.Securable][]*entry),
-		holders: make(map[policy.Securable]string),
-		under:   make(map[policy.Securable]map[*entry]struct{}),
-		fulls:   make(map[*entry]struct{}),
+		delayed:        entryHeap{less: func(a, b *entry) bool { return a.notBefore.Before(b.notBefore) }},
+		parked:         make(map[policy.Securable][]*entry),
+		lockHolders:    make(map[policy.Securable]string),
+		waitingByCover: make(map[policy.Securable]map[*entry]struct{}),
+		fullSyncs:      make(map[*entry]struct{}),
 	}
 }
 
-// newEntry makes the entry of a task. refuse says why a task cannot run; "" when it can.
-func newEntry(t *Task, refuse func(t *Task, legal int) string) *entry {
+// newEntry returns the entry of a task. skipReason returns why a task cannot run, "" when it can; valid is the number
+// of its valid resources.
+func newEntry(t *Task, skipReason func(t *Task, valid int) string) *entry {
 	e := &entry{
 		id: t.ID, typ: t.Type, status: t.Status, priority: t.Priority, received: t.ReceivedTime,
 		notBefore: t.NotBefore, approve: t.RequestInfo.Approve, parent: t.ParentID, index: -1,
@@ -133,20 +134,20 @@ func newEntry(t *Task, refuse func(t *Task, legal int) string) *entry {
 		for _, r := range t.RequestInfo.Resources {
 			if s, err := r.Securable(); err == nil && !seen[s] {
 				seen[s] = true
-				e.keys = append(e.keys, s)
+				e.targets = append(e.targets, s)
 			}
 		}
 	}
-	e.roots = outermost(e.keys)
-	e.refusal = refuse(t, len(e.keys))
+	e.roots = outermostOf(e.targets)
+	e.skipReason = skipReason(t, len(e.targets))
 	return e
 }
 
-// add takes a task into the working set.
-func (l *live) add(e *entry, now time.Time) {
+// add adds a task that has not ended.
+func (l *liveTasks) add(e *entry, now time.Time) {
 	l.byID[e.id] = e
 	if e.typ == FullSync {
-		l.fulls[e] = struct{}{}
+		l.fullSyncs[e] = struct{}{}
 	}
 	to := e.status
 	e.status = ""
@@ -156,17 +157,17 @@ func (l *live) add(e *entry, now time.Time) {
 	}
 }
 
-// remove forgets a task that has ended.
-func (l *live) remove(e *entry) {
+// remove removes a task that has ended, and releases the locks it kept.
+func (l *liveTasks) remove(e *entry) {
 	l.dequeue(e)
 	l.setStatus(e, "")
 	delete(l.byID, e.id)
-	delete(l.fulls, e)
-	l.release(e.held)
-	e.held = nil
+	delete(l.fullSyncs, e)
+	l.release(e.heldLocks)
+	e.heldLocks = nil
 }
 
-func (l *live) setStatus(e *entry, to Status) {
+func (l *liveTasks) setStatus(e *entry, to Status) {
 	if from := (countKey{e.typ, e.status}); e.status != "" {
 		if l.counts[from]--; l.counts[from] == 0 {
 			delete(l.counts, from)
@@ -187,13 +188,13 @@ func (l *live) setStatus(e *entry, to Status) {
 // queued reports whether a task of this status waits for its first or next attempt.
 func (s Status) queued() bool { return s == New || s == Waiting }
 
-// superseder finds a full sync before e that has not begun and does the same; nil when there is none.
-func (l *live) superseder(e *entry) *entry {
+// supersededBy returns a full sync before e that has not begun and carries the same approval; nil when there is none.
+func (l *liveTasks) supersededBy(e *entry) *entry {
 	if e.typ != FullSync {
 		return nil
 	}
-	for o := range l.fulls {
-		if o == e || o.job != nil || !o.status.queued() || o.approve != e.approve {
+	for o := range l.fullSyncs {
+		if o == e || o.run != nil || !o.status.queued() || o.approve != e.approve {
 			continue
 		}
 		if admitted := o.status == Waiting && e.status == New; admitted || o.status == e.status && l.ready.less(o, e) {
@@ -203,43 +204,43 @@ func (l *live) superseder(e *entry) *entry {
 	return nil
 }
 
-// enqueue makes a waiting task claimable, now or when its time comes, and finds it by what covers it.
-func (l *live) enqueue(e *entry, now time.Time) {
-	if e.refusal != "" {
-		return // ends at admission
+// enqueue makes a waiting task claimable, now or from its NotBefore on, and indexes it by what covers its targets.
+func (l *liveTasks) enqueue(e *entry, now time.Time) {
+	if e.skipReason != "" {
+		return // admission ends it
 	}
 	if e.notBefore.After(now) {
 		l.delayed.push(e)
 	} else {
 		l.ready.push(e)
 	}
-	for _, k := range e.keys {
+	for _, k := range e.targets {
 		for _, c := range covering(k) {
-			if l.under[c] == nil {
-				l.under[c] = make(map[*entry]struct{})
+			if l.waitingByCover[c] == nil {
+				l.waitingByCover[c] = make(map[*entry]struct{})
 			}
-			l.under[c][e] = struct{}{}
+			l.waitingByCover[c][e] = struct{}{}
 		}
 	}
 }
 
-// dequeue takes a task out of the places where a claim would find it.
-func (l *live) dequeue(e *entry) {
+// dequeue removes a task from the places where a claim would find it.
+func (l *liveTasks) dequeue(e *entry) {
 	if e.heap != nil {
 		e.heap.remove(e)
 	}
-	for _, k := range e.keys {
+	for _, k := range e.targets {
 		for _, c := range covering(k) {
-			if delete(l.under[c], e); len(l.under[c]) == 0 {
-				delete(l.under, c)
+			if delete(l.waitingByCover[c], e); len(l.waitingByCover[c]) == 0 {
+				delete(l.waitingByCover, c)
 			}
 		}
 	}
 }
 
-// claim gives the next task to run with the waiting tasks that its run covers, and takes them out of the queue; nil
-// when none can run now.
-func (l *live) claim(now time.Time) (leader *entry, followers []*entry) {
+// claim removes from the queue and returns the next task to run, with the waiting tasks that its run covers; leader is
+// nil when no task can run now.
+func (l *liveTasks) claim(now time.Time) (leader *entry, followers []*entry) {
 	for e := l.delayed.peek(); e != nil && !e.notBefore.After(now); e = l.delayed.peek() {
 		l.delayed.remove(e)
 		l.ready.push(e)
@@ -260,34 +261,34 @@ func (l *live) claim(now time.Time) (leader *entry, followers []*entry) {
 	return nil, nil
 }
 
-func (l *live) blocked(e *entry) (policy.Securable, bool) {
+func (l *liveTasks) blocked(e *entry) (policy.Securable, bool) {
 	for _, lock := range e.locks() {
-		if _, held := l.holders[lock]; held {
+		if _, held := l.lockHolders[lock]; held {
 			return lock, true
 		}
 	}
 	return policy.Securable{}, false
 }
 
-// covered lists the waiting tasks whose every resource the leader's resources cover. A task that carries an approval
-// goes only with the same one: it speaks of a plan of its own.
-func (l *live) covered(leader *entry) []*entry {
-	if len(leader.keys) == 0 {
+// covered returns the waiting tasks whose every resource the leader's resources cover. A task with an approval is
+// included only if the leader carries the same one: an approval is for one plan.
+func (l *liveTasks) covered(leader *entry) []*entry {
+	if len(leader.targets) == 0 {
 		return nil
 	}
-	keys := make(map[policy.Securable]bool, len(leader.keys))
-	for _, k := range leader.keys {
+	keys := make(map[policy.Securable]bool, len(leader.targets))
+	for _, k := range leader.targets {
 		keys[k] = true
 	}
 	seen := make(map[*entry]bool)
 	var list []*entry
 	for _, k := range leader.roots {
-		for e := range l.under[k] {
+		for e := range l.waitingByCover[k] {
 			if seen[e] || e.approve != "" && e.approve != leader.approve {
 				continue
 			}
 			seen[e] = true
-			if _, own := l.holders[policy.Securable{Type: lockTask, FullName: e.id}]; !own && coveredBy(e, keys) {
+			if _, own := l.lockHolders[policy.Securable{Type: lockTask, FullName: e.id}]; !own && coveredBy(e, keys) {
 				list = append(list, e)
 			}
 		}
@@ -305,7 +306,7 @@ func (l *live) covered(leader *entry) []*entry {
 }
 
 func coveredBy(e *entry, keys map[policy.Securable]bool) bool {
-	for _, k := range e.keys {
+	for _, k := range e.targets {
 		found := false
 		for _, c := range covering(k) {
 			found = found || keys[c]
@@ -317,20 +318,20 @@ func coveredBy(e *entry, keys map[policy.Securable]bool) bool {
 	return true
 }
 
-// hold takes locks for a job led by the task id.
-func (l *live) hold(locks []policy.Securable, id string) {
+// acquire records that the job led by the task id holds the locks.
+func (l *liveTasks) acquire(locks []policy.Securable, id string) {
 	for _, lock := range locks {
-		l.holders[lock] = id
+		l.lockHolders[lock] = id
 	}
 }
 
-// release gives locks back, and makes the tasks parked behind them claimable again.
-func (l *live) release(locks []policy.Securable) {
+// release releases locks, and makes the tasks parked behind them claimable again.
+func (l *liveTasks) release(locks []policy.Securable) {
 	for _, lock := range locks {
-		delete(l.holders, lock)
+		delete(l.lockHolders, lock)
 		for _, e := range l.parked[lock] {
 			// It may have been cancelled or claimed as a follower meanwhile, or come back since.
-			if l.byID[e.id] == e && e.job == nil && e.heap == nil && e.status.queued() {
+			if l.byID[e.id] == e && e.run == nil && e.heap == nil && e.status.queued() {
 				l.ready.push(e)
 			}
 		}
@@ -338,15 +339,15 @@ func (l *live) release(locks []policy.Securable) {
 	}
 }
 
-// wake is when the next delayed task comes due; ok is false when there is none.
-func (l *live) wake() (time.Time, bool) {
+// nextDue returns when the next delayed task becomes claimable; ok is false when there is none.
+func (l *liveTasks) nextDue() (time.Time, bool) {
 	if e := l.delayed.peek(); e != nil {
 		return e.notBefore, true
 	}
 	return time.Time{}, false
 }
 
-// entryHeap is a priority queue whose members know their place, so that any of them can leave.
+// entryHeap is a priority queue whose entries know their index, so that any of them can be removed.
 type entryHeap struct {
 	list []*entry
 	less func(a, b *entry) bool

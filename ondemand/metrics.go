@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics counts what the queue does. It is the Collector of the tasks at hand, which are read when asked for.
+// metrics counts what the queue does. It is itself the prometheus.Collector of the gauges, which it computes at each
+// scrape.
 type metrics struct {
 	queue       *Queue
 	transitions *prometheus.CounterVec
@@ -22,7 +23,7 @@ func newMetrics(q *Queue, reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		queue: q,
 		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "ucwarden_task_transitions_total", Help: "Steps of tasks from one status to another.",
+			Name: "ucwarden_task_transitions_total", Help: "Transitions of tasks from one status to another.",
 		}, []string{"type", "from", "to"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ucwarden_task_seconds", Help: "Time from the receipt of a task to its end.",
@@ -32,11 +33,11 @@ func newMetrics(q *Queue, reg prometheus.Registerer) (*metrics, error) {
 			Name: "ucwarden_task_attempts_total", Help: "Runs of tasks, first and further ones.",
 		}, []string{"type"}),
 		coalesced: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "ucwarden_tasks_coalesced_total", Help: "Tasks that ended with the run of another task that covers them.",
+			Name: "ucwarden_tasks_coalesced_total", Help: "Tasks that ran as part of another task that covers them.",
 		}),
 		tasks: prometheus.NewDesc("ucwarden_tasks", "Tasks that have not ended.", []string{"type", "status"}, nil),
 		depth: prometheus.NewDesc("ucwarden_task_queue_depth", "Tasks that wait for their first or next attempt.", nil, nil),
-		jobs:  prometheus.NewDesc("ucwarden_task_jobs", "Jobs that run now.", nil, nil),
+		jobs:  prometheus.NewDesc("ucwarden_task_jobs", "Jobs running now.", nil, nil),
 	}
 	if reg == nil {
 		return m, nil
@@ -49,7 +50,7 @@ func newMetrics(q *Queue, reg prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// label keeps types that clients make up from becoming time series.
+// label returns the metrics label of a task type; types that clients invent share one, to bound the time series.
 func label(t Type) string {
 	switch t {
 	case ResourceSync, FullSync, PipelineUpdate:
@@ -58,8 +59,8 @@ func label(t Type) string {
 	return "other"
 }
 
-// step counts one step of a task. from is "" for a new task.
-func (m *metrics) step(t *Task, from Status) {
+// countTransition counts one transition of a task. from is "" for a new task.
+func (m *metrics) countTransition(t *Task, from Status) {
 	m.transitions.WithLabelValues(label(t.Type), string(from), string(t.Status)).Inc()
 	switch {
 	case t.Status == InProgress:
@@ -69,14 +70,14 @@ func (m *metrics) step(t *Task, from Status) {
 	}
 }
 
-// Describe is of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (m *metrics) Describe(c chan<- *prometheus.Desc) {
 	c <- m.tasks
 	c <- m.depth
 	c <- m.jobs
 }
 
-// Collect is of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (m *metrics) Collect(c chan<- prometheus.Metric) {
 	m.queue.mu.Lock()
 	counts := make(map[[2]string]int)

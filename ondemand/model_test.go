@@ -120,15 +120,15 @@ func (m *model) actions() map[string]func(*rapid.T) {
 				task.ID = fmt.Sprintf("t%03d", m.next)
 				batch = append(batch, task)
 			}
-			got, err := m.SubmitAll(context.Background(), batch)
+			got, err := m.submitAll(context.Background(), batch)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, s := range got {
-				if s.Err != nil || !s.Created {
-					t.Fatalf("submit %s: created %v, %v", s.Task.ID, s.Created, s.Err)
+				if s.err != nil || !s.created {
+					t.Fatalf("submit %s: created %v, %v", s.task.ID, s.created, s.err)
 				}
-				m.want[s.Task.ID] = s.Task
+				m.want[s.task.ID] = s.task
 			}
 		},
 		"submit again": func(t *rapid.T) {
@@ -291,7 +291,7 @@ func (m *model) check(t *rapid.T) {
 	for _, j := range m.stage.list() {
 		for i, task := range append([]Task{j.job.Task}, j.job.Followers...) {
 			running[task.ID] = true
-			for _, root := range newEntry(&task, m.refusal).roots {
+			for _, root := range newEntry(&task, m.skipReason).roots {
 				if other, held := roots[root]; held && i == 0 {
 					t.Fatalf("%s and %s both work on %v", other, task.ID, root)
 				} else if i == 0 {
@@ -331,7 +331,7 @@ func (m *model) mayWait(task *Task, roots map[policy.Securable]string, running m
 	if running[task.ID] {
 		return true // cancelled and retried; the old handler has not returned
 	}
-	for _, root := range newEntry(task, m.refusal).roots {
+	for _, root := range newEntry(task, m.skipReason).roots {
 		if roots[root] != "" {
 			return true
 		}

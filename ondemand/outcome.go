@@ -11,32 +11,32 @@ import (
 	"ucwarden/policy"
 )
 
-// verdict turns what a handler returned into the end of every task of the job.
-type verdict struct {
+// completion turns what a handler returned into the next status of every task of the job.
+type completion struct {
 	job         Job
 	outcome     Outcome
 	err         error
-	interrupted bool // by a shutdown: the attempt does not count
-	early       map[string]bool
+	interrupted bool            // by a shutdown: the attempt does not count
+	early       map[string]bool // tasks that ran before their NotBefore: the attempt does not count
 	maxAttempts int
 	backoff     func(attempt int) time.Duration
 }
 
-// checkOutcome refuses an outcome that does not answer for each resource.
+// checkOutcome returns an error unless the outcome has a final result for each resource of the job.
 func checkOutcome(job Job, out Outcome) error {
 	if len(out.Results) != len(job.Resources) {
-		return policy.Errorf(policy.CodeInternal, "internal fault: the handler gave %d results for %d resources", len(out.Results), len(job.Resources))
+		return policy.Errorf(policy.CodeInternal, "internal error: the handler returned %d results for %d resources", len(out.Results), len(job.Resources))
 	}
 	for i, res := range out.Results {
 		if !res.Status.Terminal() {
-			return policy.Errorf(policy.CodeInternal, "internal fault: the handler left resource %d with status %q", i, res.Status)
+			return policy.Errorf(policy.CodeInternal, "internal error: the handler left resource %d with status %q", i, res.Status)
 		}
 	}
 	return nil
 }
 
 // commit moves every task of the job that is still INPROGRESS, and stores the leader's children.
-func (v *verdict) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]change, error) {
+func (v *completion) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]change, error) {
 	results := make(map[policy.Securable]ResourceResult, len(v.outcome.Results))
 	for i, res := range v.outcome.Results {
 		if v.err != nil {
@@ -58,11 +58,11 @@ func (v *verdict) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]cha
 		var done []change
 		switch {
 		case v.err != nil:
-			done, err = v.failed(tx, t, claimed.NotBefore, now)
+			done, err = v.retryOrFail(tx, t, claimed.NotBefore, now)
 		case i == 0 && len(v.outcome.Children) > 0:
-			done, err = v.split(tx, t, results, newID, now)
+			done, err = v.storeChildren(tx, t, results, newID, now)
 		default:
-			done, err = v.ended(tx, t, i == 0, results, now)
+			done, err = v.endByResults(tx, t, i == 0, results, now)
 		}
 		if err != nil {
 			return nil, err
@@ -75,20 +75,20 @@ func (v *verdict) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]cha
 	return changes, nil
 }
 
-// ended ends a task by its results.
-func (v *verdict) ended(tx *bolt.Tx, t Task, leader bool, results map[policy.Securable]ResourceResult, now time.Time) ([]change, error) {
+// endByResults ends a task with the status that its results add up to.
+func (v *completion) endByResults(tx *bolt.Tx, t Task, leader bool, results map[policy.Securable]ResourceResult, now time.Time) ([]change, error) {
 	t.Resources = resultsOf(&t, results)
-	status, message := aggregate(t.Resources)
+	status, message := aggregateResults(t.Resources)
 	t.StatusMessage = message
 	if leader {
-		t.StatusMessage = join(v.outcome.Message, message)
+		t.StatusMessage = joinMessages(v.outcome.Message, message)
 	}
 	return endTask(tx, t, status, message, now)
 }
 
-// split stores the children of a task, which stays INPROGRESS until they have ended.
-func (v *verdict) split(tx *bolt.Tx, t Task, results map[policy.Securable]ResourceResult, newID func() string, now time.Time) ([]change, error) {
-	if err := dropShards(tx, t.ID); err != nil {
+// storeChildren stores the children of a task, which stays INPROGRESS until they have ended.
+func (v *completion) storeChildren(tx *bolt.Tx, t Task, results map[policy.Securable]ResourceResult, newID func() string, now time.Time) ([]change, error) {
+	if err := deleteShards(tx, t.ID); err != nil {
 		return nil, err
 	}
 	t.Resources = resultsOf(&t, results)
@@ -101,12 +101,12 @@ func (v *verdict) split(tx *bolt.Tx, t Task, results map[policy.Securable]Resour
 	for _, child := range v.outcome.Children {
 		child.ID, child.ParentID, child.Status, child.ReceivedTime = newID(), t.ID, New, now.UTC().Round(0)
 		if child.Priority == 0 {
-			child.Priority = ShardPriority
+			child.Priority = shardPriority
 		}
 		if err := storeTask(tx, &child, ""); err != nil {
 			return nil, err
 		}
-		key := familyKey(t.ID, []byte(child.ID))
+		key := parentKey(t.ID, []byte(child.ID))
 		if err := tx.Bucket(bucketShards).Put(key, []byte{statusBytes[New]}); err != nil {
 			return nil, err
 		}
@@ -115,8 +115,9 @@ func (v *verdict) split(tx *bolt.Tx, t Task, results map[policy.Securable]Resour
 	return changes, nil
 }
 
-// failed sends a task back to wait for another attempt, or ends it. due is where a task that ran early came from.
-func (v *verdict) failed(tx *bolt.Tx, t Task, due, now time.Time) ([]change, error) {
+// retryOrFail moves a task whose handler returned an error back to WAITING, or ends it as FAILED. due is the NotBefore
+// that the task had when it was claimed.
+func (v *completion) retryOrFail(tx *bolt.Tx, t Task, due, now time.Time) ([]change, error) {
 	again := func(notBefore time.Time, reason string) ([]change, error) {
 		t.StatusMessage = reason
 		t.NotBefore = notBefore.UTC().Round(0)
@@ -144,8 +145,8 @@ func (v *verdict) failed(tx *bolt.Tx, t Task, due, now time.Time) ([]change, err
 	return endTask(tx, t, Failed, t.StatusMessage, now)
 }
 
-// retryable reports whether another attempt may help. A deadline that passed is another side that did not answer,
-// also where nobody classified it.
+// retryable reports whether another attempt may help. A deadline exceeded counts as a service that did not answer, even
+// where the error has no class.
 func retryable(err error) bool {
 	if code := policy.CodeOf(err); code != policy.CodeInternal {
 		return code.Retryable()
@@ -153,7 +154,7 @@ func retryable(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded)
 }
 
-// resultsOf gives the results for a task's own resources, in their order and spelling. Illegal ones are SKIPPED.
+// resultsOf returns the results of a task's own resources, in their order and spelling. Invalid ones are SKIPPED.
 func resultsOf(t *Task, results map[policy.Securable]ResourceResult) []ResourceResult {
 	if len(t.RequestInfo.Resources) == 0 {
 		return nil
@@ -166,7 +167,7 @@ func resultsOf(t *Task, results map[policy.Securable]ResourceResult) []ResourceR
 		case err != nil:
 			res = ResourceResult{Status: Skipped, Message: err.Error()}
 		case !ok:
-			res = ResourceResult{Status: Skipped, Message: "not carried out"}
+			res = ResourceResult{Status: Skipped, Message: "the sync returned no result for it"}
 		}
 		res.Type, res.Values = r.Type, r.Values
 		list[i] = res
@@ -174,9 +175,9 @@ func resultsOf(t *Task, results map[policy.Securable]ResourceResult) []ResourceR
 	return list
 }
 
-// aggregate is the status of a task of several resources, with one line about what did not succeed: FAILED if any
-// failed, SKIPPED if all were skipped, else SUCCESS.
-func aggregate(results []ResourceResult) (Status, string) {
+// aggregateResults returns the status of a task of several resources, with one line about what did not succeed: FAILED
+// if any failed, SKIPPED if all were skipped, else SUCCESS.
+func aggregateResults(results []ResourceResult) (Status, string) {
 	var failed, skipped int
 	var firstFailed, firstSkipped string
 	for _, r := range results {
@@ -196,13 +197,13 @@ func aggregate(results []ResourceResult) (Status, string) {
 	case failed > 0 && n == 1:
 		return Failed, firstFailed
 	case failed > 0:
-		return Failed, join(fmt.Sprintf("%d of %d resources failed", failed, n), firstFailed)
+		return Failed, joinMessages(fmt.Sprintf("%d of %d resources failed", failed, n), firstFailed)
 	case n == 1 && skipped == 1:
 		return Skipped, firstSkipped
 	case n > 0 && skipped == n:
-		return Skipped, join(fmt.Sprintf("all %d resources were skipped", n), firstSkipped)
+		return Skipped, joinMessages(fmt.Sprintf("all %d resources were skipped", n), firstSkipped)
 	case skipped > 0:
-		return Success, join(fmt.Sprintf("%d of %d resources were skipped", skipped, n), firstSkipped)
+		return Success, joinMessages(fmt.Sprintf("%d of %d resources were skipped", skipped, n), firstSkipped)
 	}
 	return Success, ""
 }

@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// MaxResources is the most resources one task may name.
-	MaxResources = 1000
-	// MaxIDLength is the longest task id, in bytes.
-	MaxIDLength = 255
+	// maxResources is the most resources one task may name.
+	maxResources = 1000
+	// maxIDLength is the length of the longest task id, in bytes.
+	maxIDLength = 255
 
-	maxProblems = 20 // enough to mend a document by; more would only fill the answer
+	maxProblems = 20 // reported at once; more would only lengthen the answer
 )
 
-// Problem is one thing wrong with a task document.
+// Problem is one error in a task document.
 type Problem struct {
-	Pointer string `json:"pointer"` // JSON pointer (RFC 6901) into the document; "" is the whole of it
+	Pointer string `json:"pointer"` // JSON pointer (RFC 6901) into the document; "" is the whole document
 	Detail  string `json:"detail"`
 }
 
-// ValidationError says why a task document was refused. Its class (policy.CodeOf) is policy.CodeInvalid, or
-// policy.CodeTooLarge when the only fault is the number of resources.
+// ValidationError says why a task document was rejected. Its class (policy.CodeOf) is policy.CodeInvalid, or
+// policy.CodeTooLarge when the only problem is the number of resources.
 type ValidationError struct {
 	Code     policy.Code
 	Problems []Problem // at least one
@@ -43,15 +43,16 @@ func (e *ValidationError) Error() string {
 			list[i] = p.Pointer + ": " + p.Detail
 		}
 	}
-	return "task document is refused: " + strings.Join(list, "; ")
+	return "invalid task document: " + strings.Join(list, "; ")
 }
 
-// Unwrap gives the class of the error.
+// Unwrap returns an error that carries the class.
 func (e *ValidationError) Unwrap() error { return &policy.Error{Code: e.Code, Message: e.Error()} }
 
-// ParseTask reads one task document as it comes from outside. Server-side fields in it are ignored, unknown fields
-// are kept. An unknown task or resource type, missing values and illegal names are no errors here: such a task is
-// stored and ends SKIPPED, so that its producer finds it. The error is a *[ValidationError].
+// ParseTask parses one task document as a client sends it: JSON, see [Task]. Fields that only the server sets are
+// ignored, unknown fields are kept in Extra. An unknown task or resource type, missing values and invalid names are not
+// errors here: such a task is stored and ends SKIPPED, so that its producer finds it. The error is a
+// *[ValidationError].
 func ParseTask(data []byte) (Task, error) {
 	if err := checkJSON(data); err != nil {
 		return Task{}, err
@@ -61,8 +62,8 @@ func ParseTask(data []byte) (Task, error) {
 	return t, p.err()
 }
 
-// ParseTasks reads a task document or an array of them; pointers of the second start with the index. It refuses the
-// whole array when one of its tasks is refused.
+// ParseTasks parses a task document or an array of them; in errors about an array the pointers start with the index.
+// One invalid task makes the whole array an error.
 func ParseTasks(data []byte) ([]Task, error) {
 	if err := checkJSON(data); err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func ParseTasks(data []byte) ([]Task, error) {
 		return nil, invalid("", "not JSON: %v", err)
 	}
 	if len(list) == 0 {
-		return nil, invalid("", "the array holds no task")
+		return nil, invalid("", "the array is empty")
 	}
 	tasks := make([]Task, len(list))
 	for i, raw := range list {
@@ -101,7 +102,7 @@ func checkJSON(data []byte) error {
 	return nil
 }
 
-// parser walks a document and collects what is wrong with it.
+// parser decodes a document and collects its problems.
 type parser struct {
 	problems []Problem
 	tooLarge bool
@@ -123,8 +124,8 @@ func (p *parser) add(pointer, format string, args ...any) {
 }
 
 func (p *parser) object(pointer string, raw json.RawMessage) (object, bool) {
-	if kind(raw) != "an object" {
-		p.add(pointer, "want an object, got %s", kind(raw))
+	if jsonKind(raw) != "an object" {
+		p.add(pointer, "want an object, got %s", jsonKind(raw))
 		return nil, false
 	}
 	var o object
@@ -135,20 +136,20 @@ func (p *parser) object(pointer string, raw json.RawMessage) (object, bool) {
 	return o, true
 }
 
-// text takes a string field; absent and null give "".
+// text takes a string field; it returns "" where the field is absent or null.
 func (p *parser) text(o object, pointer, name string) string {
 	raw, ok := o[name]
 	delete(o, name)
-	if !ok || kind(raw) == "null" {
+	if !ok || jsonKind(raw) == "null" {
 		return ""
 	}
-	if kind(raw) != "a string" {
-		p.add(pointer+"/"+escape(name), "want a string, got %s", kind(raw))
+	if jsonKind(raw) != "a string" {
+		p.add(pointer+"/"+escapePointer(name), "want a string, got %s", jsonKind(raw))
 		return ""
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {
-		p.add(pointer+"/"+escape(name), "not JSON: %v", err)
+		p.add(pointer+"/"+escapePointer(name), "not JSON: %v", err)
 	}
 	return s
 }
@@ -174,17 +175,17 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	t.AppSubType = p.text(o, pointer, "appSubType")
 	t.Source = p.text(o, pointer, "source")
 	if raw, ok := o["createTime"]; ok {
-		switch kind(raw) {
+		switch jsonKind(raw) {
 		case "a string", "a number", "null":
 			if err := o.take("createTime", &flexTime{&t.CreateTime}); err != nil {
 				p.add(pointer+"/createTime", "%v", err)
 			}
 		default:
-			p.add(pointer+"/createTime", "want RFC 3339 text or epoch milliseconds, got %s", kind(raw))
+			p.add(pointer+"/createTime", "want RFC 3339 text or epoch milliseconds, got %s", jsonKind(raw))
 		}
 	}
 	before = len(p.problems)
-	if raw, ok := o["requestInfo"]; ok && kind(raw) != "null" {
+	if raw, ok := o["requestInfo"]; ok && jsonKind(raw) != "null" {
 		t.RequestInfo = p.info(pointer+"/requestInfo", raw)
 	}
 	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before {
@@ -192,7 +193,7 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	}
 	o.drop(requestFields...)
 	o.drop(serverFields...)
-	t.Extra = o.rest()
+	t.Extra = o.remaining()
 	return t
 }
 
@@ -202,17 +203,17 @@ func (p *parser) info(pointer string, raw json.RawMessage) RequestInfo {
 		return RequestInfo{}
 	}
 	info := RequestInfo{Approve: p.text(o, pointer, "approve")}
-	if raw, ok := o["resources"]; ok && kind(raw) != "null" {
+	if raw, ok := o["resources"]; ok && jsonKind(raw) != "null" {
 		info.Resources = p.resources(pointer+"/resources", raw)
 	}
 	o.drop(infoFields...)
-	info.Extra = o.rest()
+	info.Extra = o.remaining()
 	return info
 }
 
 func (p *parser) resources(pointer string, raw json.RawMessage) []Resource {
-	if kind(raw) != "an array" {
-		p.add(pointer, "want an array, got %s", kind(raw))
+	if jsonKind(raw) != "an array" {
+		p.add(pointer, "want an array, got %s", jsonKind(raw))
 		return nil
 	}
 	var list []json.RawMessage
@@ -220,9 +221,9 @@ func (p *parser) resources(pointer string, raw json.RawMessage) []Resource {
 		p.add(pointer, "not JSON: %v", err)
 		return nil
 	}
-	if len(list) > MaxResources {
+	if len(list) > maxResources {
 		p.tooLarge = true
-		p.add(pointer, "%d resources; one task may name at most %d: split it", len(list), MaxResources)
+		p.add(pointer, "%d resources; one task may name at most %d: split it", len(list), maxResources)
 		return nil
 	}
 	resources := make([]Resource, len(list))
@@ -238,7 +239,7 @@ func (p *parser) resource(pointer string, raw json.RawMessage) Resource {
 		return Resource{}
 	}
 	r := Resource{Type: p.text(o, pointer, "type")}
-	if raw, ok := o["values"]; ok && kind(raw) != "null" {
+	if raw, ok := o["values"]; ok && jsonKind(raw) != "null" {
 		if values, ok := p.object(pointer+"/values", raw); ok {
 			r.Values = make(map[string]string, len(values))
 			names := make([]string, 0, len(values))
@@ -252,12 +253,12 @@ func (p *parser) resource(pointer string, raw json.RawMessage) Resource {
 		}
 	}
 	o.drop(resourceFields...)
-	r.Extra = o.rest()
+	r.Extra = o.remaining()
 	return r
 }
 
-// kind names the JSON type of a valid value, with its article.
-func kind(raw json.RawMessage) string {
+// jsonKind returns the JSON type of a valid value, with its article.
+func jsonKind(raw json.RawMessage) string {
 	raw = bytes.TrimLeft(raw, " \t\r\n")
 	if len(raw) == 0 {
 		return "null"
@@ -277,16 +278,16 @@ func kind(raw json.RawMessage) string {
 	return "a number"
 }
 
-// escape writes a field name as a step of a JSON pointer (RFC 6901, section 3).
-func escape(name string) string {
+// escapePointer returns a field name as a token of a JSON pointer (RFC 6901, section 3).
+func escapePointer(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
-// checkID refuses ids that could not be typed, logged or put into a URL safely.
+// checkID returns an error for an id that cannot be typed, logged or put into a URL safely.
 func checkID(id string) error {
 	switch {
-	case len(id) > MaxIDLength:
-		return policy.Errorf(policy.CodeInvalid, "the id is longer than %d bytes", MaxIDLength)
+	case len(id) > maxIDLength:
+		return policy.Errorf(policy.CodeInvalid, "the id is longer than %d bytes", maxIDLength)
 	case !utf8.ValidString(id):
 		return policy.Errorf(policy.CodeInvalid, "the id is not valid UTF-8")
 	}

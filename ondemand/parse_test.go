@@ -41,7 +41,7 @@ func TestParseTask(t *testing.T) {
 
 func TestParseTaskRefuses(t *testing.T) {
 	const ok = `"requestInfo":{"resources":[{"type":"catalog","values":{"catalog":"c"}}]}`
-	many := strings.TrimSuffix(strings.Repeat(`{"type":"catalog"},`, MaxResources+1), ",")
+	many := strings.TrimSuffix(strings.Repeat(`{"type":"catalog"},`, maxResources+1), ",")
 	for _, c := range []struct {
 		name, doc, pointer, detail string
 		code                       policy.Code
@@ -107,7 +107,7 @@ func TestParseTaskNamesEveryProblem(t *testing.T) {
 	}
 }
 
-func TestParseTaskTakesWhatEndsSkipped(t *testing.T) {
+func TestParseTaskAcceptsTasksThatEndSkipped(t *testing.T) {
 	for _, doc := range []string{
 		`{"type":"DANCE"}`,
 		`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"galaxy","values":{"a":"b"}}]}}`,
@@ -125,12 +125,12 @@ func TestParseTaskCreateTime(t *testing.T) {
 	for _, text := range []string{`1769853600123`, `"1769853600123"`, `"2026-01-31T10:00:00.123Z"`, `"2026-01-31T11:00:00.123+01:00"`} {
 		got, err := ParseTask([]byte(`{"type":"FULL_SYNC","createTime":` + text + `}`))
 		if err != nil || !got.CreateTime.Equal(want) {
-			t.Errorf("createTime %s gives %v, %v; want %v", text, got.CreateTime, err, want)
+			t.Errorf("createTime %s = %v, %v; want %v", text, got.CreateTime, err, want)
 		}
 	}
 }
 
-func TestParseTaskKeepsUnknownFieldsAndDropsTheServers(t *testing.T) {
+func TestParseTaskKeepsUnknownFieldsAndDropsServerFields(t *testing.T) {
 	doc := `{"type":"RESOURCE_SYNC","Status":"SUCCESS","STATUS":"FAILED","x":{"b":1,"a":"<&>"},
 	  "status":"SUCCESS","attempts":"many","parentId":5,"priority":99,"resources":1,"transitions":{},"children":{"total":1},
 	  "requestInfo":{"Resources":3,"y":[1.50],"resources":[{"type":"catalog","values":{"catalog":"c"},"z":null}]}}`
@@ -175,17 +175,17 @@ func TestParseTasks(t *testing.T) {
 	one := `{"type":"FULL_SYNC"}`
 	for doc, want := range map[string]int{one: 1, " [" + one + "] ": 1, "[" + one + "," + one + "]": 2} {
 		if got, err := ParseTasks([]byte(doc)); err != nil || len(got) != want {
-			t.Errorf("%s gives %d tasks, %v; want %d", doc, len(got), err, want)
+			t.Errorf("%s = %d tasks, %v; want %d", doc, len(got), err, want)
 		}
 	}
 	_, err := ParseTasks([]byte("[" + one + `,{"type":3}]`))
 	var invalid *ValidationError
 	if !errors.As(err, &invalid) || invalid.Problems[0].Pointer != "/1/type" {
-		t.Errorf("second task's fault gives %v", err)
+		t.Errorf("second task's fault = %v", err)
 	}
 	for _, doc := range []string{"[]", "7", "[7]", ""} {
 		if _, err := ParseTasks([]byte(doc)); policy.CodeOf(err) != policy.CodeInvalid {
-			t.Errorf("%q gives %v", doc, err)
+			t.Errorf("%q = %v", doc, err)
 		}
 	}
 }
@@ -251,7 +251,7 @@ func TestResourceSecurable(t *testing.T) {
 }
 
 func TestIDsSortByTime(t *testing.T) {
-	var m idMaker
+	var m idGenerator
 	last := ""
 	for range 10_000 {
 		id := m.next()

@@ -14,16 +14,16 @@ import (
 	"ucwarden/policy"
 )
 
-// Options tunes a [Queue]. Zero values take the defaults named here.
+// Options configures a [Queue]. Zero values take the defaults named here.
 type Options struct {
-	Handlers    map[Type]Handler // by task type; a type without one ends SKIPPED
-	Workers     int              // jobs that run at once; default 4
+	Handlers    map[Type]Handler // by task type; a task of a type without one ends SKIPPED
+	Workers     int              // jobs that run at the same time; default 4
 	MaxAttempts int              // runs of a task before it ends FAILED; default 8
-	MaxQueued   int              // waiting tasks before Submit refuses; default 100,000
+	MaxQueued   int              // NEW and WAITING tasks before Submit returns an error; default 100,000
 	Retention   time.Duration    // how long an ended task is kept; default 720h
 	Grace       time.Duration    // how long running jobs may go on after a shutdown began; default 10s
-	RetryBase   time.Duration    // wait before the second attempt, doubled for each further one; default 1s
-	RetryMax    time.Duration    // longest such wait; default 5m
+	RetryBase   time.Duration    // delay before the second attempt, doubled for each further one; default 1s
+	RetryMax    time.Duration    // longest such delay; default 5m
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
 }
@@ -48,7 +48,7 @@ func (o *Options) validate() error {
 		}
 	}
 	if o.RetryMax < o.RetryBase {
-		return policy.Errorf(policy.CodeInvalid, "task queue: the longest retry wait %v is below the first %v", o.RetryMax, o.RetryBase)
+		return policy.Errorf(policy.CodeInvalid, "task queue: the longest retry delay %v is shorter than the first %v", o.RetryMax, o.RetryBase)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -58,27 +58,27 @@ func (o *Options) validate() error {
 
 func ptr[T any](v T) *T { return &v }
 
-// Queue takes tasks in, keeps their state and has them carried out. Its methods may be called at any time between
-// [NewQueue] and the store's Close; tasks move on while [Queue.Run] runs.
+// Queue stores tasks, keeps their state and runs them. Its methods may be called at any time between [NewQueue] and the
+// store's Close, by many goroutines; tasks make progress while [Queue.Run] runs.
 type Queue struct {
 	opts    Options
 	store   *Store
 	log     *slog.Logger
 	metrics *metrics
 
-	wakeDispatch chan struct{} // capacity 1: something may be claimable
-	wakeAdmit    chan struct{} // capacity 1: something may need admission
+	wakeDispatch chan struct{} // capacity 1: a task may be claimable
+	wakeAdmit    chan struct{} // capacity 1: a task may need admission
 
-	mu       sync.Mutex
-	live     *live
-	fresh    []*entry // not yet admitted
-	running  int      // jobs
-	reserved int      // tasks being submitted
-	watchers map[string]map[chan struct{}]struct{}
+	mu               sync.Mutex
+	live             *liveTasks
+	pendingAdmission []*entry // not yet admitted
+	running          int      // jobs
+	reserved         int      // tasks being submitted
+	watchers         map[string]map[chan struct{}]struct{}
 }
 
-// NewQueue takes up the tasks in the store where the last process left them: what was INPROGRESS waits again, with
-// the attempt counted, unless its attempts are spent.
+// NewQueue returns a queue over the tasks in s. A task that the last process left INPROGRESS goes back to WAITING with
+// the attempt counted, or to FAILED when that was its last attempt.
 func NewQueue(s *Store, o Options) (*Queue, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -86,42 +86,42 @@ func NewQueue(s *Store, o Options) (*Queue, error) {
 	q := &Queue{
 		opts: o, store: s, log: o.Logger,
 		wakeDispatch: make(chan struct{}, 1), wakeAdmit: make(chan struct{}, 1),
-		live: newLive(), watchers: make(map[string]map[chan struct{}]struct{}),
+		live: newLiveTasks(), watchers: make(map[string]map[chan struct{}]struct{}),
 	}
 	var err error
 	if q.metrics, err = newMetrics(q, o.Registerer); err != nil {
 		return nil, err
 	}
-	if err := q.takeUp(); err != nil {
-		return nil, fmt.Errorf("take up stored tasks: %w", err)
+	if err := q.recoverTasks(); err != nil {
+		return nil, fmt.Errorf("recover the stored tasks: %w", err)
 	}
 	return q, nil
 }
 
-// Submission is what became of one task of a batch.
-type Submission struct {
-	Task    Task
-	Created bool  // false: a task of that id and content was there already
-	Err     error // why this one was not taken, while others were
+// submission is the result of submitting one task of a batch.
+type submission struct {
+	task    Task
+	created bool  // false: a task with this id and content exists already
+	err     error // why this one was rejected, while others were stored
 }
 
-// Submit stores a task; it is durable when Submit returns it. Without an id it is given one. The same id with the
-// same content gives the task there is, created false. Errors by class: conflict, the id has other content; rate
-// limited, the queue is full; unavailable, the store cannot commit, so that nothing is acknowledged; invalid, the id
-// cannot serve.
+// Submit stores a task and returns it as stored; it is durable then. A task without an id gets one. For an id that is
+// stored with the same content Submit returns the stored task, and created is false. Errors by class: conflict, the id
+// is stored with other content; rate limited, the queue is full; unavailable, the store cannot commit, so that nothing
+// is acknowledged; invalid, the id is not allowed.
 //
-// Type, labels, RequestInfo, Extra and Priority are the caller's; every other field is set here. A task handed in
-// with Status SKIPPED is recorded as such with its StatusMessage: an event that could not be read.
-func (q *Queue) Submit(ctx context.Context, t Task) (Task, bool, error) {
-	list, err := q.SubmitAll(ctx, []Task{t})
+// Type, labels, RequestInfo, Extra and Priority are taken from t; every other field is set here. A task with Status
+// SKIPPED is stored as such, with its StatusMessage: that records an event that could not be parsed.
+func (q *Queue) Submit(ctx context.Context, t Task) (stored Task, created bool, err error) {
+	list, err := q.submitAll(ctx, []Task{t})
 	if err != nil {
 		return Task{}, false, err
 	}
-	return list[0].Task, list[0].Created, list[0].Err
+	return list[0].task, list[0].created, list[0].err
 }
 
-// SubmitAll stores tasks in one transaction. The error concerns all of them; what concerns one is in its Submission.
-func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, error) {
+// submitAll stores tasks in one transaction. The error concerns all of them; what concerns one is in its submission.
+func (q *Queue) submitAll(ctx context.Context, tasks []Task) ([]submission, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, policy.Errorf(policy.CodeUnavailable, "submit tasks: %w", err)
 	}
@@ -137,21 +137,21 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 	for i := range tasks {
 		prepared[i] = q.prepare(&tasks[i], now)
 	}
-	var results []Submission
+	var results []submission
 	var changes []change
 	err := q.store.commits.do(func(tx *bolt.Tx) error {
-		results, changes = make([]Submission, len(prepared)), nil
+		results, changes = make([]submission, len(prepared)), nil
 		for i, t := range prepared {
 			if err := checkID(t.ID); err != nil {
-				results[i].Err = policy.Errorf(policy.CodeInvalid, "submit task: %w", err)
+				results[i].err = policy.Errorf(policy.CodeInvalid, "submit task: %w", err)
 				continue
 			}
 			old, found, err := loadTask(tx, t.ID)
 			switch {
 			case err != nil:
 				return err
-			case found: // first, so that a repeated task is answered also when the queue is full
-				results[i] = Submission{Task: old, Err: sameContent(&old, &t)}
+			case found: // before the check for room, so that repeating a submission works when the queue is full
+				results[i] = submission{task: old, err: sameContent(&old, &t)}
 				continue
 			case !room:
 				return policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
@@ -161,7 +161,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 				return err
 			}
 			changes = append(changes, done...)
-			results[i] = Submission{Task: done[len(done)-1].task, Created: true}
+			results[i] = submission{task: done[len(done)-1].task, created: true}
 		}
 		return nil
 	}, func() { q.apply(changes) })
@@ -171,7 +171,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 	return results, nil
 }
 
-// reserve makes room for n tasks under MaxQueued.
+// reserve reserves room for n tasks under MaxQueued, and reports whether there was room.
 func (q *Queue) reserve(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -188,7 +188,7 @@ func (q *Queue) unreserve(n int) {
 	q.mu.Unlock()
 }
 
-// prepare sets the server's fields.
+// prepare returns a copy of the task with the fields that the server sets.
 func (q *Queue) prepare(in *Task, now time.Time) Task {
 	t := Task{
 		ID: in.ID, Type: in.Type, AppType: in.AppType, AppSubType: in.AppSubType, Source: in.Source,
@@ -223,9 +223,9 @@ func createTask(tx *bolt.Tx, t Task) ([]change, error) {
 	return changes, nil
 }
 
-// sameContent reports as a conflict that two tasks of one id ask for different things.
+// sameContent returns an error of class conflict when two tasks with the same id differ in what the client set.
 func sameContent(old, t *Task) error {
-	// Marshal writes unknown fields in one manner of escaping, however they came.
+	// Marshal normalises the escaping of unknown fields, so that only their meaning counts.
 	content := func(t *Task) (string, error) {
 		b, err := json.Marshal(Task{
 			Type: t.Type, AppType: t.AppType, AppSubType: t.AppSubType, Source: t.Source,
@@ -242,23 +242,23 @@ func sameContent(old, t *Task) error {
 		return err
 	}
 	if a != b {
-		return policy.Errorf(policy.CodeConflict, "task %s exists with other content: choose another id", t.ID)
+		return policy.Errorf(policy.CodeConflict, "task %s already exists with other content: choose another id", t.ID)
 	}
 	return nil
 }
 
-// Get gives one task; an error of class not found when there is none.
+// Get returns one task, or an error of class not found when there is none.
 func (q *Queue) Get(_ context.Context, id string) (Task, error) {
 	var t Task
 	err := q.store.view(func(tx *bolt.Tx) (err error) {
-		t, err = mustLoad(tx, id)
+		t, err = loadExisting(tx, id)
 		return err
 	})
 	return t, err
 }
 
-// List gives one page of the tasks that the filter selects, newest received first. An error of class invalid says
-// that the status or the cursor is none.
+// List returns one page of the tasks that the filter selects, newest received first. It returns an error of class
+// invalid for an unknown status or cursor.
 func (q *Queue) List(_ context.Context, f Filter) (Page, error) {
 	var page Page
 	err := q.store.view(func(tx *bolt.Tx) (err error) {
@@ -268,7 +268,7 @@ func (q *Queue) List(_ context.Context, f Filter) (Page, error) {
 	return page, err
 }
 
-// HasActive reports whether a task of the type has not ended yet.
+// HasActive reports whether there is a task of the type that has not ended.
 func (q *Queue) HasActive(typ Type) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -306,9 +306,9 @@ func (q *Queue) Stats() Stats {
 	return s
 }
 
-func wake(c chan struct{}) {
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
-	default: // a wake-up is already on its way
+	default: // a signal is pending already
 	}
 }

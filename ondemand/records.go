@@ -13,18 +13,18 @@ import (
 	"ucwarden/policy"
 )
 
-// The layout of the file. A moment is 8 bytes, nanoseconds since 1970, big-endian with the sign bit flipped, so that
-// keys sort by time; a position is a moment and the id of the task received then.
+// The layout of the file. A time key is 8 bytes: nanoseconds since 1970, big-endian with the sign bit flipped, so that
+// keys sort by time. An order key is the time key of a task's receipt, followed by its id.
 //
 //	meta       "schema", "seq"
 //	tasks      id                          → the task's JSON
-//	by_time    position                    → summary
-//	by_status  status byte + position      → summary
-//	by_parent  parent id + 0 + position    → summary
+//	by_time    order key                   → summary
+//	by_status  status byte + order key     → summary
+//	by_parent  parent id + 0 + order key   → summary
 //	shards     parent id + 0 + child id    → status byte of a child that its parent counts
-//	values     key                         → value of another part of the process
+//	values     key                         → value saved by another package (Store.Save)
 //
-// A summary holds the fields that a listing filters by, so that it decodes only the tasks it returns.
+// A summary holds the fields that a list filters by, so that only the tasks on the page are decoded.
 var (
 	bucketMeta     = []byte("meta")
 	bucketTasks    = []byte("tasks")
@@ -42,19 +42,19 @@ var (
 
 var statusBytes = map[Status]byte{New: 'N', Waiting: 'W', InProgress: 'I', Success: 'S', Failed: 'F', Skipped: 'K'}
 
-func moment(t time.Time) []byte {
+func timeKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^(1<<63))
 }
 
-func position(t *Task) []byte { return append(moment(t.ReceivedTime), t.ID...) }
+func orderKey(t *Task) []byte { return append(timeKey(t.ReceivedTime), t.ID...) }
 
-func statusKey(t *Task) []byte { return append([]byte{statusBytes[t.Status]}, position(t)...) }
+func statusKey(t *Task) []byte { return append([]byte{statusBytes[t.Status]}, orderKey(t)...) }
 
-func familyKey(parent string, rest []byte) []byte {
+func parentKey(parent string, rest []byte) []byte {
 	return append(append([]byte(parent), 0), rest...)
 }
 
-// summary is what a listing filters by beside its index.
+// summary holds what a list filters by in addition to the index it reads.
 type summary struct {
 	typ    Type
 	source string
@@ -82,7 +82,7 @@ func decodeSummary(b []byte) summary {
 	return summary{Type(fields[0]), fields[1], fields[2]}
 }
 
-// loadTask reads one task; ok is false when there is none.
+// loadTask returns one task; ok is false when there is none.
 func loadTask(tx *bolt.Tx, id string) (t Task, ok bool, err error) {
 	data := tx.Bucket(bucketTasks).Get([]byte(id))
 	if data == nil {
@@ -94,7 +94,8 @@ func loadTask(tx *bolt.Tx, id string) (t Task, ok bool, err error) {
 	return t, true, nil
 }
 
-func mustLoad(tx *bolt.Tx, id string) (Task, error) {
+// loadExisting returns one task, or an error of class not found when there is none.
+func loadExisting(tx *bolt.Tx, id string) (Task, error) {
 	t, ok, err := loadTask(tx, id)
 	if err == nil && !ok {
 		err = policy.Errorf(policy.CodeNotFound, "there is no task %q", id)
@@ -102,7 +103,7 @@ func mustLoad(tx *bolt.Tx, id string) (Task, error) {
 	return t, err
 }
 
-// storeTask writes a task and moves its index entries. old is the status it had in the store, "" for a new task.
+// storeTask writes a task and its index entries. old is the status it had in the store, "" for a new task.
 func storeTask(tx *bolt.Tx, t *Task, old Status) error {
 	data, err := t.MarshalJSON()
 	if err != nil {
@@ -114,7 +115,7 @@ func storeTask(tx *bolt.Tx, t *Task, old Status) error {
 	if old == t.Status {
 		return nil
 	}
-	about := summary{t.Type, t.Source, t.ParentID}.encode()
+	indexed := summary{t.Type, t.Source, t.ParentID}.encode()
 	byStatus := tx.Bucket(bucketByStatus)
 	if old != "" {
 		before := *t
@@ -123,34 +124,34 @@ func storeTask(tx *bolt.Tx, t *Task, old Status) error {
 			return err
 		}
 	} else {
-		if err := tx.Bucket(bucketByTime).Put(position(t), about); err != nil {
+		if err := tx.Bucket(bucketByTime).Put(orderKey(t), indexed); err != nil {
 			return err
 		}
 		if t.ParentID != "" {
-			if err := tx.Bucket(bucketByParent).Put(familyKey(t.ParentID, position(t)), about); err != nil {
+			if err := tx.Bucket(bucketByParent).Put(parentKey(t.ParentID, orderKey(t)), indexed); err != nil {
 				return err
 			}
 		}
 	}
-	return byStatus.Put(statusKey(t), about)
+	return byStatus.Put(statusKey(t), indexed)
 }
 
-// deleteTask removes a task and everything that points to it.
+// deleteTask removes a task and its index entries.
 func deleteTask(tx *bolt.Tx, t *Task) error {
 	for _, entry := range []struct{ bucket, key []byte }{
-		{bucketTasks, []byte(t.ID)}, {bucketByTime, position(t)}, {bucketByStatus, statusKey(t)},
-		{bucketByParent, familyKey(t.ParentID, position(t))}, {bucketShards, familyKey(t.ParentID, []byte(t.ID))},
+		{bucketTasks, []byte(t.ID)}, {bucketByTime, orderKey(t)}, {bucketByStatus, statusKey(t)},
+		{bucketByParent, parentKey(t.ParentID, orderKey(t))}, {bucketShards, parentKey(t.ParentID, []byte(t.ID))},
 	} {
 		if err := tx.Bucket(entry.bucket).Delete(entry.key); err != nil {
 			return err
 		}
 	}
-	return dropShards(tx, t.ID)
+	return deleteShards(tx, t.ID)
 }
 
-// dropShards forgets which children a parent counts.
-func dropShards(tx *bolt.Tx, parent string) error {
-	prefix := familyKey(parent, nil)
+// deleteShards removes the records of which children a parent counts.
+func deleteShards(tx *bolt.Tx, parent string) error {
+	prefix := parentKey(parent, nil)
 	c := tx.Bucket(bucketShards).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
 		if err := c.Delete(); err != nil {
@@ -160,9 +161,9 @@ func dropShards(tx *bolt.Tx, parent string) error {
 	return nil
 }
 
-// openShards lists the children that their parent still waits for.
+// openShards returns the ids of the children that have not ended.
 func openShards(tx *bolt.Tx, parent string) []string {
-	prefix := familyKey(parent, nil)
+	prefix := parentKey(parent, nil)
 	var ids []string
 	c := tx.Bucket(bucketShards).Cursor()
 	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
@@ -173,7 +174,7 @@ func openShards(tx *bolt.Tx, parent string) []string {
 	return ids
 }
 
-// Filter selects tasks for a listing. Zero fields select everything.
+// Filter selects tasks for [Queue.List]. Zero fields select everything.
 type Filter struct {
 	Status   Status
 	Type     Type
@@ -181,10 +182,10 @@ type Filter struct {
 	ParentID string
 	Since    time.Time // received at or after
 	Limit    int       // page size; 0 means 100, at most 1,000
-	Cursor   string    // Page.NextCursor of the page before, with the same filter
+	Cursor   string    // Page.NextCursor of the previous page, read with the same filter; "" for the first page
 }
 
-// Page is one page of a listing, newest received first.
+// Page is one page of a list, newest received first.
 type Page struct {
 	Items      []Task `json:"items"`
 	NextCursor string `json:"nextCursor,omitempty"` // empty on the last page
@@ -195,7 +196,8 @@ const (
 	maxLimit     = 1000
 )
 
-// list reads one page. The index with the fewest entries to pass over is chosen; all of them end with the position.
+// list returns one page. It reads the index with the fewest entries to skip; the keys of all of them end with the order
+// key.
 func list(tx *bolt.Tx, f Filter) (Page, error) {
 	limit := min(f.Limit, maxLimit)
 	if limit <= 0 {
@@ -210,7 +212,7 @@ func list(tx *bolt.Tx, f Filter) (Page, error) {
 		}
 		bucket, prefix = bucketByStatus, []byte{b}
 	case f.ParentID != "":
-		bucket, prefix = bucketByParent, familyKey(f.ParentID, nil)
+		bucket, prefix = bucketByParent, parentKey(f.ParentID, nil)
 	}
 	c := tx.Bucket(bucket).Cursor()
 	k, v, err := seekPage(c, prefix, f.Cursor)
@@ -221,19 +223,19 @@ func list(tx *bolt.Tx, f Filter) (Page, error) {
 	var last []byte
 	for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Prev() {
 		at := k[len(prefix):]
-		if !f.Since.IsZero() && bytes.Compare(at[:8], moment(f.Since)) < 0 {
+		if !f.Since.IsZero() && bytes.Compare(at[:8], timeKey(f.Since)) < 0 {
 			break
 		}
-		about := decodeSummary(v)
-		if f.Type != "" && about.typ != f.Type || f.Source != "" && about.source != f.Source ||
-			f.ParentID != "" && about.parent != f.ParentID {
+		fields := decodeSummary(v)
+		if f.Type != "" && fields.typ != f.Type || f.Source != "" && fields.source != f.Source ||
+			f.ParentID != "" && fields.parent != f.ParentID {
 			continue
 		}
 		if len(page.Items) == limit {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
-		t, err := mustLoad(tx, string(at[8:]))
+		t, err := loadExisting(tx, string(at[8:]))
 		if err != nil {
 			return Page{}, fmt.Errorf("list tasks: %w", err)
 		}
@@ -243,7 +245,7 @@ func list(tx *bolt.Tx, f Filter) (Page, error) {
 	return page, nil
 }
 
-// seekPage goes to the newest entry under prefix, or to the first one older than the cursor.
+// seekPage moves c to the newest entry under prefix, or to the first one older than the cursor, and returns that entry.
 func seekPage(c *bolt.Cursor, prefix []byte, cursor string) (k, v []byte, err error) {
 	before := append([]byte(nil), prefix...)
 	if cursor == "" {
@@ -251,7 +253,7 @@ func seekPage(c *bolt.Cursor, prefix []byte, cursor string) (k, v []byte, err er
 	} else {
 		at, err := base64.RawURLEncoding.DecodeString(cursor)
 		if err != nil || len(at) < 9 {
-			return nil, nil, policy.Errorf(policy.CodeInvalid, "list tasks: the cursor is not one that a page gave")
+			return nil, nil, policy.Errorf(policy.CodeInvalid, "list tasks: invalid cursor: use nextCursor of the previous page")
 		}
 		before = append(before, at...)
 	}

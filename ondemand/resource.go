@@ -6,8 +6,8 @@ import (
 	"ucwarden/policy"
 )
 
-// resourceValues gives the names of the values that a resource type needs, outermost first. A value named by two
-// words may stand under either.
+// resourceValues maps a resource type to the keys of Resource.Values that it needs, outermost first. Where several keys
+// are listed for one value, any of them may be used.
 var resourceValues = map[string][][]string{
 	"catalog":            {{"catalog"}},
 	"schema":             {{"catalog"}, {"schema"}},
@@ -30,13 +30,13 @@ var resourceValues = map[string][][]string{
 
 func (r Resource) typeName() string { return strings.ToLower(strings.ReplaceAll(r.Type, "-", "_")) }
 
-// IsMetastore reports whether r stands for the metastore itself with every root object that is not a catalog
+// IsMetastore reports whether r names the metastore itself with every root object that is not a catalog
 // (external locations, credentials, connections, shares, recipients, providers). Such a resource needs no values.
 func (r Resource) IsMetastore() bool { return r.typeName() == "metastore" }
 
-// Securable gives the object that r names, in canonical spelling. For a metastore resource (see
-// [Resource.IsMetastore]) it is METASTORE without a name: the id is for whoever has a workspace to find out. The
-// error, of class policy.CodeInvalid, says which type is unknown, which value is missing or which name is illegal.
+// Securable returns the object that r names, in canonical spelling. For a metastore resource (see
+// [Resource.IsMetastore]) it is METASTORE without a name: only the caller's connection knows the metastore's id. The
+// error, of class policy.CodeInvalid, says which type is unknown, which value is missing or which name is invalid.
 func (r Resource) Securable() (policy.Securable, error) {
 	if r.IsMetastore() {
 		return policy.Securable{Type: policy.Metastore}, nil
@@ -69,7 +69,7 @@ func (r Resource) Securable() (policy.Securable, error) {
 	return policy.NewSecurable(t, names...)
 }
 
-// ResourceOf names a securable as a resource; the inverse of [Resource.Securable].
+// ResourceOf returns the resource that names s; the inverse of [Resource.Securable].
 func ResourceOf(s policy.Securable) Resource {
 	r := Resource{Type: strings.ToLower(string(s.Type))}
 	if s.Type == policy.Metastore {

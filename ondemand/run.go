@@ -20,28 +20,28 @@ var (
 	errCancelled = errors.New("the task was cancelled")
 )
 
-// run is one claim: the tasks it took, and the locks it holds until its handler has returned.
+// run is one claim: the tasks it claimed, and the locks it holds until its handler has returned.
 type run struct {
-	leader  *entry
-	entries []*entry // leader first
-	locks   []policy.Securable
-	early   map[string]bool // followers taken before their time: the attempt is not counted
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	open    int // entries not ended; guarded by the queue's lock
+	leader     *entry
+	entries    []*entry // leader first
+	locks      []policy.Securable
+	early      map[string]bool // followers claimed before their NotBefore: the attempt is not counted
+	ctx        context.Context
+	cancel     context.CancelCauseFunc
+	unfinished int // entries not ended; guarded by the queue's lock
 }
 
-// leave tells the run that one of its tasks was cancelled; without any left it has nothing to do.
-func (r *run) leave(e *entry) {
-	e.job = nil
-	if r.open--; r.open == 0 {
+// removeTask removes a task that ended while it ran, by a cancel. The last one cancels the run's context.
+func (r *run) removeTask(e *entry) {
+	e.run = nil
+	if r.unfinished--; r.unfinished == 0 {
 		r.cancel(errCancelled)
 	}
 }
 
-// Run admits tasks and carries them out until ctx ends. Then it claims no more, gives the running jobs
-// Options.Grace to finish, cancels them, and returns when their handlers have; what they could not finish waits
-// again, its attempt not counted. Run may be called once.
+// Run admits and runs tasks until ctx ends. Then it claims no more, waits up to Options.Grace for the running jobs,
+// cancels them, and returns nil when their handlers have returned; a task that was interrupted goes back to WAITING, and
+// its attempt is not counted. Run may be called once.
 func (q *Queue) Run(ctx context.Context) error {
 	jobs, cancelJobs := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancelJobs(nil)
@@ -51,7 +51,7 @@ func (q *Queue) Run(ctx context.Context) error {
 
 	for ctx.Err() == nil {
 		timer := q.dispatch(jobs, &running)
-		wake(q.wakeAdmit) // after the claims, which admit what they take by themselves
+		signal(q.wakeAdmit) // after the claims: claiming a NEW task admits it
 		select {
 		case <-ctx.Done():
 		case <-q.wakeDispatch:
@@ -66,8 +66,8 @@ func (q *Queue) Run(ctx context.Context) error {
 	return nil
 }
 
-// dispatch starts a job on every free worker, as far as there are tasks to run. The timer fires when the next delayed
-// task comes due.
+// dispatch starts a job on every free worker while there are tasks to run. It returns a timer that fires when the next
+// delayed task becomes claimable.
 func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Timer {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,28 +80,28 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 		r := &run{leader: leader, entries: append([]*entry{leader}, followers...), early: make(map[string]bool)}
 		r.locks = leader.locks()
 		for _, e := range r.entries {
-			e.job = r
+			e.run = r
 			if e != leader {
 				r.locks = append(r.locks, policy.Securable{Type: lockTask, FullName: e.id})
 				r.early[e.id] = e.notBefore.After(now)
 			}
 		}
-		r.open = len(r.entries)
+		r.unfinished = len(r.entries)
 		r.ctx, r.cancel = context.WithCancelCause(ctx)
-		q.live.hold(r.locks, leader.id)
+		q.live.acquire(r.locks, leader.id)
 		q.running++
 		running.Go(func() {
 			q.work(r)
 			r.cancel(nil)
 			q.mu.Lock()
-			q.live.release(slices.DeleteFunc(r.locks, func(l policy.Securable) bool { return slices.Contains(leader.held, l) }))
+			q.live.release(slices.DeleteFunc(r.locks, func(l policy.Securable) bool { return slices.Contains(leader.heldLocks, l) }))
 			q.running--
 			q.mu.Unlock()
-			wake(q.wakeDispatch)
+			signal(q.wakeDispatch)
 		})
 	}
 	wait := 24 * time.Hour
-	if due, ok := q.live.wake(); ok {
+	if due, ok := q.live.nextDue(); ok {
 		wait = min(wait, max(due.Sub(now), 0))
 	}
 	if q.running >= q.opts.Workers {
@@ -110,22 +110,23 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	return time.NewTimer(wait)
 }
 
-// work claims the tasks of r in the store, has them handled, and commits their end.
+// work claims the tasks of r in the store, calls the handler, and commits the result.
 func (q *Queue) work(r *run) {
 	job, err := q.claim(r)
 	if err != nil {
-		q.log.Error("claim of a task failed; it is tried again", "task", r.leader.id, "error", err)
+		q.log.Error("claiming a task failed; trying again", "task", r.leader.id, "error", err)
 		q.putBack(r)
 		return
 	}
 	if job.Task.ID == "" {
-		return // cancelled in the meantime, all of them
+		return // every task was cancelled meanwhile
 	}
 	outcome, err := q.handle(r.ctx, job)
 	q.finish(r, job, outcome, err)
 }
 
-// claim moves the tasks to INPROGRESS and makes the job of those that were still waiting.
+// claim moves the tasks that are still waiting to INPROGRESS and returns the job made of them; its Task is zero when
+// there are none.
 func (q *Queue) claim(r *run) (Job, error) {
 	var job Job
 	var applied bool
@@ -163,7 +164,7 @@ func (q *Queue) claim(r *run) (Job, error) {
 				return err
 			}
 			changes = append(changes, c)
-			c.task.NotBefore = due // where it goes back to, should the ride fail
+			c.task.NotBefore = due // restored when a run before that time fails
 			if e == r.leader {
 				job.Task = c.task
 			} else {
@@ -192,7 +193,7 @@ func (q *Queue) claim(r *run) (Job, error) {
 	return job, nil
 }
 
-// union lists the legal resources of a job's tasks, each once, the leader's first.
+// union returns the valid resources of a job's tasks, without duplicates, the leader's first.
 func union(job Job) []Resource {
 	var list []Resource
 	seen := make(map[policy.Securable]bool)
@@ -207,16 +208,16 @@ func union(job Job) []Resource {
 	return list
 }
 
-// putBack returns tasks to the queue that could not be claimed in the store, to be tried again shortly.
+// putBack puts tasks that could not be claimed in the store back into the queue, for a retry after Options.RetryBase.
 func (q *Queue) putBack(r *run) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
 	for _, e := range r.entries {
-		if e.job != r {
+		if e.run != r {
 			continue
 		}
-		e.job = nil
+		e.run = nil
 		e.notBefore = now.Add(q.opts.RetryBase)
 		q.live.enqueue(e, now)
 	}
@@ -227,7 +228,7 @@ func (q *Queue) handle(ctx context.Context, job Job) (out Outcome, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			q.log.Error("task handler panicked", "task", job.Task.ID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = policy.Errorf(policy.CodeInternal, "internal fault in the handler: %v", r)
+			err = policy.Errorf(policy.CodeInternal, "internal error in the handler: %v", r)
 		}
 	}()
 	out, err = q.opts.Handlers[job.Task.Type].Handle(ctx, job)
@@ -237,19 +238,20 @@ func (q *Queue) handle(ctx context.Context, job Job) (out Outcome, err error) {
 	return out, err
 }
 
-// finish commits how the tasks of a job end: all of them, or none. While the store cannot commit it is tried again,
-// because the work is done and only its record is missing; a shutdown leaves that to the next start.
-func (q *Queue) finish(r *run, job Job, out Outcome, handled error) {
-	v := verdict{
-		job: job, outcome: out, err: handled, maxAttempts: q.opts.MaxAttempts, early: r.early,
-		interrupted: handled != nil && errors.Is(context.Cause(r.ctx), errShutdown),
+// finish commits the result of a job, for all of its tasks in one transaction. While the store cannot commit, it tries
+// again, because the work is done and only the record is missing; after a shutdown began it gives up, and the next start
+// runs the tasks again.
+func (q *Queue) finish(r *run, job Job, out Outcome, handlerErr error) {
+	completion := completion{
+		job: job, outcome: out, err: handlerErr, maxAttempts: q.opts.MaxAttempts, early: r.early,
+		interrupted: handlerErr != nil && errors.Is(context.Cause(r.ctx), errShutdown),
 		backoff:     func(attempt int) time.Duration { return backoff(attempt, q.opts.RetryBase, q.opts.RetryMax) },
 	}
 	for attempt := 1; ; attempt++ {
 		var changes []change
 		var applied bool
 		err := q.store.commits.do(func(tx *bolt.Tx) (err error) {
-			changes, err = v.commit(tx, q.store.ids.next, time.Now())
+			changes, err = completion.commit(tx, q.store.ids.next, time.Now())
 			return err
 		}, func() {
 			applied = true
@@ -259,10 +261,10 @@ func (q *Queue) finish(r *run, job Job, out Outcome, handled error) {
 		case err == nil || applied || policy.CodeOf(err) == policy.CodeConflict:
 			return
 		case r.ctx.Err() != nil && attempt > 3:
-			q.log.Error("end of a task is not recorded; the next start runs it again", "task", job.Task.ID, "error", err)
+			q.log.Error("the result of a task was not stored; the next start runs the task again", "task", job.Task.ID, "error", err)
 			return
 		}
-		q.log.Error("end of a task could not be recorded; trying again", "task", job.Task.ID, "error", err)
+		q.log.Error("storing the result of a task failed; trying again", "task", job.Task.ID, "error", err)
 		timer := time.NewTimer(backoff(attempt, q.opts.RetryBase, q.opts.RetryMax))
 		select {
 		case <-timer.C:
@@ -272,8 +274,8 @@ func (q *Queue) finish(r *run, job Job, out Outcome, handled error) {
 	}
 }
 
-// backoff is the wait before the attempt after the given one: doubled each time, and jittered between half of it and
-// the whole, so that tasks that failed together do not come back together.
+// backoff returns the delay after the given attempt: doubled each time up to longest, and jittered between half of that
+// and the whole, so that tasks that failed together do not retry together.
 func backoff(attempt int, base, longest time.Duration) time.Duration {
 	d := longest
 	if attempt < 32 && base<<(attempt-1) > 0 {

@@ -13,7 +13,7 @@ import (
 	"ucwarden/policy"
 )
 
-// gate is a handler that holds every job until it is let go, and tells which jobs run.
+// gate is a handler that blocks every job until it is released, and records which jobs run.
 type gate struct {
 	mu   sync.Mutex
 	jobs []Job
@@ -64,7 +64,7 @@ func TestCoalescing(t *testing.T) {
 		tasks []Task
 		want  string // jobs that run at once
 	}{
-		{"twins run as one", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "table:C.S.T"), syncTask("x", "table:c.s.u")}, "a+b x"},
+		{"duplicates run as one", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "table:C.S.T"), syncTask("x", "table:c.s.u")}, "a+b x"},
 		{"a catalog swallows what is inside", []Task{syncTask("a", "catalog:c"), syncTask("b", "schema:c.s"), syncTask("c", "volume:c.s.v"), syncTask("d", "catalog:d")}, "a+b+c d"},
 		{"a table does not take along its catalog", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c")}, "a b"},
 		{"only tasks that are covered whole", []Task{syncTask("a", "schema:c.s"), syncTask("b", "table:c.s.t", "table:c.z.t"), syncTask("d", "table:c.s.t", "table:c.s.u")}, "a+d b"},
@@ -109,17 +109,17 @@ func TestLocks(t *testing.T) {
 		r.start()
 		r.submit(syncTask("cat", "catalog:c", "table:c.s.t"))
 		synctest.Wait()
-		r.submit(syncTask("twin", "catalog:c"))
+		r.submit(syncTask("second", "catalog:c"))
 		r.submit(syncTask("inside", "table:c.s.t"))
 		synctest.Wait()
 		if got := g.seen(); got != "cat inside" {
-			t.Errorf("jobs at once: %s; want a table to overtake its catalog, and its twin to wait", got)
+			t.Errorf("jobs at once: %s; want a table to overtake its catalog, and its duplicate to wait", got)
 		}
 		close(g.open)
-		if done := r.wait("twin"); done.Status != Success {
-			t.Errorf("twin ended %s", done.Status)
+		if done := r.wait("second"); done.Status != Success {
+			t.Errorf("second ended %s", done.Status)
 		}
-		if got := g.seen(); got != "cat inside twin" {
+		if got := g.seen(); got != "cat inside second" {
 			t.Errorf("jobs: %s", got)
 		}
 		r.close()
@@ -282,8 +282,8 @@ func TestAttemptsAreSpent(t *testing.T) {
 	})
 }
 
-// A task that waits for its next attempt rides along with a fresh twin, but the twin's failure does not cost it one.
-func TestEarlyFollowersRideFree(t *testing.T) {
+// A task that waits for its next attempt runs together with a new duplicate, and a failure of that run does not count as an attempt.
+func TestEarlyFollowersAttemptNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failing = true
 		handle := func(ctx context.Context, job Job) (Outcome, error) {
@@ -302,13 +302,13 @@ func TestEarlyFollowersRideFree(t *testing.T) {
 			synctest.Wait()
 		}
 		if got := r.get("old"); got.Status != Waiting || got.Attempts != 1 || !got.NotBefore.Equal(due) {
-			t.Errorf("after free rides: %s, attempt %d, not before %v; want WAITING, 1, %v", got.Status, got.Attempts, got.NotBefore, due)
+			t.Errorf("after uncounted attempts: %s, attempt %d, not before %v; want WAITING, 1, %v", got.Status, got.Attempts, got.NotBefore, due)
 		}
 		failing = false
 		r.submit(syncTask("last", "schema:c.s"))
 		synctest.Wait()
 		if got := r.get("old"); got.Status != Success || got.Attempts != 1 {
-			t.Errorf("after a good ride: %s, attempt %d", got.Status, got.Attempts)
+			t.Errorf("after a successful run: %s, attempt %d", got.Status, got.Attempts)
 		}
 		r.close()
 	})
@@ -323,7 +323,7 @@ func TestShutdownAndStart(t *testing.T) {
 		r.start()
 		r.submit(syncTask("a", "catalog:c"))
 		synctest.Wait()
-		r.submit(syncTask("twin", "catalog:c"))
+		r.submit(syncTask("second", "catalog:c"))
 		begin := time.Now()
 		r.stop()
 		if took := time.Since(begin); took != time.Minute {
@@ -339,8 +339,8 @@ func TestShutdownAndStart(t *testing.T) {
 		if done := r.wait("a"); done.Status != Success || done.Attempts != 1 {
 			t.Errorf("ended %s, attempt %d", done.Status, done.Attempts)
 		}
-		if done := r.wait("twin"); done.Status != Success {
-			t.Errorf("twin ended %s", done.Status)
+		if done := r.wait("second"); done.Status != Success {
+			t.Errorf("second ended %s", done.Status)
 		}
 		r.close()
 	})
@@ -395,7 +395,7 @@ func TestCancel(t *testing.T) {
 		if got := r.get("b"); got.Status != InProgress {
 			t.Errorf("follower is %s after its leader was cancelled", got.Status)
 		}
-		cancel("b") // the last of the job: the handler is told
+		cancel("b") // the last of the job: the context of the handler is cancelled
 		synctest.Wait()
 		if s := r.Stats(); s.Jobs != 0 || s.InProgress+s.Waiting+s.New != 0 {
 			t.Errorf("after cancelling everything: %+v", s)

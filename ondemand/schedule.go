@@ -9,11 +9,11 @@ import (
 	"ucwarden/policy"
 )
 
-// ScheduleOptions tunes a [Scheduler].
+// ScheduleOptions configures a [Scheduler].
 type ScheduleOptions struct {
 	Interval time.Duration // between two full syncs; 0 switches the schedule off
-	Jitter   time.Duration // added to each interval, at random up to this much
-	OnStart  bool          // submit one at once
+	Jitter   time.Duration // upper bound of a random time added to each interval
+	OnStart  bool          // submit a full sync as soon as Run starts
 	Source   string        // label of the tasks; default "schedule"
 	Logger   *slog.Logger
 }
@@ -24,7 +24,7 @@ type Scheduler struct {
 	opts  ScheduleOptions
 }
 
-// NewScheduler makes a schedule of full syncs for q.
+// NewScheduler returns a scheduler of full syncs for q. It returns an error for a negative interval or jitter.
 func NewScheduler(q *Queue, o ScheduleOptions) (*Scheduler, error) {
 	if o.Interval < 0 || o.Jitter < 0 {
 		return nil, policy.Errorf(policy.CodeInvalid, "schedule of full syncs: interval and jitter must not be negative")
@@ -38,7 +38,7 @@ func NewScheduler(q *Queue, o ScheduleOptions) (*Scheduler, error) {
 	return &Scheduler{q, o}, nil
 }
 
-// Run submits full syncs until ctx ends.
+// Run submits full syncs until ctx ends, and returns nil then.
 func (s *Scheduler) Run(ctx context.Context) error {
 	if s.opts.OnStart {
 		s.submit(ctx)
@@ -63,15 +63,15 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 }
 
-// submit hands in one full sync, unless one has not ended. A failure is logged: the next interval tries again.
+// submit submits one full sync, unless one is still active. A failure is logged; the next interval tries again.
 func (s *Scheduler) submit(ctx context.Context) {
 	if s.queue.HasActive(FullSync) {
-		s.opts.Logger.Info("scheduled full sync is left out: the last one has not ended")
+		s.opts.Logger.Info("scheduled full sync skipped: the previous one has not ended")
 		return
 	}
 	t, _, err := s.queue.Submit(ctx, Task{Type: FullSync, Source: s.opts.Source, CreateTime: time.Now().UTC().Round(0)})
 	if err != nil && ctx.Err() == nil {
-		s.opts.Logger.Error("scheduled full sync could not be submitted", "error", err)
+		s.opts.Logger.Error("submitting the scheduled full sync failed", "error", err)
 		return
 	}
 	s.opts.Logger.Debug("scheduled full sync submitted", "task", t.ID)

@@ -21,9 +21,9 @@ import (
 // schemaVersion is raised when the layout of the file changes in a way that older binaries would misread.
 const schemaVersion = "1"
 
-// StoreOptions tunes [Open]. The zero value serves.
+// StoreOptions configures [Open]. The zero value is usable.
 type StoreOptions struct {
-	LockTimeout time.Duration // how long to wait for another process to let go of the file; default 1s
+	LockTimeout time.Duration // how long to wait for another process to release the file; default 1s
 	MaxSize     int           // bytes the file may grow to; 0 for no limit
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
@@ -44,27 +44,27 @@ func (o *StoreOptions) validate() error {
 	return nil
 }
 
-// Store is the durable memory of a process: tasks with their indexes, and small values of other parts. One file, one
-// process. All writes go through one group commit, so that many writers share one fsync.
+// Store is a file that holds tasks with their indexes, and small values of other packages ([Store.Save]). Only one
+// process can have it open. All writes go through one group commit, so that many writers share one fsync.
 type Store struct {
 	db      *bolt.DB
 	path    string
 	log     *slog.Logger
 	commits *committer
-	ids     idMaker
+	ids     idGenerator
 }
 
-// Open opens the store in the file at path and makes it, with its folder, when there is none. Every page in use is
-// read once, so that a damaged file is found here and not in the middle of the work. Errors are one line that says
-// what to do: the file is held by another process, it is damaged, it was written by a newer version.
+// Open opens the store in the file at path, and creates the file and its folder when there is none. It reads every page
+// in use once, so that a damaged file is found here and not later. Errors are one line that says what to do: another
+// process has the file open, it is damaged, or a newer version wrote it.
 func Open(path string, o StoreOptions) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of the task store: %w", err)
+		return nil, fmt.Errorf("create the folder of the task store: %w", err)
 	}
-	db, err := guardedOpen(path, o)
+	db, err := openChecked(path, o)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func Open(path string, o StoreOptions) (*Store, error) {
 	return s, nil
 }
 
-// Close waits for the writes under way and closes the file. Later writes are refused.
+// Close waits for the writes in progress and closes the file. Later writes return an error of class unavailable.
 func (s *Store) Close() error {
 	s.commits.stop()
 	if err := s.db.Close(); err != nil {
@@ -84,10 +84,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Path is the file of the store.
+// Path returns the path of the file.
 func (s *Store) Path() string { return s.path }
 
-// Load gives the value that another part of the process saved under key; nil when there is none.
+// Load returns the value saved under key; nil when there is none.
 func (s *Store) Load(key string) ([]byte, error) {
 	var value []byte
 	err := s.view(func(tx *bolt.Tx) error {
@@ -97,7 +97,7 @@ func (s *Store) Load(key string) ([]byte, error) {
 	return value, err
 }
 
-// Save keeps a small value under key, durable when it returns. A nil value removes the key.
+// Save stores a small value under key; it is durable when Save returns. A nil value removes the key.
 func (s *Store) Save(key string, value []byte) error {
 	if key == "" {
 		return policy.Errorf(policy.CodeInvalid, "save a value: the key is empty")
@@ -110,16 +110,16 @@ func (s *Store) Save(key string, value []byte) error {
 	}, nil)
 }
 
-// guardedOpen opens, checks and prepares the file. bbolt panics on a damaged page, and reading beyond the end of a
-// truncated file is a memory fault: both become errors here.
-func guardedOpen(path string, o StoreOptions) (_ *bolt.DB, err error) {
+// openChecked opens the file, reads all of it, and creates missing buckets. bbolt panics on a damaged page, and reading
+// beyond the end of a truncated file is a memory fault: both become errors here.
+func openChecked(path string, o StoreOptions) (_ *bolt.DB, err error) {
 	var db *bolt.DB
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = damaged(path, r)
+			err = damagedError(path, r)
 			if db != nil {
-				defer func() { _ = recover() }() // of the Close of a damaged file; err says enough
+				defer func() { _ = recover() }() // Close may panic too on a damaged file; err already says so
 				db.Close()
 			}
 		}
@@ -132,15 +132,15 @@ func guardedOpen(path string, o StoreOptions) (_ *bolt.DB, err error) {
 		return nil, policy.Errorf(policy.CodeUnavailable,
 			"task store %s is in use by another process: stop that process, or choose another folder (store.path)", path)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, damaged(path, err)
+		return nil, damagedError(path, err)
 	case err != nil:
 		return nil, fmt.Errorf("open the task store %s: %w", path, err)
 	}
-	if err := db.View(walk); err != nil {
+	if err := db.View(readAllPages); err != nil {
 		db.Close()
-		return nil, damaged(path, err)
+		return nil, damagedError(path, err)
 	}
-	if err := db.Update(prepare); err != nil {
+	if err := db.Update(initBuckets); err != nil {
 		db.Close()
 		if policy.CodeOf(err) == policy.CodeConflict {
 			return nil, policy.Errorf(policy.CodeConflict, "task store %s: %w", path, err)
@@ -150,13 +150,13 @@ func guardedOpen(path string, o StoreOptions) (_ *bolt.DB, err error) {
 	return db, nil
 }
 
-func damaged(path string, cause any) error {
+func damagedError(path string, cause any) error {
 	return policy.Errorf(policy.CodeInternal,
 		"task store %s is damaged (%v): restore it from a backup, or move it away to start with an empty one", path, cause)
 }
 
-// walk reads every page in use: all keys and values, so that a fault in any of them shows.
-func walk(tx *bolt.Tx) error {
+// readAllPages reads all keys and values, so that damage in any page in use is found.
+func readAllPages(tx *bolt.Tx) error {
 	var bucket func(b *bolt.Bucket) error
 	bucket = func(b *bolt.Bucket) error {
 		return b.ForEach(func(k, v []byte) error {
@@ -172,8 +172,8 @@ func walk(tx *bolt.Tx) error {
 	return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return bucket(b) })
 }
 
-// prepare makes the buckets and checks the version of the layout.
-func prepare(tx *bolt.Tx) error {
+// initBuckets creates missing buckets and checks the version of the layout.
+func initBuckets(tx *bolt.Tx) error {
 	for _, name := range allBuckets {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
@@ -196,7 +196,7 @@ func (s *Store) view(fn func(tx *bolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			err = damaged(s.path, r)
+			err = damagedError(s.path, r)
 		}
 	}()
 	err = s.db.View(fn)

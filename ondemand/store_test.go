@@ -27,7 +27,7 @@ func TestOpenRefuses(t *testing.T) {
 			for range 20 {
 				batch = append(batch, Task{Type: "x", Source: strings.Repeat("s", 300)})
 			}
-			if _, err := r.SubmitAll(context.Background(), batch); err != nil {
+			if _, err := r.submitAll(context.Background(), batch); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -129,7 +129,7 @@ func TestValues(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "folder", "tasks.db")
 	s := openStore(t, path)
 	if v, err := s.Load("k"); v != nil || err != nil {
-		t.Errorf("absent key gives %q, %v", v, err)
+		t.Errorf("absent key = %q, %v", v, err)
 	}
 	for _, v := range []string{"one", "two"} {
 		if err := s.Save("k", []byte(v)); err != nil {

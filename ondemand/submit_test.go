@@ -48,10 +48,10 @@ func TestSubmitIsIdempotent(t *testing.T) {
 	}
 }
 
-func TestSubmitAllTakesEachForItself(t *testing.T) {
+func TestSubmitAllReportsEachTaskSeparately(t *testing.T) {
 	r := newRig(t, Options{Handlers: handlers(succeed)})
 	r.submit(syncTask("old", "catalog:c"))
-	got, err := r.SubmitAll(t.Context(), []Task{
+	got, err := r.submitAll(t.Context(), []Task{
 		syncTask("new", "catalog:c"), syncTask("old", "catalog:c"), syncTask("old", "catalog:d"),
 		syncTask("new", "catalog:c"), syncTask("new", "catalog:d"), syncTask("a b", "catalog:c"), syncTask("", "catalog:c"),
 	})
@@ -60,11 +60,11 @@ func TestSubmitAllTakesEachForItself(t *testing.T) {
 	}
 	var lines []string
 	for _, s := range got {
-		lines = append(lines, fmt.Sprintf("%v %s", s.Created, policy.CodeOf(s.Err)))
+		lines = append(lines, fmt.Sprintf("%v %s", s.created, policy.CodeOf(s.err)))
 	}
 	want := []string{"true ", "false ", "false conflict", "false ", "false conflict", "false invalid", "true "}
 	if !slices.Equal(lines, want) {
-		t.Errorf("batch gives %q, want %q", lines, want)
+		t.Errorf("batch = %q, want %q", lines, want)
 	}
 	if s := r.Stats(); s.New != 3 {
 		t.Errorf("%d tasks are NEW, want 3", s.New)
@@ -89,7 +89,7 @@ func TestSubmitWhenFull(t *testing.T) {
 		r.start()
 		synctest.Wait() // the three run, none waits
 		r.submit(syncTask("3", "catalog:c3"))
-		if _, err := r.SubmitAll(t.Context(), slices.Repeat([]Task{syncTask("", "catalog:z")}, 4)); policy.CodeOf(err) != policy.CodeRateLimited {
+		if _, err := r.submitAll(t.Context(), slices.Repeat([]Task{syncTask("", "catalog:z")}, 4)); policy.CodeOf(err) != policy.CodeRateLimited {
 			t.Errorf("a batch too large: %v", err)
 		}
 		close(g.open)
@@ -114,7 +114,7 @@ func TestSubmitAfterClose(t *testing.T) {
 	}
 }
 
-// Pages of any size, in any order of asking, give what filtering the whole list gives.
+// Pages of any size, in any order, return what filtering the whole list returns.
 func TestList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Options{Handlers: map[Type]Handler{FullSync: handlerFunc(func(context.Context, Job) (Outcome, error) {
@@ -182,13 +182,13 @@ func TestList(t *testing.T) {
 					got = append(got, task.ID)
 				}
 				if !slices.Equal(got, want) {
-					t.Errorf("%+v gives %v, want %v", f, got, want)
+					t.Errorf("%+v = %v, want %v", f, got, want)
 				}
 			}
 		}
 		for _, f := range []Filter{{Status: "DONE"}, {Cursor: "?"}, {Cursor: "AAAA"}} {
 			if _, err := r.List(t.Context(), f); policy.CodeOf(err) != policy.CodeInvalid {
-				t.Errorf("%+v gives %v", f, err)
+				t.Errorf("%+v = %v", f, err)
 			}
 		}
 		r.close()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Status is where a task stands. A task moves
+// Status is the state of a task. A task moves
 //
 //	NEW → WAITING → INPROGRESS → SUCCESS | FAILED | SKIPPED
 //
@@ -21,9 +21,9 @@ const (
 	Waiting Status = "WAITING"
 	// InProgress: claimed by a worker.
 	InProgress Status = "INPROGRESS"
-	// Success: every resource was brought in accord, or was skipped while others were.
+	// Success: every resource is in sync, or some are and the others were skipped.
 	Success Status = "SUCCESS"
-	// Failed: some resource could not be brought in accord, and the attempts are spent or the error is permanent.
+	// Failed: a resource could not be synced, and the attempts are used up or the error is permanent.
 	Failed Status = "FAILED"
 	// Skipped: well-formed but not to be done: unsupported type, resource gone, cancelled, superseded.
 	Skipped Status = "SKIPPED"
@@ -35,7 +35,7 @@ func (s Status) Terminal() bool { return s == Success || s == Failed || s == Ski
 // Type is what a task asks for.
 type Type string
 
-// The task types.
+// The task types: sync the named resources, sync everything in scope, run a pipeline update.
 const (
 	ResourceSync   Type = "RESOURCE_SYNC"
 	FullSync       Type = "FULL_SYNC"
@@ -57,9 +57,9 @@ type Task struct {
 	StatusMessage string           `json:"statusMessage,omitempty"`
 	Attempts      int              `json:"attempts"`
 	ParentID      string           `json:"parentId,omitempty"`
-	Priority      int              `json:"priority"` // higher first; 0 is on-demand work, full-sync shards are below
+	Priority      int              `json:"priority"` // higher runs first; 0 is on-demand work, full-sync shards are below
 	ReceivedTime  time.Time        `json:"receivedTime,omitzero"`
-	NotBefore     time.Time        `json:"notBefore,omitzero"` // of the next attempt
+	NotBefore     time.Time        `json:"notBefore,omitzero"` // earliest time of the next attempt
 	StartTime     time.Time        `json:"startTime,omitzero"`
 	EndTime       time.Time        `json:"endTime,omitzero"`
 	Resources     []ResourceResult `json:"resources,omitempty"`
@@ -69,7 +69,7 @@ type Task struct {
 	// without holding a worker, and it ends when the last of them does.
 	Children *Children `json:"children,omitempty"`
 
-	// Extra keeps the fields of the input that are none of the above, so that producers find them again.
+	// Extra keeps unknown fields of the input, so that producers get them back.
 	Extra map[string]json.RawMessage `json:"-"`
 }
 
@@ -81,13 +81,13 @@ type Children struct {
 	Skipped   int `json:"skipped"`
 }
 
-// Open is the number of children that have not ended yet.
+// Open returns the number of children that have not ended.
 func (c Children) Open() int { return c.Total - c.Succeeded - c.Failed - c.Skipped }
 
 // RequestInfo says what to sync. Unknown fields are kept in Extra.
 type RequestInfo struct {
 	Resources []Resource                 `json:"resources,omitempty"`
-	Approve   string                     `json:"approve,omitempty"` // digest of a plan that a guard refused and a person approved
+	Approve   string                     `json:"approve,omitempty"` // digest of a plan that a guard refused and an operator approved
 	Extra     map[string]json.RawMessage `json:"-"`
 }
 
@@ -98,7 +98,7 @@ type Resource struct {
 	Extra  map[string]json.RawMessage `json:"-"`
 }
 
-// ResourceResult is what became of one resource of a task, in the order of RequestInfo.Resources.
+// ResourceResult is the result of one resource of a task. Results are in the order of RequestInfo.Resources.
 type ResourceResult struct {
 	Type    string            `json:"type"`
 	Values  map[string]string `json:"values,omitempty"`
@@ -107,7 +107,7 @@ type ResourceResult struct {
 	Changes []Change          `json:"changes,omitempty"`
 }
 
-// Change is what was applied for one principal on one securable.
+// Change is what was added and removed for one principal on one securable.
 type Change struct {
 	Securable string   `json:"securable"` // TYPE:full.name
 	Principal string   `json:"principal"`
@@ -115,7 +115,7 @@ type Change struct {
 	Remove    []string `json:"remove,omitempty"`
 }
 
-// Transition is one step of a task's life.
+// Transition is one change of a task's status.
 type Transition struct {
 	From   Status    `json:"from"`
 	To     Status    `json:"to"`
@@ -123,27 +123,29 @@ type Transition struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
-// Job is what a worker hands to a Handler: one claimed task, with the WAITING tasks that its run covers (twins of
-// the same resource, tables of a catalog being synced), which end together with it.
+// Job is what a worker passes to a Handler: one claimed task, with the WAITING tasks that its run covers (tasks for the
+// same resources, or for tables of a catalog being synced), which end together with it.
 type Job struct {
 	Task      Task       // the leader
 	Followers []Task     // may be empty
-	Resources []Resource // of all of them, without duplicates; only ones that parsed as legal
+	Resources []Resource // of all these tasks, without duplicates; valid ones only
 }
 
 // Outcome is the result of a job.
 type Outcome struct {
 	// Results holds one result for each of Job.Resources, in their order.
 	Results []ResourceResult
-	// Children are tasks to commit together with the end of the leader (the shards of a full sync).
+	// Children are tasks to store in the same transaction as the leader's result (the shards of a full sync). The
+	// leader then stays INPROGRESS until they have ended.
 	Children []Task
-	// Message is for the leader's statusMessage; may be empty.
+	// Message goes into the leader's statusMessage; may be empty.
 	Message string
 }
 
-// Handler carries out jobs. It may be called for the same task again after a crash or a failure, and must end in the
-// same state. An error of a retryable class (policy.CodeOf) leads to another attempt, any other to FAILED; with a nil
-// error the results decide. When ctx ends because of a shutdown the task goes back to WAITING, uncounted.
+// Handler runs jobs. It may be called for the same task again after a crash or a failure, and must be idempotent. After
+// an error of a retryable class (policy.CodeOf) the tasks get another attempt, after any other they end FAILED; with a
+// nil error the results decide. When ctx ends because of a shutdown, the tasks go back to WAITING and the attempt is
+// not counted.
 type Handler interface {
 	Handle(ctx context.Context, job Job) (Outcome, error)
 }

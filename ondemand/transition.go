@@ -12,23 +12,24 @@ import (
 	"ucwarden/policy"
 )
 
-// A task that is retried for weeks keeps the first of its transitions and the last.
+// How many transitions a task keeps: the first ones and the last ones. A task may be retried for weeks.
 const (
 	keepFirst = 8
 	keepLast  = 42
 )
 
-// ShardPriority is the priority of children that their parent gave none: below on-demand work.
-const ShardPriority = -10
+// shardPriority is the priority of children without one of their own: below on-demand work.
+const shardPriority = -10
 
-// change is one step of a task's life, made in a transaction and applied to memory after its commit.
+// change is the new state of one task, written in a transaction and applied to memory after the commit.
 type change struct {
-	task   Task   // as it is now
-	from   Status // "" for a new task
-	loaded bool   // not a step: the task was found so at the start
+	task      Task   // its new state
+	from      Status // "" for a new task
+	recovered bool   // no transition: the task was read from the file at start-up
 }
 
-// moveTask moves a task, loaded in the same transaction with its status unchanged, to another status, and stores it.
+// moveTask sets the status of a task, appends the transition, and stores it. t was loaded in the same transaction and
+// still has the status it has in the store.
 func moveTask(tx *bolt.Tx, t Task, to Status, reason string, now time.Time) (change, error) {
 	from := t.Status
 	now = now.UTC().Round(0)
@@ -49,13 +50,13 @@ func moveTask(tx *bolt.Tx, t Task, to Status, reason string, now time.Time) (cha
 	return change{task: t, from: from}, nil
 }
 
-// endTask ends a task, and its parent with it when it was the last open child.
+// endTask ends a task, and its parent too when this was the parent's last open child.
 func endTask(tx *bolt.Tx, t Task, to Status, reason string, now time.Time) ([]change, error) {
 	c, err := moveTask(tx, t, to, reason, now)
 	if err != nil || t.ParentID == "" {
 		return []change{c}, err
 	}
-	shards, key := tx.Bucket(bucketShards), familyKey(t.ParentID, []byte(t.ID))
+	shards, key := tx.Bucket(bucketShards), parentKey(t.ParentID, []byte(t.ID))
 	if v := shards.Get(key); len(v) != 1 || v[0] != statusBytes[New] {
 		return []change{c}, nil // a child of an earlier run of its parent
 	}
@@ -70,13 +71,13 @@ func endTask(tx *bolt.Tx, t Task, to Status, reason string, now time.Time) ([]ch
 	if parent.Children.Open() > 0 {
 		return []change{c, {task: parent, from: InProgress}}, storeTask(tx, &parent, InProgress)
 	}
-	status, message := parent.Children.verdict()
+	status, message := parent.Children.aggregate()
 	if len(parent.Resources) > 0 {
-		if own, _ := aggregate(parent.Resources); own == Failed || status == Skipped {
+		if own, _ := aggregateResults(parent.Resources); own == Failed || status == Skipped {
 			status = own
 		}
 	}
-	parent.StatusMessage = join(parent.StatusMessage, message)
+	parent.StatusMessage = joinMessages(parent.StatusMessage, message)
 	more, err := endTask(tx, parent, status, message, now)
 	return append([]change{c}, more...), err
 }
@@ -92,8 +93,8 @@ func (c *Children) count(s Status, n int) {
 	}
 }
 
-// verdict is how a parent ends by its children, in one word and in one line.
-func (c *Children) verdict() (Status, string) {
+// aggregate returns the status in which a parent ends, and one line about its children.
+func (c *Children) aggregate() (Status, string) {
 	message := fmt.Sprintf("%d of %d shards succeeded, %d failed, %d skipped", c.Succeeded, c.Total, c.Failed, c.Skipped)
 	switch {
 	case c.Failed > 0:
@@ -104,11 +105,12 @@ func (c *Children) verdict() (Status, string) {
 	return Success, message
 }
 
-// Cancel ends a task that has not ended as SKIPPED, and with it the open children it has. A running one is told
-// through its context; what it has applied so far stays. An error of class conflict says that the task has ended.
+// Cancel ends a task as SKIPPED, with its open children. The context of a running one is cancelled; what it has applied
+// so far stays. Cancel returns an error of class conflict when the task has already ended, of class not found when there
+// is none.
 func (q *Queue) Cancel(_ context.Context, id string) (Task, error) {
-	return q.change(func(tx *bolt.Tx) ([]change, error) {
-		t, err := mustLoad(tx, id)
+	return q.commitChanges(func(tx *bolt.Tx) ([]change, error) {
+		t, err := loadExisting(tx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -147,16 +149,16 @@ func cancelTree(tx *bolt.Tx, t Task, reason string, now time.Time) ([]change, er
 	return changes, nil
 }
 
-// Retry starts a task that ended FAILED or SKIPPED over from WAITING, its attempts from 0. An error of class conflict
-// says that it did not end so.
+// Retry moves a task that ended FAILED or SKIPPED back to WAITING, with no attempts counted. It returns an error of
+// class conflict when the task has another status, of class not found when there is none.
 func (q *Queue) Retry(_ context.Context, id string) (Task, error) {
-	return q.change(func(tx *bolt.Tx) ([]change, error) {
-		t, err := mustLoad(tx, id)
+	return q.commitChanges(func(tx *bolt.Tx) ([]change, error) {
+		t, err := loadExisting(tx, id)
 		if err != nil {
 			return nil, err
 		}
 		if t.Status != Failed && t.Status != Skipped {
-			return nil, policy.Errorf(policy.CodeConflict, "task %s cannot be retried: it is %s", id, t.Status)
+			return nil, policy.Errorf(policy.CodeConflict, "task %s cannot be retried: its status is %s, not FAILED or SKIPPED", id, t.Status)
 		}
 		var changes []change
 		if t.ParentID != "" {
@@ -171,9 +173,9 @@ func (q *Queue) Retry(_ context.Context, id string) (Task, error) {
 	})
 }
 
-// reopenShard takes an ended child out of the count of a parent that is still open.
+// reopenShard subtracts an ended child from the counts of a parent that has not ended.
 func reopenShard(tx *bolt.Tx, child Task) ([]change, error) {
-	shards, key := tx.Bucket(bucketShards), familyKey(child.ParentID, []byte(child.ID))
+	shards, key := tx.Bucket(bucketShards), parentKey(child.ParentID, []byte(child.ID))
 	parent, found, err := loadTask(tx, child.ParentID)
 	if err != nil || !found || parent.Status != InProgress || parent.Children == nil || shards.Get(key) == nil {
 		return nil, err
@@ -185,8 +187,8 @@ func reopenShard(tx *bolt.Tx, child Task) ([]change, error) {
 	return []change{{task: parent, from: InProgress}}, storeTask(tx, &parent, InProgress)
 }
 
-// change commits steps of tasks and applies them; the first is of the task that is given back.
-func (q *Queue) change(fn func(tx *bolt.Tx) ([]change, error)) (Task, error) {
+// commitChanges commits and applies the changes that fn returns, and returns the task of the first one.
+func (q *Queue) commitChanges(fn func(tx *bolt.Tx) ([]change, error)) (Task, error) {
 	var changes []change
 	err := q.store.commits.do(func(tx *bolt.Tx) (err error) {
 		changes, err = fn(tx)
@@ -198,7 +200,7 @@ func (q *Queue) change(fn func(tx *bolt.Tx) ([]change, error)) (Task, error) {
 	return changes[0].task, nil
 }
 
-// apply brings memory in line with committed steps. It runs in the order of commits.
+// apply updates memory with committed changes. It runs in the order of commits.
 func (q *Queue) apply(changes []change) {
 	now := time.Now()
 	q.mu.Lock()
@@ -206,14 +208,14 @@ func (q *Queue) apply(changes []change) {
 		t := &changes[i].task
 		q.applyOne(t, changes[i].from, now)
 		for c := range q.watchers[t.ID] {
-			wake(c)
+			signal(c)
 		}
 	}
 	q.mu.Unlock()
-	wake(q.wakeDispatch)
+	signal(q.wakeDispatch)
 	for i := range changes {
-		if c := &changes[i]; c.from != c.task.Status && !c.loaded {
-			q.record(&c.task, c.from)
+		if c := &changes[i]; c.from != c.task.Status && !c.recovered {
+			q.logTransition(&c.task, c.from)
 		}
 	}
 }
@@ -222,44 +224,45 @@ func (q *Queue) applyOne(t *Task, from Status, now time.Time) {
 	e := q.live.byID[t.ID]
 	switch {
 	case t.Status.Terminal():
-		if e != nil && e.job != nil {
-			e.job.leave(e)
+		if e != nil && e.run != nil {
+			e.run.removeTask(e)
 		}
 		if e != nil {
 			q.live.remove(e)
 		}
-	case e == nil: // new, retried or found at the start
-		e = newEntry(t, q.refusal)
+	case e == nil: // new, retried or recovered at start-up
+		e = newEntry(t, q.skipReason)
 		q.live.add(e, now)
-		q.fresh = append(q.fresh, e)
+		q.pendingAdmission = append(q.pendingAdmission, e)
 	case from == InProgress && t.Status == Waiting: // another attempt
 		q.live.setStatus(e, Waiting)
-		e.job, e.notBefore = nil, t.NotBefore
+		e.run, e.notBefore = nil, t.NotBefore
 		q.live.enqueue(e, now)
 	default:
 		q.live.setStatus(e, t.Status)
 	}
-	if e != nil && e.typ == FullSync && t.Status == InProgress && t.Children != nil && e.held == nil {
+	if e != nil && e.typ == FullSync && t.Status == InProgress && t.Children != nil && e.heldLocks == nil {
 		// No other full sync begins before the shards of this one have ended.
-		e.held = []policy.Securable{{Type: lockType, FullName: string(FullSync)}}
-		q.live.hold(e.held, e.id)
+		e.heldLocks = []policy.Securable{{Type: lockType, FullName: string(FullSync)}}
+		q.live.acquire(e.heldLocks, e.id)
 	}
 }
 
-// refusal says why a task cannot run and ends SKIPPED; "" when it can. legal is the number of its legal resources.
-func (q *Queue) refusal(t *Task, legal int) string {
+// skipReason returns why a task cannot run and must end SKIPPED; "" when it can. valid is the number of its valid
+// resources.
+func (q *Queue) skipReason(t *Task, valid int) string {
 	if q.opts.Handlers[t.Type] == nil {
 		return fmt.Sprintf("unsupported task type %q", t.Type)
 	}
-	if t.Type == ResourceSync && legal == 0 {
-		return "no resource can be synced"
+	if t.Type == ResourceSync && valid == 0 {
+		return "none of its resources can be synced"
 	}
 	return ""
 }
 
-// record writes one line for a step, and counts it.
-func (q *Queue) record(t *Task, from Status) {
-	q.metrics.step(t, from)
+// logTransition logs and counts one transition.
+func (q *Queue) logTransition(t *Task, from Status) {
+	q.metrics.countTransition(t, from)
 	level := slog.LevelInfo
 	if t.Status.queued() && from.queued() || from == "" {
 		level = slog.LevelDebug
@@ -273,7 +276,7 @@ func (q *Queue) record(t *Task, from Status) {
 		slog.String("to", string(t.Status)), slog.Int("attempt", t.Attempts), slog.String("reason", last.Reason))
 }
 
-func join(a, b string) string {
+func joinMessages(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// watch asks to be woken whenever the task changes; stop ends that.
+// watch returns a channel that receives a value after the task changes, until stop is called.
 func (q *Queue) watch(id string) (woken <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
 	q.mu.Lock()
@@ -23,7 +23,7 @@ func (q *Queue) watch(id string) (woken <-chan struct{}, stop func()) {
 	}
 }
 
-// Wait gives the task once it has ended. When ctx ends first it gives the task as it is then, with ctx's error.
+// Wait waits for the task to end and returns it. When ctx ends first, Wait returns the task as it is, with ctx's error.
 func (q *Queue) Wait(ctx context.Context, id string) (Task, error) {
 	woken, stop := q.watch(id)
 	defer stop()
@@ -40,8 +40,8 @@ func (q *Queue) Wait(ctx context.Context, id string) (Task, error) {
 	}
 }
 
-// isLive reports whether the task is held in memory as not ended. Memory follows the store a moment later; who waited
-// for an end must not find the task still active.
+// isLive reports whether memory still has the task as not ended. Memory is updated just after the store, and a caller
+// that waited for the end must not find the task still active ([Queue.HasActive]).
 func (q *Queue) isLive(id string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -50,7 +50,8 @@ func (q *Queue) isLive(id string) bool {
 }
 
 // Subscribe sends the task as it is now and again after each change, and closes the channel when it has ended or ctx
-// is done. A slow reader may miss states in between, but never the last one; Task.Transitions tells the steps.
+// is done. A slow reader may miss states in between, but never the last one; Task.Transitions has them all. Subscribe
+// returns an error of class not found when there is no such task.
 func (q *Queue) Subscribe(ctx context.Context, id string) (<-chan Task, error) {
 	woken, stop := q.watch(id)
 	t, err := q.Get(ctx, id)
@@ -86,7 +87,7 @@ func (q *Queue) Subscribe(ctx context.Context, id string) (<-chan Task, error) {
 	return c, nil
 }
 
-// changed reports whether a task has moved on: several steps of one commit wake a watcher more than once.
+// changed reports whether two states of a task differ: several changes in one commit notify a watcher more than once.
 func changed(a, b *Task) bool {
 	return a.Status != b.Status || !slices.Equal(a.Transitions, b.Transitions) ||
 		(a.Children == nil) != (b.Children == nil) || a.Children != nil && *a.Children != *b.Children
