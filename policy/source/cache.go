@@ -15,21 +15,21 @@ import (
 	"ucwarden/policy"
 )
 
-// cacheRefresh is how old the time of confirmation in a cache file may grow before the file is written again.
+// cacheRefresh is the age of the confirmation time in a cache file at which the file is written again.
 const cacheRefresh = time.Hour
 
-// cacheMagic begins the first line of a cache file; the SHA-256 of everything after that line follows it.
-const cacheMagic = "ucwarden policy snapshot 1 sha256:"
+// cacheHeader begins the first line of a cache file; the SHA-256 of everything after that line follows it.
+const cacheHeader = "ucwarden policy snapshot 1 sha256:"
 
-// cache keeps one source's last verified snapshot on disk. A file is written whole or not at all, and is used only
-// when its checksum holds, so that a torn write is found; what it holds is verified again like any other content.
+// cache keeps one source's last verified snapshot on disk. A file is written atomically, and is used only when its
+// checksum is right; its content is verified again like any other.
 type cache struct {
 	path     string
 	identity string
 	savedAt  time.Time // confirmation time in the file
 }
 
-// cacheEntry is what a cache file holds.
+// cacheEntry is the content of a cache file.
 type cacheEntry struct {
 	Identity  string           `json:"identity"`
 	Version   int64            `json:"version"`
@@ -39,14 +39,14 @@ type cacheEntry struct {
 	Content   *content         `json:"content"`
 }
 
-// newCache names the cache file of a source after its identity, so that several share a folder and a source that is
-// pointed elsewhere does not find another's policies.
+// newCache returns the cache of a source. The file's name depends on the source's identity, so that several sources can
+// share a folder and a source never reads another one's policies.
 func newCache(dir, kind, identity string) *cache {
 	sum := sha256.Sum256([]byte(kind + "\x00" + identity))
 	return &cache{path: filepath.Join(dir, fmt.Sprintf("policies-%s-%x.snapshot", kind, sum[:4])), identity: kind + ":" + identity}
 }
 
-// load reads the cache; nil without error when there is none.
+// load returns the cached entry; nil without error when there is none.
 func (c *cache) load() (*cacheEntry, error) {
 	info, err := os.Stat(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,8 +64,8 @@ func (c *cache) load() (*cacheEntry, error) {
 	}
 	head, body, _ := bytes.Cut(data, []byte("\n"))
 	sum := sha256.Sum256(body)
-	if string(head) != cacheMagic+hex.EncodeToString(sum[:]) {
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: its checksum does not hold; remove it", c.path)
+	if string(head) != cacheHeader+hex.EncodeToString(sum[:]) {
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: its checksum is wrong; remove it", c.path)
 	}
 	entry := &cacheEntry{}
 	if err := json.Unmarshal(body, entry); err != nil {
@@ -83,7 +83,7 @@ func (c *cache) load() (*cacheEntry, error) {
 		}
 	})
 	if entry.FetchedAt.After(time.Now()) {
-		entry.FetchedAt = info.ModTime() // a clock that was set back must not make the snapshot look fresh for ever
+		entry.FetchedAt = info.ModTime() // a clock that was set back must not make the snapshot look recent for ever
 	}
 	c.savedAt = entry.FetchedAt
 	return entry, nil
@@ -106,7 +106,7 @@ func (c *cache) save(entry *cacheEntry) error {
 		return policy.Errorf(policy.CodeInternal, "write the policy cache: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	if err := replaceFile(c.path, []byte(cacheMagic+hex.EncodeToString(sum[:])+"\n"), body); err != nil {
+	if err := replaceFile(c.path, []byte(cacheHeader+hex.EncodeToString(sum[:])+"\n"), body); err != nil {
 		return policy.Errorf(policy.CodeUnavailable, "write the policy cache: %w", err)
 	}
 	c.savedAt = entry.FetchedAt

@@ -10,8 +10,8 @@ import (
 	"ucwarden/policy"
 )
 
-// content is everything a source read in one go. It is never changed once offered to a holder: a newer content may
-// share parts with it.
+// content is everything that a source read in one load. It is immutable once published: newer content may share parts
+// with it.
 type content struct {
 	Policies *policy.ServicePolicies `json:"policies"`
 	Roles    *policy.ServiceRoles    `json:"roles,omitempty"`
@@ -19,8 +19,8 @@ type content struct {
 	Tags     *policy.ServiceTags     `json:"tags,omitempty"`
 }
 
-// digest identifies the content by what it says, not by how it was written: 16 hexadecimal digits of the SHA-256 of
-// its canonical JSON. Where the policies came from does not count.
+// digest returns 16 hexadecimal digits of the SHA-256 of the content's canonical JSON, which does not depend on how it
+// was formatted or where the policies came from.
 func (c *content) digest() (string, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *content) digest() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// each ranges over every policy list of the content: the service's, its zones' and the tag service's.
+// each calls visit with every policy list of the content: the service's, its zones' and the tag service's.
 func (c *content) each(visit func([]policy.Policy)) {
 	visit(c.Policies.Policies)
 	for _, zone := range c.Policies.SecurityZones {
@@ -43,15 +43,15 @@ func (c *content) each(visit func([]policy.Policy)) {
 	}
 }
 
-// amount is how much there is of one kind of thing. Losing it takes access away, or lifts a deny.
-type amount struct {
-	what  string
-	count int
+// count is the number of items of one kind. Losing some takes access away or removes a deny.
+type count struct {
+	what string
+	n    int
 }
 
-// amounts counts what the guard watches, always in the same order. Disabled policies do not count: they decide
-// nothing, and switching all policies off is as much a loss as deleting them.
-func (c *content) amounts() []amount {
+// counts returns the numbers that the guard compares, always in the same order. Disabled policies do not count, because
+// disabling all policies is as much a loss as deleting them.
+func (c *content) counts() []count {
 	enabled := func(list []policy.Policy) (n int) {
 		for i := range list {
 			if list[i].Enabled() {
@@ -83,13 +83,13 @@ func (c *content) amounts() []amount {
 			tagged += len(tags)
 		}
 	}
-	return []amount{
+	return []count{
 		{"policies", policies}, {"tag policies", tagPolicies}, {"roles", roles}, {"group memberships", members},
 		{"tags on resources", tagged},
 	}
 }
 
-// sortPolicies puts each list into the order of policy ids, so that a snapshot made by deltas equals one downloaded
+// sortPolicies sorts each list by policy id, so that a snapshot updated by deltas equals one downloaded
 // whole. Policies with the same id keep their order.
 func (c *content) sortPolicies() {
 	c.each(func(list []policy.Policy) {

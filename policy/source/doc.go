@@ -1,19 +1,20 @@
-// Package source reads policy snapshots from where policies are kept: [Files] from a file or a folder, [Ranger] from
-// Ranger Admin's download API. It does the I/O that package policy may not.
+// Package source loads policy snapshots: [Files] from a file or a folder, [Ranger] from Ranger Admin's download API.
+// In: policies, roles, user store and tags, as JSON or YAML. Out: verified snapshots. The daemon and the commands that
+// read policies call it; it does the I/O that the other policy packages must not do.
 //
-// Both sources have one shape. Load reads once and gives the snapshot in force; Watch follows the changes; Current is
-// the snapshot in force, and Problem what keeps a newer one out. They share one machinery, which holds the rule that
-// unknown is not empty:
+// Both sources have the same methods. Load reads once and returns the snapshot in force; Watch calls a function for
+// each new snapshot; Current returns the snapshot in force, and Problem the error that keeps a newer one out. Neither
+// takes unknown for empty:
 //
-//   - Content is taken whole or not at all, and only after [policy.NewSnapshot] has verified it. Policies, roles, user
-//     store and tags that were read together are one version.
-//   - The last verified snapshot stays in force whatever happens: a file that does not parse, a server that is down,
+//   - A version is used as a whole or not at all, and only after [policy.NewSnapshot] has verified it. Policies, roles,
+//     user store and tags that were read together are one version.
+//   - The last verified snapshot stays in force after any failure: a file that does not parse, a server that is down,
 //     a login page, a truncated answer, a version that goes back.
-//   - Content that lost everything of a kind, or more than GuardOptions.MaxShrink of it, is refused until an operator
-//     accepts it by its digest.
-//   - With a cache folder the last verified snapshot outlives the process, and so do these rules.
+//   - A version that lost everything of a kind, or more than GuardOptions.MaxShrink of it, is rejected until an
+//     operator accepts it by its digest.
+//   - With a cache folder the last verified snapshot survives a restart, and so do these rules.
 //
-// A snapshot's identity is its Digest. Its Version is for people and never goes back: for Ranger it is Ranger's policy
-// version (a change of roles or users alone gives a new digest and the same version), for files a number that grows
-// with each change.
+// A snapshot is identified by its Digest. Its Version is for people and never goes back: for Ranger it is Ranger's
+// policy version (a change of roles or users alone changes the digest and not the version), for files a number that
+// grows with each change.
 package source

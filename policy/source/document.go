@@ -19,25 +19,25 @@ type document struct {
 	file   file
 	number int // from 1; a YAML file may hold several
 	data   []byte
-	shape  shape
+	kind   documentKind
 }
 
-// shape is what a document holds, told by its keys.
-type shape string
+// documentKind is what a document contains; see classify.
+type documentKind string
 
-// The shapes of documents.
+// The kinds of document.
 const (
-	shapePolicies   shape = "policies"           // a policy download or export
-	shapePolicy     shape = "a policy"           // one
-	shapeList       shape = "a list of policies" // a bare array
-	shapeRoles      shape = "roles"
-	shapeUsers      shape = "a user store"
-	shapeTags       shape = "tags"
-	shapeServiceDef shape = "a service definition"
+	kindPolicies   documentKind = "policies"           // a policy download or export
+	kindPolicy     documentKind = "a policy"           // one
+	kindPolicyList documentKind = "a list of policies" // a bare array
+	kindRoles      documentKind = "roles"
+	kindUsers      documentKind = "a user store"
+	kindTags       documentKind = "tags"
+	kindServiceDef documentKind = "a service definition"
 )
 
-// documents splits a file into its documents and tells their shapes. Keys that stand twice in one object are an
-// error, because only one of the two would count.
+// documents returns the documents of a file with their kinds. A duplicate key in an object is an error, because only
+// one of the two values would be used.
 func documents(f file) ([]document, error) {
 	data := bytes.TrimPrefix(f.data, []byte("\ufeff"))
 	if !utf8.Valid(data) {
@@ -58,7 +58,7 @@ func documents(f file) ([]document, error) {
 		}
 	}
 	if len(docs) == 0 {
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: the file is empty; remove it, or let it hold policies", f.path)
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: the file is empty; remove it, or put policies into it", f.path)
 	}
 	for i := range docs {
 		if err := docs[i].classify(); err != nil {
@@ -68,15 +68,15 @@ func documents(f file) ([]document, error) {
 	return docs, nil
 }
 
-// classify tells the shape of a document by its keys.
+// classify sets the kind of a document from its keys, and checks that it is valid JSON without duplicate keys.
 func (d *document) classify() error {
 	first := bytes.TrimLeft(d.data, " \t\r\n")[0]
 	if first == '[' {
-		d.shape = shapeList
+		d.kind = kindPolicyList
 		if err := json.Unmarshal(d.data, new([]json.RawMessage)); err != nil {
 			return d.syntaxError(err)
 		}
-		return d.refuseDuplicates()
+		return d.checkDuplicates()
 	}
 	var keys map[string]json.RawMessage
 	if first == '{' {
@@ -98,22 +98,22 @@ func (d *document) classify() error {
 	case has("policyDeltas"):
 		return policy.Errorf(policy.CodeInvalid, "%s: policyDeltas: a file must hold whole policies, not changes of them", d.file.path)
 	case has("policies", "tagPolicies", "securityZones"):
-		d.shape = shapePolicies
+		d.kind = kindPolicies
 	case has("rangerRoles"):
-		d.shape = shapeRoles
+		d.kind = kindRoles
 	case has("userGroupMapping", "userAttrMapping", "groupAttrMapping"):
-		d.shape = shapeUsers
+		d.kind = kindUsers
 	case has("serviceResources", "resourceToTagIds", "tagDefinitions"):
-		d.shape = shapeTags
+		d.kind = kindTags
 	case has("accessTypes") && has("resources"):
-		d.shape = shapeServiceDef
+		d.kind = kindServiceDef
 	case has("resources", "policyItems", "denyPolicyItems", "dataMaskPolicyItems", "rowFilterPolicyItems"):
-		d.shape = shapePolicy
+		d.kind = kindPolicy
 	default:
-		return policy.Errorf(policy.CodeInvalid, "%s: nothing known in it: want a policy (resources), policies, roles (rangerRoles), "+
+		return policy.Errorf(policy.CodeInvalid, "%s: not a known kind of document: want a policy (resources), policies, roles (rangerRoles), "+
 			"a user store (userGroupMapping), tags (serviceResources) or a service definition (resources and accessTypes)", d.file.path)
 	}
-	return d.refuseDuplicates()
+	return d.checkDuplicates()
 }
 
 func (d *document) syntaxError(err error) error {
@@ -124,16 +124,16 @@ func (d *document) syntaxError(err error) error {
 	return policy.Errorf(policy.CodeInvalid, "%s: line %d: not valid JSON: %w", d.file.path, lineOf(d.data, int(at)), err)
 }
 
-// refuseDuplicates finds a key that stands twice in one object. encoding/json would take the last of them.
-func (d *document) refuseDuplicates() error {
+// checkDuplicates returns an error for a duplicate key in an object. encoding/json would use the last one.
+func (d *document) checkDuplicates() error {
 	if key, at := duplicateKey(d.data); at >= 0 {
-		return policy.Errorf(policy.CodeInvalid, "%s: line %d: key %q stands twice in one object", d.file.path, lineOf(d.data, at), key)
+		return policy.Errorf(policy.CodeInvalid, "%s: line %d: duplicate key %q", d.file.path, lineOf(d.data, at), key)
 	}
 	return nil
 }
 
-// duplicateKey gives the first key of data, which must be valid JSON, that an object has twice, and where; -1 when
-// there is none.
+// duplicateKey returns the first key that an object in data, which must be valid JSON, has twice, and its offset; -1
+// when there is none.
 func duplicateKey(data []byte) (key string, at int) {
 	type level struct {
 		object bool
@@ -190,14 +190,14 @@ func duplicateKey(data []byte) (key string, at int) {
 	return "", -1
 }
 
-// yamlPart is one document of a YAML file and the line before its first.
+// yamlPart is one document of a YAML file and the number of lines before it.
 type yamlPart struct {
 	text []byte
 	line int
 }
 
-// splitYAML cuts a YAML stream at its "---" and "..." lines. The YAML library reads the first document of a stream
-// only, and would leave out the rest without a word. Documents without content are left out.
+// splitYAML splits a YAML stream at its "---" and "..." lines. The YAML library reads only the first document of a
+// stream and silently ignores the others. Documents without content are left out.
 func splitYAML(data []byte) []yamlPart {
 	var parts []yamlPart
 	var part yamlPart
@@ -233,7 +233,7 @@ func splitYAML(data []byte) []yamlPart {
 
 var yamlLine = regexp.MustCompile(`line (\d+)`)
 
-// yamlMessage puts an error of the YAML library on one line, with lines counted from the start of the file.
+// yamlMessage returns an error of the YAML library on one line, with line numbers counted from the start of the file.
 func yamlMessage(err error, before int) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n")

@@ -93,7 +93,7 @@ func TestDuplicateKeys(t *testing.T) {
 	} {
 		d := document{file: file{path: "f.json"}, data: []byte(text)}
 		err := d.classify()
-		if got := err != nil && strings.Contains(err.Error(), "twice"); got != want {
+		if got := err != nil && strings.Contains(err.Error(), "duplicate key"); got != want {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -19,10 +19,10 @@ import (
 
 // endpoint is one of Ranger Admin's downloads.
 type endpoint struct {
-	what    string
-	plain   []string // path below the base URL, before the service name
-	secure  []string // the same where a login is required
-	version string   // parameter with the version known
+	name         string
+	path         []string // path below the base URL, before the service name
+	securePath   []string // the path where a login is required
+	versionParam string   // query parameter for the last known version
 }
 
 var (
@@ -32,18 +32,19 @@ var (
 	endpointTags     = endpoint{"tags", []string{"service", "tags", "download"}, []string{"service", "tags", "secure", "download"}, "lastKnownVersion"}
 )
 
-// pluginCapabilities tells Ranger Admin, one bit each, that we know tag policies, masks and filters, macros, leaf
-// resources, validity, priority, zones, policy conditions, deny-all-else, roles, user stores, attributes in policies
-// and additional resources; source: RangerPluginCapability.
+// pluginCapabilities declares to Ranger Admin, one bit each, that we support tag policies, masks and filters, macros,
+// leaf resources, validity, priority, zones, policy conditions, deny-all-else, roles, user stores, attributes in
+// policies and additional resources; see RangerPluginCapability in Apache Ranger.
 const pluginCapabilities = "687f7"
 
-// none is the version that stands for "send everything".
-const none = -1
+// noVersion, sent as the last known version, requests everything.
+const noVersion = -1
 
-// part downloads roles, user store or tags. known is the part in force that the server told us, old the part in force
-// wherever it came from. A server that does not have the part answers 404, or 304 to whoever has nothing yet.
-func part[T any](ctx context.Context, r *Ranger, e endpoint, known, old *T, parse func([]byte, string) (*T, error), version func(*T) int64) (*T, bool, error) {
-	last := int64(none)
+// downloadPart downloads roles, user store or tags, and reports whether they changed. known is the part in force if it
+// came from the server, old the part in force whether from the server or the cache. A server without the part answers
+// 404, or 304 to a client that has nothing yet.
+func downloadPart[T any](ctx context.Context, r *Ranger, e endpoint, known, old *T, parse func([]byte, string) (*T, error), version func(*T) int64) (*T, bool, error) {
+	last := int64(noVersion)
 	if known != nil {
 		last = version(known)
 	}
@@ -53,24 +54,25 @@ func part[T any](ctx context.Context, r *Ranger, e endpoint, known, old *T, pars
 		return known, false, nil
 	case err == nil && body == nil, policy.CodeOf(err) == policy.CodeNotFound:
 		if old != nil && !r.options.AllowMissing {
-			return nil, false, policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s was there before and is not any more", e.what)
+			return nil, false, policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s is no longer available", e.name)
 		}
-		r.warnOnce("missing "+e.what, "Ranger Admin does not offer this download; it counts as unknown", "download", e.what)
+		r.warnOnce("missing "+e.name, "Ranger Admin does not offer this download; its data counts as unknown", "download", e.name)
 		return nil, old != nil, nil
 	case err != nil:
 		return nil, false, err
 	}
-	doc, err := parse(body, r.address(e).String())
+	doc, err := parse(body, r.downloadURL(e).String())
 	if err != nil {
 		return nil, false, err
 	}
 	if err := checkPart(any(doc), body, r.options.Service); err != nil {
-		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: %s: %w", e.what, err)
+		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: %s: %w", e.name, err)
 	}
 	return doc, true, nil
 }
 
-// checkPart refuses JSON that parses but is not the document it should be: a message, or another service's document.
+// checkPart returns an error for JSON that parses but is not the expected document: a message, or another service's
+// document.
 func checkPart(doc any, body []byte, service string) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(body, &keys); err != nil {
@@ -103,10 +105,10 @@ func checkPart(doc any, body []byte, service string) error {
 	return err
 }
 
-// policies downloads the policies; known are those in force that the server told us. Changes are applied to known;
-// when they do not fit, everything is downloaded.
+// policies downloads the policies, and reports whether they changed. known are those in force if they came from the
+// server. Deltas are applied to known; when they do not fit, everything is downloaded.
 func (r *Ranger) policies(ctx context.Context, known *policy.ServicePolicies) (*policy.ServicePolicies, bool, error) {
-	last := int64(none)
+	last := int64(noVersion)
 	if known != nil {
 		last = known.PolicyVersion
 	}
@@ -117,7 +119,7 @@ func (r *Ranger) policies(ctx context.Context, known *policy.ServicePolicies) (*
 	}
 	switch {
 	case doc == nil && known == nil:
-		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: the server says that policies did not change, though none are known here")
+		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: the server says that policies did not change, although none were downloaded before")
 	case doc == nil:
 		return known, false, nil
 	case !isDelta(doc):
@@ -126,26 +128,26 @@ func (r *Ranger) policies(ctx context.Context, known *policy.ServicePolicies) (*
 		if next, err := applyDelta(known, doc); err == nil {
 			return next, true, nil
 		} else {
-			r.log.Info("changes of policies do not fit what is in force; all policies are downloaded", "err", err)
+			r.log.Info("policy deltas do not fit the policies in force; downloading all policies", "error", err)
 		}
 	}
-	if doc, err = r.policyDocument(ctx, none, false); err != nil {
+	if doc, err = r.policyDocument(ctx, noVersion, false); err != nil {
 		return nil, false, err
 	}
 	if doc == nil || isDelta(doc) {
-		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: the server sends changes of policies, though all of them were asked for")
+		return nil, false, policy.Errorf(policy.CodeInvalid, "ranger: the server sent policy deltas, although all policies were requested")
 	}
 	return doc, true, nil
 }
 
-// policyDocument downloads one policy document, nil when nothing is new.
+// policyDocument downloads one policy document; nil when nothing is newer than version last.
 func (r *Ranger) policyDocument(ctx context.Context, last int64, deltas bool) (*policy.ServicePolicies, error) {
 	query := url.Values{"supportsPolicyDeltas": {strconv.FormatBool(deltas)}, "zoneName": {""}}
 	body, err := r.get(ctx, endpointPolicies, last, query)
 	if err != nil || body == nil {
 		return nil, err
 	}
-	doc, err := policy.ParseServicePolicies(body, r.address(endpointPolicies).String())
+	doc, err := policy.ParseServicePolicies(body, r.downloadURL(endpointPolicies).String())
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +162,7 @@ func (r *Ranger) policyDocument(ctx context.Context, last int64, deltas bool) (*
 	return doc, nil
 }
 
-// isDelta reports whether doc holds changes, of its own policies or of a zone's.
+// isDelta reports whether doc holds deltas, of its own policies or of a zone's.
 func isDelta(doc *policy.ServicePolicies) bool {
 	if len(doc.PolicyDeltas) > 0 || doc.PolicyDeltas != nil && doc.Policies == nil {
 		return true
@@ -173,8 +175,8 @@ func isDelta(doc *policy.ServicePolicies) bool {
 	return false
 }
 
-// applyDelta gives base with the changes in update. A change that does not fit (a new policy that is there already,
-// a changed or deleted one that is not) shows that base is not what the server takes it for, and is an error.
+// applyDelta returns base with the deltas of update applied. A delta that does not fit (a new policy that exists
+// already, an updated or deleted one that does not) is an error: base is then not the version that the server assumes.
 func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, error) {
 	if update.PolicyVersion <= base.PolicyVersion {
 		return nil, fmt.Errorf("they lead to version %d from %d", update.PolicyVersion, base.PolicyVersion)
@@ -197,11 +199,11 @@ func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, 
 	if len(tagged) > 0 && (tags == nil || tags.ServiceDef == nil || tags.ServiceDef.Name != tagServiceType) {
 		return nil, errors.New("there is no tag service")
 	}
-	if err := fits(base.Policies, own); err != nil {
+	if err := checkDeltas(base.Policies, own); err != nil {
 		return nil, err
 	}
 	if tags != nil {
-		if err := fits(tags.Policies, tagged); err != nil {
+		if err := checkDeltas(tags.Policies, tagged); err != nil {
 			return nil, err
 		}
 	}
@@ -213,7 +215,7 @@ func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, 
 		if z := base.SecurityZones[name]; z != nil {
 			old = z.Policies
 		}
-		if err := fits(old, zone.PolicyDeltas); err != nil {
+		if err := checkDeltas(old, zone.PolicyDeltas); err != nil {
 			return nil, fmt.Errorf("zone %q: %w", name, err)
 		}
 	}
@@ -229,13 +231,13 @@ func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, 
 	return next, nil
 }
 
-func fits(policies []policy.Policy, deltas []policy.PolicyDelta) error {
+func checkDeltas(policies []policy.Policy, deltas []policy.PolicyDelta) error {
 	if len(deltas) == 0 {
 		return nil
 	}
-	there := make(map[int64]bool, len(policies))
+	exists := make(map[int64]bool, len(policies))
 	for i := range policies {
-		there[policies[i].ID] = true
+		exists[policies[i].ID] = true
 	}
 	for i, d := range deltas {
 		if d.Policy == nil || d.Policy.ID == 0 {
@@ -245,34 +247,34 @@ func fits(policies []policy.Policy, deltas []policy.PolicyDelta) error {
 			return fmt.Errorf("change %d is of the unknown type %d", i, d.ChangeType)
 		}
 		id := d.Policy.ID
-		if create := d.ChangeType == policy.DeltaCreate; create == there[id] {
+		if create := d.ChangeType == policy.DeltaCreate; create == exists[id] {
 			return fmt.Errorf("change %d (type %d) of policy %d does not fit", i, d.ChangeType, id)
 		}
-		there[id] = d.ChangeType != policy.DeltaDelete
+		exists[id] = d.ChangeType != policy.DeltaDelete
 	}
 	return nil
 }
 
-// address is the URL of a download without its parameters, for requests and messages.
-func (r *Ranger) address(e endpoint) *url.URL {
-	path := e.plain
+// downloadURL returns the URL of a download without its parameters, for requests and messages.
+func (r *Ranger) downloadURL(e endpoint) *url.URL {
+	path := e.path
 	if r.options.Username != "" || r.options.CertFile != "" {
-		path = e.secure
+		path = e.securePath
 	}
 	return r.base.JoinPath(append(append([]string(nil), path...), url.PathEscape(r.options.Service))...)
 }
 
-// get downloads one document; a nil body without error says that nothing is newer than version last. Errors are
-// classified: invalid, unauthenticated, forbidden, not found, too large, rate limited or unavailable.
+// get downloads one document. It returns a nil body without error when nothing is newer than version last. Errors are
+// of class invalid, unauthenticated, forbidden, not found, too large, rate limited or unavailable.
 func (r *Ranger) get(ctx context.Context, e endpoint, last int64, query url.Values) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
-	address := r.address(e)
+	address := r.downloadURL(e)
 	all := url.Values{
-		e.version: {strconv.FormatInt(last, 10)}, "lastActivationTime": {strconv.FormatInt(r.activationMillis(), 10)},
+		e.versionParam: {strconv.FormatInt(last, 10)}, "lastActivationTime": {strconv.FormatInt(r.activationMillis(), 10)},
 		"pluginId": {r.options.PluginID}, "clusterName": {r.options.ClusterName}, "pluginCapabilities": {pluginCapabilities},
 	}
-	if e.what == endpointTags.what {
+	if e.name == endpointTags.name {
 		all.Set("supportsTagDeltas", "false")
 	}
 	for key, values := range query {
@@ -290,7 +292,7 @@ func (r *Ranger) get(ctx context.Context, e endpoint, last int64, query url.Valu
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return nil, r.unreachable(e, err)
+		return nil, r.connectionError(e, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, r.options.MaxBytes+1))
@@ -298,13 +300,13 @@ func (r *Ranger) get(ctx context.Context, e endpoint, last int64, query url.Valu
 	case resp.StatusCode == http.StatusNotModified || resp.StatusCode == http.StatusNoContent:
 		return nil, nil
 	case resp.StatusCode != http.StatusOK:
-		return nil, r.refusal(e, resp, body)
+		return nil, r.statusError(e, resp, body)
 	case err != nil:
-		return nil, r.unreachable(e, err)
+		return nil, r.connectionError(e, err)
 	case int64(len(body)) > r.options.MaxBytes:
-		return nil, policy.Errorf(policy.CodeTooLarge, "ranger: the download of the %s is larger than %d bytes", e.what, r.options.MaxBytes)
+		return nil, policy.Errorf(policy.CodeTooLarge, "ranger: the download of the %s is larger than %d bytes", e.name, r.options.MaxBytes)
 	case len(bytes.TrimSpace(body)) == 0:
-		return nil, policy.Errorf(policy.CodeInvalid, "ranger: the download of the %s is empty", e.what)
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: the download of the %s is empty", e.name)
 	}
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if first := bytes.TrimSpace(body)[0]; strings.Contains(media, "html") || strings.Contains(media, "xml") || first != '{' {
@@ -318,47 +320,47 @@ func mediaName(media string) string {
 	if media == "" {
 		return "something else"
 	}
-	return short(media)
+	return oneLine(media)
 }
 
 func (r *Ranger) activationMillis() int64 {
-	if r.activated.IsZero() {
+	if r.activatedAt.IsZero() {
 		return 0
 	}
-	return r.activated.UnixMilli()
+	return r.activatedAt.UnixMilli()
 }
 
-// unreachable classifies an error of the connection. The parameters of the URL are left out of it.
-func (r *Ranger) unreachable(e endpoint, err error) error {
+// connectionError classifies an error of the connection, without the parameters of the URL.
+func (r *Ranger) connectionError(e endpoint, err error) error {
 	var inner *url.Error
 	if errors.As(err, &inner) {
 		err = inner.Err
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s broke off: %w", e.what, err)
+		return policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s broke off: %w", e.name, err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return policy.Errorf(policy.CodeUnavailable, "ranger: %s did not answer within %v: %w", r.base.Host, r.options.Timeout, err)
 	}
-	return policy.Errorf(policy.CodeUnavailable, "ranger: download the %s from %s: %w", e.what, r.base.Host, err)
+	return policy.Errorf(policy.CodeUnavailable, "ranger: download the %s from %s: %w", e.name, r.base.Host, err)
 }
 
-// refusal classifies an answer that is neither a document nor "not modified".
-func (r *Ranger) refusal(e endpoint, resp *http.Response, body []byte) error {
+// statusError classifies an answer that is neither a document nor "not modified".
+func (r *Ranger) statusError(e endpoint, resp *http.Response, body []byte) error {
 	r.noteRetryAfter(resp)
 	var detail struct {
 		Message string `json:"msgDesc"`
 	}
-	said := ""
+	message := ""
 	if json.Unmarshal(body, &detail) == nil && detail.Message != "" {
-		said = ": " + short(detail.Message)
+		message = ": " + oneLine(detail.Message)
 	}
-	code, hint := policy.CodeUnavailable, "it is asked again later"
+	code, hint := policy.CodeUnavailable, "trying again later"
 	switch status := resp.StatusCode; {
 	case status >= 300 && status < 400:
 		code, hint = policy.CodeUnauthenticated, "it redirects, as to a login page; check url, username and password"
 		if to, err := resp.Location(); err == nil {
-			hint = fmt.Sprintf("it redirects to %s://%s%s, as to a login page; check url, username and password", to.Scheme, to.Host, short(to.Path))
+			hint = fmt.Sprintf("it redirects to %s://%s%s, as to a login page; check url, username and password", to.Scheme, to.Host, oneLine(to.Path))
 		}
 	case status == http.StatusUnauthorized:
 		code, hint = policy.CodeUnauthenticated, "check policies.ranger.username and password, or the client certificate"
@@ -367,13 +369,13 @@ func (r *Ranger) refusal(e endpoint, resp *http.Response, body []byte) error {
 	case status == http.StatusNotFound:
 		code, hint = policy.CodeNotFound, fmt.Sprintf("there is no service %q, or no such download", r.options.Service)
 	case status == http.StatusBadRequest:
-		code, hint = policy.CodeInvalid, fmt.Sprintf("the service %q is disabled, or the request not understood", r.options.Service)
+		code, hint = policy.CodeInvalid, fmt.Sprintf("the service %q is disabled, or the server did not understand the request", r.options.Service)
 	case status == http.StatusTooManyRequests:
 		code = policy.CodeRateLimited
 	case status < 500:
 		code, hint = policy.CodeInvalid, "check policies.ranger.url"
 	}
-	return policy.Errorf(code, "ranger: download of the %s: %s answers %d %s%s (%s)", e.what, r.base.Host, resp.StatusCode, http.StatusText(resp.StatusCode), said, hint)
+	return policy.Errorf(code, "ranger: download of the %s: %s answers %d %s%s (%s)", e.name, r.base.Host, resp.StatusCode, http.StatusText(resp.StatusCode), message, hint)
 }
 
 func (r *Ranger) noteRetryAfter(resp *http.Response) {

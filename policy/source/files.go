@@ -13,24 +13,24 @@ import (
 	"ucwarden/policy"
 )
 
-// FilesOptions says where policy files are and how they are followed.
+// FilesOptions says where policy files are and how they are watched.
 type FilesOptions struct {
-	// Path is a JSON or YAML file or a folder of them; required. Documents are told apart by their shape: policies
-	// (one, a list, a Ranger download or export), roles, user store, tags, service definition.
+	// Path is a JSON or YAML file or a folder of them; required. The kind of a document is recognised by its keys:
+	// policies (one, a list, a Ranger download or export), roles, user store, tags, service definition.
 	Path string
 	// ExtraPaths are read along with Path, for example a user store kept elsewhere.
 	ExtraPaths []string
-	// Service picks the policies of one service where files hold several; "" wants there to be one only.
+	// Service selects the policies of one service where files hold several; "" requires that there is only one.
 	Service string
 
 	Guard GuardOptions
-	// CacheDir is a folder for the last verified snapshot; "" keeps none.
+	// CacheDir is a folder for the last verified snapshot; "" disables the cache.
 	CacheDir string
-	// Debounce is how long files must be left alone before they are read; 0 means 250 ms.
+	// Debounce is how long files must be unchanged before they are read; 0 means 250 ms.
 	Debounce time.Duration
-	// PollInterval is how often Watch reads the files without being notified; 0 means 30 s.
+	// PollInterval is how often Watch reads the files without a notification; 0 means 30 s.
 	PollInterval time.Duration
-	// DisableNotify leaves changes to be found by polling alone, as on network file systems.
+	// DisableNotify disables file system notifications: changes are found by polling alone.
 	DisableNotify bool
 	// MaxBytes bounds the size of all files together; 0 means 256 MiB.
 	MaxBytes int64
@@ -53,23 +53,23 @@ func (o *FilesOptions) validate() error {
 		o.PollInterval = 30 * time.Second
 	}
 	if o.MaxBytes == 0 {
-		o.MaxBytes = DefaultMaxBytes
+		o.MaxBytes = defaultMaxBytes
 	}
 	return nil
 }
 
-// DefaultMaxBytes bounds policy files, and each download, unless options say otherwise: 256 MiB.
-const DefaultMaxBytes = 256 << 20
+// defaultMaxBytes bounds all policy files together, and each download.
+const defaultMaxBytes = 256 << 20
 
 // Files is a source of policies in files. Safe for concurrent use.
 type Files struct {
-	*holder
-	options FilesOptions
-	taken   *tree    // what the last good load read; guarded by holder.refreshing
-	folders []string // that the last read went through; guarded by holder.refreshing
+	*snapshotStore
+	options  FilesOptions
+	lastRead *fileTree // what the last successful load read; guarded by snapshotStore.refreshing
+	folders  []string  // the folders that the last load read; guarded by snapshotStore.refreshing
 }
 
-// NewFiles makes a source; it reads nothing yet.
+// NewFiles returns a source of policy files. It reads nothing yet; its errors are about the options.
 func NewFiles(o FilesOptions) (*Files, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -78,30 +78,30 @@ func NewFiles(o FilesOptions) (*Files, error) {
 	if err != nil {
 		return nil, policy.Errorf(policy.CodeInvalid, "policy files: %w", err)
 	}
-	h, err := newHolder(holderOptions{
+	h, err := newSnapshotStore(snapshotStoreOptions{
 		kind: "files", identity: identity, cacheDir: o.CacheDir, guard: o.Guard, logger: o.Logger, registerer: o.Registerer,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Files{holder: h, options: o}, nil
+	return &Files{snapshotStore: h, options: o}, nil
 }
 
-// Load reads the files and gives the snapshot in force. When they cannot be taken it gives the last verified snapshot
-// (of this process, or from the cache) and Problem says why; without one it is an error, which names file, policy and
-// field.
+// Load reads the files and returns the snapshot in force. When they cannot be used it returns the last verified
+// snapshot (of this process, or from the cache), and Problem returns why. Without one it returns an error that names
+// file, policy and field.
 func (f *Files) Load(ctx context.Context) (*policy.Snapshot, error) {
 	return f.load(ctx, f.refresh)
 }
 
-// refresh reads the files once they are settled and offers what they hold.
+// refresh reads the files once nobody is writing them, and publishes their content.
 func (f *Files) refresh(ctx context.Context) error {
-	t, err := f.settled(ctx)
+	t, err := f.readSettled(ctx)
 	if err != nil {
 		return err
 	}
-	if f.taken != nil && f.taken.digest == t.digest && f.Problem() == nil {
-		f.confirm()
+	if f.lastRead != nil && f.lastRead.digest == t.digest && f.Problem() == nil {
+		f.touch()
 		return nil
 	}
 	if len(t.files) == 0 && !f.options.Guard.AllowEmpty {
@@ -112,18 +112,18 @@ func (f *Files) refresh(ctx context.Context) error {
 		return err
 	}
 	for service, n := range skipped {
-		f.warnOnce("skipped "+service, fmt.Sprintf("policies of service %q are left out; %q is read", service, f.options.Service), "policies", n)
+		f.warnOnce("skipped "+service, fmt.Sprintf("policies of service %q are ignored; only %q is used", service, f.options.Service), "policies", n)
 	}
-	if err := f.offer(next, nextFileVersion(next, t)); err != nil {
+	if err := f.publish(next, nextFileVersion(next, t)); err != nil {
 		return err
 	}
-	f.taken = t
+	f.lastRead = t
 	return nil
 }
 
-// nextFileVersion numbers a new content: by the version its documents carry, or by the time of the newest file, and
-// always above the version in force.
-func nextFileVersion(c *content, t *tree) func(int64) int64 {
+// nextFileVersion returns a function that numbers a new version of files: by the version in its documents, or the time
+// of the newest file, and always above the version in force.
+func nextFileVersion(c *content, t *fileTree) func(int64) int64 {
 	return func(inForce int64) int64 {
 		version := c.Policies.PolicyVersion
 		if version == 0 && inForce == 0 {
@@ -133,35 +133,36 @@ func nextFileVersion(c *content, t *tree) func(int64) int64 {
 	}
 }
 
-// maxUnsettled is how many times files may change while they are being read.
-const maxUnsettled = 40
+// maxSettleReads is how many times files are read while they keep changing.
+const maxSettleReads = 40
 
-// settled reads the files when nobody is writing them: nothing was modified for the debounce time, or two reads so
-// far apart agree. Half-written files are so left alone; a writer that pauses longer should write to another name and
-// rename.
-func (f *Files) settled(ctx context.Context) (*tree, error) {
+// readSettled reads the files when nobody is writing them: nothing was modified for Options.Debounce, or two reads that
+// far apart are equal. That avoids half-written files; a writer that pauses for longer should write to another name and
+// rename the file.
+func (f *Files) readSettled(ctx context.Context) (*fileTree, error) {
 	paths := append([]string{f.options.Path}, f.options.ExtraPaths...)
-	var before *tree
-	for range maxUnsettled {
+	var before *fileTree
+	for range maxSettleReads {
 		t, err := readTree(paths, f.options.MaxBytes)
 		if err != nil {
 			return nil, err
 		}
 		f.folders = t.dirs
 		age := time.Since(t.newest)
-		if before != nil && before.digest == t.digest || f.taken != nil && f.taken.digest == t.digest || age >= f.options.Debounce {
+		if before != nil && before.digest == t.digest || f.lastRead != nil && f.lastRead.digest == t.digest || age >= f.options.Debounce {
 			return t, nil
 		}
 		before = t
-		if err := pause(ctx, f.options.Debounce); err != nil {
+		if err := sleep(ctx, f.options.Debounce); err != nil {
 			return nil, err
 		}
 	}
-	return nil, policy.Errorf(policy.CodeUnavailable, "%s: the files keep changing; they are read once they are left alone for %v",
+	return nil, policy.Errorf(policy.CodeUnavailable, "%s: the files keep changing; they are read once they are unchanged for %v",
 		strings.Join(paths, ", "), f.options.Debounce)
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+// sleep waits for d, or returns the error of ctx when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

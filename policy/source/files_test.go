@@ -342,8 +342,8 @@ func TestFilesKeepsTheLastGood(t *testing.T) {
 	if n := log.count("level=WARN"); n != 4 {
 		t.Errorf("%d warnings, want one for each of 4 problems:\n%s", n, log.String())
 	}
-	if n := log.count("well again"); n != 1 {
-		t.Errorf("%d times well again, want 1", n)
+	if n := log.count("works again"); n != 1 {
+		t.Errorf("%d times works again, want 1", n)
 	}
 	if got := gauge(t, reg, "ucwarden_policy_source_held"); got != 1 {
 		t.Errorf("held is %v", got)

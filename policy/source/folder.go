@@ -15,7 +15,7 @@ import (
 	"ucwarden/policy"
 )
 
-// maxDepth and maxFiles bound a policy folder, against a link to the root of a file system.
+// maxDepth and maxFiles bound a policy folder, in case a link leads to the root of a file system.
 const (
 	maxDepth = 16
 	maxFiles = 100_000
@@ -23,33 +23,33 @@ const (
 
 // file is one policy file as read.
 type file struct {
-	path string // as the operator would write it, for messages
-	name string // path below the policy folder with '/' between parts: the stable part of its name
+	path string // as the operator wrote it, for messages
+	name string // path below the policy folder, separated by '/'
 	data []byte
 }
 
-// tree is everything that was read in one go.
-type tree struct {
+// fileTree holds all policy files as one load read them.
+type fileTree struct {
 	files  []file
 	digest [sha256.Size]byte // of names and bytes
 	newest time.Time         // latest modification of a file or folder
-	dirs   []string          // folders whose change may change the tree
+	dirs   []string          // folders to watch for changes
 }
 
-// reader walks policy files below a byte limit.
-type reader struct {
-	left    int64
-	limit   int64
-	tree    *tree
-	visited map[string]bool // real paths of folders, against loops of links
-	targets map[string]bool // folders that links to files lead to
+// treeReader reads policy files up to a limit of bytes.
+type treeReader struct {
+	bytesLeft int64
+	limit     int64
+	tree      *fileTree
+	visited   map[string]bool // real paths of folders, to detect loops of links
+	targets   map[string]bool // folders of the files that links point to
 }
 
-// readTree reads the files at paths; each is a file, or a folder of which every *.json, *.yaml and *.yml counts,
+// readTree reads the files at paths; each is a file, or a folder of which every *.json, *.yaml and *.yml is read,
 // sub-folders included. Names that begin with a dot are skipped: hidden files, and the "..data" folders in which
-// Kubernetes keeps the versions of a mounted ConfigMap. What links in the folder point to is read.
-func readTree(paths []string, maxBytes int64) (*tree, error) {
-	r := &reader{left: maxBytes, limit: maxBytes, tree: &tree{}, visited: map[string]bool{}, targets: map[string]bool{}}
+// Kubernetes keeps the versions of a mounted ConfigMap. Links are followed.
+func readTree(paths []string, maxBytes int64) (*fileTree, error) {
+	r := &treeReader{bytesLeft: maxBytes, limit: maxBytes, tree: &fileTree{}, visited: map[string]bool{}, targets: map[string]bool{}}
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		if err != nil {
@@ -74,7 +74,7 @@ func readTree(paths []string, maxBytes int64) (*tree, error) {
 	return r.tree, nil
 }
 
-func (r *reader) folder(dir, prefix string, info fs.FileInfo, depth int) error {
+func (r *treeReader) folder(dir, prefix string, info fs.FileInfo, depth int) error {
 	if depth > maxDepth {
 		return policy.Errorf(policy.CodeTooLarge, "%s: policy folders are nested more than %d deep", dir, maxDepth)
 	}
@@ -105,7 +105,7 @@ func (r *reader) folder(dir, prefix string, info fs.FileInfo, depth int) error {
 		info, err := os.Stat(at)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !isPolicyFile(name):
-			continue // a dangling link, such as an editor's lock
+			continue // a dangling link, such as an editor's lock file
 		case err != nil:
 			return readError(err)
 		case info.IsDir():
@@ -128,7 +128,7 @@ func isPolicyFile(name string) bool {
 	return false
 }
 
-func (r *reader) file(at, name string, info fs.FileInfo) error {
+func (r *treeReader) file(at, name string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return policy.Errorf(policy.CodeInvalid, "%s: not a regular file", at)
 	}
@@ -139,11 +139,11 @@ func (r *reader) file(at, name string, info fs.FileInfo) error {
 	if err != nil {
 		return readError(err)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, r.left+1))
+	data, err := io.ReadAll(io.LimitReader(f, r.bytesLeft+1))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return readError(err)
 	}
-	if r.left -= int64(len(data)); r.left < 0 {
+	if r.bytesLeft -= int64(len(data)); r.bytesLeft < 0 {
 		return policy.Errorf(policy.CodeTooLarge, "%s: the policy files are larger than %d bytes in all", at, r.limit)
 	}
 	r.note(info)
@@ -157,7 +157,7 @@ func (r *reader) file(at, name string, info fs.FileInfo) error {
 	return nil
 }
 
-func (r *reader) note(info fs.FileInfo) {
+func (r *treeReader) note(info fs.FileInfo) {
 	if t := info.ModTime(); t.After(r.tree.newest) {
 		r.tree.newest = t
 	}

@@ -7,18 +7,18 @@ import (
 	"ucwarden/policy"
 )
 
-// DefaultMaxShrink is the share of policies that may go in one step.
-const DefaultMaxShrink = 0.5
+// defaultMaxShrink is the share of policies that may disappear from one version to the next.
+const defaultMaxShrink = 0.5
 
-// GuardOptions says which losses a source takes at once. What it refuses stays out until it is accepted by digest.
+// GuardOptions says which losses a source accepts. A rejected version stays out until it is accepted by its digest.
 type GuardOptions struct {
-	// MaxShrink is the share, 0 to 1, of policies (and of tag policies, roles, group memberships, tags) that may go
-	// in one step; 0 means DefaultMaxShrink, 1 any loss but that of everything.
+	// MaxShrink is the share, 0 to 1, of policies (and of tag policies, roles, group memberships, tags) that may
+	// disappear from one version to the next; 0 means 0.5, 1 allows any loss except that of everything.
 	MaxShrink float64
-	// AllowEmpty takes content without any policy, also at the first load. Without it, none at all is an error.
+	// AllowEmpty accepts a version without any enabled policy, also at the first load. Without it, that is an error.
 	AllowEmpty bool
-	// Accept is the digest of one content that is taken whatever it lost and whatever its version, as a refusal names
-	// it. It must be verified as any other.
+	// Accept is the digest of one version that is accepted however much it lost and even if it is older; the error of
+	// a rejected version names it. The version is still verified like any other.
 	Accept string
 }
 
@@ -27,29 +27,29 @@ func (o *GuardOptions) validate() error {
 		return policy.Errorf(policy.CodeInvalid, "policy source: max shrink %v is not between 0 and 1", o.MaxShrink)
 	}
 	if o.MaxShrink == 0 {
-		o.MaxShrink = DefaultMaxShrink
+		o.MaxShrink = defaultMaxShrink
 	}
 	return nil
 }
 
-// check refuses next when it lost too much of what old has. old is nil when nothing is in force.
+// check returns an error of class refused when next lost too much of old. old is nil when nothing is in force.
 func (o *GuardOptions) check(old, next *content) error {
-	now := next.amounts()
-	if policies := now[0].count + now[1].count; policies == 0 && !o.AllowEmpty {
-		return policy.Errorf(policy.CodeRefused, "there is no enabled policy, which would revoke every grant (policies.allow_empty takes it)")
+	now := next.counts()
+	if policies := now[0].n + now[1].n; policies == 0 && !o.AllowEmpty {
+		return policy.Errorf(policy.CodeRefused, "there is no enabled policy, which would revoke every grant (policies.allow_empty allows it)")
 	}
 	if old == nil {
 		return nil
 	}
 	var losses []string
-	for i, before := range old.amounts() {
+	for i, before := range old.counts() {
 		after := now[i]
-		switch lost := before.count - after.count; {
-		case lost <= 0 || o.AllowEmpty && after.count == 0:
-		case after.count == 0:
-			losses = append(losses, fmt.Sprintf("all %d %s are gone", before.count, before.what))
-		case float64(lost) > o.MaxShrink*float64(before.count):
-			losses = append(losses, fmt.Sprintf("%d of %d %s are gone, more than %.0f%% (policies.max_shrink_ratio)", lost, before.count, before.what, o.MaxShrink*100))
+		switch lost := before.n - after.n; {
+		case lost <= 0 || o.AllowEmpty && after.n == 0:
+		case after.n == 0:
+			losses = append(losses, fmt.Sprintf("all %d %s are gone", before.n, before.what))
+		case float64(lost) > o.MaxShrink*float64(before.n):
+			losses = append(losses, fmt.Sprintf("%d of %d %s are gone, more than %.0f%% (policies.max_shrink_ratio)", lost, before.n, before.what, o.MaxShrink*100))
 		}
 	}
 	if old.Users != nil && next.Users == nil {
@@ -61,8 +61,8 @@ func (o *GuardOptions) check(old, next *content) error {
 	return nil
 }
 
-// checkVersions refuses next when a version that only ever grows went back, as after a restore of Ranger's database
-// or an answer from a lagging replica.
+// checkVersions returns an error of class refused when one of the server's versions went back, as after a restore of
+// Ranger's database or an answer from a lagging replica.
 func checkVersions(old, next *content) error {
 	type versions struct {
 		what         string

@@ -2,13 +2,13 @@ package source
 
 import "ucwarden/policy"
 
-// ReadInput reads policy files as a source of files does, without verifying what they say, for tools that report
-// everything that is wrong with them. paths are files or folders; service picks the policies of one service, "" wants
-// there to be one only; maxBytes bounds all files together, 0 means [DefaultMaxBytes]. Errors say which file cannot be
-// read, or is no policy document.
+// ReadInput reads policy files as [Files] does, but does not verify their content, for tools that report everything
+// that is wrong with it. paths are files or folders; service selects the policies of one service, "" requires that there
+// is only one; maxBytes bounds the size of all files together, 0 means 256 MiB. The error names the file that cannot be
+// read or is not a policy document.
 func ReadInput(paths []string, service string, maxBytes int64) (policy.SnapshotInput, error) {
 	if maxBytes == 0 {
-		maxBytes = DefaultMaxBytes
+		maxBytes = defaultMaxBytes
 	}
 	t, err := readTree(paths, maxBytes)
 	if err != nil {

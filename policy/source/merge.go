@@ -16,19 +16,20 @@ import (
 // tagServiceType is the service type of policies on tags, and the name of its service definition.
 const tagServiceType = "tag"
 
-// merger joins the documents of many files into one content.
+// merger merges the documents of many files into one content.
 type merger struct {
-	service string // the service wanted; "" takes the only one there is
+	service string // the service to read; "" for the only one there is
 	content content
-	// from tells which file a thing came from that there can be one of: "serviceDef", "zone x", "service".
-	from    map[string]string
+	// origins maps each thing that may occur only once, such as "user store" or "role x", to the file it came from.
+	origins map[string]string
 	ids     map[int64]*document
 	skipped map[string]int // policies of other services, by service
 }
 
-// merge joins the documents of files. The files are read in order, so the same files give the same content.
+// merge merges the documents of files, in order. It returns the content and the number of policies skipped because they
+// are of another service, by service.
 func merge(files []file, service string) (*content, map[string]int, error) {
-	m := &merger{service: service, from: map[string]string{}, ids: map[int64]*document{}, skipped: map[string]int{}}
+	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, skipped: map[string]int{}}
 	m.content.Policies = &policy.ServicePolicies{ServiceName: service}
 	for _, f := range files {
 		docs, err := documents(f)
@@ -47,28 +48,28 @@ func merge(files []file, service string) (*content, map[string]int, error) {
 func (m *merger) add(d *document) error {
 	origin := d.file.path
 	var err error
-	switch d.shape {
-	case shapePolicies:
+	switch d.kind {
+	case kindPolicies:
 		var doc *policy.ServicePolicies
 		if doc, err = policy.ParseServicePolicies(d.data, origin); err == nil {
 			err = m.addDocument(d, doc)
 		}
-	case shapePolicy, shapeList:
+	case kindPolicy, kindPolicyList:
 		var list []policy.Policy
 		if list, err = policy.ParsePolicies(d.data, origin); err == nil {
 			err = m.addPolicies(d, list, &m.content.Policies.Policies)
 		}
-	case shapeRoles:
+	case kindRoles:
 		err = m.addRoles(d)
-	case shapeUsers:
-		if err = m.only("user store", origin); err == nil {
+	case kindUsers:
+		if err = m.checkOnlyOne("user store", origin); err == nil {
 			m.content.Users, err = policy.ParseUserStore(d.data, origin)
 		}
-	case shapeTags:
-		if err = m.only("tags", origin); err == nil {
+	case kindTags:
+		if err = m.checkOnlyOne("tags", origin); err == nil {
 			m.content.Tags, err = policy.ParseTags(d.data, origin)
 		}
-	case shapeServiceDef:
+	case kindServiceDef:
 		var def *policy.ServiceDef
 		if def, err = policy.ParseServiceDef(d.data, origin); err == nil {
 			err = m.addServiceDef(def, origin)
@@ -77,7 +78,7 @@ func (m *merger) add(d *document) error {
 	return err
 }
 
-// addDocument adds a policy download or export. Its own service name speaks for policies that name none.
+// addDocument adds a policy download or export. Its service name applies to policies that name none.
 func (m *merger) addDocument(d *document, doc *policy.ServicePolicies) error {
 	out, origin := m.content.Policies, d.file.path
 	for i := range doc.Policies {
@@ -115,7 +116,7 @@ func (m *merger) addDocument(d *document, doc *policy.ServicePolicies) error {
 	}
 	for key, value := range doc.ServiceConfig {
 		if old, found := out.ServiceConfig[key]; found && old != value {
-			return policy.Errorf(policy.CodeInvalid, "%s: serviceConfig.%s differs from the one of another file", origin, key)
+			return policy.Errorf(policy.CodeInvalid, "%s: serviceConfig.%s differs from that in another file", origin, key)
 		}
 		if out.ServiceConfig == nil {
 			out.ServiceConfig = map[string]string{}
@@ -128,25 +129,26 @@ func (m *merger) addDocument(d *document, doc *policy.ServicePolicies) error {
 	return nil
 }
 
-// wants reports whether policies of a service are the ones to read. Without a service asked for, all must be of one.
+// wants reports whether policies of the service are to be read. Where no service was configured, all policies must be of
+// one service, and policies of a second one are an error.
 func (m *merger) wants(service, origin string) (bool, error) {
 	out := m.content.Policies
 	if m.service != "" {
 		return service == m.service, nil
 	}
 	if out.ServiceName == "" {
-		out.ServiceName, m.from["service"] = service, origin
+		out.ServiceName, m.origins["service"] = service, origin
 	}
 	if out.ServiceName != service {
 		return false, policy.Errorf(policy.CodeInvalid, "policies of two services: %q in %s and %q in %s; keep one, or set policies.service to the one to read",
-			out.ServiceName, m.from["service"], service, origin)
+			out.ServiceName, m.origins["service"], service, origin)
 	}
 	return true, nil
 }
 
 // addPolicies appends the policies of one document to the list, and those of a tag service to the tag policies.
 func (m *merger) addPolicies(d *document, list []policy.Policy, to *[]policy.Policy) error {
-	if err := m.identify(d, "", list); err != nil {
+	if err := m.assignIDs(d, "", list); err != nil {
 		return err
 	}
 	for _, p := range list {
@@ -181,7 +183,7 @@ func (m *merger) tagPolicies() *policy.TagPolicies {
 }
 
 func (m *merger) addTagPolicies(d *document, add *policy.TagPolicies) error {
-	if err := m.identify(d, "tag", add.Policies); err != nil {
+	if err := m.assignIDs(d, "tag", add.Policies); err != nil {
 		return err
 	}
 	out := m.tagPolicies()
@@ -201,10 +203,10 @@ func (m *merger) addZone(d *document, name string, zone *policy.SecurityZone) er
 	if zone == nil {
 		return policy.Errorf(policy.CodeInvalid, "%s: securityZones.%s is null", d.file.path, name)
 	}
-	if err := m.only("security zone "+name, d.file.path); err != nil {
+	if err := m.checkOnlyOne("security zone "+name, d.file.path); err != nil {
 		return err
 	}
-	if err := m.identify(d, "zone "+name, zone.Policies); err != nil {
+	if err := m.assignIDs(d, "zone "+name, zone.Policies); err != nil {
 		return err
 	}
 	if m.content.Policies.SecurityZones == nil {
@@ -223,7 +225,7 @@ func (m *merger) addRoles(d *document) error {
 		m.content.Roles = &policy.ServiceRoles{}
 	}
 	for _, role := range roles.RangerRoles {
-		if err := m.only("role "+role.Name, d.file.path); err != nil {
+		if err := m.checkOnlyOne("role "+role.Name, d.file.path); err != nil {
 			return err
 		}
 	}
@@ -232,7 +234,7 @@ func (m *merger) addRoles(d *document) error {
 	return nil
 }
 
-// addServiceDef takes the definition of the service or of the tag service. The same one may come with many files.
+// addServiceDef sets the definition of the service or of the tag service. Several files may hold the same one.
 func (m *merger) addServiceDef(def *policy.ServiceDef, origin string) error {
 	at := &m.content.Policies.ServiceDef
 	if def.Name == tagServiceType {
@@ -243,26 +245,26 @@ func (m *merger) addServiceDef(def *policy.ServiceDef, origin string) error {
 		b, errB := json.Marshal(def)
 		if errA != nil || errB != nil || !bytes.Equal(a, b) {
 			return policy.Errorf(policy.CodeInvalid, "two different service definitions: %q in %s and %q in %s; keep one",
-				(*at).Name, m.from["serviceDef "+(*at).Name], def.Name, origin)
+				(*at).Name, m.origins["serviceDef "+(*at).Name], def.Name, origin)
 		}
 		return nil
 	}
-	*at, m.from["serviceDef "+def.Name] = def, origin
+	*at, m.origins["serviceDef "+def.Name] = def, origin
 	return nil
 }
 
-// only refuses the second of things there can be one of.
-func (m *merger) only(what, origin string) error {
-	if first, found := m.from[what]; found {
-		return policy.Errorf(policy.CodeInvalid, "%s: %s: there is one already in %s; keep one", origin, what, first)
+// checkOnlyOne returns an error for the second of things that may occur only once.
+func (m *merger) checkOnlyOne(what, origin string) error {
+	if first, found := m.origins[what]; found {
+		return policy.Errorf(policy.CodeInvalid, "%s: %s: there is already one in %s; keep one", origin, what, first)
 	}
-	m.from[what] = origin
+	m.origins[what] = origin
 	return nil
 }
 
-// identify gives policies without an id one that stays the same as long as file and name do, and refuses an id that
-// another document uses too. Within one list of policies an id may repeat, as it does in Ranger's own exports.
-func (m *merger) identify(d *document, section string, list []policy.Policy) error {
+// assignIDs sets the id of policies without one, to a number that stays the same as long as file and name do, and
+// returns an error for an id that another document uses too. Within one Ranger export an id may repeat.
+func (m *merger) assignIDs(d *document, section string, list []policy.Policy) error {
 	nth := map[string]int{}
 	for i := range list {
 		p := &list[i]
@@ -280,21 +282,21 @@ func (m *merger) identify(d *document, section string, list []policy.Policy) err
 		case !found:
 			m.ids[p.ID] = d
 		case first != d && first.file.path == d.file.path:
-			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: documents %d and %d of the file both use this id; give one another id",
+			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: documents %d and %d of the file both use this id; change one of them",
 				d.file.path, p.ID, p.Name, first.number, d.number)
 		case first != d:
-			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: %s uses this id too; give one another id, or none to have one made",
+			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: %s uses this id too; change one of them, or leave the id out to have it assigned",
 				d.file.path, p.ID, p.Name, first.file.path)
-		case d.shape == shapeList:
-			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: an earlier policy of this list uses it too; give one another id",
+		case d.kind == kindPolicyList:
+			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: an earlier policy of this list uses it too; change one of them",
 				d.file.path, p.ID, p.Name)
 		}
 	}
 	return nil
 }
 
-// stableID makes an id from a key and a number. Ids so made lie between 2^52 and 2^53: above any that Ranger gives
-// out, and exact in every JSON reader.
+// stableID returns an id derived from a key and a number, between 2^52 and 2^53: above any that Ranger assigns, and
+// exact in every JSON reader.
 func stableID(key string, nth int) int64 {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", key, nth))
 	const bit52 = 1 << 52

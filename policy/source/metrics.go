@@ -8,15 +8,15 @@ import (
 	"ucwarden/policy"
 )
 
-// metrics are a source's numbers, each with the constant label source.
+// metrics are the metrics of a source, each with the constant label source.
 type metrics struct {
 	loads    *prometheus.CounterVec // by result
 	failures *prometheus.CounterVec // by class of error
 }
 
-// newMetrics makes the metrics of a holder and registers them, when there is a registerer.
-func newMetrics(h *holder, reg prometheus.Registerer) (*metrics, error) {
-	labels := prometheus.Labels{"source": h.kind}
+// newMetrics creates the metrics of a store and registers them, if there is a registerer.
+func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, error) {
+	labels := prometheus.Labels{"source": store.kind}
 	m := &metrics{
 		loads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ucwarden_policy_loads_total", ConstLabels: labels,
@@ -35,7 +35,7 @@ func newMetrics(h *holder, reg prometheus.Registerer) (*metrics, error) {
 	}
 	ofSnapshot := func(value func(*policy.Snapshot) float64) func() float64 {
 		return func() float64 {
-			if s := h.Current(); s != nil {
+			if s := store.Current(); s != nil {
 				return value(s)
 			}
 			return 0
@@ -44,21 +44,21 @@ func newMetrics(h *holder, reg prometheus.Registerer) (*metrics, error) {
 	for _, c := range []prometheus.Collector{
 		m.loads, m.failures,
 		gauge("ucwarden_policy_snapshot_stale_seconds", "Seconds since the source last confirmed the policy snapshot in force; since the start when there is none.",
-			func() float64 { return time.Since(h.confirmedAt()).Seconds() }),
+			func() float64 { return time.Since(store.confirmedAt()).Seconds() }),
 		gauge("ucwarden_policy_snapshot_version", "Version of the policy snapshot in force; 0 when there is none.",
 			ofSnapshot(func(s *policy.Snapshot) float64 { return float64(s.Version) })),
 		gauge("ucwarden_policy_snapshot_policies", "Policies in the snapshot in force.",
 			ofSnapshot(func(s *policy.Snapshot) float64 { return float64(len(s.Policies)) })),
 		gauge("ucwarden_policy_source_held", "1 while a problem keeps newer policies out and the last good snapshot stays in force.",
 			func() float64 {
-				if h.Problem() != nil {
+				if store.Problem() != nil {
 					return 1
 				}
 				return 0
 			}),
 	} {
 		if err := reg.Register(c); err != nil {
-			return nil, policy.Errorf(policy.CodeInternal, "register the metrics of the policy source %s: %w", h.kind, err)
+			return nil, policy.Errorf(policy.CodeInternal, "register the metrics of the policy source %s: %w", store.kind, err)
 		}
 	}
 	return m, nil

@@ -19,36 +19,36 @@ import (
 	"ucwarden/policy"
 )
 
-// RangerOptions says which Ranger Admin to ask, and how.
+// RangerOptions says which Ranger Admin to download from, and how.
 type RangerOptions struct {
 	URL     string // of Ranger Admin, as https://ranger.example.com:6182; required
 	Service string // name of the service in Ranger; required
 
 	// Username and Password are for basic authentication, CertFile and KeyFile (PEM) for mutual TLS. With either, the
-	// downloads that want a login are used. The certificate is read anew for each connection, so it may be renewed.
+	// secure download URLs are used. The certificate is read again for each connection, so it may be renewed.
 	Username, Password string
 	CertFile, KeyFile  string
-	CAFile             string // PEM; "" trusts the system's authorities
+	CAFile             string // PEM; "" uses the system's certificate authorities
 
 	PollInterval time.Duration // between downloads; 0 means 30 s
 	Timeout      time.Duration // for each of the four downloads; 0 means 60 s
-	MaxBytes     int64         // of each download, unpacked; 0 means DefaultMaxBytes
+	MaxBytes     int64         // of each download, uncompressed; 0 means 256 MiB
 
-	PluginID    string // told to Ranger Admin, which lists plugins; "" means ucwarden@<host>-<service>
+	PluginID    string // shown in Ranger Admin's list of plugins; "" means ucwarden@<host>-<service>
 	ClusterName string
-	// DisableDeltas asks for whole policy documents only.
+	// DisableDeltas requests whole policy documents instead of deltas.
 	DisableDeltas bool
-	// AllowMissing goes on although the server does not offer (404) roles or tags that policies need. Role items then
-	// match nobody and tag policies no resource, so it may widen access where tags deny.
+	// AllowMissing accepts policies that need roles or tags which the server does not offer (404). Role items then
+	// match nobody and tag policies no resource, so this may widen access where tag policies deny.
 	AllowMissing bool
 
 	Guard GuardOptions
-	// CacheDir is a folder for the last verified snapshot; "" keeps none.
+	// CacheDir is a folder for the last verified snapshot; "" disables the cache.
 	CacheDir string
 
 	Logger        *slog.Logger          // nil: none
 	Registerer    prometheus.Registerer // nil: none
-	HTTPTransport http.RoundTripper     // in place of one made from the TLS files; for tests
+	HTTPTransport http.RoundTripper     // replaces the one built from the TLS files; for tests
 }
 
 func (o *RangerOptions) validate() (*url.URL, error) {
@@ -74,7 +74,7 @@ func (o *RangerOptions) validate() (*url.URL, error) {
 	}
 	o.PollInterval = cmp.Or(o.PollInterval, 30*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
-	o.MaxBytes = cmp.Or(o.MaxBytes, DefaultMaxBytes)
+	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
 	if o.PluginID == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -82,24 +82,25 @@ func (o *RangerOptions) validate() (*url.URL, error) {
 		}
 		o.PluginID = "ucwarden@" + host + "-" + o.Service
 	}
-	o.PluginID = o.PluginID[:min(len(o.PluginID), 255)] // Ranger Admin's column is no wider
+	o.PluginID = o.PluginID[:min(len(o.PluginID), 255)] // the width of Ranger Admin's database column
 	return u, nil
 }
 
 // Ranger is a source of policies in Ranger Admin. Safe for concurrent use.
 type Ranger struct {
-	*holder
+	*snapshotStore
 	options RangerOptions
 	base    *url.URL
 	client  *http.Client
 
-	// The rest is guarded by holder.refreshing.
-	synced     bool      // content came from the server, not from the cache
-	activated  time.Time // when content was put in force
-	retryAfter time.Time // the server asked to be left alone until then
+	// The rest is guarded by snapshotStore.refreshing.
+	fromServer  bool      // content came from the server, not from the cache
+	activatedAt time.Time // when the content was put in force
+	retryAfter  time.Time // no download before this: the server's Retry-After
 }
 
-// NewRanger makes a source; it downloads nothing yet.
+// NewRanger returns a source that downloads from Ranger Admin. It downloads nothing yet; its errors are about the
+// options and the TLS files.
 func NewRanger(o RangerOptions) (*Ranger, error) {
 	base, err := o.validate()
 	if err != nil {
@@ -111,8 +112,8 @@ func NewRanger(o RangerOptions) (*Ranger, error) {
 			return nil, err
 		}
 	}
-	h, err := newHolder(holderOptions{
-		kind: "ranger", identity: o.Service, cacheDir: o.CacheDir, guard: o.Guard, numbers: true, logger: o.Logger, registerer: o.Registerer,
+	h, err := newSnapshotStore(snapshotStoreOptions{
+		kind: "ranger", identity: o.Service, cacheDir: o.CacheDir, guard: o.Guard, serverVersions: true, logger: o.Logger, registerer: o.Registerer,
 	})
 	if err != nil {
 		return nil, err
@@ -120,9 +121,9 @@ func NewRanger(o RangerOptions) (*Ranger, error) {
 	if o.Password != "" && base.Scheme == "http" && !isLoopback(base.Hostname()) {
 		h.log.Warn("the password for Ranger Admin is sent in clear text; use an https URL", "host", base.Host)
 	}
-	// A redirect leads to a login page or to another server, and neither has the policies.
+	// Redirects are not followed: they lead to a login page or to another server, and neither has the policies.
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Ranger{holder: h, options: o, base: base, client: client}, nil
+	return &Ranger{snapshotStore: h, options: o, base: base, client: client}, nil
 }
 
 func isLoopback(host string) bool {
@@ -160,24 +161,26 @@ func newTransport(o *RangerOptions) (http.RoundTripper, error) {
 	}, nil
 }
 
-// Load downloads once and gives the snapshot in force. When the download fails or is refused it gives the last
-// verified snapshot (of this process, or from the cache) and Problem says why; without one it is an error.
+// Load downloads once and returns the snapshot in force. When the download fails or is rejected it returns the last
+// verified snapshot (of this process, or from the cache), and Problem returns why. Without one it returns an error.
 func (r *Ranger) Load(ctx context.Context) (*policy.Snapshot, error) {
 	return r.load(ctx, r.refresh)
 }
 
-// Watch downloads every PollInterval until ctx ends and calls tell, from one goroutine, with each snapshot whose
-// content is new. After a failure it tries again sooner, then ever later, up to four times PollInterval, or to the
-// greater of PollInterval and one minute where that is less. Watch returns the error of ctx. Call Load first, to know how the beginning went.
-func (r *Ranger) Watch(ctx context.Context, tell func(*policy.Snapshot)) error {
-	next := func(ctx context.Context, failures int) error {
-		return pause(ctx, r.delay(failures))
+// Watch downloads every PollInterval until ctx ends, and calls onChange, from one goroutine, with each snapshot whose
+// content is new. After failures it backs off exponentially from one second, up to four times PollInterval but no more
+// than the greater of PollInterval and one minute. Watch returns the error of ctx. Call Load first to get the first
+// error.
+func (r *Ranger) Watch(ctx context.Context, onChange func(*policy.Snapshot)) error {
+	wait := func(ctx context.Context, failures int) error {
+		return sleep(ctx, r.delay(failures))
 	}
-	return r.follow(ctx, r.refresh, next, tell)
+	return r.watchLoop(ctx, r.refresh, wait, onChange)
 }
 
-// delay is the time to the next download: the poll interval, less up to a tenth so that plugins started together
-// spread out; or, after failures, from half to the whole of 1 s, 2 s, 4 s and so on, and what Retry-After asks for.
+// delay returns the time until the next download: the poll interval, less up to a tenth so that plugins started
+// together spread out; or, after failures, from half to the whole of 1 s, 2 s, 4 s and so on, and at least the server's
+// Retry-After.
 func (r *Ranger) delay(failures int) time.Duration {
 	if failures == 0 {
 		return r.options.PollInterval - rand.N(r.options.PollInterval/10+1)
@@ -194,11 +197,11 @@ func (r *Ranger) delay(failures int) time.Duration {
 	return max(wait, min(time.Until(r.retryAfter), longest))
 }
 
-// refresh downloads policies, roles, user store and tags, and offers them as one version. Policies come first: what
-// they refer to is then at least as new as they are. If one of the four fails, nothing is taken.
+// refresh downloads policies, roles, user store and tags, and publishes them as one version. Policies are downloaded
+// first, so that what they refer to is at least as new as they are. If one of the four fails, nothing is published.
 func (r *Ranger) refresh(ctx context.Context) error {
 	var known content // what the server need not send again
-	if r.synced {
+	if r.fromServer {
 		known = *r.content
 	}
 	next, changed, err := r.download(ctx, &known)
@@ -206,25 +209,25 @@ func (r *Ranger) refresh(ctx context.Context) error {
 		return err
 	}
 	if !changed {
-		r.confirm()
+		r.touch()
 		return nil
 	}
-	if err := r.checkNeeds(next); err != nil {
+	if err := r.checkRequiredParts(next); err != nil {
 		return err
 	}
 	next.sortPolicies()
-	if err := r.offer(next, func(int64) int64 { return next.Policies.PolicyVersion }); err != nil {
+	if err := r.publish(next, func(int64) int64 { return next.Policies.PolicyVersion }); err != nil {
 		return err
 	}
-	if r.content == next || r.activated.IsZero() {
-		r.activated = time.Now()
+	if r.content == next || r.activatedAt.IsZero() {
+		r.activatedAt = time.Now()
 	}
-	r.synced = true
+	r.fromServer = true
 	return nil
 }
 
-// download asks for the four parts; known has those in force, nil where there is none. Parts that did not change are
-// taken over from it.
+// download downloads the four parts, and reports whether any changed. known has the parts in force that came from the
+// server, nil where there is none; parts that did not change are copied from it.
 func (r *Ranger) download(ctx context.Context, known *content) (next *content, changed bool, err error) {
 	next = &content{}
 	var new [4]bool
@@ -235,27 +238,27 @@ func (r *Ranger) download(ctx context.Context, known *content) (next *content, c
 	if old == nil {
 		old = &content{}
 	}
-	if next.Roles, new[1], err = part(ctx, r, endpointRoles, known.Roles, old.Roles, policy.ParseRoles, func(p *policy.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
+	if next.Roles, new[1], err = downloadPart(ctx, r, endpointRoles, known.Roles, old.Roles, policy.ParseRoles, func(p *policy.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
 		return nil, false, err
 	}
-	if next.Users, new[2], err = part(ctx, r, endpointUsers, known.Users, old.Users, policy.ParseUserStore, func(p *policy.UserStore) int64 { return p.UserStoreVersion }); err != nil {
+	if next.Users, new[2], err = downloadPart(ctx, r, endpointUsers, known.Users, old.Users, policy.ParseUserStore, func(p *policy.UserStore) int64 { return p.UserStoreVersion }); err != nil {
 		return nil, false, err
 	}
-	if next.Tags, new[3], err = part(ctx, r, endpointTags, known.Tags, old.Tags, policy.ParseTags, func(p *policy.ServiceTags) int64 { return p.TagVersion }); err != nil {
+	if next.Tags, new[3], err = downloadPart(ctx, r, endpointTags, known.Tags, old.Tags, policy.ParseTags, func(p *policy.ServiceTags) int64 { return p.TagVersion }); err != nil {
 		return nil, false, err
 	}
 	return next, new[0] || new[1] || new[2] || new[3], nil
 }
 
-// checkNeeds refuses policies that refer to roles or tags when the server does not offer them.
-func (r *Ranger) checkNeeds(c *content) error {
+// checkRequiredParts returns an error when policies refer to roles or tags that the server does not offer.
+func (r *Ranger) checkRequiredParts(c *content) error {
 	if r.options.AllowMissing {
 		return nil
 	}
 	var role, tag string
 	c.each(func(list []policy.Policy) {
 		for i := range list {
-			if role == "" && list[i].Enabled() && namesRole(&list[i]) {
+			if role == "" && list[i].Enabled() && usesRoles(&list[i]) {
 				role = list[i].Name
 			}
 		}
@@ -276,7 +279,7 @@ func (r *Ranger) checkNeeds(c *content) error {
 	return nil
 }
 
-func namesRole(p *policy.Policy) bool {
+func usesRoles(p *policy.Policy) bool {
 	for _, items := range [][]policy.PolicyItem{p.PolicyItems, p.DenyPolicyItems, p.AllowExceptions, p.DenyExceptions} {
 		for i := range items {
 			if len(items[i].Roles) > 0 {
@@ -297,8 +300,8 @@ func namesRole(p *policy.Policy) bool {
 	return false
 }
 
-// short cuts text from the server down to one line that fits into a message.
-func short(text string) string {
+// oneLine returns text from the server as one line of at most 200 characters.
+func oneLine(text string) string {
 	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
 	if runes := []rune(text); len(runes) > 200 {
 		text = string(runes[:200]) + "…"

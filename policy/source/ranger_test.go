@@ -180,7 +180,7 @@ func TestRangerAppliesDeltas(t *testing.T) {
 	for name, lie := range lies {
 		n++
 		server.SetPolicies(pols(n)[1:]...)
-		server.Lie(func(d *policy.ServicePolicies) {
+		server.AlterDeltas(func(d *policy.ServicePolicies) {
 			d.PolicyDeltas = slices.Clone(d.PolicyDeltas)
 			for i, c := range d.PolicyDeltas {
 				if c.Policy != nil {
@@ -202,7 +202,7 @@ func TestRangerAppliesDeltas(t *testing.T) {
 
 func TestRangerKeepsTheSnapshot(t *testing.T) {
 	fault := func(part rangertest.Part, f rangertest.Fault) func(*rangertest.Server) {
-		return func(s *rangertest.Server) { s.SetPolicies(pols(11)...); s.Fail(part, f) }
+		return func(s *rangertest.Server) { s.SetPolicies(pols(11)...); s.SetFault(part, f) }
 	}
 	tests := map[string]struct {
 		spoil func(*rangertest.Server)
@@ -216,11 +216,11 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 		"429":                  {fault(rangertest.Policies, rangertest.Fault{Status: 429}), "429", policy.CodeRateLimited},
 		"500":                  {fault(rangertest.Policies, rangertest.Fault{Status: 500}), "500", policy.CodeUnavailable},
 		"503 roles":            {fault(rangertest.Roles, rangertest.Fault{Status: 503}), "roles", policy.CodeUnavailable},
-		"404 roles":            {fault(rangertest.Roles, rangertest.Fault{Status: 404}), "was there before", policy.CodeUnavailable},
+		"404 roles":            {fault(rangertest.Roles, rangertest.Fault{Status: 404}), "no longer available", policy.CodeUnavailable},
 		"500 user store":       {fault(rangertest.Users, rangertest.Fault{Status: 500}), "user store", policy.CodeUnavailable},
-		"404 tags":             {fault(rangertest.Tags, rangertest.Fault{Status: 404}), "was there before", policy.CodeUnavailable},
-		"login page":           {fault(rangertest.Policies, rangertest.Fault{Login: true}), "login page", policy.CodeInvalid},
-		"login page for users": {fault(rangertest.Users, rangertest.Fault{Login: true}), "login page", policy.CodeInvalid},
+		"404 tags":             {fault(rangertest.Tags, rangertest.Fault{Status: 404}), "no longer available", policy.CodeUnavailable},
+		"login page":           {fault(rangertest.Policies, rangertest.Fault{LoginPage: true}), "login page", policy.CodeInvalid},
+		"login page for users": {fault(rangertest.Users, rangertest.Fault{LoginPage: true}), "login page", policy.CodeInvalid},
 		"redirect":             {fault(rangertest.Policies, rangertest.Fault{Redirect: "/login.jsp?x=secret"}), "/login.jsp,", policy.CodeUnauthenticated},
 		"empty body":           {fault(rangertest.Policies, rangertest.Fault{Empty: true}), "empty", policy.CodeInvalid},
 		"empty roles":          {fault(rangertest.Roles, rangertest.Fault{Empty: true}), "empty", policy.CodeInvalid},
@@ -228,7 +228,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 		"no policies key":      {fault(rangertest.Policies, rangertest.Fault{Body: `{"serviceName":"uc","policyVersion":99}`}), "neither", policy.CodeInvalid},
 		"a message":            {fault(rangertest.Roles, rangertest.Fault{Body: `{"statusCode":1,"msgDesc":"x"}`}), "rangerRoles", policy.CodeInvalid},
 		"both":                 {fault(rangertest.Policies, rangertest.Fault{Body: `{"serviceName":"uc","policyVersion":99,"policies":[{"id":1}],"policyDeltas":[{"changeType":0}]}`}), "both", policy.CodeInvalid},
-		"deltas from nowhere":  {fault(rangertest.Policies, rangertest.Fault{Body: `{"serviceName":"uc","policyVersion":99,"policyDeltas":[{"changeType":2,"policy":{"id":777}}]}`}), "changes of policies", policy.CodeInvalid},
+		"deltas from nowhere":  {fault(rangertest.Policies, rangertest.Fault{Body: `{"serviceName":"uc","policyVersion":99,"policyDeltas":[{"changeType":2,"policy":{"id":777}}]}`}), "policy deltas", policy.CodeInvalid},
 		"array":                {fault(rangertest.Policies, rangertest.Fault{Body: `[]`}), "instead of JSON", policy.CodeInvalid},
 		"null":                 {fault(rangertest.Policies, rangertest.Fault{Body: `null`}), "instead of JSON", policy.CodeInvalid},
 		"bad UTF-8":            {fault(rangertest.Policies, rangertest.Fault{Body: "{\"serviceName\":\"uc\xff\"}"}), "UTF-8", policy.CodeInvalid},
@@ -244,7 +244,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 		"truncated":       {fault(rangertest.Policies, rangertest.Fault{Truncate: true}), "broke off", policy.CodeUnavailable},
 		"truncated tags": {func(s *rangertest.Server) {
 			s.SetPolicies(pols(11)...)
-			s.Fail(rangertest.Tags, rangertest.Fault{Body: `{"serviceResources":[`})
+			s.SetFault(rangertest.Tags, rangertest.Fault{Body: `{"serviceResources":[`})
 		}, "not valid JSON", policy.CodeInvalid},
 		"dropped": {fault(rangertest.Users, rangertest.Fault{Drop: true}), "user store", policy.CodeUnavailable},
 		"unknown access type": {func(s *rangertest.Server) {
@@ -269,7 +269,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 			}
 			problem := r.Problem()
 			if problem == nil {
-				t.Fatal("no problem is told")
+				t.Fatal("Problem returns nil")
 			}
 			if !strings.Contains(problem.Error(), test.want) || policy.CodeOf(problem) != test.code {
 				t.Errorf("problem of class %q: %v; want %q: …%s…", policy.CodeOf(problem), problem, test.code, test.want)
@@ -311,7 +311,7 @@ func TestRangerMissingParts(t *testing.T) {
 	server := rangertest.New("uc")
 	server.SetPolicies(pols(2)...)
 	for _, part := range []rangertest.Part{rangertest.Roles, rangertest.Users, rangertest.Tags} {
-		server.Fail(part, rangertest.Fault{Status: 404})
+		server.SetFault(part, rangertest.Fault{Status: 404})
 	}
 	url := start(t, server)
 	var log logged
@@ -335,7 +335,7 @@ func TestRangerMissingParts(t *testing.T) {
 func TestRangerPackedAndBounded(t *testing.T) {
 	server := rangertest.New("uc")
 	server.SetPolicies(pols(50)...)
-	server.Fail(rangertest.Policies, rangertest.Fault{Gzip: true})
+	server.SetFault(rangertest.Policies, rangertest.Fault{Gzip: true})
 	url := start(t, server)
 	mustLoad(t, newRanger(t, source.RangerOptions{URL: url}), 50)
 	_, err := newRanger(t, source.RangerOptions{URL: url, MaxBytes: 4096}).Load(t.Context())
@@ -351,7 +351,7 @@ func TestRangerCacheOutlivesTheProcess(t *testing.T) {
 	options := source.RangerOptions{URL: start(t, server), CacheDir: t.TempDir(), Logger: log.logger()}
 	first := mustLoad(t, newRanger(t, options), 10)
 
-	server.Fail(rangertest.Policies, rangertest.Fault{Drop: true})
+	server.SetFault(rangertest.Policies, rangertest.Fault{Drop: true})
 	r := newRanger(t, options)
 	s, err := r.Load(t.Context())
 	if err != nil || s.Digest != first.Digest || s.Version != first.Version || r.Problem() == nil {
@@ -363,7 +363,7 @@ func TestRangerCacheOutlivesTheProcess(t *testing.T) {
 	if log.count("confirmed_ago") != 1 {
 		t.Errorf("no warning with the age:\n%s", log.String())
 	}
-	server.Fail(rangertest.Policies, rangertest.Fault{})
+	server.SetFault(rangertest.Policies, rangertest.Fault{})
 	server.Restore(1)
 	r = newRanger(t, options)
 	if s, err := r.Load(t.Context()); err != nil || s.Version != first.Version || r.Problem() == nil {

@@ -30,16 +30,16 @@ func TestRangerWatchBacksOff(t *testing.T) {
 		r := newRanger(t, source.RangerOptions{URL: "http://ranger", HTTPTransport: memory{server}, Logger: log.logger(), Registerer: reg})
 		mustLoad(t, r, 4)
 		ctx, cancel := context.WithCancel(t.Context())
-		var out told
+		var out notifications
 		done := make(chan error, 1)
-		go func() { done <- r.Watch(ctx, out.tell) }()
+		go func() { done <- r.Watch(ctx, out.add) }()
 
 		server.Requests()
 		advance(time.Hour)
 		if n := len(server.Requests()) / 4; n < 118 || n > 135 {
 			t.Errorf("%d downloads in an hour, want about 120 and a few", n)
 		}
-		server.Fail(rangertest.Policies, rangertest.Fault{Status: 503})
+		server.SetFault(rangertest.Policies, rangertest.Fault{Status: 503})
 		advance(time.Hour)
 		if n := len(server.Requests()); n < 60 || n > 140 {
 			t.Errorf("%d failed downloads in an hour, want one or two a minute", n)
@@ -50,18 +50,18 @@ func TestRangerWatchBacksOff(t *testing.T) {
 		if got := gauge(t, reg, "ucwarden_policy_snapshot_stale_seconds"); got < 3500 {
 			t.Errorf("stale for %v s", got)
 		}
-		server.Fail(rangertest.Policies, rangertest.Fault{Status: 503, Header: map[string]string{"Retry-After": "300"}})
+		server.SetFault(rangertest.Policies, rangertest.Fault{Status: 503, Header: map[string]string{"Retry-After": "300"}})
 		advance(2 * time.Minute)
 		server.Requests()
 		advance(10 * time.Minute)
 		if n := len(server.Requests()); n > 3 {
 			t.Errorf("%d downloads in ten minutes though asked to wait five", n)
 		}
-		server.Fail(rangertest.Policies, rangertest.Fault{})
+		server.SetFault(rangertest.Policies, rangertest.Fault{})
 		server.SetPolicies(pols(5)...)
 		advance(6 * time.Minute)
 		if out.sizes() != "5" || r.Problem() != nil {
-			t.Errorf("told %q, problem %v", out.sizes(), r.Problem())
+			t.Errorf("notified of %q, problem %v", out.sizes(), r.Problem())
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -70,7 +70,7 @@ func TestRangerWatchBacksOff(t *testing.T) {
 	})
 }
 
-// Who asks often is not made to wait a minute for a server that is well again.
+// A short poll interval is not replaced by a minute of backoff after a failure.
 func TestRangerWatchBacksOffInProportion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := rangertest.New("uc")
@@ -78,16 +78,16 @@ func TestRangerWatchBacksOffInProportion(t *testing.T) {
 		r := newRanger(t, source.RangerOptions{URL: "http://ranger", HTTPTransport: memory{server}, PollInterval: 2 * time.Second})
 		mustLoad(t, r, 4)
 		ctx, cancel := context.WithCancel(t.Context())
-		var out told
+		var out notifications
 		done := make(chan error, 1)
-		go func() { done <- r.Watch(ctx, out.tell) }()
-		server.Fail(rangertest.Policies, rangertest.Fault{Status: 503})
+		go func() { done <- r.Watch(ctx, out.add) }()
+		server.SetFault(rangertest.Policies, rangertest.Fault{Status: 503})
 		advance(time.Hour)
-		server.Fail(rangertest.Policies, rangertest.Fault{})
+		server.SetFault(rangertest.Policies, rangertest.Fault{})
 		server.SetPolicies(pols(5)...)
 		advance(8 * time.Second)
 		if out.sizes() != "5" {
-			t.Errorf("told %q", out.sizes())
+			t.Errorf("notified of %q", out.sizes())
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -117,7 +117,7 @@ func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return
 // Whatever the server does, what is in force is the newest good version, and only ever a good one.
 func TestRangerSnapshotIsTheNewestGood(t *testing.T) {
 	faults := []rangertest.Fault{
-		{Status: 400}, {Status: 401}, {Status: 404}, {Status: 500}, {Login: true}, {Redirect: "/login"}, {Empty: true}, {Truncate: true},
+		{Status: 400}, {Status: 401}, {Status: 404}, {Status: 500}, {LoginPage: true}, {Redirect: "/login"}, {Empty: true}, {Truncate: true},
 		{Drop: true}, {Body: "{}"}, {Body: `{"serviceName":"uc","policyVersion":999999,"policies":[]}`}, {Body: `{"serviceName":"uc"`},
 		{Body: `{"serviceName":"uc","policyVersion":999999,"policyDeltas":[{"changeType":2,"policy":{"id":1}},{"changeType":2,"policy":{"id":1}}]}`},
 	}
@@ -168,9 +168,9 @@ func TestRangerSnapshotIsTheNewestGood(t *testing.T) {
 			"nothing new": func(*rapid.T) { check("nothing new") },
 			"fault": func(t *rapid.T) {
 				part := rapid.SampledFrom(parts).Draw(t, "part")
-				server.Fail(part, rapid.SampledFrom(faults).Draw(t, "fault"))
+				server.SetFault(part, rapid.SampledFrom(faults).Draw(t, "fault"))
 				check("fault")
-				server.Fail(part, rangertest.Fault{})
+				server.SetFault(part, rangertest.Fault{})
 			},
 			"older": func(t *rapid.T) {
 				server.Restore(rapid.Int64Range(1, latest).Draw(t, "version"))
@@ -192,9 +192,9 @@ func TestRangerSnapshotIsTheNewestGood(t *testing.T) {
 				}
 				r = newRanger(t, options)
 				part := rapid.SampledFrom(parts).Draw(t, "part")
-				server.Fail(part, rangertest.Fault{Drop: true})
+				server.SetFault(part, rangertest.Fault{Drop: true})
 				check("restart while down")
-				server.Fail(part, rangertest.Fault{})
+				server.SetFault(part, rangertest.Fault{})
 			},
 		}
 		names := slices.Sorted(maps.Keys(actions))

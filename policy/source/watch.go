@@ -13,16 +13,16 @@ import (
 	"ucwarden/policy"
 )
 
-// Watch follows the files until ctx ends and calls tell, from one goroutine, with each snapshot whose content is new.
-// A change is found by notification of the file system, or by polling, and taken whole or not at all; what cannot be
-// taken is logged once and told by Problem. Watch returns the error of ctx. Call Load first, to know how the
-// beginning went; without it Watch loads at once.
-func (f *Files) Watch(ctx context.Context, tell func(*policy.Snapshot)) error {
+// Watch watches the files until ctx ends, and calls onChange, from one goroutine, with each snapshot whose content is
+// new. A change is found by a file system notification or by polling. A change that cannot be used is logged once and
+// returned by Problem. Watch returns the error of ctx. Call Load first to get the first error; without it Watch loads
+// at once.
+func (f *Files) Watch(ctx context.Context, onChange func(*policy.Snapshot)) error {
 	changed := make(chan struct{}, 1)
 	n := f.startNotifier(ctx, changed)
 	defer n.close()
-	next := func(ctx context.Context, _ int) error {
-		if n.watch(f.watchedFolders()) {
+	wait := func(ctx context.Context, _ int) error {
+		if n.addFolders(f.watchedFolders()) {
 			return nil // something may have changed between the last read and now
 		}
 		timer := time.NewTimer(f.options.PollInterval)
@@ -35,11 +35,11 @@ func (f *Files) Watch(ctx context.Context, tell func(*policy.Snapshot)) error {
 		}
 		return nil
 	}
-	return f.follow(ctx, f.refresh, next, tell)
+	return f.watchLoop(ctx, f.refresh, wait, onChange)
 }
 
-// watchedFolders lists the folders in which something may happen that changes what Files reads. The folders above
-// the paths are among them, because a path itself may be a link that is swapped.
+// watchedFolders returns the folders in which a change may change what Files reads. The folders above the paths are
+// among them, because a path itself may be a link that is replaced.
 func (f *Files) watchedFolders() []string {
 	f.refreshing.Lock()
 	defer f.refreshing.Unlock()
@@ -53,7 +53,7 @@ func (f *Files) watchedFolders() []string {
 	return dirs
 }
 
-// notifier turns events of the file system into a wake-up. A nil watcher notifies of nothing.
+// notifier signals file system events that may change the policies. With a nil watcher it does nothing.
 type notifier struct {
 	files   *Files
 	watcher *fsnotify.Watcher
@@ -68,7 +68,7 @@ func (f *Files) startNotifier(ctx context.Context, changed chan<- struct{}) *not
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		f.log.Warn("changes of policy files are found by polling only: the file system cannot be watched", "interval", f.options.PollInterval, "err", err)
+		f.log.Warn("file system notifications are not available; changes of policy files are found by polling", "interval", f.options.PollInterval, "error", err)
 		close(n.done)
 		return n
 	}
@@ -77,7 +77,7 @@ func (f *Files) startNotifier(ctx context.Context, changed chan<- struct{}) *not
 	return n
 }
 
-// run wakes the reader at each event that may matter. An overflow of events counts as one.
+// run signals changed at each relevant event. An overflow of events counts as one.
 func (n *notifier) run(ctx context.Context, changed chan<- struct{}) {
 	defer close(n.done)
 	for {
@@ -88,7 +88,7 @@ func (n *notifier) run(ctx context.Context, changed chan<- struct{}) {
 			if !ok {
 				return
 			}
-			if !n.files.concerns(event.Name) {
+			if !n.files.isRelevant(event.Name) {
 				continue
 			}
 		case _, ok := <-n.watcher.Errors:
@@ -103,11 +103,12 @@ func (n *notifier) run(ctx context.Context, changed chan<- struct{}) {
 	}
 }
 
-// concerns leaves out events of neighbours: files beside a path that is watched through the folder it lies in.
-func (f *Files) concerns(name string) bool {
+// isRelevant reports whether an event may change the policies. Events of other files in the folder of a watched path do
+// not.
+func (f *Files) isRelevant(name string) bool {
 	base, dir := filepath.Base(name), filepath.Dir(name)
 	if strings.HasPrefix(base, "..") {
-		return true // a mounted ConfigMap is changed by swapping its link "..data"
+		return true // a mounted ConfigMap is changed by replacing its link "..data"
 	}
 	neighbour := false
 	for _, p := range append([]string{f.options.Path}, f.options.ExtraPaths...) {
@@ -119,10 +120,10 @@ func (f *Files) concerns(name string) bool {
 	return !neighbour && !strings.HasPrefix(base, ".")
 }
 
-// watch makes the notifier follow these folders too. A folder that cannot be watched is left to polling. Real paths
-// are watched, because a link may lead elsewhere tomorrow; and each once, because adding a path again loses its events.
-// It reports whether there was a new one.
-func (n *notifier) watch(dirs []string) (added bool) {
+// addFolders watches these folders too, and reports whether there was a new one. A folder that cannot be watched is
+// left to polling. Real paths are watched, because a link may be changed; and each once, because adding a path again
+// loses its events.
+func (n *notifier) addFolders(dirs []string) (added bool) {
 	if n.watcher == nil {
 		return false
 	}
@@ -138,7 +139,7 @@ func (n *notifier) watch(dirs []string) (added bool) {
 			added = added || err == nil
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			n.files.warnOnce("watch "+dir, "changes in a policy folder are found by polling only", "folder", dir, "err", err)
+			n.files.warnOnce("watch "+dir, "a policy folder cannot be watched; changes in it are found by polling", "folder", dir, "error", err)
 		}
 	}
 	return added

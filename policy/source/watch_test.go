@@ -17,19 +17,19 @@ import (
 	"ucwarden/policy/source"
 )
 
-// told collects what Watch tells.
-type told struct {
+// notifications collects the snapshots that Watch passes to its function.
+type notifications struct {
 	mu   sync.Mutex
 	list []*policy.Snapshot
 }
 
-func (o *told) tell(s *policy.Snapshot) {
+func (o *notifications) add(s *policy.Snapshot) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.list = append(o.list, s)
 }
 
-func (o *told) sizes() string {
+func (o *notifications) sizes() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var b strings.Builder
@@ -56,13 +56,13 @@ func TestWatchPolls(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		var out told
+		var out notifications
 		done := make(chan error, 1)
-		go func() { done <- f.Watch(ctx, out.tell) }()
+		go func() { done <- f.Watch(ctx, out.add) }()
 
 		advance(5 * time.Minute)
 		if out.sizes() != "" {
-			t.Errorf("told %s without a change", out.sizes())
+			t.Errorf("notified of %s without a change", out.sizes())
 		}
 		if got := gauge(t, reg, "ucwarden_policy_snapshot_stale_seconds"); got > 31 {
 			t.Errorf("stale for %v s though confirmed", got)
@@ -72,7 +72,7 @@ func TestWatchPolls(t *testing.T) {
 		write(t, dir, map[string]string{"p.json": list(4)[:400]})
 		advance(time.Hour)
 		if out.sizes() != "4" || f.Problem() == nil {
-			t.Errorf("told %q, problem %v", out.sizes(), f.Problem())
+			t.Errorf("notified of %q, problem %v", out.sizes(), f.Problem())
 		}
 		if got := gauge(t, reg, "ucwarden_policy_snapshot_stale_seconds"); got < 3500 {
 			t.Errorf("stale for %v s, want an hour", got)
@@ -83,7 +83,7 @@ func TestWatchPolls(t *testing.T) {
 		write(t, dir, map[string]string{"p.json": list(5)})
 		advance(31 * time.Second)
 		if out.sizes() != "4 5" || f.Problem() != nil {
-			t.Errorf("told %q, problem %v", out.sizes(), f.Problem())
+			t.Errorf("notified of %q, problem %v", out.sizes(), f.Problem())
 		}
 		cancel()
 		if err := <-done; err != context.Canceled {
@@ -98,9 +98,9 @@ func TestWatchStartsWithoutPolicies(t *testing.T) {
 		var log logged
 		f := newFiles(t, source.FilesOptions{Path: dir, DisableNotify: true, Logger: log.logger()})
 		ctx, cancel := context.WithCancel(t.Context())
-		var out told
+		var out notifications
 		done := make(chan error, 1)
-		go func() { done <- f.Watch(ctx, out.tell) }()
+		go func() { done <- f.Watch(ctx, out.add) }()
 		advance(10 * time.Minute)
 		if log.count("level=WARN") != 1 {
 			t.Errorf("want one warning:\n%s", log.String())
@@ -108,7 +108,7 @@ func TestWatchStartsWithoutPolicies(t *testing.T) {
 		write(t, dir, map[string]string{"p.json": list(2)})
 		advance(time.Minute)
 		if out.sizes() != "2" {
-			t.Errorf("told %q", out.sizes())
+			t.Errorf("notified of %q", out.sizes())
 		}
 		cancel()
 		<-done
@@ -126,9 +126,9 @@ func TestHalfWrittenFilesAreNeverTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFiles(t, source.FilesOptions{Path: dir, DisableNotify: true, PollInterval: time.Second, Debounce: 250 * time.Millisecond})
 		ctx, cancel := context.WithCancel(t.Context())
-		var out told
+		var out notifications
 		done := make(chan error, 1)
-		go func() { done <- f.Watch(ctx, out.tell) }()
+		go func() { done <- f.Watch(ctx, out.add) }()
 		for i := range all {
 			if err := os.WriteFile(path, []byte(strings.Join(all[:i+1], "")), 0o644); err != nil {
 				t.Fatal(err)
@@ -167,7 +167,7 @@ func TestFilesThatNeverSettle(t *testing.T) {
 	})
 }
 
-// watchReal runs Watch on the real file system with polling out of the way, and gives the channel of what it tells.
+// watchReal runs Watch on the real file system with polling out of the way, and returns the channel of the snapshots it reports.
 func watchReal(t *testing.T, f *source.Files) <-chan *policy.Snapshot {
 	t.Helper()
 	if _, err := f.Load(t.Context()); err != nil {

@@ -1,5 +1,6 @@
-// Package rangertest is a strict Ranger Admin for tests: the four downloads of its API with versions, policy deltas,
-// logins and not-modified answers, and faults on demand. It refuses what Ranger Admin refuses.
+// Package rangertest is a Ranger Admin for tests: [Server] is an http.Handler that serves the four downloads of its
+// API, with versions, policy deltas, logins and not-modified answers, and [Fault] makes them fail. It rejects what
+// Ranger Admin rejects. Tests of package source and of the commands set the policies and point a source at it.
 package rangertest
 
 import (
@@ -27,21 +28,21 @@ const (
 	Tags     Part = "tags"
 )
 
-// Fault makes a download answer wrongly. The zero Fault answers rightly.
+// Fault makes a download fail. The zero Fault is none.
 type Fault struct {
-	Status   int               // answered with a message in JSON
-	Header   map[string]string // added to the answer
-	Login    bool              // 200 with the HTML of a login page
-	Redirect string            // 302 to this place
-	Body     string            // 200 with this body, as JSON
-	Empty    bool              // 200 with no body
-	Truncate bool              // the right answer, broken off half way
-	Drop     bool              // no answer: the connection is closed
-	Gzip     bool              // the right answer, packed
-	Delay    func()            // called before anything else
+	Status    int               // answered with a message in JSON
+	Header    map[string]string // added to the answer
+	LoginPage bool              // 200 with the HTML of a login page
+	Redirect  string            // 302 to this URL
+	Body      string            // 200 with this body, as JSON
+	Empty     bool              // 200 with no body
+	Truncate  bool              // the right answer, cut off half-way
+	Drop      bool              // no answer: the connection is closed
+	Gzip      bool              // the right answer, compressed
+	Delay     func()            // called before anything else
 }
 
-// Request is one download that was asked for.
+// Request is one download request that the server received.
 type Request struct {
 	Part   Part
 	Secure bool
@@ -51,23 +52,23 @@ type Request struct {
 
 // Server is a Ranger Admin with one service. Use it as an http.Handler. Safe for concurrent use.
 type Server struct {
-	// Service is the name of the service; User and Password, when set, are what the secure downloads want, and the
-	// plain ones are then forbidden, as is Ranger's default.
+	// Service is the name of the service. User and Password, when set, are required by the secure downloads; the plain
+	// ones are then forbidden, as is Ranger's default.
 	Service, User, Password string
 
-	mu       sync.Mutex
-	disabled bool
-	policies policy.ServicePolicies
-	history  map[int64][]policy.Policy // by version, for deltas
-	roles    *policy.ServiceRoles
-	users    *policy.UserStore
-	tags     *policy.ServiceTags
-	faults   map[Part]Fault
-	lying    func(*policy.ServicePolicies) // changes a delta before it is sent
-	requests []Request
+	mu         sync.Mutex
+	disabled   bool
+	policies   policy.ServicePolicies
+	history    map[int64][]policy.Policy // by version, for deltas
+	roles      *policy.ServiceRoles
+	users      *policy.UserStore
+	tags       *policy.ServiceTags
+	faults     map[Part]Fault
+	alterDelta func(*policy.ServicePolicies) // changes each delta before it is sent; nil: none
+	requests   []Request
 }
 
-// New makes a server whose service has no policies yet, no roles, an empty user store and no tags, each of version 1.
+// New returns a server whose service has no policies yet, no roles, an empty user store and no tags, each of version 1.
 func New(service string) *Server {
 	s := &Server{Service: service, history: map[int64][]policy.Policy{}, faults: map[Part]Fault{}}
 	s.policies = policy.ServicePolicies{ServiceName: service, ServiceID: 7, PolicyVersion: 1, Policies: []policy.Policy{}}
@@ -78,7 +79,7 @@ func New(service string) *Server {
 	return s
 }
 
-// SetPolicies replaces the policies and gives their new version.
+// SetPolicies replaces the policies and returns their new version.
 func (s *Server) SetPolicies(list ...policy.Policy) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,11 +108,11 @@ func (s *Server) Edit(f func(*policy.ServicePolicies)) {
 	s.history[s.policies.PolicyVersion] = s.policies.Policies
 }
 
-// Lie lets f change each delta before it is sent; nil ends it.
-func (s *Server) Lie(f func(*policy.ServicePolicies)) {
+// AlterDeltas makes the server call f on each delta before it is sent, to send wrong ones; nil ends that.
+func (s *Server) AlterDeltas(f func(*policy.ServicePolicies)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lying = f
+	s.alterDelta = f
 }
 
 // SetRoles replaces the roles.
@@ -135,14 +136,14 @@ func (s *Server) Disable(off bool) {
 	s.disabled = off
 }
 
-// Fail makes a download answer with a fault until it is set to the zero Fault.
-func (s *Server) Fail(part Part, fault Fault) {
+// SetFault makes a download fail until it is set to the zero Fault.
+func (s *Server) SetFault(part Part, fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[part] = fault
 }
 
-// Requests gives what was asked since the last call.
+// Requests returns the requests received since the last call.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +178,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer.send(w, fault)
 }
 
-// route reads a path such as /service/tags/secure/download/name.
+// route parses a path such as /service/tags/secure/download/name.
 func route(path string) (part Part, secure bool, service string, ok bool) {
 	steps := strings.Split(strings.TrimPrefix(path, "/service/"), "/")
 	service, steps = steps[len(steps)-1], steps[:len(steps)-1]
@@ -219,7 +220,7 @@ func (s *Server) answer(w *recorder, r *http.Request, part Part, secure bool, se
 	case fault.Redirect != "":
 		w.header.Set("Location", fault.Redirect)
 		w.status = http.StatusFound
-	case fault.Login:
+	case fault.LoginPage:
 		w.header.Set("Content-Type", "text/html;charset=UTF-8")
 		w.status = http.StatusOK
 		w.body.WriteString("<!DOCTYPE html><html><body><form action=\"/login\"></form></body></html>")
@@ -247,7 +248,7 @@ func (s *Server) answer(w *recorder, r *http.Request, part Part, secure bool, se
 	}
 }
 
-// document answers with the document of a part, or 304 when its version is the one known. Any other version is new.
+// document answers with the document of a part, or 304 when its version equals last. Any other version counts as new.
 func (s *Server) document(w *recorder, part Part, last int64, deltas bool) {
 	switch part {
 	case Policies:
@@ -261,7 +262,7 @@ func (s *Server) document(w *recorder, part Part, last int64, deltas bool) {
 	}
 }
 
-// policyDocument is the whole document, or what changed since a version that is remembered.
+// policyDocument returns the whole document, or the deltas since version last if the server still has it.
 func (s *Server) policyDocument(last int64, deltas bool) any {
 	old, found := s.history[last]
 	if !deltas || !found || last >= s.policies.PolicyVersion {
@@ -290,7 +291,7 @@ func (s *Server) policyDocument(last int64, deltas bool) any {
 		at := byID(old, p.ID)
 		if at < 0 {
 			doc.PolicyDeltas = append(doc.PolicyDeltas, policy.PolicyDelta{ChangeType: policy.DeltaCreate, Policy: p})
-		} else if !same(old[at], *p) {
+		} else if !equalPolicies(old[at], *p) {
 			doc.PolicyDeltas = append(doc.PolicyDeltas, policy.PolicyDelta{ChangeType: policy.DeltaUpdate, Policy: p})
 		}
 	}
@@ -299,13 +300,13 @@ func (s *Server) policyDocument(last int64, deltas bool) any {
 			doc.PolicyDeltas = append(doc.PolicyDeltas, policy.PolicyDelta{ChangeType: policy.DeltaDelete, Policy: &policy.Policy{ID: p.ID, Name: p.Name}})
 		}
 	}
-	if s.lying != nil {
-		s.lying(&doc)
+	if s.alterDelta != nil {
+		s.alterDelta(&doc)
 	}
 	return doc
 }
 
-func same(a, b policy.Policy) bool {
+func equalPolicies(a, b policy.Policy) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)
