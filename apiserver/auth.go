@@ -14,14 +14,14 @@ import (
 
 const identityKey = "ucwarden.identity"
 
-// identityOf gives the verified bearer of a request that passed authenticate.
+// identityOf returns the identity that authenticate verified for the request.
 func identityOf(c echo.Context) keys.Identity {
 	id, _ := c.Get(identityKey).(keys.Identity)
 	return id
 }
 
-// authenticate verifies the bearer token of a request, holds its subject to the rate limit, and demands the scope.
-// A token is taken from the Authorization header alone.
+// authenticate wraps next: it verifies the bearer token, applies the subject's rate limit, and requires the scope. Only
+// a token in the Authorization header counts.
 func (s *Server) authenticate(scope keys.Scope, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		token, err := bearer(c.Request().Header)
@@ -34,20 +34,20 @@ func (s *Server) authenticate(scope keys.Scope, next echo.HandlerFunc) echo.Hand
 		case policy.CodeUnauthenticated:
 			return unauthenticated(err.Error(), `error="invalid_token", error_description="`+err.Error()+`"`)
 		case policy.CodeUnavailable:
-			return &failure{code: policy.CodeUnavailable, detail: "Tokens cannot be checked at present: the key set was not loaded. Try again later.", err: err}
+			return &responseError{code: policy.CodeUnavailable, detail: "Tokens cannot be verified at present: the key set is not loaded. Try again later.", err: err}
 		default:
 			return fmt.Errorf("verify token: %w", err)
 		}
 		c.Set(identityKey, id)
 		if wait, ok := s.limiter.allow(id.Subject); !ok {
-			return &failure{
+			return &responseError{
 				code:   policy.CodeRateLimited,
-				detail: "Too many requests of this subject. Try again after the time in Retry-After.",
-				header: http.Header{"Retry-After": {seconds(wait)}},
+				detail: "Too many requests from this subject. Try again after the time in Retry-After.",
+				header: http.Header{"Retry-After": {formatRetryAfter(wait)}},
 			}
 		}
 		if !id.Has(scope) {
-			return &failure{
+			return &responseError{
 				code:   policy.CodeForbidden,
 				detail: fmt.Sprintf("The token lacks the scope %s, which this call needs.", scope),
 				header: challenge(fmt.Sprintf(`error="insufficient_scope", scope="%s"`, scope)),
@@ -57,7 +57,7 @@ func (s *Server) authenticate(scope keys.Scope, next echo.HandlerFunc) echo.Hand
 	}
 }
 
-// bearer takes the token of RFC 6750, section 2.1.
+// bearer returns the token of the Authorization header (RFC 6750, section 2.1).
 func bearer(h http.Header) (string, error) {
 	values := h.Values("Authorization")
 	if len(values) == 0 {
@@ -73,10 +73,10 @@ func bearer(h http.Header) (string, error) {
 }
 
 func unauthenticated(detail, params string) error {
-	return &failure{code: policy.CodeUnauthenticated, detail: detail, header: challenge(params)}
+	return &responseError{code: policy.CodeUnauthenticated, detail: detail, header: challenge(params)}
 }
 
-// challenge is the header that RFC 6750, section 3, asks of a 401 or 403.
+// challenge returns the header that RFC 6750, section 3, requires in a 401 or 403.
 func challenge(params string) http.Header {
 	value := `Bearer realm="ucwarden"`
 	if params != "" {
@@ -85,40 +85,40 @@ func challenge(params string) http.Header {
 	return http.Header{"Www-Authenticate": {value}}
 }
 
-// permit checks that the bearer may submit, change or read the task; see the package documentation for the rule.
-func permit(id keys.Identity, t ondemand.Task) error {
+// checkAccess returns an error unless the bearer may submit, change and read the task; see the package documentation.
+func checkAccess(id keys.Identity, t ondemand.Task) error {
 	if !id.Limited {
 		return nil
 	}
 	if t.Type != ondemand.ResourceSync {
-		return &failure{
+		return &responseError{
 			code:   policy.CodeForbidden,
-			detail: fmt.Sprintf("The token is limited to some catalogs: it reaches tasks of type %s only.", ondemand.ResourceSync),
+			detail: fmt.Sprintf("The token is limited to some catalogs: it allows tasks of type %s only.", ondemand.ResourceSync),
 		}
 	}
 	var fields []FieldError
 	for i, r := range t.RequestInfo.Resources {
-		if catalog, ok := catalogOf(r); !ok || !id.Reaches(catalog) {
+		if catalog, ok := catalogOf(r); !ok || !id.AllowsCatalog(catalog) {
 			fields = append(fields, FieldError{
 				Pointer: fmt.Sprintf("/requestInfo/resources/%d", i),
-				Detail:  "not in a catalog that the token reaches",
+				Detail:  "not in a catalog that the token allows",
 			})
 		}
 	}
 	if len(fields) > 0 || len(t.RequestInfo.Resources) == 0 {
-		return &failure{
+		return &responseError{
 			code:   policy.CodeForbidden,
-			detail: "The token is limited to some catalogs, and the task reaches beyond them.",
-			fields: fields[:min(len(fields), maxFields)],
+			detail: "The token is limited to some catalogs, and the task names resources outside them.",
+			fields: fields[:min(len(fields), maxErrorFields)],
 		}
 	}
 	return nil
 }
 
-// maxFields bounds the errors of one answer.
-const maxFields = 100
+// maxErrorFields bounds the number of field errors in one answer.
+const maxErrorFields = 100
 
-// catalogOf names the catalog that a resource lies in; ok is false for one in no catalog, or of no known type.
+// catalogOf returns the catalog that a resource is in; ok is false when it is in no catalog or of an unknown type.
 func catalogOf(r ondemand.Resource) (catalog string, ok bool) {
 	t, err := policy.ParseSecurableType(r.Type)
 	if err != nil {
@@ -129,7 +129,7 @@ func catalogOf(r ondemand.Resource) (catalog string, ok bool) {
 	default:
 		return "", false
 	}
-	// What the task will act on decides, not the spelling. A resource that names nothing legal is only ever skipped.
+	// The object that the task will act on decides, not the spelling. A resource with an invalid name is only skipped.
 	if sec, err := r.Securable(); err == nil {
 		return sec.Names()[0], true
 	}
@@ -137,5 +137,5 @@ func catalogOf(r ondemand.Resource) (catalog string, ok bool) {
 	return catalog, catalog != ""
 }
 
-// mayRead is permit as a predicate, for lists.
-func mayRead(id keys.Identity, t ondemand.Task) bool { return permit(id, t) == nil }
+// mayAccess reports whether checkAccess allows the task.
+func mayAccess(id keys.Identity, t ondemand.Task) bool { return checkAccess(id, t) == nil }

@@ -16,12 +16,12 @@ import (
 	"ucwarden/policy"
 )
 
-// Watcher tells when a task moves.
+// Watcher waits for changes of a task.
 type Watcher interface {
-	// Wait gives the task once it is terminal. When ctx ends first it gives the task as it is, with ctx's error.
+	// Wait returns the task once it has ended. When ctx ends first it returns the task as it is, with ctx's error.
 	Wait(ctx context.Context, id string) (ondemand.Task, error)
-	// Subscribe sends the task as it is and again after changes, and closes the channel when it is terminal or ctx
-	// ends. Its error is of class not found where there is no such task.
+	// Subscribe sends the task as it is and again after changes, and closes the channel when the task or ctx ends. It
+	// returns an error of class not found when there is no such task.
 	Subscribe(ctx context.Context, id string) (<-chan ondemand.Task, error)
 }
 
@@ -34,70 +34,70 @@ type event struct {
 	Reason string          `json:"reason,omitempty"`
 }
 
-// place is where a transition stands in the life of its task, the id of its event. It stays the same when the queue
-// drops transitions from the middle of a long list.
-type place struct {
+// eventID identifies a transition of a task, and orders the transitions. It does not change when the queue drops
+// transitions from the middle of a long list.
+type eventID struct {
 	nanos int64 // time of the transition
-	nth   int   // among those of the same time
+	nth   int   // number among those of the same time, from 0
 }
 
-func (p place) after(o place) bool {
+func (p eventID) after(o eventID) bool {
 	return p.nanos > o.nanos || p.nanos == o.nanos && p.nth > o.nth
 }
 
-func (p place) String() string { return fmt.Sprintf("%d-%d", p.nanos, p.nth) }
+func (p eventID) String() string { return fmt.Sprintf("%d-%d", p.nanos, p.nth) }
 
-// parsePlace reads a Last-Event-ID; one that is not ours means the beginning.
-func parsePlace(text string) place {
+// parseEventID parses a Last-Event-ID; an invalid one means the beginning.
+func parseEventID(text string) eventID {
 	a, b, ok := strings.Cut(text, "-")
 	nanos, err1 := strconv.ParseInt(a, 10, 64)
 	nth, err2 := strconv.Atoi(b)
 	if !ok || err1 != nil || err2 != nil {
-		return place{}
+		return eventID{}
 	}
-	return place{nanos, nth}
+	return eventID{nanos, nth}
 }
 
-// events streams the transitions of a task, past ones first, until it is terminal (WHATWG HTML, section 9.2). A
-// reader that comes again with the id of the last one gets 204, which tells an EventSource to stay away.
+// events streams the transitions of a task, past ones first, until it ends (WHATWG HTML, section 9.2). A client that
+// reconnects with the id of the last one gets 204, after which an EventSource does not reconnect.
 func (s *Server) events(c echo.Context) error {
-	task, err := s.lookUp(c)
+	task, err := s.findTask(c)
 	if err != nil {
 		return err
 	}
-	seen := parsePlace(c.Request().Header.Get("Last-Event-ID"))
+	seen := parseEventID(c.Request().Header.Get("Last-Event-ID"))
 	if task.Status.Terminal() && len(eventsAfter(task, seen)) == 0 {
 		return c.NoContent(http.StatusNoContent)
 	}
-	done, ok := s.hold(c, 0)
+	done, ok := s.acquireWaitSlot(c, 0)
 	if !ok {
-		return &failure{code: policy.CodeRateLimited, detail: "Too many event streams are open. Try again later, or poll the task."}
+		return &responseError{code: policy.CodeRateLimited, detail: "Too many event streams are open. Try again later, or poll the task."}
 	}
 	defer done()
-	// A stream must not outlive its token, nor hold up a shutdown: an EventSource comes back, to whoever answers then.
+	// A stream must not outlive its token or delay a shutdown: an EventSource reconnects.
 	ctx, cancel := context.WithDeadline(c.Request().Context(), identityOf(c).Expires.Add(keys.Leeway))
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()
-	moves, err := s.tasks.Subscribe(ctx, task.ID)
+	updates, err := s.tasks.Subscribe(ctx, task.ID)
 	if err != nil {
 		return fmt.Errorf("watch task: %w", err)
 	}
 
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // NGINX would hold events back
+	h.Set("X-Accel-Buffering", "no") // NGINX would buffer the events
 	c.Response().WriteHeader(http.StatusOK)
-	st := &stream{c: c, rc: http.NewResponseController(c.Response())}
+	st := &eventStream{c: c, rc: http.NewResponseController(c.Response())}
 	err = st.write("retry: 2000\n\n")
 	beat := time.NewTicker(s.opts.Heartbeat)
 	defer beat.Stop()
-	for err == nil { // an error means that the reader is gone
+	for err == nil { // an error means that the client disconnected
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-beat.C:
-			err = st.write(": still here\n\n")
-		case task, ok := <-moves:
+			err = st.write(": keep-alive\n\n")
+		case task, ok := <-updates:
 			if !ok {
 				return nil
 			}
@@ -105,49 +105,49 @@ func (s *Server) events(c echo.Context) error {
 				if err = st.write(e.text); err != nil {
 					break
 				}
-				seen = e.place
+				seen = e.id
 			}
 		}
 	}
 	return nil
 }
 
-// rendered is an event as it goes over the wire, and its place.
-type rendered struct {
-	place place
-	text  string
+// renderedEvent is an event as it is sent, with its id.
+type renderedEvent struct {
+	id   eventID
+	text string
 }
 
-// eventsAfter renders the transitions of a task that come after the place seen.
-func eventsAfter(t ondemand.Task, seen place) []rendered {
-	var out []rendered
-	var at place
+// eventsAfter returns the events of the transitions of a task after the one identified by seen.
+func eventsAfter(t ondemand.Task, seen eventID) []renderedEvent {
+	var out []renderedEvent
+	var at eventID
 	for _, tr := range t.Transitions {
 		if n := tr.Time.UnixNano(); n == at.nanos {
 			at.nth++
 		} else {
-			at = place{nanos: n}
+			at = eventID{nanos: n}
 		}
 		if !at.after(seen) {
 			continue
 		}
 		data, err := json.Marshal(event{t.ID, tr.From, tr.To, tr.Time, tr.Reason})
-		if err != nil { // a time outside the years that JSON can say
+		if err != nil { // a time outside the years that JSON can represent
 			continue
 		}
-		out = append(out, rendered{at, fmt.Sprintf("id: %s\nevent: transition\ndata: %s\n\n", at, data)})
+		out = append(out, renderedEvent{at, fmt.Sprintf("id: %s\nevent: transition\ndata: %s\n\n", at, data)})
 	}
 	return out
 }
 
-// stream writes server-sent events, each within writeTime.
-type stream struct {
+// eventStream writes server-sent events, each within writeTimeout.
+type eventStream struct {
 	c  echo.Context
 	rc *http.ResponseController
 }
 
-func (st *stream) write(text string) error {
-	_ = st.rc.SetWriteDeadline(time.Now().Add(writeTime))
+func (st *eventStream) write(text string) error {
+	_ = st.rc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := st.c.Response().Write([]byte(text)); err != nil {
 		return err
 	}

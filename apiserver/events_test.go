@@ -161,7 +161,7 @@ func TestEventStreamBeats(t *testing.T) {
 }
 
 func TestHeldRequestsAreLimited(t *testing.T) {
-	e := newEnv(t, func(s *setup) { s.stopped, s.MaxHeld, s.Heartbeat = true, 1, 10*time.Millisecond })
+	e := newEnv(t, func(s *setup) { s.stopped, s.MaxWaiting, s.Heartbeat = true, 1, 10*time.Millisecond })
 	e.do("POST", tasksPath, table("t", "sales")).want(202)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

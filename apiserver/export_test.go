@@ -10,3 +10,6 @@ func (s *Server) Routes() []*echo.Route {
 	}
 	return list
 }
+
+// OpenAPI returns the document that /openapi.json serves.
+func OpenAPI() []byte { return openapi }

@@ -15,7 +15,7 @@ import (
 	"ucwarden/policy"
 )
 
-// The routes without a token.
+// The routes that need no token.
 const (
 	pathHealth  = "/healthz"
 	pathReady   = "/readyz"
@@ -27,32 +27,31 @@ func isProbe(route string) bool {
 	return route == pathHealth || route == pathReady || route == pathMetrics
 }
 
-// checkTimeout bounds the readiness checks, which run side by side.
+// checkTimeout bounds the readiness checks, which run concurrently.
 const checkTimeout = 3 * time.Second
 
+// openapi is the OpenAPI 3.1 document that /openapi.json serves.
+//
 //go:embed openapi.json
 var openapi []byte
-
-// OpenAPI is the OpenAPI 3.1 document that /openapi.json serves.
-func OpenAPI() []byte { return append([]byte(nil), openapi...) }
 
 func (s *Server) addOpenRoutes(e *echo.Echo) {
 	e.GET(pathHealth, func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
 	e.GET(pathReady, s.ready)
 	e.GET(pathMetrics, echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, // one bad collector must not hide the others
+		ErrorHandling: promhttp.ContinueOnError, // one failing collector must not hide the others
 	})))
 	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) })
 }
 
-// readiness is the answer of /readyz when all is well.
+// readiness is the answer of /readyz when every check passed.
 type readiness struct {
 	Status string   `json:"status"`
-	Checks []string `json:"checks"` // the names of those that passed
+	Checks []string `json:"checks"` // the names of the checks
 }
 
-// try runs the check; one that panics has failed.
-func (c Check) try(ctx context.Context) (err error) {
+// runSafely runs the check; a panic becomes an error.
+func (c Check) runSafely(ctx context.Context) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -61,10 +60,10 @@ func (c Check) try(ctx context.Context) (err error) {
 	return c.Run(ctx)
 }
 
-// ready runs every check. When one fails, the answer is a 503 with one entry of errors for each.
+// ready runs every check. When some fail, it answers 503 with one entry of errors for each of them.
 func (s *Server) ready(c echo.Context) error {
 	if s.draining.Err() != nil {
-		return &failure{code: policy.CodeUnavailable, detail: "Not ready: the server is shutting down."}
+		return &responseError{code: policy.CodeUnavailable, detail: "Not ready: the server is shutting down."}
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), checkTimeout)
 	defer cancel()
@@ -72,7 +71,7 @@ func (s *Server) ready(c echo.Context) error {
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
-		wg.Go(func() { errs[i] = check.try(ctx) })
+		wg.Go(func() { errs[i] = check.runSafely(ctx) })
 	}
 	wg.Wait()
 
@@ -84,14 +83,14 @@ func (s *Server) ready(c echo.Context) error {
 			continue
 		}
 		detail := err.Error()
-		if policy.CodeOf(err) == policy.CodeInternal { // not classified: not worded for a reader
-			detail = "failed; the log has the cause"
+		if policy.CodeOf(err) == policy.CodeInternal { // not classified: its text is for the log only
+			detail = "failed; see the server's log for the cause"
 			s.log.Warn("readiness check failed", "check", checks[i].Name, "error", err)
 		}
 		fields = append(fields, FieldError{Pointer: "/checks/" + checks[i].Name, Detail: detail})
 	}
 	if len(fields) > 0 {
-		return &failure{code: policy.CodeUnavailable, detail: "Not ready; the errors say why.", fields: fields}
+		return &responseError{code: policy.CodeUnavailable, detail: "Not ready; the errors say why.", fields: fields}
 	}
 	return c.JSON(http.StatusOK, answer)
 }

@@ -15,15 +15,15 @@ import (
 	"ucwarden/policy"
 )
 
-// The sizes of a page.
+// The page sizes, and what one call may read.
 const (
 	defaultLimit = 100
 	maxLimit     = 500
-	// maxScans bounds how many pages one call reads on behalf of a token that sees only some of the tasks.
-	maxScans = 20
+	// maxPageReads bounds how many pages one call reads for a token that may read only some of the tasks.
+	maxPageReads = 20
 )
 
-// maxParam is the longest value of a query parameter that is looked at, in bytes.
+// maxParam is the longest allowed value of a query parameter, in bytes.
 const maxParam = 1024
 
 func (s *Server) list(c echo.Context) error {
@@ -34,17 +34,17 @@ func (s *Server) list(c echo.Context) error {
 	id, ctx := identityOf(c), c.Request().Context()
 	answer := ondemand.Page{Items: []ondemand.Task{}}
 	want := filter.Limit
-	for range maxScans {
+	for range maxPageReads {
 		filter.Limit = want - len(answer.Items)
 		page, err := s.tasks.List(ctx, filter)
 		if err != nil {
 			if policy.CodeOf(err) == policy.CodeInvalid && filter.Cursor != "" {
-				return badQuery([]FieldError{queryError("cursor", "not one that a page gave")})
+				return badQuery([]FieldError{queryError("cursor", "invalid: use nextCursor of the previous page")})
 			}
 			return fmt.Errorf("list tasks: %w", err)
 		}
 		for _, t := range page.Items {
-			if mayRead(id, t) {
+			if mayAccess(id, t) {
 				answer.Items = append(answer.Items, t)
 			}
 		}
@@ -61,7 +61,7 @@ var statuses = []ondemand.Status{
 	ondemand.New, ondemand.Waiting, ondemand.InProgress, ondemand.Success, ondemand.Failed, ondemand.Skipped,
 }
 
-// parseFilter reads the parameters of a list. Unknown ones are ignored; of the known ones every fault is named.
+// parseFilter parses the query parameters of a list. Unknown ones are ignored; the error lists every invalid one.
 func parseFilter(query url.Values) (ondemand.Filter, error) {
 	var errs []FieldError
 	value := func(name string) string {
@@ -90,7 +90,7 @@ func parseFilter(query url.Values) (ondemand.Filter, error) {
 		errs = append(errs, queryError("status", fmt.Sprintf("want one of %s", joinWords(statuses))))
 	}
 	if text := value("since"); text != "" {
-		since, err := parseMoment(text)
+		since, err := parseTime(text)
 		if err != nil {
 			errs = append(errs, queryError("since", "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch milliseconds"))
 		}
@@ -109,8 +109,9 @@ func parseFilter(query url.Values) (ondemand.Filter, error) {
 	return f, nil
 }
 
-// parseMoment reads a time. What the store cannot count in nanoseconds, before 1678 or after 2262, is no time of a task.
-func parseMoment(text string) (time.Time, error) {
+// parseTime parses RFC 3339 text or epoch milliseconds, of the years 1700 to 2200: the store counts in nanoseconds, which
+// begin in 1678 and end in 2262.
+func parseTime(text string) (time.Time, error) {
 	var t time.Time
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
 		t = time.UnixMilli(ms)
@@ -128,7 +129,7 @@ func queryError(name, detail string) FieldError {
 }
 
 func badQuery(errs []FieldError) error {
-	return &failure{code: policy.CodeInvalid, detail: "A query parameter is wrong; the errors say which.", fields: errs}
+	return &responseError{code: policy.CodeInvalid, detail: "A query parameter is invalid; see errors.", fields: errs}
 }
 
 func joinWords[T ~string](words []T) string {

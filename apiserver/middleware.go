@@ -28,13 +28,13 @@ func requestID(c echo.Context) string {
 	return id
 }
 
-// observe names the request, answers its error, and then logs and counts it. The log has the route and no query: a
-// query may hold what people put there by mistake, such as a token.
+// observe assigns the request an id, writes the answer for an error, and logs and counts the request. The log has the
+// route and not the query, which may hold a token by mistake.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
 		id := c.Request().Header.Get(headerRequestID)
-		if !plainID(id) {
+		if !isSafeID(id) {
 			id = rand.Text()
 		}
 		c.Set(requestKey, id)
@@ -75,8 +75,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// plainID admits a caller's request id if it cannot upset a log.
-func plainID(id string) bool {
+// isSafeID reports whether a client's request id is safe to log.
+func isSafeID(id string) bool {
 	if id == "" || len(id) > 64 {
 		return false
 	}
@@ -88,7 +88,7 @@ func plainID(id string) bool {
 	return true
 }
 
-// recoverPanic turns a panic of a handler into an error with its stack, for the log.
+// recoverPanic turns a panic of a handler into an error with the stack, for the log.
 func (s *Server) recoverPanic(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
 		defer func() {
@@ -110,7 +110,7 @@ func isAbort(r any) bool {
 	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
-// limitHeader refuses requests whose line and headers together are over the limit of the contract.
+// limitHeader rejects requests whose request line and headers together are larger than maxHeader.
 func limitHeader(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -121,7 +121,7 @@ func limitHeader(next echo.HandlerFunc) echo.HandlerFunc {
 			}
 		}
 		if size > maxHeader {
-			return &failure{
+			return &responseError{
 				code: policy.CodeInvalid, status: http.StatusRequestHeaderFieldsTooLarge,
 				detail: fmt.Sprintf("The request line and headers are larger than %d bytes.", maxHeader),
 			}
@@ -134,7 +134,7 @@ func limitHeader(next echo.HandlerFunc) echo.HandlerFunc {
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	held     prometheus.Gauge
+	waiting  prometheus.Gauge
 	panics   prometheus.Counter
 }
 
@@ -147,7 +147,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "ucwarden_http_request_duration_seconds", Help: "Time to answer, by method and route.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"method", "route"}),
-		held: prometheus.NewGauge(prometheus.GaugeOpts{
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ucwarden_http_requests_held", Help: "Requests that wait for a task: Prefer: wait, and event streams.",
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
@@ -157,7 +157,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.duration, m.held, m.panics} {
+	for _, c := range []prometheus.Collector{m.requests, m.duration, m.waiting, m.panics} {
 		if err := r.Register(c); err != nil {
 			return nil, policy.Errorf(policy.CodeInvalid, "api server: register metrics: %w", err)
 		}
@@ -165,7 +165,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// knownMethods bounds the label: a method is whatever a caller sends.
+// knownMethods bounds the values of the label: a client may send any method.
 var knownMethods = map[string]bool{
 	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true,
 	http.MethodDelete: true, http.MethodOptions: true,

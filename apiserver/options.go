@@ -12,18 +12,18 @@ import (
 	"ucwarden/policy"
 )
 
-// Check is one condition of readiness. Run returns nil, or why the server should get no traffic; it must be quick and
-// honour its context.
+// Check is one readiness check. Run returns nil, or why the server should get no traffic; it must be quick and obey its
+// context.
 type Check struct {
 	Name string
 	Run  func(ctx context.Context) error
 }
 
-// Options configures a Server. Tasks and Verifier are needed.
+// Options configures a Server. Tasks and Verifier are required.
 type Options struct {
-	// Addr is the host:port to listen on; default 127.0.0.1:8282. Port 0 takes any free one.
+	// Addr is the host:port to listen on; default 127.0.0.1:8282. Port 0 means any free one.
 	Addr string
-	// AdminAddr, when set, moves /healthz, /readyz, /metrics and /openapi.json to a port of their own, without TLS.
+	// AdminAddr, when set, serves /healthz, /readyz, /metrics and /openapi.json on an address of their own, without TLS.
 	AdminAddr string
 	// TLSCert and TLSKey are PEM files; both or none. They are read again when they change.
 	TLSCert, TLSKey string
@@ -34,30 +34,30 @@ type Options struct {
 
 	Logger     *slog.Logger          // default: discards
 	Registerer prometheus.Registerer // for the metrics of this package; may be nil
-	Gatherer   prometheus.Gatherer   // what /metrics shows; may be nil
+	Gatherer   prometheus.Gatherer   // what /metrics serves; may be nil
 
 	BodyLimit    int64 // bytes of a request body; default 1 MiB
-	MaxResources int   // of one task; default, and at most, 1,000
+	MaxResources int   // per task; default and maximum 1,000
 	// Rate is how many calls per second one subject may make, with bursts of Burst; defaults 200 and 1,000. A
 	// negative Rate sets no limit.
 	Rate  float64
 	Burst int
 	// MaxHeld is how many requests may wait for a task at a time (Prefer: wait, and event streams); default 512.
-	MaxHeld int
+	MaxWaiting int
 	// Heartbeat is the interval of comments on an idle event stream; default 15 seconds.
 	Heartbeat time.Duration
 	// Grace is how long a shutdown waits for requests under way; default 10 seconds.
 	Grace time.Duration
 }
 
-// The limits of the wire contract.
+// The limits that the API documents.
 const (
-	defaultBodyLimit = 1 << 20
-	contractMaxRes   = 1000
-	// maxHeader bounds request line and headers, checked before any of them is looked at.
+	defaultBodyLimit     = 1 << 20
+	contractMaxResources = 1000
+	// maxHeader bounds the size of request line and headers, checked before anything else.
 	maxHeader = 16 << 10
-	// MaxWait is the longest time that Prefer: wait holds an answer.
-	MaxWait = 60 * time.Second
+	// maxWait is the longest time that Prefer: wait delays an answer.
+	maxWait = 60 * time.Second
 )
 
 func (o *Options) validate() error {
@@ -65,7 +65,7 @@ func (o *Options) validate() error {
 		return policy.Errorf(policy.CodeInvalid, "api server: no tasks to serve")
 	}
 	if o.Verifier == nil {
-		return policy.Errorf(policy.CodeInvalid, "api server: no keys to check tokens with")
+		return policy.Errorf(policy.CodeInvalid, "api server: no verifier of tokens")
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		return policy.Errorf(policy.CodeInvalid, "api server: TLS needs both a certificate and a key file")
@@ -78,8 +78,8 @@ func (o *Options) validate() error {
 			return policy.Errorf(policy.CodeInvalid, "api server: address %q: want HOST:PORT", addr)
 		}
 	}
-	if o.MaxResources < 0 || o.MaxResources > contractMaxRes {
-		return policy.Errorf(policy.CodeInvalid, "api server: %d resources per task: want 1 to %d", o.MaxResources, contractMaxRes)
+	if o.MaxResources < 0 || o.MaxResources > contractMaxResources {
+		return policy.Errorf(policy.CodeInvalid, "api server: at most %d resources per task: want 1 to %d", o.MaxResources, contractMaxResources)
 	}
 	for _, c := range o.Checks {
 		if c.Name == "" || c.Run == nil {
@@ -93,12 +93,12 @@ func (o *Options) validate() error {
 		o.Gatherer = prometheus.Gatherers{}
 	}
 	setDefault(&o.BodyLimit, defaultBodyLimit)
-	setDefault(&o.MaxResources, contractMaxRes)
+	setDefault(&o.MaxResources, contractMaxResources)
 	if o.Rate == 0 {
 		o.Rate = 200
 	}
 	setDefault(&o.Burst, 1000)
-	setDefault(&o.MaxHeld, 512)
+	setDefault(&o.MaxWaiting, 512)
 	setDefault(&o.Heartbeat, 15*time.Second)
 	setDefault(&o.Grace, 10*time.Second)
 	return nil

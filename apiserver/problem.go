@@ -14,7 +14,7 @@ import (
 	"ucwarden/policy"
 )
 
-// Problem is the body of every error answer (RFC 9457), of type application/problem+json.
+// Problem is the body of every error answer (RFC 9457), sent as application/problem+json.
 type Problem struct {
 	Type      string       `json:"type"` // urn:ucwarden:problem:CLASS
 	Title     string       `json:"title"`
@@ -35,8 +35,8 @@ type FieldError struct {
 
 const mediaProblem = "application/problem+json"
 
-// statusOf is the one table from the class of an error to its HTTP status.
-var statusOf = map[policy.Code]int{
+// statusByCode maps the class of an error to its HTTP status.
+var statusByCode = map[policy.Code]int{
 	policy.CodeInvalid:         http.StatusBadRequest,
 	policy.CodeUnauthenticated: http.StatusUnauthorized,
 	policy.CodeForbidden:       http.StatusForbidden,
@@ -49,43 +49,43 @@ var statusOf = map[policy.Code]int{
 	policy.CodeInternal:        http.StatusInternalServerError,
 }
 
-// shown is what the caller reads of errors whose own text is for the log.
-var shown = map[policy.Code]string{
+// publicDetail is the detail sent for errors whose own text is only logged.
+var publicDetail = map[policy.Code]string{
 	policy.CodeUnavailable: "The service cannot take this request at present; nothing was acknowledged. Try again later.",
-	policy.CodeInternal:    "The request failed inside the server. Its log has the cause under the request id.",
+	policy.CodeInternal:    "The request failed inside the server. The server's log has the cause under the request id.",
 }
 
-// retryAfter is how long a caller is told to wait after 429 and 503, unless the time is known.
+// retryAfter is the Retry-After of 429 and 503 when no better time is known.
 const retryAfter = 5 * time.Second
 
-// failure is an error that knows more of its answer than a class: the detail to show, fields, headers, or a status
-// that no class has.
-type failure struct {
+// responseError is an error with more of its answer than a class: the detail, field errors, headers, or a status that
+// no class has.
+type responseError struct {
 	code   policy.Code
 	status int    // 0: by code
-	detail string // shown to the caller
+	detail string // sent to the client
 	fields []FieldError
 	header http.Header
-	err    error // for the log: set when the caller is not shown it
+	err    error // for the log; nil when detail says it all
 }
 
-func (f *failure) Error() string {
+func (f *responseError) Error() string {
 	if f.err != nil {
 		return f.detail + ": " + f.err.Error()
 	}
 	return f.detail
 }
 
-func (f *failure) Unwrap() error { return f.err }
+func (f *responseError) Unwrap() error { return f.err }
 
-// respond writes err as a problem, and logs what the caller is not shown. It is the only place that does either.
+// respond writes err as a problem, and logs what is not sent to the client. It is the only place that does either.
 func (s *Server) respond(err error, c echo.Context) {
 	f := classify(err)
 	log := s.log.With("request", requestID(c), "method", c.Request().Method, "path", c.Request().URL.Path)
-	if f.err != nil && !errors.Is(f.err, context.Canceled) { // else the caller went away: nothing failed here
+	if f.err != nil && !errors.Is(f.err, context.Canceled) { // canceled: the client disconnected, nothing failed here
 		log.Error("request failed", "error", f.err)
 	}
-	if c.Response().Committed { // a stream that broke: its status has gone out already
+	if c.Response().Committed { // a stream: its status was sent already
 		return
 	}
 	h := c.Response().Header()
@@ -93,13 +93,13 @@ func (s *Server) respond(err error, c echo.Context) {
 		h[name] = values
 	}
 	if (f.status == http.StatusTooManyRequests || f.status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" {
-		h.Set("Retry-After", seconds(retryAfter))
+		h.Set("Retry-After", formatRetryAfter(retryAfter))
 	}
 	if f.status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
 		h["Www-Authenticate"] = challenge("")["Www-Authenticate"]
 	}
 	p := Problem{
-		Type:      "urn:ucwarden:problem:" + slug(f),
+		Type:      "urn:ucwarden:problem:" + problemName(f),
 		Title:     http.StatusText(f.status),
 		Status:    f.status,
 		Detail:    f.detail,
@@ -118,47 +118,47 @@ func (s *Server) respond(err error, c echo.Context) {
 	}
 }
 
-// classify turns any error into the failure to answer with.
-func classify(err error) *failure {
+// classify returns the answer for any error.
+func classify(err error) *responseError {
 	var (
-		f       *failure
+		f       *responseError
 		he      *echo.HTTPError
 		tooBig  *http.MaxBytesError
 		classed *policy.Error
 	)
 	switch {
 	case errors.As(err, &f):
-		f = &failure{f.code, f.status, f.detail, f.fields, f.header, f.err}
+		f = &responseError{f.code, f.status, f.detail, f.fields, f.header, f.err}
 		if f.code == "" {
 			f.code = policy.CodeInternal
 		}
 	case errors.As(err, &tooBig):
-		f = &failure{code: policy.CodeTooLarge, detail: "The request body is larger than " + strconv.FormatInt(tooBig.Limit, 10) + " bytes."}
+		f = &responseError{code: policy.CodeTooLarge, detail: "The request body is larger than " + strconv.FormatInt(tooBig.Limit, 10) + " bytes."}
 	case errors.As(err, &he):
-		f = &failure{code: codeOfStatus(he.Code), status: he.Code, detail: detailOfStatus[he.Code]}
+		f = &responseError{code: codeOfStatus(he.Code), status: he.Code, detail: detailOfStatus[he.Code]}
 	case errors.As(err, &classed):
-		f = &failure{code: classed.Code, detail: err.Error(), fields: fieldsOf(err)}
-		if text, ok := shown[f.code]; ok {
+		f = &responseError{code: classed.Code, detail: err.Error(), fields: fieldsOf(err)}
+		if text, ok := publicDetail[f.code]; ok {
 			f.detail, f.err = text, err
 		}
 		if len(f.fields) > 0 {
-			f.detail = "The task document is refused; the errors say why."
+			f.detail = "The task document is invalid; see errors."
 		}
 	default:
-		f = &failure{code: policy.CodeInternal, detail: shown[policy.CodeInternal], err: err}
+		f = &responseError{code: policy.CodeInternal, detail: publicDetail[policy.CodeInternal], err: err}
 	}
 	if f.status == 0 {
-		f.status = statusOf[f.code]
+		f.status = statusByCode[f.code]
 	}
 	if f.status == 0 { // a class that the table does not know
-		f.status, f.code, f.detail, f.err = http.StatusInternalServerError, policy.CodeInternal, shown[policy.CodeInternal], err
+		f.status, f.code, f.detail, f.err = http.StatusInternalServerError, policy.CodeInternal, publicDetail[policy.CodeInternal], err
 	}
 	return f
 }
 
-// detailOfStatus words the errors of the router.
+// detailOfStatus has the details for errors of the router.
 var detailOfStatus = map[int]string{
-	http.StatusNotFound:         "There is nothing at this path. The document at /openapi.json lists the calls.",
+	http.StatusNotFound:         "There is no such path. The document at /openapi.json lists the calls.",
 	http.StatusMethodNotAllowed: "The method is not allowed here; the Allow header lists those that are.",
 }
 
@@ -172,16 +172,16 @@ func codeOfStatus(status int) policy.Code {
 	return policy.CodeInvalid
 }
 
-// slug names the kind of problem: its class, or its status where no class has that status.
-func slug(f *failure) string {
+// problemName returns the last part of a problem's type: its class, or its status text where no class has that status.
+func problemName(f *responseError) string {
 	name := string(f.code)
-	if statusOf[f.code] != f.status {
+	if statusByCode[f.code] != f.status {
 		name = strings.ToLower(http.StatusText(f.status))
 	}
 	return strings.ReplaceAll(name, " ", "-")
 }
 
-// seconds renders a duration for Retry-After: whole seconds, rounded up, at least one.
-func seconds(d time.Duration) string {
+// formatRetryAfter returns a duration as the value of Retry-After: whole seconds, rounded up, at least one.
+func formatRetryAfter(d time.Duration) string {
 	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
 }

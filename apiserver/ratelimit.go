@@ -7,10 +7,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxSubjects bounds the memory of a limiter. Only subjects of verified tokens get there.
+// maxSubjects bounds the memory of a limiter. Only subjects of verified tokens are counted.
 const maxSubjects = 10_000
 
-// limiter holds each subject to a rate of calls. A nil limiter allows everything.
+// limiter limits the rate of calls per subject. A nil limiter allows everything.
 type limiter struct {
 	rate  rate.Limit
 	burst int
@@ -26,7 +26,7 @@ func newLimiter(perSecond float64, burst int) *limiter {
 	return &limiter{rate: rate.Limit(perSecond), burst: burst, subjects: make(map[string]*rate.Limiter)}
 }
 
-// allow takes one call off the subject's account; when that is empty it says how long to wait.
+// allow reports whether the subject may make a call now, and counts it; otherwise wait is how long to wait.
 func (l *limiter) allow(subject string) (wait time.Duration, ok bool) {
 	if l == nil {
 		return 0, true
@@ -37,7 +37,7 @@ func (l *limiter) allow(subject string) (wait time.Duration, ok bool) {
 	lim, found := l.subjects[subject]
 	if !found {
 		if len(l.subjects) >= maxSubjects {
-			l.forget(now)
+			l.evict(now)
 		}
 		lim = rate.NewLimiter(l.rate, l.burst)
 		l.subjects[subject] = lim
@@ -50,9 +50,9 @@ func (l *limiter) allow(subject string) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
-// forget drops the subjects whose account is full again: a new one would be the same. Where all are busy, which takes
-// thousands of subjects at once, it drops one.
-func (l *limiter) forget(now time.Time) {
+// evict removes the subjects that have their full burst again, for whom a new entry would be the same. If there is none,
+// it removes any one.
+func (l *limiter) evict(now time.Time) {
 	for subject, lim := range l.subjects {
 		if lim.TokensAt(now) >= float64(l.burst) {
 			delete(l.subjects, subject)

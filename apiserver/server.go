@@ -17,7 +17,7 @@ import (
 	"ucwarden/policy"
 )
 
-// Server serves the REST API. Make it with New.
+// Server serves the REST API. Create it with [New].
 type Server struct {
 	opts     Options
 	log      *slog.Logger
@@ -28,27 +28,27 @@ type Server struct {
 	certs    *certificates // nil: no TLS
 
 	api   *echo.Echo
-	admin *echo.Echo // nil when the open routes are on api
+	admin *echo.Echo // nil: api serves the routes without a token
 
-	held       chan struct{}   // one place for each request that waits for a task
-	draining   context.Context // ends when a shutdown begins, and with it waits and streams
+	waitSlots  chan struct{}   // one element for each request that waits for a task
+	draining   context.Context // done once a shutdown begins; ends waits and streams
 	beginDrain context.CancelFunc
 
 	listener, adminListener net.Listener
 }
 
-// New makes a server; nothing listens yet. Errors name the option that is wrong.
+// New returns a server; it does not listen yet. Errors name the invalid option.
 func New(o Options) (*Server, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		opts:     o,
-		log:      o.Logger,
-		tasks:    o.Tasks,
-		verifier: o.Verifier,
-		limiter:  newLimiter(o.Rate, o.Burst),
-		held:     make(chan struct{}, o.MaxHeld),
+		opts:      o,
+		log:       o.Logger,
+		tasks:     o.Tasks,
+		verifier:  o.Verifier,
+		limiter:   newLimiter(o.Rate, o.Burst),
+		waitSlots: make(chan struct{}, o.MaxWaiting),
 	}
 	s.draining, s.beginDrain = context.WithCancel(context.Background())
 	var err error
@@ -71,8 +71,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// newEcho makes an echo with our error handler and the middleware of every route. Its own logger is off: what it
-// would say comes back to us as an error.
+// newEcho returns an echo with our error handler and the middleware of every route. Its own logger is off, because the
+// errors it would log are also returned to us.
 func (s *Server) newEcho() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -82,18 +82,11 @@ func (s *Server) newEcho() *echo.Echo {
 	return e
 }
 
-// Handler serves the API, and the open routes unless AdminAddr is set.
+// Handler returns the handler of the API, and of the routes without a token unless Options.AdminAddr is set.
 func (s *Server) Handler() http.Handler { return s.api }
 
-// AdminHandler serves /healthz, /readyz, /metrics and /openapi.json.
-func (s *Server) AdminHandler() http.Handler {
-	if s.admin != nil {
-		return s.admin
-	}
-	return s.api
-}
-
-// Listen binds the addresses, so that Addr is known before Run serves. Run calls it unless it was called.
+// Listen binds the addresses, so that Addr is known before Run serves. Run calls it unless it was called. An error is of
+// class unavailable and names the address.
 func (s *Server) Listen() error {
 	var err error
 	if s.listener == nil {
@@ -111,7 +104,7 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// Addr is the address that Listen bound, with the port in use; nil before.
+// Addr returns the address that Listen bound, with the actual port; nil before.
 func (s *Server) Addr() net.Addr {
 	if s.listener == nil {
 		return nil
@@ -119,7 +112,7 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
-// AdminAddr is the address of the open routes: their own, or Addr.
+// AdminAddr returns the address of the routes without a token: their own, or Addr.
 func (s *Server) AdminAddr() net.Addr {
 	if s.adminListener == nil {
 		return s.Addr()
@@ -127,8 +120,8 @@ func (s *Server) AdminAddr() net.Addr {
 	return s.adminListener.Addr()
 }
 
-// Run serves until ctx ends, then lets requests under way finish within Options.Grace; held ones are answered at once
-// with the task as it is. It returns nil after a clean shutdown. A server runs once.
+// Run serves until ctx ends, then waits up to Options.Grace for requests in progress; those that wait for a task are
+// answered at once with the task as it is. It returns nil after a clean shutdown. Run may be called once.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
@@ -137,9 +130,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.certs != nil {
 		tlsConfig = &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	} else if !isLoopback(s.Addr()) {
-		s.log.Warn("tokens travel unencrypted: set a TLS certificate, or end TLS in front of this server", "addr", s.Addr().String())
+		s.log.Warn("the API is served without TLS: tokens are sent in clear text; set a TLS certificate, or put a TLS proxy in front", "addr", s.Addr().String())
 	}
-	// Cancelled by the first server that fails, so that its sibling stops too.
+	// gctx ends when one of the servers fails, so that the other stops too.
 	g, gctx := errgroup.WithContext(ctx)
 	s.serve(gctx, g, s.api, s.listener, tlsConfig)
 	s.log.Info("api server listens", "addr", s.Addr().String(), "tls", tlsConfig != nil)
@@ -156,9 +149,9 @@ func (s *Server) serve(ctx context.Context, g *errgroup.Group, h http.Handler, l
 		TLSConfig:         tlsConfig,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second, // held answers extend it
+		WriteTimeout:      30 * time.Second, // waiting requests extend it
 		IdleTimeout:       2 * time.Minute,
-		// Twice our own limit, so that a header above that one still gets a problem as its answer.
+		// Twice our own limit, so that a larger header is still answered with a problem.
 		MaxHeaderBytes: 2 * maxHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

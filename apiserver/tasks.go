@@ -20,25 +20,26 @@ import (
 	"ucwarden/policy"
 )
 
-// Tasks is what the server needs of the task queue; *ondemand.Queue has it.
+// Tasks is what the server needs of the task queue; *ondemand.Queue implements it.
 type Tasks interface {
 	Records
 	Control
 	Watcher
 }
 
-// Records takes in tasks and finds them again.
+// Records stores and returns tasks.
 type Records interface {
-	// Submit stores a task before it returns. created is false when the same task was there already; the same id with
+	// Submit stores a task before it returns. created is false when the same task was stored already; the same id with
 	// other content is an error of class conflict, a full queue one of class rate limited.
 	Submit(ctx context.Context, t ondemand.Task) (stored ondemand.Task, created bool, err error)
-	// Get gives a task, or an error of class not found.
+	// Get returns a task, or an error of class not found.
 	Get(ctx context.Context, id string) (ondemand.Task, error)
-	// List gives one page of the tasks that the filter takes, newest first.
+	// List returns one page of the tasks that the filter selects, newest first.
 	List(ctx context.Context, f ondemand.Filter) (ondemand.Page, error)
 }
 
-// Control changes the course of a task. Errors are of class not found, or conflict where its state does not allow it.
+// Control cancels and retries tasks, and returns the changed task. Errors are of class not found, or conflict where its
+// status does not allow it.
 type Control interface {
 	Cancel(ctx context.Context, id string) (ondemand.Task, error)
 	Retry(ctx context.Context, id string) (ondemand.Task, error)
@@ -56,8 +57,8 @@ func (s *Server) addTaskRoutes(e *echo.Echo) {
 	e.POST(pathTasks, s.authenticate(keys.ScopeWrite, s.submit))
 	e.GET(pathTasks, s.authenticate(keys.ScopeRead, s.list))
 	e.GET(pathTask, s.authenticate(keys.ScopeRead, s.get))
-	e.POST(pathCancel, s.authenticate(keys.ScopeWrite, s.control(s.tasks.Cancel)))
-	e.POST(pathRetry, s.authenticate(keys.ScopeWrite, s.control(s.tasks.Retry)))
+	e.POST(pathCancel, s.authenticate(keys.ScopeWrite, s.changeTask(s.tasks.Cancel)))
+	e.POST(pathRetry, s.authenticate(keys.ScopeWrite, s.changeTask(s.tasks.Retry)))
 	e.GET(pathEvents, s.authenticate(keys.ScopeRead, s.events))
 }
 
@@ -86,11 +87,11 @@ func (s *Server) submit(c echo.Context) error {
 		status = http.StatusAccepted
 	}
 	if wait, ok := preferWait(c.Request().Header); ok && wait > 0 {
-		latest, held, err := s.waitFor(c, stored.ID, wait)
+		latest, waited, err := s.waitFor(c, stored.ID, wait)
 		if err != nil {
-			// The task is stored: an answer without the wait is still a true one.
-			s.log.Warn("wait for task", "task", stored.ID, "error", err)
-		} else if held {
+			// The task is stored: answer without having waited.
+			s.log.Warn("waiting for a task failed", "task", stored.ID, "error", err)
+		} else if waited {
 			h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait/time.Second)))
 			stored, status = latest, http.StatusOK
 		}
@@ -98,51 +99,51 @@ func (s *Server) submit(c echo.Context) error {
 	return c.JSON(status, stored)
 }
 
-// checkTask holds a parsed document against the limits of the server and of its bearer.
+// checkTask checks a parsed document against the limits of the server and the rights of the bearer.
 func (s *Server) checkTask(id keys.Identity, t ondemand.Task) error {
 	if n := len(t.RequestInfo.Resources); n > s.opts.MaxResources {
-		return &failure{
+		return &responseError{
 			code:   policy.CodeTooLarge,
-			detail: fmt.Sprintf("The task names %d resources; at most %d are taken. Split it.", n, s.opts.MaxResources),
+			detail: fmt.Sprintf("The task names %d resources; at most %d are allowed. Split it.", n, s.opts.MaxResources),
 			fields: []FieldError{{Pointer: "/requestInfo/resources", Detail: "too many"}},
 		}
 	}
 	if t.ID == "." || t.ID == ".." { // no client can put these into a path
-		return &failure{
+		return &responseError{
 			code: policy.CodeInvalid, detail: "The task document is refused; the errors say why.",
-			fields: []FieldError{{Pointer: "/id", Detail: "it stands for a folder in a URL: choose another id, or none"}},
+			fields: []FieldError{{Pointer: "/id", Detail: "it cannot be used in a URL: choose another id, or none"}},
 		}
 	}
 	if t.RequestInfo.Approve != "" && !id.Has(keys.ScopeAdmin) {
-		return &failure{
+		return &responseError{
 			code:   policy.CodeForbidden,
 			detail: fmt.Sprintf("To approve a refused plan the token needs the scope %s.", keys.ScopeAdmin),
 			fields: []FieldError{{Pointer: "/requestInfo/approve", Detail: "not allowed for this token"}},
 		}
 	}
-	return permit(id, t)
+	return checkAccess(id, t)
 }
 
-// readBody takes the whole JSON body within the limits.
+// readBody returns the JSON body, or an error for another content type, an encoding, or a body that is too large.
 func (s *Server) readBody(c echo.Context) ([]byte, error) {
 	r := c.Request()
 	media, params, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
 	charset := strings.ToLower(params["charset"])
 	if err != nil || media != echo.MIMEApplicationJSON || (charset != "" && charset != "utf-8") {
-		return nil, &failure{
+		return nil, &responseError{
 			code: policy.CodeInvalid, status: http.StatusUnsupportedMediaType,
 			detail: "The body must be JSON: send Content-Type: application/json.",
 			header: http.Header{"Accept-Post": {echo.MIMEApplicationJSON}},
 		}
 	}
 	if coding := r.Header.Get(echo.HeaderContentEncoding); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, &failure{
+		return nil, &responseError{
 			code: policy.CodeInvalid, status: http.StatusUnsupportedMediaType,
 			detail: "The body must not be compressed: send it without Content-Encoding.",
 			header: http.Header{"Accept-Encoding": {"identity"}},
 		}
 	}
-	if r.ContentLength > s.opts.BodyLimit { // said in advance: nothing of it needs to be read
+	if r.ContentLength > s.opts.BodyLimit { // declared too large: do not read it
 		return nil, &http.MaxBytesError{Limit: s.opts.BodyLimit}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, r.Body, s.opts.BodyLimit))
@@ -154,12 +155,12 @@ func (s *Server) readBody(c echo.Context) ([]byte, error) {
 	case errors.As(err, &tooBig):
 		return nil, err
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return nil, &failure{code: policy.CodeInvalid, status: http.StatusRequestTimeout, detail: "The body did not arrive in time."}
+		return nil, &responseError{code: policy.CodeInvalid, status: http.StatusRequestTimeout, detail: "The body did not arrive in time."}
 	}
-	return nil, &failure{code: policy.CodeInvalid, detail: "The body ended before it was complete."}
+	return nil, &responseError{code: policy.CodeInvalid, detail: "The body ended before it was complete."}
 }
 
-// taskID takes the id of the path. The router leaves a path that was escaped in an unusual way as it came.
+// taskID returns the id in the path. The router does not unescape a path that was escaped in an unusual way.
 func taskID(c echo.Context) (string, error) {
 	id := c.Param("id")
 	if c.Request().URL.RawPath != "" {
@@ -171,8 +172,8 @@ func taskID(c echo.Context) (string, error) {
 	return id, nil
 }
 
-// lookUp gives the task of the path if the bearer may reach it.
-func (s *Server) lookUp(c echo.Context) (ondemand.Task, error) {
+// findTask returns the task of the path if the bearer may access it.
+func (s *Server) findTask(c echo.Context) (ondemand.Task, error) {
 	id, err := taskID(c)
 	if err != nil {
 		return ondemand.Task{}, err
@@ -182,32 +183,32 @@ func (s *Server) lookUp(c echo.Context) (ondemand.Task, error) {
 	if err != nil {
 		return ondemand.Task{}, fmt.Errorf("get task: %w", err)
 	}
-	return t, permit(identityOf(c), t)
+	return t, checkAccess(identityOf(c), t)
 }
 
 func (s *Server) get(c echo.Context) error {
-	t, err := s.lookUp(c)
+	t, err := s.findTask(c)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, t)
 }
 
-// control answers a cancel or a retry.
-func (s *Server) control(act func(context.Context, string) (ondemand.Task, error)) echo.HandlerFunc {
+// changeTask returns the handler of cancel and retry.
+func (s *Server) changeTask(change func(context.Context, string) (ondemand.Task, error)) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		t, err := s.lookUp(c)
+		t, err := s.findTask(c)
 		if err != nil {
 			return err
 		}
-		if t, err = act(c.Request().Context(), t.ID); err != nil {
+		if t, err = change(c.Request().Context(), t.ID); err != nil {
 			return fmt.Errorf("change task: %w", err)
 		}
 		return c.JSON(http.StatusAccepted, t)
 	}
 }
 
-// fieldsOf gives the faults of a task document.
+// fieldsOf returns the problems of a task document as field errors; nil for other errors.
 func fieldsOf(err error) []FieldError {
 	var ve *ondemand.ValidationError
 	if !errors.As(err, &ve) {

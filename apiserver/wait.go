@@ -13,8 +13,8 @@ import (
 	"ucwarden/ondemand"
 )
 
-// preferWait reads the wait preference of RFC 7240 (sections 2 and 4.3), at most MaxWait. As that asks, a preference
-// that does not parse is ignored.
+// preferWait returns the wait preference of RFC 7240 (sections 2 and 4.3), at most maxWait. As the RFC requires, an
+// invalid preference is ignored.
 func preferWait(h http.Header) (time.Duration, bool) {
 	for _, line := range h.Values("Prefer") {
 		for pref := range strings.SplitSeq(line, ",") {
@@ -27,39 +27,39 @@ func preferWait(h http.Header) (time.Duration, bool) {
 			if err != nil {
 				return 0, false
 			}
-			return min(time.Duration(n)*time.Second, MaxWait), true // the first one counts
+			return min(time.Duration(n)*time.Second, maxWait), true // the first one counts
 		}
 	}
 	return 0, false
 }
 
-// hold takes one of the places for requests that wait, and keeps the server's timeouts from ending the request for as
-// long as d. done gives the place back; ok is false when all are taken.
-func (s *Server) hold(c echo.Context, d time.Duration) (done func(), ok bool) {
+// acquireWaitSlot reserves one of the slots for requests that wait, and extends the server's timeouts by d. done releases
+// the slot; ok is false when all slots are in use.
+func (s *Server) acquireWaitSlot(c echo.Context, d time.Duration) (done func(), ok bool) {
 	select {
-	case s.held <- struct{}{}:
+	case s.waitSlots <- struct{}{}:
 	default:
 		return nil, false
 	}
-	s.metrics.held.Inc()
+	s.metrics.waiting.Inc()
 	// A read deadline that passes would cancel the request's context. Errors mean a writer without deadlines, as in
-	// a test: then there is no timeout to lift.
+	// a test: then there is no timeout to extend.
 	rc := http.NewResponseController(c.Response())
 	_ = rc.SetReadDeadline(time.Time{})
-	_ = rc.SetWriteDeadline(time.Now().Add(d + writeTime))
+	_ = rc.SetWriteDeadline(time.Now().Add(d + writeTimeout))
 	return func() {
-		s.metrics.held.Dec()
-		<-s.held
+		s.metrics.waiting.Dec()
+		<-s.waitSlots
 	}, true
 }
 
-// writeTime is how long one write of a held answer may take.
-const writeTime = 15 * time.Second
+// writeTimeout is how long one write to a waiting client may take.
+const writeTimeout = 15 * time.Second
 
-// waitFor holds the request until the task ends, d passes, or the server shuts down, and gives the task as it then
-// is. held is false when too many requests are held already: a preference need not be followed.
-func (s *Server) waitFor(c echo.Context, id string, d time.Duration) (t ondemand.Task, held bool, err error) {
-	done, ok := s.hold(c, d)
+// waitFor waits until the task ends, d passes, or the server shuts down, and returns the task as it then is. waited is
+// false when too many requests wait already: a server need not follow a preference.
+func (s *Server) waitFor(c echo.Context, id string, d time.Duration) (t ondemand.Task, waited bool, err error) {
+	done, ok := s.acquireWaitSlot(c, d)
 	if !ok {
 		return ondemand.Task{}, false, nil
 	}

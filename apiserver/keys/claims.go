@@ -15,17 +15,17 @@ import (
 // maxDepth bounds the nesting of a token's JSON.
 const maxDepth = 16
 
-// header is what is read of a token's JOSE header. Nothing else in it is followed: not jku, jwk, x5u or x5c.
+// header holds the used members of a token's JOSE header. Others are ignored: jku, jwk, x5u and x5c too.
 type header struct{ alg, kid string }
 
 func parseHeader(token string) (header, error) {
-	malformed := refuse("it is not a well-formed JWT")
+	malformed := rejected("it is not a well-formed JWT")
 	if strings.Count(token, ".") != 2 {
 		return header{}, malformed
 	}
-	if err := uniqueMembers(token, 0); err != nil {
+	if err := checkUniqueMembers(token, 0); err != nil {
 		if errors.Is(err, errDuplicate) {
-			return header{}, refuse("its header is ambiguous: a member is there twice")
+			return header{}, rejected("its header has a duplicate member")
 		}
 		return header{}, malformed
 	}
@@ -33,12 +33,12 @@ func parseHeader(token string) (header, error) {
 	if err != nil {
 		return header{}, malformed
 	}
-	var members map[string]any // a map: its names are matched exactly, those of a struct are not
+	var members map[string]any // a map, because names of struct fields are matched in any case
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return header{}, malformed
 	}
-	if _, ok := members["crit"]; ok { // RFC 7515, section 4.1.11: we know no extension
-		return header{}, refuse("its header asks for extensions (crit) that are not supported")
+	if _, ok := members["crit"]; ok { // RFC 7515, section 4.1.11: no extension is supported
+		return header{}, rejected("its header asks for extensions (crit) that are not supported")
 	}
 	alg, ok := members["alg"].(string)
 	if !ok {
@@ -60,18 +60,18 @@ func segment(token string, i int) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(parts[i])
 }
 
-var errDuplicate = errors.New("a member is there twice")
+var errDuplicate = errors.New("duplicate member")
 
-// uniqueMembers checks that no JSON object in part i of a token has two members of one name: readers would differ on
-// which one counts (RFC 7519, section 4, lets a parser reject them).
-func uniqueMembers(token string, i int) error {
+// checkUniqueMembers returns an error if a JSON object in part i of a token has two members of one name: parsers differ
+// in which one they use (RFC 7519, section 4, allows to reject them).
+func checkUniqueMembers(token string, i int) error {
 	raw, err := segment(token, i)
 	if err != nil {
 		return err
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
-	if err := uniqueValue(dec, 0); err != nil {
+	if err := checkUniqueValue(dec, 0); err != nil {
 		return err
 	}
 	if dec.More() {
@@ -80,7 +80,7 @@ func uniqueMembers(token string, i int) error {
 	return nil
 }
 
-func uniqueValue(dec *json.Decoder, depth int) error {
+func checkUniqueValue(dec *json.Decoder, depth int) error {
 	if depth > maxDepth {
 		return errors.New("nested too deeply")
 	}
@@ -105,7 +105,7 @@ func uniqueValue(dec *json.Decoder, depth int) error {
 			}
 			seen[s] = true
 		}
-		if err := uniqueValue(dec, depth+1); err != nil {
+		if err := checkUniqueValue(dec, depth+1); err != nil {
 			return err
 		}
 	}
@@ -113,18 +113,18 @@ func uniqueValue(dec *json.Decoder, depth int) error {
 	return err
 }
 
-// identity reads the claims of ours. A claim of the wrong type refuses the token: a limit that cannot be read must not
-// be taken for no limit.
-func identity(claims jwt.MapClaims) (Identity, error) {
+// identityOf returns the identity in the claims. A claim of the wrong type is an error: a limit that cannot be read must
+// not be taken for no limit.
+func identityOf(claims jwt.MapClaims) (Identity, error) {
 	var id Identity
 	var ok bool
 	if id.Subject, ok = claims["sub"].(string); !ok || strings.TrimSpace(id.Subject) == "" {
-		return Identity{}, refuse("the claim sub is missing")
+		return Identity{}, rejected("the claim sub is missing")
 	}
 	if v, present := claims["scope"]; present {
 		s, ok := v.(string)
 		if !ok {
-			return Identity{}, refuse("the claim scope is not a string of space-separated words")
+			return Identity{}, rejected("the claim scope is not a string of space-separated words")
 		}
 		for word := range strings.FieldsSeq(s) {
 			id.Scopes = append(id.Scopes, Scope(word))
@@ -133,13 +133,13 @@ func identity(claims jwt.MapClaims) (Identity, error) {
 	if v, present := claims["catalogs"]; present {
 		list, ok := v.([]any)
 		if !ok {
-			return Identity{}, refuse("the claim catalogs is not a list of patterns")
+			return Identity{}, rejected("the claim catalogs is not a list of patterns")
 		}
 		id.Limited = true
 		for _, e := range list {
 			text, ok := e.(string)
 			if !ok || text == "" {
-				return Identity{}, refuse("the claim catalogs is not a list of patterns")
+				return Identity{}, rejected("the claim catalogs is not a list of patterns")
 			}
 			id.Catalogs = append(id.Catalogs, policy.NewPattern(text, true, true))
 		}
@@ -147,7 +147,7 @@ func identity(claims jwt.MapClaims) (Identity, error) {
 	id.TokenID, _ = claims["jti"].(string)
 	exp, err := claims.GetExpirationTime()
 	if err != nil || exp == nil {
-		return Identity{}, refuse("the claim exp is missing")
+		return Identity{}, rejected("the claim exp is missing")
 	}
 	id.Expires = exp.Time
 	return id, nil

@@ -26,27 +26,27 @@ import (
 const (
 	PrivateKeyFile = "private-key.pem" // PKCS #8, mode 0600
 	JWKSFile       = "jwks.json"       // public keys, mode 0644
-	TokenFile      = "token"           // a first token, mode 0600
+	tokenFile      = "token"           // a first token, mode 0600
 )
 
-// FirstTokenTTL is how long the token that [Generate] writes is valid unless told otherwise.
+// FirstTokenTTL is the default validity of the token that [Generate] writes.
 const FirstTokenTTL = 30 * 24 * time.Hour
 
-// GenerateOptions says what key to make and where.
+// GenerateOptions says which key to generate and where.
 type GenerateOptions struct {
 	Dir, Instance string // the files go to Dir/Instance/api-server
 	Algorithm     string // ES256 (default) or EdDSA
-	// Force replaces files that exist; every token of the old key is then refused.
+	// Force replaces existing files; every token of the old key is then rejected.
 	Force bool
-	// Rotate replaces the private key and the token, and keeps the public keys that are in the key set, so that
-	// tokens of the old keys stay good until they expire.
+	// Rotate replaces the private key and the token, and keeps the public keys in the key set, so that tokens of the
+	// old keys stay valid until they expire.
 	Rotate bool
-	// Token describes the first token; its Key and KeyID are set here. The subject is Instance, the scope admin and
-	// the validity FirstTokenTTL unless given.
+	// Token describes the first token; Generate sets its Key and KeyID. The defaults are: subject Instance, scope
+	// admin, validity FirstTokenTTL.
 	Token IssueOptions
 }
 
-// Generated names what [Generate] wrote.
+// Generated says what [Generate] wrote.
 type Generated struct {
 	PrivateKey, JWKS, Token string // paths
 	KeyID                   string
@@ -54,8 +54,8 @@ type Generated struct {
 
 var instanceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// Generate makes a key pair and writes the private key, the public key set and a first token. Files that exist are an
-// error that names them, unless Force or Rotate is set; nothing is written then.
+// Generate generates a key pair and writes the private key, the public key set and a first token. Unless Force or Rotate
+// is set, existing files are an error of class conflict that names them, and nothing is written.
 func Generate(o GenerateOptions) (Generated, error) {
 	if !instanceName.MatchString(o.Instance) {
 		return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: instance %q: want letters, digits, '.', '_' and '-'", o.Instance)
@@ -64,10 +64,10 @@ func Generate(o GenerateOptions) (Generated, error) {
 	g := Generated{
 		PrivateKey: filepath.Join(dir, PrivateKeyFile),
 		JWKS:       filepath.Join(dir, JWKSFile),
-		Token:      filepath.Join(dir, TokenFile),
+		Token:      filepath.Join(dir, tokenFile),
 	}
 	if !o.Force && !o.Rotate {
-		if err := refuseExisting(g.PrivateKey, g.JWKS, g.Token); err != nil {
+		if err := checkNotExisting(g.PrivateKey, g.JWKS, g.Token); err != nil {
 			return Generated{}, err
 		}
 	}
@@ -93,7 +93,7 @@ func Generate(o GenerateOptions) (Generated, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: %w", err)
 	}
-	// The key set goes first: a server that reads it then knows the key before any token of it appears.
+	// The key set is written first, so that a server knows the key before the first token signed with it exists.
 	for _, f := range []struct {
 		path string
 		data []byte
@@ -110,7 +110,7 @@ func Generate(o GenerateOptions) (Generated, error) {
 	return g, nil
 }
 
-func refuseExisting(paths ...string) error {
+func checkNotExisting(paths ...string) error {
 	var found []string
 	for _, path := range paths {
 		_, err := os.Lstat(path)
@@ -122,7 +122,7 @@ func refuseExisting(paths ...string) error {
 		}
 	}
 	if len(found) > 0 {
-		return policy.Errorf(policy.CodeConflict, "generate keys: not overwriting %s: choose another instance or folder, or force it", strings.Join(found, ", "))
+		return policy.Errorf(policy.CodeConflict, "generate keys: not overwriting %s: choose another instance or folder, or use --force", strings.Join(found, ", "))
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func newKey(algorithm string) (crypto.Signer, error) {
 	return nil, policy.Errorf(policy.CodeInvalid, "generate keys: unknown algorithm %q: want ES256 or EdDSA", algorithm)
 }
 
-// publicSet encodes the key set: the new key, then, on a rotation, those that were there.
+// publicSet returns the encoded key set: the new key and, on a rotation, the existing ones.
 func publicSet(public crypto.PublicKey, g Generated, rotate bool) ([]byte, error) {
 	all := []key{{id: g.KeyID, public: public}}
 	if rotate {
@@ -202,7 +202,8 @@ func firstToken(o GenerateOptions, signer crypto.Signer, kid string) IssueOption
 	return t
 }
 
-// writeFile puts a whole file in place, with its mode from the first byte on, so that no reader sees half a key set.
+// writeFile replaces a file atomically, so that no reader sees half a key set. The data is never readable with a mode
+// wider than the given one.
 func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {

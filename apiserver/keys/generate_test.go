@@ -55,7 +55,7 @@ func TestGenerate(t *testing.T) {
 				t.Fatal(err)
 			}
 			id = wantAccepted(t, v, token)
-			if id.Subject != "etl" || id.Has(keys.ScopeWrite) || !id.Has(keys.ScopeRead) || !id.Limited || !id.Reaches("sales") {
+			if id.Subject != "etl" || id.Has(keys.ScopeWrite) || !id.Has(keys.ScopeRead) || !id.Limited || !id.AllowsCatalog("sales") {
 				t.Errorf("issued token: %+v", id)
 			}
 		})

@@ -113,7 +113,7 @@ func verifier(t testing.TB, o keys.VerifierOptions) *keys.Verifier {
 func claims(overrides map[string]any) map[string]any {
 	now := time.Now()
 	c := map[string]any{
-		"iss": keys.DefaultIssuer, "aud": keys.DefaultAudience, "sub": "airflow", "scope": "tasks:write",
+		"iss": "ucwarden", "aud": "ucwarden", "sub": "airflow", "scope": "tasks:write",
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 	}
 	maps.Copy(c, overrides)

@@ -18,29 +18,29 @@ import (
 	"ucwarden/policy"
 )
 
-// DefaultTTL is how long a token made by [Issue] is valid unless told otherwise.
+// DefaultTTL is the default validity of a token that [Issue] signs.
 const DefaultTTL = 24 * time.Hour
 
-// maxTTL keeps a slip of units from making a token that outlives its key.
+// maxTTL guards against a mistaken unit.
 const maxTTL = 10 * 366 * 24 * time.Hour
 
 // IssueOptions describes a token to sign. Either Key or HS256Secret signs it.
 type IssueOptions struct {
-	// Key signs with the algorithm of its kind: RSA of 2048 bits or more, P-256, or Ed25519. See [LoadPrivateKey].
+	// Key signs with the algorithm of its type: RSA of 2048 bits or more, P-256, or Ed25519. See [LoadPrivateKey].
 	Key crypto.Signer
-	// KeyID is the kid; the RFC 7638 thumbprint of Key when empty, as [Generate] names its keys.
+	// KeyID is the kid; default the RFC 7638 thumbprint of Key, as in the key sets of [Generate].
 	KeyID string
 	// HS256Secret signs with HS256 and without a kid.
 	HS256Secret []byte
 
-	Subject          string        // who the token is for; needed
-	Scopes           []Scope       // needed, of the known ones
+	Subject          string        // who the token is for; required
+	Scopes           []Scope       // at least one
 	Catalogs         []string      // patterns of the catalogs the token is limited to; nil: not limited
 	TTL              time.Duration // default DefaultTTL
-	Issuer, Audience string        // DefaultIssuer and DefaultAudience when empty
+	Issuer, Audience string        // both "ucwarden" by default
 }
 
-// Issue signs a token. Errors name the option that is wrong.
+// Issue returns a signed token. Errors name the invalid option.
 func Issue(o IssueOptions) (string, error) {
 	if err := o.validate(); err != nil {
 		return "", err
@@ -67,7 +67,7 @@ func Issue(o IssueOptions) (string, error) {
 	}
 	if o.KeyID == "" {
 		if o.KeyID, err = thumbprint(o.Key.Public()); err != nil {
-			return "", policy.Errorf(policy.CodeInvalid, "issue token: name the key: %w", err)
+			return "", policy.Errorf(policy.CodeInvalid, "issue token: compute the key id: %w", err)
 		}
 	}
 	return sign(method, o.Key, o.KeyID, claims)
@@ -88,19 +88,19 @@ func sign(method jwt.SigningMethod, key any, kid string, claims jwt.MapClaims) (
 func (o *IssueOptions) validate() error {
 	switch {
 	case (o.Key == nil) == (len(o.HS256Secret) == 0):
-		return policy.Errorf(policy.CodeInvalid, "issue token: give either a private key or an HS256 secret")
+		return policy.Errorf(policy.CodeInvalid, "issue token: set either a private key or an HS256 secret")
 	case len(o.HS256Secret) > 0 && len(o.HS256Secret) < minSecretBytes:
 		return policy.Errorf(policy.CodeInvalid, "issue token: the HS256 secret has %d bytes: at least %d are needed", len(o.HS256Secret), minSecretBytes)
 	case strings.TrimSpace(o.Subject) == "":
 		return policy.Errorf(policy.CodeInvalid, "issue token: the subject is missing: say who the token is for")
 	case len(o.Scopes) == 0:
-		return policy.Errorf(policy.CodeInvalid, "issue token: no scope: give one or more of %v", scopes)
+		return policy.Errorf(policy.CodeInvalid, "issue token: no scope: set one or more of %v", scopes)
 	case slices.Contains(o.Catalogs, ""):
 		return policy.Errorf(policy.CodeInvalid, "issue token: an empty catalog pattern")
 	}
 	for _, s := range o.Scopes {
 		if !slices.Contains(scopes, s) {
-			return policy.Errorf(policy.CodeInvalid, "issue token: unknown scope %q: known are %v", s, scopes)
+			return policy.Errorf(policy.CodeInvalid, "issue token: unknown scope %q: want one of %v", s, scopes)
 		}
 	}
 	if o.TTL == 0 {
@@ -110,10 +110,10 @@ func (o *IssueOptions) validate() error {
 		return policy.Errorf(policy.CodeInvalid, "issue token: a validity of %v: want between one second and ten years", o.TTL)
 	}
 	if o.Issuer == "" {
-		o.Issuer = DefaultIssuer
+		o.Issuer = defaultIssuer
 	}
 	if o.Audience == "" {
-		o.Audience = DefaultAudience
+		o.Audience = defaultAudience
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func LoadPrivateKey(path string) (crypto.Signer, error) {
 		case "EC PRIVATE KEY":
 			k, err = x509.ParseECPrivateKey(block.Bytes)
 		default:
-			continue // such as EC PARAMETERS
+			continue // for example EC PARAMETERS
 		}
 		if err != nil { // the cause may quote the key
 			return nil, policy.Errorf(policy.CodeInvalid, "private key %s: the %s block does not parse", path, block.Type)

@@ -21,10 +21,10 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
-// minRSABits is the least size that RFC 7518, section 3.3, allows for RS256.
+// minRSABits is the smallest RSA key that RFC 7518, section 3.3, allows for RS256.
 const minRSABits = 2048
 
-// minSecretBytes is the least size that RFC 7518, section 3.2, allows for HS256.
+// minSecretBytes is the shortest secret that RFC 7518, section 3.2, allows for HS256.
 const minSecretBytes = 32
 
 // key is one verification key with the only algorithm it is ever used with.
@@ -34,7 +34,7 @@ type key struct {
 	public any // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, or the bytes of the shared secret
 }
 
-// methodOf gives the algorithm of a public key, or an error that says why the key is of no use.
+// methodOf returns the algorithm of a public key, or an error that says why the key cannot be used.
 func methodOf(public any) (jwt.SigningMethod, error) {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
@@ -53,7 +53,7 @@ func methodOf(public any) (jwt.SigningMethod, error) {
 	return nil, fmt.Errorf("keys of kind %T are not supported: use RSA, P-256 or Ed25519", public)
 }
 
-// thumbprint is the RFC 7638 SHA-256 thumbprint of a public key, the kid of keys that carry none.
+// thumbprint returns the RFC 7638 SHA-256 thumbprint of a public key, the kid of keys that have none.
 func thumbprint(public any) (string, error) {
 	k, err := jwk.Import(public)
 	if err != nil {
@@ -66,9 +66,9 @@ func thumbprint(public any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum), nil
 }
 
-// parseJWKS reads the verification keys of a JSON Web Key Set. Keys that are not for signatures, or of a kind or
-// algorithm not supported, are left out and named in skipped: the set may serve others too. No usable key at all is
-// an error.
+// parseJWKS returns the verification keys of a JSON Web Key Set. Keys that are not for signatures, or of an unsupported
+// type or algorithm, are left out, and skipped says why: other programs may use the same set. A set without a usable key
+// is an error.
 func parseJWKS(data []byte) (usable []key, skipped []string, err error) {
 	var doc struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -126,8 +126,8 @@ func parseJWK(raw []byte) (key, error) {
 	return key{id, method, public}, nil
 }
 
-// parsePEM reads public keys and certificates. Each key is found by its thumbprint; a file with just one key also by
-// the file's base name without extension.
+// parsePEM returns the public keys of a PEM file, certificates included. The kid of a key is its thumbprint; the key of
+// a file with just one is also returned under the file's base name without extension.
 func parsePEM(path string, data []byte) ([]key, error) {
 	var keys []key
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {

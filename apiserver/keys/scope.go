@@ -19,10 +19,10 @@ const (
 
 var scopes = []Scope{ScopeWrite, ScopeRead, ScopeAdmin}
 
-// The issuer and audience used where the configuration names none, by [Issue] and by [NewVerifier] alike.
+// The defaults of [Issue] and [NewVerifier].
 const (
-	DefaultIssuer   = "ucwarden"
-	DefaultAudience = "ucwarden"
+	defaultIssuer   = "ucwarden"
+	defaultAudience = "ucwarden"
 )
 
 // Identity is what a verified token says about its bearer.
@@ -33,18 +33,18 @@ type Identity struct {
 	TokenID string    // claim jti, may be empty
 	Expires time.Time // claim exp
 
-	// Limited is set when the token carries a catalogs claim: it then reaches only catalogs that one of the
-	// Catalogs patterns matches, none when the claim is an empty list.
+	// Limited is set when the token has a catalogs claim: it then allows only catalogs that one of the Catalogs
+	// patterns matches, none when the claim is an empty list.
 	Limited  bool
 	Catalogs []policy.Pattern
 }
 
-// Has reports whether the identity holds the scope, by itself or through admin.
+// Has reports whether the identity has the scope, directly or through admin.
 func (i Identity) Has(s Scope) bool {
 	return slices.Contains(i.Scopes, s) || slices.Contains(i.Scopes, ScopeAdmin)
 }
 
-// Reaches reports whether the identity may sync objects of the named catalog, in any case of letters.
-func (i Identity) Reaches(catalog string) bool {
+// AllowsCatalog reports whether the identity may sync objects of the named catalog; case does not matter.
+func (i Identity) AllowsCatalog(catalog string) bool {
 	return !i.Limited || slices.ContainsFunc(i.Catalogs, func(p policy.Pattern) bool { return p.Match(policy.CanonicalName(catalog)) })
 }

@@ -22,49 +22,49 @@ const maxKeyFile = 1 << 20
 // fetchTimeout bounds one download of a key set.
 const fetchTimeout = 10 * time.Second
 
-// fileInterval is how often key files are read again; they are small, and an unknown kid reads them at once.
+// fileInterval is how often key files are read again; an unknown kid makes them read at once.
 const fileInterval = time.Second
 
-// source is one place that keys come from.
-type source struct {
+// keySource is a file or URL that keys are loaded from.
+type keySource struct {
 	name   string // path or URL, for messages
 	remote bool
 	load   func(context.Context) ([]byte, error)
 	parse  func([]byte) ([]key, error)
 
-	data []byte // what keys was parsed from; nil before the first success
-	keys []key
-	bad  []byte // the last content that did not parse, so that it is reported once
+	data       []byte // the content that keys was parsed from; nil before the first success
+	keys       []key
+	lastFailed []byte // the last content that did not parse, or error of a file, so that it is logged once
 }
 
-// set holds the keys of all sources. Look-ups take no lock; reloads are made one at a time.
-type set struct {
-	log     *slog.Logger
-	fixed   []key // the shared secret
-	refresh time.Duration
-	refetch time.Duration
+// keySet holds the keys of all sources. Look-ups take no lock; one reload runs at a time.
+type keySet struct {
+	log        *slog.Logger
+	secretKeys []key // the shared secret
+	refresh    time.Duration
+	minRefetch time.Duration
 
-	current atomic.Pointer[index]
+	current atomic.Pointer[keyIndex]
 
-	mu          sync.Mutex // held by a reload; guards what follows
-	sources     []*source
-	filesRead   atomic.Int64 // unix nanoseconds
-	fetched     atomic.Int64 // of the last download that succeeded
-	fetchTried  atomic.Int64
-	backgrounds atomic.Bool // a background download is under way
+	mu         sync.Mutex // held by a reload; guards what follows
+	sources    []*keySource
+	filesRead  atomic.Int64 // unix nanoseconds
+	fetched    atomic.Int64 // of the last download that succeeded
+	fetchTried atomic.Int64
+	refreshing atomic.Bool // a background download is under way
 }
 
-// index finds keys by kid.
-type index struct {
+// keyIndex finds keys by kid.
+type keyIndex struct {
 	byID  map[string]key
-	only  *key // the key of tokens without a kid
+	sole  *key // the key of tokens without a kid; nil when there are several
 	ready bool // every source was loaded at least once
 }
 
-// find gives the key that kid names; "" stands for a token without one. An unknown kid reads the files again, and
-// downloads a remote set again when that was not tried within the refetch interval: a rotation is seen at once, and
-// forged kids cannot be used to flood the issuer.
-func (s *set) find(ctx context.Context, kid string) (key, error) {
+// find returns the key that kid names; "" stands for a token without one. For an unknown kid it reads the files again,
+// and downloads a remote set again unless that was tried within minRefetch: so a rotation is seen at once, and forged
+// kids cannot cause many downloads.
+func (s *keySet) find(ctx context.Context, kid string) (key, error) {
 	s.refreshStale(ctx)
 	if k, ok := s.current.Load().lookup(kid); ok {
 		return k, nil
@@ -73,7 +73,7 @@ func (s *set) find(ctx context.Context, kid string) (key, error) {
 	idx := s.current.Load()
 	k, ok := idx.lookup(kid)
 	if !ok {
-		idx = s.reload(ctx, time.Since(unix(&s.fetchTried)) >= s.refetch)
+		idx = s.reload(ctx, time.Since(loadTime(&s.fetchTried)) >= s.minRefetch)
 		k, ok = idx.lookup(kid)
 	}
 	s.mu.Unlock()
@@ -81,48 +81,48 @@ func (s *set) find(ctx context.Context, kid string) (key, error) {
 	case ok:
 		return k, nil
 	case !idx.ready:
-		return key{}, policy.Errorf(policy.CodeUnavailable, "the keys to check tokens with cannot be loaded at present; try again later")
+		return key{}, policy.Errorf(policy.CodeUnavailable, "the keys for verifying tokens cannot be loaded at present; try again later")
 	case kid == "":
-		return key{}, refuse("it has no kid, and several keys are in force")
+		return key{}, rejected("it has no kid, and several keys are in force")
 	}
-	return key{}, refuse("its kid names no key that is in force")
+	return key{}, rejected("its kid names no key that is in force")
 }
 
-func (x *index) lookup(kid string) (key, bool) {
+func (x *keyIndex) lookup(kid string) (key, bool) {
 	if kid == "" {
-		if x.only == nil {
+		if x.sole == nil {
 			return key{}, false
 		}
-		return *x.only, true
+		return *x.sole, true
 	}
 	k, ok := x.byID[kid]
 	return k, ok
 }
 
-// refreshStale reads the files again once in a while, and downloads a remote set in the background when it is due.
-// A set that is twice as old is downloaded before it is used, as after a long idle time.
-func (s *set) refreshStale(ctx context.Context) {
-	age := time.Since(unix(&s.fetched))
-	due := s.hasRemote() && age >= s.refresh && time.Since(unix(&s.fetchTried)) >= s.refetch
+// refreshStale reads the files again after fileInterval, and downloads a remote set in the background when it is older
+// than the refresh interval. A set of twice that age, as after a long idle time, is downloaded before it is used.
+func (s *keySet) refreshStale(ctx context.Context) {
+	age := time.Since(loadTime(&s.fetched))
+	due := s.hasRemote() && age >= s.refresh && time.Since(loadTime(&s.fetchTried)) >= s.minRefetch
 	switch {
 	case due && age < 2*s.refresh:
-		if s.backgrounds.CompareAndSwap(false, true) {
+		if s.refreshing.CompareAndSwap(false, true) {
 			go func() {
-				defer s.backgrounds.Store(false)
+				defer s.refreshing.Store(false)
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				s.reload(context.WithoutCancel(ctx), true)
 			}()
 		}
-	case due || time.Since(unix(&s.filesRead)) >= fileInterval:
-		if s.mu.TryLock() { // another request is at it already: go on with what is known
+	case due || time.Since(loadTime(&s.filesRead)) >= fileInterval:
+		if s.mu.TryLock() { // another request reloads already: use the present keys
 			s.reload(ctx, due)
 			s.mu.Unlock()
 		}
 	}
 }
 
-func (s *set) hasRemote() bool {
+func (s *keySet) hasRemote() bool {
 	for _, src := range s.sources { // the list itself never changes
 		if src.remote {
 			return true
@@ -131,9 +131,9 @@ func (s *set) hasRemote() bool {
 	return false
 }
 
-// reload reads the files, and the remote sets too when remote is set, and puts the result in force. A source that
-// fails keeps its earlier keys. The caller holds mu.
-func (s *set) reload(ctx context.Context, remote bool) *index {
+// reload reads the files, and downloads the remote set if remote is set, and returns the new index. A source that fails
+// keeps its earlier keys. The caller holds mu.
+func (s *keySet) reload(ctx context.Context, remote bool) *keyIndex {
 	changed := false
 	for _, src := range s.sources {
 		if src.remote && !remote {
@@ -142,7 +142,7 @@ func (s *set) reload(ctx context.Context, remote bool) *index {
 		ok, err := src.refresh(ctx)
 		changed = changed || ok
 		if err != nil {
-			s.log.Warn("keys not reloaded, the earlier ones stay in force", "source", src.name, "error", err)
+			s.log.Warn("token keys not reloaded; the earlier ones stay in use", "source", src.name, "error", err)
 		}
 		if src.remote {
 			s.fetchTried.Store(time.Now().UnixNano())
@@ -157,7 +157,7 @@ func (s *set) reload(ctx context.Context, remote bool) *index {
 	}
 	idx, err := s.build()
 	if err != nil {
-		s.log.Warn("keys not reloaded, the earlier ones stay in force", "error", err)
+		s.log.Warn("token keys not reloaded; the earlier ones stay in use", "error", err)
 		return s.current.Load()
 	}
 	s.current.Store(idx)
@@ -165,13 +165,13 @@ func (s *set) reload(ctx context.Context, remote bool) *index {
 	return idx
 }
 
-// build indexes the keys of all sources; one kid for two different keys is an error.
-func (s *set) build() (*index, error) {
-	idx := &index{byID: make(map[string]key), ready: true}
+// build returns the index of the keys of all sources; one kid for two different keys is an error.
+func (s *keySet) build() (*keyIndex, error) {
+	idx := &keyIndex{byID: make(map[string]key), ready: true}
 	distinct := make([]key, 0, 4)
 	add := func(from string, k key) error {
 		if old, ok := idx.byID[k.id]; ok && !old.equal(k) {
-			return policy.Errorf(policy.CodeInvalid, "%s: kid %q already names a different key: give each key its own", from, k.id)
+			return policy.Errorf(policy.CodeInvalid, "%s: kid %q already names a different key: each key needs its own kid", from, k.id)
 		}
 		idx.byID[k.id] = k
 		for _, d := range distinct {
@@ -191,39 +191,39 @@ func (s *set) build() (*index, error) {
 		}
 	}
 	switch {
-	case len(s.fixed) > 0:
-		idx.only = &s.fixed[0]
+	case len(s.secretKeys) > 0:
+		idx.sole = &s.secretKeys[0]
 	case len(distinct) == 1:
-		idx.only = &distinct[0]
+		idx.sole = &distinct[0]
 	}
 	return idx, nil
 }
 
 // refresh loads the source and reports whether its keys changed.
-func (src *source) refresh(ctx context.Context) (changed bool, err error) {
+func (src *keySource) refresh(ctx context.Context) (changed bool, err error) {
 	data, err := src.load(ctx)
 	if err != nil {
-		if src.bad != nil && bytes.Equal(src.bad, []byte(err.Error())) {
+		if src.lastFailed != nil && bytes.Equal(src.lastFailed, []byte(err.Error())) {
 			return false, nil
 		}
 		if !src.remote { // a file is read every second: report the same failure once
-			src.bad = []byte(err.Error())
+			src.lastFailed = []byte(err.Error())
 		}
 		return false, err
 	}
 	if src.data != nil && bytes.Equal(data, src.data) {
-		src.bad = nil
+		src.lastFailed = nil
 		return false, nil
 	}
-	if src.bad != nil && bytes.Equal(data, src.bad) {
+	if src.lastFailed != nil && bytes.Equal(data, src.lastFailed) {
 		return false, nil
 	}
 	keys, err := src.parse(data)
 	if err != nil {
-		src.bad = data
+		src.lastFailed = data
 		return false, err
 	}
-	src.data, src.keys, src.bad = data, keys, nil
+	src.data, src.keys, src.lastFailed = data, keys, nil
 	return true, nil
 }
 
@@ -268,7 +268,7 @@ func readLimited(r io.Reader) ([]byte, error) {
 	return data, err
 }
 
-func unix(ns *atomic.Int64) time.Time {
+func loadTime(ns *atomic.Int64) time.Time {
 	if n := ns.Load(); n != 0 {
 		return time.Unix(0, n)
 	}

@@ -15,27 +15,27 @@ import (
 	"ucwarden/policy"
 )
 
-// Leeway is the difference of clocks that exp, nbf and iat are judged with.
+// Leeway is the clock difference that is tolerated in exp, nbf and iat.
 const Leeway = 30 * time.Second
 
-// MaxToken is the longest token that is looked at, in bytes.
-const MaxToken = 16 << 10
+// maxTokenSize is the size of the longest token that is parsed, in bytes.
+const maxTokenSize = 16 << 10
 
 // VerifierOptions says where keys come from and what tokens must claim. At least one of JWKS, PEMFiles and HS256Secret
-// is needed.
+// is required.
 type VerifierOptions struct {
-	// Issuer and Audience must be the token's iss and among its aud; DefaultIssuer and DefaultAudience when empty.
+	// Issuer and Audience must be the token's iss and among its aud; both "ucwarden" by default.
 	Issuer, Audience string
 	// JWKS is the path or the https URL of a JSON Web Key Set; may be empty.
 	JWKS string
 	// PEMFiles are paths of public keys or certificates. The kid of such a key is its RFC 7638 SHA-256 thumbprint, or
 	// the file's base name without extension where the file holds one key.
 	PEMFiles []string
-	// HS256Secret, at least 32 bytes, admits HS256 for tokens without a kid; may be empty.
+	// HS256Secret, at least 32 bytes, allows HS256 for tokens without a kid; may be empty.
 	HS256Secret []byte
 	// Refresh is the age at which a key set from a URL is downloaded again; default 15 minutes.
 	Refresh time.Duration
-	// MinRefetch is the least time between two downloads, whatever kids tokens name; default 30 seconds.
+	// MinRefetch is the shortest time between two downloads, whatever kids tokens name; default 30 seconds.
 	MinRefetch time.Duration
 	// HTTPClient downloads the key set; default a plain one. No redirect away from https is followed.
 	HTTPClient *http.Client
@@ -44,13 +44,13 @@ type VerifierOptions struct {
 
 func (o *VerifierOptions) validate() error {
 	if o.Issuer == "" {
-		o.Issuer = DefaultIssuer
+		o.Issuer = defaultIssuer
 	}
 	if o.Audience == "" {
-		o.Audience = DefaultAudience
+		o.Audience = defaultAudience
 	}
 	if o.JWKS == "" && len(o.PEMFiles) == 0 && len(o.HS256Secret) == 0 {
-		return policy.Errorf(policy.CodeInvalid, "no key to check tokens with: give a JWKS file or https URL, PEM files, or an HS256 secret (`ucwarden keys generate` makes a key set)")
+		return policy.Errorf(policy.CodeInvalid, "no key for verifying tokens: set a JWKS file or https URL, PEM files, or an HS256 secret (`ucwarden keys generate` makes a key set)")
 	}
 	if n := len(o.HS256Secret); n > 0 && n < minSecretBytes {
 		return policy.Errorf(policy.CodeInvalid, "the HS256 secret has %d bytes: at least %d are needed", n, minSecretBytes)
@@ -83,22 +83,22 @@ func httpsOnly(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// Verifier checks bearer tokens. It may be used by many goroutines at once.
+// Verifier verifies bearer tokens. It is safe for concurrent use.
 type Verifier struct {
-	set      *set
+	set      *keySet
 	issuer   string
 	audience string
 }
 
-// NewVerifier loads the keys. A file that cannot be used is an error; a URL that does not answer is not: it is logged
-// and tried again, and until then tokens are refused with policy.CodeUnavailable.
+// NewVerifier loads the keys and returns a verifier. A file that cannot be used is an error; a URL that does not answer
+// is not: that is logged and tried again, and until then Verify returns errors of class policy.CodeUnavailable.
 func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &set{log: o.Logger, refresh: o.Refresh, refetch: o.MinRefetch}
+	s := &keySet{log: o.Logger, refresh: o.Refresh, minRefetch: o.MinRefetch}
 	if len(o.HS256Secret) > 0 {
-		s.fixed = []key{{method: jwt.SigningMethodHS256, public: o.HS256Secret}}
+		s.secretKeys = []key{{method: jwt.SigningMethodHS256, public: o.HS256Secret}}
 	}
 	if o.JWKS != "" {
 		src, err := jwksSource(o)
@@ -108,7 +108,7 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 		s.sources = append(s.sources, src)
 	}
 	for _, path := range o.PEMFiles {
-		s.sources = append(s.sources, &source{
+		s.sources = append(s.sources, &keySource{
 			name: path, load: readFile(path),
 			parse: func(data []byte) ([]key, error) { return parsePEM(path, data) },
 		})
@@ -119,7 +119,7 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 		case src.remote:
 			s.fetchTried.Store(time.Now().UnixNano())
 			if err != nil {
-				o.Logger.Warn("key set not downloaded; tokens cannot be checked until it is", "source", src.name, "error", err)
+				o.Logger.Warn("key set not downloaded; tokens cannot be verified until it is", "source", src.name, "error", err)
 				continue
 			}
 			s.fetched.Store(time.Now().UnixNano())
@@ -136,12 +136,12 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 	return &Verifier{set: s, issuer: o.Issuer, audience: o.Audience}, nil
 }
 
-func jwksSource(o VerifierOptions) (*source, error) {
-	src := &source{name: o.JWKS, load: readFile(o.JWKS)}
+func jwksSource(o VerifierOptions) (*keySource, error) {
+	src := &keySource{name: o.JWKS, load: readFile(o.JWKS)}
 	src.parse = func(data []byte) ([]key, error) {
 		keys, skipped, err := parseJWKS(data)
 		if err == nil && len(skipped) > 0 {
-			o.Logger.Warn("some keys of the set are not used", "source", src.name, "reasons", skipped)
+			o.Logger.Warn("some keys of the key set are ignored", "source", src.name, "reasons", skipped)
 		}
 		return keys, err
 	}
@@ -157,25 +157,25 @@ func jwksSource(o VerifierOptions) (*source, error) {
 	return src, nil
 }
 
-// Ready reports whether every source of keys was loaded at least once.
+// Ready returns nil once every source of keys was loaded at least once, before that an error of class unavailable.
 func (v *Verifier) Ready(ctx context.Context) error {
 	v.set.refreshStale(ctx)
 	if v.set.current.Load().ready {
 		return nil
 	}
-	return policy.Errorf(policy.CodeUnavailable, "the key set to check tokens with was not downloaded yet")
+	return policy.Errorf(policy.CodeUnavailable, "the key set for verifying tokens was not downloaded yet")
 }
 
-// refuse makes the error of a token that is not accepted; why never quotes the token.
-func refuse(why string) error {
-	return policy.Errorf(policy.CodeUnauthenticated, "the token is refused: %s", why)
+// rejected returns the error for a token that is not valid; why must not quote the token.
+func rejected(why string) error {
+	return policy.Errorf(policy.CodeUnauthenticated, "invalid token: %s", why)
 }
 
-// Verify checks a token and gives its bearer's identity. An error of class unauthenticated says which check failed
-// and never quotes the token; one of class unavailable means that there are no keys to check with at present.
+// Verify verifies a token and returns its bearer's identity. An error of class unauthenticated says which check failed
+// and never quotes the token; one of class unavailable means that the keys are not loaded.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
-	if len(token) > MaxToken {
-		return Identity{}, refuse("it is longer than 16 KiB")
+	if len(token) > maxTokenSize {
+		return Identity{}, rejected("it is longer than 16 KiB")
 	}
 	hdr, err := parseHeader(token)
 	if err != nil {
@@ -186,7 +186,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		return Identity{}, err
 	}
 	if hdr.alg != k.method.Alg() {
-		return Identity{}, refuse("its algorithm is not the one of the key it names")
+		return Identity{}, rejected("its algorithm is not the one of the key it names")
 	}
 	claims := jwt.MapClaims{}
 	parser := jwt.NewParser(
@@ -205,12 +205,12 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 		return k.public, nil
 	})
 	if err != nil {
-		return Identity{}, refuse(reason(err, claims))
+		return Identity{}, rejected(rejectReason(err, claims))
 	}
-	if err := uniqueMembers(token, 1); err != nil {
-		return Identity{}, refuse(fmt.Sprintf("its claims are ambiguous: %v", err))
+	if err := checkUniqueMembers(token, 1); err != nil {
+		return Identity{}, rejected(fmt.Sprintf("its claims are ambiguous: %v", err))
 	}
-	id, err := identity(claims)
+	id, err := identityOf(claims)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -218,8 +218,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	return id, nil
 }
 
-// reason says in words of ours which check failed; texts of the parser may quote the token.
-func reason(err error, claims jwt.MapClaims) string {
+// rejectReason says which check failed. The parser's own error is not used, because it may quote the token.
+func rejectReason(err error, claims jwt.MapClaims) string {
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return "it is not a well-formed JWT"
@@ -231,7 +231,7 @@ func reason(err error, claims jwt.MapClaims) string {
 				return fmt.Sprintf("the claim %s is missing", name)
 			}
 		}
-		return "a claim that is needed is missing or has the wrong JSON type (exp, iss, aud)"
+		return "a required claim is missing or has the wrong JSON type (exp, iss, aud)"
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return "it has expired (exp)"
 	case errors.Is(err, jwt.ErrTokenNotValidYet):

@@ -27,7 +27,7 @@ func TestVerifyReadsClaims(t *testing.T) {
 		t.Run(k.kid, func(t *testing.T) {
 			v := verifier(t, keys.VerifierOptions{JWKS: writeTemp(t, "jwks.json", jwks(t, k, newEC(t, "other")))})
 			id := wantAccepted(t, v, k.token(t, claims(map[string]any{
-				"scope": " tasks:read  tasks:write future:scope ", "jti": "one", "aud": []string{"else", keys.DefaultAudience},
+				"scope": " tasks:read  tasks:write future:scope ", "jti": "one", "aud": []string{"else", "ucwarden"},
 			})))
 			want := keys.Identity{
 				Subject: "airflow", KeyID: k.kid, TokenID: "one",
@@ -62,12 +62,12 @@ func TestVerifyCatalogs(t *testing.T) {
 				t.Errorf("Limited is %v", id.Limited)
 			}
 			for _, name := range tt.reach {
-				if !id.Reaches(name) {
+				if !id.AllowsCatalog(name) {
 					t.Errorf("does not reach %q", name)
 				}
 			}
 			for _, name := range tt.noReach {
-				if id.Reaches(name) {
+				if id.AllowsCatalog(name) {
 					t.Errorf("reaches %q", name)
 				}
 			}
@@ -130,7 +130,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"jwk of a stranger under a good kid", signed(t, evil.method, evil.signer, `{"alg":"ES256","kid":"ec","jwk":`+evilJWK+`}`, good), badSig},
 		{"jku and x5u of a stranger", signed(t, evil.method, evil.signer, `{"alg":"ES256","kid":"evil","jku":"`+lure.URL+`","x5u":"`+lure.URL+`"}`, good), "its kid names no key"},
 		{"crit", signed(t, ec.method, ec.signer, `{"alg":"ES256","kid":"ec","crit":["exp"]}`, good), "crit"},
-		{"kid twice", signed(t, ec.method, ec.signer, `{"alg":"ES256","kid":"ec","kid":"rsa"}`, good), "header is ambiguous"},
+		{"kid twice", signed(t, ec.method, ec.signer, `{"alg":"ES256","kid":"ec","kid":"rsa"}`, good), "duplicate member"},
 		{"sub twice", signed(t, ec.method, ec.signer, hdr("ES256", "ec"), strings.Replace(good, "{", `{"sub":"root",`, 1)), "claims are ambiguous"},
 		{"exp twice", signed(t, ec.method, ec.signer, hdr("ES256", "ec"), strings.Replace(good, "{", `{"exp":1,`, 1)), "claims are ambiguous"},
 		{"claim with its name escaped, twice", signed(t, ec.method, ec.signer, hdr("ES256", "ec"), strings.Replace(good, "{", `{"s\u0075b":"root",`, 1)), "claims are ambiguous"},
@@ -142,7 +142,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"iat in the future", goodClaims(map[string]any{"iat": in(40 * time.Second)}), "issued in the future"},
 		{"iss missing", goodClaims(map[string]any{"iss": nil}), "iss is missing"},
 		{"other iss", goodClaims(map[string]any{"iss": "else"}), "another issuer"},
-		{"iss with a slash more", goodClaims(map[string]any{"iss": keys.DefaultIssuer + "/"}), "another issuer"},
+		{"iss with a slash more", goodClaims(map[string]any{"iss": "ucwarden/"}), "another issuer"},
 		{"aud missing", goodClaims(map[string]any{"aud": nil}), "aud is missing"},
 		{"aud empty", goodClaims(map[string]any{"aud": []string{}}), "missing"},
 		{"other aud", goodClaims(map[string]any{"aud": []string{"a", "b"}}), "another audience"},
@@ -163,7 +163,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"four parts", goodClaims(nil) + ".x", malformed},
 		{"JWE-like", "a.b.c.d.e", malformed},
 		{"padded", goodClaims(nil) + "==", malformed},
-		{"huge", strings.Repeat("a", keys.MaxToken+1), "16 KiB"},
+		{"huge", strings.Repeat("a", 16<<10+1), "16 KiB"},
 		{"deep header", b64(strings.Repeat(`{"a":`, 1500)+"1"+strings.Repeat("}", 1500)) + ".e30.", malformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) { wantRefused(t, v, tt.token, tt.reason) })
