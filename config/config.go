@@ -19,7 +19,7 @@ type Config struct {
 	warnings []string
 }
 
-// Databricks is the workspace and who we are in it. After a load only the credentials of the chosen way are set.
+// Databricks is the workspace and our credentials. After a load only those of the chosen authentication method are set.
 type Databricks struct {
 	Host           string        `mapstructure:"host"`
 	Auth           string        `mapstructure:"auth"`
@@ -27,7 +27,7 @@ type Databricks struct {
 	ClientID       string        `mapstructure:"client_id"`
 	ClientSecret   Secret        `mapstructure:"client_secret"`
 	AzureTenantID  string        `mapstructure:"azure_tenant_id"`
-	Warehouse      string        `mapstructure:"warehouse"` // id only
+	Warehouse      string        `mapstructure:"warehouse"` // after a load the id only
 	CAFile         string        `mapstructure:"ca_file"`
 	RequestTimeout time.Duration `mapstructure:"request_timeout"`
 	MaxConcurrency int           `mapstructure:"max_concurrency"`
@@ -92,7 +92,7 @@ type Sync struct {
 	GrantUpdates bool          `mapstructure:"grant_updates"`
 }
 
-// Guard bounds what a plan may do unasked.
+// Guard limits what a plan may do without an approval.
 type Guard struct {
 	MaxRevokes     int           `mapstructure:"max_revokes"`
 	MaxRevokeRatio float64       `mapstructure:"max_revoke_ratio"`
@@ -100,19 +100,19 @@ type Guard struct {
 	MaxPolicyAge   time.Duration `mapstructure:"max_policy_age"`
 }
 
-// Filter selects names by patterns. An empty Include takes every name; Exclude wins.
+// Filter selects names by patterns. An empty Include selects every name; Exclude overrides Include.
 type Filter struct {
 	Include []string `mapstructure:"include"`
 	Exclude []string `mapstructure:"exclude"`
 }
 
-// PrincipalFilter selects principals. After a load with Manage false, Exclude takes every name.
+// PrincipalFilter selects principals. After a load with Manage false, Exclude matches every name.
 type PrincipalFilter struct {
 	Manage bool `mapstructure:"manage"`
 	Filter `mapstructure:",squash"`
 }
 
-// Scope is what is ours to manage.
+// Scope selects the objects and principals that ucwarden manages.
 type Scope struct {
 	Catalogs           Filter          `mapstructure:"catalogs"`
 	Schemas            Filter          `mapstructure:"schemas"`
@@ -130,7 +130,7 @@ type Scope struct {
 	Protected          []string        `mapstructure:"protected"`
 }
 
-// Policies is where policies come from and how they become grants.
+// Policies says where policies come from and how they are compiled to grants.
 type Policies struct {
 	Path           string  `mapstructure:"path"`
 	UsersPath      string  `mapstructure:"users_path"`
@@ -160,7 +160,7 @@ type Ranger struct {
 	ClusterName  string        `mapstructure:"cluster_name"`
 }
 
-// Principals maps names of policies to names of Unity Catalog.
+// Principals says how names in policies are mapped to names in Unity Catalog.
 type Principals struct {
 	UserCase    string `mapstructure:"user_case"`
 	RolePrefix  string `mapstructure:"role_prefix"`
@@ -182,8 +182,8 @@ type Log struct {
 // ondemand.enabled.
 func (c *Config) ServesAPI() bool { return c.APIServer.Enabled && c.OnDemand.Enabled }
 
-// Settings lists every key with its value and source, in the order of [Keys].
+// Settings returns every key with its value and source, in the order of [Keys].
 func (c *Config) Settings() []Setting { return c.settings }
 
-// Warnings are things in the configuration that are legal but hardly meant, one line each. They hold no secret.
+// Warnings returns likely mistakes in a valid configuration, one line each. They contain no secret.
 func (c *Config) Warnings() []string { return c.warnings }

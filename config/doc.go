@@ -1,10 +1,12 @@
-// Package config loads ucwarden's configuration. [Load] merges, from weakest to strongest, the defaults, one YAML
-// file, the environment and the command line into a typed [Config], and refuses what it does not understand.
+// Package config loads ucwarden's configuration. In: defaults, one YAML file, the environment and the command line, the
+// later ones overriding the earlier. Out: a typed and checked [Config] from [Load], or an [Error] with every problem;
+// unknown keys are problems. Only cmd/ucwarden calls it.
 //
 // Every value has a [Key]: a structured name (databricks.host), an environment name derived from it
 // (UCWARDEN_DATABRICKS_HOST), and for some of them the property names that Privacera-style managers write
-// (CONNECTOR_DATABRICKS_UNITY_CATALOG_DATABRICKS_BASE_URL), which work in the file and in the environment alike.
-// [Keys] lists them all; the loader, the checks and the printed reference are made from that one table.
+// (CONNECTOR_DATABRICKS_UNITY_CATALOG_DATABRICKS_BASE_URL), which work both in the file and in the environment.
+// [Keys] lists them all; the loader, the checks and the printed reference use that one table.
 //
-// A [Secret] never prints itself. The package imports nothing of ours: cmd copies values into each package's Options.
+// A [Secret] is masked wherever it is printed. The package imports no other package of ucwarden: cmd copies values into
+// each package's Options.
 package config

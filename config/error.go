@@ -10,7 +10,7 @@ import (
 // Source says where a value came from. The zero Source is the default.
 type Source struct {
 	Kind Kind   `json:"kind"`           // which layer
-	Name string `json:"name,omitempty"` // the name it was given by: a key, property, variable or flag
+	Name string `json:"name,omitempty"` // the name that was used: a key, property, variable or flag
 	File string `json:"file,omitempty"` // of FromFile: the path as given
 	Line int    `json:"line,omitempty"` // of FromFile: counted from 1
 }
@@ -26,8 +26,8 @@ const (
 	FromFlag    Kind = "flag"
 )
 
-// String is the source in a few words: "default", "ucwarden.yaml:3", "env UCWARDEN_STORE_PATH", "flag --log-level".
-// A property name is added to the place in the file.
+// String returns the source in a few words: "default", "ucwarden.yaml:3", "env UCWARDEN_STORE_PATH",
+// "flag --log-level". For a property in the file its name is added.
 func (s Source) String() string {
 	switch s.Kind {
 	case FromFile:
@@ -44,17 +44,17 @@ func (s Source) String() string {
 	return string(FromDefault)
 }
 
-// called is the name a value was given by, with its line in the file.
-func (s Source) called() string {
+// givenName returns the name that was used for the value, with its line in the file.
+func (s Source) givenName() string {
 	if s.Kind == FromFile {
 		return fmt.Sprintf("%s (line %d)", s.Name, s.Line)
 	}
 	return s.Name
 }
 
-// Problem is one thing wrong with the configuration. Its text never holds a secret.
+// Problem is one error in the configuration. Its text never contains a secret.
 type Problem struct {
-	Key     string `json:"key,omitempty"` // as it was given; empty when no single key is to blame
+	Key     string `json:"key,omitempty"` // as it was written; empty when the problem is not about one key
 	Source  Source `json:"source,omitzero"`
 	Message string `json:"message"`
 }
@@ -74,12 +74,12 @@ func (p Problem) String() string {
 	return text
 }
 
-// Error is every problem found in one load, in a stable order.
+// Error holds every problem found in one load, in a stable order.
 type Error struct {
 	Problems []Problem
 }
 
-// Error gives the problems one a line.
+// Error returns the problems, one per line.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
@@ -88,10 +88,10 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// maxProblems is how many are worth reading at once.
+// maxProblems bounds the problems in one Error.
 const maxProblems = 50
 
-// problems collects while loading goes on.
+// problems collects the problems of a load.
 type problems []Problem
 
 func (ps *problems) add(key string, from Source, format string, args ...any) {

@@ -14,31 +14,31 @@ import (
 
 const (
 	maxFileSize = 1 << 20
-	maxNodes    = 10_000 // an alias can make a small file large
+	maxNodes    = 10_000 // counts what YAML aliases expand to
 	maxDepth    = 20
 )
 
-// entry is one value as found in the file or in the environment.
-type entry struct {
+// fileEntry is one value of the file.
+type fileEntry struct {
 	name string // as written
-	raw  raw
+	raw  rawValue
 	from Source
 }
 
-// reader walks a YAML file.
-type reader struct {
+// yamlReader collects the values of a YAML file.
+type yamlReader struct {
 	path     string
 	problems *problems
-	entries  []entry
+	entries  []fileEntry
 	nodes    int
-	leaves   map[string]bool // names of keys
-	sections map[string]bool // names that keys are below
+	keyNames map[string]bool // the names of all keys
+	sections map[string]bool // the sections that contain keys
 }
 
-func newReader(path string, ps *problems) *reader {
-	r := &reader{path: path, problems: ps, leaves: make(map[string]bool), sections: make(map[string]bool)}
+func newReader(path string, ps *problems) *yamlReader {
+	r := &yamlReader{path: path, problems: ps, keyNames: make(map[string]bool), sections: make(map[string]bool)}
 	for _, k := range Keys() {
-		r.leaves[k.Name] = true
+		r.keyNames[k.Name] = true
 		for i, c := range k.Name {
 			if c == '.' {
 				r.sections[k.Name[:i]] = true
@@ -48,14 +48,14 @@ func newReader(path string, ps *problems) *reader {
 	return r
 }
 
-// takesValue reports whether name is a key or a property, and so no section.
-func (r *reader) takesValue(name string) bool {
-	return strings.HasPrefix(name, propertyPrefix) || r.leaves[name]
+// isValueName reports whether name is that of a key or a property, not of a section.
+func (r *yamlReader) isValueName(name string) bool {
+	return strings.HasPrefix(name, propertyPrefix) || r.keyNames[name]
 }
 
-// readFile gives the values of the file in order, their names not yet looked up: keys of nested mappings joined by
-// dots, and properties as they are. Null values are left out.
-func readFile(path string, ps *problems) []entry {
+// readFile returns the values of the file in order, with names that may be unknown: keys of nested mappings joined by
+// dots, and properties as written. Null values are left out.
+func readFile(path string, ps *problems) []fileEntry {
 	data, err := readAll(path)
 	if err != nil {
 		ps.add("", Source{}, "read configuration file: %s", err)
@@ -80,18 +80,18 @@ func readAll(path string) ([]byte, error) {
 	return data, nil
 }
 
-func readYAML(path string, data []byte, ps *problems) []entry {
+func readYAML(path string, data []byte, ps *problems) []fileEntry {
 	r := newReader(path, ps)
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
 	if err := decoder.Decode(&document); err != nil {
-		if !errors.Is(err, io.EOF) { // an empty file says nothing
+		if !errors.Is(err, io.EOF) { // an empty file is allowed
 			ps.add("", Source{}, "%s: not valid YAML: %s", path, yamlError(err))
 		}
 		return nil
 	}
 	if err := decoder.Decode(&second); err == nil {
-		ps.add("", r.at(&second, ""), "a second YAML document: want one")
+		ps.add("", r.at(&second, ""), "a second YAML document: want only one")
 		return nil
 	} else if !errors.Is(err, io.EOF) {
 		ps.add("", Source{}, "%s: not valid YAML: %s", path, yamlError(err))
@@ -116,12 +116,12 @@ func yamlError(err error) string {
 	return unknownAnchor.ReplaceAllString(text, "a value that begins with * refers to nothing: put it in quotes")
 }
 
-func (r *reader) at(n *yaml.Node, name string) Source {
+func (r *yamlReader) at(n *yaml.Node, name string) Source {
 	return Source{Kind: FromFile, Name: name, File: r.path, Line: n.Line}
 }
 
-// mapping takes every value of n; false when the file is too large to go on.
-func (r *reader) mapping(n *yaml.Node, prefix string) bool {
+// mapping adds every value of n; it returns false when the file is too large to go on.
+func (r *yamlReader) mapping(n *yaml.Node, prefix string) bool {
 	seen := make(map[string]int)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		keyNode, value := n.Content[i], n.Content[i+1]
@@ -145,8 +145,8 @@ func (r *reader) mapping(n *yaml.Node, prefix string) bool {
 	return true
 }
 
-// value takes one value; false when the file is too large to go on.
-func (r *reader) value(name string, keyNode, n *yaml.Node) bool {
+// value adds one value; it returns false when the file is too large to go on.
+func (r *yamlReader) value(name string, keyNode, n *yaml.Node) bool {
 	if r.nodes++; r.nodes > maxNodes || strings.Count(name, ".") > maxDepth {
 		r.problems.add("", r.at(keyNode, ""), "too large or too deeply nested for a configuration")
 		return false
@@ -156,33 +156,33 @@ func (r *reader) value(name string, keyNode, n *yaml.Node) bool {
 	}
 	from := r.at(keyNode, name)
 	switch {
-	case n.Kind == yaml.MappingNode && r.takesValue(name):
-		r.problems.add(name, from, "takes a value, not a mapping")
+	case n.Kind == yaml.MappingNode && r.isValueName(name):
+		r.problems.add(name, from, "wants a value, not a mapping")
 	case n.Kind == yaml.MappingNode && len(n.Content) > 0:
 		return r.mapping(n, name)
 	case n.Kind == yaml.SequenceNode:
 		r.sequence(name, from, n)
-	case n.Tag == "!!null" && (r.takesValue(name) || r.sections[name]):
+	case n.Tag == "!!null" && (r.isValueName(name) || r.sections[name]):
 		// "sync:" with everything below it commented out
 	case n.Kind == yaml.ScalarNode && r.sections[name]:
 		r.problems.add(name, from, "is a section: put its keys below it, indented")
 	default:
-		r.entries = append(r.entries, entry{name, raw{text: n.Value}, from})
+		r.entries = append(r.entries, fileEntry{name, rawValue{text: n.Value}, from})
 	}
 	return true
 }
 
-func (r *reader) sequence(name string, from Source, n *yaml.Node) {
-	list := raw{isList: true}
+func (r *yamlReader) sequence(name string, from Source, n *yaml.Node) {
+	list := rawValue{isList: true}
 	for _, item := range n.Content {
 		if item.Kind == yaml.AliasNode {
 			item = item.Alias
 		}
 		if item.Kind != yaml.ScalarNode {
-			r.problems.add(name, r.at(item, name), "takes a list of plain values")
+			r.problems.add(name, r.at(item, name), "wants a list of plain values")
 			return
 		}
 		list.list = append(list.list, item.Value)
 	}
-	r.entries = append(r.entries, entry{name, list, from})
+	r.entries = append(r.entries, fileEntry{name, list, from})
 }

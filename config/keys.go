@@ -8,14 +8,14 @@ import (
 const (
 	envPrefix      = "UCWARDEN_"
 	propertyPrefix = "CONNECTOR_"
-	// unityPrefix begins the properties that are meant for a Unity Catalog connector.
+	// unityPrefix begins the properties of a Unity Catalog connector.
 	unityPrefix = "CONNECTOR_DATABRICKS_UNITY_CATALOG_"
 )
 
-// Type is the kind of value a key takes.
+// Type is the type of a key's value.
 type Type string
 
-// The types of value. Lists are YAML sequences, or one text with commas.
+// The types of values. A list is a YAML sequence, or one string with commas.
 const (
 	TypeString   Type = "string"
 	TypeSecret   Type = "secret"
@@ -32,68 +32,68 @@ const (
 // Key describes one value of the configuration.
 type Key struct {
 	Name       string   // structured: databricks.host
-	Properties []string // connector property names that mean the same
+	Properties []string // connector properties with the same meaning
 	Type       Type
-	Default    string   // as it would be written; empty when unset
-	Enum       []string // the words a TypeEnum takes
+	Default    string   // as written in a file; empty when unset
+	Enum       []string // the allowed words of a TypeEnum
 	Help       string   // one line
 
-	check func(value any) string                    // says what is wrong with a parsed value, or ""
-	parse func(text string) (value, problem string) // before the type is looked at
-	// verbatim keeps spaces at the ends, which are cut off otherwise.
+	check func(value any) string                    // returns what is wrong with a parsed value, "" when it is valid
+	parse func(text string) (value, problem string) // normalises the text before it is parsed by its type; may be nil
+	// verbatim keeps leading and trailing spaces.
 	verbatim bool
 }
 
-// Env is the key's name in the environment: UCWARDEN_DATABRICKS_HOST.
+// Env returns the key's name in the environment: UCWARDEN_DATABRICKS_HOST.
 func (k Key) Env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_"))
 }
 
-// Keys lists every key, in the order of the reference.
+// Keys returns every key, in the order of the printed reference.
 func Keys() []Key {
 	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), policyKeys(), processKeys())
 }
 
-// u is the property of the Unity Catalog connector with this name.
-func u(name string) string { return unityPrefix + name }
+// property returns the full name of a Unity Catalog connector property.
+func property(name string) string { return unityPrefix + name }
 
 func connectionKeys() []Key {
 	return []Key{
-		{Name: "databricks.host", Properties: []string{u("DATABRICKS_BASE_URL")}, Type: TypeURL,
+		{Name: "databricks.host", Properties: []string{property("DATABRICKS_BASE_URL")}, Type: TypeURL,
 			Help: "workspace URL; https:// is added where it is missing"},
-		{Name: "databricks.auth", Properties: []string{u("JDBC_AUTH_MECHANISM")}, Type: TypeEnum, Default: "auto",
+		{Name: "databricks.auth", Properties: []string{property("JDBC_AUTH_MECHANISM")}, Type: TypeEnum, Default: "auto",
 			Enum: []string{"auto", "token", "oauth", "azure_oauth"},
-			Help: "which credentials to use; auto takes the one complete set and refuses two"},
-		{Name: "databricks.token", Properties: []string{u("API_ACCESS_TOKEN")}, Type: TypeSecret,
+			Help: "which credentials to use; auto uses the one complete set and fails if there are two"},
+		{Name: "databricks.token", Properties: []string{property("API_ACCESS_TOKEN")}, Type: TypeSecret,
 			Help: "personal access token"},
-		{Name: "databricks.client_id", Properties: []string{u("OAUTH_CLIENT_ID")}, Type: TypeString,
+		{Name: "databricks.client_id", Properties: []string{property("OAUTH_CLIENT_ID")}, Type: TypeString,
 			Help: "service principal for OAuth machine-to-machine, or Entra ID application"},
-		{Name: "databricks.client_secret", Properties: []string{u("OAUTH_CLIENT_SECRET")}, Type: TypeSecret,
+		{Name: "databricks.client_secret", Properties: []string{property("OAUTH_CLIENT_SECRET")}, Type: TypeSecret,
 			Help: "secret that goes with databricks.client_id"},
-		{Name: "databricks.azure_tenant_id", Properties: []string{u("AZURE_OAUTH_TENANT_ID")}, Type: TypeString,
+		{Name: "databricks.azure_tenant_id", Properties: []string{property("AZURE_OAUTH_TENANT_ID")}, Type: TypeString,
 			Help: "Entra ID tenant; makes client_id and client_secret an Entra ID service principal"},
-		{Name: "databricks.warehouse", Properties: []string{u("JDBC_URL")}, Type: TypeString, parse: parseWarehouse,
+		{Name: "databricks.warehouse", Properties: []string{property("JDBC_URL")}, Type: TypeString, parse: parseWarehouse,
 			Help: "SQL warehouse for row filters and masks: its id, its HTTP path or a JDBC URL with an httpPath"},
 		{Name: "databricks.ca_file", Type: TypeString,
 			Help: "PEM file of certificate authorities to trust instead of the system's"},
-		{Name: "databricks.request_timeout", Type: TypeDuration, Default: "3m", check: positive,
+		{Name: "databricks.request_timeout", Type: TypeDuration, Default: "3m", check: checkPositive,
 			Help: "longest time one call may take, retries included"},
-		{Name: "databricks.max_concurrency", Type: TypeInt, Default: "32", check: positive,
-			Help: "most requests in flight; below it the number follows what the workspace takes"},
-		{Name: "databricks.max_rate", Type: TypeFloat, Default: "0", check: notNegative,
-			Help: "most requests started per second; 0 sets no bound but the workspace's own"},
-		{Name: "databricks.max_attempts", Type: TypeInt, Default: "6", check: positive,
-			Help: "tries per request, the first included"},
+		{Name: "databricks.max_concurrency", Type: TypeInt, Default: "32", check: checkPositive,
+			Help: "most requests in flight; below it the number adapts to the workspace"},
+		{Name: "databricks.max_rate", Type: TypeFloat, Default: "0", check: checkNotNegative,
+			Help: "most requests started per second; 0 means no limit of our own"},
+		{Name: "databricks.max_attempts", Type: TypeInt, Default: "6", check: checkPositive,
+			Help: "attempts per request, the first included"},
 	}
 }
 
 func taskKeys() []Key {
 	return []Key{
-		{Name: "apiserver.enabled", Properties: []string{u("API_SERVER_ENABLED")}, Type: TypeBool, Default: "false",
+		{Name: "apiserver.enabled", Properties: []string{property("API_SERVER_ENABLED")}, Type: TypeBool, Default: "false",
 			Help: "serve the REST API; takes effect only together with ondemand.enabled"},
-		{Name: "apiserver.addr", Type: TypeString, Default: "127.0.0.1:8282", check: address,
+		{Name: "apiserver.addr", Type: TypeString, Default: "127.0.0.1:8282", check: checkAddress,
 			Help: "host:port of the REST API"},
-		{Name: "apiserver.admin_addr", Type: TypeString, check: address,
+		{Name: "apiserver.admin_addr", Type: TypeString, check: checkAddress,
 			Help: "separate host:port of health, readiness and metrics; empty serves them with the API"},
 		{Name: "apiserver.tls.cert", Type: TypeString, Help: "PEM certificate chain of the REST API; empty serves plain HTTP"},
 		{Name: "apiserver.tls.key", Type: TypeString, Help: "PEM private key of apiserver.tls.cert"},
@@ -101,46 +101,46 @@ func taskKeys() []Key {
 		{Name: "apiserver.jwt.audience", Type: TypeString, Default: "ucwarden", Help: "required aud claim of tokens"},
 		{Name: "apiserver.jwt.jwks", Type: TypeString, Help: "file or https URL of the public keys of tokens (JWKS)"},
 		{Name: "apiserver.jwt.pem_keys", Type: TypeList, Help: "PEM files of public keys of tokens"},
-		{Name: "apiserver.jwt.hs256_secret", Type: TypeSecret, check: longSecret,
-			Help: "shared secret for HS256 tokens, at least 32 bytes; unset refuses HS256"},
-		{Name: "apiserver.body_limit", Type: TypeBytes, Default: "1MiB", check: positive, Help: "largest request body"},
-		{Name: "apiserver.max_resources", Type: TypeInt, Default: "1000", check: upTo(1000), Help: "most resources in one task, up to 1000"},
-		{Name: "apiserver.rate_limit", Type: TypeFloat, Default: "200", check: notNegative,
-			Help: "requests per second and subject; 0 sets no limit"},
-		{Name: "apiserver.external_access", Properties: []string{u("EXTERNAL_ACCESS_ENABLED")}, Type: TypeBool, Default: "false",
+		{Name: "apiserver.jwt.hs256_secret", Type: TypeSecret, check: checkHS256Secret,
+			Help: "shared secret for HS256 tokens, at least 32 bytes; unset: HS256 is not accepted"},
+		{Name: "apiserver.body_limit", Type: TypeBytes, Default: "1MiB", check: checkPositive, Help: "largest request body"},
+		{Name: "apiserver.max_resources", Type: TypeInt, Default: "1000", check: checkUpTo(1000), Help: "most resources in one task, up to 1000"},
+		{Name: "apiserver.rate_limit", Type: TypeFloat, Default: "200", check: checkNotNegative,
+			Help: "requests per second and subject; 0 means no limit"},
+		{Name: "apiserver.external_access", Properties: []string{property("EXTERNAL_ACCESS_ENABLED")}, Type: TypeBool, Default: "false",
 			Help: "deployment: expose the API outside the cluster"},
-		{Name: "apiserver.nginx_ingress", Properties: []string{u("K8S_NGINX_INGRESS_ENABLE")}, Type: TypeBool, Default: "false",
-			Help: "deployment: by an NGINX ingress"},
-		{Name: "ondemand.enabled", Properties: []string{u("ON_DEMAND_V2_ENABLED"), "CONNECTOR_ON_DEMAND_V2_ENABLED"},
+		{Name: "apiserver.nginx_ingress", Properties: []string{property("K8S_NGINX_INGRESS_ENABLE")}, Type: TypeBool, Default: "false",
+			Help: "deployment: use an NGINX ingress"},
+		{Name: "ondemand.enabled", Properties: []string{property("ON_DEMAND_V2_ENABLED"), "CONNECTOR_ON_DEMAND_V2_ENABLED"},
 			Type: TypeBool, Default: "false", Help: "on-demand pipeline"},
-		{Name: "ondemand.workers", Type: TypeInt, Default: "4", check: positive, Help: "tasks carried out at once"},
-		{Name: "ondemand.max_attempts", Type: TypeInt, Default: "8", check: positive,
-			Help: "tries of a task before a transient error fails it"},
-		{Name: "ondemand.max_queued", Type: TypeInt, Default: "100000", check: positive,
-			Help: "waiting tasks before new ones are turned away"},
-		{Name: "ondemand.retention", Type: TypeDuration, Default: "720h", check: positive, Help: "how long ended tasks are kept"},
+		{Name: "ondemand.workers", Type: TypeInt, Default: "4", check: checkPositive, Help: "tasks that run at the same time"},
+		{Name: "ondemand.max_attempts", Type: TypeInt, Default: "8", check: checkPositive,
+			Help: "attempts of a task before a transient error makes it FAILED"},
+		{Name: "ondemand.max_queued", Type: TypeInt, Default: "100000", check: checkPositive,
+			Help: "waiting tasks before new ones are rejected"},
+		{Name: "ondemand.retention", Type: TypeDuration, Default: "720h", check: checkPositive, Help: "how long ended tasks are kept"},
 		{Name: "ondemand.eventhub.enabled", Properties: []string{"CONNECTOR_ON_DEMAND_V2_AZURE_EVENT_HUB_ENABLED"},
-			Type: TypeBool, Default: "false", Help: "take tasks from Azure Event Hubs"},
+			Type: TypeBool, Default: "false", Help: "receive tasks from Azure Event Hubs"},
 		{Name: "ondemand.eventhub.connection_string", Properties: []string{"CONNECTOR_ON_DEMAND_V2_AZURE_CONNECTION_STRING"},
-			Type: TypeSecret, check: connectionString, Help: "Event Hubs connection string, with or without EntityPath"},
+			Type: TypeSecret, check: checkConnectionString, Help: "Event Hubs connection string, with or without EntityPath"},
 		{Name: "ondemand.eventhub.name", Type: TypeString, Help: "event hub, where the connection string has no EntityPath"},
-		{Name: "ondemand.eventhub.consumer_group", Type: TypeString, Default: "$Default", check: notEmpty, Help: "consumer group"},
+		{Name: "ondemand.eventhub.consumer_group", Type: TypeString, Default: "$Default", check: checkNotEmpty, Help: "consumer group"},
 		{Name: "ondemand.eventhub.start", Type: TypeEnum, Default: "earliest", Enum: []string{"earliest", "latest"},
 			Help: "first position when no checkpoint is stored"},
-		{Name: "sync.interval", Type: TypeDuration, Default: "1h", check: positive, Help: "time from one full sync to the next"},
-		{Name: "sync.jitter", Type: TypeDuration, Default: "5m", check: notNegative, Help: "up to this is added at random to the interval"},
-		{Name: "sync.on_start", Type: TypeBool, Default: "true", Help: "begin with a full sync"},
+		{Name: "sync.interval", Type: TypeDuration, Default: "1h", check: checkPositive, Help: "time from one full sync to the next"},
+		{Name: "sync.jitter", Type: TypeDuration, Default: "5m", check: checkNotNegative, Help: "upper bound of a random time added to the interval"},
+		{Name: "sync.on_start", Type: TypeBool, Default: "true", Help: "run a full sync at start"},
 		{Name: "sync.mode", Type: TypeEnum, Default: "enforce", Enum: []string{"enforce", "grant-only", "observe"},
 			Help: "enforce, grant-only (never revoke), observe (plan and report, change nothing)"},
-		{Name: "sync.grant_updates", Properties: []string{u("GRANT_UPDATES")}, Type: TypeBool, Default: "true",
+		{Name: "sync.grant_updates", Properties: []string{property("GRANT_UPDATES")}, Type: TypeBool, Default: "true",
 			Help: "false is the same as sync.mode observe"},
-		{Name: "guard.max_revokes", Type: TypeInt, Default: "500", check: notNegative,
+		{Name: "guard.max_revokes", Type: TypeInt, Default: "500", check: checkNotNegative,
 			Help: "a plan with more revokes than this, and a larger share than guard.max_revoke_ratio, is refused until approved"},
-		{Name: "guard.max_revoke_ratio", Type: TypeFloat, Default: "0.2", check: ratio,
+		{Name: "guard.max_revoke_ratio", Type: TypeFloat, Default: "0.2", check: checkRatio,
 			Help: "share of the managed grants, 0 to 1"},
-		{Name: "guard.max_shrink_ratio", Type: TypeFloat, Default: "0.5", check: ratio,
-			Help: "a listing that lost more than this share of its objects since the last sync is not believed"},
-		{Name: "guard.max_policy_age", Type: TypeDuration, Default: "24h", check: notNegative,
-			Help: "policies that were not confirmed for longer than this revoke nothing; 0 sets no limit"},
+		{Name: "guard.max_shrink_ratio", Type: TypeFloat, Default: "0.5", check: checkRatio,
+			Help: "a listing that lost more than this share of its objects since the last sync is rejected"},
+		{Name: "guard.max_policy_age", Type: TypeDuration, Default: "24h", check: checkNotNegative,
+			Help: "policies that were not confirmed for longer than this revoke nothing; 0 means no limit"},
 	}
 }

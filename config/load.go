@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/viper"
 )
 
-// Options say where to load from.
+// Options says where to load from.
 type Options struct {
-	// File is the path of a YAML file: our keys, connector properties, or both. Empty means none.
+	// File is the path of a YAML file with our keys, connector properties, or both; "" means none.
 	File string
-	// Environ holds NAME=value pairs, as os.Environ gives them. Empty values count as unset.
+	// Environ holds NAME=value pairs, as os.Environ returns them. Empty values count as unset.
 	Environ []string
 	// Flags are values of the command line; a later one replaces an earlier one of the same key.
 	Flags []Flag
@@ -24,21 +24,21 @@ type Options struct {
 type Flag struct {
 	Key   string // structured name
 	Value string
-	Name  string // how the flag is called, for messages: --log-level
+	Name  string // name of the flag, for messages: --log-level
 }
 
-// Load merges the defaults, the file, the environment and the flags, in this order, and checks the result. An error
-// is an [*Error] with every problem found; no problem text holds a secret. Where each value is sound and only their
-// combination is not, the Config comes along with the error, to be shown or for a command that needs a part of it.
+// Load merges the defaults, the file, the environment and the flags, in this order, and checks the result. The error is
+// an [*Error] with every problem found; no problem text contains a secret. Where each value is valid and only their
+// combination is not, Load returns the Config together with the error, for commands that print it or need part of it.
 func Load(o Options) (*Config, error) {
 	l := newLoader()
-	var fromFile []entry
+	var fromFile []fileEntry
 	if o.File != "" {
 		fromFile = readFile(o.File, &l.problems)
 	}
-	file := l.layer(l.resolveFile(fromFile))
-	env := l.layer(l.resolveEnv(o.Environ))
-	flags := l.layer(l.resolveFlags(o.Flags))
+	file := l.parseLayer(l.resolveFile(fromFile))
+	env := l.parseLayer(l.resolveEnv(o.Environ))
+	flags := l.parseLayer(l.resolveFlags(o.Flags))
 	if err := l.problems.err(); err != nil {
 		return nil, err
 	}
@@ -46,11 +46,11 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.finish(&l.problems)
+	c.validate(&l.problems)
 	return c, l.problems.err()
 }
 
-// loader holds the tables of names and what a load finds.
+// loader holds the tables of names, and the problems and warnings of a load.
 type loader struct {
 	keys       []Key
 	byName     map[string]*Key
@@ -58,7 +58,7 @@ type loader struct {
 	byProperty map[string][]*Key
 	problems   problems
 	warnings   []string
-	unused     []Source // of properties in the file
+	unused     []Source // unknown properties in the file
 }
 
 func newLoader() *loader {
@@ -73,38 +73,38 @@ func newLoader() *loader {
 	return l
 }
 
-// given is a value whose key is known.
-type given struct {
+// resolvedValue is an unparsed value with its key.
+type resolvedValue struct {
 	key  *Key
-	raw  raw
+	raw  rawValue
 	from Source
 }
 
-// value is a parsed value of one layer.
-type value struct {
+// layerValue is a parsed value of one layer.
+type layerValue struct {
 	value any
 	from  Source
 }
 
-// layer parses what one source gives. The same key by two names must have one value.
-func (l *loader) layer(all []given) map[string]value {
-	values := make(map[string]value, len(all))
+// parseLayer parses the values of one layer, and returns them by key name. A key set by two names must have one value.
+func (l *loader) parseLayer(all []resolvedValue) map[string]layerValue {
+	values := make(map[string]layerValue, len(all))
 	for _, g := range all {
 		v, problem := g.key.parseValue(g.raw)
 		if problem != "" {
 			l.problems.add(g.key.Name, g.from, "%s", problem)
 			continue
 		}
-		if before, dup := values[g.key.Name]; dup && g.from.Kind != FromFlag && !same(before.value, v) {
-			l.problems.add(g.key.Name, g.from, "two values: %s and %s mean the same key; keep one", before.from.called(), g.from.called())
+		if before, dup := values[g.key.Name]; dup && g.from.Kind != FromFlag && !equalValues(before.value, v) {
+			l.problems.add(g.key.Name, g.from, "two values: %s and %s mean the same key; keep one", before.from.givenName(), g.from.givenName())
 			continue
 		}
-		values[g.key.Name] = value{v, g.from}
+		values[g.key.Name] = layerValue{v, g.from}
 	}
 	return values
 }
 
-func same(a, b any) bool {
+func equalValues(a, b any) bool {
 	switch a := a.(type) {
 	case Secret:
 		return a.Equal(b.(Secret))
@@ -114,19 +114,19 @@ func same(a, b any) bool {
 	return a == b
 }
 
-func (l *loader) resolveFile(entries []entry) []given {
-	var all []given
+func (l *loader) resolveFile(entries []fileEntry) []resolvedValue {
+	var all []resolvedValue
 	for _, e := range entries {
 		if len(l.problems) > maxProblems {
-			break // not a configuration at all; the search for near names would take long
+			break // probably not a configuration; searching near names would take long
 		}
 		switch k := l.byName[e.name]; {
 		case k != nil:
-			all = append(all, given{k, e.raw, e.from})
+			all = append(all, resolvedValue{k, e.raw, e.from})
 		case strings.HasPrefix(e.name, propertyPrefix):
-			// Managers write every property they know, most of them empty.
-			if k := l.route(e.name, e.raw); k != nil && (e.raw.isList || strings.TrimSpace(e.raw.text) != "") {
-				all = append(all, given{k, e.raw, e.from})
+			// Policy managers write every property, most of them empty.
+			if k := l.keyOfProperty(e.name, e.raw); k != nil && (e.raw.isList || strings.TrimSpace(e.raw.text) != "") {
+				all = append(all, resolvedValue{k, e.raw, e.from})
 			} else if k == nil {
 				l.unknownProperty(e.name, e.from)
 			}
@@ -137,13 +137,13 @@ func (l *loader) resolveFile(entries []entry) []given {
 			l.problems.add(e.name, e.from, "unknown key; did you mean %s?", near)
 		}
 	}
-	l.warnUnused()
+	l.warnUnusedProperties()
 	return all
 }
 
-// route gives the key of a property; nil when it is not ours. Where a property is both a switch and a list, the
-// value tells which.
-func (l *loader) route(property string, r raw) *Key {
+// keyOfProperty returns the key of a property; nil when there is none. Where a property may be a boolean or a list, the
+// value decides.
+func (l *loader) keyOfProperty(property string, r rawValue) *Key {
 	keys := l.byProperty[property]
 	for _, k := range keys {
 		if k.Type == TypeBool && len(keys) > 1 {
@@ -156,7 +156,7 @@ func (l *loader) route(property string, r raw) *Key {
 	return nil
 }
 
-// unknownProperty notes a property that is not ours, and warns at once where the name is nearly one of ours.
+// unknownProperty records an unknown property, or warns where its name is probably a misspelling.
 func (l *loader) unknownProperty(name string, from Source) {
 	if strings.HasPrefix(name, unityPrefix) {
 		near, distance := nearest(name, slices.Sorted(maps.Keys(l.byProperty)))
@@ -174,8 +174,8 @@ func (l *loader) unknownProperty(name string, from Source) {
 	}
 }
 
-// warnUnused says in one line which properties of the file are not used: a manager's file holds hundreds.
-func (l *loader) warnUnused() {
+// warnUnusedProperties warns in one line of the properties in the file that are not used; there may be hundreds.
+func (l *loader) warnUnusedProperties() {
 	const most = 5
 	if len(l.unused) == 0 {
 		return
@@ -195,19 +195,19 @@ func (l *loader) warn(format string, args ...any) {
 	l.warnings = append(l.warnings, fmt.Sprintf(format, args...))
 }
 
-// resolveEnv takes our variables. Others that begin with UCWARDEN_ are no error: Kubernetes sets UCWARDEN_PORT and
-// the like for a service of that name.
-func (l *loader) resolveEnv(environ []string) []given {
-	var all []given
+// resolveEnv returns the values of known variables. Unknown ones that begin with UCWARDEN_ are not an error: Kubernetes
+// sets UCWARDEN_PORT and the like for a service of that name.
+func (l *loader) resolveEnv(environ []string) []resolvedValue {
+	var all []resolvedValue
 	for _, pair := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(pair, "=")
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
-		r, from := raw{text: text}, Source{Kind: FromEnv, Name: name}
-		switch k := cmp.Or(l.byEnv[name], l.route(name, r)); {
+		r, from := rawValue{text: text}, Source{Kind: FromEnv, Name: name}
+		switch k := cmp.Or(l.byEnv[name], l.keyOfProperty(name, r)); {
 		case k != nil:
-			all = append(all, given{k, r, from})
+			all = append(all, resolvedValue{k, r, from})
 		case strings.HasPrefix(name, unityPrefix):
 			l.unknownProperty(name, from)
 		case strings.HasPrefix(name, envPrefix):
@@ -220,8 +220,8 @@ func (l *loader) resolveEnv(environ []string) []given {
 	return all
 }
 
-func (l *loader) resolveFlags(flags []Flag) []given {
-	var all []given
+func (l *loader) resolveFlags(flags []Flag) []resolvedValue {
+	var all []resolvedValue
 	for _, f := range flags {
 		from := Source{Kind: FromFlag, Name: f.Name}
 		k := l.byName[f.Key]
@@ -232,23 +232,23 @@ func (l *loader) resolveFlags(flags []Flag) []given {
 		case k.Type == TypeSecret:
 			l.problems.add(f.Key, from, "a secret on the command line can be read by every user of the machine: put it in the file or in %s", k.Env())
 		default:
-			all = append(all, given{k, raw{text: f.Value}, from})
+			all = append(all, resolvedValue{k, rawValue{text: f.Value}, from})
 		}
 	}
 	return all
 }
 
-// merge lets viper lay the layers over the defaults and fill in a Config.
-func (l *loader) merge(file, env, flags map[string]value) (*Config, error) {
+// merge returns a Config filled by viper from the defaults and the layers.
+func (l *loader) merge(file, env, flags map[string]layerValue) (*Config, error) {
 	v := viper.New()
 	c := &Config{warnings: l.warnings}
 	for _, k := range l.keys {
-		fallback, problem := k.parseValue(raw{text: k.Default})
+		fallback, problem := k.parseValue(rawValue{text: k.Default})
 		if problem != "" && k.Default != "" {
 			return nil, fmt.Errorf("default of %s: %s", k.Name, problem)
 		}
 		setting := Setting{Key: k.Name, Type: k.Type, Value: fallback, Source: Source{Kind: FromDefault}}
-		for _, layer := range []map[string]value{file, env, flags} {
+		for _, layer := range []map[string]layerValue{file, env, flags} {
 			if given, ok := layer[k.Name]; ok {
 				setting.Value, setting.Source = given.value, given.from
 			}
@@ -256,8 +256,8 @@ func (l *loader) merge(file, env, flags map[string]value) (*Config, error) {
 		v.SetDefault(k.Name, fallback)
 		c.settings = append(c.settings, setting)
 	}
-	for _, layer := range []map[string]value{file, env} {
-		if err := v.MergeConfigMap(nest(layer)); err != nil {
+	for _, layer := range []map[string]layerValue{file, env} {
+		if err := v.MergeConfigMap(nestKeys(layer)); err != nil {
 			return nil, fmt.Errorf("merge configuration: %w", err)
 		}
 	}
@@ -270,8 +270,8 @@ func (l *loader) merge(file, env, flags map[string]value) (*Config, error) {
 	return c, nil
 }
 
-// nest turns a.b.c: v into a: {b: {c: v}}.
-func nest(layer map[string]value) map[string]any {
+// nestKeys turns a.b.c: v into a: {b: {c: v}}.
+func nestKeys(layer map[string]layerValue) map[string]any {
 	root := make(map[string]any)
 	for name, given := range layer {
 		parts := strings.Split(name, ".")

@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest gives the candidate with the smallest edit distance to name, and that distance; the first of equals. A
-// candidate with the same last part (workers in sync.workers and ondemand.workers) is as near as one edit when
-// nothing is nearer by spelling.
+// nearest returns the candidate with the smallest edit distance to name, and that distance; the first of equals, "" and
+// -1 for no candidates. The distance of a candidate with the same last part (workers in sync.workers and
+// ondemand.workers) is at most 2.
 func nearest(name string, candidates []string) (best string, distance int) {
 	distance = -1
 	name = shorten(name, 200) // the longest candidate is shorter
@@ -20,15 +20,15 @@ func nearest(name string, candidates []string) (best string, distance int) {
 	return best, distance
 }
 
-// isNearMiss reports whether a name at this distance was rather meant than made up: at most one edit in six
-// characters, and never more than four.
+// isNearMiss reports whether a name at this distance is probably a misspelling: at most one edit in six characters, and
+// never more than four.
 func isNearMiss(name string, distance int) bool {
 	return distance > 0 && distance <= min(max(1, len(name)/6), 4)
 }
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
-// editDistance counts inserts, deletes, replacements and swaps of neighbours (optimal string alignment).
+// editDistance returns the number of inserted, deleted, replaced and swapped characters (optimal string alignment).
 func editDistance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	before, previous, current := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)

@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// raw is a value as it was written, before its type is known.
-type raw struct {
+// rawValue is a value as written, before it is parsed.
+type rawValue struct {
 	text   string
 	list   []string
 	isList bool
 }
 
-// parseValue reads r as a value of the key: string, Secret, bool, int, int64 (bytes), float64, time.Duration or
+// parseValue parses r as a value of the key: string, Secret, bool, int, int64 (bytes), float64, time.Duration or
 // []string. A non-empty problem says what is wrong, without the value of a secret.
-func (k Key) parseValue(r raw) (value any, problem string) {
+func (k Key) parseValue(r rawValue) (value any, problem string) {
 	if k.Type == TypeList {
 		return parseList(r), ""
 	}
 	if r.isList {
-		return nil, "takes one value, not a list"
+		return nil, "wants one value, not a list"
 	}
 	text := r.text
 	if !k.verbatim {
@@ -39,12 +39,12 @@ func (k Key) parseValue(r raw) (value any, problem string) {
 		}
 		text = parsed
 	}
-	value, want := parseText(k, text)
-	if want != "" {
+	value, expected := parseText(k, text)
+	if expected != "" {
 		if k.Type == TypeURL { // may hold a password
-			return nil, "want " + want
+			return nil, "want " + expected
 		}
-		return nil, fmt.Sprintf("%s is not %s", quote(text), want)
+		return nil, fmt.Sprintf("%s is not %s", quote(text), expected)
 	}
 	if k.check != nil {
 		if problem := k.check(value); problem != "" {
@@ -54,8 +54,8 @@ func (k Key) parseValue(r raw) (value any, problem string) {
 	return value, ""
 }
 
-// parseText gives the value, or what was wanted instead.
-func parseText(k Key, text string) (value any, want string) {
+// parseText returns the value, or what was expected instead.
+func parseText(k Key, text string) (value any, expected string) {
 	switch k.Type {
 	case TypeSecret:
 		return NewSecret(text), ""
@@ -66,7 +66,7 @@ func parseText(k Key, text string) (value any, want string) {
 		case "false", "no", "off", "0":
 			return false, ""
 		}
-		return nil, "a truth value: want true or false"
+		return nil, "a boolean: want true or false"
 	case TypeInt:
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -94,8 +94,8 @@ func parseText(k Key, text string) (value any, want string) {
 	return text, ""
 }
 
-// parseList splits at commas, trims, and drops empty items.
-func parseList(r raw) []string {
+// parseList splits a string at commas, trims the items, and drops empty ones.
+func parseList(r rawValue) []string {
 	parts := r.list
 	if !r.isList {
 		parts = strings.Split(r.text, ",")
@@ -141,7 +141,7 @@ func parseBytes(text string) (any, string) {
 	return n * unit, ""
 }
 
-// parseURL gives scheme://host[:port][/path] without a trailing slash, https being the default.
+// parseURL returns scheme://host[:port][/path] without a trailing slash; https is the default scheme.
 func parseURL(text string) (any, string) {
 	if text == "" {
 		return "", ""
@@ -164,9 +164,9 @@ var (
 	warehousePath = regexp.MustCompile(`^/?sql/(?:1\.0|protocolv1)/(?:warehouses|endpoints)/([A-Za-z0-9_-]{1,64})$`)
 )
 
-// parseWarehouse takes the id of a SQL warehouse, its HTTP path, or a JDBC URL whose httpPath parameter is that path
-// (the Databricks driver's form, parameters after semicolons). The problem never repeats the text: JDBC URLs carry
-// passwords.
+// parseWarehouse returns the id of a SQL warehouse from the id, its HTTP path, or a JDBC URL whose httpPath parameter
+// is that path (the Databricks driver's form, parameters after semicolons). The problem never repeats the text, because
+// JDBC URLs contain passwords.
 func parseWarehouse(text string) (id, problem string) {
 	text = strings.TrimSpace(text)
 	path := text
@@ -190,7 +190,7 @@ func parseWarehouse(text string) (id, problem string) {
 	return "", "not a SQL warehouse: want its id, its HTTP path /sql/1.0/warehouses/ID, or a JDBC URL with that httpPath"
 }
 
-// quote shows a refused value, shortened.
+// quote returns an invalid value, shortened and in quotes.
 func quote(text string) string {
 	if short := shorten(text, 60); short != text {
 		return strconv.Quote(short) + "…"
@@ -198,7 +198,7 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-// shorten keeps the first n characters.
+// shorten returns the first n characters of text.
 func shorten(text string, n int) string {
 	for i := range text {
 		if n--; n < 0 {
@@ -208,35 +208,35 @@ func shorten(text string, n int) string {
 	return text
 }
 
-func positive(v any) string {
-	if number(v) <= 0 {
+func checkPositive(v any) string {
+	if toFloat(v) <= 0 {
 		return fmt.Sprintf("%v is not allowed: want more than 0", v)
 	}
 	return ""
 }
 
-func notNegative(v any) string {
-	if number(v) < 0 {
+func checkNotNegative(v any) string {
+	if toFloat(v) < 0 {
 		return fmt.Sprintf("%v is not allowed: want 0 or more", v)
 	}
 	return ""
 }
 
-func ratio(v any) string {
-	if n := number(v); n < 0 || n > 1 {
+func checkRatio(v any) string {
+	if n := toFloat(v); n < 0 || n > 1 {
 		return fmt.Sprintf("%v is not allowed: want a share from 0 to 1", v)
 	}
 	return ""
 }
 
-func positiveRatio(v any) string {
-	if n := number(v); n <= 0 || n > 1 {
+func checkPositiveRatio(v any) string {
+	if n := toFloat(v); n <= 0 || n > 1 {
 		return fmt.Sprintf("%v is not allowed: want a share above 0, up to 1", v)
 	}
 	return ""
 }
 
-func number(v any) float64 {
+func toFloat(v any) float64 {
 	switch n := v.(type) {
 	case int:
 		return float64(n)
@@ -250,14 +250,14 @@ func number(v any) float64 {
 	return 0
 }
 
-func notEmpty(v any) string {
+func checkNotEmpty(v any) string {
 	if v == "" {
 		return "must not be empty"
 	}
 	return ""
 }
 
-func address(v any) string {
+func checkAddress(v any) string {
 	text := v.(string)
 	if text == "" {
 		return ""
@@ -269,15 +269,15 @@ func address(v any) string {
 	return ""
 }
 
-// longSecret holds the rule of RFC 7518, section 3.2: an HS256 key has at least 256 bits.
-func longSecret(v any) string {
+// checkHS256Secret checks the rule of RFC 7518, section 3.2: an HS256 key has at least 256 bits.
+func checkHS256Secret(v any) string {
 	if s := v.(Secret); s.IsSet() && len(s.Reveal()) < 32 {
-		return "too short: HS256 wants at least 32 bytes, for example from: openssl rand -hex 32"
+		return "too short: HS256 needs at least 32 bytes, for example from: openssl rand -hex 32"
 	}
 	return ""
 }
 
-func upTo(limit int) func(any) string {
+func checkUpTo(limit int) func(any) string {
 	return func(v any) string {
 		if n := v.(int); n < 1 || n > limit {
 			return fmt.Sprintf("%d is not allowed: want 1 to %d", n, limit)

@@ -6,18 +6,18 @@ import (
 	"log/slog"
 )
 
-// Mask stands for a secret wherever one would be printed.
-const Mask = "********"
+// secretMask is printed instead of a secret.
+const secretMask = "********"
 
-// Secret is a value that must not be shown. Every way of printing it gives [Mask], or nothing when it is unset; only
-// [Secret.Reveal] gives the value. The zero Secret is unset.
+// Secret is a value that must not be printed. Formatting, encoding or logging it prints a mask, or nothing when it is
+// unset; only [Secret.Reveal] returns the value. The zero Secret is unset.
 type Secret struct {
-	// A pointer, because fmt and reflection print the fields of unexported structs without asking for methods, and
-	// then show an address only.
+	// A pointer, because fmt and reflection print the fields of unexported structs without calling methods, and then
+	// print only an address.
 	value *string
 }
 
-// NewSecret wraps value; the empty value gives the zero Secret.
+// NewSecret returns a Secret with the value; the zero Secret for "".
 func NewSecret(value string) Secret {
 	if value == "" {
 		return Secret{}
@@ -25,7 +25,7 @@ func NewSecret(value string) Secret {
 	return Secret{&value}
 }
 
-// Reveal gives the value itself, for the one place that sends it; "" when unset.
+// Reveal returns the value, for the code that sends it; "" when unset.
 func (s Secret) Reveal() string {
 	if s.value == nil {
 		return ""
@@ -36,21 +36,21 @@ func (s Secret) Reveal() string {
 // IsSet reports whether there is a value.
 func (s Secret) IsSet() bool { return s.value != nil }
 
-// Equal compares the values.
+// Equal reports whether two secrets have the same value.
 func (s Secret) Equal(o Secret) bool { return s.IsSet() == o.IsSet() && s.Reveal() == o.Reveal() }
 
-// String gives the mask, or "" when unset.
+// String returns a mask, or "" when unset.
 func (s Secret) String() string {
 	if s.value == nil {
 		return ""
 	}
-	return Mask
+	return secretMask
 }
 
-// GoString masks %#v.
+// GoString returns a mask for %#v.
 func (s Secret) GoString() string { return fmt.Sprintf("config.Secret(%q)", s.String()) }
 
-// Format masks every verb, the ones that would skip String included.
+// Format prints a mask for every verb, including those that do not call String.
 func (s Secret) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && f.Flag('#'):
@@ -62,14 +62,14 @@ func (s Secret) Format(f fmt.State, verb rune) {
 	}
 }
 
-// MarshalText masks JSON, YAML and every other encoder that asks for text.
+// MarshalText returns a mask, for every encoder that uses text.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// MarshalJSON masks JSON.
+// MarshalJSON returns a mask.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + s.String() + `"`), nil }
 
-// MarshalYAML masks YAML.
+// MarshalYAML returns a mask.
 func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
 
-// LogValue masks structured logs.
+// LogValue returns a mask for structured logs.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Setting is one value of a merged configuration, as given; secrets print masked.
+// Setting is one value of a merged configuration; secrets are printed masked.
 type Setting struct {
 	Key    string
 	Type   Type
@@ -15,7 +15,7 @@ type Setting struct {
 	Source Source
 }
 
-// Text is the value on one line, as a file could hold it; empty when unset, masked for secrets.
+// Text returns the value on one line, as in a file; "" when unset, a mask for secrets.
 func (s Setting) Text() string {
 	switch v := s.Value.(type) {
 	case nil:
@@ -28,7 +28,7 @@ func (s Setting) Text() string {
 	return fmt.Sprint(s.Value)
 }
 
-// MarshalJSON gives key, value, and source; durations as text, secrets masked.
+// MarshalJSON returns key, value and source; durations as text, secrets masked.
 func (s Setting) MarshalJSON() ([]byte, error) {
 	v := s.Value
 	if d, ok := v.(time.Duration); ok {
@@ -42,7 +42,7 @@ func (s Setting) MarshalJSON() ([]byte, error) {
 	}{s.Key, v, s.Source, s.Source.String()})
 }
 
-// shortDuration drops the zero units that time.Duration prints: 1h, not 1h0m0s.
+// shortDuration formats a duration without the zero units of time.Duration.String: 1h, not 1h0m0s.
 func shortDuration(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// finish checks what one key alone cannot tell, and draws the consequences that fields of Config promise.
-func (c *Config) finish(ps *problems) {
-	c.finishAuth(ps)
-	c.finishAPI(ps)
-	c.finishEventHub(ps)
-	c.finishPolicies(ps)
+// validate checks the combinations of values, and sets the fields that depend on others.
+func (c *Config) validate(ps *problems) {
+	c.validateAuth(ps)
+	c.validateAPI(ps)
+	c.validateEventHub(ps)
+	c.validatePolicies(ps)
 	if !c.Sync.GrantUpdates {
 		if c.Sync.Mode != "observe" && c.source("sync.mode").Kind != FromDefault {
 			c.warn("sync.grant_updates is false: nothing is changed, although sync.mode is %s", c.Sync.Mode)
@@ -31,7 +31,7 @@ func (c *Config) warn(format string, args ...any) {
 	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
 }
 
-// source says where the value of a key came from.
+// source returns where the value of a key came from.
 func (c *Config) source(key string) Source {
 	for _, s := range c.settings {
 		if s.Key == key {
@@ -41,8 +41,8 @@ func (c *Config) source(key string) Source {
 	return Source{}
 }
 
-// The ways to authenticate, with the keys that each needs.
-var authWays = []struct {
+// authMethods are the values of databricks.auth, with the keys that each requires.
+var authMethods = []struct {
 	name  string
 	needs []string
 }{
@@ -51,9 +51,9 @@ var authWays = []struct {
 	{"azure_oauth", []string{"databricks.client_id", "databricks.client_secret", "databricks.azure_tenant_id"}},
 }
 
-// finishAuth wants exactly one complete way to authenticate once there is a host, and clears the credentials of the
-// others where databricks.auth chooses.
-func (c *Config) finishAuth(ps *problems) {
+// validateAuth requires exactly one complete set of credentials if there is a host, sets databricks.auth to its method,
+// and clears the credentials of the others.
+func (c *Config) validateAuth(ps *problems) {
 	d := &c.Databricks
 	if d.Host == "" {
 		return
@@ -64,47 +64,47 @@ func (c *Config) finishAuth(ps *problems) {
 		"databricks.client_secret":   d.ClientSecret.IsSet(),
 		"databricks.azure_tenant_id": d.AzureTenantID != "",
 	}
-	oauth := set["databricks.client_id"] || set["databricks.client_secret"] || set["databricks.azure_tenant_id"]
-	way := d.Auth
-	if way == "auto" {
+	anyOAuth := set["databricks.client_id"] || set["databricks.client_secret"] || set["databricks.azure_tenant_id"]
+	method := d.Auth
+	if method == "auto" {
 		switch {
-		case set["databricks.token"] && oauth:
+		case set["databricks.token"] && anyOAuth:
 			ps.add("databricks.token", c.source("databricks.token"),
 				"both a token and OAuth credentials are set: keep one, or choose with databricks.auth: token, oauth or azure_oauth")
 			return
 		case set["databricks.azure_tenant_id"]:
-			way = "azure_oauth"
-		case oauth:
-			way = "oauth"
+			method = "azure_oauth"
+		case anyOAuth:
+			method = "oauth"
 		case set["databricks.token"]:
-			way = "token"
+			method = "token"
 		default:
 			ps.add("databricks.host", c.source("databricks.host"),
-				"no credentials for it: set databricks.token, or databricks.client_id and databricks.client_secret")
+				"no credentials: set databricks.token, or databricks.client_id and databricks.client_secret")
 			return
 		}
 	}
-	for _, w := range authWays {
-		if w.name != way {
+	for _, candidate := range authMethods {
+		if candidate.name != method {
 			continue
 		}
-		for _, need := range w.needs {
+		for _, need := range candidate.needs {
 			if !set[need] {
-				ps.add(need, Source{}, "missing: authentication by %s needs %s", way, strings.Join(w.needs, ", "))
+				ps.add(need, Source{}, "missing: authentication by %s needs %s", method, strings.Join(candidate.needs, ", "))
 			}
 		}
 	}
-	d.Auth = way
-	if way == "token" {
+	d.Auth = method
+	if method == "token" {
 		d.ClientID, d.ClientSecret = "", Secret{}
 	} else {
 		d.Token = Secret{}
 	}
-	if way != "azure_oauth" {
+	if method != "azure_oauth" {
 		d.AzureTenantID = ""
 	}
 	if u, err := url.Parse(d.Host); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		c.warn("databricks.host is plain http: credentials cross the network readable to others")
+		c.warn("databricks.host uses http: credentials are sent in clear text")
 	}
 }
 
@@ -113,7 +113,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (c *Config) finishAPI(ps *problems) {
+func (c *Config) validateAPI(ps *problems) {
 	a := &c.APIServer
 	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
 		ps.add("apiserver.tls", Source{}, "apiserver.tls.cert and apiserver.tls.key go together: set both, or neither for plain HTTP")
@@ -122,7 +122,7 @@ func (c *Config) finishAPI(ps *problems) {
 		ps.add("apiserver.admin_addr", c.source("apiserver.admin_addr"), "is the same as apiserver.addr: leave it empty to serve both on one port")
 	}
 	if u, err := url.Parse(a.JWT.JWKS); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		ps.add("apiserver.jwt.jwks", c.source("apiserver.jwt.jwks"), "keys fetched over plain http can be replaced on the way: use https, or a file")
+		ps.add("apiserver.jwt.jwks", c.source("apiserver.jwt.jwks"), "keys downloaded over http can be forged: use https, or a file")
 	}
 	if a.Enabled && !c.OnDemand.Enabled {
 		c.warn("apiserver.enabled has no effect without ondemand.enabled")
@@ -137,8 +137,8 @@ func (c *Config) finishAPI(ps *problems) {
 	}
 }
 
-// CheckServe says, as an [Error], what the daemon lacks and other commands do without: the properties that policy
-// managers write enable the REST API and know no keys of ours, and must serve to plan with as they are.
+// CheckServe returns an [*Error] with what only the daemon requires. Load does not check it, because the properties that
+// policy managers write enable the REST API without token keys, and planning must work with them as they are.
 func (c *Config) CheckServe() error {
 	var ps problems
 	if jwt := c.APIServer.JWT; c.ServesAPI() && jwt.JWKS == "" && len(jwt.PEMKeys) == 0 && !jwt.HS256Secret.IsSet() {
@@ -148,7 +148,7 @@ func (c *Config) CheckServe() error {
 	return ps.err()
 }
 
-func (c *Config) finishEventHub(ps *problems) {
+func (c *Config) validateEventHub(ps *problems) {
 	e := &c.OnDemand.EventHub
 	const key = "ondemand.eventhub.connection_string"
 	entity := connectionParts(e.ConnectionString.Reveal())["entitypath"]
@@ -174,7 +174,7 @@ func (c *Config) finishEventHub(ps *problems) {
 
 // connectionString checks the form of an Event Hubs connection string: Endpoint=sb://host/, a key name with its key
 // or a signature, and optionally EntityPath.
-func connectionString(v any) string {
+func checkConnectionString(v any) string {
 	text := v.(Secret).Reveal()
 	if text == "" {
 		return ""
@@ -210,11 +210,11 @@ func connectionParts(text string) map[string]string {
 	return parts
 }
 
-func (c *Config) finishPolicies(ps *problems) {
+func (c *Config) validatePolicies(ps *problems) {
 	p := &c.Policies
 	r := &p.Ranger
 	if p.Path != "" && r.URL != "" {
-		ps.add("policies.path", c.source("policies.path"), "both policies.path and policies.ranger.url are set: policies come from one place")
+		ps.add("policies.path", c.source("policies.path"), "both policies.path and policies.ranger.url are set: policies come from one source")
 	}
 	if r.URL != "" && r.Service == "" {
 		ps.add("policies.ranger.url", c.source("policies.ranger.url"), "needs policies.ranger.service, the name of the service in Ranger Admin")
@@ -226,6 +226,6 @@ func (c *Config) finishPolicies(ps *problems) {
 		ps.add("policies.ranger.password", c.source("policies.ranger.password"), "needs policies.ranger.username")
 	}
 	if slices.Contains(c.Scope.Protected, "*") {
-		ps.add("scope.protected", c.source("scope.protected"), "takes exact names; to change nothing at all use sync.mode: observe")
+		ps.add("scope.protected", c.source("scope.protected"), "wants exact names, not patterns; to change nothing at all set sync.mode to observe")
 	}
 }
