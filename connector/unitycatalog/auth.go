@@ -23,7 +23,7 @@ import (
 	"ucwarden/policy"
 )
 
-// transport makes the connections that API calls and token requests share.
+// transport returns the transport that API calls and token requests share.
 func (o *Options) transport() http.RoundTripper {
 	base := o.Transport
 	if base == nil {
@@ -40,30 +40,30 @@ func (o *Options) transport() http.RoundTripper {
 				InsecureSkipVerify: o.InsecureSkipVerify},
 		}
 	}
-	return &signer{base: base, userAgent: o.UserAgent + " databricks-sdk-go/" + version.Version}
+	return &userAgentTransport{base: base, userAgent: o.UserAgent + " databricks-sdk-go/" + version.Version}
 }
 
-// signer states who we are, in place of what the library finds out about the machine it runs on.
-type signer struct {
+// userAgentTransport sets our User-Agent, instead of the library's, which describes the machine.
+type userAgentTransport struct {
 	base      http.RoundTripper
 	userAgent string
 }
 
-func (s *signer) RoundTrip(req *http.Request) (*http.Response, error) {
+func (s *userAgentTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	signed := req.Clone(req.Context())
 	signed.Header.Set("User-Agent", s.userAgent)
 	return s.base.RoundTrip(signed)
 }
 
-func (s *signer) CloseIdleConnections() {
+func (s *userAgentTransport) CloseIdleConnections() {
 	if t, ok := s.base.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }
 
-// probe fetches what the host says about itself (account, workspace, cloud, OAuth endpoint), or nil when it says
-// nothing. The library would do the same, but go on trying for minutes when the host does not answer.
-func probe(ctx context.Context, base http.RoundTripper, host *url.URL, timeout time.Duration) (*config.HostMetadata, error) {
+// fetchHostMetadata returns the host's metadata (account, workspace, cloud, OAuth endpoint), or nil when it serves none.
+// The library would fetch them too, but retry for minutes when the host does not answer.
+func fetchHostMetadata(ctx context.Context, base http.RoundTripper, host *url.URL, timeout time.Duration) (*config.HostMetadata, error) {
 	pctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	u := url.URL{Scheme: host.Scheme, Host: host.Host, Path: "/.well-known/databricks-config"}
@@ -77,22 +77,22 @@ func probe(ctx context.Context, base http.RoundTripper, host *url.URL, timeout t
 		if pctx.Err() != nil && ctx.Err() == nil {
 			err = &attemptTimeout{timeout}
 		}
-		return nil, unreachable(host.Scheme+"://"+host.Host, err)
+		return nil, unreachableError(host.Scheme+"://"+host.Host, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	if err != nil || resp.StatusCode != http.StatusOK {
-		return nil, nil // it answers, so it is there; what it serves shows with the first call
+		return nil, nil // the host answers; the first API call shows whether it is a workspace
 	}
 	var meta config.HostMetadata
 	if json.Unmarshal(body, &meta) != nil || meta.OIDCEndpoint == "" {
-		return nil, nil // the library would complain on standard error
+		return nil, nil // the library would print an error
 	}
 	return &meta, nil
 }
 
-// unreachable says that a host gives no answer, and what to check.
-func unreachable(host string, err error) error {
+// unreachableError returns the error for a host that does not answer, with what to check.
+func unreachableError(host string, err error) error {
 	check := "check databricks.host, DNS, firewall and proxy"
 	if isUntrusted(err) {
 		check = "check databricks.host, and that this machine trusts the certificate"
@@ -100,13 +100,13 @@ func unreachable(host string, err error) error {
 	return policy.Errorf(policy.CodeUnavailable, "workspace %s does not answer: %s: %w", host, check, err)
 }
 
-// libraryConfig gives the client library our credentials and nothing from the environment or from files.
+// libraryConfig returns the library's configuration with our credentials and nothing from the environment or files.
 func (o *Options) libraryConfig(host *url.URL, base http.RoundTripper, meta *config.HostMetadata) *config.Config {
 	cfg := &config.Config{
 		Host:          host.String(),
 		HTTPTransport: base,
-		Loaders:       []config.Loader{noLoader{}},
-		// These two are for token requests: API calls are the pacer's.
+		Loaders:       []config.Loader{noConfigLoader{}},
+		// These two are for token requests; the pacer handles API calls.
 		HTTPTimeoutSeconds:  max(1, int(o.tokenTimeout().Seconds())),
 		RetryTimeoutSeconds: 1,
 		HostMetadataResolver: func(context.Context, string) (*config.HostMetadata, error) {
@@ -127,11 +127,11 @@ func (o *Options) libraryConfig(host *url.URL, base http.RoundTripper, meta *con
 		cfg.ClientID, cfg.ClientSecret = o.ClientID, o.ClientSecret
 		strategy = config.M2mCredentials{}
 	}
-	cfg.Credentials = quietStrategy{strategy, o.Logger}
+	cfg.Credentials = loggingStrategy{strategy, o.Logger}
 	return cfg
 }
 
-// azureEnvironment is the Azure cloud of host; the public one where the name does not tell (a private endpoint).
+// azureEnvironment returns the Azure cloud of host; the public one where the name does not show it (a private endpoint).
 func azureEnvironment(host, authority string) *environment.DatabricksEnvironment {
 	env := environment.GetEnvironmentForHostname(host)
 	if env.Cloud != environment.CloudAzure {
@@ -145,12 +145,12 @@ func azureEnvironment(host, authority string) *environment.DatabricksEnvironment
 	return &env
 }
 
-type noLoader struct{}
+type noConfigLoader struct{}
 
-func (noLoader) Name() string                   { return "none" }
-func (noLoader) Configure(*config.Config) error { return nil }
+func (noConfigLoader) Name() string                   { return "none" }
+func (noConfigLoader) Configure(*config.Config) error { return nil }
 
-// tokenTimeout bounds how long a call waits for a token.
+// tokenTimeout returns how long a call waits for a token.
 func (o *Options) tokenTimeout() time.Duration { return 3 * o.ConnectTimeout }
 
 // authError marks a failure to get or to use credentials before a request was sent.
@@ -159,22 +159,22 @@ type authError struct{ err error }
 func (e *authError) Error() string { return e.err.Error() }
 func (e *authError) Unwrap() error { return e.err }
 
-// authVisitor adds credentials to requests. The library fetches tokens with a context of its own, so a token server
-// that hangs would hold a request that was given up long ago; hence the goroutine, which ends with the library's own
-// timeouts. It works on a copy of the request, because its caller may have left.
+// authVisitor returns a function that adds credentials to requests. The library fetches tokens without the request's
+// context, so a hanging token server would block a request whose context has ended; hence the goroutine, which ends with
+// the library's own timeouts. It works on a copy of the request, because its caller may have returned.
 func authVisitor(authenticate func(*http.Request) error, method authMethod, timeout time.Duration) func(*http.Request) error {
-	if !method.external {
+	if !method.fetchesToken {
 		return func(r *http.Request) error { return asAuthError(authenticate(r)) }
 	}
 	return func(r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
-		trial := &http.Request{Method: r.Method, URL: r.URL, Header: make(http.Header)}
+		copied := &http.Request{Method: r.Method, URL: r.URL, Header: make(http.Header)}
 		done := make(chan error, 1)
-		go func() { done <- authenticate(trial) }()
+		go func() { done <- authenticate(copied) }()
 		select {
 		case err := <-done:
-			for name, values := range trial.Header {
+			for name, values := range copied.Header {
 				r.Header[name] = values
 			}
 			return asAuthError(err)
@@ -191,42 +191,42 @@ func asAuthError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &authError{withoutDebug(err)}
+	return &authError{trimDebug(err)}
 }
 
-// withoutDebug drops the dump of the configuration that the library appends to its errors.
-func withoutDebug(err error) error {
+// trimDebug removes the dump of the configuration that the library appends to its errors.
+func trimDebug(err error) error {
 	text, _, found := strings.Cut(err.Error(), ". Config: ")
 	if !found {
 		return err
 	}
-	return &trimmedError{text, err}
+	return &shortError{text, err}
 }
 
-type trimmedError struct {
+type shortError struct {
 	text string
 	err  error
 }
 
-func (e *trimmedError) Error() string { return e.text }
-func (e *trimmedError) Unwrap() error { return e.err }
+func (e *shortError) Error() string { return e.text }
+func (e *shortError) Unwrap() error { return e.err }
 
-// quietStrategy keeps the library from writing to standard error.
-type quietStrategy struct {
+// loggingStrategy makes the library use our logger instead of standard error.
+type loggingStrategy struct {
 	config.CredentialsStrategy
 	log *slog.Logger
 }
 
-func (s quietStrategy) Configure(ctx context.Context, cfg *config.Config) (credentials.CredentialsProvider, error) {
-	provider, err := s.CredentialsStrategy.Configure(quiet(ctx, s.log), cfg)
+func (s loggingStrategy) Configure(ctx context.Context, cfg *config.Config) (credentials.CredentialsProvider, error) {
+	provider, err := s.CredentialsStrategy.Configure(withLibraryLogger(ctx, s.log), cfg)
 	if err == nil && provider == nil {
 		return nil, errors.New("the credentials are incomplete")
 	}
 	return provider, err
 }
 
-// quiet lets the library log through our logger, warnings and up only: below, it would write bodies.
-func quiet(ctx context.Context, log *slog.Logger) context.Context {
+// withLibraryLogger makes the library log warnings and errors to our logger. Lower levels would log request bodies.
+func withLibraryLogger(ctx context.Context, log *slog.Logger) context.Context {
 	return logger.NewContext(ctx, &libraryLogger{log})
 }
 

@@ -12,14 +12,14 @@ import (
 	"ucwarden/policy"
 )
 
-// answerError is an error answer of the API, in one line.
-type answerError struct {
+// apiError is an error answer of the API, in one line.
+type apiError struct {
 	status  int
 	code    string // error_code, may be empty
 	message string
 }
 
-func (e *answerError) Error() string {
+func (e *apiError) Error() string {
 	text := fmt.Sprintf("%d %s", e.status, http.StatusText(e.status))
 	if e.code != "" {
 		text = fmt.Sprintf("%d %s", e.status, e.code)
@@ -30,8 +30,8 @@ func (e *answerError) Error() string {
 	return text + ": " + e.message
 }
 
-// notServed reports whether the server lacks the call itself, rather than the object the call names.
-func (e *answerError) notServed() bool {
+// isUnsupported reports whether the server does not support the call, rather than not have the object.
+func (e *apiError) isUnsupported() bool {
 	switch {
 	case e.status == http.StatusNotImplemented, e.status == http.StatusMethodNotAllowed:
 		return true
@@ -42,10 +42,10 @@ func (e *answerError) notServed() bool {
 	return e.status == http.StatusNotFound && (e.code == "" || e.code == "UNKNOWN" || e.code == "<nil>")
 }
 
-// classify gives an error of the client library its class, and an operator what to check.
+// classify returns an error of the client library with its class and what an operator should check.
 func (c *Client) classify(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return policy.Errorf(policy.CodeUnavailable, "given up: %w", ctx.Err())
+		return policy.Errorf(policy.CodeUnavailable, "cancelled: %w", ctx.Err())
 	}
 	var (
 		auth   *authError
@@ -56,14 +56,14 @@ func (c *Client) classify(ctx context.Context, err error) error {
 	case errors.As(err, &auth):
 		return c.classifyAuth(auth)
 	case errors.As(err, &api):
-		return c.classifyAnswer(&answerError{api.StatusCode, errorCode(api), oneLine(api.Message)})
+		return c.classifyAPIError(&apiError{api.StatusCode, errorCode(api), oneLine(api.Message)})
 	case errors.As(err, &paused):
 		return &policy.Error{Code: policy.CodeRateLimited, Err: paused}
 	}
-	return unreachable(c.host, rootOf(err))
+	return unreachableError(c.host, innermost(err))
 }
 
-// errorCode is the answer's error_code; the library writes "<nil>" for none.
+// errorCode returns the answer's error_code, "" for none; the library writes "<nil>".
 func errorCode(api *apierr.APIError) string {
 	if api.ErrorCode == "<nil>" {
 		return ""
@@ -71,12 +71,12 @@ func errorCode(api *apierr.APIError) string {
 	return api.ErrorCode
 }
 
-func (c *Client) classifyAnswer(a *answerError) error {
+func (c *Client) classifyAPIError(a *apiError) error {
 	code := policy.CodeInternal
 	switch {
-	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden && refusesToken(a.message):
-		return policy.Errorf(policy.CodeUnauthenticated, "workspace %s refuses the credentials: check %s: %w", c.host, c.auth.settings, a)
-	case a.notServed():
+	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden && isTokenRejection(a.message):
+		return policy.Errorf(policy.CodeUnauthenticated, "workspace %s rejects the credentials: check %s: %w", c.host, c.auth.settings, a)
+	case a.isUnsupported():
 		code = policy.CodeInvalid
 	case a.status == http.StatusNotFound, strings.HasSuffix(a.code, "_DOES_NOT_EXIST"), strings.HasSuffix(a.code, "_NOT_FOUND"):
 		code = policy.CodeNotFound
@@ -96,14 +96,14 @@ func (c *Client) classifyAnswer(a *answerError) error {
 	return &policy.Error{Code: code, Err: a}
 }
 
-// refusesToken tells the 403 that Databricks gives for a wrong token from the one for a lack of rights.
-func refusesToken(message string) bool {
+// isTokenRejection reports whether the message of a 403 says that the token is not valid, rather than lacks a right.
+func isTokenRejection(message string) bool {
 	message = strings.ToLower(message)
 	return strings.Contains(message, "invalid access token") || strings.Contains(message, "invalid token") ||
 		strings.Contains(message, "token is expired") || strings.Contains(message, "token has expired")
 }
 
-// classifyAuth tells credentials that were refused from a token server that does not answer.
+// classifyAuth distinguishes rejected credentials from a token server that does not answer.
 func (c *Client) classifyAuth(err *authError) error {
 	text := oneLine(err.Error())
 	refused := false
@@ -114,15 +114,15 @@ func (c *Client) classifyAuth(err *authError) error {
 	if errors.As(err, &status) {
 		refused = status.HTTPStatusCode()/100 == 4 && status.HTTPStatusCode() != http.StatusTooManyRequests
 	}
-	if refused || !c.auth.external {
+	if refused || !c.auth.fetchesToken {
 		return policy.Errorf(policy.CodeUnauthenticated, "no token for workspace %s: check %s: %s", c.host, c.auth.settings, text)
 	}
 	return policy.Errorf(policy.CodeUnavailable, "no token for workspace %s: the token server does not answer, check network and proxy: %s",
 		c.host, text)
 }
 
-// rootOf drops the layers that repeat method and URL.
-func rootOf(err error) error {
+// innermost returns err without the layers that repeat method and URL.
+func innermost(err error) error {
 	var timeout *attemptTimeout
 	if errors.As(err, &timeout) {
 		return timeout
@@ -138,20 +138,20 @@ func rootOf(err error) error {
 	return err
 }
 
-// garbled says that a successful answer is no JSON object.
-func garbled(host string, body []byte) error {
+// notJSONError returns the error for a successful answer that is not a JSON object.
+func notJSONError(host string, body []byte) error {
 	if text := strings.TrimSpace(string(body[:min(len(body), 64)])); strings.HasPrefix(text, "<") {
 		return policy.Errorf(policy.CodeUnavailable, "%s answers with a web page instead of the API: "+
-			"check databricks.host, and that no login or proxy stands between", host)
+			"check databricks.host, and that no login page or proxy answers for it", host)
 	}
-	return policy.Errorf(policy.CodeUnavailable, "%s gave an answer that is not a whole JSON object", host)
+	return policy.Errorf(policy.CodeUnavailable, "%s sent an answer that is not a complete JSON object", host)
 }
 
-func garbledField(route string, err error) error {
+func schemaError(route string, err error) error {
 	return policy.Errorf(policy.CodeUnavailable, "the answer to %s is not as the API defines it: %w", route, err)
 }
 
-// oneLine makes foreign text fit for one line of a log or a terminal.
+// oneLine returns text from the server as one line of at most 400 bytes, safe for a log or a terminal.
 func oneLine(text string) string {
 	const most = 400
 	clean := strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
@@ -161,7 +161,7 @@ func oneLine(text string) string {
 	return clean
 }
 
-// act wraps err with what was being done.
-func act(err error, format string, args ...any) error {
+// wrap returns err with the act that failed in front.
+func wrap(err error, format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, err)...)
 }

@@ -77,7 +77,7 @@ func (w *workspace) serve(rw http.ResponseWriter, r *http.Request) {
 	io.WriteString(rw, text)
 }
 
-// sent gives the requests since the last call.
+// sent returns the requests since the last call.
 func (w *workspace) sent() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,7 +131,7 @@ func checkCode(t *testing.T, err error, want policy.Code, mention ...string) {
 		t.Errorf("error of several lines: %q", err)
 	}
 	if strings.Contains(err.Error(), "s3cr3t") {
-		t.Errorf("error tells a secret: %v", err)
+		t.Errorf("error contains a secret: %v", err)
 	}
 }
 
@@ -146,11 +146,11 @@ func TestOptions(t *testing.T) {
 		{"not http", unitycatalog.Options{Host: "ftp://host", Token: "x"}, "https://"},
 		{"not a URL", unitycatalog.Options{Host: "https://ho%zzst", Token: "x"}, "databricks.host"},
 		{"no credentials", unitycatalog.Options{Host: "host"}, "databricks.token"},
-		{"two ways", unitycatalog.Options{Host: "host", Token: "x", ClientID: "i", ClientSecret: "s3cr3t"}, "two ways"},
+		{"two authentication methods", unitycatalog.Options{Host: "host", Token: "x", ClientID: "i", ClientSecret: "s3cr3t"}, "two authentication methods"},
 		{"id without secret", unitycatalog.Options{Host: "host", ClientID: "i"}, "without databricks.client_secret"},
 		{"secret without id", unitycatalog.Options{Host: "host", ClientSecret: "s3cr3t"}, "without databricks.client_id"},
 		{"tenant alone", unitycatalog.Options{Host: "host", AzureTenantID: "t"}, "databricks.azure_tenant_id"},
-		{"tenant and token", unitycatalog.Options{Host: "host", AzureTenantID: "t", Token: "x"}, "two ways"},
+		{"tenant and token", unitycatalog.Options{Host: "host", AzureTenantID: "t", Token: "x"}, "two authentication methods"},
 		{"pacing", unitycatalog.Options{Host: "host", Token: "x", Pacing: unitycatalog.Pacing{InitialConcurrency: 9, MaxConcurrency: 3}}, "concurrency"},
 		{"timeout", unitycatalog.Options{Host: "host", Token: "x", RequestTimeout: -1}, "timeout"},
 	}
@@ -298,7 +298,7 @@ func TestRequestTimeout(t *testing.T) {
 	checkCode(t, err, policy.CodeUnavailable, "no answer within 50ms")
 }
 
-// Nothing of what is logged at any level, by us or by the library, tells a secret.
+// Nothing of what is logged at any level, by us or by the library, contains a secret.
 func TestLogsTellNoSecret(t *testing.T) {
 	var logged bytes.Buffer
 	var mu sync.Mutex
@@ -314,7 +314,7 @@ func TestLogsTellNoSecret(t *testing.T) {
 		t.Error("retries were not logged")
 	}
 	if strings.Contains(logged.String(), "s3cr3t") || strings.Contains(logged.String(), "Bearer") {
-		t.Errorf("log tells a secret: %s", logged.String())
+		t.Errorf("log contains a secret: %s", logged.String())
 	}
 }
 

@@ -13,19 +13,19 @@ import (
 	"ucwarden/policy"
 )
 
-// pageSize is the number of objects asked for in one page: the most that the server gives for tables, volumes and
-// models. Where its own bound is lower, that bound holds (client library, List...Request.MaxResults).
+// pageSize is the number of objects requested per page: the server's maximum for tables, volumes and models. For other
+// types the server's own lower bound applies (client library, List...Request.MaxResults).
 const pageSize = 10000
 
-// List implements connector.Lister. Asked for functions or volumes of a catalog, and for its tables where the server
-// does not serve table-summaries, it lists the schemas first.
+// List implements connector.Lister. For functions or volumes of a catalog, and for its tables where the server does not
+// support table-summaries, it lists the schemas first.
 func (c *Client) List(ctx context.Context, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
 	list, err := c.list(ctx, parent, t)
 	if err != nil {
 		if parent.Type == "" {
-			return nil, act(err, "list %s objects", t)
+			return nil, wrap(err, "list %s objects", t)
 		}
-		return nil, act(err, "list %s objects of %s", t, parent)
+		return nil, wrap(err, "list %s objects of %s", t, parent)
 	}
 	return list, nil
 }
@@ -46,56 +46,57 @@ func (c *Client) list(ctx context.Context, parent policy.Securable, t policy.Sec
 		return []policy.Object{m}, nil
 	case t.Depth() == 1 && root, t == policy.Schema && parent.Type == policy.Catalog:
 		from, _ := collectionOf(t)
-		return c.pages(ctx, from, parent, t)
+		return c.listPages(ctx, from, parent, t)
 	case t == policy.Table && parent.Type == policy.Catalog:
-		return c.tablesOfCatalog(ctx, parent)
+		return c.listTablesOfCatalog(ctx, parent)
 	case t.Depth() == 3 && parent.Type == policy.Catalog:
-		return c.eachSchema(ctx, parent, t)
+		return c.listBySchema(ctx, parent, t)
 	case t.Depth() == 3 && parent.Type == policy.Schema:
-		return c.ofSchema(ctx, parent, t)
+		return c.listInSchema(ctx, parent, t)
 	}
 	return nil, policy.Errorf(policy.CodeInvalid, "a %s holds no %s objects", parent.Type, t)
 }
 
-// tablesOfCatalog lists in bulk where it can.
-func (c *Client) tablesOfCatalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
+// listTablesOfCatalog lists all tables of a catalog at once where the server supports it, otherwise by schema.
+func (c *Client) listTablesOfCatalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
 	if c.noSummaries.Load() {
-		return c.eachSchema(ctx, catalog, policy.Table)
+		return c.listBySchema(ctx, catalog, policy.Table)
 	}
-	list, err := c.pages(ctx, tableSummaries, catalog, policy.Table)
-	if err == nil || !summariesRefused(err) {
+	list, err := c.listPages(ctx, tableSummaries, catalog, policy.Table)
+	if err == nil || !isSummariesUnsupported(err) {
 		return list, err
 	}
-	if list, err = c.eachSchema(ctx, catalog, policy.Table); err != nil {
+	if list, err = c.listBySchema(ctx, catalog, policy.Table); err != nil {
 		return nil, err
 	}
-	// Only now is it sure that the catalog is there and the bulk listing is not.
+	// Only now is it known that the catalog exists and that table-summaries is not supported.
 	if !c.noSummaries.Swap(true) {
-		c.log.InfoContext(ctx, "the workspace does not serve table-summaries: tables are listed schema by schema")
+		c.log.InfoContext(ctx, "the workspace does not support table-summaries: tables are listed schema by schema")
 	}
 	return list, nil
 }
 
-// summariesRefused reports whether the error of a bulk listing may be due to the call rather than to the catalog.
-func summariesRefused(err error) bool {
-	var a *answerError
-	return errors.As(err, &a) && (a.notServed() || a.status == 400 && policy.CodeOf(err) == policy.CodeInvalid)
+// isSummariesUnsupported reports whether table-summaries may have failed because the server does not support it, rather
+// than because of the catalog.
+func isSummariesUnsupported(err error) bool {
+	var a *apiError
+	return errors.As(err, &a) && (a.isUnsupported() || a.status == 400 && policy.CodeOf(err) == policy.CodeInvalid)
 }
 
-// eachSchema lists the schemas of a catalog, then what is in each.
-func (c *Client) eachSchema(ctx context.Context, catalog policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+// listBySchema lists the schemas of a catalog, then the objects of type t in each.
+func (c *Client) listBySchema(ctx context.Context, catalog policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
 	schemas, _ := collectionOf(policy.Schema)
-	parents, err := c.pages(ctx, schemas, catalog, policy.Schema)
+	parents, err := c.listPages(ctx, schemas, catalog, policy.Schema)
 	if err != nil {
 		return nil, err
 	}
 	found := make([][]policy.Object, len(parents))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(c.parallel)
+	g.SetLimit(c.maxParallel)
 	for i, schema := range parents {
 		g.Go(func() error {
 			var err error
-			found[i], err = c.ofSchema(ctx, schema.Securable, t)
+			found[i], err = c.listInSchema(ctx, schema.Securable, t)
 			if policy.CodeOf(err) == policy.CodeNotFound {
 				return nil // the schema was dropped since it was listed, and its objects with it
 			}
@@ -108,22 +109,23 @@ func (c *Client) eachSchema(ctx context.Context, catalog policy.Securable, t pol
 	return slices.Concat(found...), nil
 }
 
-// ofSchema lists one type of object of a schema, registered models together with functions.
-func (c *Client) ofSchema(ctx context.Context, schema policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+// listInSchema lists the objects of type t in a schema; functions include registered models.
+func (c *Client) listInSchema(ctx context.Context, schema policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
 	from, _ := collectionOf(t)
-	list, err := c.pages(ctx, from, schema, t)
+	list, err := c.listPages(ctx, from, schema, t)
 	if err != nil || t != policy.Function {
 		return list, err
 	}
-	more, err := c.pages(ctx, models, schema, t)
+	more, err := c.listPages(ctx, models, schema, t)
 	if err != nil {
 		return nil, err
 	}
 	return append(list, more...), nil
 }
 
-// pages reads a listing to its end. A page may be empty and not be the last: only a missing token ends the listing.
-func (c *Client) pages(ctx context.Context, from collection, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
+// listPages returns the objects of all pages of a listing. A page may be empty and not be the last: only a missing token
+// ends the listing.
+func (c *Client) listPages(ctx context.Context, from collection, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
 	query := url.Values{"max_results": {strconv.Itoa(pageSize)}}
 	for name, values := range from.query {
 		query[name] = values
@@ -136,7 +138,7 @@ func (c *Client) pages(ctx context.Context, from collection, parent policy.Secur
 	}
 	var (
 		list   []policy.Object
-		seen   = make(map[policy.Securable]struct{}) // an object made while listing may show up on two pages
+		seen   = make(map[policy.Securable]struct{}) // an object created while listing may be on two pages
 		tokens = make(map[string]struct{})
 	)
 	for {
@@ -154,10 +156,10 @@ func (c *Client) pages(ctx context.Context, from collection, parent policy.Secur
 			}
 			o, err := item.object(t, from.kind)
 			if err != nil {
-				return nil, policy.Errorf(policy.CodeUnavailable, "the listing holds an object that has no usable name: %w", err)
+				return nil, policy.Errorf(policy.CodeUnavailable, "the listing contains an object without a valid name: %w", err)
 			}
 			if parent.Type.IsContainer() && !parent.Contains(o.Securable) {
-				return nil, policy.Errorf(policy.CodeUnavailable, "the listing holds %s, which is not in %s", o.Securable, parent)
+				return nil, policy.Errorf(policy.CodeUnavailable, "the listing contains %s, which is not in %s", o.Securable, parent)
 			}
 			if _, twice := seen[o.Securable]; !twice {
 				seen[o.Securable] = struct{}{}
@@ -168,14 +170,14 @@ func (c *Client) pages(ctx context.Context, from collection, parent policy.Secur
 			return list, nil
 		}
 		if _, again := tokens[p.next]; again {
-			return nil, policy.Errorf(policy.CodeUnavailable, "the listing does not end: the server gave the same page token twice")
+			return nil, policy.Errorf(policy.CodeUnavailable, "the listing does not end: the server sent the same page token twice")
 		}
 		tokens[p.next] = struct{}{}
 		query.Set("page_token", p.next)
 	}
 }
 
-// metastore is the one of the workspace. The summary needs no special rights, unlike the metastore itself.
+// metastore returns the workspace's metastore. Reading the summary needs no special rights, unlike the metastore itself.
 func (c *Client) metastore(ctx context.Context) (policy.Object, error) {
 	var m struct {
 		ID    string `json:"metastore_id"`
@@ -193,9 +195,9 @@ func (c *Client) metastore(ctx context.Context) (policy.Object, error) {
 
 // Get implements connector.Lister.
 func (c *Client) Get(ctx context.Context, s policy.Securable) (policy.Object, error) {
-	o, err := c.lookUp(ctx, s)
+	o, err := c.getObject(ctx, s)
 	if err != nil {
-		return policy.Object{}, act(err, "look up %s", s)
+		return policy.Object{}, wrap(err, "look up %s", s)
 	}
 	if o.Securable != s {
 		return policy.Object{}, policy.Errorf(policy.CodeInternal, "look up %s: the workspace answered with %s", s, o.Securable)
@@ -203,7 +205,7 @@ func (c *Client) Get(ctx context.Context, s policy.Securable) (policy.Object, er
 	return o, nil
 }
 
-func (c *Client) lookUp(ctx context.Context, s policy.Securable) (policy.Object, error) {
+func (c *Client) getObject(ctx context.Context, s policy.Securable) (policy.Object, error) {
 	if err := checkName(s); err != nil {
 		return policy.Object{}, err
 	}
@@ -215,15 +217,15 @@ func (c *Client) lookUp(ctx context.Context, s policy.Securable) (policy.Object,
 		return m, err
 	}
 	from, _ := collectionOf(s.Type)
-	o, err := c.lookUpIn(ctx, from, s)
+	o, err := c.getFrom(ctx, from, s)
 	if s.Type == policy.Function && policy.CodeOf(err) == policy.CodeNotFound {
-		return c.lookUpIn(ctx, models, s)
+		return c.getFrom(ctx, models, s)
 	}
 	return o, err
 }
 
-func (c *Client) lookUpIn(ctx context.Context, from collection, s policy.Securable) (policy.Object, error) {
-	var item info
+func (c *Client) getFrom(ctx context.Context, from collection, s policy.Securable) (policy.Object, error) {
+	var item objectInfo
 	if err := c.get(ctx, from.path+" one", prefix+from.path+"/"+url.PathEscape(s.FullName), nil, &item); err != nil {
 		return policy.Object{}, err
 	}

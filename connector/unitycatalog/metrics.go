@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of the pacing transport. Routes are labels from a fixed set ("GET tables"), never paths: names of objects
-// have no place in a metric.
+// metrics are the metrics of the pacing transport. Routes are labels from a fixed set ("GET tables"), never paths, which
+// contain names of objects.
 type metrics struct {
 	requests *prometheus.CounterVec   // by route and status
 	retries  *prometheus.CounterVec   // by route and reason
@@ -30,16 +30,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "requests_total", Help: "Attempts sent to the workspace, by route and HTTP status; status error: no usable answer."},
 			[]string{"route", "status"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem,
-			Name: "retries_total", Help: "Attempts that repeat an earlier one, by route and reason."},
+			Name: "retries_total", Help: "Retries, by route and reason."},
 			[]string{"route", "reason"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem,
-			Name: "request_duration_seconds", Help: "Time from sending an attempt to having its whole answer.",
+			Name: "request_duration_seconds", Help: "Time from sending an attempt to receiving its whole answer.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}},
 			[]string{"route"}),
-		inFlight: gauge("in_flight", "Attempts under way."),
-		waiting:  gauge("waiting", "Requests queued until pacing lets them go."),
-		limit:    gauge("concurrency_limit", "Attempts that pacing allows at once at present."),
-		rate:     gauge("rate_limit", "Attempts per second that pacing allows at present; 0: no bound."),
+		inFlight: gauge("in_flight", "Attempts in progress."),
+		waiting:  gauge("waiting", "Requests queued by pacing."),
+		limit:    gauge("concurrency_limit", "Concurrent attempts that pacing allows at present."),
+		rate:     gauge("rate_limit", "Attempts per second that pacing allows at present; 0: no limit."),
 	}
 	if r == nil {
 		return m, nil
@@ -52,7 +52,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// observe records one attempt; status 0 means that there was no usable answer.
+// observe records one attempt; status 0 means that there was no valid answer.
 func (m *metrics) observe(route string, status int, took time.Duration) {
 	label := "error"
 	if status != 0 {

@@ -14,9 +14,9 @@ import (
 	"ucwarden/policy"
 )
 
-// Options say which workspace to talk to and as whom. Exactly one way to authenticate must be given: Token (a personal
-// access token); or ClientID and ClientSecret (OAuth machine-to-machine); or these two with AzureTenantID (an Entra
-// ID service principal). Nothing is taken from the environment but the proxy settings.
+// Options says which workspace to connect to and with which credentials. Exactly one authentication method must be set:
+// Token (a personal access token); or ClientID and ClientSecret (OAuth machine-to-machine); or these two with
+// AzureTenantID (an Entra ID service principal). Only the proxy settings are read from the environment.
 type Options struct {
 	Host string // workspace URL; https:// is added where the scheme is missing
 
@@ -24,17 +24,17 @@ type Options struct {
 	ClientID      string
 	ClientSecret  string
 	AzureTenantID string
-	// AzureAuthority is the Entra ID endpoint. Empty means the one of the cloud that Host belongs to.
+	// AzureAuthority is the Entra ID endpoint; default the one of the Azure cloud that Host belongs to.
 	AzureAuthority string
 
 	UserAgent  string // of our requests; default "ucwarden"
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // may be nil
 
-	// RequestTimeout is the longest one call may take from its first attempt on, retries included; default 3 minutes.
-	// Time spent in the queue before the first attempt does not count.
+	// RequestTimeout bounds one call from its first attempt on, retries included; default 3 minutes. Time in the queue
+	// before the first attempt does not count.
 	RequestTimeout time.Duration
-	// ConnectTimeout bounds opening a connection, and finding out in New that the host does not answer; default 5 s.
+	// ConnectTimeout bounds opening a connection, and the request that New sends; default 5 s.
 	ConnectTimeout time.Duration
 	Pacing         Pacing
 
@@ -44,16 +44,16 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// Pacing bounds how hard a workspace may be driven. Within the bounds, concurrency and rate follow what the workspace
-// can take. Zero fields take the default.
+// Pacing limits the load on a workspace. Within the limits, concurrency and rate adapt to the workspace's 429 answers
+// and latency. Zero fields take the default.
 type Pacing struct {
-	InitialConcurrency int           // requests in flight to start with; default 8
+	InitialConcurrency int           // requests in flight at first; default 8
 	MaxConcurrency     int           // default 32
-	MaxRate            float64       // requests started per second; default no bound, until the server says 429
+	MaxRate            float64       // requests started per second; default no limit, until the server answers 429
 	MaxAttempts        int           // per call, the first included; default 6
-	AttemptTimeout     time.Duration // for one attempt, until the whole answer is read; default 60 s
+	AttemptTimeout     time.Duration // for one attempt, until the whole answer is received; default 60 s
 	BaseBackoff        time.Duration // before the second attempt, doubled for each further one; default 200 ms
-	MaxBackoff         time.Duration // default 15 s; a Retry-After of the server is honoured beyond it
+	MaxBackoff         time.Duration // default 15 s; a longer Retry-After of the server is obeyed
 }
 
 func (p Pacing) withDefaults() Pacing {
@@ -84,18 +84,18 @@ func setDefault[T comparable](v *T, value T) {
 	}
 }
 
-// authMethod is one way to authenticate, named by the settings it needs.
+// authMethod is an authentication method.
 type authMethod struct {
-	settings string
-	external bool // a token is fetched from a server, now and then
+	settings     string // the configuration keys it needs, for messages
+	fetchesToken bool   // tokens are fetched from a token server
 }
 
-// authMethod chooses by what is given, and refuses a mixture or a half.
+// authMethod returns the method whose credentials are set, or an error if they are incomplete or of two methods.
 func (o *Options) authMethod() (authMethod, error) {
 	id, secret, tenant, token := o.ClientID != "", o.ClientSecret != "", o.AzureTenantID != "", o.Token != ""
 	switch {
 	case token && (id || secret || tenant):
-		return authMethod{}, policy.Errorf(policy.CodeInvalid, "two ways to authenticate are configured: "+
+		return authMethod{}, policy.Errorf(policy.CodeInvalid, "two authentication methods are configured: "+
 			"set either databricks.token or databricks.client_id and databricks.client_secret, not both")
 	case token:
 		return authMethod{settings: "databricks.token"}, nil
@@ -115,7 +115,7 @@ func (o *Options) authMethod() (authMethod, error) {
 		"no credentials for Databricks: set databricks.token, or databricks.client_id and databricks.client_secret")
 }
 
-// validate fills in defaults and checks the rest. It also gives the host as a URL.
+// validate sets defaults, checks the options, and returns the host as a URL.
 func (o *Options) validate() (*url.URL, error) {
 	setDefault(&o.UserAgent, "ucwarden")
 	setDefault(&o.RequestTimeout, 3*time.Minute)

@@ -11,60 +11,60 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of one answer. The largest page, 10,000 objects, is below a tenth of it.
-const maxAnswer = 256 << 20
+// maxResponseSize bounds the size of one answer, in bytes. The largest page, 10,000 objects, is below a tenth of it.
+const maxResponseSize = 256 << 20
 
-// pacer sends requests as fast as the workspace takes them and no faster, and sends again what may be sent again. An
-// answer it gives has its body in memory: a body that breaks off is a failed attempt like any other.
+// pacer is an http.RoundTripper that adapts rate and concurrency to the workspace, and retries what is safe to retry.
+// The responses it returns have their body in memory: a body that breaks off is a failed attempt like any other.
 type pacer struct {
 	base    http.RoundTripper
 	pacing  Pacing
-	timeout time.Duration // for a call, from its first attempt on
-	gate    *gate
+	timeout time.Duration // for one call, from its first attempt on
+	limiter *limiter
 	metrics *metrics
 	log     *slog.Logger
 }
 
 func newPacer(base http.RoundTripper, pacing Pacing, timeout time.Duration, m *metrics, log *slog.Logger) *pacer {
-	return &pacer{base: base, pacing: pacing, timeout: timeout, gate: newGate(pacing, timeout, m), metrics: m, log: log}
+	return &pacer{base: base, pacing: pacing, timeout: timeout, limiter: newLimiter(pacing, timeout, m), metrics: m, log: log}
 }
 
-// call is what a request's context tells the pacer.
-type call struct {
+// requestInfo is what the pacer must know about a request; it is passed in the request's context.
+type requestInfo struct {
 	route      string // metric label
-	repeatable bool   // may be carried out twice without harm
+	idempotent bool   // may be sent twice with the same effect
 }
 
-type callKey struct{}
+type requestInfoKey struct{}
 
-func withCall(ctx context.Context, c call) context.Context {
-	return context.WithValue(ctx, callKey{}, c)
+func withRequestInfo(ctx context.Context, c requestInfo) context.Context {
+	return context.WithValue(ctx, requestInfoKey{}, c)
 }
 
-func callOf(req *http.Request) call {
-	if c, ok := req.Context().Value(callKey{}).(call); ok {
+func requestInfoOf(req *http.Request) requestInfo {
+	if c, ok := req.Context().Value(requestInfoKey{}).(requestInfo); ok {
 		return c
 	}
-	return call{route: req.Method + " other", repeatable: req.Method == http.MethodGet || req.Method == http.MethodHead}
+	return requestInfo{route: req.Method + " other", idempotent: req.Method == http.MethodGet || req.Method == http.MethodHead}
 }
 
-// RoundTrip implements http.RoundTripper. When all attempts failed it gives the last one's answer or error.
+// RoundTrip implements http.RoundTripper. When all attempts failed it returns the answer or error of the last one.
 func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
-	body, err := drain(req)
+	body, err := readBody(req)
 	if err != nil {
 		return nil, fmt.Errorf("read request body: %w", err)
 	}
 	var (
-		c      = callOf(req)
-		ticket = p.gate.ticket()
+		c      = requestInfoOf(req)
+		ticket = p.limiter.ticket()
 		ctx    = req.Context()
-		last   answer
+		last   attemptResult
 	)
 	for n := 1; ; n++ {
-		permit, err := p.gate.acquire(ctx, ticket)
+		permit, err := p.limiter.acquire(ctx, ticket)
 		if err != nil {
-			if last.given() && req.Context().Err() == nil {
-				return last.resp, last.err // the call's own time is over: say why, not that
+			if last.isSet() && req.Context().Err() == nil {
+				return last.resp, last.err // the call timed out: the last attempt's error says why
 			}
 			return nil, err
 		}
@@ -76,28 +76,28 @@ func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
 		last = p.attempt(ctx, req, body)
 		now := time.Now()
 		if err := req.Context().Err(); err != nil && last.err != nil {
-			p.gate.release(permit, c.route, untold)
+			p.limiter.release(permit, c.route, signalNone)
 			return nil, err
 		}
 		p.metrics.observe(c.route, last.status(), now.Sub(permit.started))
-		v := judge(last.resp, last.body, last.err, c.repeatable, now)
-		if v.told && v.everyone {
-			p.gate.pause(now.Add(v.wait)) // before the permit is free for the next
+		decision := decide(last.resp, last.body, last.err, c.idempotent, now)
+		if decision.hasWait && decision.pauseAll {
+			p.limiter.pause(now.Add(decision.wait)) // before the permit is released to the next request
 		}
-		p.gate.release(permit, c.route, v.outcome)
-		if !v.retry || n >= p.pacing.MaxAttempts {
+		p.limiter.release(permit, c.route, decision.signal)
+		if !decision.retry || n >= p.pacing.MaxAttempts {
 			return last.resp, last.err
 		}
-		wait := v.wait
-		if !v.told {
+		wait := decision.wait
+		if !decision.hasWait {
 			wait = p.pacing.backoff(n)
 		}
 		if deadline, _ := ctx.Deadline(); now.Add(wait).After(deadline) {
 			return last.resp, last.err
 		}
-		p.metrics.retries.WithLabelValues(c.route, v.reason).Inc()
-		p.log.LogAttrs(ctx, slog.LevelDebug, "send request again", slog.String("route", c.route), slog.String("reason", v.reason),
-			slog.Int("attempt", n), slog.Int("status", last.status()), slog.Duration("wait", wait), slog.Bool("told", v.told))
+		p.metrics.retries.WithLabelValues(c.route, decision.reason).Inc()
+		p.log.LogAttrs(ctx, slog.LevelDebug, "retrying request", slog.String("route", c.route), slog.String("reason", decision.reason),
+			slog.Int("attempt", n), slog.Int("status", last.status()), slog.Duration("wait", wait), slog.Bool("retry_after", decision.hasWait))
 		if !sleep(ctx, wait) {
 			if err := req.Context().Err(); err != nil {
 				return nil, err
@@ -107,24 +107,24 @@ func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// answer is what one attempt led to: a response with its body, or an error.
-type answer struct {
+// attemptResult is the result of one attempt: a response with its body, or an error.
+type attemptResult struct {
 	resp *http.Response
 	body []byte
 	err  error
 }
 
-func (a answer) given() bool { return a.resp != nil || a.err != nil }
+func (a attemptResult) isSet() bool { return a.resp != nil || a.err != nil }
 
-// status is the HTTP status, 0 for an error.
-func (a answer) status() int {
+// status returns the HTTP status, 0 for an error.
+func (a attemptResult) status() int {
 	if a.resp == nil {
 		return 0
 	}
 	return a.resp.StatusCode
 }
 
-func (p *pacer) attempt(ctx context.Context, req *http.Request, body []byte) answer {
+func (p *pacer) attempt(ctx context.Context, req *http.Request, body []byte) attemptResult {
 	actx, cancel := context.WithTimeout(ctx, p.pacing.AttemptTimeout)
 	defer cancel()
 	again := req.Clone(actx)
@@ -134,24 +134,24 @@ func (p *pacer) attempt(ctx context.Context, req *http.Request, body []byte) ans
 	}
 	resp, err := p.base.RoundTrip(again)
 	if err != nil {
-		return answer{err: p.named(ctx, actx, err)}
+		return attemptResult{err: p.timeoutError(ctx, actx, err)}
 	}
 	defer resp.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	content, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseSize+1))
 	if err != nil {
-		return answer{err: fmt.Errorf("read answer: %w", p.named(ctx, actx, err))}
+		return attemptResult{err: fmt.Errorf("read answer: %w", p.timeoutError(ctx, actx, err))}
 	}
-	if len(content) > maxAnswer {
-		return answer{err: fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)}
+	if len(content) > maxResponseSize {
+		return attemptResult{err: fmt.Errorf("the answer is larger than %d MiB", maxResponseSize>>20)}
 	}
 	resp.Request = req
 	resp.Body = io.NopCloser(bytes.NewReader(content))
 	resp.ContentLength = int64(len(content))
-	return answer{resp: resp, body: content}
+	return attemptResult{resp: resp, body: content}
 }
 
-// named tells the end of the attempt's or of the call's time from other errors.
-func (p *pacer) named(ctx, actx context.Context, err error) error {
+// timeoutError returns an *attemptTimeout if the attempt's or the call's time is over, otherwise err.
+func (p *pacer) timeoutError(ctx, actx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &attemptTimeout{p.timeout}
@@ -161,8 +161,8 @@ func (p *pacer) named(ctx, actx context.Context, err error) error {
 	return err
 }
 
-// drain reads the body, so that it can be sent several times.
-func drain(req *http.Request) ([]byte, error) {
+// readBody returns the request's body, so that it can be sent several times.
+func readBody(req *http.Request) ([]byte, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, nil
 	}
@@ -170,7 +170,7 @@ func drain(req *http.Request) ([]byte, error) {
 	return io.ReadAll(req.Body)
 }
 
-// sleep waits for d and reports whether ctx lasted that long.
+// sleep waits for d; it returns false when ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -49,7 +49,7 @@ func (b *bucket) serve(int, *http.Request) (*http.Response, error) {
 	return reply(429, "{}", "Retry-After", b.retryAfter)
 }
 
-// load keeps workers busy for d and tells how many calls succeeded and how many failed.
+// load keeps workers busy for d and returns how many calls succeeded and how many failed.
 func load(t *testing.T, p *pacer, workers int, d time.Duration) (succeeded, failed int) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup

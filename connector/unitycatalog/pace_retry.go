@@ -15,51 +15,51 @@ import (
 	"time"
 )
 
-// verdict is what to do after one attempt.
-type verdict struct {
-	outcome  outcome
+// retryDecision is what to do after one attempt.
+type retryDecision struct {
+	signal   loadSignal
 	retry    bool
-	reason   string        // of a retry, as a metric label; empty when the attempt succeeded or failed for good
-	wait     time.Duration // asked for by the server; see told
-	told     bool
-	everyone bool // the wait is for all requests, not for this one alone
+	reason   string        // of a retry, as a metric label; "" when there is nothing to retry
+	wait     time.Duration // the server's Retry-After, if hasWait
+	hasWait  bool
+	pauseAll bool // the wait applies to all requests, not only to this one
 }
 
-// judge decides on an attempt that ended with err, or with resp and its whole body. repeatable says that the request
-// may be carried out twice without harm.
-func judge(resp *http.Response, body []byte, err error, repeatable bool, now time.Time) verdict {
+// decide returns what to do after an attempt that ended with err, or with resp and its whole body. idempotent says that
+// the request may be sent twice with the same effect.
+func decide(resp *http.Response, body []byte, err error, idempotent bool, now time.Time) retryDecision {
 	if err != nil {
-		return judgeError(err, repeatable)
+		return decideOnError(err, idempotent)
 	}
-	wait, told := retryAfter(resp.Header, now)
+	wait, hasWait := retryAfter(resp.Header, now)
 	switch resp.StatusCode {
-	case http.StatusTooManyRequests: // refused before anything was done: any request may be sent again
-		return verdict{outcome: throttled, retry: true, reason: "throttled", wait: wait, told: told, everyone: true}
+	case http.StatusTooManyRequests: // nothing was done: any request may be sent again
+		return retryDecision{signal: signalThrottled, retry: true, reason: "throttled", wait: wait, hasWait: hasWait, pauseAll: true}
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
-		return verdict{outcome: overloaded, retry: repeatable, reason: "unavailable", wait: wait, told: told}
+		return retryDecision{signal: signalOverloaded, retry: idempotent, reason: "unavailable", wait: wait, hasWait: hasWait}
 	case http.StatusInternalServerError, http.StatusRequestTimeout:
-		return verdict{outcome: untold, retry: repeatable, reason: "server error", wait: wait, told: told}
+		return retryDecision{signal: signalNone, retry: idempotent, reason: "server error", wait: wait, hasWait: hasWait}
 	}
 	if resp.StatusCode/100 == 2 && !isObject(body) {
-		return verdict{outcome: answered, retry: repeatable, reason: "garbled"}
+		return retryDecision{signal: signalOK, retry: idempotent, reason: "garbled"}
 	}
-	return verdict{outcome: answered}
+	return retryDecision{signal: signalOK}
 }
 
-func judgeError(err error, repeatable bool) verdict {
+func decideOnError(err error, idempotent bool) retryDecision {
 	var op *net.OpError
 	switch {
 	case isUntrusted(err):
-		return verdict{outcome: untold}
-	case errors.As(err, &op) && op.Op == "dial": // it never left
-		return verdict{outcome: untold, retry: true, reason: "connect"}
+		return retryDecision{signal: signalNone}
+	case errors.As(err, &op) && op.Op == "dial": // it was never sent
+		return retryDecision{signal: signalNone, retry: true, reason: "connect"}
 	case errors.As(err, new(*attemptTimeout)):
-		return verdict{outcome: overloaded, retry: repeatable, reason: "timeout"}
+		return retryDecision{signal: signalOverloaded, retry: idempotent, reason: "timeout"}
 	}
-	return verdict{outcome: untold, retry: repeatable, reason: "connection"}
+	return retryDecision{signal: signalNone, retry: idempotent, reason: "connection"}
 }
 
-// isUntrusted reports whether the server's certificate was refused, which no retry changes.
+// isUntrusted reports whether the server's certificate was not accepted, which no retry changes.
 func isUntrusted(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
@@ -70,23 +70,23 @@ func isUntrusted(err error) bool {
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &record)
 }
 
-// attemptTimeout says that one attempt got no whole answer in time.
+// attemptTimeout says that an attempt did not receive the whole answer in time.
 type attemptTimeout struct{ after time.Duration }
 
 func (e *attemptTimeout) Error() string { return fmt.Sprintf("no answer within %s", e.after) }
 func (e *attemptTimeout) Timeout() bool { return true }
 
-// isObject reports whether body is one JSON object, as every answer of the API is. A page cut short is not, nor is
-// the web page that a proxy or a login puts in its place.
+// isObject reports whether body is one JSON object, as every answer of the API is. A truncated page is not, nor is the
+// web page of a proxy or a login.
 func isObject(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	return len(body) > 0 && body[0] == '{' && json.Valid(body)
 }
 
-// maxRetryAfter is the longest wait that is believed: a server that asks for a month is mistaken.
+// maxRetryAfter bounds Retry-After: a longer one is assumed to be a mistake.
 const maxRetryAfter = time.Hour
 
-// retryAfter reads a Retry-After header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+// retryAfter returns the wait of a Retry-After header, which is seconds or an HTTP date (RFC 9110, section 10.2.3).
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
@@ -106,8 +106,8 @@ func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	return min(max(at.Sub(now), 0), maxRetryAfter), true
 }
 
-// backoff is the wait before the attempt that follows attempt n: doubling, with half of it left to chance, so that
-// requests that failed together do not come back together.
+// backoff returns the delay after attempt n: doubled each time, and jittered between half of that and the whole, so that
+// requests that failed together do not retry together.
 func (p Pacing) backoff(n int) time.Duration {
 	wait := p.MaxBackoff
 	if n < 64 && p.BaseBackoff <= p.MaxBackoff>>(n-1) {

@@ -30,7 +30,7 @@ func TestRetries(t *testing.T) {
 	tests := []struct {
 		name       string
 		serve      func() (*http.Response, error)
-		repeatable int // attempts for a request that may be repeated
+		idempotent int // attempts for an idempotent request
 		other      int // and for one that may not
 	}{
 		{"success", ok, 1, 1},
@@ -51,16 +51,16 @@ func TestRetries(t *testing.T) {
 		{"empty answer", func() (*http.Response, error) { return reply(200, ``) }, 4, 1},
 	}
 	for _, test := range tests {
-		for _, repeatable := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s/repeatable=%t", test.name, repeatable), func(t *testing.T) {
+		for _, idempotent := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/idempotent=%t", test.name, idempotent), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := &service{serve: func(int, *http.Request) (*http.Response, error) { return test.serve() }}
 					p := testPacer(t, s, Pacing{MaxAttempts: 4})
 					want, method := test.other, http.MethodPost
 					ctx := t.Context()
-					if repeatable {
-						want, method = test.repeatable, http.MethodPatch
-						ctx = withCall(ctx, call{route: "test", repeatable: true})
+					if idempotent {
+						want, method = test.idempotent, http.MethodPatch
+						ctx = withRequestInfo(ctx, requestInfo{route: "test", idempotent: true})
 					}
 					const body = `{"changes":[]}`
 					send(t, p, request(ctx, method, "x", body))
@@ -76,7 +76,7 @@ func TestRetries(t *testing.T) {
 						t.Errorf("%d bodies left open", s.open)
 					}
 					route := "POST other"
-					if repeatable {
+					if idempotent {
 						route = "test"
 					}
 					if got := s.counted(t, "requests_total", route); got != float64(want) {
@@ -169,7 +169,7 @@ func TestRetryAfterHoldsEveryone(t *testing.T) {
 				early++
 			}
 		}
-		if early != 2 { // the one that was told, and the one under way meanwhile
+		if early != 2 { // the one that got Retry-After, and the one in progress meanwhile
 			t.Errorf("%d requests started before Retry-After was over, want 2", early)
 		}
 		if len(s.starts) != 21 {
@@ -209,7 +209,7 @@ func TestRetryAfterValues(t *testing.T) {
 	tests := []struct {
 		value string
 		want  time.Duration
-		told  bool
+		found bool
 	}{
 		{"", 0, false},
 		{"0", 0, true},
@@ -224,9 +224,9 @@ func TestRetryAfterValues(t *testing.T) {
 		{"99999999999999999999999", maxRetryAfter, true},
 	}
 	for _, test := range tests {
-		got, told := retryAfter(http.Header{"Retry-After": {test.value}}, now)
-		if got != test.want || told != test.told {
-			t.Errorf("%q: got %s, %t, want %s, %t", test.value, got, told, test.want, test.told)
+		got, found := retryAfter(http.Header{"Retry-After": {test.value}}, now)
+		if got != test.want || found != test.found {
+			t.Errorf("%q: got %s, %t, want %s, %t", test.value, got, found, test.want, test.found)
 		}
 	}
 }
@@ -236,9 +236,9 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Add("Sat, 31 Jan 2026 10:00:30 GMT")
 	f.Add("-9223372036854775808")
 	f.Fuzz(func(t *testing.T, value string) {
-		wait, told := retryAfter(http.Header{"Retry-After": {value}}, time.Unix(1_700_000_000, 0))
-		if wait < 0 || wait > maxRetryAfter || !told && wait != 0 {
-			t.Errorf("%q: %s, %t", value, wait, told)
+		wait, found := retryAfter(http.Header{"Retry-After": {value}}, time.Unix(1_700_000_000, 0))
+		if wait < 0 || wait > maxRetryAfter || !found && wait != 0 {
+			t.Errorf("%q: %s, %t", value, wait, found)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// service plays a workspace: serve gives status, headers and body, or an error, for the n-th request it gets (from 0).
+// service plays a workspace: serve returns status, headers and body, or an error, for the n-th request it gets (from 0).
 // It keeps what it was sent.
 type service struct {
 	latency time.Duration
@@ -137,7 +137,7 @@ func request(ctx context.Context, method, name, body string) *http.Request {
 	return req
 }
 
-// send gives the status, or 0 and the error, and fails on an answer whose body cannot be read.
+// send returns the status, or 0 and the error, and fails on an answer whose body cannot be read.
 func send(t *testing.T, p *pacer, req *http.Request) (int, error) {
 	t.Helper()
 	resp, err := p.RoundTrip(req)
@@ -357,7 +357,7 @@ func TestNeverMoreAtOnceThanAllowed(t *testing.T) {
 			if s.open != 0 {
 				t.Errorf("%d bodies left open", s.open)
 			}
-			if g := p.gate; g.inFlight != 0 || g.waiters.Len() != 0 {
+			if g := p.limiter; g.inFlight != 0 || g.waiters.Len() != 0 {
 				t.Errorf("left behind: %d in flight, %d waiting", g.inFlight, g.waiters.Len())
 			}
 		})

@@ -21,7 +21,8 @@ type grants struct {
 	NextPageToken string `json:"next_page_token"`
 }
 
-// assignments leaves out principals that were deleted: they have an id but no name, so no change can name them.
+// assignments returns the grants without those of deleted principals, which have an id and no name, so that no change
+// can name them.
 func (g *grants) assignments() []policy.Assignment {
 	var list []policy.Assignment
 	for _, a := range g.Assignments {
@@ -35,17 +36,17 @@ func (g *grants) assignments() []policy.Assignment {
 	return list
 }
 
-// privilege brings the SQL spelling, "USE CATALOG", which some versions of the API answer with, to the API's own.
+// privilege converts the SQL spelling, "USE CATALOG", which some versions of the API return, to the API's own.
 func privilege(s string) policy.Privilege {
 	return policy.Privilege(strings.ReplaceAll(strings.ToUpper(s), " ", "_"))
 }
 
-// Grants implements connector.Permissions. It sets no page size, by which the API gives all grants in one page, and
-// reads further pages should there be any.
+// Grants implements connector.Permissions. Without a page size the API returns all grants in one page; further pages are
+// read if there are any.
 func (c *Client) Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
 	list, err := c.grants(ctx, s)
 	if err != nil {
-		return nil, act(err, "read grants on %s", s)
+		return nil, wrap(err, "read grants on %s", s)
 	}
 	return list, nil
 }
@@ -87,7 +88,8 @@ type permissionsDiff struct {
 	Changes []principalDiff `json:"changes"`
 }
 
-// diffOf groups a change by principal; principals and privileges are sorted, so that equal changes are equal requests.
+// diffOf returns the request body of a change, grouped by principal. Principals and privileges are sorted, so that equal
+// changes make equal requests.
 func diffOf(change policy.Change) (permissionsDiff, error) {
 	byPrincipal := make(map[policy.Principal]*principalDiff)
 	entry := func(p policy.Principal) *principalDiff {
@@ -123,12 +125,13 @@ func diffOf(change policy.Change) (permissionsDiff, error) {
 	return diff, nil
 }
 
-// Apply implements connector.Permissions. A change that names a principal the workspace does not know fails with a
-// *connector.PrincipalError; policy.CodeNotFound says that the securable is gone. An empty change only reads.
+// Apply implements connector.Permissions. It returns the securable's grants after the change. A change that names a
+// principal unknown to the workspace fails with a *connector.PrincipalError; an error of class policy.CodeNotFound means
+// that the securable does not exist. An empty change only reads.
 func (c *Client) Apply(ctx context.Context, change policy.Change) ([]policy.Assignment, error) {
 	list, err := c.apply(ctx, change)
 	if err != nil {
-		return nil, act(err, "change grants on %s", change.Securable)
+		return nil, wrap(err, "change grants on %s", change.Securable)
 	}
 	return list, nil
 }
@@ -145,22 +148,22 @@ func (c *Client) apply(ctx context.Context, change policy.Change) ([]policy.Assi
 	if len(diff.Changes) == 0 {
 		return c.grants(ctx, s)
 	}
-	// A delta leads to the same state however often it is applied, so a request whose answer was lost is sent again.
-	info := call{route: "PATCH " + permissionsRoute(s), repeatable: true}
+	// The request adds and removes privileges, which is idempotent, so it is sent again when its answer was lost.
+	info := requestInfo{route: "PATCH " + permissionsRoute(s), idempotent: true}
 	var g grants
 	if err := c.do(ctx, info, http.MethodPatch, permissionsPath(s), diff, &g); err != nil {
 		return nil, principalError(err, s.Type, diff)
 	}
-	if g.NextPageToken != "" { // the state does not fit one answer
+	if g.NextPageToken != "" { // the answer does not hold all grants
 		return c.grants(ctx, s)
 	}
 	return g.assignments(), nil
 }
 
-// principalError tells an unknown principal from an unknown securable: both are 404. The principals of a share are
-// recipients.
+// principalError returns a *connector.PrincipalError if err is about an unknown principal, otherwise err. An unknown
+// securable is a 404 too. The principals of a share are recipients.
 func principalError(err error, t policy.SecurableType, diff permissionsDiff) error {
-	var a *answerError
+	var a *apiError
 	if !errors.As(err, &a) || a.status/100 != 4 {
 		return err
 	}
@@ -171,12 +174,12 @@ func principalError(err error, t policy.SecurableType, diff permissionsDiff) err
 	default:
 		return err
 	}
-	return &connector.PrincipalError{Principal: named(a.message, diff), Err: a}
+	return &connector.PrincipalError{Principal: principalInMessage(a.message, diff), Err: a}
 }
 
-// named finds the principal that a message is about: the only one it holds, or, since one name may be part of
-// another, the longest. It gives "" when two are equally long or there is none.
-func named(message string, diff permissionsDiff) policy.Principal {
+// principalInMessage returns the principal of the request that a message names: the longest, because one name may be
+// part of another; "" when two are equally long or there is none.
+func principalInMessage(message string, diff permissionsDiff) policy.Principal {
 	var found policy.Principal
 	tie := false
 	for _, e := range diff.Changes {
@@ -196,13 +199,14 @@ func named(message string, diff permissionsDiff) policy.Principal {
 	return found
 }
 
-// Identity is who the client is to the workspace.
+// Identity is the client's identity in the workspace.
 type Identity struct {
 	Principal policy.Principal   // user name, or the application id of a service principal
-	Groups    []policy.Principal // of the workspace; grants to them are grants to us
+	Groups    []policy.Principal // its groups, as the workspace lists them; grants to them are grants to the client
 }
 
-// Whoami asks the workspace who the client is. It also shows whether the credentials are accepted.
+// Whoami returns the client's identity in the workspace. It fails with an error of class policy.CodeUnauthenticated when
+// the credentials are rejected.
 func (c *Client) Whoami(ctx context.Context) (Identity, error) {
 	var me struct {
 		UserName string `json:"userName"`
@@ -211,7 +215,7 @@ func (c *Client) Whoami(ctx context.Context) (Identity, error) {
 		} `json:"groups"`
 	}
 	if err := c.get(ctx, "scim me", "/api/2.0/preview/scim/v2/Me", nil, &me); err != nil {
-		return Identity{}, act(err, "ask the workspace who we are")
+		return Identity{}, wrap(err, "ask the workspace who we are")
 	}
 	if me.UserName == "" {
 		return Identity{}, policy.Errorf(policy.CodeUnavailable, "ask the workspace who we are: the answer has no user name")

@@ -9,10 +9,10 @@ import (
 	"ucwarden/policy"
 )
 
-// collection is where the API keeps the objects of a type.
+// collection describes the API's collection of the objects of a type.
 type collection struct {
 	path  string // below prefix; also the route label
-	field string // of a list answer, that holds the objects
+	field string // field of a list answer that holds the objects
 	query url.Values
 	kind  policy.Kind
 }
@@ -22,8 +22,8 @@ var (
 	tableSummaries = collection{path: "table-summaries", field: "tables"}
 )
 
-// collectionOf gives the collection of each type but METASTORE, which has none. Columns and properties of tables are
-// left out: they are most of a page's size.
+// collectionOf returns the collection of each type but METASTORE, which has none. Columns and properties of tables are
+// omitted, because they are most of a page's size.
 func collectionOf(t policy.SecurableType) (collection, bool) {
 	switch t {
 	case policy.Catalog:
@@ -55,8 +55,8 @@ func collectionOf(t policy.SecurableType) (collection, bool) {
 	return collection{}, false
 }
 
-// permissionsPath is the escaped path of the grants on s. Those of shares, whose principals are recipients, have a
-// place of their own.
+// permissionsPath returns the escaped path of the grants on s. Shares, whose principals are recipients, have another
+// path.
 func permissionsPath(s policy.Securable) string {
 	if s.Type == policy.Share {
 		return prefix + "shares/" + url.PathEscape(s.FullName) + "/permissions"
@@ -64,7 +64,7 @@ func permissionsPath(s policy.Securable) string {
 	return prefix + "permissions/" + strings.ToLower(string(s.Type)) + "/" + url.PathEscape(s.FullName)
 }
 
-// permissionsRoute is the same as a metric label.
+// permissionsRoute returns the metric label of permissionsPath.
 func permissionsRoute(s policy.Securable) string {
 	if s.Type == policy.Share {
 		return "share permissions"
@@ -72,9 +72,9 @@ func permissionsRoute(s policy.Securable) string {
 	return "permissions " + strings.ToLower(string(s.Type))
 }
 
-// checkName refuses what cannot be put into a path so that it reaches one object: the wrong number of names, an empty
-// one, or one that a server on the way takes for a step in the path. It is less strict than policy.ValidateName, as
-// an object that exists must be reachable whatever it is called.
+// checkName returns an error for a name that cannot be used in a path: the wrong number of parts, an empty one, or "."
+// or "..", which a proxy may resolve. It is less strict than policy.ValidateName, because an existing object must be
+// reachable whatever its name is.
 func checkName(s policy.Securable) error {
 	depth := s.Type.Depth()
 	if depth == 0 {
@@ -86,14 +86,14 @@ func checkName(s policy.Securable) error {
 	}
 	for _, name := range names {
 		if name == "" || name == "." || name == ".." || !utf8.ValidString(name) {
-			return policy.Errorf(policy.CodeInvalid, "%s: illegal name %q", s, name)
+			return policy.Errorf(policy.CodeInvalid, "%s: invalid name %q", s, name)
 		}
 	}
 	return nil
 }
 
-// info is what is read of an object, whatever its type.
-type info struct {
+// objectInfo holds the fields that are read of an object of any type.
+type objectInfo struct {
 	Name        string `json:"name"`
 	FullName    string `json:"full_name"`
 	CatalogName string `json:"catalog_name"`
@@ -103,8 +103,8 @@ type info struct {
 	Owner       string `json:"owner"`
 }
 
-// object makes an Object of what the server tells, or an error when that does not name one of type t.
-func (i info) object(t policy.SecurableType, kind policy.Kind) (policy.Object, error) {
+// object returns the policy.Object, or an error if the fields do not name an object of type t.
+func (i objectInfo) object(t policy.SecurableType, kind policy.Kind) (policy.Object, error) {
 	name := i.Name
 	switch t.Depth() {
 	case 2:
@@ -123,8 +123,8 @@ func (i info) object(t policy.SecurableType, kind policy.Kind) (policy.Object, e
 	return policy.Object{Securable: s, Kind: kind, Owner: i.Owner}, checkName(s)
 }
 
-// kindOf maps the API's table_type. Metric views take the privileges of views; whatever else there is (MANAGED,
-// EXTERNAL, FOREIGN, shallow clones) is a plain table.
+// kindOf returns the kind of a table_type. Metric views have the privileges of views; all other types (MANAGED,
+// EXTERNAL, FOREIGN, shallow clones) are plain tables.
 func kindOf(tableType string) policy.Kind {
 	switch tableType {
 	case "VIEW", "METRIC_VIEW":
@@ -140,18 +140,18 @@ func kindOf(tableType string) policy.Kind {
 // page is one page of a listing.
 type page struct {
 	next  string
-	items []info
+	items []objectInfo
 }
 
 func (c collection) parsePage(fields map[string]json.RawMessage) (p page, err error) {
 	if raw, ok := fields["next_page_token"]; ok {
 		if err := json.Unmarshal(raw, &p.next); err != nil {
-			return page{}, garbledField("GET "+c.path, err)
+			return page{}, schemaError("GET "+c.path, err)
 		}
 	}
 	if raw, ok := fields[c.field]; ok { // an empty page may leave it out
 		if err := json.Unmarshal(raw, &p.items); err != nil {
-			return page{}, garbledField("GET "+c.path, err)
+			return page{}, schemaError("GET "+c.path, err)
 		}
 	}
 	return p, nil
