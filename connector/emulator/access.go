@@ -6,20 +6,20 @@ import (
 	"ucwarden/policy"
 )
 
-// caller is who makes a request: the names and ids it acts under, its groups' included.
+// caller is the principal that makes a request, with the names and ids of itself and its groups.
 type caller struct {
-	name  string
-	names map[string]bool
-	ids   []int64
+	name       string
+	identities map[string]bool
+	ids        []int64
 }
 
-// callerNamed resolves a principal's groups. The lock must be held.
-func (s *Server) callerNamed(name string) *caller {
+// callerOf returns the caller of that name with its groups. s.mu must be held, here and below.
+func (s *Server) callerOf(name string) *caller {
 	if name == "" {
 		return &caller{}
 	}
-	who := &caller{name: name, names: s.directory.identities(name)}
-	for name := range who.names {
+	who := &caller{name: name, identities: s.directory.identities(name)}
+	for name := range who.identities {
 		if p := s.directory.byName[name]; p != nil {
 			who.ids = append(who.ids, p.id)
 		}
@@ -27,17 +27,17 @@ func (s *Server) callerNamed(name string) *caller {
 	return who
 }
 
-// isAdmin reports whether the caller is metastore admin of the metastore that o is in: its owner, or in the group
-// that is. The lock must be held, here and below.
+// isAdmin reports whether the caller is a metastore admin of the metastore that o is in: its owner, or a member of the
+// group that owns it.
 func (c *call) isAdmin(o *object) bool {
 	for o.parent != nil {
 		o = o.parent
 	}
-	return c.who.names[o.owner]
+	return c.who.identities[o.owner]
 }
 
 func (c *call) isAccountAdmin() bool {
-	for name := range c.who.names {
+	for name := range c.who.identities {
 		if c.srv.accountAdmins[name] {
 			return true
 		}
@@ -45,19 +45,19 @@ func (c *call) isAccountAdmin() bool {
 	return false
 }
 
-// holds reports whether one of the privileges was granted to the caller on o or on a container of it.
-func (c *call) holds(o *object, set privSet) bool {
+// holdsInherited reports whether the caller has one of the privileges on o or on a container of it.
+func (c *call) holdsInherited(o *object, set privilegeSet) bool {
 	for at := o; at != nil; at = at.container() {
-		if c.granted(at)&set != 0 {
+		if c.directPrivileges(at)&set != 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// granted is what the caller and its groups hold directly on o.
-func (c *call) granted(o *object) privSet {
-	var set privSet
+// directPrivileges returns the privileges that the caller and its groups have directly on o.
+func (c *call) directPrivileges(o *object) privilegeSet {
+	var set privilegeSet
 	if len(o.grants) == 0 {
 		return 0
 	}
@@ -67,31 +67,32 @@ func (c *call) granted(o *object) privSet {
 	return set
 }
 
-func (c *call) conferring(list ...policy.Privilege) privSet {
-	var set privSet
+// implying returns the set of privileges any of which implies one of the list.
+func (c *call) implying(list ...policy.Privilege) privilegeSet {
+	var set privilegeSet
 	for _, p := range list {
-		set |= c.srv.privs.conferring(p)
+		set |= c.srv.privs.implying(p)
 	}
 	return set
 }
 
-// owns reports whether the caller owns o, or holds MANAGE, which stands for ownership.
-func (c *call) owns(o *object) bool {
-	return c.who.names[o.owner] || c.holds(o, c.srv.privs.bit[policy.Manage])
+// ownsOrManages reports whether the caller owns o, or has MANAGE on it, which counts as ownership.
+func (c *call) ownsOrManages(o *object) bool {
+	return c.who.identities[o.owner] || c.holdsInherited(o, c.srv.privs.bit[policy.Manage])
 }
 
 // mayManage reports whether the caller may read and change all grants on o.
 func (c *call) mayManage(o *object) bool {
 	for at := o; at != nil; at = at.container() {
-		if c.owns(at) {
+		if c.ownsOrManages(at) {
 			return true
 		}
 	}
 	return c.isAdmin(o)
 }
 
-// mayEnter reports whether the caller may use the container, and the ones above it.
-func (c *call) mayEnter(container *object) bool {
+// mayUseContainer reports whether the caller has USE_* on the container and the ones above it.
+func (c *call) mayUseContainer(container *object) bool {
 	if container.res.typ == policy.Metastore || c.isAdmin(container) {
 		return true
 	}
@@ -100,75 +101,77 @@ func (c *call) mayEnter(container *object) bool {
 		if at.res.typ == policy.Catalog {
 			use = policy.UseCatalog
 		}
-		if !c.owns(at) && !c.holds(at, c.conferring(use)) {
+		if !c.ownsOrManages(at) && !c.holdsInherited(at, c.implying(use)) {
 			return false
 		}
 	}
 	return true
 }
 
-// mayRead reports whether the caller may get o and see it in lists.
+// mayRead reports whether the caller may read o and see it in lists.
 func (c *call) mayRead(o *object) bool {
-	if c.isAdmin(o) || o.res.accountCreate && c.isAccountAdmin() {
+	if c.isAdmin(o) || o.res.accountAdminsCreate && c.isAccountAdmin() {
 		return true
 	}
-	if in := o.container(); in != nil && !c.mayEnter(in) {
+	if in := o.container(); in != nil && !c.mayUseContainer(in) {
 		return false
 	}
 	switch {
-	case c.owns(o):
+	case c.ownsOrManages(o):
 		return true
-	case o.res.ownersRead:
+	case o.res.onlyOwnersRead:
 		return false
-	case o.res.readers == nil:
-		return c.granted(o) != 0
+	case o.res.readPrivileges == nil:
+		return c.directPrivileges(o) != 0
 	}
-	return c.holds(o, c.conferring(o.res.readers...))
+	return c.holdsInherited(o, c.implying(o.res.readPrivileges...))
 }
 
+// mayCreate reports whether the caller may create an object of res in parent.
 func (c *call) mayCreate(res *resource, parent *object) bool {
-	if res.accountCreate {
+	if res.accountAdminsCreate {
 		return c.isAccountAdmin()
 	}
 	if c.isAdmin(parent) {
 		return true
 	}
 	if parent.res.typ == policy.Metastore {
-		return c.granted(parent)&c.conferring(res.creators...) != 0
+		return c.directPrivileges(parent)&c.implying(res.createPrivileges...) != 0
 	}
-	return c.mayEnter(parent) && (c.owns(parent) || c.holds(parent, c.conferring(res.creators...)))
+	return c.mayUseContainer(parent) && (c.ownsOrManages(parent) || c.holdsInherited(parent, c.implying(res.createPrivileges...)))
 }
 
-// mayUpdate checks an update of o with the given JSON object. Owners may change everything; the owner field may also
-// be changed by a metastore admin.
+// mayUpdate returns an error unless the caller may update o with the given JSON object. Owners may change everything;
+// a metastore admin may change the owner.
 func (c *call) mayUpdate(o *object, body []byte, renamed bool) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
 		return malformed("could not parse the request body: %v", err)
 	}
 	_, owner := fields["owner"]
-	admin, owns := c.isAdmin(o), c.owns(o)
+	admin, owns := c.isAdmin(o), c.ownsOrManages(o)
 	ownerOnly := owner && len(fields) == 1
 	switch {
 	case !owns && !(admin && ownerOnly):
-		return denied("User is not an owner of %s '%s'.", sentence(o.res.label), o.fullName())
-	case renamed && o.res.renameByAdmin && !admin:
-		return denied("Only a metastore admin who owns %s '%s' may rename it.", sentence(o.res.label), o.fullName())
+		return denied("User is not an owner of %s '%s'.", displayLabel(o.res.label), o.fullName())
+	case renamed && o.res.renameNeedsAdmin && !admin:
+		return denied("Only a metastore admin who owns %s '%s' may rename it.", displayLabel(o.res.label), o.fullName())
 	case renamed && o.res.typ == policy.Schema && !c.mayCreate(o.res, o.parent):
 		return denied("Renaming schema '%s' needs CREATE SCHEMA on its catalog.", o.fullName())
 	}
 	return nil
 }
 
-// mayDelete: the owner, or the owner of a container; whoever is not owner of the catalog needs USE on the way.
+// mayDelete reports whether the caller may delete o: as owner of o or of a container, with USE_* on the containers above
+// the owned one.
 func (c *call) mayDelete(o *object) bool {
-	if o.res.accountCreate && c.isAccountAdmin() {
+	if o.res.accountAdminsCreate && c.isAccountAdmin() {
 		return true
 	}
 	for at := o; at != nil; at = at.container() {
-		if c.owns(at) {
+		if c.ownsOrManages(at) {
 			in := at.container()
-			return in == nil || c.mayEnter(in)
+			return in == nil || c.mayUseContainer(in)
 		}
 	}
 	return false

@@ -11,7 +11,7 @@ import (
 	"ucwarden/policy"
 )
 
-// registerControl lays out what is for observers and tests. It needs no token and leaves no trace.
+// registerControl registers the admin calls, which need no token and are not traced.
 func (s *Server) registerControl() {
 	s.mux.HandleFunc("GET /_emulator/trace", s.traceOverHTTP)
 	s.mux.HandleFunc("DELETE /_emulator/trace", func(w http.ResponseWriter, _ *http.Request) {
@@ -32,13 +32,13 @@ func (s *Server) registerControl() {
 	s.control("DELETE /_emulator/principals", func(r *http.Request) (any, error) {
 		name := r.URL.Query().Get("name")
 		if !s.DeletePrincipal(name) {
-			return nil, noPrincipal(name)
+			return nil, principalNotFound(name)
 		}
 		return nil, nil
 	})
 }
 
-// control registers a handler whose errors of class policy.CodeInvalid are the caller's.
+// control registers a handler; its errors of class policy.CodeInvalid are answered with 400.
 func (s *Server) control(pattern string, h func(*http.Request) (any, error)) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		payload, err := h(r)
@@ -46,7 +46,7 @@ func (s *Server) control(pattern string, h func(*http.Request) (any, error)) {
 		if err != nil && !errors.As(err, &api) && policy.CodeOf(err) == policy.CodeInvalid {
 			err = invalid("%v", err)
 		}
-		s.answer(w, payload, err, effect{})
+		s.writeAnswer(w, payload, err, faultEffect{})
 	})
 }
 
@@ -56,13 +56,13 @@ func (s *Server) traceOverHTTP(w http.ResponseWriter, _ *http.Request) {
 	encoder.SetEscapeHTML(false)
 	for _, entry := range s.Trace() {
 		if err := encoder.Encode(entry); err != nil {
-			s.log.Debug("write the trace", "error", err) // the client went away
+			s.log.Debug("writing the trace failed", "error", err) // the client went away
 			return
 		}
 	}
 }
 
-// postFaults takes one rule, or an array of them.
+// postFaults adds one fault, or an array of them.
 func (s *Server) postFaults(r *http.Request) (any, error) {
 	body, err := readControl(r)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"ucwarden/policy"
 )
 
-// PrincipalKind tells users, groups and service principals apart.
+// PrincipalKind is user, group or service principal.
 type PrincipalKind string
 
 // The kinds of principal.
@@ -27,7 +27,7 @@ type principal struct {
 	deleted bool
 }
 
-// directory knows the principals of the account. The account-wide group is always there and contains everyone.
+// directory holds the principals of the account. The account-wide group always exists and contains everyone.
 type directory struct {
 	byName map[string]*principal
 	byID   map[int64]*principal // deleted principals and recipients too
@@ -46,7 +46,8 @@ func newDirectory() *directory {
 	return d
 }
 
-// guessKind tells what an unheard-of name is: an e-mail is a user, a UUID a service principal, anything else a group.
+// guessKind returns the kind of an undeclared name: an e-mail is a user, a UUID a service principal, anything else a
+// group.
 func guessKind(name string) PrincipalKind {
 	switch {
 	case strings.Contains(name, "@"):
@@ -57,7 +58,7 @@ func guessKind(name string) PrincipalKind {
 	return Group
 }
 
-// add makes a principal known. For a known group it adds members; otherwise a known name stays as it is.
+// add adds a principal if there is none of the name, and adds members to a group.
 func (d *directory) add(kind PrincipalKind, name string, members []string) *principal {
 	p := d.byName[name]
 	if p == nil {
@@ -73,7 +74,7 @@ func (d *directory) add(kind PrincipalKind, name string, members []string) *prin
 	return p
 }
 
-// register gives a grantee an id without making it a principal.
+// register assigns an id to a grantee that is not in the directory.
 func (d *directory) register(kind PrincipalKind, name string) *principal {
 	d.lastID++
 	p := &principal{id: d.lastID, kind: kind, name: name}
@@ -81,8 +82,8 @@ func (d *directory) register(kind PrincipalKind, name string) *principal {
 	return p
 }
 
-// remove deletes a principal. Its grants stay behind under its id, as they do in Unity Catalog; a later principal of
-// the same name has another id and so none of them.
+// remove deletes a principal, and reports whether there was one. Its grants remain under its id, as in Unity Catalog; a
+// later principal of the same name has another id and none of them.
 func (d *directory) remove(name string) bool {
 	p := d.byName[name]
 	if p == nil || name == string(policy.AccountUsers) {
@@ -102,15 +103,15 @@ func (d *directory) remove(name string) bool {
 	return true
 }
 
-// nameOf gives the name of a grantee, "" when it was deleted.
-func (d *directory) nameOf(id int64) string {
+// nameOfID returns the name of a grantee, "" when it was deleted.
+func (d *directory) nameOfID(id int64) string {
 	if p := d.byID[id]; p != nil && !p.deleted {
 		return p.name
 	}
 	return ""
 }
 
-// identities gives the name itself and every group it is in, directly or through groups, the account-wide one too.
+// identities returns the name and every group it is in, directly or through groups, with the account-wide group.
 func (d *directory) identities(name string) map[string]bool {
 	all := map[string]bool{name: true, string(policy.AccountUsers): true}
 	queue := []string{name}

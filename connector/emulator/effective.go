@@ -21,7 +21,7 @@ type effectiveAssignment struct {
 	Privileges  []effectivePrivilege `json:"privileges"`
 }
 
-// getEffective answers direct and inherited privileges: those of the object, then of its schema and its catalog.
+// getEffective returns direct and inherited privileges: those of the object, then of its schema and its catalog.
 // Groups are not resolved: a privilege is listed under the principal it was granted to.
 func (s *Server) getEffective(c *call) (any, error) {
 	s.mu.RLock()
@@ -30,7 +30,7 @@ func (s *Server) getEffective(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	only, err := s.readable(c, o)
+	only, err := s.checkReadGrants(c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (s *Server) getEffective(c *call) (any, error) {
 	}
 	byID := make(map[int64][]effectivePrivilege)
 	for at := o; at != nil; at = at.container() {
-		for _, g := range s.grantsSeenBy(c, at) {
+		for _, g := range s.grantsFor(c, at) {
 			if only != 0 && g.id != only {
 				continue
 			}
@@ -55,7 +55,7 @@ func (s *Server) getEffective(c *call) (any, error) {
 	}
 	list := make([]effectiveAssignment, 0, len(byID))
 	for id, privileges := range byID {
-		a := effectiveAssignment{Principal: s.directory.nameOf(id), Privileges: privileges}
+		a := effectiveAssignment{Principal: s.directory.nameOfID(id), Privileges: privileges}
 		if a.Principal == "" {
 			a.PrincipalID = id
 		}
@@ -65,8 +65,8 @@ func (s *Server) getEffective(c *call) (any, error) {
 	return pagePermissions(c, size, list)
 }
 
-// countable is an assignment as paging sees it.
-type countable interface {
+// pageable is an assignment in a paged list.
+type pageable interface {
 	key() string // in the order of sortByPrincipal
 	count() int  // privileges in it
 }
@@ -76,7 +76,7 @@ func (a privilegeAssignment) count() int  { return len(a.Privileges) }
 func (a effectiveAssignment) key() string { return principalKey(a.Principal, a.PrincipalID) }
 func (a effectiveAssignment) count() int  { return len(a.Privileges) }
 
-// principalKey orders principals by name, and deleted ones by id after all others.
+// principalKey returns a sort key: principals by name, then deleted ones by id.
 func principalKey(name string, id int64) string {
 	if name != "" {
 		return "0" + name

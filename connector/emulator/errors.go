@@ -8,7 +8,7 @@ import (
 	"ucwarden/policy"
 )
 
-// apiError is an error as the API answers it: {"error_code": ..., "message": ...}.
+// apiError is an error answer of the API: {"error_code": ..., "message": ...}.
 type apiError struct {
 	status     int
 	code       string
@@ -44,15 +44,15 @@ func denied(format string, args ...any) error {
 
 func notFound(label, name string) error {
 	return &apiError{status: http.StatusNotFound, code: label + "_DOES_NOT_EXIST",
-		message: fmt.Sprintf("%s '%s' does not exist.", sentence(label), name)}
+		message: fmt.Sprintf("%s '%s' does not exist.", displayLabel(label), name)}
 }
 
 func alreadyExists(label, name string) error {
 	return &apiError{status: http.StatusConflict, code: label + "_ALREADY_EXISTS",
-		message: fmt.Sprintf("%s '%s' already exists.", sentence(label), name)}
+		message: fmt.Sprintf("%s '%s' already exists.", displayLabel(label), name)}
 }
 
-func noPrincipal(name string) error {
+func principalNotFound(name string) error {
 	return &apiError{status: http.StatusNotFound, code: "PRINCIPAL_DOES_NOT_EXIST",
 		message: fmt.Sprintf("Could not find principal with name %s", name)}
 }
@@ -61,13 +61,13 @@ func unauthenticated(message string) error {
 	return &apiError{status: http.StatusUnauthorized, code: "UNAUTHENTICATED", message: message}
 }
 
-// sentence turns "EXTERNAL_LOCATION" into "External location".
-func sentence(label string) string {
+// displayLabel turns "EXTERNAL_LOCATION" into "External location".
+func displayLabel(label string) string {
 	words := strings.ToLower(strings.ReplaceAll(label, "_", " "))
 	return strings.ToUpper(words[:1]) + words[1:]
 }
 
-// checkName validates one part of a name and lower-cases it, as the server does with every name but column names.
+// checkName returns one part of a name in lower case, as the server stores every name but column names, or an error.
 func checkName(name string) (string, error) {
 	if err := policy.ValidateName(name); err != nil {
 		return "", invalid("%v", err)

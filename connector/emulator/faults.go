@@ -14,44 +14,44 @@ import (
 	"ucwarden/policy"
 )
 
-// Fault is a rule that disturbs the requests it matches. Every condition that is given must hold; a rule without
-// conditions matches every API request. Several rules may act on one request: their latencies add up, and of each
-// other effect the first rule's counts.
+// Fault is a rule that delays or fails the requests it matches. Every condition that is set must be met; a rule without
+// conditions matches every API request. Several rules may apply to one request: their latencies add up, and for every
+// other effect the first rule counts.
 type Fault struct {
-	ID string `json:"id,omitempty"` // given by the server when empty
+	ID string `json:"id,omitempty"` // assigned by the server when empty
 
 	// Conditions.
 	Method    string `json:"method,omitempty"`    // GET, PATCH, ...
-	Path      string `json:"path,omitempty"`      // glob on the decoded path: '*' any run of characters, '?' one
-	Securable string `json:"securable,omitempty"` // TYPE:NAME, a glob in the name: "table:sales.*"; of requests whose path names an object
+	Path      string `json:"path,omitempty"`      // glob on the decoded path: '*' for any characters, '?' for one
+	Securable string `json:"securable,omitempty"` // TYPE:NAME with a glob in the name: "table:sales.*"; matches requests whose path names such an object
 	Caller    string `json:"caller,omitempty"`    // principal
 
-	// When, among the matching requests.
-	Skip        int     `json:"skip,omitempty"`        // let the first so many pass
-	Every       int     `json:"every,omitempty"`       // act on every n-th only, 0 and 1 on all
-	Probability float64 `json:"probability,omitempty"` // chance to act, 0 means always
-	Count       int     `json:"count,omitempty"`       // act so many times, then never again; 0 is without end
-	AboveRate   float64 `json:"above_rate,omitempty"`  // act only on requests beyond so many per second
+	// Which of the matching requests are affected.
+	Skip        int     `json:"skip,omitempty"`        // not the first n
+	Every       int     `json:"every,omitempty"`       // only every n-th; 0 and 1 mean all
+	Probability float64 `json:"probability,omitempty"` // probability from 0 to 1; 0 means always
+	Count       int     `json:"count,omitempty"`       // at most n; 0 means no limit
+	AboveRate   float64 `json:"above_rate,omitempty"`  // only requests beyond this many per second
 
 	// Effects.
-	LatencyMS     int    `json:"latency_ms,omitempty"`     // milliseconds to wait before anything else
-	JitterMS      int    `json:"jitter_ms,omitempty"`      // up to so many milliseconds more
+	LatencyMS     int    `json:"latency_ms,omitempty"`     // milliseconds to wait first
+	JitterMS      int    `json:"jitter_ms,omitempty"`      // upper bound of random additional milliseconds
 	Status        int    `json:"status,omitempty"`         // answer with this error status, such as 429, 500, 503, 504
 	RetryAfter    string `json:"retry_after,omitempty"`    // the header's value, with Status: seconds or an HTTP date
 	ErrorCode     string `json:"error_code,omitempty"`     // with Status; the usual code when empty
 	Drop          bool   `json:"drop,omitempty"`           // close the connection without an answer
-	After         bool   `json:"after,omitempty"`          // Status or Drop come after the request took effect: the reply is lost
-	Truncate      bool   `json:"truncate,omitempty"`       // end the answer half-way
+	After         bool   `json:"after,omitempty"`          // Status or Drop apply after the request took effect, as if the answer was lost
+	Truncate      bool   `json:"truncate,omitempty"`       // cut the answer off half-way
 	Garble        bool   `json:"garble,omitempty"`         // answer with broken JSON
-	StaleMS       int    `json:"stale_ms,omitempty"`       // serve lists and permissions as they were so many milliseconds ago
-	StaleVersions int    `json:"stale_versions,omitempty"` // serve lists and permissions as they were so many changes ago
+	StaleMS       int    `json:"stale_ms,omitempty"`       // serve lists and permissions as of this many milliseconds ago
+	StaleVersions int    `json:"stale_versions,omitempty"` // serve lists and permissions as of this many changes ago
 }
 
-// FaultState is a rule with what became of it.
+// FaultState is a fault with its counters.
 type FaultState struct {
 	Fault
 	Matched int `json:"matched"` // requests that met the conditions
-	Acted   int `json:"acted"`   // of those, the disturbed ones
+	Acted   int `json:"acted"`   // requests that were affected
 }
 
 func (f Fault) validate() error {
@@ -66,9 +66,9 @@ func (f Fault) validate() error {
 	case f.After && f.Status == 0 && !f.Drop:
 		problem = "after needs status or drop"
 	case f.StaleMS > 0 && f.StaleVersions > 0:
-		problem = "give stale_ms or stale_versions, not both"
+		problem = "set stale_ms or stale_versions, not both"
 	case f.LatencyMS == 0 && f.JitterMS == 0 && f.Status == 0 && !f.Drop && !f.Truncate && !f.Garble && f.StaleMS == 0 && f.StaleVersions == 0:
-		problem = "it has no effect: give latency_ms, jitter_ms, status, drop, truncate, garble, stale_ms or stale_versions"
+		problem = "it has no effect: set latency_ms, jitter_ms, status, drop, truncate, garble, stale_ms or stale_versions"
 	case f.Securable != "" && !strings.Contains(f.Securable, ":"):
 		problem = "securable must be TYPE:NAME"
 	}
@@ -78,7 +78,7 @@ func (f Fault) validate() error {
 	return nil
 }
 
-// rule is a Fault at work.
+// rule is an active Fault.
 type rule struct {
 	FaultState
 	path    policy.Pattern
@@ -87,19 +87,19 @@ type rule struct {
 	limiter *rate.Limiter
 }
 
-// faultBook holds the rules in force.
-type faultBook struct {
+// faultRules holds the active rules.
+type faultRules struct {
 	mu     sync.Mutex
 	rules  []*rule
 	random *rand.Rand
 	lastID int
 }
 
-// effect is what all matching rules together do to one request.
-type effect struct {
+// faultEffect is the combined effect of all matching rules on one request.
+type faultEffect struct {
 	ids      string
 	latency  time.Duration
-	refusal  error
+	err      error
 	drop     bool
 	after    bool
 	truncate bool
@@ -107,8 +107,8 @@ type effect struct {
 	stale    staleness
 }
 
-// AddFaults puts rules in force, after those that already are, and gives their ids. Either all are legal or none
-// comes into force.
+// AddFaults activates faults, after those that are active already, and returns their ids. If one of them is invalid it
+// returns an error of class policy.CodeInvalid and activates none.
 func (s *Server) AddFaults(faults ...Fault) ([]string, error) {
 	rules := make([]*rule, 0, len(faults))
 	for _, f := range faults {
@@ -129,7 +129,7 @@ func (s *Server) AddFaults(faults ...Fault) ([]string, error) {
 		}
 		rules = append(rules, r)
 	}
-	b := &s.faults
+	b := &s.faultRules
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ids := make([]string, len(rules))
@@ -144,9 +144,9 @@ func (s *Server) AddFaults(faults ...Fault) ([]string, error) {
 	return ids, nil
 }
 
-// Faults lists the rules in force.
+// Faults returns the active faults.
 func (s *Server) Faults() []FaultState {
-	b := &s.faults
+	b := &s.faultRules
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	list := make([]FaultState, len(b.rules))
@@ -156,9 +156,9 @@ func (s *Server) Faults() []FaultState {
 	return list
 }
 
-// ClearFaults takes the rules of these ids out of force, all of them when none is named.
+// ClearFaults removes the faults with these ids, all of them without an id.
 func (s *Server) ClearFaults(ids ...string) {
-	b := &s.faults
+	b := &s.faultRules
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var kept []*rule
@@ -174,11 +174,11 @@ func (s *Server) ClearFaults(ids ...string) {
 	b.rules = kept
 }
 
-// match works out what happens to a request.
-func (b *faultBook) match(c *call, pattern, caller string) effect {
+// match returns the effect of the rules on a request.
+func (b *faultRules) match(c *call, pattern, caller string) faultEffect {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var e effect
+	var e faultEffect
 	for _, r := range b.rules {
 		if !r.matches(c, pattern, caller) || !r.acts(b.random) {
 			continue
@@ -192,10 +192,10 @@ func (b *faultBook) match(c *call, pattern, caller string) effect {
 		if r.JitterMS > 0 {
 			e.latency += time.Duration(b.random.Int64N(int64(r.JitterMS) * int64(time.Millisecond)))
 		}
-		if e.refusal == nil && !e.drop && (r.Status != 0 || r.Drop) {
+		if e.err == nil && !e.drop && (r.Status != 0 || r.Drop) {
 			e.drop, e.after = r.Drop, r.After
 			if r.Status != 0 {
-				e.refusal = r.error()
+				e.err = r.error()
 			}
 		}
 		e.truncate = e.truncate || r.Truncate
@@ -249,7 +249,7 @@ func (r *rule) error() error {
 	return e
 }
 
-// securableOf gives the object that a request's path names, its name in lower case.
+// securableOf returns the type and lower-case name of the object that a request's path names.
 func (s *Server) securableOf(r *http.Request, pattern string) (policy.SecurableType, string) {
 	name := strings.ToLower(r.PathValue("name"))
 	if name == "" {
@@ -266,7 +266,7 @@ func (s *Server) securableOf(r *http.Request, pattern string) (policy.SecurableT
 	return "", name
 }
 
-// sleep waits, and reports false when ctx ended before.
+// sleep waits for d; it returns false when ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
@@ -281,7 +281,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// garble turns JSON into something that looks like it and does not parse.
+// garble returns JSON with one byte replaced so that it does not parse.
 func garble(body []byte) []byte {
 	broken := append([]byte{}, body...)
 	for i := len(broken) / 2; i < len(broken); i++ {

@@ -8,16 +8,16 @@ import (
 	"ucwarden/policy"
 )
 
-// Size says how large a metastore Generate makes.
+// Size says how many objects [Generate] creates.
 type Size struct {
 	Catalogs int
 	Schemas  int // in each catalog
 	Tables   int // in each schema; one in ten is a view
-	Extras   int // functions, volumes and registered models in each schema, so many of each
+	Extras   int // functions, volumes and registered models in each schema, this many of each
 }
 
-// ParseSize reads "catalogs=3,schemas=4,tables=20": schemas per catalog, tables per schema. "extras=N" puts N
-// functions, N volumes and N registered models into each schema, 1 when absent. Numbers may use '_'.
+// ParseSize parses "catalogs=3,schemas=4,tables=20": schemas per catalog, tables per schema. "extras=N" means N
+// functions, N volumes and N registered models in each schema, 1 by default. Numbers may contain '_'.
 // The error is of class policy.CodeInvalid.
 func ParseSize(text string) (Size, error) {
 	size := Size{Catalogs: 1, Schemas: 1, Tables: 10, Extras: 1}
@@ -53,16 +53,16 @@ var (
 	modelWords    = []string{"churn", "demand_forecast", "fraud_score", "price_elasticity", "lead_ranking"}
 )
 
-// word gives the i-th name made from words: the words themselves, then numbered ones.
-func word(words []string, i int) string {
+// generatedName returns the i-th name made from words: the words themselves, then numbered ones.
+func generatedName(words []string, i int) string {
 	if i < len(words) {
 		return words[i]
 	}
 	return fmt.Sprintf("%s_%04d", words[i%len(words)], i/len(words))
 }
 
-// Generate makes a seed of that size, the same every time: five users, three groups (analysts, engineers, stewards)
-// and no grants.
+// Generate returns a seed of that size, the same every time: with five users, three groups (analysts, engineers,
+// stewards) and no grants.
 func Generate(size Size) *Seed {
 	columns := []SeedColumn{{"id", "LONG"}, {"region", "STRING"}, {"email", "STRING"}, {"amount", "DECIMAL"}, {"updated_at", "TIMESTAMP"}}
 	seed := &Seed{
@@ -75,23 +75,23 @@ func Generate(size Size) *Seed {
 		},
 	}
 	for c := range size.Catalogs {
-		catalog := SeedCatalog{SeedObject: SeedObject{Name: word(catalogWords, c)}, Schemas: make([]SeedSchema, size.Schemas)}
+		catalog := SeedCatalog{SeedObject: SeedObject{Name: generatedName(catalogWords, c)}, Schemas: make([]SeedSchema, size.Schemas)}
 		for s := range size.Schemas {
 			schema := &catalog.Schemas[s]
-			schema.Name = word(schemaWords, s)
+			schema.Name = generatedName(schemaWords, s)
 			schema.Tables = make([]SeedTable, size.Tables)
 			for t := range size.Tables {
 				table := &schema.Tables[t]
-				table.Name, table.Columns = word(tableWords, t), columns
+				table.Name, table.Columns = generatedName(tableWords, t), columns
 				if t%10 == 9 {
 					table.Name, table.Type = table.Name+"_v", tableView
 					table.Definition = "SELECT * FROM " + schema.Tables[t-1].Name
 				}
 			}
 			for e := range size.Extras {
-				schema.Functions = append(schema.Functions, SeedItem{SeedObject{Name: word(functionWords, e)}})
-				schema.Volumes = append(schema.Volumes, SeedVolume{SeedObject: SeedObject{Name: word(volumeWords, e)}})
-				schema.Models = append(schema.Models, SeedItem{SeedObject{Name: word(modelWords, e)}})
+				schema.Functions = append(schema.Functions, SeedItem{SeedObject{Name: generatedName(functionWords, e)}})
+				schema.Volumes = append(schema.Volumes, SeedVolume{SeedObject: SeedObject{Name: generatedName(volumeWords, e)}})
+				schema.Models = append(schema.Models, SeedItem{SeedObject{Name: generatedName(modelWords, e)}})
 			}
 		}
 		seed.Catalogs = append(seed.Catalogs, catalog)

@@ -13,7 +13,7 @@ import (
 	"ucwarden/policy"
 )
 
-// registerIdentity lays out who the caller is, who there is (SCIM), and OAuth machine-to-machine.
+// registerIdentity registers the calls about the caller, the principals (SCIM), and OAuth machine-to-machine.
 func (s *Server) registerIdentity() {
 	s.route("GET "+prefix+"/userinfo/me", s.userInfo)
 	s.route("GET "+prefix+"/userinfo/my-groups", s.myGroups)
@@ -24,9 +24,9 @@ func (s *Server) registerIdentity() {
 			s.route("GET "+base+path+"/{id}", s.scimGet(kind))
 		}
 	}
-	s.public("GET /.well-known/databricks-config", s.hostMetadata)
-	s.public("GET /oidc/.well-known/oauth-authorization-server", s.oauthMetadata)
-	s.public("POST "+tokenPath, s.issueToken)
+	s.routePublic("GET /.well-known/databricks-config", s.hostMetadata)
+	s.routePublic("GET /oidc/.well-known/oauth-authorization-server", s.oauthMetadata)
+	s.routePublic("POST "+tokenPath, s.issueToken)
 }
 
 func (s *Server) userInfo(c *call) (any, error) {
@@ -46,7 +46,7 @@ func (s *Server) myGroups(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	groups := []string{}
-	for name := range c.who.names {
+	for name := range c.who.identities {
 		if p := s.directory.byName[name]; p != nil && p.kind == Group {
 			groups = append(groups, name)
 		}
@@ -55,7 +55,7 @@ func (s *Server) myGroups(c *call) (any, error) {
 	return map[string][]string{"group_name": groups}, nil
 }
 
-// scimValue is SCIM's reference to another resource.
+// scimValue is a reference to another resource in SCIM.
 type scimValue struct {
 	Value   string `json:"value"`
 	Display string `json:"display,omitempty"`
@@ -64,7 +64,7 @@ type scimValue struct {
 	Primary bool   `json:"primary,omitempty"`
 }
 
-// scimResource is a user, group or service principal on the wire.
+// scimResource is a user, group or service principal in SCIM.
 type scimResource struct {
 	Schemas       []string    `json:"schemas"`
 	ID            string      `json:"id"`
@@ -87,8 +87,8 @@ func scimPath(kind PrincipalKind) string {
 	return "Users/"
 }
 
-// scim spells a principal out. The lock must be held.
-func (s *Server) scim(p *principal) scimResource {
+// scimResourceOf returns the SCIM form of a principal. s.mu must be held.
+func (s *Server) scimResourceOf(p *principal) scimResource {
 	r := scimResource{ID: jsonNumber(p.id), DisplayName: p.name}
 	switch p.kind {
 	case User:
@@ -114,7 +114,7 @@ func (s *Server) scim(p *principal) scimResource {
 	return r
 }
 
-// scimMe answers like the real server, which gives a service principal's application id as its user name.
+// scimMe returns the caller. Like the real server it returns a service principal's application id as its user name.
 func (s *Server) scimMe(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -122,7 +122,7 @@ func (s *Server) scimMe(c *call) (any, error) {
 	if p == nil {
 		return nil, unauthenticated("Invalid access token.")
 	}
-	r := s.scim(p)
+	r := s.scimResourceOf(p)
 	r.UserName = p.name
 	return r, nil
 }
@@ -136,11 +136,11 @@ func (s *Server) scimGet(kind PrincipalKind) handlerFunc {
 		if err != nil || p == nil || p.deleted || p.kind != kind {
 			return nil, &apiError{status: http.StatusNotFound, code: "RESOURCE_DOES_NOT_EXIST", message: "No such principal."}
 		}
-		return s.scim(p), nil
+		return s.scimResourceOf(p), nil
 	}
 }
 
-// scimList pages by startIndex (from 1) and count, and filters by `attribute eq "value"`.
+// scimList returns a handler that pages by startIndex (from 1) and count, and filters by `attribute eq "value"`.
 func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 	return func(c *call) (any, error) {
 		query := c.req.URL.Query()
@@ -169,7 +169,7 @@ func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 		page := names[from:min(from+count, len(names))]
 		resources := make([]scimResource, len(page))
 		for i, name := range page {
-			resources[i] = s.scim(s.directory.byName[name])
+			resources[i] = s.scimResourceOf(s.directory.byName[name])
 		}
 		return map[string]any{"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:ListResponse"}, "totalResults": len(names),
 			"startIndex": start, "itemsPerPage": len(page), "Resources": resources}, nil
@@ -191,7 +191,7 @@ func positive(query url.Values, name string, fallback int) (int, error) {
 	return n, nil
 }
 
-// scimFilter reads `userName eq "x"` and its like: the one name of a principal, whatever the attribute is called.
+// scimFilter parses `userName eq "x"` and the like, and returns the name of the principal for any of the attributes.
 func scimFilter(text string) (wanted string, filtered bool, err error) {
 	if text == "" {
 		return "", false, nil
@@ -210,22 +210,22 @@ func scimFilter(text string) (wanted string, filtered bool, err error) {
 
 const tokenPath = "/oidc/v1/token"
 
-// hostMetadata tells the client library that this is a workspace and where its tokens come from.
+// hostMetadata returns what the client library reads first: that this is a workspace, and the URL for tokens.
 func (s *Server) hostMetadata(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return map[string]any{"oidc_endpoint": c.self() + "/oidc", "workspace_id": jsonNumber(s.assignment.WorkspaceID), "host_type": "workspace"}, nil
+	return map[string]any{"oidc_endpoint": c.baseURL() + "/oidc", "workspace_id": jsonNumber(s.assignment.WorkspaceID), "host_type": "workspace"}, nil
 }
 
 func (s *Server) oauthMetadata(c *call) (any, error) {
 	return map[string]any{
-		"issuer": c.self() + "/oidc", "token_endpoint": c.self() + tokenPath,
-		"authorization_endpoint": c.self() + "/oidc/v1/authorize", "grant_types_supported": []string{"client_credentials"},
+		"issuer": c.baseURL() + "/oidc", "token_endpoint": c.baseURL() + tokenPath,
+		"authorization_endpoint": c.baseURL() + "/oidc/v1/authorize", "grant_types_supported": []string{"client_credentials"},
 	}, nil
 }
 
-// self is the URL under which the caller reached the server.
-func (c *call) self() string {
+// baseURL returns the URL at which the caller reached the server.
+func (c *call) baseURL() string {
 	scheme := "http://"
 	if c.req.TLS != nil {
 		scheme = "https://"
@@ -233,7 +233,7 @@ func (c *call) self() string {
 	return scheme + c.req.Host
 }
 
-// issueToken gives a client its token: OAuth 2.0 client credentials, id and secret by basic auth or in the form.
+// issueToken issues a token for OAuth 2.0 client credentials, with id and secret in basic authentication or in the form.
 func (s *Server) issueToken(c *call) (any, error) {
 	form, err := url.ParseQuery(string(c.body))
 	if err != nil || form.Get("grant_type") != "client_credentials" {

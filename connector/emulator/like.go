@@ -2,8 +2,8 @@ package emulator
 
 import "strings"
 
-// likePattern is a compiled SQL LIKE pattern: '%' stands for any run of characters, '_' for one, and '\' takes the
-// special meaning from the character after it. Names are lower-case, so the pattern is too.
+// likePattern is a compiled SQL LIKE pattern: '%' matches any characters, '_' matches one, and '\' escapes the character
+// after it. Names are in lower case, so the pattern is too.
 type likePattern struct {
 	tokens []likeToken
 	all    bool // matches every name
@@ -46,14 +46,14 @@ func newLikePattern(text string) likePattern {
 			p.tokens = append(p.tokens, likeToken{likeChar, r})
 		}
 	}
-	if escaped { // a lone '\' at the end stands for itself
+	if escaped { // a single '\' at the end matches itself
 		p.tokens = append(p.tokens, likeToken{likeChar, '\\'})
 	}
 	return p
 }
 
 // match reports whether the whole name matches, in time O(len(pattern) × len(name)) at worst: only the last '%' seen
-// is ever returned to.
+// is backtracked to.
 func (p likePattern) match(name string) bool {
 	if p.all {
 		return true
@@ -82,7 +82,7 @@ func (p likePattern) match(name string) bool {
 	return ti == len(p.tokens)
 }
 
-// prefix is the literal text that every matching name begins with.
+// prefix returns the literal text that every matching name begins with.
 func (p likePattern) prefix() string {
 	var b strings.Builder
 	for _, t := range p.tokens {

@@ -7,13 +7,13 @@ import (
 	"ucwarden/policy"
 )
 
-// registerLists adds the lists that are not simply what is in one container.
+// registerLists registers the lists that are not the objects of one container.
 func (s *Server) registerLists() {
 	s.route("GET "+prefix+"/models", s.listModels)
 	s.route("GET "+prefix+"/credentials", s.listCredentials)
 }
 
-// maxModelsPage bounds a page of all models of the metastore (client library, ListRegisteredModelsRequest).
+// maxModelsPage is the largest page of all models of the metastore (client library, ListRegisteredModelsRequest).
 const maxModelsPage = 1000
 
 // listModels lists the models of a schema, or those of the whole metastore when no schema is named.
@@ -36,7 +36,7 @@ func (s *Server) listModels(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, next, err := collect(c, min(size, maxModelsPage), func(after string) iter.Seq2[string, *object] {
+	objects, next, err := takePage(c, min(size, maxModelsPage), func(after string) iter.Seq2[string, *object] {
 		return s.allModels(c, metastore, after)
 	})
 	if err != nil {
@@ -45,12 +45,12 @@ func (s *Server) listModels(c *call) (any, error) {
 	return pageOf(res.key(), s.renderAll(objects), next), nil
 }
 
-// allModels ranges over the visible models of the metastore, keyed by full name, starting above one.
+// allModels ranges over the visible models of the metastore, keyed by full name, after the given one.
 func (s *Server) allModels(c *call, metastore *object, after string) iter.Seq2[string, *object] {
 	afterCatalog, rest, resumed := strings.Cut(after, ".")
 	return func(yield func(string, *object) bool) {
 		in := func(catalog *object, after string) bool {
-			for o := range s.across(c, catalog, s.resources["models"], after, newLikePattern(""), newLikePattern("")) {
+			for o := range s.visibleInSchemas(c, catalog, s.resources["models"], after, newLikePattern(""), newLikePattern("")) {
 				if !yield(o.fullName(), o) {
 					return false
 				}
@@ -58,12 +58,12 @@ func (s *Server) allModels(c *call, metastore *object, after string) iter.Seq2[s
 			return true
 		}
 		if resumed {
-			if catalog := metastore.list(policy.Catalog).get(afterCatalog); catalog != nil && c.mayEnter(catalog) && !in(catalog, rest) {
+			if catalog := metastore.list(policy.Catalog).get(afterCatalog); catalog != nil && c.mayUseContainer(catalog) && !in(catalog, rest) {
 				return
 			}
 		}
 		for catalog := range s.children(c, metastore, policy.Catalog, afterCatalog) {
-			if c.mayEnter(catalog) && !in(catalog, "") {
+			if c.mayUseContainer(catalog) && !in(catalog, "") {
 				return
 			}
 		}
@@ -95,7 +95,7 @@ func (s *Server) listCredentials(c *call) (any, error) {
 	})
 }
 
-// mergeByKey ranges over two sequences of rising keys as one. Their keys are distinct.
+// mergeByKey merges two sequences with ascending keys. Their keys are distinct.
 func mergeByKey[T any](a, b iter.Seq2[string, T]) iter.Seq2[string, T] {
 	return func(yield func(string, T) bool) {
 		next, stop := iter.Pull2(b)

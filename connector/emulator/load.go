@@ -8,21 +8,21 @@ import (
 	"ucwarden/policy"
 )
 
-// loader fills a server from a seed. Every object goes through the checks of the API, but not through its access rules.
+// loader fills a server from a seed. Every object is checked as by the API, except for the caller's access.
 type loader struct {
 	s *Server
-	c *call // on behalf of the metastore's owner
+	c *call // with the metastore's owner as caller
 
-	// The columns last converted: generated tables share theirs, and columns are never changed once stored.
-	from *SeedColumn
-	into []column
+	// The columns converted last: generated tables share their columns, which are immutable once stored.
+	lastSeedColumns *SeedColumn
+	lastColumns     []column
 }
 
 func (s *Server) load(seed *Seed) error {
 	m := seed.Metastore
 	m.Name, m.Owner = cmp.Or(m.Name, "emulator"), cmp.Or(m.Owner, "admin@example.com")
-	s.declare(seed, m.Owner)
-	l := &loader{s: s, c: &call{srv: s, who: s.callerNamed(m.Owner)}}
+	s.addSeedPrincipals(seed, m.Owner)
+	l := &loader{s: s, c: &call{srv: s, who: s.callerOf(m.Owner)}}
 	metastore, err := l.metastore(m)
 	if err != nil {
 		return err
@@ -58,15 +58,15 @@ func (s *Server) load(seed *Seed) error {
 	return l.sharing(metastore, seed)
 }
 
-// declare makes the seed's principals known.
-func (s *Server) declare(seed *Seed, owner string) {
+// addSeedPrincipals adds the seed's principals to the directory.
+func (s *Server) addSeedPrincipals(seed *Seed, owner string) {
 	for _, name := range seed.Users {
 		s.directory.add(User, name, nil)
 	}
 	for _, name := range seed.ServicePrincipals {
 		s.directory.add(ServicePrincipal, name, nil)
 	}
-	for _, group := range seed.Groups { // first all groups, so that a member's name is not taken for another kind
+	for _, group := range seed.Groups { // first all groups, so that a group that is a member is not taken for another kind
 		s.directory.add(Group, group.Name, nil)
 	}
 	for _, group := range seed.Groups {
@@ -90,7 +90,7 @@ func (l *loader) metastore(in SeedMetastore) (*object, error) {
 	if err != nil {
 		return nil, seedError("metastore", in.Name, err)
 	}
-	o := l.s.newObject(l.s.meta, nil, name, in.Owner)
+	o := l.s.newObject(l.s.metastoreResource, nil, name, in.Owner)
 	d := &metastoreDetail{StorageRoot: cmp.Or(in.StorageRoot, "s3://unity-emulator"), Region: in.Region}
 	if err := d.prepare(l.c, o, nil); err != nil {
 		return nil, seedError("metastore", in.Name, err)
@@ -104,7 +104,7 @@ func (l *loader) metastore(in SeedMetastore) (*object, error) {
 	return o, l.grant(o, in.Grants)
 }
 
-// add puts one object below parent.
+// add adds one object to parent.
 func (l *loader) add(path string, parent *object, in SeedObject, d detail) (*object, error) {
 	res := l.s.resources[path]
 	name, err := checkName(in.Name)
@@ -201,7 +201,7 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 	return nil
 }
 
-// table completes what a seed leaves out. root is where the schema's managed tables are stored.
+// table returns the detail of a table, with defaults. root is the storage location of the schema's managed tables.
 func (l *loader) table(t *SeedTable, root string) *tableDetail {
 	d := &tableDetail{TableType: cmp.Or(t.Type, tableManaged), Properties: t.Properties, Columns: l.columns(t.Columns)}
 	switch d.TableType {
@@ -222,15 +222,15 @@ func (l *loader) columns(in []SeedColumn) []column {
 	if len(in) == 0 {
 		return nil
 	}
-	if l.from == &in[0] && len(l.into) == len(in) {
-		return l.into
+	if l.lastSeedColumns == &in[0] && len(l.lastColumns) == len(in) {
+		return l.lastColumns
 	}
-	l.from, l.into = &in[0], make([]column, len(in))
+	l.lastSeedColumns, l.lastColumns = &in[0], make([]column, len(in))
 	for i, c := range in {
 		typ := cmp.Or(c.Type, "STRING")
-		l.into[i] = column{Name: c.Name, TypeName: typ, TypeText: strings.ToLower(typ), Position: i}
+		l.lastColumns[i] = column{Name: c.Name, TypeName: typ, TypeText: strings.ToLower(typ), Position: i}
 	}
-	return l.into
+	return l.lastColumns
 }
 
 func (c SeedCredential) detail() *credentialDetail {
@@ -260,7 +260,7 @@ func (l *loader) sharing(metastore *object, seed *Seed) error {
 		}
 		for _, name := range in.Tables {
 			object := dataObject{Name: policy.CanonicalName(name)}
-			if err := l.c.shareable(share, &object); err != nil {
+			if err := l.c.prepareSharedObject(share, &object); err != nil {
 				return seedError("shares", in.Name, err)
 			}
 			d.objects = append(d.objects, object)
@@ -269,7 +269,7 @@ func (l *loader) sharing(metastore *object, seed *Seed) error {
 	return nil
 }
 
-// seedError says which object of the seed is wrong.
+// seedError returns an error of class policy.CodeInvalid that names the object of the seed.
 func seedError(what, name string, err error) error {
 	message := err.Error()
 	var api *apiError

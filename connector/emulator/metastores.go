@@ -76,10 +76,10 @@ func cloudOf(url string) string {
 
 func (d *metastoreDetail) globalID() string { return d.cloud + ":" + d.Region + ":" + d.id }
 
-func (d *metastoreDetail) render(h head) any {
+func (d *metastoreDetail) render(h commonFields) any {
 	h.SecurableType, h.FullName = "", ""
 	return struct {
-		head
+		commonFields
 		metastoreDetail
 		Cloud             string `json:"cloud"`
 		GlobalMetastoreID string `json:"global_metastore_id"`
@@ -90,8 +90,8 @@ func (s *Server) registerMetastores() {
 	base := prefix + "/metastores"
 	s.route("POST "+base, s.createMetastore)
 	s.route("GET "+base, s.listMetastores)
-	s.route("GET "+base+"/{name}", s.get(s.meta))
-	s.route("PATCH "+base+"/{name}", s.update(s.meta))
+	s.route("GET "+base+"/{name}", s.get(s.metastoreResource))
+	s.route("PATCH "+base+"/{name}", s.update(s.metastoreResource))
 	s.route("DELETE "+base+"/{name}", s.deleteMetastore)
 	s.route("GET "+prefix+"/metastore_summary", s.metastoreSummary)
 	s.route("GET "+prefix+"/current-metastore-assignment", s.currentAssignment)
@@ -128,7 +128,7 @@ func (s *Server) createMetastore(c *call) (any, error) {
 			return nil, alreadyExists("METASTORE", name)
 		}
 	}
-	o := s.newObject(s.meta, nil, name, c.who.name)
+	o := s.newObject(s.metastoreResource, nil, name, c.who.name)
 	if err := d.prepare(c, o, nil); err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (s *Server) createMetastore(c *call) (any, error) {
 	return s.render(o), nil
 }
 
-// listMetastores answers nothing, or the metastore assigned to the workspace.
+// listMetastores returns the metastore assigned to the workspace, if any.
 func (s *Server) listMetastores(c *call) (any, error) {
 	if _, err := c.pageSize(); err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (s *Server) deleteMetastore(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, err := s.find(s.meta, c.req.PathValue("name"))
+	m, err := s.find(s.metastoreResource, c.req.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (s *Server) deleteMetastore(c *call) (any, error) {
 	return nil, nil
 }
 
-// metastoreSummary is open to every caller of the workspace: it is how a client finds its metastore.
+// metastoreSummary may be called by everyone in the workspace: clients find their metastore with it.
 func (s *Server) metastoreSummary(*call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -203,8 +203,8 @@ func (s *Server) currentAssignment(*call) (any, error) {
 	return s.assignment, nil
 }
 
-// workspace checks that the path names the emulator's one workspace.
-func (s *Server) workspace(c *call) error {
+// checkWorkspace returns an error unless the path names the emulator's one workspace.
+func (s *Server) checkWorkspace(c *call) error {
 	id, err := strconv.ParseInt(c.req.PathValue("workspace"), 10, 64)
 	if err != nil {
 		return invalid("the workspace id must be a number.")
@@ -229,7 +229,7 @@ func (s *Server) assign(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.workspace(c); err != nil {
+	if err := s.checkWorkspace(c); err != nil {
 		return nil, err
 	}
 	next := s.assignment
@@ -245,7 +245,7 @@ func (s *Server) assign(c *call) (any, error) {
 	if in.DefaultCatalogName != nil {
 		next.DefaultCatalogName = policy.CanonicalName(*in.DefaultCatalogName)
 	}
-	m, err := s.find(s.meta, next.MetastoreID)
+	m, err := s.find(s.metastoreResource, next.MetastoreID)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +262,7 @@ func (s *Server) assign(c *call) (any, error) {
 func (s *Server) unassign(c *call) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.workspace(c); err != nil {
+	if err := s.checkWorkspace(c); err != nil {
 		return nil, err
 	}
 	if !c.isAccountAdmin() {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// nameList holds the objects of one type in one container, sorted by name. The names are kept in chunks, and an insert
-// moves what is in one chunk only, so that a schema of a million tables fills in any order without going quadratic.
-// The zero value is an empty list.
+// nameList holds the objects of one type in one container, sorted by name. They are kept in chunks, and an insert moves
+// the elements of one chunk only, so that inserting a million tables in any order does not take quadratic time. The zero
+// value is an empty list.
 type nameList struct {
 	chunks [][]*object // none is empty; every name of a chunk is below every name of the next
 	size   int
@@ -17,7 +17,7 @@ type nameList struct {
 
 const maxChunk = 1024
 
-// chunkOf gives the index of the chunk that holds name, or would.
+// chunkOf returns the index of the chunk that holds name, or where it would be inserted.
 func (l *nameList) chunkOf(name string) int {
 	i := sort.Search(len(l.chunks), func(i int) bool { return l.chunks[i][0].name > name })
 	return max(i-1, 0)
@@ -34,7 +34,7 @@ func (l *nameList) find(name string) (chunk, index int, found bool) {
 	return chunk, index, found
 }
 
-// get gives the object of that name, or nil.
+// get returns the object of that name, or nil.
 func (l *nameList) get(name string) *object {
 	if l == nil {
 		return nil
@@ -56,7 +56,7 @@ func (l *nameList) insert(o *object) {
 	if chunk := l.chunks[c]; len(chunk) >= maxChunk {
 		half := len(chunk) / 2
 		if c == len(l.chunks)-1 && i == len(chunk) {
-			half = len(chunk) // filled in order: leave full chunks behind
+			half = len(chunk) // inserted in order: keep the chunks full
 		}
 		if half == len(chunk) {
 			l.chunks = append(l.chunks, []*object{o})
@@ -72,7 +72,7 @@ func (l *nameList) insert(o *object) {
 	l.chunks[c] = slices.Insert(l.chunks[c], i, o)
 }
 
-// remove takes the object of that name out.
+// remove removes the object of that name, if there is one.
 func (l *nameList) remove(name string) {
 	c, i, found := l.find(name)
 	if !found {

@@ -10,31 +10,31 @@ import (
 	"ucwarden/policy"
 )
 
-// Options configure a Server.
+// Options configures a Server.
 type Options struct {
-	// Logger gets one line per start, stop and control request; nil is silent.
+	// Logger gets a line at start and when faults are added; nil discards.
 	Logger *slog.Logger
-	// Seed says what the server holds at first; nil is an empty metastore.
+	// Seed is the initial state; nil means an empty metastore.
 	Seed *Seed
-	// Tokens maps bearer tokens to the principals that call with them; one that is not in Seed is added. A caller is
-	// metastore admin when it is the metastore's owner or a member of the group that is.
+	// Tokens maps bearer tokens to their principals; one that is not in Seed is added. A caller is metastore admin when
+	// it is the metastore's owner or a member of the group that owns it.
 	Tokens map[string]string
 	// Clients maps the application ids of service principals to the secrets with which they get tokens (OAuth M2M).
 	Clients map[string]string
-	// PageSize is the size of a list's page when the request does not say, or says 0. Default 1000.
+	// PageSize is the page size of lists when max_results is absent or 0. Default 1000.
 	PageSize int
-	// MaxPageSize bounds what a request may ask for. Default 10000.
+	// MaxPageSize is the largest page size. Default 10000.
 	MaxPageSize int
-	// PermissionPageSize pages permissions by that many privileges even when a request does not ask for pages, which
-	// the API reserves the right to do. 0, the default, answers all at once.
+	// PermissionPageSize, in privileges, pages permissions even without max_results, which the API reserves the right
+	// to do. 0, the default, returns all in one page.
 	PermissionPageSize int
-	// EmptyPages puts an empty page between any two pages of a list, as the real server does when it filters.
+	// EmptyPages returns an empty page between any two pages of a list, as the real server may when it filters.
 	EmptyPages bool
-	// AutoPrincipals makes every principal that is named known, instead of answering PRINCIPAL_DOES_NOT_EXIST.
+	// AutoPrincipals adds every unknown principal in a change of grants, instead of answering PRINCIPAL_DOES_NOT_EXIST.
 	AutoPrincipals bool
-	// TraceSize is how many requests the trace keeps; the oldest go first. Default 100000.
+	// TraceSize is the number of requests in the trace; the oldest are dropped first. Default 100000.
 	TraceSize int
-	// RandomSeed seeds the choices of faults, so that a run can be repeated.
+	// RandomSeed seeds the random choices of faults, so that a run can be repeated.
 	RandomSeed uint64
 }
 
@@ -61,7 +61,7 @@ func (o *Options) validate() error {
 		}
 	}
 	if len(o.Tokens)+len(o.Clients) == 0 {
-		return policy.Errorf(policy.CodeInvalid, "emulator: no caller would be accepted: give at least one token or client")
+		return policy.Errorf(policy.CodeInvalid, "emulator: no caller would be accepted: set at least one token or client")
 	}
 	for token, name := range o.Tokens {
 		if token == "" || name == "" {
@@ -76,35 +76,35 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Server is a Unity Catalog in memory. It is safe for concurrent use.
+// Server is an in-memory Unity Catalog. It is safe for concurrent use.
 type Server struct {
-	opts     Options
-	log      *slog.Logger
-	mux      *http.ServeMux
-	unknown  http.HandlerFunc // serves what is no route
-	tokenKey []byte
-	privs    *privilegeTable
-	trace    traceLog
-	faults   faultBook
+	opts       Options
+	log        *slog.Logger
+	mux        *http.ServeMux
+	unknown    http.HandlerFunc // serves paths without a route
+	tokenKey   []byte
+	privs      *privilegeTable
+	trace      traceLog
+	faultRules faultRules
 
-	resources map[string]*resource               // by path
-	types     map[policy.SecurableType]*resource // the one that finds objects of the type
-	catalogs  *resource                          // named, because others are found through them
-	schemas   *resource
-	meta      *resource
-	steps     [2]*resource // the containers on the way to an object
+	resources         map[string]*resource               // by path
+	types             map[policy.SecurableType]*resource // the one by which objects of the type are found
+	catalogResource   *resource
+	schemaResource    *resource
+	metastoreResource *resource
+	containerTypes    [2]*resource // the types of containers, outermost first
 
-	mu            sync.RWMutex // guards all below, and every object
+	mu            sync.RWMutex // guards all fields below, and every object
 	tokens        map[string]string
 	directory     *directory
 	accountAdmins map[string]bool
 	metastores    map[string]*object // by lower-case id
 	assignment    assignment
-	journal       []listing
+	journal       []listChange
 	lastID        int64
 }
 
-// New makes a server that holds what opts.Seed says. An error is of class policy.CodeInvalid and names what is wrong
+// New returns a server with the state of opts.Seed. An error is of class policy.CodeInvalid and names what is wrong
 // with the options or the seed.
 func New(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
@@ -116,10 +116,10 @@ func New(opts Options) (*Server, error) {
 		metastores: make(map[string]*object),
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
-		return nil, policy.Errorf(policy.CodeInternal, "make the key of page tokens: %w", err)
+		return nil, policy.Errorf(policy.CodeInternal, "generate the key of page tokens: %w", err)
 	}
 	s.trace.limit = opts.TraceSize
-	s.faults.random = mathrand.New(mathrand.NewPCG(opts.RandomSeed, 0))
+	s.faultRules.random = mathrand.New(mathrand.NewPCG(opts.RandomSeed, 0))
 	s.register()
 	if err := s.load(opts.Seed); err != nil {
 		return nil, err
@@ -135,8 +135,8 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// AddPrincipal makes a principal known; members are the names of a group's members. A known group gets the members
-// in addition.
+// AddPrincipal adds a principal; members are the names of a group's members. If the group exists, the members are added
+// to it. An error is of class policy.CodeInvalid.
 func (s *Server) AddPrincipal(kind PrincipalKind, name string, members ...string) error {
 	if name == "" {
 		return policy.Errorf(policy.CodeInvalid, "emulator: a principal needs a name")
@@ -150,7 +150,7 @@ func (s *Server) AddPrincipal(kind PrincipalKind, name string, members ...string
 	return nil
 }
 
-// DeletePrincipal deletes a principal. Its grants stay, with an empty name and its id, as in Unity Catalog.
+// DeletePrincipal deletes a principal. Its grants remain, with an empty name and its id, as in Unity Catalog.
 // It reports whether there was one.
 func (s *Server) DeletePrincipal(name string) bool {
 	s.mu.Lock()

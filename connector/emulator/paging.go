@@ -8,12 +8,13 @@ import (
 	"strconv"
 )
 
-// A page token names the last key already given, so that objects that come or go between two pages neither shift nor
-// repeat the others. It is bound to the request by a MAC: a token of another list, or an altered one, is refused.
+// A page token contains the last key already returned, so that objects created or deleted between two pages neither
+// shift nor repeat the others. It is bound to the request by a MAC: a token of another list, or an altered one, is an
+// error.
 const (
 	tokenMAC   = 12
 	tokenPlain = '.'
-	tokenEmpty = '!' // the next page is served empty, with a token for the same place
+	tokenEmpty = '!' // the next page is empty, with a token for the same position
 )
 
 func (c *call) encodeToken(kind byte, after string) string {
@@ -29,7 +30,7 @@ func (c *call) decodeToken(token string) (kind byte, after string, err error) {
 	return raw[tokenMAC], string(raw[tokenMAC+1:]), nil
 }
 
-// tokenMAC covers the path and every query parameter that says what is listed.
+// tokenMAC returns a MAC over the payload, the path and every query parameter that selects what is listed.
 func (c *call) tokenMAC(payload []byte) []byte {
 	query := c.req.URL.Query()
 	query.Del("page_token")
@@ -40,7 +41,7 @@ func (c *call) tokenMAC(payload []byte) []byte {
 	return mac.Sum(nil)[:tokenMAC]
 }
 
-// pageSize reads max_results: absent and 0 mean the server's choice, more than the server's bound means the bound.
+// pageSize returns the page size by max_results: absent or 0 means Options.PageSize; at most Options.MaxPageSize.
 func (c *call) pageSize() (int, error) {
 	size, _, err := c.maxResults()
 	if err != nil {
@@ -52,7 +53,7 @@ func (c *call) pageSize() (int, error) {
 	return min(size, c.srv.opts.MaxPageSize), nil
 }
 
-// maxResults gives max_results and whether it was there.
+// maxResults returns max_results and whether it is present.
 func (c *call) maxResults() (n int, present bool, err error) {
 	text := c.req.URL.Query().Get("max_results")
 	if text == "" {
@@ -65,8 +66,8 @@ func (c *call) maxResults() (n int, present bool, err error) {
 	return n, true, nil
 }
 
-// collect takes one page of at most size items, keyed in order, and gives the token of the next page, "" at the end.
-func collect[T any](c *call, size int, items func(after string) iter.Seq2[string, T]) (page []T, next string, err error) {
+// takePage returns one page of at most size items, keyed in order, and the token of the next page, "" at the end.
+func takePage[T any](c *call, size int, items func(after string) iter.Seq2[string, T]) (page []T, next string, err error) {
 	kind, after := byte(tokenPlain), ""
 	if token := c.req.URL.Query().Get("page_token"); token != "" {
 		if kind, after, err = c.decodeToken(token); err != nil {
@@ -90,13 +91,13 @@ func collect[T any](c *call, size int, items func(after string) iter.Seq2[string
 	return page, "", nil
 }
 
-// listObjects answers one page of objects under the given JSON key.
+// listObjects returns one page of objects under the given JSON key.
 func listObjects(c *call, key string, items func(after string) iter.Seq2[string, *object]) (any, error) {
 	size, err := c.pageSize()
 	if err != nil {
 		return nil, err
 	}
-	objects, next, err := collect(c, size, items)
+	objects, next, err := takePage(c, size, items)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +112,7 @@ func (s *Server) renderAll(objects []*object) []any {
 	return rendered
 }
 
-// pageOf is the wire form of a page. Like the real server it leaves out what is empty.
+// pageOf returns the JSON form of a page. Like the real server it leaves out empty fields.
 func pageOf[T any](key string, items []T, next string) map[string]any {
 	answer := make(map[string]any, 2)
 	if len(items) > 0 {

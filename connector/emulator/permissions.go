@@ -46,7 +46,7 @@ func (s *Server) registerPermissions() {
 	s.route("GET "+prefix+"/effective-permissions/{type}/{name}", s.getEffective)
 }
 
-// securableTypes are the spellings the API takes in paths.
+// securableTypes maps the spellings that the API accepts in paths.
 var securableTypes = map[string]policy.SecurableType{
 	"metastore": policy.Metastore, "catalog": policy.Catalog, "schema": policy.Schema, "table": policy.Table,
 	"view": policy.Table, "function": policy.Function, "volume": policy.Volume,
@@ -56,7 +56,7 @@ var securableTypes = map[string]policy.SecurableType{
 	"connection": policy.Connection, "credential": policy.Credential,
 }
 
-// findTyped looks up the object that the path of a permissions call names. The lock must be held.
+// findTyped returns the object that the path of a permissions call names. s.mu must be held.
 func (s *Server) findTyped(c *call) (*object, error) {
 	text := c.req.PathValue("type")
 	if text == "" { // P/shares/{name}/permissions
@@ -76,7 +76,7 @@ func (s *Server) getPermissions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	only, err := s.readable(c, o)
+	only, err := s.checkReadGrants(c, o)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +84,12 @@ func (s *Server) getPermissions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pagePermissions(c, size, s.assignments(s.grantsSeenBy(c, o), only))
+	return pagePermissions(c, size, s.assignments(s.grantsFor(c, o), only))
 }
 
-// readable checks that the caller may read the grants of o, and gives the principal that the query asks about, 0 for
-// all.
-func (s *Server) readable(c *call, o *object) (only int64, err error) {
+// checkReadGrants returns an error unless the caller may read the grants on o. Otherwise it returns the id of the
+// principal in the query, 0 for all.
+func (s *Server) checkReadGrants(c *call, o *object) (only int64, err error) {
 	name := c.req.URL.Query().Get("principal")
 	if !c.mayManage(o) && (name == "" || name != c.who.name) {
 		return 0, denied("only administrators or the owner of the securable may read other users' permissions")
@@ -104,7 +104,7 @@ func (s *Server) readable(c *call, o *object) (only int64, err error) {
 	return p.id, nil
 }
 
-// grantee finds who a name means on o: a recipient on a share, else a principal of the account.
+// grantee returns the principal that a name means on o: a recipient on a share, else a principal of the account.
 func (s *Server) grantee(o *object, name string) (*principal, error) {
 	if o.res.typ == policy.Share {
 		recipient := o.parent.list(policy.Recipient).get(policy.CanonicalName(name))
@@ -116,17 +116,18 @@ func (s *Server) grantee(o *object, name string) (*principal, error) {
 	if p := s.directory.byName[name]; p != nil {
 		return p, nil
 	}
-	return nil, noPrincipal(name)
+	return nil, principalNotFound(name)
 }
 
-// assignments spells grants out, sorted by name, deleted principals last.
+// assignments returns the JSON form of grants, sorted by name, deleted principals last; only the principal with the id
+// only, unless that is 0.
 func (s *Server) assignments(grants grantList, only int64) []privilegeAssignment {
 	list := make([]privilegeAssignment, 0, len(grants))
 	for _, g := range grants {
 		if only != 0 && g.id != only {
 			continue
 		}
-		a := privilegeAssignment{Principal: s.directory.nameOf(g.id), Privileges: s.privs.list(g.privs)}
+		a := privilegeAssignment{Principal: s.directory.nameOfID(g.id), Privileges: s.privs.list(g.privs)}
 		if a.Principal == "" {
 			a.PrincipalID = g.id
 		}
@@ -136,24 +137,24 @@ func (s *Server) assignments(grants grantList, only int64) []privilegeAssignment
 	return list
 }
 
-// diff is what a PATCH asks for, resolved: who loses and gains what.
+// diff is a PATCH with resolved principals: who gains and loses which privileges.
 type diff struct {
 	ids         []int64 // in order of first mention
-	add, remove map[int64]privSet
+	add, remove map[int64]privilegeSet
 }
 
-// changeable finds the securable of the path, whose permissions the caller may change.
-func (s *Server) changeable(c *call) (*object, error) {
+// findChangeable returns the securable of the path, or an error unless the caller may change its permissions.
+func (s *Server) findChangeable(c *call) (*object, error) {
 	o, err := s.findTyped(c)
 	if err != nil {
 		return nil, err
 	}
-	return o, s.mayChange(c, o)
+	return o, s.checkMayChange(c, o)
 }
 
 func (s *Server) patchPermissions(c *call) (any, error) {
 	var body permissionsDiff
-	if err := c.strict(&body); err != nil {
+	if err := c.decodeStrict(&body); err != nil {
 		return nil, err
 	}
 	if body.Changes == nil {
@@ -161,7 +162,7 @@ func (s *Server) patchPermissions(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, err := s.changeable(c)
+	o, err := s.findChangeable(c)
 	if err != nil {
 		return nil, err
 	}
@@ -180,17 +181,17 @@ func (s *Server) patchPermissions(c *call) (any, error) {
 	return pageOf("privilege_assignments", s.assignments(next, 0), ""), nil
 }
 
-func (s *Server) mayChange(c *call, o *object) error {
+func (s *Server) checkMayChange(c *call, o *object) error {
 	if c.mayManage(o) {
 		return nil
 	}
-	return denied("User is not an owner of %s '%s' and may not change permissions on it.", sentence(o.res.label), o.fullName())
+	return denied("User is not an owner of %s '%s' and may not change permissions on it.", displayLabel(o.res.label), o.fullName())
 }
 
-// resolve checks every change before any is made.
+// resolve checks every change, before any is applied.
 func (s *Server) resolve(c *call, o *object, changes []permissionsChange) (diff, error) {
-	d := diff{add: make(map[int64]privSet), remove: make(map[int64]privSet)}
-	var newcomers []string
+	d := diff{add: make(map[int64]privilegeSet), remove: make(map[int64]privilegeSet)}
+	var unknown []string
 	for _, change := range changes {
 		if (change.Principal == "") == (change.PrincipalID == 0) {
 			return d, invalid("every change needs exactly one of principal and principal_id.")
@@ -203,11 +204,11 @@ func (s *Server) resolve(c *call, o *object, changes []permissionsChange) (diff,
 		if err != nil {
 			return d, err
 		}
-		id, err := s.changed(c, o, change, add, remove)
+		id, err := s.changedPrincipal(c, o, change, add, remove)
 		if err != nil {
 			var api *apiError
 			if s.opts.AutoPrincipals && errors.As(err, &api) && api.code == "PRINCIPAL_DOES_NOT_EXIST" {
-				newcomers = append(newcomers, change.Principal)
+				unknown = append(unknown, change.Principal)
 				continue
 			}
 			return d, err
@@ -221,8 +222,8 @@ func (s *Server) resolve(c *call, o *object, changes []permissionsChange) (diff,
 			return d, invalid("Privilege '%s' is both added and removed for principal '%s'.", s.privs.list(both)[0], change.Principal)
 		}
 	}
-	if len(newcomers) > 0 { // everything else is in order: make them known and start over
-		for _, name := range newcomers {
+	if len(unknown) > 0 { // everything else is valid: add them and start over
+		for _, name := range unknown {
 			s.directory.add(guessKind(name), name, nil)
 		}
 		return s.resolve(c, o, changes)
@@ -230,13 +231,13 @@ func (s *Server) resolve(c *call, o *object, changes []permissionsChange) (diff,
 	return d, nil
 }
 
-// changed gives the id of the principal whose grants a change is about.
-func (s *Server) changed(c *call, o *object, change permissionsChange, add, remove privSet) (int64, error) {
+// changedPrincipal returns the id of the principal whose grants a change is about.
+func (s *Server) changedPrincipal(c *call, o *object, change permissionsChange, add, remove privilegeSet) (int64, error) {
 	if change.PrincipalID != 0 {
 		p := s.directory.byID[change.PrincipalID]
 		switch {
 		case p == nil, (p.kind == recipientKind) != (o.res.typ == policy.Share):
-			return 0, noPrincipal("with id " + jsonNumber(change.PrincipalID))
+			return 0, principalNotFound("with id " + jsonNumber(change.PrincipalID))
 		case p.deleted && add != 0:
 			return 0, invalid("Principal %d was deleted: privileges can only be removed.", change.PrincipalID)
 		}
@@ -248,17 +249,17 @@ func (s *Server) changed(c *call, o *object, change permissionsChange, add, remo
 	}
 	if o.res.typ == policy.Share && add != 0 { // revoking does not need it
 		recipient := o.parent.list(policy.Recipient).get(p.name)
-		if !c.owns(recipient) {
+		if !c.ownsOrManages(recipient) {
 			return 0, denied("Granting on a share needs ownership of Recipient '%s'.", p.name)
 		}
 	}
 	return p.id, nil
 }
 
-// parsePrivileges reads a list of privileges. One to be added must be of a kind that the object takes; removing what
-// cannot be there changes nothing.
-func (s *Server) parsePrivileges(o *object, texts []string, adding bool) (privSet, error) {
-	var set privSet
+// parsePrivileges parses a list of privileges. One to be added must be applicable to the object; removing one that is
+// not is allowed and changes nothing.
+func (s *Server) parsePrivileges(o *object, texts []string, adding bool) (privilegeSet, error) {
+	var set privilegeSet
 	for _, text := range texts {
 		p, err := s.privs.parse(text)
 		if err != nil {
@@ -281,7 +282,7 @@ func kindLabel(o *object) string {
 
 func (s *Server) putPermissions(c *call) (any, error) {
 	var body permissionsList
-	if err := c.strict(&body); err != nil {
+	if err := c.decodeStrict(&body); err != nil {
 		return nil, err
 	}
 	if body.PrivilegeAssignments == nil {
@@ -289,7 +290,7 @@ func (s *Server) putPermissions(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, err := s.changeable(c)
+	o, err := s.findChangeable(c)
 	if err != nil {
 		return nil, err
 	}
@@ -309,8 +310,8 @@ func (s *Server) putPermissions(c *call) (any, error) {
 	return nil, nil
 }
 
-// strict decodes the body and refuses fields it does not know: a misspelt one would silently change who has access.
-func (c *call) strict(target any) error {
+// decodeStrict decodes the body. Unknown fields are an error, because a misspelt one would silently change access.
+func (c *call) decodeStrict(target any) error {
 	if _, err := c.object(""); err != nil {
 		return err
 	}
@@ -325,8 +326,8 @@ func (c *call) strict(target any) error {
 	return nil
 }
 
-// permissionPageSize reads max_results of a permissions call, which counts privileges, not principals; 0 means all.
-// 1 to 149 are refused, because a page must hold at least one principal with all its privileges.
+// permissionPageSize returns the page size of a permissions call, in privileges, not principals; 0 means all. A
+// max_results of 1 to 149 is an error, because a page must hold at least one principal with all its privileges.
 func (c *call) permissionPageSize() (int, error) {
 	n, present, err := c.maxResults()
 	switch {
@@ -342,13 +343,13 @@ func (c *call) permissionPageSize() (int, error) {
 	return c.srv.opts.PermissionPageSize, nil
 }
 
-// pagePermissions answers one page of whole assignments with about size privileges in all.
-func pagePermissions[T countable](c *call, size int, list []T) (any, error) {
+// pagePermissions returns one page of whole assignments with at most size privileges in all, but at least one assignment.
+func pagePermissions[T pageable](c *call, size int, list []T) (any, error) {
 	if size == 0 {
 		size = 1 << 30
 	}
 	left := size
-	page, next, err := collect(c, 1<<30, func(after string) iter.Seq2[string, T] {
+	page, next, err := takePage(c, 1<<30, func(after string) iter.Seq2[string, T] {
 		return func(yield func(string, T) bool) {
 			for _, a := range list {
 				if key := a.key(); key > after && !yield(key, a) {

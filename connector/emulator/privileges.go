@@ -10,12 +10,12 @@ import (
 )
 
 // privSet is a set of privileges, one bit each, in the order of privilegeTable.names.
-type privSet uint64
+type privilegeSet uint64
 
-// privilegeTable numbers every privilege that some securable type takes.
+// privilegeTable numbers every privilege that is applicable to some securable type.
 type privilegeTable struct {
-	names []policy.Privilege // sorted, so that a set lists its privileges in order
-	bit   map[policy.Privilege]privSet
+	names []policy.Privilege // sorted, so that sets are listed in order
+	bit   map[policy.Privilege]privilegeSet
 }
 
 func newPrivilegeTable() *privilegeTable {
@@ -27,7 +27,7 @@ func newPrivilegeTable() *privilegeTable {
 		}
 	}
 	slices.Sort(names)
-	table := &privilegeTable{names: slices.Compact(names), bit: make(map[policy.Privilege]privSet)}
+	table := &privilegeTable{names: slices.Compact(names), bit: make(map[policy.Privilege]privilegeSet)}
 	if len(table.names) > 64 {
 		panic("emulator: more privileges than a privSet has bits")
 	}
@@ -37,7 +37,7 @@ func newPrivilegeTable() *privilegeTable {
 	return table
 }
 
-// parse reads a privilege as the API spells it, with blanks or underscores between the words.
+// parse returns the privilege of that name, written with spaces or underscores between the words.
 func (t *privilegeTable) parse(text string) (policy.Privilege, error) {
 	p := policy.Privilege(strings.ReplaceAll(text, " ", "_"))
 	if t.bit[p] == 0 {
@@ -46,8 +46,8 @@ func (t *privilegeTable) parse(text string) (policy.Privilege, error) {
 	return p, nil
 }
 
-// list spells the set out, sorted.
-func (t *privilegeTable) list(s privSet) []policy.Privilege {
+// list returns the privileges of the set, sorted.
+func (t *privilegeTable) list(s privilegeSet) []policy.Privilege {
 	list := make([]policy.Privilege, 0, bits.OnesCount64(uint64(s)))
 	for ; s != 0; s &= s - 1 {
 		list = append(list, t.names[bits.TrailingZeros64(uint64(s))])
@@ -55,8 +55,8 @@ func (t *privilegeTable) list(s privSet) []policy.Privilege {
 	return list
 }
 
-// conferring is the set of privileges any of which confers p.
-func (t *privilegeTable) conferring(p policy.Privilege) privSet {
+// implying returns the set of privileges any of which implies p, itself included.
+func (t *privilegeTable) implying(p policy.Privilege) privilegeSet {
 	set := t.bit[p]
 	if policy.AllPrivileges.Implies(p) {
 		set |= t.bit[policy.AllPrivileges]
@@ -64,29 +64,29 @@ func (t *privilegeTable) conferring(p policy.Privilege) privSet {
 	return set
 }
 
-// grantee is a principal with the privileges it holds on one object.
+// grantee is a principal with its privileges on one object.
 type grantee struct {
 	id    int64
-	privs privSet
+	privs privilegeSet
 }
 
-// grantList is what is granted on one object: sorted by id, without empty sets, and never changed once stored, so
-// that answers and history may share it.
+// grantList holds the grants on one object: sorted by id, without empty sets, and immutable once stored, so that answers
+// and history may share it.
 type grantList []grantee
 
 func (g grantList) find(id int64) (int, bool) {
 	return slices.BinarySearchFunc(g, id, func(g grantee, id int64) int { return cmp.Compare(g.id, id) })
 }
 
-func (g grantList) of(id int64) privSet {
+func (g grantList) of(id int64) privilegeSet {
 	if i, ok := g.find(id); ok {
 		return g[i].privs
 	}
 	return 0
 }
 
-// with gives a copy in which the principal holds exactly privs.
-func (g grantList) with(id int64, privs privSet) grantList {
+// with returns a copy in which the principal has exactly privs.
+func (g grantList) with(id int64, privs privilegeSet) grantList {
 	i, found := g.find(id)
 	switch next := slices.Clone(g); {
 	case found && privs == 0:

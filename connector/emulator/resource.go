@@ -7,29 +7,29 @@ import (
 	"ucwarden/policy"
 )
 
-// resource describes one collection of the API: where it is, what it holds, and who may do what with it. The handlers
-// below serve every collection by its description.
+// resource describes one collection of the API: its path, its objects, and who may do what with them. The handlers below
+// serve every collection by its description.
 type resource struct {
-	path     string // below the API's prefix, also the JSON key of lists where listKey is empty
-	listKey  string
-	label    string // in error codes: LABEL_DOES_NOT_EXIST
-	typ      policy.SecurableType
-	kind     policy.Kind // only objects of this kind, when exact
-	exact    bool        // the type's list holds several kinds (functions and models)
-	wrapper  string      // key under which a create body nests the object, "" for none
-	creators []policy.Privilege
-	// readers are the privileges any of which shows the object; nil means any privilege on it.
-	readers       []policy.Privilege
-	ownersRead    bool // only admins and owners read
-	accountCreate bool // only account admins create
-	parent        policy.SecurableType
-	renameByAdmin bool // a rename also needs a metastore admin
-	ownList       bool // registerLists serves the collection
-	newDetail     func() detail
+	path             string // below the API's prefix, also the JSON key of lists where listKey is empty
+	listKey          string
+	label            string // in error codes: LABEL_DOES_NOT_EXIST
+	typ              policy.SecurableType
+	kind             policy.Kind // only objects of this kind, when exact
+	byKind           bool        // the type's list holds several kinds (functions and models)
+	wrapper          string      // key under which a create body nests the object, "" for none
+	createPrivileges []policy.Privilege
+	// readPrivileges are the privileges any of which allows to read the object; nil means any privilege on it.
+	readPrivileges      []policy.Privilege
+	onlyOwnersRead      bool // only admins and owners read
+	accountAdminsCreate bool // only account admins create
+	parent              policy.SecurableType
+	renameNeedsAdmin    bool // a rename also needs a metastore admin
+	customList          bool // registerLists serves the collection
+	newDetail           func() detail
 }
 
-// covers reports whether an object found in the list of the resource's type belongs to the resource.
-func (r *resource) covers(o *object) bool { return !r.exact || o.kind == r.kind }
+// includes reports whether an object in the list of the resource's type belongs to the resource.
+func (r *resource) includes(o *object) bool { return !r.byKind || o.kind == r.kind }
 
 func (r *resource) key() string {
 	if r.listKey != "" {
@@ -38,19 +38,19 @@ func (r *resource) key() string {
 	return r.path
 }
 
-// detail is the part of an object that differs by type. A stored detail is never changed.
+// detail is the part of an object that differs by type. A stored detail is immutable.
 type detail interface {
 	// clone copies the detail deeply enough for a JSON body to be decoded into the copy.
 	clone() detail
-	// prepare checks the detail of o, completes what the server adds, and restores what an update may not change.
-	// old is nil for a new object.
+	// prepare checks the detail of o, sets what the server sets, and restores what an update may not change. old is nil
+	// for a new object.
 	prepare(c *call, o *object, old detail) error
-	// render gives the wire form of the object.
-	render(h head) any
+	// render returns the JSON form of the object.
+	render(h commonFields) any
 }
 
-// head is what most objects have in common on the wire.
-type head struct {
+// commonFields are the JSON fields that most objects have in common.
+type commonFields struct {
 	Name          string               `json:"name,omitempty"`
 	CatalogName   string               `json:"catalog_name,omitempty"`
 	SchemaName    string               `json:"schema_name,omitempty"`
@@ -64,11 +64,11 @@ type head struct {
 	UpdatedAt     int64                `json:"updated_at,omitempty"`
 	UpdatedBy     string               `json:"updated_by,omitempty"`
 
-	uuid string // rendered under a name that differs by type
+	uuid string // rendered as a field whose name differs by type
 }
 
-func (s *Server) head(o *object) head {
-	h := head{
+func (s *Server) commonFields(o *object) commonFields {
+	h := commonFields{
 		Name: o.name, FullName: o.fullName(), Owner: o.owner, Comment: o.comment, SecurableType: o.res.typ,
 		CreatedAt: o.createdAt, CreatedBy: o.createdBy, UpdatedAt: o.updatedAt, UpdatedBy: o.updatedBy, uuid: o.uuid(),
 	}
@@ -90,9 +90,9 @@ func (s *Server) head(o *object) head {
 	return h
 }
 
-func (s *Server) render(o *object) any { return o.detail.render(s.head(o)) }
+func (s *Server) render(o *object) any { return o.detail.render(s.commonFields(o)) }
 
-// input is what create and update read of every object.
+// input holds the fields that create and update read for every type.
 type input struct {
 	Name        *string `json:"name"`
 	NewName     *string `json:"new_name"`
@@ -102,7 +102,7 @@ type input struct {
 	Comment     *string `json:"comment"`
 }
 
-// parentOf finds the object that in says a new object goes into.
+// parentOf returns the container of a new object.
 func (s *Server) parentOf(res *resource, catalogName, schemaName string) (*object, error) {
 	switch res.parent {
 	case policy.Catalog, policy.Schema:
@@ -110,15 +110,15 @@ func (s *Server) parentOf(res *resource, catalogName, schemaName string) (*objec
 			return nil, invalid("catalog_name is required.")
 		}
 		if res.parent == policy.Catalog {
-			return s.find(s.catalogs, catalogName)
+			return s.find(s.catalogResource, catalogName)
 		}
 		if schemaName == "" {
 			return nil, invalid("schema_name is required.")
 		}
-		if _, err := s.find(s.catalogs, catalogName); err != nil {
+		if _, err := s.find(s.catalogResource, catalogName); err != nil {
 			return nil, err
 		}
-		return s.find(s.schemas, catalogName+"."+schemaName)
+		return s.find(s.schemaResource, catalogName+"."+schemaName)
 	}
 	return s.metastore()
 }
@@ -149,7 +149,7 @@ func (s *Server) create(res *resource) handlerFunc {
 		}
 		if !c.mayCreate(res, parent) {
 			return nil, denied("User does not have permission to create a %s in %s '%s'.",
-				sentence(res.label), sentence(parent.res.label), parent.name)
+				displayLabel(res.label), displayLabel(parent.res.label), parent.name)
 		}
 		if other := parent.list(res.typ).get(name); other != nil {
 			return nil, alreadyExists(other.res.label, other.fullName())
@@ -167,7 +167,7 @@ func (s *Server) create(res *resource) handlerFunc {
 	}
 }
 
-// newObject makes an object that is not yet attached to its parent.
+// newObject returns an object that is not yet attached to its parent.
 func (s *Server) newObject(res *resource, parent *object, name, owner string) *object {
 	s.lastID++
 	now := nowMillis()
@@ -184,13 +184,13 @@ func (s *Server) get(res *resource) handlerFunc {
 			return nil, err
 		}
 		if !c.mayRead(o) {
-			return nil, denied("User does not have access to %s '%s'.", sentence(res.label), o.fullName())
+			return nil, denied("User does not have access to %s '%s'.", displayLabel(res.label), o.fullName())
 		}
 		return s.render(o), nil
 	}
 }
 
-// listIn serves GET of a collection, below the parent that the query names.
+// listIn returns the handler that lists a collection in the container that the query names.
 func (s *Server) listIn(res *resource) handlerFunc {
 	return func(c *call) (any, error) {
 		query := c.req.URL.Query()
@@ -200,8 +200,8 @@ func (s *Server) listIn(res *resource) handlerFunc {
 		if err != nil {
 			return nil, err
 		}
-		if !c.mayEnter(parent) {
-			return nil, denied("User does not have access to %s '%s'.", sentence(parent.res.label), parent.name)
+		if !c.mayUseContainer(parent) {
+			return nil, denied("User does not have access to %s '%s'.", displayLabel(parent.res.label), parent.name)
 		}
 		return listObjects(c, res.key(), func(after string) iter.Seq2[string, *object] {
 			return s.visible(c, res, parent, after)
@@ -213,7 +213,7 @@ func (s *Server) listIn(res *resource) handlerFunc {
 func (s *Server) visible(c *call, res *resource, parent *object, after string) iter.Seq2[string, *object] {
 	return func(yield func(string, *object) bool) {
 		for o := range s.children(c, parent, res.typ, after) {
-			if res.covers(o) && c.mayRead(o) && !yield(o.name, o) {
+			if res.includes(o) && c.mayRead(o) && !yield(o.name, o) {
 				return
 			}
 		}
@@ -250,7 +250,7 @@ func (s *Server) updateObject(c *call, o *object, body []byte) (any, error) {
 		}
 	}
 	if in.Owner != nil && s.directory.byName[*in.Owner] == nil {
-		return nil, noPrincipal(*in.Owner)
+		return nil, principalNotFound(*in.Owner)
 	}
 	if err := c.mayUpdate(o, body, name != o.name); err != nil {
 		return nil, err
@@ -258,7 +258,7 @@ func (s *Server) updateObject(c *call, o *object, body []byte) (any, error) {
 	if name != o.name && o.parent != nil && o.parent.list(o.res.typ).get(name) != nil {
 		return nil, alreadyExists(o.res.label, name)
 	}
-	changed := *o // so that a refused update changes nothing
+	changed := *o // a copy, so that a rejected update changes nothing
 	if in.Owner != nil {
 		changed.owner = *in.Owner
 	}
@@ -283,7 +283,7 @@ func (in input) wantedName() *string {
 	return in.Name
 }
 
-// rename gives o a new name; what is inside comes along, because names are kept in one place.
+// rename changes the name of o. The full names of what is inside change with it, because they are computed.
 func (s *Server) rename(o *object, name string) {
 	if o.parent == nil {
 		o.name = name
@@ -310,22 +310,22 @@ func (s *Server) remove(res *resource) handlerFunc {
 			return nil, err
 		}
 		if !c.mayDelete(o) {
-			return nil, denied("User is not an owner of %s '%s'.", sentence(res.label), o.fullName())
+			return nil, denied("User is not an owner of %s '%s'.", displayLabel(res.label), o.fullName())
 		}
 		if !force {
 			if reason := s.inUse(o); reason != "" {
-				return nil, invalidState("Cannot delete %s '%s': %s.", sentence(res.label), o.fullName(), reason)
+				return nil, invalidState("Cannot delete %s '%s': %s.", displayLabel(res.label), o.fullName(), reason)
 			}
 		}
 		s.detach(o)
 		if r, ok := o.detail.(*recipientDetail); ok {
-			s.forgetRecipient(o.parent, r.grantee)
+			s.removeRecipientGrants(o.parent, r.grantee)
 		}
 		return nil, nil
 	}
 }
 
-// inUse says why o may not go without force, "" when it may.
+// inUse returns why o may not be deleted without force, "" when it may.
 func (s *Server) inUse(o *object) string {
 	if !o.empty() {
 		return "it is not empty"
@@ -344,7 +344,7 @@ func (s *Server) inUse(o *object) string {
 func (s *Server) routes(res *resource) {
 	base := prefix + "/" + res.path
 	s.route("POST "+base, s.create(res))
-	if !res.ownList {
+	if !res.customList {
 		s.route("GET "+base, s.listIn(res))
 	}
 	s.route("GET "+base+"/{name}", s.get(res))

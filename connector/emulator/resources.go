@@ -6,49 +6,49 @@ import (
 	"ucwarden/policy"
 )
 
-// allResources describes the collections of the API. Creators and readers are the privileges that the specification
-// names beside admins and owners.
+// allResources returns the collections of the API. Their createPrivileges and readPrivileges are those that the
+// specification names besides admins and owners.
 func allResources() []*resource {
 	return []*resource{
 		{path: "metastores", label: "METASTORE", typ: policy.Metastore, newDetail: func() detail { return &metastoreDetail{} }},
-		{path: "catalogs", label: "CATALOG", typ: policy.Catalog, parent: policy.Metastore, renameByAdmin: true,
-			creators: []policy.Privilege{"CREATE_CATALOG"}, readers: []policy.Privilege{policy.UseCatalog, policy.Browse},
+		{path: "catalogs", label: "CATALOG", typ: policy.Catalog, parent: policy.Metastore, renameNeedsAdmin: true,
+			createPrivileges: []policy.Privilege{"CREATE_CATALOG"}, readPrivileges: []policy.Privilege{policy.UseCatalog, policy.Browse},
 			newDetail: func() detail { return &catalogDetail{} }},
 		{path: "schemas", label: "SCHEMA", typ: policy.Schema, parent: policy.Catalog,
-			creators: []policy.Privilege{policy.CreateSchema}, readers: []policy.Privilege{policy.UseSchema},
+			createPrivileges: []policy.Privilege{policy.CreateSchema}, readPrivileges: []policy.Privilege{policy.UseSchema},
 			newDetail: func() detail { return &schemaDetail{} }},
 		{path: "tables", label: "TABLE", typ: policy.Table, parent: policy.Schema,
-			creators: []policy.Privilege{policy.CreateTable}, readers: []policy.Privilege{policy.Select},
+			createPrivileges: []policy.Privilege{policy.CreateTable}, readPrivileges: []policy.Privilege{policy.Select},
 			newDetail: func() detail { return &tableDetail{} }},
-		{path: "functions", label: "FUNCTION", typ: policy.Function, exact: true, parent: policy.Schema, wrapper: "function_info",
-			creators: []policy.Privilege{"CREATE_FUNCTION"}, readers: []policy.Privilege{policy.Execute},
+		{path: "functions", label: "FUNCTION", typ: policy.Function, byKind: true, parent: policy.Schema, wrapper: "function_info",
+			createPrivileges: []policy.Privilege{"CREATE_FUNCTION"}, readPrivileges: []policy.Privilege{policy.Execute},
 			newDetail: func() detail { return &functionDetail{} }},
 		{path: "models", listKey: "registered_models", label: "REGISTERED_MODEL", typ: policy.Function, kind: policy.KindModel,
-			exact: true, ownList: true, parent: policy.Schema, creators: []policy.Privilege{"CREATE_MODEL"},
-			readers: []policy.Privilege{policy.Execute}, newDetail: func() detail { return &modelDetail{} }},
+			byKind: true, customList: true, parent: policy.Schema, createPrivileges: []policy.Privilege{"CREATE_MODEL"},
+			readPrivileges: []policy.Privilege{policy.Execute}, newDetail: func() detail { return &modelDetail{} }},
 		{path: "volumes", label: "VOLUME", typ: policy.Volume, parent: policy.Schema,
-			creators: []policy.Privilege{"CREATE_VOLUME"}, readers: []policy.Privilege{policy.ReadVolume},
+			createPrivileges: []policy.Privilege{"CREATE_VOLUME"}, readPrivileges: []policy.Privilege{policy.ReadVolume},
 			newDetail: func() detail { return &volumeDetail{} }},
 		{path: "external-locations", listKey: "external_locations", label: "EXTERNAL_LOCATION", typ: policy.ExternalLocation,
-			parent: policy.Metastore, creators: []policy.Privilege{"CREATE_EXTERNAL_LOCATION"},
+			parent: policy.Metastore, createPrivileges: []policy.Privilege{"CREATE_EXTERNAL_LOCATION"},
 			newDetail: func() detail { return &locationDetail{} }},
 		{path: "storage-credentials", listKey: "storage_credentials", label: "STORAGE_CREDENTIAL", typ: policy.StorageCredential,
-			parent: policy.Metastore, accountCreate: true,
+			parent: policy.Metastore, accountAdminsCreate: true,
 			newDetail: func() detail { return &credentialDetail{} }},
-		{path: "credentials", label: "CREDENTIAL", typ: policy.Credential, parent: policy.Metastore, ownList: true,
-			creators: []policy.Privilege{"CREATE_SERVICE_CREDENTIAL"}, newDetail: func() detail { return &credentialDetail{} }},
+		{path: "credentials", label: "CREDENTIAL", typ: policy.Credential, parent: policy.Metastore, customList: true,
+			createPrivileges: []policy.Privilege{"CREATE_SERVICE_CREDENTIAL"}, newDetail: func() detail { return &credentialDetail{} }},
 		{path: "connections", label: "CONNECTION", typ: policy.Connection, parent: policy.Metastore,
-			creators: []policy.Privilege{"CREATE_CONNECTION"}, newDetail: func() detail { return &connectionDetail{} }},
-		{path: "shares", label: "SHARE", typ: policy.Share, parent: policy.Metastore, ownersRead: true, renameByAdmin: true,
-			creators: []policy.Privilege{"CREATE_SHARE"}, newDetail: func() detail { return &shareDetail{} }},
-		{path: "recipients", label: "RECIPIENT", typ: policy.Recipient, parent: policy.Metastore, ownersRead: true,
-			renameByAdmin: true, creators: []policy.Privilege{"CREATE_RECIPIENT"}, newDetail: func() detail { return &recipientDetail{} }},
-		{path: "providers", label: "PROVIDER", typ: policy.Provider, parent: policy.Metastore, ownersRead: true,
-			creators: []policy.Privilege{"CREATE_PROVIDER"}, newDetail: func() detail { return &providerDetail{} }},
+			createPrivileges: []policy.Privilege{"CREATE_CONNECTION"}, newDetail: func() detail { return &connectionDetail{} }},
+		{path: "shares", label: "SHARE", typ: policy.Share, parent: policy.Metastore, onlyOwnersRead: true, renameNeedsAdmin: true,
+			createPrivileges: []policy.Privilege{"CREATE_SHARE"}, newDetail: func() detail { return &shareDetail{} }},
+		{path: "recipients", label: "RECIPIENT", typ: policy.Recipient, parent: policy.Metastore, onlyOwnersRead: true,
+			renameNeedsAdmin: true, createPrivileges: []policy.Privilege{"CREATE_RECIPIENT"}, newDetail: func() detail { return &recipientDetail{} }},
+		{path: "providers", label: "PROVIDER", typ: policy.Provider, parent: policy.Metastore, onlyOwnersRead: true,
+			createPrivileges: []policy.Privilege{"CREATE_PROVIDER"}, newDetail: func() detail { return &providerDetail{} }},
 	}
 }
 
-// anyFunction finds functions and registered models alike: the permissions API calls both "function".
+// anyFunction returns a resource of both functions and registered models: the permissions API calls both "function".
 func anyFunction() *resource {
 	return &resource{path: "functions", label: "FUNCTION", typ: policy.Function}
 }
@@ -65,7 +65,7 @@ func (m *stringMap) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// catalogDetail: a catalog is managed, of a Delta Sharing provider, or foreign.
+// catalogDetail is a catalog: managed, of a Delta Sharing provider, or foreign.
 type catalogDetail struct {
 	CatalogType    string    `json:"catalog_type,omitempty"`
 	Properties     stringMap `json:"properties,omitempty"`
@@ -106,9 +106,9 @@ func (d *catalogDetail) prepare(c *call, o *object, old detail) error {
 	return checkURL("storage_root", d.StorageRoot, false)
 }
 
-func (d *catalogDetail) render(h head) any {
+func (d *catalogDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		catalogDetail
 	}{h, *d}
 }
@@ -127,9 +127,9 @@ func (d *schemaDetail) prepare(_ *call, _ *object, old detail) error {
 	return checkURL("storage_root", d.StorageRoot, false)
 }
 
-func (d *schemaDetail) render(h head) any {
+func (d *schemaDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		schemaDetail
 		SchemaID string `json:"schema_id"`
 	}{h, *d, h.uuid}
@@ -170,7 +170,7 @@ type functionDetail struct {
 // clone may share the parameters: an update restores them from the old detail.
 func (d *functionDetail) clone() detail { c := *d; c.InputParams, c.ReturnParams = nil, nil; return &c }
 
-// prepare: only the owner of a function can be updated (client library, UpdateFunction).
+// prepare implements detail. Only the owner of a function can be updated (client library, UpdateFunction).
 func (d *functionDetail) prepare(_ *call, _ *object, old detail) error {
 	if was, ok := old.(*functionDetail); ok {
 		*d = *was
@@ -185,9 +185,9 @@ func (d *functionDetail) prepare(_ *call, _ *object, old detail) error {
 	return nil
 }
 
-func (d *functionDetail) render(h head) any {
+func (d *functionDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		functionDetail
 		FunctionID string `json:"function_id"`
 	}{h, *d, h.uuid}
@@ -206,9 +206,9 @@ func (d *modelDetail) prepare(_ *call, _ *object, old detail) error {
 	return checkURL("storage_location", d.StorageLocation, false)
 }
 
-func (d *modelDetail) render(h head) any {
+func (d *modelDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		modelDetail
 		ID string `json:"id"`
 	}{h, *d, h.uuid}
@@ -232,9 +232,9 @@ func (d *volumeDetail) prepare(_ *call, _ *object, old detail) error {
 	return checkURL("storage_location", d.StorageLocation, d.VolumeType == "EXTERNAL")
 }
 
-func (d *volumeDetail) render(h head) any {
+func (d *volumeDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		volumeDetail
 		VolumeID string `json:"volume_id"`
 	}{h, *d, h.uuid}

@@ -13,8 +13,8 @@ type locationDetail struct {
 
 func (d *locationDetail) clone() detail { c := *d; return &c }
 
-// prepare: a location's URL may not be, contain or be inside another location's, nor be or be inside an external
-// table's.
+// prepare implements detail. A location's URL must not overlap another location's, and must not be an external table's
+// or be inside one.
 func (d *locationDetail) prepare(c *call, o *object, old detail) error {
 	if err := checkURL("url", d.URL, true); err != nil {
 		return err
@@ -35,7 +35,7 @@ func (d *locationDetail) prepare(c *call, o *object, old detail) error {
 		return nil
 	}
 	for other := range o.parent.list(policy.ExternalLocation).after("") {
-		if other.id != o.id && overlaps(d.URL, other.detail.(*locationDetail).URL) {
+		if other.id != o.id && urlsOverlap(d.URL, other.detail.(*locationDetail).URL) {
 			return invalid("url '%s' overlaps external location '%s'.", d.URL, other.name)
 		}
 	}
@@ -45,12 +45,12 @@ func (d *locationDetail) prepare(c *call, o *object, old detail) error {
 	return nil
 }
 
-// externalTableAbove finds an external table whose storage is, or contains, the URL.
+// externalTableAbove returns an external table whose storage location is, or contains, the URL; nil when there is none.
 func (s *Server) externalTableAbove(metastore *object, url string) *object {
 	for catalog := range metastore.list(policy.Catalog).after("") {
 		for schema := range catalog.list(policy.Schema).after("") {
 			for table := range schema.list(policy.Table).after("") {
-				if d := table.detail.(*tableDetail); d.TableType == tableExternal && within(url, d.StorageLocation) {
+				if d := table.detail.(*tableDetail); d.TableType == tableExternal && urlWithin(url, d.StorageLocation) {
 					return table
 				}
 			}
@@ -59,9 +59,9 @@ func (s *Server) externalTableAbove(metastore *object, url string) *object {
 	return nil
 }
 
-func (d *locationDetail) render(h head) any {
+func (d *locationDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		locationDetail
 		CredentialID string `json:"credential_id,omitempty"`
 	}{h, *d, d.credentialID}
@@ -94,7 +94,7 @@ type gcpAccount struct {
 	Email string `json:"email,omitempty"`
 }
 
-// credentialDetail is a storage credential or a service credential. Secrets are checked and forgotten.
+// credentialDetail is a storage credential or a service credential. Secrets are checked and not stored.
 type credentialDetail struct {
 	AWSRole               *awsRole               `json:"aws_iam_role,omitempty"`
 	AzureServicePrincipal *azureServicePrincipal `json:"azure_service_principal,omitempty"`
@@ -106,7 +106,7 @@ type credentialDetail struct {
 	IsolationMode         string                 `json:"isolation_mode,omitempty"`
 }
 
-// clone leaves the ways to authenticate out: an update that gives one replaces it, otherwise prepare restores it.
+// clone leaves out the credentials: an update that has some replaces them, otherwise prepare restores them.
 func (d *credentialDetail) clone() detail {
 	return &credentialDetail{ReadOnly: d.ReadOnly, Purpose: d.Purpose, IsolationMode: d.IsolationMode}
 }
@@ -157,15 +157,15 @@ func (d *credentialDetail) prepare(_ *call, o *object, old detail) error {
 	return oneOf("isolation_mode", &d.IsolationMode, "ISOLATION_MODE_OPEN", "ISOLATION_MODE_OPEN", "ISOLATION_MODE_ISOLATED")
 }
 
-func (d *credentialDetail) render(h head) any {
+func (d *credentialDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		credentialDetail
 		ID string `json:"id"`
 	}{h, *d, h.uuid}
 }
 
-// connectionDetail is a connection to a foreign system. Options hold credentials, so only the harmless ones are kept.
+// connectionDetail is a connection to a foreign system. Options that are secret are not stored.
 type connectionDetail struct {
 	ConnectionType string    `json:"connection_type,omitempty"`
 	Options        stringMap `json:"options,omitempty"`
@@ -194,9 +194,9 @@ func (d *connectionDetail) prepare(_ *call, _ *object, old detail) error {
 	return nil
 }
 
-func (d *connectionDetail) render(h head) any {
+func (d *connectionDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		connectionDetail
 		ConnectionID string `json:"connection_id"`
 	}{h, *d, h.uuid}

@@ -11,9 +11,9 @@ import (
 	"ucwarden/policy"
 )
 
-// Seed says what a server holds at first. It is read from YAML or JSON; State writes the same form. Owners default to
-// the metastore's owner. Principals that are only named, as owner, member or in a grant, need not be declared: an
-// e-mail is a user, a UUID a service principal, anything else a group.
+// Seed is the initial state of a server. It is read from YAML or JSON; Server.State returns the same form. Owners default
+// to the metastore's owner. Principals that occur as owner, member or in a grant need not be declared: an e-mail is a
+// user, a UUID a service principal, anything else a group.
 type Seed struct {
 	Metastore          SeedMetastore    `json:"metastore"`
 	WorkspaceID        int64            `json:"workspace_id,omitempty"`
@@ -31,13 +31,13 @@ type Seed struct {
 	Shares             []SeedShare      `json:"shares,omitempty"`
 }
 
-// SeedGrants maps principals to the privileges granted to them directly. "deleted:" and any text stands for a
+// SeedGrants maps principals to the privileges granted to them directly. A name that begins with "deleted:" is a
 // principal that was deleted.
 type SeedGrants map[string][]policy.Privilege
 
 const deletedPrefix = "deleted:"
 
-// SeedObject is what every object has.
+// SeedObject holds the fields that every object has.
 type SeedObject struct {
 	Name    string     `json:"name"`
 	Owner   string     `json:"owner,omitempty"`
@@ -59,14 +59,14 @@ type SeedGroup struct {
 	Members []string `json:"members,omitempty"`
 }
 
-// SeedCatalog is a catalog with what is inside.
+// SeedCatalog is a catalog with its schemas.
 type SeedCatalog struct {
 	SeedObject
 	Properties map[string]string `json:"properties,omitempty"`
 	Schemas    []SeedSchema      `json:"schemas,omitempty"`
 }
 
-// SeedSchema is a schema with what is inside.
+// SeedSchema is a schema with its objects.
 type SeedSchema struct {
 	SeedObject
 	Properties map[string]string `json:"properties,omitempty"`
@@ -141,8 +141,8 @@ type SeedShare struct {
 	Tables []string `json:"tables,omitempty"`
 }
 
-// bareName reads "name" as {"name": "name"}, and anything else strictly into target.
-func bareName(b []byte, name *string, target any) error {
+// unmarshalNameOr reads a JSON string into name, and anything else, without unknown fields, into target.
+func unmarshalNameOr(b []byte, name *string, target any) error {
 	if bytes.HasPrefix(bytes.TrimSpace(b), []byte(`"`)) {
 		return json.Unmarshal(b, name)
 	}
@@ -151,31 +151,31 @@ func bareName(b []byte, name *string, target any) error {
 	return decoder.Decode(target)
 }
 
-// UnmarshalJSON takes a bare name too.
+// UnmarshalJSON accepts a bare name too.
 func (t *SeedTable) UnmarshalJSON(b []byte) error {
 	type plain SeedTable
-	return bareName(b, &t.Name, (*plain)(t))
+	return unmarshalNameOr(b, &t.Name, (*plain)(t))
 }
 
-// UnmarshalJSON takes a bare name too.
+// UnmarshalJSON accepts a bare name too.
 func (c *SeedColumn) UnmarshalJSON(b []byte) error {
 	type plain SeedColumn
-	return bareName(b, &c.Name, (*plain)(c))
+	return unmarshalNameOr(b, &c.Name, (*plain)(c))
 }
 
-// UnmarshalJSON takes a bare name too.
+// UnmarshalJSON accepts a bare name too.
 func (i *SeedItem) UnmarshalJSON(b []byte) error {
 	type plain SeedItem
-	return bareName(b, &i.Name, (*plain)(i))
+	return unmarshalNameOr(b, &i.Name, (*plain)(i))
 }
 
-// UnmarshalJSON takes a bare name too.
+// UnmarshalJSON accepts a bare name too.
 func (v *SeedVolume) UnmarshalJSON(b []byte) error {
 	type plain SeedVolume
-	return bareName(b, &v.Name, (*plain)(v))
+	return unmarshalNameOr(b, &v.Name, (*plain)(v))
 }
 
-// ParseSeed reads a seed from YAML or JSON. Unknown fields are an error of class policy.CodeInvalid.
+// ParseSeed parses a seed in YAML or JSON. Unknown fields are an error of class policy.CodeInvalid.
 func ParseSeed(data []byte) (*Seed, error) {
 	text, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
@@ -190,7 +190,7 @@ func ParseSeed(data []byte) (*Seed, error) {
 	return seed, nil
 }
 
-// LoadSeed reads a seed file; see ParseSeed. The error names the file.
+// LoadSeed reads and parses a seed file; see [ParseSeed]. The error names the file.
 func LoadSeed(path string) (*Seed, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -15,12 +15,12 @@ import (
 	"ucwarden/policy"
 )
 
-// prefix is where the API lives.
+// prefix is the path of the API.
 const prefix = "/api/2.1/unity-catalog"
 
 const maxBody = 16 << 20
 
-// call is one request on its way through the server.
+// call is one request.
 type call struct {
 	srv   *Server
 	req   *http.Request
@@ -29,13 +29,13 @@ type call struct {
 	stale staleness
 }
 
-// handlerFunc answers a call with what is sent as JSON; nil is sent as {}.
+// handlerFunc returns the answer to a call, which is sent as JSON; nil is sent as {}.
 type handlerFunc func(*call) (any, error)
 
-// ServeHTTP serves the API and what is for observers below /_emulator.
+// ServeHTTP serves the API, and the admin calls below /_emulator.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isClean(r.URL.EscapedPath()) {
-		// The mux would redirect such a path, unseen by the trace and perhaps to another object's.
+		// The mux would redirect such a path, without a trace entry and perhaps to another object.
 		s.unknown(w, r)
 		return
 	}
@@ -48,15 +48,15 @@ func isClean(path string) bool {
 		!strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../")
 }
 
-// route registers a handler for authenticated callers; public one for everybody.
+// route registers a handler for authenticated callers, routePublic one for everyone.
 func (s *Server) route(pattern string, h handlerFunc) {
 	s.mux.HandleFunc(pattern, s.handle(pattern, h, true))
 }
-func (s *Server) public(pattern string, h handlerFunc) {
+func (s *Server) routePublic(pattern string, h handlerFunc) {
 	s.mux.HandleFunc(pattern, s.handle(pattern, h, false))
 }
 
-// handle puts a handler below everything that all requests go through: the trace, faults, authentication.
+// handle wraps a handler with what applies to all requests: the trace, faults, authentication.
 func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		entry := TraceEntry{Time: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Route: pattern}
@@ -66,21 +66,21 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 		}()
 		c := &call{srv: s, req: r}
 		readErr := c.readBody()
-		entry.Body = traceBody(pattern, c.body)
+		entry.Body = redactedBody(pattern, c.body)
 		name, authErr := s.authenticate(r)
 		entry.Caller = name
 
-		fault := s.faults.match(c, pattern, name)
+		fault := s.faultRules.match(c, pattern, name)
 		entry.Fault = fault.ids
 		c.stale = fault.stale
 		if !sleep(r.Context(), fault.latency) {
-			return // the client is gone; status 0 says so
+			return // the client disconnected: status 0
 		}
 		if fault.drop && !fault.after {
 			panic(http.ErrAbortHandler)
 		}
 		var payload any
-		err := fault.refusal
+		err := fault.err
 		if err == nil || fault.after {
 			err = readErr
 			if err == nil && authenticated {
@@ -89,30 +89,30 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 			if err == nil {
 				payload, err = s.run(c, h, name)
 			}
-			if fault.after && fault.refusal != nil {
-				err = fault.refusal
+			if fault.after && fault.err != nil {
+				err = fault.err
 			}
 		}
 		if fault.drop {
 			panic(http.ErrAbortHandler)
 		}
-		entry.Status = s.answer(w, payload, err, fault)
+		entry.Status = s.writeAnswer(w, payload, err, fault)
 		if fault.truncate {
-			panic(http.ErrAbortHandler) // the length that was promised is never reached
+			panic(http.ErrAbortHandler) // the body is shorter than Content-Length
 		}
 	}
 }
 
-// run calls the handler on behalf of the caller of that name, "" for nobody.
+// run calls the handler for the caller of that name, "" for an unauthenticated one.
 func (s *Server) run(c *call, h handlerFunc, name string) (any, error) {
 	s.mu.RLock()
-	c.who = s.callerNamed(name)
+	c.who = s.callerOf(name)
 	s.mu.RUnlock()
 	return h(c)
 }
 
-// answer writes the response and gives its status.
-func (s *Server) answer(w http.ResponseWriter, payload any, err error, fault effect) int {
+// writeAnswer writes the response and returns its status.
+func (s *Server) writeAnswer(w http.ResponseWriter, payload any, err error, fault faultEffect) int {
 	status := http.StatusOK
 	header := w.Header()
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Server) answer(w http.ResponseWriter, payload any, err error, fault eff
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(payload); err != nil {
-		s.log.Error("encode an answer", "error", err)
+		s.log.Error("encoding an answer failed", "error", err)
 		status = http.StatusInternalServerError
 		body.Reset()
 		body.WriteString(`{"error_code":"INTERNAL_ERROR","message":"the answer could not be encoded"}`)
@@ -152,11 +152,11 @@ func (s *Server) answer(w http.ResponseWriter, payload any, err error, fault eff
 		out = out[:len(out)/2]
 	}
 	if _, err := w.Write(out); err != nil {
-		s.log.Debug("write an answer", "error", err) // the client went away
+		s.log.Debug("writing an answer failed", "error", err) // the client disconnected
 	}
 	if fault.truncate {
 		if err := http.NewResponseController(w).Flush(); err != nil {
-			s.log.Debug("flush a truncated answer", "error", err)
+			s.log.Debug("flushing a truncated answer failed", "error", err)
 		}
 	}
 	return status
@@ -175,7 +175,7 @@ func (c *call) readBody() error {
 	return nil
 }
 
-// object gives the JSON object of the body, or the one nested in it under wrapper.
+// object returns the JSON object of the body, or the one nested in it under wrapper.
 func (c *call) object(wrapper string) ([]byte, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(c.body, &fields); err != nil || fields == nil {
@@ -192,7 +192,7 @@ func (c *call) object(wrapper string) ([]byte, error) {
 	return inner, nil
 }
 
-// decode reads a JSON object into each target. Field types must fit; fields that a target does not have are ignored.
+// decode decodes a JSON object into each target. A wrong type is an error; fields that a target does not have are ignored.
 func decode(body []byte, targets ...any) error {
 	for _, target := range targets {
 		if err := json.Unmarshal(body, target); err != nil {
@@ -206,7 +206,7 @@ func decode(body []byte, targets ...any) error {
 	return nil
 }
 
-// flag reads a boolean query parameter.
+// flag returns a boolean query parameter, false when it is absent.
 func (c *call) flag(name string) (bool, error) {
 	text := c.req.URL.Query().Get(name)
 	if text == "" {
@@ -219,13 +219,13 @@ func (c *call) flag(name string) (bool, error) {
 	return value, nil
 }
 
-// register lays out the API.
+// register registers all routes.
 func (s *Server) register() {
 	s.resources = make(map[string]*resource)
 	s.types = make(map[policy.SecurableType]*resource)
 	for _, res := range allResources() {
 		s.resources[res.path] = res
-		if !res.exact {
+		if !res.byKind {
 			s.types[res.typ] = res
 		}
 		if res.typ != policy.Metastore {
@@ -233,8 +233,8 @@ func (s *Server) register() {
 		}
 	}
 	s.types[policy.Function] = anyFunction()
-	s.meta, s.catalogs, s.schemas = s.resources["metastores"], s.resources["catalogs"], s.resources["schemas"]
-	s.steps = [2]*resource{s.catalogs, s.schemas}
+	s.metastoreResource, s.catalogResource, s.schemaResource = s.resources["metastores"], s.resources["catalogs"], s.resources["schemas"]
+	s.containerTypes = [2]*resource{s.catalogResource, s.schemaResource}
 	s.registerMetastores()
 	s.registerTables()
 	s.registerLists()
@@ -249,14 +249,14 @@ func (s *Server) register() {
 	s.mux.HandleFunc("/", s.unknown)
 }
 
-// Running is a server that listens.
+// Running is a listening server.
 type Running struct {
 	URL  string // http://host:port
 	http *http.Server
 	done chan error
 }
 
-// Start listens on addr and serves in the background; "" is a free port of the loopback interface. Stop it with
+// Start listens on addr and serves in the background; "" means a free port of the loopback interface. Stop it with
 // Shutdown. The error is of class policy.CodeUnavailable and names the address.
 func (s *Server) Start(addr string) (*Running, error) {
 	if addr == "" {
@@ -264,7 +264,7 @@ func (s *Server) Start(addr string) (*Running, error) {
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, policy.Errorf(policy.CodeUnavailable, "listen for the Unity Catalog emulator on %s: %w; choose another address or stop what uses it", addr, err)
+		return nil, policy.Errorf(policy.CodeUnavailable, "listen for the Unity Catalog emulator on %s: %w; choose another address or stop the process that uses it", addr, err)
 	}
 	host, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
@@ -283,7 +283,7 @@ func (s *Server) Start(addr string) (*Running, error) {
 	return r, nil
 }
 
-// Shutdown stops listening and waits for requests under way until ctx ends; then it cuts them off.
+// Shutdown stops listening and waits for requests in progress until ctx ends; then it closes their connections.
 func (r *Running) Shutdown(ctx context.Context) error {
 	err := r.http.Shutdown(ctx)
 	if err != nil {
@@ -303,7 +303,7 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// authenticate names the principal that calls.
+// authenticate returns the name of the calling principal.
 func (s *Server) authenticate(r *http.Request) (string, error) {
 	token := bearer(r)
 	if token == "" {

@@ -30,13 +30,13 @@ type dataObject struct {
 	AddedBy        string      `json:"added_by,omitempty"` // output
 }
 
-// shareDetail is a share; updates come as a list of actions, and only there.
+// shareDetail is a share. Updates is only set while an update is processed.
 type shareDetail struct {
 	Updates []struct {
 		Action     string      `json:"action"`
 		DataObject *dataObject `json:"data_object"`
 	} `json:"updates"`
-	objects []dataObject // replaced, never changed
+	objects []dataObject // immutable once stored
 }
 
 func (d *shareDetail) clone() detail { return &shareDetail{objects: d.objects} }
@@ -57,7 +57,7 @@ func (d *shareDetail) prepare(c *call, o *object, old detail) error {
 		at := slices.IndexFunc(next, func(other dataObject) bool { return other.Name == object.Name })
 		switch {
 		case update.Action == "ADD" && at < 0:
-			if err := c.shareable(o, &object); err != nil {
+			if err := c.prepareSharedObject(o, &object); err != nil {
 				return err
 			}
 			next = append(next, object)
@@ -88,8 +88,9 @@ func (d *shareDetail) prepare(c *call, o *object, old detail) error {
 	return nil
 }
 
-// shareable checks a table that is added to a share: the share's owner needs SELECT on it.
-func (c *call) shareable(share *object, object *dataObject) error {
+// prepareSharedObject checks a table that is added to a share, and sets its defaults. The share's owner needs SELECT on
+// it.
+func (c *call) prepareSharedObject(share *object, object *dataObject) error {
 	if err := oneOf("data_object_type", &object.DataObjectType, "TABLE", "TABLE", "VIEW", "MATERIALIZED_VIEW", "STREAMING_TABLE"); err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (c *call) shareable(share *object, object *dataObject) error {
 	if err != nil {
 		return err
 	}
-	owner := &call{srv: c.srv, req: c.req, who: c.srv.callerNamed(share.owner)}
+	owner := &call{srv: c.srv, req: c.req, who: c.srv.callerOf(share.owner)}
 	if !owner.mayRead(table) {
 		return denied("The owner of Share '%s' needs SELECT on Table '%s'.", share.name, object.Name)
 	}
@@ -119,9 +120,9 @@ func (c *call) shareable(share *object, object *dataObject) error {
 	return nil
 }
 
-func (d *shareDetail) render(h head) any {
+func (d *shareDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		Objects []dataObject `json:"objects,omitempty"`
 	}{h, d.objects}
 }
@@ -145,7 +146,7 @@ type recipientDetail struct {
 	GlobalMetastoreID  string        `json:"data_recipient_global_metastore_id,omitempty"`
 	IPAccessList       *ipAccessList `json:"ip_access_list,omitempty"`
 	tokens             []recipientToken
-	grantee            int64 // id under which shares are granted to it
+	grantee            int64 // id of the grantee in grants on shares
 }
 
 func (d *recipientDetail) clone() detail { c := *d; c.IPAccessList = nil; return &c }
@@ -189,24 +190,24 @@ func (c *call) newRecipientToken(seed int64) recipientToken {
 		CreatedAt: now, CreatedBy: c.who.name, UpdatedAt: now, UpdatedBy: c.who.name}
 }
 
-func (d *recipientDetail) render(h head) any {
+func (d *recipientDetail) render(h commonFields) any {
 	answer := struct {
-		head
+		commonFields
 		recipientDetail
 		ID          string           `json:"id"`
 		Tokens      []recipientToken `json:"tokens,omitempty"`
 		Cloud       string           `json:"cloud,omitempty"`
 		Region      string           `json:"region,omitempty"`
 		MetastoreID string           `json:"metastore_id,omitempty"`
-	}{head: h, recipientDetail: *d, ID: h.uuid, Tokens: d.tokens}
+	}{commonFields: h, recipientDetail: *d, ID: h.uuid, Tokens: d.tokens}
 	if parts := strings.Split(d.GlobalMetastoreID, ":"); len(parts) == 3 {
 		answer.Cloud, answer.Region, answer.MetastoreID = parts[0], parts[1], parts[2]
 	}
 	return answer
 }
 
-// forgetRecipient takes a deleted recipient's grants off every share. The lock must be held.
-func (s *Server) forgetRecipient(metastore *object, grantee int64) {
+// removeRecipientGrants removes a deleted recipient's grants from every share. s.mu must be held.
+func (s *Server) removeRecipientGrants(metastore *object, grantee int64) {
 	s.directory.byID[grantee].deleted = true
 	for share := range metastore.list(policy.Share).after("") {
 		if share.grants.of(grantee) != 0 {
@@ -228,7 +229,7 @@ type providerDetail struct {
 
 func (d *providerDetail) clone() detail { c := *d; return &c }
 
-// prepare reads the profile and forgets the bearer token in it.
+// prepare implements detail. The bearer token in the profile is not stored.
 func (d *providerDetail) prepare(_ *call, _ *object, old detail) error {
 	if was, ok := old.(*providerDetail); ok {
 		d.AuthenticationType = was.AuthenticationType
@@ -257,9 +258,9 @@ func (d *providerDetail) prepare(_ *call, _ *object, old detail) error {
 	return nil
 }
 
-func (d *providerDetail) render(h head) any {
+func (d *providerDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		AuthenticationType string            `json:"authentication_type"`
 		RecipientProfile   *recipientProfile `json:"recipient_profile,omitempty"`
 	}{h, d.AuthenticationType, d.profile}

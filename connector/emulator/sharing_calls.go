@@ -9,7 +9,7 @@ import (
 	"ucwarden/policy"
 )
 
-// registerSharing adds what shares, recipients and providers have beside the common calls.
+// registerSharing registers the calls that only shares, recipients and providers have.
 func (s *Server) registerSharing() {
 	s.route("GET "+prefix+"/shares/{name}/permissions", s.getPermissions)
 	s.route("PATCH "+prefix+"/shares/{name}/permissions", s.patchPermissions)
@@ -18,14 +18,14 @@ func (s *Server) registerSharing() {
 	s.route("GET "+prefix+"/providers/{name}/shares", s.providerShares)
 }
 
-// owned finds an object that only admins and its owner may look into.
-func (s *Server) owned(c *call, t policy.SecurableType) (*object, error) {
+// findOwned returns the object of the path, or an error unless the caller is an admin or its owner.
+func (s *Server) findOwned(c *call, t policy.SecurableType) (*object, error) {
 	o, err := s.find(s.types[t], c.req.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
 	if !c.mayRead(o) {
-		return nil, denied("User is not an owner of %s '%s'.", sentence(o.res.label), o.name)
+		return nil, denied("User is not an owner of %s '%s'.", displayLabel(o.res.label), o.name)
 	}
 	return o, nil
 }
@@ -39,7 +39,7 @@ type sharePermissions struct {
 func (s *Server) recipientPermissions(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	recipient, err := s.owned(c, policy.Recipient)
+	recipient, err := s.findOwned(c, policy.Recipient)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *Server) recipientPermissions(c *call) (any, error) {
 		return nil, err
 	}
 	id := recipient.detail.(*recipientDetail).grantee
-	page, next, err := collect(c, size, func(after string) iter.Seq2[string, sharePermissions] {
+	page, next, err := takePage(c, size, func(after string) iter.Seq2[string, sharePermissions] {
 		return func(yield func(string, sharePermissions) bool) {
 			for share := range recipient.parent.list(policy.Share).after(after) {
 				if share.grants.of(id) == 0 {
@@ -66,7 +66,7 @@ func (s *Server) recipientPermissions(c *call) (any, error) {
 	return pageOf("permissions_out", page, next), nil
 }
 
-// rotateToken gives a recipient a new token and lets the old one expire: never later than it would have.
+// rotateToken adds a new token to a recipient and shortens the validity of the old ones; it never extends it.
 func (s *Server) rotateToken(c *call) (any, error) {
 	var body struct {
 		Seconds *int64 `json:"existing_token_expire_in_seconds"`
@@ -86,7 +86,7 @@ func (s *Server) rotateToken(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.owns(o) {
+	if !c.ownsOrManages(o) {
 		return nil, denied("User is not an owner of Recipient '%s'.", o.name)
 	}
 	next := *o.detail.(*recipientDetail)
@@ -108,11 +108,11 @@ func (s *Server) rotateToken(c *call) (any, error) {
 	return s.render(o), nil
 }
 
-// providerShares lists what a provider shares. Nothing behind a provider is emulated, so there is nothing to list.
+// providerShares returns the shares of a provider. Providers are emulated without shares, so the list is empty.
 func (s *Server) providerShares(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if _, err := s.owned(c, policy.Provider); err != nil {
+	if _, err := s.findOwned(c, policy.Provider); err != nil {
 		return nil, err
 	}
 	return pageOf[any]("shares", nil, ""), nil

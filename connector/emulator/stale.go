@@ -9,14 +9,14 @@ import (
 	"ucwarden/policy"
 )
 
-// staleness says how old the state is that a read is served from; the zero value is the present.
+// staleness says from how old a state a read is served; the zero value means the present state.
 type staleness struct {
 	age      time.Duration
 	versions int
 }
 
-// grantsSeenBy gives the grants of o as the call is to see them.
-func (s *Server) grantsSeenBy(c *call, o *object) grantList {
+// grantsFor returns the grants on o, as old as c.stale says.
+func (s *Server) grantsFor(c *call, o *object) grantList {
 	if n := len(o.history); n > 0 {
 		switch {
 		case c.stale.versions > 0:
@@ -33,7 +33,8 @@ func (s *Server) grantsSeenBy(c *call, o *object) grantList {
 	return o.grants
 }
 
-// children ranges over the objects of type t in parent whose name is above after, by name, as the call is to see them.
+// children ranges over the objects of type t in parent whose name is above after, by name, as of the time that c.stale
+// says.
 func (s *Server) children(c *call, parent *object, t policy.SecurableType, after string) iter.Seq[*object] {
 	present := parent.list(t).after(after)
 	if c.stale == (staleness{}) {
@@ -66,7 +67,8 @@ func (s *Server) children(c *call, parent *object, t policy.SecurableType, after
 	}
 }
 
-// listChanges walks back from the present: hidden are the objects that were not there yet, gone those that were.
+// listChanges returns how the list differed at the time that c.stale says: hidden objects were not there yet, gone ones
+// were still there.
 func (s *Server) listChanges(c *call, parent *object, t policy.SecurableType) (hidden map[*object]bool, gone []*object) {
 	hidden = make(map[*object]bool)
 	then := time.Now().Add(-c.stale.age)

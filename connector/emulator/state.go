@@ -8,8 +8,8 @@ import (
 	"ucwarden/policy"
 )
 
-// State gives what the server holds now, in the form of a seed, sorted by name. Loading it makes a server with the
-// same objects and grants; secrets, ids and times are not part of it.
+// State returns the present state as a seed, sorted by name. A server made from it has the same objects and grants;
+// secrets, ids and times are not part of it.
 func (s *Server) State() *Seed {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -18,50 +18,50 @@ func (s *Server) State() *Seed {
 		seed.AccountAdmins = append(seed.AccountAdmins, name)
 	}
 	slices.Sort(seed.AccountAdmins)
-	s.dumpPrincipals(seed)
+	s.seedPrincipals(seed)
 	m, err := s.metastore()
 	if err != nil {
 		return seed
 	}
 	d := m.detail.(*metastoreDetail)
-	seed.Metastore = SeedMetastore{s.dumpObject(m), d.id, d.Region, d.StorageRoot[:len(d.StorageRoot)-len(d.id)-1]}
-	for o, in := range dumped(s, m, policy.StorageCredential) {
+	seed.Metastore = SeedMetastore{s.seedObjectOf(m), d.id, d.Region, d.StorageRoot[:len(d.StorageRoot)-len(d.id)-1]}
+	for o, in := range seedObjects(s, m, policy.StorageCredential) {
 		seed.StorageCredentials = append(seed.StorageCredentials, SeedCredential{in, roleOf(o)})
 	}
-	for o, in := range dumped(s, m, policy.Credential) {
+	for o, in := range seedObjects(s, m, policy.Credential) {
 		seed.Credentials = append(seed.Credentials, SeedCredential{in, roleOf(o)})
 	}
-	for o, in := range dumped(s, m, policy.ExternalLocation) {
+	for o, in := range seedObjects(s, m, policy.ExternalLocation) {
 		d := o.detail.(*locationDetail)
 		seed.ExternalLocations = append(seed.ExternalLocations, SeedLocation{in, d.URL, d.CredentialName, d.ReadOnly})
 	}
-	for o, in := range dumped(s, m, policy.Connection) {
+	for o, in := range seedObjects(s, m, policy.Connection) {
 		seed.Connections = append(seed.Connections, SeedConnection{in, o.detail.(*connectionDetail).ConnectionType})
 	}
-	for o, in := range dumped(s, m, policy.Recipient) {
+	for o, in := range seedObjects(s, m, policy.Recipient) {
 		seed.Recipients = append(seed.Recipients, SeedRecipient{in, o.detail.(*recipientDetail).GlobalMetastoreID})
 	}
-	for _, in := range dumped(s, m, policy.Provider) {
+	for _, in := range seedObjects(s, m, policy.Provider) {
 		seed.Providers = append(seed.Providers, SeedProvider{in})
 	}
-	for o, in := range dumped(s, m, policy.Share) {
+	for o, in := range seedObjects(s, m, policy.Share) {
 		share := SeedShare{SeedObject: in}
 		for _, object := range o.detail.(*shareDetail).objects {
 			share.Tables = append(share.Tables, object.Name)
 		}
 		seed.Shares = append(seed.Shares, share)
 	}
-	for o, in := range dumped(s, m, policy.Catalog) {
+	for o, in := range seedObjects(s, m, policy.Catalog) {
 		catalog := SeedCatalog{SeedObject: in, Properties: o.detail.(*catalogDetail).Properties}
-		for schema, in := range dumped(s, o, policy.Schema) {
-			catalog.Schemas = append(catalog.Schemas, s.dumpSchema(schema, in))
+		for schema, in := range seedObjects(s, o, policy.Schema) {
+			catalog.Schemas = append(catalog.Schemas, s.seedSchemaOf(schema, in))
 		}
 		seed.Catalogs = append(seed.Catalogs, catalog)
 	}
 	return seed
 }
 
-// Grants gives all grants on everything in the metastore, without those of deleted principals.
+// Grants returns all grants in the metastore, without those of deleted principals.
 func (s *Server) Grants() *policy.GrantSet {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -75,7 +75,7 @@ func (s *Server) Grants() *policy.GrantSet {
 func (s *Server) collectGrants(o *object, set *policy.GrantSet) {
 	var assignments []policy.Assignment
 	for _, g := range o.grants {
-		if name := s.directory.nameOf(g.id); name != "" {
+		if name := s.directory.nameOfID(g.id); name != "" {
 			for _, p := range s.privs.list(g.privs) {
 				assignments = append(assignments, policy.Assignment{Principal: policy.Principal(name), Privilege: p})
 			}
@@ -91,7 +91,7 @@ func (s *Server) collectGrants(o *object, set *policy.GrantSet) {
 	}
 }
 
-func (s *Server) dumpPrincipals(seed *Seed) {
+func (s *Server) seedPrincipals(seed *Seed) {
 	for name, p := range s.directory.byName {
 		switch {
 		case p.kind == User:
@@ -112,13 +112,13 @@ func (s *Server) dumpPrincipals(seed *Seed) {
 	})
 }
 
-func (s *Server) dumpObject(o *object) SeedObject {
+func (s *Server) seedObjectOf(o *object) SeedObject {
 	in := SeedObject{Name: o.name, Owner: o.owner, Comment: o.comment}
 	if len(o.grants) > 0 {
 		in.Grants = make(SeedGrants, len(o.grants))
 	}
 	for _, g := range o.grants {
-		name := s.directory.nameOf(g.id)
+		name := s.directory.nameOfID(g.id)
 		if name == "" {
 			name = deletedPrefix + jsonNumber(g.id)
 		}
@@ -127,20 +127,20 @@ func (s *Server) dumpObject(o *object) SeedObject {
 	return in
 }
 
-// dumped ranges over the objects of one type in parent with what all objects have.
-func dumped(s *Server, parent *object, t policy.SecurableType) iter.Seq2[*object, SeedObject] {
+// seedObjects ranges over the objects of one type in parent, with their common seed fields.
+func seedObjects(s *Server, parent *object, t policy.SecurableType) iter.Seq2[*object, SeedObject] {
 	return func(yield func(*object, SeedObject) bool) {
 		for o := range parent.list(t).after("") {
-			if !yield(o, s.dumpObject(o)) {
+			if !yield(o, s.seedObjectOf(o)) {
 				return
 			}
 		}
 	}
 }
 
-func (s *Server) dumpSchema(o *object, in SeedObject) SeedSchema {
+func (s *Server) seedSchemaOf(o *object, in SeedObject) SeedSchema {
 	schema := SeedSchema{SeedObject: in, Properties: o.detail.(*schemaDetail).Properties}
-	for o, in := range dumped(s, o, policy.Table) {
+	for o, in := range seedObjects(s, o, policy.Table) {
 		d := o.detail.(*tableDetail)
 		table := SeedTable{SeedObject: in, Type: d.TableType, Format: d.DataSourceFormat, Location: d.StorageLocation,
 			Definition: d.ViewDefinition, Properties: d.Properties}
@@ -149,14 +149,14 @@ func (s *Server) dumpSchema(o *object, in SeedObject) SeedSchema {
 		}
 		schema.Tables = append(schema.Tables, table)
 	}
-	for o, in := range dumped(s, o, policy.Function) {
+	for o, in := range seedObjects(s, o, policy.Function) {
 		if o.kind == policy.KindModel {
 			schema.Models = append(schema.Models, SeedItem{in})
 		} else {
 			schema.Functions = append(schema.Functions, SeedItem{in})
 		}
 	}
-	for o, in := range dumped(s, o, policy.Volume) {
+	for o, in := range seedObjects(s, o, policy.Volume) {
 		volume := SeedVolume{SeedObject: in}
 		if d := o.detail.(*volumeDetail); d.VolumeType == "EXTERNAL" {
 			volume.Location = d.StorageLocation
@@ -173,5 +173,5 @@ func roleOf(o *object) string {
 	return ""
 }
 
-// escapePath makes a name fit for a storage URL.
+// escapePath returns a name escaped for a storage URL.
 func escapePath(name string) string { return url.PathEscape(policy.CanonicalName(name)) }

@@ -9,12 +9,12 @@ import (
 	"ucwarden/policy"
 )
 
-// object is anything that can carry grants. The tree of objects is the whole store: a metastore contains catalogs and
-// root objects, a catalog schemas, a schema tables, functions and volumes. All of it is guarded by Server.mu.
+// object is a securable. The tree of objects is the whole state: a metastore contains catalogs and root objects, a
+// catalog contains schemas, a schema contains tables, functions and volumes. All of it is guarded by Server.mu.
 type object struct {
 	res       *resource
 	kind      policy.Kind
-	name      string // its own, canonical; of a metastore the display name
+	name      string // canonical, without those of its containers; of a metastore the display name
 	parent    *object
 	id        int64
 	owner     string
@@ -23,26 +23,26 @@ type object struct {
 	updatedAt int64
 	createdBy string
 	updatedBy string
-	detail    detail // the fields of its type; never changed once stored, only replaced
+	detail    detail // the fields of its type; replaced, never changed
 	grants    grantList
-	history   []grantVersion // what grants were before, oldest first; feeds stale reads
+	history   []grantVersion // earlier grants, oldest first, for stale reads
 	children  map[policy.SecurableType]*nameList
 }
 
-// grantVersion is what was granted until a moment.
+// grantVersion is the state of the grants until a time.
 type grantVersion struct {
 	until  time.Time
 	grants grantList
 }
 
-// Bounds of what is remembered for stale reads.
+// Bounds of the history for stale reads.
 const (
 	maxHistory = 32   // per object
 	maxJournal = 4096 // objects created and deleted, in all
 )
 
-// listing records that an object appeared in or vanished from its parent's list.
-type listing struct {
+// listChange records that an object was added to or removed from its parent's list.
+type listChange struct {
 	at     time.Time
 	parent *object
 	object *object
@@ -50,7 +50,7 @@ type listing struct {
 	added  bool
 }
 
-// uuid formats a number as an id that looks like the API's and is the same in every run.
+// uuid returns a number formatted like an id of the API; it is the same in every run.
 func uuid(space uint16, n int64) string {
 	return fmt.Sprintf("%08x-%04x-4000-8000-%012x", uint32(n>>48)^0x1f2e3d4c, space, uint64(n)&0xffffffffffff)
 }
@@ -62,8 +62,8 @@ func (o *object) uuid() string {
 	return uuid(0x0c0f, o.id)
 }
 
-// fullName is the name of the object in paths: the dotted names of catalog, schema and object, the name of a root
-// object, the id of a metastore.
+// fullName returns the name of the object in paths: the names of catalog, schema and object joined by dots, the name of
+// a root object, the id of a metastore.
 func (o *object) fullName() string {
 	switch o.res.typ {
 	case policy.Metastore:
@@ -80,7 +80,7 @@ func (o *object) securable() policy.Securable {
 	return policy.Securable{Type: o.res.typ, FullName: o.fullName()}
 }
 
-// container gives the schema or catalog that o is in, nil for objects directly in the metastore.
+// container returns the schema or catalog that o is in, nil for objects directly in the metastore.
 func (o *object) container() *object {
 	if o.parent == nil || o.parent.res.typ == policy.Metastore {
 		return nil
@@ -112,23 +112,23 @@ func (o *object) empty() bool {
 	return true
 }
 
-// attach puts a new object under its parent and remembers the moment.
+// attach adds an object to its parent and records that.
 func (s *Server) attach(o *object) {
 	o.parent.put(o)
-	s.note(o, true)
+	s.record(o, true)
 }
 
-// detach takes an object, and with it all that is inside, out of its parent.
+// detach removes an object, with everything in it, from its parent and records that.
 func (s *Server) detach(o *object) {
 	o.parent.list(o.res.typ).remove(o.name)
-	s.note(o, false)
+	s.record(o, false)
 }
 
-func (s *Server) note(o *object, added bool) {
+func (s *Server) record(o *object, added bool) {
 	if len(s.journal) >= maxJournal {
 		s.journal = append(s.journal[:0], s.journal[maxJournal/2:]...)
 	}
-	s.journal = append(s.journal, listing{time.Now(), o.parent, o, o.name, added})
+	s.journal = append(s.journal, listChange{time.Now(), o.parent, o, o.name, added})
 }
 
 // setGrants stores a new state of the grants and keeps the old one for stale reads.
@@ -143,7 +143,7 @@ func (o *object) setGrants(next grantList) {
 	o.grants = next
 }
 
-// metastore gives the metastore assigned to the workspace.
+// metastore returns the metastore assigned to the workspace.
 func (s *Server) metastore() (*object, error) {
 	if m := s.metastores[s.assignment.MetastoreID]; m != nil {
 		return m, nil
@@ -151,7 +151,7 @@ func (s *Server) metastore() (*object, error) {
 	return nil, &apiError{status: 404, code: "METASTORE_DOES_NOT_EXIST", message: "No metastore assigned for the current workspace."}
 }
 
-// find looks an object up by type and full name as written in a path: any case, not yet checked. The error names the
+// find returns the object of the resource with the full name, which is unchecked and in any case. The error names the
 // outermost missing part.
 func (s *Server) find(res *resource, fullName string) (*object, error) {
 	if res.typ == policy.Metastore {
@@ -168,7 +168,7 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 	if res.typ.Depth() > 1 {
 		if parts = strings.Split(fullName, "."); len(parts) != res.typ.Depth() {
 			return nil, invalid("'%s' is not a full name of a %s: want %d names joined by dots.",
-				fullName, strings.ToLower(sentence(res.label)), res.typ.Depth())
+				fullName, strings.ToLower(displayLabel(res.label)), res.typ.Depth())
 		}
 	}
 	for i, part := range parts {
@@ -178,10 +178,10 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 		}
 		step := res
 		if i < len(parts)-1 {
-			step = s.steps[i]
+			step = s.containerTypes[i]
 		}
 		next := at.list(step.typ).get(name)
-		if next == nil || (step == res && !res.covers(next)) {
+		if next == nil || (step == res && !res.includes(next)) {
 			return nil, notFound(step.label, policy.CanonicalName(strings.Join(parts[:i+1], ".")))
 		}
 		at = next
@@ -189,5 +189,5 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 	return at, nil
 }
 
-// nowMillis is the time as the API writes it.
+// nowMillis returns the time in the API's form: milliseconds since 1970.
 func nowMillis() int64 { return time.Now().UnixMilli() }

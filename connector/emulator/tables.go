@@ -22,7 +22,7 @@ type columnMask struct {
 	UsingColumnNames []string `json:"using_column_names,omitempty"`
 }
 
-// column is ColumnInfo. Column names keep their case.
+// column is the API's ColumnInfo. Column names keep their case.
 type column struct {
 	Name             string      `json:"name"`
 	TypeName         string      `json:"type_name,omitempty"`
@@ -56,10 +56,10 @@ type tableDetail struct {
 	RowFilter             *rowFilter `json:"row_filter,omitempty"`
 }
 
-// clone may share nothing that a decoder writes into.
+// clone shares nothing that a decoder writes into.
 func (d *tableDetail) clone() detail { c := *d; c.Columns, c.RowFilter = nil, nil; return &c }
 
-// prepare: a table is made whole; an update changes its owner and comment only (client library, UpdateTableRequest).
+// prepare implements detail. An update changes only owner and comment of a table (client library, UpdateTableRequest).
 func (d *tableDetail) prepare(c *call, o *object, old detail) error {
 	if was, ok := old.(*tableDetail); ok {
 		*d = *was
@@ -87,15 +87,15 @@ func (d *tableDetail) prepare(c *call, o *object, old detail) error {
 	return checkColumns(d.Columns)
 }
 
-func (d *tableDetail) render(h head) any {
+func (d *tableDetail) render(h commonFields) any {
 	return struct {
-		head
+		commonFields
 		tableDetail
 		TableID string `json:"table_id"`
 	}{h, *d, h.uuid}
 }
 
-// kindOfTable is the part of a table's type that decides which privileges it takes.
+// kindOfTable returns the kind of a table type, which decides the applicable privileges.
 func kindOfTable(tableType string) policy.Kind {
 	switch tableType {
 	case tableView, "METRIC_VIEW":
@@ -130,7 +130,7 @@ func checkColumns(columns []column) error {
 	return nil
 }
 
-// registerTables adds what tables have beside the common calls.
+// registerTables registers the calls that only tables have.
 func (s *Server) registerTables() {
 	s.route("GET "+prefix+"/table-summaries", s.tableSummaries)
 	s.route("POST "+prefix+"/table-summaries", s.tableSummaries)
@@ -160,16 +160,16 @@ func (s *Server) tableSummaries(c *call) (any, error) {
 	schemas, tables := newLikePattern(query.Get("schema_name_pattern")), newLikePattern(query.Get("table_name_pattern"))
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	catalog, err := s.find(s.catalogs, query.Get("catalog_name"))
+	catalog, err := s.find(s.catalogResource, query.Get("catalog_name"))
 	if err != nil {
 		return nil, err
 	}
-	if !c.mayEnter(catalog) {
+	if !c.mayUseContainer(catalog) {
 		return nil, denied("User does not have access to Catalog '%s'.", catalog.name)
 	}
-	page, next, err := collect(c, size, func(after string) iter.Seq2[string, tableSummary] {
+	page, next, err := takePage(c, size, func(after string) iter.Seq2[string, tableSummary] {
 		return func(yield func(string, tableSummary) bool) {
-			for table := range s.across(c, catalog, s.resources["tables"], after, schemas, tables) {
+			for table := range s.visibleInSchemas(c, catalog, s.resources["tables"], after, schemas, tables) {
 				key := table.parent.name + "." + table.name
 				if !yield(key, tableSummary{table.fullName(), table.detail.(*tableDetail).TableType}) {
 					return
@@ -183,9 +183,9 @@ func (s *Server) tableSummaries(c *call) (any, error) {
 	return pageOf("tables", page, next), nil
 }
 
-// across ranges over the visible objects of one type in all schemas of a catalog, in order of schema and name,
+// visibleInSchemas ranges over the visible objects of one type in all schemas of a catalog, in order of schema and name,
 // starting above "schema.name".
-func (s *Server) across(c *call, catalog *object, res *resource, after string, schemas, names likePattern) iter.Seq[*object] {
+func (s *Server) visibleInSchemas(c *call, catalog *object, res *resource, after string, schemas, names likePattern) iter.Seq[*object] {
 	afterSchema, afterName, resumed := strings.Cut(after, ".")
 	return func(yield func(*object) bool) {
 		inSchema := func(schema *object, after string) bool {
@@ -194,7 +194,7 @@ func (s *Server) across(c *call, catalog *object, res *resource, after string, s
 				if prefix != "" && o.name > prefix && !strings.HasPrefix(o.name, prefix) {
 					return true // names are in order: nothing further matches
 				}
-				if res.covers(o) && names.match(o.name) && c.mayRead(o) && !yield(o) {
+				if res.includes(o) && names.match(o.name) && c.mayRead(o) && !yield(o) {
 					return false
 				}
 			}
@@ -206,7 +206,7 @@ func (s *Server) across(c *call, catalog *object, res *resource, after string, s
 			}
 		}
 		for schema := range s.children(c, catalog, policy.Schema, afterSchema) {
-			if schemas.match(schema.name) && c.mayEnter(schema) && !inSchema(schema, "") {
+			if schemas.match(schema.name) && c.mayUseContainer(schema) && !inSchema(schema, "") {
 				return
 			}
 		}
@@ -225,7 +225,7 @@ func (c *call) mergeBodyIntoQuery() error {
 		MaxResults        json.Number `json:"max_results"`
 		PageToken         string      `json:"page_token"`
 	}
-	if err := c.strict(&in); err != nil {
+	if err := c.decodeStrict(&in); err != nil {
 		return err
 	}
 	query := c.req.URL.Query()

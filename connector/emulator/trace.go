@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// TraceEntry is one request that the server saw.
+// TraceEntry is one request that the server received.
 type TraceEntry struct {
 	Seq      int64     // counts from 1 since the start or the last reset
 	Time     time.Time // of arrival
 	Caller   string    // principal; empty when not authenticated
 	Method   string
-	Path     string // as on the wire, escaped
-	Query    string // as on the wire, escaped
-	Body     string // of the request; secrets left out, cut after 64 KiB
+	Path     string // as received, escaped
+	Query    string // as received, escaped
+	Body     string // of the request, without secrets, at most 64 KiB
 	Route    string // pattern of the route that served it
 	Status   int    // 0: no answer was sent
 	Duration time.Duration
-	Fault    string // ids of the faults that acted on it, joined by commas
+	Fault    string // ids of the faults that affected it, joined by commas
 }
 
-// traceWire is a TraceEntry as one line of JSON: the body nested when it is JSON, the duration in microseconds.
+// traceWire is the JSON form of a TraceEntry: the body nested when it is JSON, the duration in microseconds.
 type traceWire struct {
 	Seq      int64           `json:"seq"`
 	Time     time.Time       `json:"time"`
@@ -39,8 +39,8 @@ type traceWire struct {
 	Fault    string          `json:"fault,omitempty"`
 }
 
-// MarshalJSON writes the entry as GET /_emulator/trace does: "body" holds the request's JSON itself, or a string when
-// it was none; "duration_us" counts microseconds.
+// MarshalJSON returns the form of GET /_emulator/trace: "body" holds the request's JSON, or a string when it was not
+// JSON; "duration_us" is in microseconds.
 func (e TraceEntry) MarshalJSON() ([]byte, error) {
 	w := traceWire{e.Seq, e.Time, e.Caller, e.Method, e.Path, e.Query, nil, e.Route, e.Status, e.Duration.Microseconds(), e.Fault}
 	switch {
@@ -57,7 +57,7 @@ func (e TraceEntry) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON parses what MarshalJSON returns.
 func (e *TraceEntry) UnmarshalJSON(b []byte) error {
 	var w traceWire
 	if err := json.Unmarshal(b, &w); err != nil {
@@ -74,14 +74,14 @@ func (e *TraceEntry) UnmarshalJSON(b []byte) error {
 type Stats struct {
 	// Requests is the number of requests in all.
 	Requests int64 `json:"requests"`
-	// Dropped is the number of trace entries that made room for newer ones.
+	// Dropped is the number of trace entries that were replaced by newer ones.
 	Dropped int64 `json:"dropped"`
-	// Routes counts by route pattern ("GET /api/2.1/unity-catalog/tables/{name}") and by status; status "0" counts
-	// requests that got no answer.
+	// Routes has the counts by route pattern ("GET /api/2.1/unity-catalog/tables/{name}") and status; status "0" means
+	// that no answer was sent.
 	Routes map[string]map[string]int64 `json:"routes"`
 }
 
-// Count adds up the requests whose route pattern begins with prefix ("PATCH " for every PATCH, "" for all).
+// Count returns the number of requests whose route pattern begins with prefix ("PATCH " for every PATCH, "" for all).
 func (s Stats) Count(prefix string) int64 {
 	var n int64
 	for route, statuses := range s.Routes {
@@ -94,7 +94,7 @@ func (s Stats) Count(prefix string) int64 {
 	return n
 }
 
-// traceLog is a ring of the last requests, with counts.
+// traceLog is a ring buffer of the last requests, with counts.
 type traceLog struct {
 	limit int
 
@@ -127,7 +127,7 @@ func (l *traceLog) add(e TraceEntry) {
 	l.next = (l.next + 1) % l.limit
 }
 
-// Trace gives the requests kept, oldest first.
+// Trace returns the kept requests, oldest first.
 func (s *Server) Trace() []TraceEntry {
 	l := &s.trace
 	l.mu.Lock()
@@ -135,7 +135,7 @@ func (s *Server) Trace() []TraceEntry {
 	return append(append(make([]TraceEntry, 0, len(l.ring)), l.ring[l.next:]...), l.ring[:l.next]...)
 }
 
-// ResetTrace forgets the trace and the counts.
+// ResetTrace clears the trace and the counts.
 func (s *Server) ResetTrace() {
 	l := &s.trace
 	l.mu.Lock()
@@ -143,7 +143,7 @@ func (s *Server) ResetTrace() {
 	l.ring, l.next, l.seq, l.counts = nil, 0, 0, nil
 }
 
-// Stats gives the counts.
+// Stats returns the counts.
 func (s *Server) Stats() Stats {
 	l := &s.trace
 	l.mu.Lock()
@@ -161,13 +161,13 @@ func (s *Server) Stats() Stats {
 
 const maxTraceBody = 64 << 10
 
-// traceBody is what the trace keeps of a request's body: without secrets.
-func traceBody(pattern string, body []byte) string {
+// redactedBody returns a request's body for the trace, without secrets.
+func redactedBody(pattern string, body []byte) string {
 	switch {
 	case len(body) == 0:
 		return ""
 	case strings.HasSuffix(pattern, tokenPath):
-		return "(left out: it holds a secret)"
+		return "(omitted: it contains a secret)"
 	case strings.Contains(pattern, "credentials"), strings.Contains(pattern, "connections"), strings.Contains(pattern, "providers"):
 		body = redact(body)
 	}
@@ -178,11 +178,11 @@ func traceBody(pattern string, body []byte) string {
 func redact(body []byte) []byte {
 	var value any
 	if json.Unmarshal(body, &value) != nil {
-		return []byte("(left out: it may hold a secret)")
+		return []byte("(omitted: it may contain a secret)")
 	}
 	clean, err := json.Marshal(redactValue(value))
 	if err != nil {
-		return []byte("(left out: it may hold a secret)")
+		return []byte("(omitted: it may contain a secret)")
 	}
 	return clean
 }
@@ -205,7 +205,7 @@ func redactValue(value any) any {
 	return value
 }
 
-// isSecret tells by its name whether a field holds a secret.
+// isSecret reports whether a field contains a secret, judging by its name.
 func isSecret(field string) bool {
 	folded := strings.ToLower(field)
 	for _, word := range []string{"secret", "password", "token", "private_key", "privatekey", "recipient_profile_str", "pem", "sas"} {

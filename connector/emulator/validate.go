@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// oneOf checks an enumeration and sets an absent value to fallback; a fallback of "" makes the value required.
+// oneOf returns an error if the value is not one of allowed. It sets an empty value to fallback; if that is empty too,
+// the value is required.
 func oneOf(field string, value *string, fallback string, allowed ...string) error {
 	if *value == "" {
 		*value = fallback
@@ -20,7 +21,7 @@ func oneOf(field string, value *string, fallback string, allowed ...string) erro
 	return nil
 }
 
-// checkURL checks a storage URL: scheme-prefixed as the specification lists them.
+// checkURL returns an error unless text is a storage URL of a scheme in the specification, or empty and not required.
 func checkURL(field, text string, required bool) error {
 	if text == "" {
 		if required {
@@ -41,11 +42,11 @@ func checkURL(field, text string, required bool) error {
 	return nil
 }
 
-// overlaps reports whether two storage URLs are equal or one is inside the other.
-func overlaps(a, b string) bool { return within(a, b) || within(b, a) }
+// urlsOverlap reports whether two storage URLs are equal or one is inside the other.
+func urlsOverlap(a, b string) bool { return urlWithin(a, b) || urlWithin(b, a) }
 
-// within reports whether the URL inner is outer itself or below it.
-func within(inner, outer string) bool {
+// urlWithin reports whether the URL inner equals outer or is below it.
+func urlWithin(inner, outer string) bool {
 	inner, outer = strings.TrimRight(inner, "/")+"/", strings.TrimRight(outer, "/")+"/"
 	return strings.HasPrefix(inner, outer)
 }
