@@ -42,7 +42,7 @@ type Options struct {
 	// negative Rate sets no limit.
 	Rate  float64
 	Burst int
-	// MaxHeld is how many requests may wait for a task at a time (Prefer: wait, and event streams); default 512.
+	// MaxWaiting is how many requests may wait for a task at a time (Prefer: wait, and event streams); default 512.
 	MaxWaiting int
 	// Heartbeat is the interval of comments on an idle event stream; default 15 seconds.
 	Heartbeat time.Duration

@@ -9,7 +9,7 @@ import (
 	"ucwarden/config"
 )
 
-// Whatever the file holds, a load ends, and either gives a configuration with every setting or names a problem.
+// Whatever the file holds, a load ends, and either returns a configuration with every setting or reports a problem.
 func FuzzLoad(f *testing.F) {
 	f.Add("", "")
 	f.Add(vars, "UCWARDEN_LOG_LEVEL=debug")

@@ -13,7 +13,7 @@ import (
 	"ucwarden/config"
 )
 
-// write puts text into a file and gives its path.
+// write puts text into a file and returns its path.
 func write(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ucwarden.yaml")
@@ -32,7 +32,7 @@ func load(t testing.TB, file string, environ ...string) *config.Config {
 	return c
 }
 
-// loadErr gives the text of the error, with the folder of the file cut off.
+// loadErr returns the text of the error, with the folder of the file cut off.
 func loadErr(t testing.TB, file string, environ ...string) string {
 	t.Helper()
 	path := write(t, file)

@@ -15,7 +15,7 @@ import (
 	"ucwarden/config"
 )
 
-// No way of printing a secret, by itself or inside something else, gives any of it away.
+// No way of printing a secret, by itself or inside something else, reveals any of it.
 func TestSecretNeverPrints(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		plain := rapid.StringMatching(`[a-zA-Z0-9!"%&/=+\\\n-]{12,40}`).Draw(t, "secret")

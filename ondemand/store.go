@@ -84,9 +84,6 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Path returns the path of the file.
-func (s *Store) Path() string { return s.path }
-
 // Load returns the value saved under key; nil when there is none.
 func (s *Store) Load(key string) ([]byte, error) {
 	var value []byte

@@ -183,7 +183,7 @@ func lines(r reply) []string {
 	return list
 }
 
-// names reads every page of a list and gives the given field of each item, with the number of pages.
+// names reads every page of a list and returns the given field of each item, with the number of pages.
 func (w *world) names(token, path, key, field string) (names []string, pages int) {
 	w.t.Helper()
 	separator := "?"

@@ -52,7 +52,7 @@ func TestStateLoadsAgain(t *testing.T) {
 	}
 }
 
-// scrub turns a state into JSON without the ids of deleted principals, which a load gives anew.
+// scrub turns a state into JSON without the ids of deleted principals, which a load assigns again.
 func scrub(t *testing.T, seed *emulator.Seed) string {
 	t.Helper()
 	raw, err := json.MarshalIndent(seed, "", " ")
