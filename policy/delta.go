@@ -22,6 +22,7 @@ const (
 func ApplyDeltas(base, update *ServicePolicies) (*ServicePolicies, error) {
 	next := *base
 	next.PolicyDeltas = nil
+	next.Unknown = mergeUnknown(base, update)
 	if update.PolicyVersion != 0 {
 		next.PolicyVersion = update.PolicyVersion
 	}
@@ -58,6 +59,34 @@ func ApplyDeltas(base, update *ServicePolicies) (*ServicePolicies, error) {
 		return nil, err
 	}
 	return &next, nil
+}
+
+// mergeUnknown returns the unknown fields of base, but for those in policies that update changes, and those of update.
+func mergeUnknown(base, update *ServicePolicies) []UnknownField {
+	if len(base.Unknown) == 0 {
+		return update.Unknown
+	}
+	changed := make(map[int64]bool)
+	note := func(list []PolicyDelta) {
+		for _, d := range list {
+			if d.Policy != nil {
+				changed[d.Policy.ID] = true
+			}
+		}
+	}
+	note(update.PolicyDeltas)
+	for _, zone := range update.SecurityZones {
+		if zone != nil {
+			note(zone.PolicyDeltas)
+		}
+	}
+	var kept []UnknownField
+	for _, u := range base.Unknown {
+		if u.PolicyID == 0 || !changed[u.PolicyID] {
+			kept = append(kept, u)
+		}
+	}
+	return append(kept, update.Unknown...)
 }
 
 func applyZoneDeltas(base, update map[string]*SecurityZone) (map[string]*SecurityZone, error) {

@@ -16,7 +16,7 @@ var lintTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // check, policy, field and message.
 func lintDocument(t *testing.T, policies string, inv *Inventory) ([]string, *LintResult) {
 	t.Helper()
-	list, err := ParsePolicies([]byte(policies), "p.json")
+	list, _, err := ParsePolicies([]byte(policies), "p.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 )
 
 // The types below are Apache Ranger's policy model as its download API and its test suites write it in JSON. Field
-// names in JSON are Ranger's. Unknown fields are ignored, because every Ranger version adds some.
 
 // ServicePolicies is the document that Ranger Admin's policy download answers with.
 type ServicePolicies struct {
@@ -21,6 +20,8 @@ type ServicePolicies struct {
 	TagPolicies      *TagPolicies             `json:"tagPolicies,omitempty"`
 	SecurityZones    map[string]*SecurityZone `json:"securityZones,omitempty"`
 	ServiceConfig    map[string]string        `json:"serviceConfig,omitempty"`
+
+	Unknown []UnknownField `json:"-"` // fields that Ranger's model does not have, in the order of the document
 }
 
 // TagPolicies is the tag service linked to a resource service.
@@ -81,6 +82,9 @@ type Policy struct {
 	Options              map[string]any              `json:"options,omitempty"`
 
 	Origin string `json:"-"` // the file or URL the policy was read from, for messages
+	// Unreadable is why the policy cannot be understood, "" when it can: its allows then grant nothing, and what it is
+	// about is closed.
+	Unreadable string `json:"-"`
 }
 
 // Enabled reports whether the policy takes part; an absent isEnabled means it does.
@@ -227,6 +231,8 @@ type ServiceDef struct {
 	ContextEnrichers  []EnricherDef   `json:"contextEnrichers,omitempty"`
 	DataMaskDef       *DataMaskDef    `json:"dataMaskDef,omitempty"`
 	RowFilterDef      *RowFilterDef   `json:"rowFilterDef,omitempty"`
+
+	Unknown []UnknownField `json:"-"` // fields that Ranger's model does not have, in the order of the document
 }
 
 // ResourceDef is one level of a resource tree.
@@ -328,6 +334,8 @@ type ServiceRoles struct {
 	ServiceName string `json:"serviceName,omitempty"`
 	RoleVersion int64  `json:"roleVersion,omitempty"`
 	RangerRoles []Role `json:"rangerRoles,omitempty"`
+
+	Unknown []UnknownField `json:"-"` // fields that Ranger's model does not have, in the order of the document
 }
 
 // UserStore is the document of the user store download: who is in which group, and attributes of both.
@@ -338,6 +346,8 @@ type UserStore struct {
 	UserGroupMapping    map[string][]string          `json:"userGroupMapping,omitempty"`
 	UserCloudIDMapping  map[string]string            `json:"userCloudIdMapping,omitempty"`
 	GroupCloudIDMapping map[string]string            `json:"groupCloudIdMapping,omitempty"`
+
+	Unknown []UnknownField `json:"-"` // fields that Ranger's model does not have, in the order of the document
 }
 
 // ServiceTags is the document of the tags download: which resources carry which tags.
@@ -350,6 +360,8 @@ type ServiceTags struct {
 	ServiceResources []ServiceResource        `json:"serviceResources,omitempty"`
 	ResourceToTagIDs map[string][]int64       `json:"resourceToTagIds,omitempty"`
 	IsDelta          bool                     `json:"isDelta,omitempty"`
+
+	Unknown []UnknownField `json:"-"` // fields that Ranger's model does not have, in the order of the document
 }
 
 // TagDefinition names a tag and its attributes.

@@ -5,138 +5,175 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // ParseServicePolicies reads the document of Ranger's policy download or of its policy export: an object with a list
-// of policies. Unknown fields are ignored. origin (a file name or URL) appears in every error, next to the policy and
-// the JSON path of the field, and is recorded in each policy. The policies are not yet checked against a service
+// of policies. Fields that Ranger's model does not have are not read; the document's Unknown lists them, and
+// [StrictError] makes an error of them. origin (a file name or URL) appears in every error, next to the policy and the
+// JSON path of the field, and is recorded in each policy. The policies are not yet checked against a service
 // definition; [NewSnapshot] does that.
+//
+// The class of every error of this and the other Parse functions is CodeInvalid: no valid JSON, a value of the wrong
+// type, or a key that an object has twice.
 func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) {
 	if jsonKind(data) != '{' {
 		return nil, Errorf(CodeInvalid, "%s: want a JSON object with policies, as Ranger's policy download gives", origin)
 	}
 	doc := &ServicePolicies{}
-	if err := decode(data, origin, doc); err != nil {
+	w, err := read(data, origin, doc)
+	if err != nil {
 		return nil, err
 	}
-	doc.setOrigin(origin)
+	doc.Unknown = w.unknown
+	doc.each(func(_ string, _ int, p *Policy) { p.Origin = origin })
+	w.markMisspelt(doc.each)
 	return doc, nil
 }
 
 // ParsePolicies reads policies from a JSON array of policies, a single policy, or a document as read by
-// [ParseServicePolicies]. It is meant for folders of policy files.
-func ParsePolicies(data []byte, origin string) ([]Policy, error) {
-	var list []Policy
+// [ParseServicePolicies], and the fields in it that Ranger's model does not have. It is meant for folders of policy
+// files.
+func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error) {
 	switch jsonKind(data) {
 	case '[':
-		if err := decode(data, origin, &list); err != nil {
-			return nil, err
-		}
+		return parsePolicyList(data, origin)
 	case '{':
-		doc, err := parsePolicyObject(data, origin)
-		if err != nil {
-			return nil, err
+		keys := topKeys(trimBOM(data))
+		switch {
+		case keys == nil || keys["policies"]: // nil: parsing says what is wrong
+			doc, err := ParseServicePolicies(data, origin)
+			if err != nil {
+				return nil, nil, err
+			}
+			return doc.Policies, doc.Unknown, nil
+		case keys["resources"]:
+			return parsePolicy(data, origin)
 		}
-		list = doc
-	default:
-		return nil, Errorf(CodeInvalid, "%s: want a JSON policy, an array of policies or an object with policies", origin)
+		hint := ""
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			if near := nearest(key, []string{"policies", "resources"}); near != "" {
+				hint = fmt.Sprintf("; did you mean %s where it says %q?", near, key)
+			}
+		}
+		return nil, nil, Errorf(CodeInvalid, "%s: neither a policy (no resources) nor a list of them (no policies)%s", origin, hint)
 	}
-	for i := range list {
-		list[i].Origin = origin
-	}
-	return list, nil
+	return nil, nil, Errorf(CodeInvalid, "%s: want a JSON policy, an array of policies or an object with policies", origin)
 }
 
-func parsePolicyObject(data []byte, origin string) ([]Policy, error) {
-	var shape struct {
-		Policies  json.RawMessage `json:"policies"`
-		Resources json.RawMessage `json:"resources"`
+func parsePolicyList(data []byte, origin string) ([]Policy, []UnknownField, error) {
+	var list []Policy
+	w, err := read(data, origin, &list)
+	if err != nil {
+		return nil, nil, err
 	}
-	if err := decode(data, origin, &shape); err != nil {
-		return nil, err
-	}
-	switch {
-	case shape.Policies != nil:
-		doc, err := ParseServicePolicies(data, origin)
-		if err != nil {
-			return nil, err
-		}
-		return doc.Policies, nil
-	case shape.Resources != nil:
-		one := make([]Policy, 1)
-		err := decode(data, origin, &one[0])
-		return one, err
-	}
-	return nil, Errorf(CodeInvalid, "%s: neither a policy (no resources) nor a list of them (no policies)", origin)
+	each := func(visit func(string, int, *Policy)) { visitPolicies("", list, visit) }
+	each(func(_ string, _ int, p *Policy) { p.Origin = origin })
+	w.markMisspelt(each)
+	return list, w.unknown, nil
 }
 
-// ParseRoles reads the roles download, or a bare JSON array of roles.
+func parsePolicy(data []byte, origin string) ([]Policy, []UnknownField, error) {
+	list := make([]Policy, 1)
+	w, err := read(data, origin, &list[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	list[0].Origin = origin
+	w.markMisspelt(func(visit func(string, int, *Policy)) { visit("", -1, &list[0]) })
+	return list, w.unknown, nil
+}
+
+// ParseRoles reads the roles download, Ranger Admin's role export (an object with roles), or a bare JSON array of roles.
 func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
-	doc := &ServiceRoles{}
 	if jsonKind(data) == '[' {
-		return doc, decode(data, origin, &doc.RangerRoles)
+		doc := &ServiceRoles{}
+		w, err := read(data, origin, &doc.RangerRoles)
+		if err != nil {
+			return nil, err
+		}
+		doc.Unknown = w.unknown
+		return doc, nil
 	}
-	if err := decode(data, origin, doc); err != nil {
+	var doc struct {
+		ServiceRoles
+		Roles []Role `json:"roles"`
+	}
+	w, err := read(data, origin, &doc)
+	if err != nil {
 		return nil, err
 	}
-	return doc, nil
+	roles := &doc.ServiceRoles
+	roles.RangerRoles = append(roles.RangerRoles, doc.Roles...)
+	roles.Unknown = w.unknown
+	return roles, nil
 }
 
 // ParseUserStore reads the user store download.
 func ParseUserStore(data []byte, origin string) (*UserStore, error) {
 	doc := &UserStore{}
-	if err := decode(data, origin, doc); err != nil {
+	w, err := read(data, origin, doc)
+	if err != nil {
 		return nil, err
 	}
+	doc.Unknown = w.unknown
 	return doc, nil
 }
 
 // ParseTags reads the tags download.
 func ParseTags(data []byte, origin string) (*ServiceTags, error) {
 	doc := &ServiceTags{}
-	if err := decode(data, origin, doc); err != nil {
+	w, err := read(data, origin, doc)
+	if err != nil {
 		return nil, err
 	}
+	doc.Unknown = w.unknown
 	return doc, nil
 }
 
 // ParseServiceDef reads a service definition and checks that its resources form trees.
 func ParseServiceDef(data []byte, origin string) (*ServiceDef, error) {
 	def := &ServiceDef{}
-	if err := decode(data, origin, def); err != nil {
+	w, err := read(data, origin, def)
+	if err != nil {
 		return nil, err
 	}
+	def.Unknown = w.unknown
 	if err := def.verify(); err != nil {
 		return nil, Errorf(CodeInvalid, "%s: %w", origin, err)
 	}
 	return def, nil
 }
 
-func (s *ServicePolicies) setOrigin(origin string) {
-	set := func(list []Policy) {
-		for i := range list {
-			list[i].Origin = origin
-		}
-	}
-	deltas := func(list []PolicyDelta) {
-		for _, d := range list {
+// each calls visit for every policy of the document with the JSON path of its list and its index there, or with the
+// policy's own path and a negative index.
+func (s *ServicePolicies) each(visit func(path string, index int, p *Policy)) {
+	deltas := func(path string, list []PolicyDelta) {
+		for i, d := range list {
 			if d.Policy != nil {
-				d.Policy.Origin = origin
+				visit(fmt.Sprintf("%s[%d].policy", path, i), -1, d.Policy)
 			}
 		}
 	}
-	set(s.Policies)
-	deltas(s.PolicyDeltas)
+	visitPolicies("policies", s.Policies, visit)
+	deltas("policyDeltas", s.PolicyDeltas)
 	if s.TagPolicies != nil {
-		set(s.TagPolicies.Policies)
+		visitPolicies("tagPolicies.policies", s.TagPolicies.Policies, visit)
 	}
-	for _, zone := range s.SecurityZones {
+	for name, zone := range s.SecurityZones {
 		if zone != nil {
-			set(zone.Policies)
-			deltas(zone.PolicyDeltas)
+			visitPolicies("securityZones."+name+".policies", zone.Policies, visit)
+			deltas("securityZones."+name+".policyDeltas", zone.PolicyDeltas)
 		}
+	}
+}
+
+func visitPolicies(path string, list []Policy, visit func(path string, index int, p *Policy)) {
+	for i := range list {
+		visit(path, i, &list[i])
 	}
 }
 
@@ -152,10 +189,18 @@ func jsonKind(data []byte) byte {
 // decode unmarshals strictly valid UTF-8. Its errors are of class CodeInvalid and say where: origin, the policy when
 // there is one, and the JSON path of the value, or line and column when the text is no JSON at all.
 func decode(data []byte, origin string, into any) error {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	data = trimBOM(data)
 	if at := invalidUTF8(data); at >= 0 {
 		return Errorf(CodeInvalid, "%s: %s is not valid UTF-8", origin, describeOffset(data, int64(at)))
 	}
+	return unmarshal(data, origin, into)
+}
+
+// trimBOM returns the document without a byte order mark before it.
+func trimBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\ufeff")) }
+
+// unmarshal is decode for text that is known to be valid UTF-8 without a byte order mark.
+func unmarshal(data []byte, origin string, into any) error {
 	err := json.Unmarshal(data, into)
 	if err == nil {
 		return nil

@@ -124,7 +124,7 @@ func TestParsePoliciesShapes(t *testing.T) {
 	}{
 		"single": {one, 1}, "array": {"[" + one + "," + one + "]", 2}, "document": {`{"policies":[` + one + `]}`, 1}, "empty array": {"[]", 0},
 	} {
-		list, err := ParsePolicies([]byte(tc.doc), "f.json")
+		list, _, err := ParsePolicies([]byte(tc.doc), "f.json")
 		if err != nil || len(list) != tc.want {
 			t.Errorf("%s: %d policies, error %v; want %d", name, len(list), err, tc.want)
 		}
@@ -135,7 +135,7 @@ func TestParsePoliciesShapes(t *testing.T) {
 		}
 	}
 	for _, doc := range []string{`{"id":1}`, `"text"`, ``} {
-		if _, err := ParsePolicies([]byte(doc), "f.json"); CodeOf(err) != CodeInvalid || !strings.HasPrefix(err.Error(), "f.json: ") {
+		if _, _, err := ParsePolicies([]byte(doc), "f.json"); CodeOf(err) != CodeInvalid || !strings.HasPrefix(err.Error(), "f.json: ") {
 			t.Errorf("%q: error %v, want one of class invalid that begins with the file", doc, err)
 		}
 	}
@@ -262,7 +262,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("error %v is not of class invalid, or does not name the file", err)
 			}
 		}
-		_, err := ParsePolicies(data, "f.json")
+		_, _, err := ParsePolicies(data, "f.json")
 		check(err)
 		_, err = ParseRoles(data, "f.json")
 		check(err)

@@ -163,7 +163,7 @@ func (r *suiteRunner) run(file string) (policy.SuiteResult, error) {
 	}
 	var keys map[string]json.RawMessage
 	if json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &keys) != nil { // no object: an array of policies, or not JSON
-		if _, err := policy.ParsePolicies(data, file); err != nil {
+		if _, _, err := policy.ParsePolicies(data, file); err != nil {
 			return policy.SuiteResult{}, err
 		}
 		return policy.SuiteResult{}, errNoTests
@@ -185,7 +185,7 @@ func (r *suiteRunner) run(file string) (policy.SuiteResult, error) {
 		return policy.RunSnapshotSuite(s, data, file, r.now)
 	case !has("tests", "testCases"):
 		if has("policies") {
-			if _, err := policy.ParsePolicies(data, file); err != nil {
+			if _, _, err := policy.ParsePolicies(data, file); err != nil {
 				return policy.SuiteResult{}, err
 			}
 		}

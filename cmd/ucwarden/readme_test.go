@@ -35,7 +35,7 @@ func TestReadme(t *testing.T) {
 	if err != nil || len(c.Warnings()) > 0 || !c.ServesAPI() {
 		t.Errorf("the configuration: %v %v", err, c)
 	}
-	if _, err := policy.ParsePolicies([]byte(block("json")), "README.md"); err != nil {
+	if _, _, err := policy.ParsePolicies([]byte(block("json")), "README.md"); err != nil {
 		t.Errorf("the policy: %v", err)
 	}
 	for _, e := range exitCodes {

@@ -56,7 +56,7 @@ func (m *merger) add(d *document) error {
 		}
 	case kindPolicy, kindPolicyList:
 		var list []policy.Policy
-		if list, err = policy.ParsePolicies(d.data, origin); err == nil {
+		if list, _, err = policy.ParsePolicies(d.data, origin); err == nil {
 			err = m.addPolicies(d, list, &m.content.Policies.Policies)
 		}
 	case kindRoles:
