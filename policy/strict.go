@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -174,11 +173,15 @@ func (w *walker) markMisspelt(each func(visit func(path string, index int, p *Po
 	if len(w.closed) == 0 {
 		return
 	}
+	closed := make(map[string]bool, len(w.closed))
+	for _, path := range w.closed {
+		closed[path] = true
+	}
 	each(func(path string, index int, p *Policy) {
 		if index >= 0 {
 			path = fmt.Sprintf("%s[%d]", path, index)
 		}
-		if slices.Contains(w.closed, path) {
+		if closed[path] {
 			p.Unreadable = "a field's name differs from the known one in case"
 		}
 	})

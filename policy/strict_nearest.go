@@ -19,6 +19,9 @@ func nearest(name string, known []string) string {
 		if strings.EqualFold(k, name) {
 			return k
 		}
+		if max(len(k)-len(name), len(name)-len(k)) >= bestDistance {
+			continue
+		}
 		if d := spellingDistance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
 			best, bestDistance = k, d
 		}

@@ -25,6 +25,11 @@ type walker struct {
 	inPolicy    bool
 	closed      []string // paths of the policies with a misspelt name
 
+	lastNearest struct {
+		schema        *schema
+		name, nearest string
+	}
+
 	visit func(key []byte) // called before the value of each key of the document's own object, when set
 }
 
@@ -326,11 +331,15 @@ func (w *walker) release(held, top int) {
 			}
 			return a.at - b.at
 		})
+		var first *heldKey
 		for i := 1; i < len(open); i++ {
-			if bytes.Equal(open[i].text, open[i-1].text) {
-				w.path[top].key = open[i].text
-				w.foundDuplicate(open[i].at)
+			if bytes.Equal(open[i].text, open[i-1].text) && (first == nil || open[i].at < first.at) {
+				first = &open[i]
 			}
+		}
+		if first != nil {
+			w.path[top].key = first.text
+			w.foundDuplicate(first.at)
 		}
 	}
 	w.keys = w.keys[:held]
@@ -349,9 +358,14 @@ func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
 	if s.fold(name) {
 		w.misspelt = append(w.misspelt, where)
 	}
-	if len(w.unknown) < maxUnknown {
-		w.foundUnknown(UnknownField{Path: w.render(), Name: name, Nearest: nearest(name, s.names)})
+	if len(w.unknown) == maxUnknown {
+		return
 	}
+	// A newer server adds the same field to every policy.
+	if last := w.lastNearest; last.schema != s || last.name != name {
+		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, nearest(name, s.names)
+	}
+	w.foundUnknown(UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest})
 }
 
 func (w *walker) foundUnknown(u UnknownField) {
@@ -362,17 +376,14 @@ func (w *walker) foundUnknown(u UnknownField) {
 
 // namePolicy writes the id and name of a policy, which may stand behind them, into its unknown fields from index on.
 func (w *walker) namePolicy(policy []byte, from int) {
-	var fields struct {
-		ID   json.RawMessage `json:"id"`
-		Name json.RawMessage `json:"name"`
-	}
+	var fields map[string]json.RawMessage // unlike a struct, exact in case
 	if json.Unmarshal(policy, &fields) != nil {
 		return
 	}
-	id, _ := strconv.ParseInt(string(fields.ID), 10, 64)
-	var name string
-	if len(fields.Name) > 0 && fields.Name[0] == '"' {
-		name = string(unescape(fields.Name))
+	id, _ := strconv.ParseInt(string(fields["id"]), 10, 64)
+	name := ""
+	if text := fields["name"]; len(text) > 0 && text[0] == '"' {
+		name = string(unescape(text))
 	}
 	for i := from; i < len(w.unknown); i++ {
 		w.unknown[i].PolicyID, w.unknown[i].Policy = id, name
