@@ -23,6 +23,7 @@ func TestUnknownFieldsAreFoundWithTheNearest(t *testing.T) {
 		"snake case":          {onCat + `,"deny_policy_items":[{}]`, "policies[1].deny_policy_items", "denyPolicyItems"},
 		"swapped letters":     {onCat + `,"dneyExceptions":[{}]`, "policies[1].dneyExceptions", "denyExceptions"},
 		"escaped":             {onCat + `,"\u0065nabled":false`, "policies[1].enabled", "isEnabled"},
+		"shortest part":       {onCat + `,"exceptions":[{}]`, "policies[1].exceptions", "denyExceptions"},
 		"nothing near":        {onCat + `,"colour":"red"`, "policies[1].colour", ""},
 		"in a mask item":      {onCat + `,"dataMaskPolicyItems":[{"user":["a"]}]`, "policies[1].dataMaskPolicyItems[0].user", "users"},
 		"in additional":       {onCat + `,"additionalResources":[{"catalog":{"value":["a"]}}]`, "policies[1].additionalResources[0].catalog.value", "values"},
@@ -83,6 +84,33 @@ func TestFieldsThatDecideButAreNotSupported(t *testing.T) {
 	}
 	if err := StrictError(doc.Unknown, "uc.json"); err == nil || err.Error() != "uc.json: userRoles decides access in Ranger but is not supported here" {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestNearestIsOfTheVeryObject(t *testing.T) {
+	doc, err := ParseServicePolicies([]byte(policyDoc(onCat+`,"policyItems":[{"user":["a"]}],"user":["a"]`)), "uc.json")
+	if err != nil || len(doc.Unknown) != 2 || doc.Unknown[0].Nearest != "users" || doc.Unknown[1].Nearest != "" {
+		t.Errorf("unknown %v, error %v", doc.Unknown, err)
+	}
+}
+
+type readingItself struct{ Known int }
+
+func (*readingItself) UnmarshalJSON([]byte) error { return nil }
+
+func TestUnknownFieldsOfOtherTypes(t *testing.T) {
+	for doc, into := range map[string]any{
+		`{"policies":{"a":{"zz":1}},"securityZones":[{"zz":1}]}`: ServicePolicies{}, // decoding refuses these values
+		`{"At":{"zz":1},"List":[{"zz":1}],"Map":{"a":{"zz":1}}}`: &struct {
+			At   readingItself
+			List []*readingItself
+			Map  map[string]readingItself
+		}{},
+		`{"zz":{"zz":1}}`: map[string]any{},
+	} {
+		if unknown, err := UnknownFields([]byte(doc), "f.json", into); err != nil || len(unknown) > 0 {
+			t.Errorf("%s: unknown %v, error %v", doc, unknown, err)
+		}
 	}
 }
 
@@ -161,7 +189,7 @@ func TestDuplicateKeys(t *testing.T) {
 		"within a number":  {`{"serviceConfig":{"a":"1","a":"2"}}`, `serviceConfig.a: duplicate key`},
 		"within options":   {policyDoc(onCat + `,"options":{"x":[{"a":1,"a":2}]}`), `options.x[0].a: duplicate key`},
 		"the first of two": {`{"serviceId":1,"serviceName":"a","serviceName":"b","serviceId":2}`, `serviceName: duplicate key`},
-		"among many":       {`{"serviceConfig":{` + many.String() + `"user30":"","user2":"","user30":""}}`, `serviceConfig.user30: duplicate key`},
+		"among many":       {`{"serviceConfig":{` + many.String() + `"user30":"","user2":""}}`, `serviceConfig.user30: duplicate key`},
 	} {
 		_, err := ParseServicePolicies([]byte(tc.doc), "uc.json")
 		if CodeOf(err) != CodeInvalid || !strings.Contains(err.Error(), tc.want) {
