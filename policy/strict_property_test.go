@@ -201,7 +201,7 @@ func (m *documentMaker) structure(t reflect.Type) {
 // A valid document has no unknown field. With one key too many, anywhere, exactly that one is found, at its path.
 func TestOneKeyTooManyIsFound(t *testing.T) {
 	found := map[bool]int{}
-	for seed := range uint64(900) {
+	for seed := range uint64(450) {
 		typ := documentTypes[seed%uint64(len(documentTypes))]
 		write := func(target int, duplicate bool) *documentMaker {
 			m := &documentMaker{Rand: rand.New(rand.NewPCG(seed, 7)), target: target, duplicate: duplicate}
@@ -235,7 +235,7 @@ func TestOneKeyTooManyIsFound(t *testing.T) {
 			}
 		}
 	}
-	if found[false] < 150 || found[true] < 150 {
+	if found[false] < 75 || found[true] < 75 {
 		t.Errorf("only %d unknown and %d duplicate keys were tried", found[false], found[true])
 	}
 }
