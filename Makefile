@@ -1,4 +1,5 @@
-# make help lists the targets; PKG=./policy limits test, bench, fuzz and soak. Needs Go and make, nothing else.
+# make help lists the targets; PKG=./policy/... limits test, bench, fuzz and soak.
+# Needs Go and make; for the race detector also a C compiler.
 
 GO       ?= go
 BIN      := bin/ucwarden
@@ -6,34 +7,57 @@ ARGS     ?=
 FUZZTIME ?= 1m
 BENCH    ?= .
 PKG      ?= ./...
-ROUNDS   ?= 10
+N        ?=
+ROUNDS   ?= $(if $(N),1,10)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 # Checkouts without version control history build as well.
 export GOFLAGS ?= -buildvcs=false
 
+# Everything builds with the oldest Go that go.mod allows. What is shipped, and what is checked for vulnerabilities, is
+# built with the Go of its toolchain line, which the go command downloads, also where the environment pins its own.
+PINNED := GOTOOLCHAIN=$(shell awk '$$1 == "toolchain" { print $$2 }' go.mod)
+
+# Tools have requirements of their own, in their own go.mod, so that they do not raise the product's.
 STATICCHECK := $(GO) tool -modfile=tools/go.mod staticcheck
+GOLANGCI    := $(GO) tool -modfile=tools/golangci/go.mod golangci-lint
+
+# Sets $race to -race, or to nothing where a program cannot be built that way.
+SET_RACE = race=-race; if ! $(GO) build -race runtime/cgo runtime/race >/dev/null 2>&1; then race=; \
+	echo 'No race detector: it needs a C compiler and cgo, and here is none. The tests run without it.'; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench fuzz soak clean
+.PHONY: help build demo test lint lint-full vuln release bench fuzz soak clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## Build bin/ucwarden
-	$(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/ucwarden
+build: ## Build bin/ucwarden, one static program
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/ucwarden
 
 demo: build ## Show everything on an emulated workspace; ARGS=--exit ends when done
 	$(BIN) demo $(ARGS)
 
-test: ## Run all tests with the race detector
-	$(GO) test -race -timeout 9m $(PKG)
+test: ## Run all tests, with the race detector where there is a C compiler
+	@$(SET_RACE); set -x; $(GO) test $$race -timeout 9m $(PKG)
 
 lint: ## Check format, vet, staticcheck and go.mod
-	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
+	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
+
+lint-full: ## Run the linters of .golangci.yaml, before a release; building them takes minutes
+	$(GOLANGCI) run ./...
+
+vuln: ## Look for known vulnerabilities that our code reaches; fails outside tools/vuln/accepted.json
+	cd tools/vuln && $(PINNED) $(GO) test ./...
+	cd tools/vuln && $(PINNED) $(GO) run . -root ../.. -cache ../../.cache/vuln
+
+release: ## Build bin/release/ucwarden-linux-amd64 and -arm64, the same bytes on every machine
+	@set -e; for arch in amd64 arm64; do (set -x; \
+		env GOFLAGS=-buildvcs=false GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0 GOFIPS140=off CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(PINNED) \
+		$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/release/ucwarden-linux-$$arch ./cmd/ucwarden); done
 
 bench: ## Run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $(PKG)
@@ -46,8 +70,8 @@ fuzz: ## Run every fuzz target for FUZZTIME
 		done; \
 	done
 
-soak: ## Repeat all tests ROUNDS times in random order with the race detector
-	$(GO) test -race -count=$(ROUNDS) -shuffle=on -timeout 0 $(PKG)
+soak: ## Repeat all tests ROUNDS times in random order; N=100000 makes that many worlds for each property, once
+	@$(SET_RACE); set -x; $(if $(N),RAPID_CHECKS=$(N)) $(GO) test $$race -count=$(ROUNDS) -shuffle=on -timeout 0 $(PKG)
 
-clean: ## Remove what was built
-	rm -rf bin data
+clean: ## Remove what was built, cached and kept by a demo
+	rm -rf bin data .cache
