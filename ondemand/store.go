@@ -117,7 +117,7 @@ func openChecked(path string, o StoreOptions) (_ *bolt.DB, err error) {
 			err = damagedError(path, r)
 			if db != nil {
 				defer func() { _ = recover() }() // Close may panic too on a damaged file; err already says so
-				db.Close()
+				_ = db.Close() // err says enough
 			}
 		}
 	}()
@@ -134,11 +134,11 @@ func openChecked(path string, o StoreOptions) (_ *bolt.DB, err error) {
 		return nil, fmt.Errorf("open the task store %s: %w", path, err)
 	}
 	if err := db.View(readAllPages); err != nil {
-		db.Close()
+		_ = db.Close() // err says enough
 		return nil, damagedError(path, err)
 	}
 	if err := db.Update(initBuckets); err != nil {
-		db.Close()
+		_ = db.Close() // err says enough
 		if policy.CodeOf(err) == policy.CodeConflict {
 			return nil, policy.Errorf(policy.CodeConflict, "task store %s: %w", path, err)
 		}

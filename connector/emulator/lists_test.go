@@ -42,7 +42,7 @@ func TestEmptyPagesLieBetweenFullOnes(t *testing.T) {
 	}
 	r := w.must(admin, "GET", "tables?catalog_name=sales&schema_name=emea", "")
 	r = w.must(admin, "GET", "tables?catalog_name=sales&schema_name=emea&page_token="+url.QueryEscape(r.json["next_page_token"].(string)), "")
-	if _, any := r.json["tables"]; any || r.json["next_page_token"] == nil {
+	if _, found := r.json["tables"]; found || r.json["next_page_token"] == nil {
 		t.Errorf("the page in between is %s", r.raw)
 	}
 }

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/json"
+	"errors"
 	"iter"
 	"net/http"
 	"slices"
@@ -243,7 +244,8 @@ func (s *Server) tableExists(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	o, err := s.find(s.resources["tables"], c.req.PathValue("name"))
-	if api, ok := err.(*apiError); ok && api.code == "TABLE_DOES_NOT_EXIST" {
+	var api *apiError
+	if errors.As(err, &api) && api.code == "TABLE_DOES_NOT_EXIST" {
 		return map[string]bool{"table_exists": false}, nil
 	}
 	if err != nil {
