@@ -23,7 +23,7 @@ var callCases = []callCase{
 	{"single-table task without change", []string{"table:sales.raw.orders"}, 0},
 }
 
-// newCallRig is a metastore of 2,000 tables in 20 schemas, in accord with the policies.
+// newCallRig is a metastore of 2,000 tables in 20 schemas, in sync with the policies.
 func newCallRig(tb testing.TB) *rig {
 	r := newRig(tb, rigOptions{size: emulator.Generate(emulator.Size{Catalogs: 2, Schemas: 10, Tables: 100, Extras: 1})},
 		allow("table:*.*.orders*", "analysts", "select"), allow("table:*.raw.*", "engineers", "modify"), allow("table:sales.raw.cust*", "stewards", "select"))

@@ -182,6 +182,6 @@ func TestSideBySide(t *testing.T) {
 	}
 	twice.Wait()
 	if r.patches() > 0 {
-		t.Errorf("%d PATCHes when all is in accord", r.patches())
+		t.Errorf("%d PATCHes when all is in sync", r.patches())
 	}
 }

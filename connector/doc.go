@@ -1,4 +1,4 @@
-// Package connector brings a workspace in accord with the policies: it loads securables and grants, compiles, diffs,
+// Package connector brings a workspace into sync with the policies: it loads securables and grants, compiles, diffs,
 // asks the guards, and applies. [Syncer] does so for one [policy.Scope]; a [Workspace] is the Unity Catalog it works on.
 //
 // Syncs may run side by side. When the policies change, changes planned by the older ones stop before the next request,

@@ -24,7 +24,7 @@ type work struct {
 func (w *work) close() { w.s.ledger.end(w.id) }
 
 func (w *work) result() *Result {
-	r := &Result{Plan: w.plan, Widened: w.widened}
+	r := &Result{Plan: w.plan, AlsoSynced: w.widened}
 	for _, m := range w.loaded.missing {
 		if slices.Contains(w.request.Roots, m) {
 			r.Missing = append(r.Missing, m)

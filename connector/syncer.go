@@ -8,7 +8,7 @@ import (
 	"ucwarden/policy"
 )
 
-// Syncer brings scopes of one workspace in accord with the policies. It may be used by many goroutines at once: see
+// Syncer brings scopes of one workspace into sync with the policies. It may be used by many goroutines at once: see
 // the package's documentation for what holds between syncs that run side by side.
 type Syncer struct {
 	Options
@@ -101,10 +101,10 @@ func (r Request) report(phase string, done, total int) {
 
 // Result is what a sync found and did.
 type Result struct {
-	Plan     *policy.Plan
-	Missing  []policy.Securable // requested roots that do not exist, or are Unity Catalog's own to keep
-	Outcomes []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
-	Widened  []policy.Securable // containers that had to be synced too, to open the way to a root
+	Plan       *policy.Plan
+	Missing    []policy.Securable // requested roots that do not exist, or are Unity Catalog's own to keep
+	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
+	AlsoSynced []policy.Securable // containers that had to be synced too, to open the way to a root
 }
 
 // Outcome is what became of a change.
@@ -125,7 +125,7 @@ func (s *Syncer) Plan(ctx context.Context, r Request) (*Result, error) {
 	return w.result(), nil
 }
 
-// Sync brings the requested roots in accord with the policies:
+// Sync brings the requested roots into sync with the policies:
 //
 //	load securables and their grants → compile the policies → diff → ask the guards → apply, wave by wave
 //

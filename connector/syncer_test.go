@@ -81,7 +81,7 @@ func TestSync(t *testing.T) {
 			if diff := cmp.Diff(want, lines(r.server.Grants())); diff != "" {
 				t.Errorf("grants (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(test.widened, spell(result.Widened)); diff != "" {
+			if diff := cmp.Diff(test.widened, spell(result.AlsoSynced)); diff != "" {
 				t.Errorf("widened (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(test.missing, spell(result.Missing)); diff != "" {
@@ -110,8 +110,8 @@ func TestSyncOneObject(t *testing.T) {
 		r.grant("table:sales.apac.leads", "ann@example.com", "SELECT") // not asked for
 		r.server.ResetTrace()
 		result := r.sync(s)
-		if r.patches() != 1 || len(result.Widened) > 0 {
-			t.Errorf("%s: %d PATCHes, widened to %v", s, r.patches(), result.Widened)
+		if r.patches() != 1 || len(result.AlsoSynced) > 0 {
+			t.Errorf("%s: %d PATCHes, widened to %v", s, r.patches(), result.AlsoSynced)
 		}
 		r.revoke("table:sales.apac.leads", "ann@example.com", "SELECT")
 		if diff := cmp.Diff(want, lines(r.server.Grants())); diff != "" {

@@ -103,7 +103,7 @@ func (q *Queue) admit(ctx context.Context) {
 					c, err = moveTask(tx, t, Waiting, "", now)
 					done = []change{c}
 				} else {
-					t.StatusMessage, t.Resources = reason, resultsOf(&t, nil)
+					t.StatusMessage, t.Resources = reason, resultsOf(&t, securablesOf(t.RequestInfo.Resources), nil)
 					if _, message := aggregateResults(t.Resources); message != "" && len(t.Resources) > 0 && t.Type == ResourceSync {
 						t.StatusMessage = message
 					}

@@ -19,6 +19,7 @@ type entry struct {
 	approve    string
 	parent     string
 	targets    []policy.Securable // the valid resources that it syncs, without duplicates
+	named      []policy.Securable // what each resource names; zero where that is not valid
 	roots      []policy.Securable // the targets that no other target covers
 	skipReason string             // why it must end SKIPPED; "" when it can run
 
@@ -129,14 +130,9 @@ func newEntry(t *Task, skipReason func(t *Task, valid int) string) *entry {
 		id: t.ID, typ: t.Type, status: t.Status, priority: t.Priority, received: t.ReceivedTime,
 		notBefore: t.NotBefore, approve: t.RequestInfo.Approve, parent: t.ParentID, index: -1,
 	}
+	e.named = securablesOf(t.RequestInfo.Resources)
 	if t.Type == ResourceSync {
-		seen := make(map[policy.Securable]bool, len(t.RequestInfo.Resources))
-		for _, r := range t.RequestInfo.Resources {
-			if s, err := r.Securable(); err == nil && !seen[s] {
-				seen[s] = true
-				e.targets = append(e.targets, s)
-			}
-		}
+		e.targets = distinct(e.named)
 	}
 	e.roots = outermostOf(e.targets)
 	e.skipReason = skipReason(t, len(e.targets))

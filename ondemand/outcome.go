@@ -14,6 +14,7 @@ import (
 // completion turns what a handler returned into the next status of every task of the job.
 type completion struct {
 	job         Job
+	named       map[string][]policy.Securable // see run.named
 	outcome     Outcome
 	err         error
 	interrupted bool            // by a shutdown: the attempt does not count
@@ -42,9 +43,7 @@ func (v *completion) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]
 		if v.err != nil {
 			break
 		}
-		if s, err := v.job.Resources[i].Securable(); err == nil {
-			results[s] = res
-		}
+		results[v.job.Securables[i]] = res
 	}
 	var changes []change
 	for i, claimed := range append([]Task{v.job.Task}, v.job.Followers...) {
@@ -77,7 +76,7 @@ func (v *completion) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]
 
 // endByResults ends a task with the status that its results add up to.
 func (v *completion) endByResults(tx *bolt.Tx, t Task, leader bool, results map[policy.Securable]ResourceResult, now time.Time) ([]change, error) {
-	t.Resources = resultsOf(&t, results)
+	t.Resources = resultsOf(&t, v.named[t.ID], results)
 	status, message := aggregateResults(t.Resources)
 	t.StatusMessage = message
 	if leader {
@@ -91,7 +90,7 @@ func (v *completion) storeChildren(tx *bolt.Tx, t Task, results map[policy.Secur
 	if err := deleteShards(tx, t.ID); err != nil {
 		return nil, err
 	}
-	t.Resources = resultsOf(&t, results)
+	t.Resources = resultsOf(&t, v.named[t.ID], results)
 	t.StatusMessage = v.outcome.Message
 	t.Children = &Children{Total: len(v.outcome.Children)}
 	if err := storeTask(tx, &t, InProgress); err != nil {
@@ -154,17 +153,18 @@ func retryable(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded)
 }
 
-// resultsOf returns the results of a task's own resources, in their order and spelling. Invalid ones are SKIPPED.
-func resultsOf(t *Task, results map[policy.Securable]ResourceResult) []ResourceResult {
+// resultsOf returns the results of a task's own resources, which name the given securables, in their order and spelling.
+// Invalid ones, which name none, are SKIPPED.
+func resultsOf(t *Task, named []policy.Securable, results map[policy.Securable]ResourceResult) []ResourceResult {
 	if len(t.RequestInfo.Resources) == 0 {
 		return nil
 	}
 	list := make([]ResourceResult, len(t.RequestInfo.Resources))
 	for i, r := range t.RequestInfo.Resources {
-		s, err := r.Securable()
-		res, ok := results[s]
+		res, ok := results[named[i]]
 		switch {
-		case err != nil:
+		case named[i] == (policy.Securable{}):
+			_, err := r.Securable() // again, for what is wrong with it
 			res = ResourceResult{Status: Skipped, Message: err.Error()}
 		case !ok:
 			res = ResourceResult{Status: Skipped, Message: "the sync returned no result for it"}

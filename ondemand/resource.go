@@ -69,6 +69,36 @@ func (r Resource) Securable() (policy.Securable, error) {
 	return policy.NewSecurable(t, names...)
 }
 
+// securablesOf returns what each resource names, in their order; the zero Securable where that is not valid.
+func securablesOf(resources []Resource) []policy.Securable {
+	if len(resources) == 0 {
+		return nil
+	}
+	list := make([]policy.Securable, len(resources))
+	for i, r := range resources {
+		if s, err := r.Securable(); err == nil {
+			list[i] = s
+		}
+	}
+	return list
+}
+
+// distinct returns the valid securables of the list, each once; the list itself where it is so already.
+func distinct(list []policy.Securable) []policy.Securable {
+	seen := make(map[policy.Securable]bool, len(list))
+	var keys []policy.Securable
+	for _, s := range list {
+		if s != (policy.Securable{}) && !seen[s] {
+			seen[s] = true
+			keys = append(keys, s)
+		}
+	}
+	if len(keys) == len(list) {
+		return list
+	}
+	return keys
+}
+
 // ResourceOf returns the resource that names s; the inverse of [Resource.Securable].
 func ResourceOf(s policy.Securable) Resource {
 	r := Resource{Type: strings.ToLower(string(s.Type))}

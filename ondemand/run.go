@@ -189,23 +189,30 @@ func (q *Queue) claim(r *run) (Job, error) {
 		job.Task, job.Followers = job.Followers[0], job.Followers[1:]
 	}
 	q.metrics.coalesced.Add(float64(len(job.Followers)))
-	job.Resources = union(job)
+	job.setResources(r.named())
 	return job, nil
 }
 
-// union returns the valid resources of a job's tasks, without duplicates, the leader's first.
-func union(job Job) []Resource {
-	var list []Resource
+// named returns what the resources of each task name, by the id of the task.
+func (r *run) named() map[string][]policy.Securable {
+	by := make(map[string][]policy.Securable, len(r.entries))
+	for _, e := range r.entries {
+		by[e.id] = e.named
+	}
+	return by
+}
+
+// setResources sets the valid resources of the job's tasks, without duplicates, the leader's first.
+func (j *Job) setResources(named map[string][]policy.Securable) {
 	seen := make(map[policy.Securable]bool)
-	for _, t := range append([]Task{job.Task}, job.Followers...) {
-		for _, res := range t.RequestInfo.Resources {
-			if s, err := res.Securable(); err == nil && !seen[s] {
+	for _, t := range append([]Task{j.Task}, j.Followers...) {
+		for i, s := range named[t.ID] {
+			if s != (policy.Securable{}) && !seen[s] {
 				seen[s] = true
-				list = append(list, res)
+				j.Resources, j.Securables = append(j.Resources, t.RequestInfo.Resources[i]), append(j.Securables, s)
 			}
 		}
 	}
-	return list
 }
 
 // putBack puts tasks that could not be claimed in the store back into the queue, for a retry after Options.RetryBase.
@@ -243,7 +250,7 @@ func (q *Queue) handle(ctx context.Context, job Job) (out Outcome, err error) {
 // runs the tasks again.
 func (q *Queue) finish(r *run, job Job, out Outcome, handlerErr error) {
 	completion := completion{
-		job: job, outcome: out, err: handlerErr, maxAttempts: q.opts.MaxAttempts, early: r.early,
+		job: job, named: r.named(), outcome: out, err: handlerErr, maxAttempts: q.opts.MaxAttempts, early: r.early,
 		interrupted: handlerErr != nil && errors.Is(context.Cause(r.ctx), errShutdown),
 		backoff:     func(attempt int) time.Duration { return backoff(attempt, q.opts.RetryBase, q.opts.RetryMax) },
 	}

@@ -117,7 +117,7 @@ func openChecked(path string, o StoreOptions) (_ *bolt.DB, err error) {
 			err = damagedError(path, r)
 			if db != nil {
 				defer func() { _ = recover() }() // Close may panic too on a damaged file; err already says so
-				_ = db.Close() // err says enough
+				_ = db.Close()                   // err says enough
 			}
 		}
 	}()

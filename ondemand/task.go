@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"ucwarden/policy"
 )
 
 // Status is the state of a task. A task moves
@@ -129,6 +131,8 @@ type Job struct {
 	Task      Task       // the leader
 	Followers []Task     // may be empty
 	Resources []Resource // of all these tasks, without duplicates; valid ones only
+	// Securables are what Resources name, in their order.
+	Securables []policy.Securable
 }
 
 // Outcome is the result of a job.

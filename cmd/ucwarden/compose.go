@@ -11,6 +11,7 @@ import (
 
 	"ucwarden/config"
 	"ucwarden/connector"
+	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -185,9 +186,12 @@ func openPipeline(ctx context.Context, c *config.Config, log *slog.Logger, reg p
 	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, log, reg); err != nil {
 		return nil, err
 	}
-	handler := &syncHandler{syncer: p.syncer}
+	handlers, err := tasks.New(tasks.Options{Syncer: p.syncer})
+	if err != nil {
+		return nil, err
+	}
 	p.queue, err = ondemand.NewQueue(p.store, ondemand.Options{
-		Handlers: map[ondemand.Type]ondemand.Handler{ondemand.ResourceSync: handler, ondemand.FullSync: fullSyncHandler{p.syncer}},
+		Handlers: handlers,
 		Workers:  c.OnDemand.Workers, MaxAttempts: c.OnDemand.MaxAttempts, MaxQueued: c.OnDemand.MaxQueued, Retention: c.OnDemand.Retention,
 		Logger: log, Registerer: reg,
 	})

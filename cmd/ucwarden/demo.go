@@ -283,7 +283,7 @@ func (d *demo) createTable(ctx context.Context, catalog, schema, table string) e
 }
 
 func (d *demo) syncAgain(ctx context.Context) error {
-	d.title("A second full sync finds everything in accord")
+	d.title("A second full sync finds everything in sync")
 	d.emulator.ResetTrace()
 	if _, err := d.post(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "demo"}, func(ondemand.Transition) {}); err != nil {
 		return err
@@ -325,7 +325,7 @@ func (d *demo) howToGoOn() {
   # what the workspace was asked
   curl -s %[3]s/_emulator/stats
 
-  # edit a policy, and see the daemon bring the workspace in accord
+  # edit a policy, and see the daemon bring the workspace into sync
   $EDITOR %[4]s
 
   # the commands talk to the same daemon

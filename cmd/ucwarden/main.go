@@ -1,4 +1,4 @@
-// Command ucwarden keeps Databricks Unity Catalog in accord with centrally written access policies.
+// Command ucwarden keeps Databricks Unity Catalog in sync with centrally written access policies.
 //
 // One file holds one command; serve.go puts the daemon together. The commands return errors; only main exits.
 package main

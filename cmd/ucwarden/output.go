@@ -71,3 +71,11 @@ func (a *app) paint(s string, colors ...text.Color) string {
 	}
 	return text.Colors(colors).Sprint(s)
 }
+
+// count returns a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

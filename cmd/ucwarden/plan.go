@@ -101,7 +101,7 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 	}
 	a.printChanges(w, p.Changes)
 	if p.Empty() {
-		fmt.Fprintf(w, "In accord: nothing to change. %s read, %s, %d of them managed here.\n",
+		fmt.Fprintf(w, "In sync: nothing to change. %s read, %s, %d of them managed here.\n",
 			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed)
 	} else {
 		waves := 0

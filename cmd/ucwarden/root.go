@@ -36,8 +36,8 @@ const (
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ucwarden",
-		Short: "Keep Unity Catalog in accord with access policies",
-		Long: `ucwarden keeps Databricks Unity Catalog in accord with centrally written access policies:
+		Short: "Keep Unity Catalog in sync with access policies",
+		Long: `ucwarden keeps Databricks Unity Catalog in sync with centrally written access policies:
 it reads Ranger-style policies, reads what Unity Catalog grants today, works out the
 difference, and applies it.
 
@@ -57,7 +57,7 @@ Try it without a workspace: ucwarden demo`,
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddGroup(
-		&cobra.Group{ID: groupSync, Title: "Bring a workspace in accord:"},
+		&cobra.Group{ID: groupSync, Title: "Bring a workspace into sync:"},
 		&cobra.Group{ID: groupTasks, Title: "Talk to a running daemon:"},
 		&cobra.Group{ID: groupSetup, Title: "Set up and try out:"},
 	)

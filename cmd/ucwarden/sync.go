@@ -26,7 +26,7 @@ func newSyncCommand(a *app) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:     "sync",
-		Short:   "Bring the workspace in accord with the policies, once",
+		Short:   "Bring the workspace into sync with the policies, once",
 		GroupID: groupSync,
 		Long: `Run one full sync, or with --securable a sync of these objects, as a task, and wait for its end.
 With --server the task is given to the daemon there; without, it runs here, on the task store that a daemon with the

@@ -1,0 +1,155 @@
+package tasks
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ucwarden/connector"
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+// maxRecordedChanges bounds what one resource's result keeps of its changes.
+const maxRecordedChanges = 1000
+
+// concerns reports whether a change on s is part of syncing root: on it, inside it, or on a container above it.
+func concerns(root, s policy.Securable) bool {
+	if root.Type == policy.Metastore && root.FullName == "" {
+		return s.Type.Depth() == 1 && s.Type != policy.Catalog
+	}
+	return root.Contains(s) || s.Contains(root)
+}
+
+// resourceResult returns what the result of a sync says about one resource, which names root.
+func resourceResult(r ondemand.Resource, root policy.Securable, result *connector.Result) ondemand.ResourceResult {
+	out := ondemand.ResourceResult{Type: r.Type, Values: r.Values, Status: ondemand.Success}
+	if slices.Contains(result.Missing, root) {
+		out.Status, out.Message = ondemand.Skipped, "not found in Unity Catalog"
+		return out
+	}
+	t := sum(root, result)
+	out.Changes, out.Message = t.recorded, t.message()
+	if t.failed > 0 {
+		out.Status = ondemand.Failed
+	}
+	return out
+}
+
+// totals add up the changes that concern one resource.
+type totals struct {
+	observed      bool // nothing was applied: what is counted would be changed
+	adds, removes int
+	changed       map[policy.Securable]bool
+	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
+	failed        int
+	failure       error // the first, of those that are not the consequence of another
+	recorded      []ondemand.Change
+	unrecorded    bool // recorded is not all
+}
+
+func sum(root policy.Securable, result *connector.Result) totals {
+	t := totals{observed: result.Outcomes == nil, changed: make(map[policy.Securable]bool), unknown: make(map[policy.Principal]bool)}
+	for i, planned := range result.Plan.Changes {
+		switch {
+		case !concerns(root, planned.Securable):
+		case i < len(result.Outcomes):
+			t.addOutcome(result.Outcomes[i])
+		default:
+			t.addChange(planned)
+		}
+	}
+	return t
+}
+
+func (t *totals) addOutcome(o connector.Outcome) {
+	for _, p := range o.Unknown {
+		t.unknown[p] = true
+	}
+	switch {
+	case o.Err != nil:
+		t.failed++
+		if t.failure == nil || errors.Is(t.failure, connector.ErrHeldBack) {
+			t.failure = o.Err
+		}
+	case !o.Gone && len(o.Change.Add)+len(o.Change.Remove) > 0: // else all of it was for principals that are not known
+		t.addChange(o.Change)
+	}
+}
+
+func (t *totals) addChange(c policy.Change) {
+	t.adds, t.removes = t.adds+len(c.Add), t.removes+len(c.Remove)
+	t.changed[c.Securable] = true
+	switch {
+	case t.observed:
+	case len(t.recorded) < maxRecordedChanges:
+		t.recorded = append(t.recorded, recordedChanges(c)...)
+	default:
+		t.unrecorded = true
+	}
+}
+
+// message returns the totals on one line, what failed first.
+func (t *totals) message() string {
+	var notes []string
+	if t.failed > 0 {
+		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first because: %v", t.failed, t.failure))
+	}
+	counts := fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
+	switch {
+	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0:
+		notes = append(notes, "already in sync")
+	case len(t.changed) == 0:
+	case t.observed:
+		notes = append(notes, fmt.Sprintf("mode observe: %s would be made, nothing was changed", counts))
+	default:
+		notes = append(notes, counts)
+	}
+	if t.unrecorded {
+		notes = append(notes, fmt.Sprintf("the first %d changes are recorded", len(t.recorded)))
+	}
+	if len(t.unknown) > 0 {
+		notes = append(notes, "not granted to principals the account does not know: "+joinNames(slices.Sorted(maps.Keys(t.unknown))))
+	}
+	return strings.Join(notes, "; ")
+}
+
+// recordedChanges returns a change as a task records it: one entry for each principal.
+func recordedChanges(c policy.Change) []ondemand.Change {
+	by := make(map[policy.Principal]*ondemand.Change)
+	at := func(p policy.Principal) *ondemand.Change {
+		if by[p] == nil {
+			by[p] = &ondemand.Change{Securable: c.Securable.String(), Principal: string(p)}
+		}
+		return by[p]
+	}
+	for _, a := range c.Add {
+		at(a.Principal).Add = append(at(a.Principal).Add, string(a.Privilege))
+	}
+	for _, a := range c.Remove {
+		at(a.Principal).Remove = append(at(a.Principal).Remove, string(a.Privilege))
+	}
+	list := make([]ondemand.Change, 0, len(by))
+	for _, p := range slices.Sorted(maps.Keys(by)) {
+		list = append(list, *by[p])
+	}
+	return list
+}
+
+func joinNames[T any](list []T) string {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = fmt.Sprint(s)
+	}
+	return strings.Join(names, ", ")
+}
+
+// count returns a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

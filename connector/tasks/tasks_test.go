@@ -1,0 +1,312 @@
+package tasks_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ucwarden/connector"
+	"ucwarden/connector/tasks"
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+// fake is a Syncer that returns what a test sets, and keeps what it was asked.
+type fake struct {
+	shards  []policy.Securable
+	plan    *policy.Plan
+	result  *connector.Result
+	err     error
+	request connector.Request
+}
+
+func (f *fake) Shards(context.Context) ([]policy.Securable, error) { return f.shards, f.err }
+
+func (f *fake) Plan(_ context.Context, r connector.Request) (*connector.Result, error) {
+	f.request = r
+	if f.plan == nil {
+		return nil, errors.New("no plan was to be made")
+	}
+	return &connector.Result{Plan: f.plan}, nil
+}
+
+func (f *fake) Sync(_ context.Context, r connector.Request) (*connector.Result, error) {
+	f.request = r
+	return f.result, f.err
+}
+
+var _ tasks.Syncer = (*fake)(nil)
+
+func handle(t *testing.T, f *fake, typ ondemand.Type, job ondemand.Job) (ondemand.Outcome, error) {
+	t.Helper()
+	handlers, err := tasks.New(tasks.Options{Syncer: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handlers[typ].Handle(t.Context(), job)
+}
+
+// jobOf is a job for the named securables.
+func jobOf(t *testing.T, names ...string) ondemand.Job {
+	t.Helper()
+	var job ondemand.Job
+	for _, name := range names {
+		s := policy.Securable{Type: policy.Metastore}
+		if name != "METASTORE:" {
+			s = sec(t, name)
+		}
+		job.Securables, job.Resources = append(job.Securables, s), append(job.Resources, ondemand.ResourceOf(s))
+	}
+	return job
+}
+
+func sec(t *testing.T, name string) policy.Securable {
+	t.Helper()
+	s, err := policy.ParseSecurable(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// change reads "TABLE:a.b.c +ann SELECT -bob MODIFY".
+func change(t *testing.T, text string) policy.Change {
+	t.Helper()
+	words := strings.Fields(text)
+	c := policy.Change{Securable: sec(t, words[0])}
+	for i := 1; i < len(words); i += 2 {
+		a := policy.Assignment{Principal: policy.Principal(words[i][1:]), Privilege: policy.Privilege(words[i+1])}
+		if words[i][0] == '+' {
+			c.Add = append(c.Add, a)
+		} else {
+			c.Remove = append(c.Remove, a)
+		}
+	}
+	return c
+}
+
+func planOf(t *testing.T, changes ...string) *policy.Plan {
+	p := &policy.Plan{}
+	for _, text := range changes {
+		p.Changes = append(p.Changes, change(t, text))
+	}
+	return p
+}
+
+// applied is a result whose changes all hold.
+func applied(t *testing.T, changes ...string) *connector.Result {
+	r := &connector.Result{Plan: planOf(t, changes...), Outcomes: []connector.Outcome{}}
+	for _, c := range r.Plan.Changes {
+		r.Outcomes = append(r.Outcomes, connector.Outcome{Change: c})
+	}
+	return r
+}
+
+func TestNewWantsASyncer(t *testing.T) {
+	if _, err := tasks.New(tasks.Options{}); err == nil {
+		t.Error("no error without a syncer")
+	}
+}
+
+// A full sync becomes one task for each shard, which takes over where it came from.
+func TestFullSyncIsSplit(t *testing.T) {
+	f := &fake{shards: []policy.Securable{{Type: policy.Metastore}, sec(t, "catalog:sales")}}
+	out, err := handle(t, f, ondemand.FullSync, ondemand.Job{Task: ondemand.Task{Source: "schedule"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ondemand.Task{
+		{Type: ondemand.ResourceSync, Source: "schedule", RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{{Type: "metastore"}}}},
+		{Type: ondemand.ResourceSync, Source: "schedule", RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{
+			{Type: "catalog", Values: map[string]string{"catalog": "sales"}},
+		}}},
+	}
+	if diff := cmp.Diff(want, out.Children); diff != "" {
+		t.Error(diff)
+	}
+	f.err = policy.Errorf(policy.CodeUnavailable, "listing failed")
+	if _, err := handle(t, f, ondemand.FullSync, ondemand.Job{}); !errors.Is(err, f.err) {
+		t.Errorf("error is %v, want that of the listing", err)
+	}
+}
+
+// Who approves the plan of the whole approves of each shard exactly its part; any other digest is handed on as it is.
+func TestApprovals(t *testing.T) {
+	const (
+		catalog   = "catalog:sales -bob@example.com USE_CATALOG"
+		table     = "table:sales.emea.orders -bob@example.com SELECT"
+		elsewhere = "table:hr.core.staff -eve@example.com SELECT"
+		location  = "external_location:lake -eve@example.com READ_FILES"
+	)
+	f := &fake{
+		shards: []policy.Securable{sec(t, "catalog:hr"), sec(t, "catalog:sales"), {Type: policy.Metastore}},
+		plan:   planOf(t, catalog, table, elsewhere, location),
+	}
+	whole, other := f.plan.Digest(), "0123456789abcdef"
+	parts := []string{planOf(t, elsewhere).Digest(), planOf(t, catalog, table).Digest(), planOf(t, location).Digest()}
+	for approve, want := range map[string][]string{whole: parts, other: {other, other, other}} {
+		out, err := handle(t, f, ondemand.FullSync, ondemand.Job{Task: ondemand.Task{RequestInfo: ondemand.RequestInfo{Approve: approve}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, child := range out.Children {
+			got = append(got, child.RequestInfo.Approve)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("approved %s: %s", approve, diff)
+		}
+	}
+	if len(f.request.Roots) > 0 {
+		t.Errorf("the plan compared with is one of %v, want the whole", f.request.Roots)
+	}
+	f.plan = nil
+	task := ondemand.Task{RequestInfo: ondemand.RequestInfo{Approve: whole}}
+	if _, err := handle(t, f, ondemand.FullSync, ondemand.Job{Task: task}); err == nil {
+		t.Error("no error although the whole could not be planned")
+	}
+}
+
+// Each resource ends with what the sync did on it, inside it and above it, and nothing else.
+func TestResultsPerResource(t *testing.T) {
+	const (
+		open   = "schema:sales.emea +analysts USE_SCHEMA"
+		orders = "table:sales.emea.orders +analysts SELECT +ann@example.com MODIFY +analysts MODIFY -bob@example.com SELECT"
+		leads  = "table:sales.apac.leads +analysts SELECT"
+	)
+	failed := func(r *connector.Result, errs ...error) *connector.Result {
+		for i, err := range errs {
+			if err != nil {
+				r.Outcomes[i] = connector.Outcome{Change: policy.Change{Securable: r.Plan.Changes[i].Securable}, Err: err}
+			}
+		}
+		return r
+	}
+	denied := policy.Errorf(policy.CodeForbidden, "permission denied")
+	unknown := applied(t, open, leads)
+	unknown.Outcomes[0] = connector.Outcome{Change: policy.Change{Securable: sec(t, "schema:sales.emea")}, Unknown: []policy.Principal{"zed", "analysts"}}
+	gone := applied(t, leads)
+	gone.Outcomes[0].Gone, gone.Outcomes[0].Change.Add = true, nil
+	for _, test := range []struct {
+		name   string
+		result *connector.Result
+		ask    []string
+		want   []string // STATUS message
+	}{
+		{"nothing to do", applied(t), []string{"catalog:sales"}, []string{"SUCCESS already in sync"}},
+		{"inside, above and beside", applied(t, open, orders, leads),
+			[]string{"table:sales.emea.orders", "schema:sales.apac", "catalog:sales", "catalog:hr"},
+			[]string{"SUCCESS 4 grants, 1 revoke on 2 securables", "SUCCESS 1 grant, 0 revokes on 1 securable",
+				"SUCCESS 5 grants, 1 revoke on 3 securables", "SUCCESS already in sync"}},
+		{"the metastore's own objects", applied(t, leads, "external_location:lake +analysts READ_FILES"), []string{"METASTORE:"},
+			[]string{"SUCCESS 1 grant, 0 revokes on 1 securable"}},
+		{"missing", &connector.Result{Plan: planOf(t, leads), Missing: []policy.Securable{sec(t, "table:sales.apac.leads")}},
+			[]string{"table:sales.apac.leads"}, []string{"SKIPPED not found in Unity Catalog"}},
+		{"mode observe", &connector.Result{Plan: planOf(t, open, leads)}, []string{"catalog:sales", "catalog:hr"},
+			[]string{"SUCCESS mode observe: 2 grants, 0 revokes on 2 securables would be made, nothing was changed", "SUCCESS already in sync"}},
+		{"dropped meanwhile", gone, []string{"catalog:sales"}, []string{"SUCCESS already in sync"}},
+		{"one fails", failed(applied(t, open, leads), denied), []string{"schema:sales.emea", "schema:sales.apac", "catalog:sales"},
+			[]string{"FAILED 1 change(s) not applied, the first because: permission denied", "SUCCESS 1 grant, 0 revokes on 1 securable",
+				"FAILED 1 change(s) not applied, the first because: permission denied; 1 grant, 0 revokes on 1 securable"}},
+		{"the cause is named, not its consequence", failed(applied(t, open, orders, leads), connector.ErrHeldBack, denied, connector.ErrHeldBack),
+			[]string{"catalog:sales"}, []string{"FAILED 3 change(s) not applied, the first because: permission denied"}},
+		{"unknown principals", unknown, []string{"schema:sales.emea", "catalog:sales"},
+			[]string{"SUCCESS not granted to principals the account does not know: analysts, zed",
+				"SUCCESS 1 grant, 0 revokes on 1 securable; not granted to principals the account does not know: analysts, zed"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			job := jobOf(t, test.ask...)
+			out, err := handle(t, &fake{result: test.result}, ondemand.ResourceSync, job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for i, r := range out.Results {
+				got = append(got, fmt.Sprintf("%s %s", r.Status, r.Message))
+				if r.Type != job.Resources[i].Type || !cmp.Equal(r.Values, job.Resources[i].Values) {
+					t.Errorf("result %d is of %s %v", i, r.Type, r.Values)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// What is recorded is one entry per principal of a securable, and only what was done.
+func TestRecordedChanges(t *testing.T) {
+	const orders = "table:sales.emea.orders +zoe@example.com SELECT +analysts SELECT +analysts MODIFY -bob@example.com SELECT"
+	out, err := handle(t, &fake{result: applied(t, orders)}, ondemand.ResourceSync, jobOf(t, "catalog:sales"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "TABLE:sales.emea.orders"
+	want := []ondemand.Change{
+		{Securable: name, Principal: "analysts", Add: []string{"SELECT", "MODIFY"}},
+		{Securable: name, Principal: "bob@example.com", Remove: []string{"SELECT"}},
+		{Securable: name, Principal: "zoe@example.com", Add: []string{"SELECT"}},
+	}
+	if diff := cmp.Diff(want, out.Results[0].Changes); diff != "" {
+		t.Error(diff)
+	}
+	out, err = handle(t, &fake{result: &connector.Result{Plan: planOf(t, orders)}}, ondemand.ResourceSync, jobOf(t, "catalog:sales"))
+	if err != nil || len(out.Results[0].Changes) > 0 {
+		t.Errorf("mode observe records %v, %v", out.Results[0].Changes, err)
+	}
+}
+
+func TestRecordIsBounded(t *testing.T) {
+	changes := make([]string, 1001)
+	for i := range changes {
+		changes[i] = fmt.Sprintf("table:sales.emea.t%d +analysts SELECT", i)
+	}
+	for n, note := range map[int]string{1000: "", 1001: "; the first 1000 changes are recorded"} {
+		out, err := handle(t, &fake{result: applied(t, changes[:n]...)}, ondemand.ResourceSync, jobOf(t, "catalog:sales"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("%d grants, 0 revokes on %d securables%s", n, n, note)
+		if r := out.Results[0]; r.Message != want || len(r.Changes) != 1000 {
+			t.Errorf("%d recorded, message %q, want 1000 and %q", len(r.Changes), r.Message, want)
+		}
+	}
+}
+
+// The request names the roots and the approval; containers that were synced as well are told.
+func TestRequestAndMessage(t *testing.T) {
+	result := applied(t)
+	result.AlsoSynced = []policy.Securable{sec(t, "catalog:sales"), sec(t, "schema:hr.core")}
+	f := &fake{result: result}
+	job := jobOf(t, "table:sales.emea.orders", "view:hr.core.v")
+	job.Task.RequestInfo.Approve = "digest"
+	out, err := handle(t, f, ondemand.ResourceSync, job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "CATALOG:sales, SCHEMA:hr.core synced too, because what is granted inside requires USE_* there"
+	if out.Message != want {
+		t.Errorf("message %q, want %q", out.Message, want)
+	}
+	if f.request.Approved != "digest" || !cmp.Equal(f.request.Roots, job.Securables) {
+		t.Errorf("asked for %+v", f.request)
+	}
+}
+
+// An error of the sync, and a change that may succeed later, leave the task to be tried again.
+func TestErrors(t *testing.T) {
+	refused := policy.Errorf(policy.CodeRefused, "too many revokes")
+	if _, err := handle(t, &fake{err: refused}, ondemand.ResourceSync, jobOf(t, "catalog:sales")); !errors.Is(err, refused) {
+		t.Errorf("error is %v", err)
+	}
+	busy := policy.Errorf(policy.CodeUnavailable, "try later")
+	r := applied(t, "table:sales.emea.orders +analysts SELECT", "table:sales.emea.leads +analysts SELECT")
+	r.Outcomes[0].Err, r.Outcomes[1].Err = policy.Errorf(policy.CodeForbidden, "denied"), busy
+	if _, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales")); !errors.Is(err, busy) {
+		t.Errorf("error is %v, want the one to try again after", err)
+	}
+}
