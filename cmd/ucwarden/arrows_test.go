@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"ondemand/eventhub":          {"ondemand", "policy"},
 	"ondemand/eventhub/emulator": {},
 	"apiserver":                  {"apiserver/keys", "ondemand", "policy"},
+	"apiserver/client":           {"ondemand"},
 	"apiserver/keys":             {"policy"},
 	"config":                     {},
 	"deploy/ranger":              {},

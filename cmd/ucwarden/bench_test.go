@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strconv"
 	"testing"
@@ -43,16 +42,14 @@ func BenchmarkTaskLatency(b *testing.B) {
 			b.Error(err)
 		}
 	}()
-	client := w.client("http://" + d.api.Addr().String())
+	api := w.api("http://" + d.api.Addr().String())
 	if _, err := w.emulator.AddFaults(emulator.Fault{LatencyMS: int(latency.Milliseconds())}); err != nil {
 		b.Fatal(err)
 	}
 	sync := func(table string) (took time.Duration, calls int) {
 		w.emulator.ResetTrace()
-		body := []byte(`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"table","values":{"catalog":"c","schema":"s","table":"` + table + `"}}]}}`)
-		var task ondemand.Task
 		begun := time.Now()
-		err := client.call(ctx, request{method: http.MethodPost, body: body, header: map[string]string{"Prefer": "wait=30"}}, &task)
+		task, err := api.SubmitWait(ctx, tableSync("", "c", "s", table), 30*time.Second)
 		took = time.Since(begun)
 		if err != nil || task.Status != ondemand.Success {
 			b.Fatalf("task for %s: %s %s %v", table, task.Status, task.StatusMessage, err)

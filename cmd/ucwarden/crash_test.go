@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ucwarden/apiserver/client"
 	"ucwarden/ondemand"
 )
 
@@ -39,12 +40,12 @@ func manyTables(t testing.TB, n int) (w *world, tasks []ondemand.Task, right []s
 }
 
 // postAll submits tasks, several at a time, and tells which were accepted.
-func postAll(ctx context.Context, c *apiClient, tasks []ondemand.Task, accepted func(id string)) error {
+func postAll(ctx context.Context, c *client.Client, tasks []ondemand.Task, accepted func(id string)) error {
 	var g errgroup.Group
 	g.SetLimit(8)
 	for _, task := range tasks {
 		g.Go(func() error {
-			if _, err := c.post(ctx, task); err != nil {
+			if _, err := c.Submit(ctx, task); err != nil {
 				return err
 			}
 			accepted(task.ID)
@@ -55,7 +56,7 @@ func postAll(ctx context.Context, c *apiClient, tasks []ondemand.Task, accepted 
 }
 
 // checkAllDone waits until every task has ended in SUCCESS and checks that the grants are right, and no others.
-func checkAllDone(w *world, c *apiClient, tasks []ondemand.Task, right []string) []ondemand.Task {
+func checkAllDone(w *world, c *client.Client, tasks []ondemand.Task, right []string) []ondemand.Task {
 	w.Helper()
 	var ended []ondemand.Task
 	for _, task := range tasks {
@@ -71,7 +72,7 @@ func checkAllDone(w *world, c *apiClient, tasks []ondemand.Task, right []string)
 func TestKilledWhileTasksAreUnderWay(t *testing.T) {
 	t.Parallel()
 	w, tasks, right := manyTables(t, 100)
-	daemon, client := w.serve()
+	daemon, api := w.serve()
 	underWay, release := make(chan struct{}), make(chan struct{})
 	var patches atomic.Int32
 	w.onRequest(func(r *http.Request, serve func()) {
@@ -83,7 +84,7 @@ func TestKilledWhileTasksAreUnderWay(t *testing.T) {
 		}
 		serve()
 	})
-	if err := postAll(t.Context(), client, tasks, func(string) {}); err != nil {
+	if err := postAll(t.Context(), api, tasks, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	<-underWay
@@ -92,8 +93,8 @@ func TestKilledWhileTasksAreUnderWay(t *testing.T) {
 	if left := onlyIn(right, w.grants()); len(left) == 0 {
 		t.Fatal("nothing was left to do when the daemon was killed")
 	}
-	_, client = w.serve()
-	checkAllDone(w, client, tasks, right)
+	_, api = w.serve()
+	checkAllDone(w, api, tasks, right)
 }
 
 // A daemon is killed again and again, at whatever request to the workspace or submission chance picks. What was
@@ -111,7 +112,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		accepted[id] = true
 	}
 	for range kills {
-		daemon, client := w.serve()
+		daemon, api := w.serve()
 		countdown := int32(1 + random.IntN(45))
 		afterEffect := random.IntN(2) == 0
 		killed := make(chan struct{})
@@ -131,7 +132,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		mu.Unlock()
 		posted := make(chan error, 1)
 		// A few at a time, so that every life of the daemon has submissions.
-		go func() { posted <- postAll(t.Context(), client, open[:min(len(open), 15)], accept) }()
+		go func() { posted <- postAll(t.Context(), api, open[:min(len(open), 15)], accept) }()
 		select {
 		case <-killed:
 		case <-time.After(processPatience):
@@ -140,16 +141,16 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		<-posted // refused or broken off, which is what a crash does
 		w.onRequest(nil)
 	}
-	_, client := w.serve()
+	_, api := w.serve()
 	for id := range accepted {
-		if _, err := client.get(t.Context(), id); err != nil {
+		if _, err := api.Get(t.Context(), id); err != nil {
 			t.Errorf("an acknowledged task is lost: %v", err)
 		}
 	}
-	if err := postAll(t.Context(), client, tasks, func(string) {}); err != nil {
+	if err := postAll(t.Context(), api, tasks, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	checkAllDone(w, client, tasks, right)
+	checkAllDone(w, api, tasks, right)
 }
 
 // SIGTERM lets what runs finish, keeps the rest for the next start, and counts no attempt for it. Who watches does
@@ -157,7 +158,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 func TestTerminatedWhileTasksAreUnderWay(t *testing.T) {
 	t.Parallel()
 	w, tasks, right := manyTables(t, 40)
-	daemon, client := w.serve()
+	daemon, api := w.serve()
 	var patches atomic.Int32
 	underWay := make(chan struct{})
 	release := make(chan struct{})
@@ -172,7 +173,7 @@ func TestTerminatedWhileTasksAreUnderWay(t *testing.T) {
 		}
 		serve()
 	})
-	if err := postAll(t.Context(), client, tasks, func(string) {}); err != nil {
+	if err := postAll(t.Context(), api, tasks, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	<-underWay
@@ -180,7 +181,7 @@ func TestTerminatedWhileTasksAreUnderWay(t *testing.T) {
 	streamed := make(chan struct{}, 1)
 	watcher := make(chan error, 1)
 	go func() {
-		_, err := client.follow(watching, tasks[len(tasks)-1].ID, func(ondemand.Transition) {
+		_, err := api.Follow(watching, tasks[len(tasks)-1].ID, func(ondemand.Transition) {
 			select {
 			case streamed <- struct{}{}:
 			default:
@@ -207,8 +208,8 @@ func TestTerminatedWhileTasksAreUnderWay(t *testing.T) {
 		t.Fatal("nothing was left to do when the daemon ended")
 	}
 	w.onRequest(nil)
-	_, client = w.serve()
-	for _, task := range checkAllDone(w, client, tasks, right) {
+	_, api = w.serve()
+	for _, task := range checkAllDone(w, api, tasks, right) {
 		if task.Attempts != 1 {
 			t.Errorf("task %s took %d attempts: %v", task.ID, task.Attempts, task.Transitions)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"ucwarden/apiserver/client"
 	"ucwarden/apiserver/keys"
 	"ucwarden/config"
 	"ucwarden/connector"
@@ -73,7 +74,7 @@ type demo struct {
 	emulator  *emulator.Server
 	workspace string // its URL
 	daemon    *daemon
-	api       *apiClient
+	api       *client.Client
 	tokenFile string
 	step      int
 }
@@ -194,15 +195,11 @@ func (d *demo) showPlan(ctx context.Context) error {
 func (d *demo) post(ctx context.Context, task ondemand.Task, each func(ondemand.Transition)) (ondemand.Task, error) {
 	ctx, cancel := context.WithTimeout(ctx, demoWait)
 	defer cancel()
-	body, err := json.Marshal(task)
+	submitted, err := d.api.Submit(ctx, task)
 	if err != nil {
-		return task, fmt.Errorf("write task: %w", err)
-	}
-	var submitted ondemand.Task
-	if err := d.api.call(ctx, request{method: http.MethodPost, body: body}, &submitted); err != nil {
 		return task, err
 	}
-	ended, err := d.api.follow(ctx, submitted.ID, each)
+	ended, err := d.api.Follow(ctx, submitted.ID, each)
 	if err != nil {
 		return task, err
 	}
@@ -218,7 +215,7 @@ func (d *demo) fullSync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shards, err := shardsOf(func(f ondemand.Filter) (ondemand.Page, error) { return d.daemon.queue.List(ctx, f) }, task.ID)
+	shards, err := shardsOf(ctx, d.daemon.queue, task.ID)
 	if err != nil {
 		return err
 	}

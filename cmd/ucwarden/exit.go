@@ -116,8 +116,12 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		return exitSignal
 	}
 	a.complain(err)
+	advice := clientHint(err)
 	if errors.As(err, &hint) {
-		fmt.Fprintf(a.stderr, "hint: %s\n", hint.hint)
+		advice = hint.hint
+	}
+	if advice != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", advice)
 	}
 	return exitFailed
 }

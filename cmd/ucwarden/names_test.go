@@ -15,14 +15,14 @@ func TestOddNames(t *testing.T) {
 	odd := []string{"t#b", "t?b", "t%b", "tüb", "t%23b", "t%2523b", "t#?%ü", "t+b", "t&b=c", "t;b", "t\"b", "t'b", "t\\b", "t`b", "t:b"}
 	decoys := []string{"t", "tb", "t%", "tub", "tu\u0308b", "t#", "t?"}
 	w := newWorld(t, oneSchema(append(slices.Clone(odd), decoys...)...), readTables)
-	_, client := w.serve()
+	_, api := w.serve()
 	before := w.grants()
 	for _, name := range odd {
-		accepted, err := client.post(t.Context(), tableSync("", "c", "s", name))
+		accepted, err := api.Submit(t.Context(), tableSync("", "c", "s", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.done(client, accepted.ID, ondemand.Success)
+		w.done(api, accepted.ID, ondemand.Success)
 		after := w.grants()
 		want := []string{"TABLE:c.s." + name + " analysts SELECT"}
 		if got := onlyIn(after, before); !slices.Equal(got, want) {
@@ -34,11 +34,11 @@ func TestOddNames(t *testing.T) {
 		before = after
 	}
 	for _, name := range []string{"t#gone", "t?gone", "t%gone", "t%23b%"} {
-		accepted, err := client.post(t.Context(), tableSync("", "c", "s", name))
+		accepted, err := api.Submit(t.Context(), tableSync("", "c", "s", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		task := w.done(client, accepted.ID, ondemand.Skipped)
+		task := w.done(api, accepted.ID, ondemand.Skipped)
 		if !strings.Contains(task.Resources[0].Message, "not found") {
 			t.Errorf("%q: %v", name, task.Resources)
 		}

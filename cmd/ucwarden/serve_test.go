@@ -46,7 +46,7 @@ func TestOnDemandOvertakesFullSync(t *testing.T) {
 		seed.Catalogs = append(seed.Catalogs, emulator.SeedCatalog{SeedObject: emulator.SeedObject{Name: fmt.Sprintf("a%d", i)}})
 	}
 	w := newWorld(t, seed, readTables)
-	_, client := w.serve("--set", "ondemand.workers=1")
+	_, api := w.serve("--set", "ondemand.workers=1")
 	began, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	w.onRequest(func(r *http.Request, serve func()) {
@@ -58,20 +58,20 @@ func TestOnDemandOvertakesFullSync(t *testing.T) {
 		}
 		serve()
 	})
-	full, err := client.post(t.Context(), ondemand.Task{Type: ondemand.FullSync})
+	full, err := api.Submit(t.Context(), ondemand.Task{Type: ondemand.FullSync})
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-began
-	urgent, err := client.post(t.Context(), tableSync("urgent", "c", "s", "t1"))
+	urgent, err := api.Submit(t.Context(), tableSync("urgent", "c", "s", "t1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	close(release)
-	urgent = w.done(client, urgent.ID, ondemand.Success)
-	w.done(client, full.ID, ondemand.Success)
-	var page ondemand.Page
-	if err := client.call(t.Context(), request{method: http.MethodGet, query: map[string][]string{"parentId": {full.ID}}}, &page); err != nil {
+	urgent = w.done(api, urgent.ID, ondemand.Success)
+	w.done(api, full.ID, ondemand.Success)
+	page, err := api.List(t.Context(), ondemand.Filter{ParentID: full.ID})
+	if err != nil {
 		t.Fatal(err)
 	}
 	before := 0

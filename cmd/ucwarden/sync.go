@@ -2,24 +2,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"ucwarden/apiserver/client"
 	"ucwarden/connector"
 	"ucwarden/ondemand"
 )
 
 func newSyncCommand(a *app) *cobra.Command {
 	var (
-		client     clientFlags
+		daemon     clientFlags
 		approve    string
 		securables []string
 		changes    bool
@@ -42,7 +40,7 @@ same configuration would use. Look first with: ucwarden plan`,
 			}
 			var done syncReport
 			if cmd.Flags().Changed("server") {
-				done, err = a.syncRemote(cmd.Context(), &client, task)
+				done, err = a.syncRemote(cmd.Context(), &daemon, task)
 			} else {
 				done, err = a.syncHere(cmd.Context(), task)
 			}
@@ -55,7 +53,7 @@ same configuration would use. Look first with: ucwarden plan`,
 			return taskExit(done.Task)
 		},
 	}
-	client.register(cmd)
+	daemon.register(cmd)
 	cmd.PersistentFlags().Lookup("server").Usage = "give the task to the daemon whose REST API is at this URL"
 	cmd.Flags().StringVar(&approve, "approve", "", "digest of a plan that a guard refused, to carry out exactly that one")
 	cmd.Flags().StringArrayVar(&securables, "securable", nil, "sync TYPE:NAME and everything inside only; may be repeated")
@@ -118,7 +116,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 	if err != nil {
 		return report, err
 	}
-	report.Shards, err = shardsOf(func(f ondemand.Filter) (ondemand.Page, error) { return p.queue.List(ctx, f) }, submitted.ID)
+	report.Shards, err = shardsOf(ctx, p.queue, submitted.ID)
 	return report, err
 }
 
@@ -147,12 +145,22 @@ func followShards(ctx context.Context, q *ondemand.Queue, id string, bar *progre
 	return func() { cancel(); <-ended }
 }
 
-// shardsOf collects the tasks that a full sync was split into, in the order of what they are about.
-func shardsOf(list func(ondemand.Filter) (ondemand.Page, error), parent string) ([]ondemand.Task, error) {
+// taskLister lists tasks: the queue of this process, or a client of another's.
+type taskLister interface {
+	List(ctx context.Context, f ondemand.Filter) (ondemand.Page, error)
+}
+
+var (
+	_ taskLister = (*ondemand.Queue)(nil)
+	_ taskLister = (*client.Client)(nil)
+)
+
+// shardsOf returns the tasks that a full sync was split into, in the order of what they are about.
+func shardsOf(ctx context.Context, from taskLister, parent string) ([]ondemand.Task, error) {
 	var shards []ondemand.Task
-	filter := ondemand.Filter{ParentID: parent, Limit: 500}
+	filter := ondemand.Filter{ParentID: parent, Limit: client.MaxPage}
 	for {
-		page, err := list(filter)
+		page, err := from.List(ctx, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -172,26 +180,14 @@ func (a *app) syncRemote(ctx context.Context, flags *clientFlags, task ondemand.
 	if err != nil {
 		return report, err
 	}
-	body, err := json.Marshal(task)
+	submitted, err := c.Submit(ctx, task)
 	if err != nil {
-		return report, fmt.Errorf("write task: %w", err)
-	}
-	var submitted ondemand.Task
-	if err := c.call(ctx, request{method: http.MethodPost, body: body}, &submitted); err != nil {
 		return report, fmt.Errorf("submit sync: %w", err)
 	}
-	if report.Task, err = c.follow(ctx, submitted.ID, func(ondemand.Transition) {}); err != nil {
+	if report.Task, err = c.Follow(ctx, submitted.ID, func(ondemand.Transition) {}); err != nil {
 		return report, a.lost(err, submitted.ID)
 	}
-	report.Shards, err = shardsOf(func(f ondemand.Filter) (ondemand.Page, error) {
-		query := url.Values{"parentId": {f.ParentID}, "limit": {fmt.Sprint(f.Limit)}}
-		if f.Cursor != "" {
-			query.Set("cursor", f.Cursor)
-		}
-		var page ondemand.Page
-		err := c.call(ctx, request{method: http.MethodGet, query: query}, &page)
-		return page, err
-	}, submitted.ID)
+	report.Shards, err = shardsOf(ctx, c, submitted.ID)
 	return report, err
 }
 

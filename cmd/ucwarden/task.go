@@ -1,20 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"ucwarden/apiserver/client"
 	"ucwarden/ondemand"
 )
 
 func newTaskCommand(a *app) *cobra.Command {
-	var client clientFlags
+	var daemon clientFlags
 	cmd := &cobra.Command{
 		Use:     "task",
 		Short:   "Submit and follow tasks of a running daemon",
@@ -22,29 +23,29 @@ func newTaskCommand(a *app) *cobra.Command {
 		Args:    wantArgs(),
 		RunE:    needSubcommand,
 	}
-	client.register(cmd)
+	daemon.register(cmd)
 	cmd.AddCommand(
-		newTaskSubmitCommand(a, &client),
-		newTaskGetCommand(a, &client),
-		newTaskListCommand(a, &client),
-		newTaskWatchCommand(a, &client),
-		newTaskMoveCommand(a, &client, "cancel", "Cancel a task that has not ended"),
-		newTaskMoveCommand(a, &client, "retry", "Start a failed or skipped task over"),
+		newTaskSubmitCommand(a, &daemon),
+		newTaskGetCommand(a, &daemon),
+		newTaskListCommand(a, &daemon),
+		newTaskWatchCommand(a, &daemon),
+		newTaskMoveCommand(a, &daemon, "cancel", "Cancel a task that has not ended", (*client.Client).Cancel),
+		newTaskMoveCommand(a, &daemon, "retry", "Start a failed or skipped task over", (*client.Client).Retry),
 	)
 	return cmd
 }
 
-func newTaskGetCommand(a *app, client *clientFlags) *cobra.Command {
+func newTaskGetCommand(a *app, daemon *clientFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "get ID",
 		Short: "Show a task with its results and transitions",
 		Args:  wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := client.client(a)
+			c, err := daemon.client(a)
 			if err != nil {
 				return err
 			}
-			task, err := c.get(cmd.Context(), args[0])
+			task, err := c.Get(cmd.Context(), args[0])
 			if err != nil {
 				return fmt.Errorf("get task %s: %w", args[0], err)
 			}
@@ -53,7 +54,7 @@ func newTaskGetCommand(a *app, client *clientFlags) *cobra.Command {
 	}
 }
 
-func newTaskListCommand(a *app, client *clientFlags) *cobra.Command {
+func newTaskListCommand(a *app, daemon *clientFlags) *cobra.Command {
 	var status, kind, source, parent, since, cursor string
 	var limit int
 	var all bool
@@ -62,10 +63,10 @@ func newTaskListCommand(a *app, client *clientFlags) *cobra.Command {
 		Short: "List tasks, newest first",
 		Args:  wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if limit < 1 || limit > 500 {
-				return usageErrorf("--limit %d: want 1 to 500; --all reads every page", limit)
+			if limit < 1 || limit > client.MaxPage {
+				return usageErrorf("--limit %d: want 1 to %d; --all reads every page", limit, client.MaxPage)
 			}
-			c, err := client.client(a)
+			c, err := daemon.client(a)
 			if err != nil {
 				return err
 			}
@@ -80,8 +81,8 @@ func newTaskListCommand(a *app, client *clientFlags) *cobra.Command {
 			}
 			page := ondemand.Page{Items: []ondemand.Task{}}
 			for {
-				var next ondemand.Page
-				if err := c.call(cmd.Context(), request{method: http.MethodGet, query: query}, &next); err != nil {
+				next, err := c.ListQuery(cmd.Context(), query)
+				if err != nil {
 					return fmt.Errorf("list tasks: %w", err)
 				}
 				page.Items, page.NextCursor = append(page.Items, next.Items...), next.NextCursor
@@ -107,7 +108,7 @@ func newTaskListCommand(a *app, client *clientFlags) *cobra.Command {
 	return cmd
 }
 
-func newTaskWatchCommand(a *app, client *clientFlags) *cobra.Command {
+func newTaskWatchCommand(a *app, daemon *clientFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "watch ID",
 		Short: "Follow a task until it ends",
@@ -115,7 +116,7 @@ func newTaskWatchCommand(a *app, client *clientFlags) *cobra.Command {
 0 SUCCESS, 1 FAILED, 3 SKIPPED.`,
 		Args: wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := client.client(a)
+			c, err := daemon.client(a)
 			if err != nil {
 				return err
 			}
@@ -124,20 +125,19 @@ func newTaskWatchCommand(a *app, client *clientFlags) *cobra.Command {
 	}
 }
 
-// newTaskMoveCommand makes cancel and retry, which differ in a word.
-func newTaskMoveCommand(a *app, client *clientFlags, verb, short string) *cobra.Command {
+// newTaskMoveCommand makes cancel and retry, which differ in a word and in the call.
+func newTaskMoveCommand(a *app, daemon *clientFlags, verb, short string, move taskCall) *cobra.Command {
 	return &cobra.Command{
 		Use:   verb + " ID",
 		Short: short,
 		Args:  wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := client.client(a)
+			c, err := daemon.client(a)
 			if err != nil {
 				return err
 			}
-			var task ondemand.Task
-			r := request{method: http.MethodPost, path: []string{args[0], verb}}
-			if err := c.call(cmd.Context(), r, &task); err != nil {
+			task, err := move(c, cmd.Context(), args[0])
+			if err != nil {
 				return fmt.Errorf("%s task %s: %w", verb, args[0], err)
 			}
 			return a.print(task, func(w io.Writer) error {
@@ -147,3 +147,6 @@ func newTaskMoveCommand(a *app, client *clientFlags, verb, short string) *cobra.
 		},
 	}
 }
+
+// taskCall is a call about the task with an id, which returns the task.
+type taskCall func(c *client.Client, ctx context.Context, id string) (ondemand.Task, error)

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"ucwarden/apiserver/client"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -25,7 +25,7 @@ type submitFlags struct {
 	wait, watch         bool
 }
 
-func newTaskSubmitCommand(a *app, client *clientFlags) *cobra.Command {
+func newTaskSubmitCommand(a *app, daemon *clientFlags) *cobra.Command {
 	var f submitFlags
 	cmd := &cobra.Command{
 		Use:   "submit [TYPE:NAME...]",
@@ -41,7 +41,7 @@ With --wait or --watch the exit code tells how the task ended: 0 SUCCESS, 1 FAIL
 			if err != nil {
 				return err
 			}
-			c, err := client.client(a)
+			c, err := daemon.client(a)
 			if err != nil {
 				return err
 			}
@@ -131,9 +131,9 @@ func parseResource(arg string) (ondemand.Resource, error) {
 }
 
 // submit posts the document and, where asked, follows the task.
-func (a *app) submit(ctx context.Context, c *apiClient, document []byte, f submitFlags) error {
-	var task ondemand.Task
-	if err := c.call(ctx, request{method: http.MethodPost, body: document}, &task); err != nil {
+func (a *app) submit(ctx context.Context, c *client.Client, document []byte, f submitFlags) error {
+	task, err := c.SubmitDocument(ctx, document)
+	if err != nil {
 		return fmt.Errorf("submit task: %w", err)
 	}
 	switch {
@@ -143,7 +143,7 @@ func (a *app) submit(ctx context.Context, c *apiClient, document []byte, f submi
 		}
 		return a.watch(ctx, c, task.ID)
 	case f.wait:
-		ended, err := c.follow(ctx, task.ID, func(ondemand.Transition) {})
+		ended, err := c.Follow(ctx, task.ID, func(ondemand.Transition) {})
 		if err != nil {
 			return a.lost(err, task.ID)
 		}
@@ -159,11 +159,11 @@ func (a *app) submit(ctx context.Context, c *apiClient, document []byte, f submi
 }
 
 // watch prints each transition as it comes (as JSON lines with -o json) and ends with the code of the status.
-func (a *app) watch(ctx context.Context, c *apiClient, id string) error {
+func (a *app) watch(ctx context.Context, c *client.Client, id string) error {
 	encoder := json.NewEncoder(a.stdout)
 	encoder.SetEscapeHTML(false)
 	var printErr error
-	task, err := c.follow(ctx, id, func(t ondemand.Transition) {
+	task, err := c.Follow(ctx, id, func(t ondemand.Transition) {
 		if a.output == "json" {
 			printErr = errors.Join(printErr, encoder.Encode(t))
 		} else {

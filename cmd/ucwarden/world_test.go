@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"ucwarden/apiserver/client"
 	"ucwarden/apiserver/keys"
 	"ucwarden/connector/emulator"
 	"ucwarden/ondemand"
@@ -97,17 +98,17 @@ func (w *world) onRequest(hook func(r *http.Request, serve func())) {
 }
 
 // serve runs the daemon and gives a client of it.
-func (w *world) serve(args ...string) (*process, *apiClient) {
+func (w *world) serve(args ...string) (*process, *client.Client) {
 	w.Helper()
 	p, url, err := launchServe(w.dir, environment(), append([]string{"-c", w.config}, args...)...)
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.Cleanup(p.kill)
-	return p, w.client(url)
+	return p, w.api(url)
 }
 
-func (w *world) client(url string) *apiClient {
+func (w *world) api(url string) *client.Client {
 	w.Helper()
 	c, err := (&clientFlags{server: url, tokenFile: w.tokenFile}).client(&app{})
 	if err != nil {
@@ -116,22 +117,12 @@ func (w *world) client(url string) *apiClient {
 	return c
 }
 
-// post submits a task.
-func (c *apiClient) post(ctx context.Context, t ondemand.Task) (accepted ondemand.Task, err error) {
-	body, err := json.Marshal(t)
-	if err != nil {
-		return accepted, err
-	}
-	err = c.call(ctx, request{method: http.MethodPost, body: body}, &accepted)
-	return accepted, err
-}
-
 // done follows a task to its end and checks the status.
-func (w *world) done(c *apiClient, id string, want ondemand.Status) ondemand.Task {
+func (w *world) done(c *client.Client, id string, want ondemand.Status) ondemand.Task {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), processPatience)
 	defer cancel()
-	t, err := c.follow(ctx, id, func(ondemand.Transition) {})
+	t, err := c.Follow(ctx, id, func(ondemand.Transition) {})
 	if err != nil {
 		w.Fatalf("task %s: %v", id, err)
 	}
