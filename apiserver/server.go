@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ucwarden/apiserver/keys"
+	"ucwarden/endpoint"
 	"ucwarden/policy"
 )
 
@@ -182,5 +183,5 @@ func (s *Server) serve(ctx context.Context, g *errgroup.Group, h http.Handler, l
 
 func isLoopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
+	return ok && endpoint.IsLoopback(tcp.IP.String())
 }

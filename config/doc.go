@@ -7,6 +7,6 @@
 // (CONNECTOR_DATABRICKS_UNITY_CATALOG_DATABRICKS_BASE_URL), which work both in the file and in the environment.
 // [Keys] lists them all; the loader, the checks and the printed reference use that one table.
 //
-// A [Secret] is masked wherever it is printed. The package imports no other package of ucwarden: cmd copies values into
+// A [Secret] is masked wherever it is printed. The package imports nothing that it configures: cmd copies values into
 // each package's Options.
 package config

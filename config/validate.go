@@ -2,10 +2,11 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
+
+	"ucwarden/endpoint"
 )
 
 // validate checks the combinations of values, and sets the fields that depend on others.
@@ -103,14 +104,9 @@ func (c *Config) validateAuth(ps *problems) {
 	if method != "azure_oauth" {
 		d.AzureTenantID = ""
 	}
-	if u, err := url.Parse(d.Host); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(d.Host); err == nil && u.Scheme == "http" && !endpoint.IsLoopback(u.Hostname()) {
 		c.warn("databricks.host uses http: credentials are sent in clear text")
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c *Config) validateAPI(ps *problems) {
@@ -121,7 +117,7 @@ func (c *Config) validateAPI(ps *problems) {
 	if a.AdminAddr != "" && a.AdminAddr == a.Addr && !strings.HasSuffix(a.Addr, ":0") {
 		ps.add("apiserver.admin_addr", c.source("apiserver.admin_addr"), "is the same as apiserver.addr: leave it empty to serve both on one port")
 	}
-	if u, err := url.Parse(a.JWT.JWKS); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u, err := url.Parse(a.JWT.JWKS); err == nil && u.Scheme == "http" && !endpoint.IsLoopback(u.Hostname()) {
 		ps.add("apiserver.jwt.jwks", c.source("apiserver.jwt.jwks"), "keys downloaded over http can be forged: use https, or a file")
 	}
 	if a.Enabled && !c.OnDemand.Enabled {

@@ -17,13 +17,6 @@ type Policies interface {
 	Current() *policy.Snapshot
 }
 
-// State keeps small facts from one run to the next.
-type State interface {
-	// Load gives the value saved under key, nil when there is none.
-	Load(key string) ([]byte, error)
-	Save(key string, value []byte) error
-}
-
 // Options say what a Syncer works on and how.
 type Options struct {
 	Workspace Workspace

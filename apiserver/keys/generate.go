@@ -19,6 +19,7 @@ import (
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 
+	"ucwarden/atomicfile"
 	"ucwarden/policy"
 )
 
@@ -103,7 +104,7 @@ func Generate(o GenerateOptions) (Generated, error) {
 		{g.PrivateKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600},
 		{g.Token, []byte(token + "\n"), 0o600},
 	} {
-		if err := writeFile(f.path, f.data, f.mode); err != nil {
+		if err := atomicfile.Write(f.path, f.mode, f.data); err != nil {
 			return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: %w", err)
 		}
 	}
@@ -200,31 +201,4 @@ func firstToken(o GenerateOptions, signer crypto.Signer, kid string) IssueOption
 		t.TTL = FirstTokenTTL
 	}
 	return t
-}
-
-// writeFile replaces a file atomically, so that no reader sees half a key set. The data is never readable with a mode
-// wider than the given one.
-func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Chmod(f.Name(), mode)
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
 }

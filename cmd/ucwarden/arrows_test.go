@@ -16,20 +16,22 @@ const module = "ucwarden"
 
 // arrows says which packages of ours a package may import. A package that is not listed must be added on purpose.
 var arrows = map[string][]string{
+	"atomicfile":                 {},
+	"endpoint":                   {},
 	"policy":                     {},
-	"policy/source":              {"policy"},
+	"policy/source":              {"atomicfile", "endpoint", "policy"},
 	"policy/source/rangertest":   {"policy"},
-	"connector":                  {"policy"},
+	"connector":                  {"atomicfile", "policy"},
 	"connector/tasks":            {"connector", "ondemand", "policy"},
-	"connector/unitycatalog":     {"connector", "policy"},
+	"connector/unitycatalog":     {"connector", "endpoint", "policy"},
 	"connector/emulator":         {"connector", "policy"},
 	"ondemand":                   {"policy"},
 	"ondemand/eventhub":          {"ondemand", "policy"},
 	"ondemand/eventhub/emulator": {},
-	"apiserver":                  {"apiserver/keys", "ondemand", "policy"},
+	"apiserver":                  {"apiserver/keys", "endpoint", "ondemand", "policy"},
 	"apiserver/client":           {"ondemand"},
-	"apiserver/keys":             {"policy"},
-	"config":                     {},
+	"apiserver/keys":             {"atomicfile", "policy"},
+	"config":                     {"endpoint"},
 	"deploy/ranger":              {},
 	"cmd/ucwarden":               {"*"},
 }

@@ -153,7 +153,7 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 	log.Info("connected to the workspace", "host", client.Host(), "as", string(me.Principal))
 	return connector.New(connector.Options{
 		Workspace: client, Policies: src, Scope: scope, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
-		Guards: guards(c), State: state, UnknownState: stateFiles{c.Store.Path}, Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
+		Guards: guards(c), State: state, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,
 	})
 }

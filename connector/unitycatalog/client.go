@@ -15,6 +15,7 @@ import (
 	"github.com/databricks/databricks-sdk-go/httpclient"
 
 	"ucwarden/connector"
+	"ucwarden/endpoint"
 )
 
 // Client reads and changes the Unity Catalog of one workspace. It is safe for concurrent use; all of its requests share
@@ -50,7 +51,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if host.Scheme == "http" && !isLoopback(host.Hostname()) {
+	if host.Scheme == "http" && !endpoint.IsLoopback(host.Hostname()) {
 		o.Logger.Warn("databricks.host does not use https: credentials are sent in clear text", "host", host.Host)
 	}
 	base := o.transport()

@@ -3,7 +3,6 @@ package unitycatalog
 import (
 	"crypto/x509"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -149,10 +148,4 @@ func parseHost(host string) (*url.URL, error) {
 			"want https://NAME, without user or password")
 	}
 	return u, nil
-}
-
-// isLoopback reports whether requests to host stay on this machine.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -10,9 +10,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
+
+	"ucwarden/endpoint"
 )
 
 // retryDecision is what to do after one attempt.
@@ -31,7 +31,7 @@ func decide(resp *http.Response, body []byte, err error, idempotent bool, now ti
 	if err != nil {
 		return decideOnError(err, idempotent)
 	}
-	wait, hasWait := retryAfter(resp.Header, now)
+	wait, hasWait := endpoint.RetryAfter(resp.Header, now)
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests: // nothing was done: any request may be sent again
 		return retryDecision{signal: signalThrottled, retry: true, reason: "throttled", wait: wait, hasWait: hasWait, pauseAll: true}
@@ -81,29 +81,6 @@ func (e *attemptTimeout) Timeout() bool { return true }
 func isObject(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	return len(body) > 0 && body[0] == '{' && json.Valid(body)
-}
-
-// maxRetryAfter bounds Retry-After: a longer one is assumed to be a mistake.
-const maxRetryAfter = time.Hour
-
-// retryAfter returns the wait of a Retry-After header, which is seconds or an HTTP date (RFC 9110, section 10.2.3).
-func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if value == "" {
-		return 0, false
-	}
-	if strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter, true
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0, false
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter), true
 }
 
 // backoff returns the delay after attempt n: doubled each time, and jittered between half of that and the whole, so that

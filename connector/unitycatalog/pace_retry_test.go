@@ -204,45 +204,6 @@ func TestRetryAfterTooLong(t *testing.T) {
 	})
 }
 
-func TestRetryAfterValues(t *testing.T) {
-	now := time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
-	tests := []struct {
-		value string
-		want  time.Duration
-		found bool
-	}{
-		{"", 0, false},
-		{"0", 0, true},
-		{" 12 ", 12 * time.Second, true},
-		{"-1", 0, false},
-		{"1.5", 0, false},
-		{"soon", 0, false},
-		{"Sat, 31 Jan 2026 10:00:30 GMT", 30 * time.Second, true},
-		{"Sat, 31 Jan 2026 09:00:00 GMT", 0, true},
-		{"Sat, 31 Jan 2099 09:00:00 GMT", maxRetryAfter, true},
-		{"86400", maxRetryAfter, true},
-		{"99999999999999999999999", maxRetryAfter, true},
-	}
-	for _, test := range tests {
-		got, found := retryAfter(http.Header{"Retry-After": {test.value}}, now)
-		if got != test.want || found != test.found {
-			t.Errorf("%q: got %s, %t, want %s, %t", test.value, got, found, test.want, test.found)
-		}
-	}
-}
-
-func FuzzRetryAfter(f *testing.F) {
-	f.Add("120")
-	f.Add("Sat, 31 Jan 2026 10:00:30 GMT")
-	f.Add("-9223372036854775808")
-	f.Fuzz(func(t *testing.T, value string) {
-		wait, found := retryAfter(http.Header{"Retry-After": {value}}, time.Unix(1_700_000_000, 0))
-		if wait < 0 || wait > maxRetryAfter || !found && wait != 0 {
-			t.Errorf("%q: %s, %t", value, wait, found)
-		}
-	})
-}
-
 func TestBackoffGrowsWithinBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Pacing{

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"ucwarden/atomicfile"
 	"ucwarden/policy"
 )
 
@@ -89,8 +90,7 @@ func (c *cache) load() (*cacheEntry, error) {
 	return entry, nil
 }
 
-// save replaces the cache file: a temporary file of mode 0600 is written, synced and renamed over it, and the folder
-// synced, so that a crash leaves the old file or the new one.
+// save replaces the cache file, so that a crash leaves the old one or the new one.
 func (c *cache) save(entry *cacheEntry) error {
 	entry.Identity = c.identity
 	entry.Origins = map[int64]string{}
@@ -106,43 +106,13 @@ func (c *cache) save(entry *cacheEntry) error {
 		return policy.Errorf(policy.CodeInternal, "write the policy cache: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	if err := replaceFile(c.path, []byte(cacheHeader+hex.EncodeToString(sum[:])+"\n"), body); err != nil {
+	err = os.MkdirAll(filepath.Dir(c.path), 0o700)
+	if err == nil {
+		err = atomicfile.Write(c.path, 0o600, []byte(cacheHeader+hex.EncodeToString(sum[:])+"\n"), body)
+	}
+	if err != nil {
 		return policy.Errorf(policy.CodeUnavailable, "write the policy cache: %w", err)
 	}
 	c.savedAt = entry.FetchedAt
 	return nil
-}
-
-// replaceFile writes the parts to path so that a reader, or a machine that crashes, sees the old file or the new one.
-func replaceFile(path string, parts ...[]byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(dir, ".policies-*.tmp") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(tmp.Name())
-		}
-	}()
-	for _, part := range parts {
-		if _, err := tmp.Write(part); err != nil {
-			_ = tmp.Close()
-			return err
-		}
-	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

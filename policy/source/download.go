@@ -14,11 +14,12 @@ import (
 	"strings"
 	"time"
 
+	"ucwarden/endpoint"
 	"ucwarden/policy"
 )
 
-// endpoint is one of Ranger Admin's downloads.
-type endpoint struct {
+// download is one of Ranger Admin's downloads.
+type download struct {
 	name         string
 	path         []string // path below the base URL, before the service name
 	securePath   []string // the path where a login is required
@@ -26,10 +27,10 @@ type endpoint struct {
 }
 
 var (
-	endpointPolicies = endpoint{"policies", []string{"service", "plugins", "policies", "download"}, []string{"service", "plugins", "secure", "policies", "download"}, "lastKnownVersion"}
-	endpointRoles    = endpoint{"roles", []string{"service", "roles", "download"}, []string{"service", "roles", "secure", "download"}, "lastKnownRoleVersion"}
-	endpointUsers    = endpoint{"user store", []string{"service", "xusers", "download"}, []string{"service", "xusers", "secure", "download"}, "lastKnownUserStoreVersion"}
-	endpointTags     = endpoint{"tags", []string{"service", "tags", "download"}, []string{"service", "tags", "secure", "download"}, "lastKnownVersion"}
+	endpointPolicies = download{"policies", []string{"service", "plugins", "policies", "download"}, []string{"service", "plugins", "secure", "policies", "download"}, "lastKnownVersion"}
+	endpointRoles    = download{"roles", []string{"service", "roles", "download"}, []string{"service", "roles", "secure", "download"}, "lastKnownRoleVersion"}
+	endpointUsers    = download{"user store", []string{"service", "xusers", "download"}, []string{"service", "xusers", "secure", "download"}, "lastKnownUserStoreVersion"}
+	endpointTags     = download{"tags", []string{"service", "tags", "download"}, []string{"service", "tags", "secure", "download"}, "lastKnownVersion"}
 )
 
 // pluginCapabilities declares to Ranger Admin, one bit each, that we support tag policies, masks and filters, macros,
@@ -43,7 +44,7 @@ const noVersion = -1
 // downloadPart downloads roles, user store or tags, and reports whether they changed. known is the part in force if it
 // came from the server, old the part in force whether from the server or the cache. A server without the part answers
 // 404, or 304 to a client that has nothing yet.
-func downloadPart[T any](ctx context.Context, r *Ranger, e endpoint, known, old *T, parse func([]byte, string) (*T, error), version func(*T) int64) (*T, bool, error) {
+func downloadPart[T any](ctx context.Context, r *Ranger, e download, known, old *T, parse func([]byte, string) (*T, error), version func(*T) int64) (*T, bool, error) {
 	last := int64(noVersion)
 	if known != nil {
 		last = version(known)
@@ -256,7 +257,7 @@ func checkDeltas(policies []policy.Policy, deltas []policy.PolicyDelta) error {
 }
 
 // downloadURL returns the URL of a download without its parameters, for requests and messages.
-func (r *Ranger) downloadURL(e endpoint) *url.URL {
+func (r *Ranger) downloadURL(e download) *url.URL {
 	path := e.path
 	if r.options.Username != "" || r.options.CertFile != "" {
 		path = e.securePath
@@ -266,7 +267,7 @@ func (r *Ranger) downloadURL(e endpoint) *url.URL {
 
 // get downloads one document. It returns a nil body without error when nothing is newer than version last. Errors are
 // of class invalid, unauthenticated, forbidden, not found, too large, rate limited or unavailable.
-func (r *Ranger) get(ctx context.Context, e endpoint, last int64, query url.Values) ([]byte, error) {
+func (r *Ranger) get(ctx context.Context, e download, last int64, query url.Values) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
 	address := r.downloadURL(e)
@@ -331,7 +332,7 @@ func (r *Ranger) activationMillis() int64 {
 }
 
 // connectionError classifies an error of the connection, without the parameters of the URL.
-func (r *Ranger) connectionError(e endpoint, err error) error {
+func (r *Ranger) connectionError(e download, err error) error {
 	var inner *url.Error
 	if errors.As(err, &inner) {
 		err = inner.Err
@@ -346,7 +347,7 @@ func (r *Ranger) connectionError(e endpoint, err error) error {
 }
 
 // statusError classifies an answer that is neither a document nor "not modified".
-func (r *Ranger) statusError(e endpoint, resp *http.Response, body []byte) error {
+func (r *Ranger) statusError(e download, resp *http.Response, body []byte) error {
 	r.noteRetryAfter(resp)
 	var detail struct {
 		Message string `json:"msgDesc"`
@@ -379,10 +380,8 @@ func (r *Ranger) statusError(e endpoint, resp *http.Response, body []byte) error
 }
 
 func (r *Ranger) noteRetryAfter(resp *http.Response) {
-	text := resp.Header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
-		r.retryAfter = time.Now().Add(time.Duration(seconds) * time.Second)
-	} else if at, err := http.ParseTime(text); err == nil {
-		r.retryAfter = at
+	now := time.Now()
+	if wait, asked := endpoint.RetryAfter(resp.Header, now); asked {
+		r.retryAfter = now.Add(wait)
 	}
 }

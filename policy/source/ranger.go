@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ucwarden/endpoint"
 	"ucwarden/policy"
 )
 
@@ -118,17 +119,12 @@ func NewRanger(o RangerOptions) (*Ranger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Password != "" && base.Scheme == "http" && !isLoopback(base.Hostname()) {
+	if o.Password != "" && base.Scheme == "http" && !endpoint.IsLoopback(base.Hostname()) {
 		h.log.Warn("the password for Ranger Admin is sent in clear text; use an https URL", "host", base.Host)
 	}
 	// Redirects are not followed: they lead to a login page or to another server, and neither has the policies.
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return &Ranger{snapshotStore: h, options: o, base: base, client: client}, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func newTransport(o *RangerOptions) (http.RoundTripper, error) {
