@@ -187,3 +187,19 @@ func (c *Config) Settings() []Setting { return c.settings }
 
 // Warnings returns likely mistakes in a valid configuration, one line each. They contain no secret.
 func (c *Config) Warnings() []string { return c.warnings }
+
+// WithoutEffect returns the names of the keys that were set, by whatever name, and that nothing reads yet: they are
+// accepted so that the configuration of a manager, or of a later version, is not refused.
+func (c *Config) WithoutEffect() []string {
+	unread := make(map[string]bool)
+	for _, k := range Keys() {
+		unread[k.Name] = k.noEffect
+	}
+	var names []string
+	for _, s := range c.settings {
+		if unread[s.Key] && s.Source.Kind != FromDefault {
+			names = append(names, s.Key)
+		}
+	}
+	return names
+}

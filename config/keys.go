@@ -40,6 +40,8 @@ type Key struct {
 
 	check func(value any) string                    // returns what is wrong with a parsed value, "" when it is valid
 	parse func(text string) (value, problem string) // normalises the text before it is parsed by its type; may be nil
+	// noEffect says that nothing reads the value yet; see [Config.WithoutEffect].
+	noEffect bool
 	// verbatim keeps leading and trailing spaces.
 	verbatim bool
 }
@@ -72,7 +74,7 @@ func connectionKeys() []Key {
 			Help: "secret that goes with databricks.client_id"},
 		{Name: "databricks.azure_tenant_id", Properties: []string{property("AZURE_OAUTH_TENANT_ID")}, Type: TypeString,
 			Help: "Entra ID tenant; makes client_id and client_secret an Entra ID service principal"},
-		{Name: "databricks.warehouse", Properties: []string{property("JDBC_URL")}, Type: TypeString, parse: parseWarehouse,
+		{Name: "databricks.warehouse", noEffect: true, Properties: []string{property("JDBC_URL")}, Type: TypeString, parse: parseWarehouse,
 			Help: "SQL warehouse for row filters and masks: its id, its HTTP path or a JDBC URL with an httpPath"},
 		{Name: "databricks.ca_file", Type: TypeString,
 			Help: "PEM file of certificate authorities to trust instead of the system's"},
@@ -107,9 +109,9 @@ func taskKeys() []Key {
 		{Name: "apiserver.max_resources", Type: TypeInt, Default: "1000", check: checkUpTo(1000), Help: "most resources in one task, up to 1000"},
 		{Name: "apiserver.rate_limit", Type: TypeFloat, Default: "200", check: checkNotNegative,
 			Help: "requests per second and subject; 0 means no limit"},
-		{Name: "apiserver.external_access", Properties: []string{property("EXTERNAL_ACCESS_ENABLED")}, Type: TypeBool, Default: "false",
+		{Name: "apiserver.external_access", noEffect: true, Properties: []string{property("EXTERNAL_ACCESS_ENABLED")}, Type: TypeBool, Default: "false",
 			Help: "deployment: expose the API outside the cluster"},
-		{Name: "apiserver.nginx_ingress", Properties: []string{property("K8S_NGINX_INGRESS_ENABLE")}, Type: TypeBool, Default: "false",
+		{Name: "apiserver.nginx_ingress", noEffect: true, Properties: []string{property("K8S_NGINX_INGRESS_ENABLE")}, Type: TypeBool, Default: "false",
 			Help: "deployment: use an NGINX ingress"},
 		{Name: "ondemand.enabled", Properties: []string{property("ON_DEMAND_V2_ENABLED"), "CONNECTOR_ON_DEMAND_V2_ENABLED"},
 			Type: TypeBool, Default: "false", Help: "on-demand pipeline"},
@@ -119,13 +121,13 @@ func taskKeys() []Key {
 		{Name: "ondemand.max_queued", Type: TypeInt, Default: "100000", check: checkPositive,
 			Help: "waiting tasks before new ones are rejected"},
 		{Name: "ondemand.retention", Type: TypeDuration, Default: "720h", check: checkPositive, Help: "how long ended tasks are kept"},
-		{Name: "ondemand.eventhub.enabled", Properties: []string{"CONNECTOR_ON_DEMAND_V2_AZURE_EVENT_HUB_ENABLED"},
+		{Name: "ondemand.eventhub.enabled", noEffect: true, Properties: []string{"CONNECTOR_ON_DEMAND_V2_AZURE_EVENT_HUB_ENABLED"},
 			Type: TypeBool, Default: "false", Help: "receive tasks from Azure Event Hubs"},
-		{Name: "ondemand.eventhub.connection_string", Properties: []string{"CONNECTOR_ON_DEMAND_V2_AZURE_CONNECTION_STRING"},
+		{Name: "ondemand.eventhub.connection_string", noEffect: true, Properties: []string{"CONNECTOR_ON_DEMAND_V2_AZURE_CONNECTION_STRING"},
 			Type: TypeSecret, check: checkConnectionString, Help: "Event Hubs connection string, with or without EntityPath"},
-		{Name: "ondemand.eventhub.name", Type: TypeString, Help: "event hub, where the connection string has no EntityPath"},
-		{Name: "ondemand.eventhub.consumer_group", Type: TypeString, Default: "$Default", check: checkNotEmpty, Help: "consumer group"},
-		{Name: "ondemand.eventhub.start", Type: TypeEnum, Default: "earliest", Enum: []string{"earliest", "latest"},
+		{Name: "ondemand.eventhub.name", noEffect: true, Type: TypeString, Help: "event hub, where the connection string has no EntityPath"},
+		{Name: "ondemand.eventhub.consumer_group", noEffect: true, Type: TypeString, Default: "$Default", check: checkNotEmpty, Help: "consumer group"},
+		{Name: "ondemand.eventhub.start", noEffect: true, Type: TypeEnum, Default: "earliest", Enum: []string{"earliest", "latest"},
 			Help: "first position when no checkpoint is stored"},
 		{Name: "sync.interval", Type: TypeDuration, Default: "1h", check: checkPositive, Help: "time from one full sync to the next"},
 		{Name: "sync.jitter", Type: TypeDuration, Default: "5m", check: checkNotNegative, Help: "upper bound of a random time added to the interval"},

@@ -63,6 +63,9 @@ follows on standard error, and the exit code is 78.`,
 			for _, w := range c.Warnings() {
 				fmt.Fprintf(a.stderr, "warning: %s\n", w)
 			}
+			if keys := c.WithoutEffect(); len(keys) > 0 {
+				fmt.Fprintf(a.stderr, "warning: these keys have no effect yet: %s\n", strings.Join(keys, ", "))
+			}
 			if err := c.CheckServe(); err != nil {
 				fmt.Fprintf(a.stderr, "warning: serve will refuse this: %v\n", err)
 			}

@@ -38,6 +38,7 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 			if err != nil {
 				return err
 			}
+			warnWithoutEffect(c, log)
 			src, err := openSource(cmd.Context(), c, "", log, nil)
 			if err != nil {
 				return err

@@ -136,6 +136,13 @@ func (a *app) loggerOf(c *config.Config) *slog.Logger {
 	return log
 }
 
+// warnWithoutEffect says in one line which keys were set although nothing reads them yet.
+func warnWithoutEffect(c *config.Config, log *slog.Logger) {
+	if keys := c.WithoutEffect(); len(keys) > 0 {
+		log.Warn("configuration: these keys have no effect yet", "keys", strings.Join(keys, ", "))
+	}
+}
+
 // loadOnce is load for a command that works once, for a person who waits: unless a level was asked for, only what is
 // wrong is logged.
 func (a *app) loadOnce() (*config.Config, *slog.Logger, error) {

@@ -33,6 +33,7 @@ REST API. Tasks survive a crash and go on at the next start.`,
 			if err != nil {
 				return err
 			}
+			warnWithoutEffect(c, log)
 			if err := c.CheckServe(); err != nil {
 				return err
 			}

@@ -88,6 +88,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 	if err != nil {
 		return report, err
 	}
+	warnWithoutEffect(c, log)
 	p, err := openPipeline(ctx, c, log, nil)
 	if err != nil {
 		return report, err
