@@ -18,20 +18,16 @@ var ErrHeldBack = errors.New("held back, because an earlier change above or belo
 // errOutdated ends an apply whose plan is no longer what the policies mean.
 var errOutdated = policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
 
-// apply carries out a plan wave by wave, the changes of a wave at once. A change whose lineage had a failure in an
-// earlier wave is held back. With an error, the outcomes end with the wave it happened in.
-func (s *Syncer) apply(ctx context.Context, w *work) ([]Outcome, error) {
-	changes := w.plan.Changes
+// apply carries out changes wave by wave, those of a wave at once. A change whose lineage had a failure in an earlier
+// wave is held back. With an error, the outcomes end with the wave it happened in.
+func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(changes))
 	failed := newLineages()
 	for first := 0; first < len(changes); {
-		last := first
-		for last < len(changes) && changes[last].Wave == changes[first].Wave {
-			last++
-		}
+		last := endOfWave(changes, first)
 		var outdated atomic.Bool
 		var g errgroup.Group // not ended by the first error: what is on its way when the policies change is waited for
-		g.SetLimit(s.Parallel)
+		g.SetLimit(r.Parallel)
 		for i := first; i < last; i++ {
 			if failed.touch(changes[i].Securable) {
 				outcomes[i] = nothingDone(changes[i])
@@ -39,7 +35,7 @@ func (s *Syncer) apply(ctx context.Context, w *work) ([]Outcome, error) {
 				continue
 			}
 			g.Go(func() error {
-				if outcomes[i] = s.applyChange(ctx, w, changes[i]); errors.Is(outcomes[i].Err, errOutdated) {
+				if outcomes[i] = r.applyChange(ctx, changes[i]); errors.Is(outcomes[i].Err, errOutdated) {
 					outdated.Store(true)
 				}
 				return nil
@@ -57,49 +53,30 @@ func (s *Syncer) apply(ctx context.Context, w *work) ([]Outcome, error) {
 				failed.add(changes[i].Securable)
 			}
 		}
-		w.request.report("apply", last, len(changes))
+		r.request.report("apply", last, len(changes))
 		first = last
 	}
 	return outcomes, nil
+}
+
+// endOfWave returns the index after the last change of the wave that begins at first.
+func endOfWave(changes []policy.Change, first int) int {
+	last := first
+	for last < len(changes) && changes[last].Wave == changes[first].Wave {
+		last++
+	}
+	return last
 }
 
 func nothingDone(c policy.Change) Outcome {
 	return Outcome{Change: policy.Change{Securable: c.Securable, Wave: c.Wave}}
 }
 
-// lineages is a set of securables, asked about what is above or below them.
-type lineages struct {
-	failed map[policy.Securable]bool
-	above  map[policy.Securable]bool // containers of what failed
-}
-
-func newLineages() *lineages {
-	return &lineages{failed: make(map[policy.Securable]bool), above: make(map[policy.Securable]bool)}
-}
-
-func (l *lineages) add(s policy.Securable) {
-	l.failed[s] = true
-	for p, ok := s.Parent(); ok; p, ok = p.Parent() {
-		l.above[p] = true
-	}
-}
-
-func (l *lineages) touch(s policy.Securable) bool {
-	if l.above[s] {
-		return true
-	}
-	for ok := true; ok; s, ok = s.Parent() {
-		if l.failed[s] {
-			return true
-		}
-	}
-	return false
-}
-
-// applyChange sends one change, unless the policies have changed. Principals the workspace does not know are left out.
-func (s *Syncer) applyChange(ctx context.Context, w *work, planned policy.Change) Outcome {
-	c := s.ledger.enter(w.id, w.compiler, planned)
-	defer s.ledger.leave(w.compiler, c)
+// applyChange applies one change, unless the policies have changed. The coordinator leaves out what other syncs
+// require.
+func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
+	c := r.coordinator.enter(r.id, r.compiler, planned)
+	defer r.coordinator.leave(r.compiler, c)
 	out := nothingDone(c)
 	if err := ctx.Err(); err != nil {
 		out.Err = givenUp(err)
@@ -107,78 +84,79 @@ func (s *Syncer) applyChange(ctx context.Context, w *work, planned policy.Change
 	}
 	// Looked at only now that the change is known to be on its way: a sync by newer policies waits for it, or this
 	// sees the newer policies.
-	if _, compiler := s.current(); compiler != w.compiler {
+	if _, compiler := r.current(); compiler != r.compiler {
 		out.Err = errOutdated
 		return out
 	}
-	c = s.withoutUnknown(c, &out)
-	err := s.send(ctx, c, &out)
-	s.metrics.changed(out.Change)
+	err := r.send(ctx, c, &out)
+	r.metrics.changed(out.Change)
+	if err != nil {
+		r.coordinator.forget(c.Securable)
+	}
 	switch {
 	case policy.CodeOf(err) == policy.CodeNotFound:
-		s.ledger.forget(c.Securable)
 		out.Gone = true // dropped since it was listed: nothing is left to protect
 	case err != nil:
-		s.ledger.forget(c.Securable)
-		s.metrics.failures.Inc()
+		r.metrics.failures.Inc()
 		out.Err = err
 	}
 	return out
 }
 
-// withoutUnknown leaves out what would be granted to principals that turned out to be unknown since the plan was made.
-func (s *Syncer) withoutUnknown(c policy.Change, out *Outcome) policy.Change {
-	add := slices.DeleteFunc(slices.Clone(c.Add), func(a policy.Assignment) bool {
-		unknown := s.unknown.has(a.Principal)
-		if unknown && !slices.Contains(out.Unknown, a.Principal) {
-			out.Unknown = append(out.Unknown, a.Principal)
+// send sends a change, and notes in out what of it holds. Principals that the workspace does not know are left out:
+// those known as such beforehand, and those that it names, or that are found by sending the rest in parts.
+func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
+	for parts := []policy.Change{c}; len(parts) > 0; {
+		part, left := dropAdds(parts[0], r.unknown.has)
+		out.addUnknown(left...)
+		parts = parts[1:]
+		if empty(part) {
+			continue
 		}
-		return unknown
-	})
-	c.Add = add
-	return c
-}
-
-// send applies c, and notes in out what of it holds now.
-func (s *Syncer) send(ctx context.Context, c policy.Change, out *Outcome) error {
-	if empty(c) {
-		return nil
-	}
-	have, err := s.Workspace.Apply(ctx, c)
-	var unknown *PrincipalError
-	if errors.As(err, &unknown) {
-		return s.sendParts(ctx, c, unknown.Principal, out)
-	}
-	if err != nil {
-		return err
-	}
-	if rest := remaining(c, have); !empty(rest) { // the answer may be older than the change
-		if have, err = s.Workspace.Grants(ctx, c.Securable); err != nil {
+		have, err := r.write(ctx, part)
+		if refused, ok := errors.AsType[*PrincipalError](err); ok {
+			unknown, smaller := splitRefused(part, refused.Principal)
+			if unknown != "" {
+				out.addUnknown(unknown)
+				r.rememberUnknown(ctx, unknown)
+			}
+			parts = slices.Concat(smaller, parts)
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		if rest = remaining(c, have); !empty(rest) {
-			return policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
-		}
+		r.coordinator.wrote(c.Securable, have)
+		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)
 	}
-	s.ledger.wrote(c.Securable, have)
-	out.Change.Add, out.Change.Remove = append(out.Change.Add, c.Add...), append(out.Change.Remove, c.Remove...)
 	return nil
 }
 
-func empty(c policy.Change) bool { return len(c.Add)+len(c.Remove) == 0 }
+func (o *Outcome) addUnknown(list ...policy.Principal) {
+	for _, p := range list {
+		if !slices.Contains(o.Unknown, p) {
+			o.Unknown = append(o.Unknown, p)
+		}
+	}
+}
 
-// remaining is what of c is not so yet, given the grants on its securable.
-func remaining(c policy.Change, have []policy.Assignment) policy.Change {
-	rest := policy.Change{Securable: c.Securable, Wave: c.Wave}
-	for _, a := range c.Add {
-		if !slices.Contains(have, a) {
-			rest.Add = append(rest.Add, a)
-		}
+func (r *run) rememberUnknown(ctx context.Context, p policy.Principal) {
+	if err := r.unknown.add(p); err != nil {
+		r.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", string(p), "error", err)
 	}
-	for _, a := range c.Remove {
-		if slices.Contains(have, a) {
-			rest.Remove = append(rest.Remove, a)
-		}
+}
+
+// write sends a change in one request and returns the grants on its securable afterwards, in which the change shows.
+func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	have, err := r.Workspace.Apply(ctx, c)
+	if err != nil || empty(remaining(c, have)) {
+		return have, err
 	}
-	return rest
+	if have, err = r.Workspace.Grants(ctx, c.Securable); err != nil { // the answer may be older than the change
+		return nil, err
+	}
+	if rest := remaining(c, have); !empty(rest) {
+		return nil, policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
+	}
+	return have, nil
 }

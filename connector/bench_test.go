@@ -31,7 +31,7 @@ func newCallRig(tb testing.TB) *rig {
 	return r
 }
 
-// count runs one sync and gives the calls it made, and the least that could be: for listings, the pages there are, one
+// count runs one sync and returns the calls it made, and the least that could be: for listings, the pages there are, one
 // call for the grants of each securable that is read, and one for each that is changed.
 func (r *rig) count(c callCase) (calls, bound int) {
 	r.t.Helper()

@@ -21,5 +21,5 @@ func (e *PrincipalError) Error() string {
 	return fmt.Sprintf("principal %q does not exist in the account: %v", e.Principal, e.Err)
 }
 
-// Unwrap gives the answer, below the class of the error.
+// Unwrap returns the answer, below the class of the error.
 func (e *PrincipalError) Unwrap() error { return &policy.Error{Code: policy.CodeInvalid, Err: e.Err} }

@@ -15,15 +15,15 @@ type listing struct {
 // key is where the size is kept from run to run.
 func (l listing) key() string { return "listing/" + l.root.String() }
 
-// listings gives the size of the listing that lost the largest part of what it showed the last time, now and then; 0
-// and 0 when no listing is known from before. A container that is new says nothing about the others, and the loss of
-// one is not made up for by what another has gained.
-func (w *work) listings() (now, before int, err error) {
-	if w.s.State == nil {
+// largestLoss returns the size of the listing that lost the largest part of what it showed the last time, now and then;
+// 0 and 0 when no listing is known from before. A container that is new says nothing about the others, and the loss of
+// one is not made up for by what another has gained. A nil state knows none.
+func largestLoss(state State, listings []listing) (now, before int, err error) {
+	if state == nil {
 		return 0, 0, nil
 	}
-	for _, l := range w.loaded.listings {
-		value, err := w.s.State.Load(l.key())
+	for _, l := range listings {
+		value, err := state.Load(l.key())
 		if err != nil {
 			return 0, 0, policy.Errorf(policy.CodeUnavailable, "read the size of the last listing of %s: %w", l.root, err)
 		}
@@ -38,13 +38,13 @@ func (w *work) listings() (now, before int, err error) {
 	return now, before, nil
 }
 
-// remember saves the sizes of the listings that a plan was made and not refused for.
-func (w *work) remember() error {
-	if w.s.State == nil {
+// saveSizes saves the sizes of the listings that a plan was made and not refused for; nowhere in a nil state.
+func saveSizes(state State, listings []listing) error {
+	if state == nil {
 		return nil
 	}
-	for _, l := range w.loaded.listings {
-		if err := w.s.State.Save(l.key(), strconv.AppendInt(nil, int64(l.listed), 10)); err != nil {
+	for _, l := range listings {
+		if err := state.Save(l.key(), strconv.AppendInt(nil, int64(l.listed), 10)); err != nil {
 			return err
 		}
 	}

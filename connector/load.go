@@ -49,11 +49,11 @@ func covers(root, o policy.Securable) bool {
 
 // load lists what the roots hold and reads the grants on all of it. What does not exist is no error; everything else
 // that cannot be listed or read fails the whole load, since unknown is not empty.
-func (s *Syncer) load(ctx context.Context, w *work, roots []policy.Securable) (*loaded, error) {
-	l := &loader{s: s, work: w, roots: roots, out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
+func (r *run) load(ctx context.Context, roots []policy.Securable) (*loaded, error) {
+	l := &loader{run: r, roots: roots, out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
 	if len(roots) == 0 {
 		var err error
-		if l.roots, err = s.Shards(ctx); err != nil {
+		if l.roots, err = r.Shards(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -67,8 +67,7 @@ func (s *Syncer) load(ctx context.Context, w *work, roots []policy.Securable) (*
 }
 
 type loader struct {
-	s       *Syncer
-	work    *work
+	run     *run
 	roots   []policy.Securable
 	mu      sync.Mutex // guards what is below while calls are under way, and keeps reports of progress apart
 	objects []policy.Object
@@ -78,7 +77,7 @@ type loader struct {
 
 func (l *loader) list(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(l.s.Parallel)
+	g.SetLimit(l.run.Parallel)
 	roots := slices.Compact(slices.SortedFunc(slices.Values(l.roots), policy.Securable.Compare))
 	var inside []policy.Securable // roots that the listing of another root shows
 	for _, root := range roots {
@@ -129,7 +128,7 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 		found, err = l.schema(ctx, root)
 	default:
 		var o policy.Object
-		if o, err = l.s.Workspace.Get(ctx, root); err == nil {
+		if o, err = l.run.Workspace.Get(ctx, root); err == nil {
 			found = []policy.Object{o}
 		}
 	}
@@ -161,7 +160,7 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 			l.out.ancestors = append(l.out.ancestors, parent)
 		}
 	}
-	l.work.request.report("list", len(l.objects), 0)
+	l.run.request.report("list", len(l.objects), 0)
 	return nil
 }
 
@@ -169,7 +168,7 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 // and what is taken for gone is no reason any more to let anybody keep USE_* above it. The error is of
 // policy.CodeNotFound only if the container is really gone.
 func (l *loader) confirmGone(ctx context.Context, container policy.Securable, listing error) error {
-	_, err := l.s.Workspace.Get(ctx, container)
+	_, err := l.run.Workspace.Get(ctx, container)
 	if err == nil {
 		return policy.Errorf(policy.CodeUnavailable, "%s exists, but cannot be listed: %w", container, listing)
 	}
@@ -179,7 +178,7 @@ func (l *loader) confirmGone(ctx context.Context, container policy.Securable, li
 func (l *loader) metastore(ctx context.Context) ([]policy.Object, error) {
 	var all []policy.Object
 	for _, t := range rootTypes {
-		list, err := l.s.Workspace.List(ctx, policy.Securable{}, t)
+		list, err := l.run.Workspace.List(ctx, policy.Securable{}, t)
 		if err != nil {
 			return nil, err
 		}
@@ -193,11 +192,11 @@ func (l *loader) catalog(ctx context.Context, catalog policy.Securable) ([]polic
 	var schemas, tables []policy.Object
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		schemas, err = l.s.Workspace.List(gctx, catalog, policy.Schema)
+		schemas, err = l.run.Workspace.List(gctx, catalog, policy.Schema)
 		return err
 	})
 	g.Go(func() (err error) {
-		tables, err = l.s.Workspace.List(gctx, catalog, policy.Table)
+		tables, err = l.run.Workspace.List(gctx, catalog, policy.Table)
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -209,7 +208,7 @@ func (l *loader) catalog(ctx context.Context, catalog policy.Securable) ([]polic
 	inside := make([][]policy.Object, len(schemas))
 	dropped := make([]bool, len(schemas))
 	g, gctx = errgroup.WithContext(ctx)
-	g.SetLimit(l.s.Parallel)
+	g.SetLimit(l.run.Parallel)
 	for i, schema := range schemas {
 		g.Go(func() (err error) {
 			inside[i], err = l.listEach(gctx, schema.Securable, policy.Function, policy.Volume)
@@ -246,7 +245,7 @@ func (l *loader) schema(ctx context.Context, schema policy.Securable) ([]policy.
 func (l *loader) listEach(ctx context.Context, parent policy.Securable, types ...policy.SecurableType) ([]policy.Object, error) {
 	var all []policy.Object
 	for _, t := range types {
-		list, err := l.s.Workspace.List(ctx, parent, t)
+		list, err := l.run.Workspace.List(ctx, parent, t)
 		if err != nil {
 			return nil, err
 		}
@@ -259,17 +258,17 @@ func (l *loader) listEach(ctx context.Context, parent policy.Securable, types ..
 func (l *loader) readGrants(ctx context.Context) error {
 	var read []policy.Securable
 	for _, o := range l.objects {
-		if l.s.Scope.Filters(o.Securable) && len(policy.Privileges(o.Type, o.Kind)) > 0 {
+		if l.run.Scope.Filters(o.Securable) && len(policy.Privileges(o.Type, o.Kind)) > 0 {
 			read = append(read, o.Securable)
 		}
 	}
 	grants := make([][]policy.Assignment, len(read))
 	gone := make([]bool, len(read))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(l.s.Parallel)
+	g.SetLimit(l.run.Parallel)
 	for i, sec := range read {
 		g.Go(func() error {
-			list, err := l.s.Workspace.Grants(ctx, sec)
+			list, err := l.run.Workspace.Grants(ctx, sec)
 			for j, a := range list { // the same few names on every object are held once
 				list[j] = policy.Assignment{Principal: unique.Make(a.Principal).Value(), Privilege: unique.Make(a.Privilege).Value()}
 			}
@@ -279,13 +278,13 @@ func (l *loader) readGrants(ctx context.Context) error {
 			case err != nil:
 				return err
 			case sec.Type.IsContainer():
-				l.s.ledger.saw(l.work.id, sec, list) // from here on others read it
+				l.run.coordinator.saw(l.run.id, sec, list) // from here on others read it
 			}
 			grants[i] = list
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if l.done++; l.done%64 == 0 || l.done == len(read) {
-				l.work.request.report("read", l.done, len(read))
+				l.run.request.report("read", l.done, len(read))
 			}
 			return nil
 		})

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -43,4 +44,17 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 func (m *metrics) changed(c policy.Change) {
 	m.grants.Add(float64(len(c.Add)))
 	m.revokes.Add(float64(len(c.Remove)))
+}
+
+// synced counts a sync that ended with err.
+func (m *metrics) synced(err error, took time.Duration) {
+	switch {
+	case err == nil:
+		m.syncs.WithLabelValues("done").Inc()
+		m.duration.Observe(took.Seconds())
+	case policy.CodeOf(err) == policy.CodeRefused:
+		m.syncs.WithLabelValues("refused").Inc()
+	default:
+		m.syncs.WithLabelValues("error").Inc()
+	}
 }

@@ -11,9 +11,9 @@ import (
 	"ucwarden/policy"
 )
 
-// Policies gives the policies in force.
+// Policies holds the policies in force.
 type Policies interface {
-	// Current gives the last verified snapshot; nil when there has never been one. Versions never go back.
+	// Current returns the last verified snapshot; nil when there has never been one. Versions never go back.
 	Current() *policy.Snapshot
 }
 

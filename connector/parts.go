@@ -1,42 +1,30 @@
 package connector
 
 import (
-	"context"
 	"maps"
 	"slices"
 
 	"ucwarden/policy"
 )
 
-// sendParts sends a change that was refused because of a principal the workspace does not know: without that
-// principal, or, when the answer did not say which one it is, in parts until it is found. Parts that are not sent at
-// once keep the order that policy.Diff keeps between changes.
-func (s *Syncer) sendParts(ctx context.Context, c policy.Change, unknown policy.Principal, out *Outcome) error {
+// splitRefused takes a change apart that was refused because of a principal that the workspace does not know: into
+// the change without that principal or, when the answer did not say which one it is, into parts among which it can be
+// found. unknown is that principal, empty while it is not found. Parts are in the order that policy.Diff keeps between
+// changes.
+func splitRefused(c policy.Change, named policy.Principal) (unknown policy.Principal, parts []policy.Change) {
 	principals := principalsOf(c)
 	if len(principals) == 1 {
-		unknown = principals[0]
+		named = principals[0]
 	}
-	if slices.Contains(principals, unknown) {
-		if err := s.unknown.add(unknown); err != nil {
-			s.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", string(unknown), "error", err)
-		}
-		if !slices.Contains(out.Unknown, unknown) {
-			out.Unknown = append(out.Unknown, unknown)
-		}
-		return s.send(ctx, only(c, func(a policy.Assignment) bool { return a.Principal != unknown }), out)
+	if slices.Contains(principals, named) {
+		return named, []policy.Change{only(c, func(a policy.Assignment) bool { return a.Principal != named })}
 	}
-	parts := stages(c)
-	if len(parts) == 1 {
-		half := principals[:len(principals)/2]
-		inHalf := func(a policy.Assignment) bool { return slices.Contains(half, a.Principal) }
-		parts = []policy.Change{only(c, inHalf), only(c, func(a policy.Assignment) bool { return !inHalf(a) })}
+	if parts = stages(c); len(parts) > 1 {
+		return "", parts
 	}
-	for _, part := range parts {
-		if err := s.send(ctx, s.withoutUnknown(part, out), out); err != nil {
-			return err
-		}
-	}
-	return nil
+	half := principals[:len(principals)/2]
+	inHalf := func(a policy.Assignment) bool { return slices.Contains(half, a.Principal) }
+	return "", []policy.Change{only(c, inHalf), only(c, func(a policy.Assignment) bool { return !inHalf(a) })}
 }
 
 // stages takes a change apart into what must not be swapped: access is added before access is removed, that before
@@ -59,6 +47,18 @@ func stages(c policy.Change) []policy.Change {
 	return parts
 }
 
+// dropAdds returns the change without what it adds for the principals that drop picks, and those principals.
+func dropAdds(c policy.Change, drop func(policy.Principal) bool) (rest policy.Change, dropped []policy.Principal) {
+	c.Add = slices.DeleteFunc(slices.Clone(c.Add), func(a policy.Assignment) bool {
+		if !drop(a.Principal) {
+			return false
+		}
+		dropped = append(dropped, a.Principal)
+		return true
+	})
+	return c, dropped
+}
+
 func principalsOf(c policy.Change) []policy.Principal {
 	set := make(map[policy.Principal]bool)
 	for _, a := range slices.Concat(c.Add, c.Remove) {
@@ -72,4 +72,22 @@ func only(c policy.Change, keep func(policy.Assignment) bool) policy.Change {
 		return slices.DeleteFunc(slices.Clone(list), func(a policy.Assignment) bool { return !keep(a) })
 	}
 	return policy.Change{Securable: c.Securable, Wave: c.Wave, Add: pick(c.Add), Remove: pick(c.Remove)}
+}
+
+func empty(c policy.Change) bool { return len(c.Add)+len(c.Remove) == 0 }
+
+// remaining returns what of c is not so yet, given the grants on its securable.
+func remaining(c policy.Change, have []policy.Assignment) policy.Change {
+	rest := policy.Change{Securable: c.Securable, Wave: c.Wave}
+	for _, a := range c.Add {
+		if !slices.Contains(have, a) {
+			rest.Add = append(rest.Add, a)
+		}
+	}
+	for _, a := range c.Remove {
+		if slices.Contains(have, a) {
+			rest.Remove = append(rest.Remove, a)
+		}
+	}
+	return rest
 }

@@ -1,7 +1,6 @@
 package connector
 
 import (
-	"context"
 	"sync"
 	"time"
 
@@ -12,16 +11,16 @@ import (
 // the package's documentation for what holds between syncs that run side by side.
 type Syncer struct {
 	Options
-	metrics *metrics
-	tally   tally
-	ledger  *ledger
-	unknown *unknownPrincipals
+	metrics     *metrics
+	revokes     revokeBudget
+	coordinator *coordinator
+	unknown     *unknownPrincipals
 
 	mu  sync.Mutex
 	now generation
 }
 
-// New makes a Syncer.
+// New returns a Syncer; the error says what is wrong with the options.
 func New(o Options) (*Syncer, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -33,7 +32,7 @@ func New(o Options) (*Syncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Syncer{Options: o, metrics: m, ledger: newLedger(o.ContainerTTL), unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState)}, nil
+	return &Syncer{Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState)}, nil
 }
 
 // generation is what plans are made by: the compiler of one snapshot, between two openings or closings of validity
@@ -46,7 +45,7 @@ type generation struct {
 	minute    time.Time // when that was looked at
 }
 
-// current gives the snapshot in force, nil when there is none, and its compiler, which stays the same for as long as
+// current returns the snapshot in force, nil when there is none, and its compiler, which stays the same for as long as
 // the policies mean the same.
 func (s *Syncer) current() (*policy.Snapshot, *policy.Compiler) {
 	s.mu.Lock()
@@ -86,7 +85,7 @@ type Request struct {
 	Progress func(Progress) // called now and then, never twice at once; must return soon
 }
 
-// Progress tells how far a sync is.
+// Progress is how far a sync is.
 type Progress struct {
 	Phase string // "list", "read" or "apply"
 	Done  int
@@ -113,64 +112,4 @@ type Outcome struct {
 	Unknown []policy.Principal // principals left out because the workspace does not know them
 	Gone    bool               // the securable was dropped meanwhile
 	Err     error              // nil when the change holds
-}
-
-// Plan works out what a sync would change, and changes nothing. Guards are not asked.
-func (s *Syncer) Plan(ctx context.Context, r Request) (*Result, error) {
-	w, err := s.prepare(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	defer w.close()
-	return w.result(), nil
-}
-
-// Sync brings the requested roots into sync with the policies:
-//
-//	load securables and their grants → compile the policies → diff → ask the guards → apply, wave by wave
-//
-// An error says that the sync could not be done or was refused as a whole; what went wrong with single changes is in
-// the result's outcomes. Errors are classified; a retryable one asks for the same sync again, which finds done what was
-// done.
-func (s *Syncer) Sync(ctx context.Context, r Request) (*Result, error) {
-	start := time.Now()
-	result, err := s.sync(ctx, r)
-	switch {
-	case err == nil:
-		s.metrics.syncs.WithLabelValues("done").Inc()
-		s.metrics.duration.Observe(time.Since(start).Seconds())
-	case policy.CodeOf(err) == policy.CodeRefused:
-		s.metrics.syncs.WithLabelValues("refused").Inc()
-	default:
-		s.metrics.syncs.WithLabelValues("error").Inc()
-	}
-	return result, err
-}
-
-func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
-	w, err := s.prepare(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	defer w.close()
-	result := w.result()
-	circumstances, err := w.circumstances()
-	if err != nil {
-		return result, err
-	}
-	err = s.tally.admit(w.snapshot, w.plan, circumstances, func(c policy.Circumstances) error {
-		return policy.CheckAll(s.Guards, w.plan, c)
-	})
-	if err != nil {
-		return result, err
-	}
-	if s.Mode != policy.ModeObserve {
-		if result.Outcomes, err = s.apply(ctx, w); err != nil {
-			return result, err
-		}
-	}
-	if err := w.remember(); err != nil {
-		s.Logger.WarnContext(ctx, "cannot save the size of the listing", "error", err)
-	}
-	return result, nil
 }

@@ -23,7 +23,7 @@ type unknownPrincipals struct {
 	until map[policy.Principal]time.Time
 }
 
-// newUnknownPrincipals takes up what earlier runs kept. State that cannot be read holds nobody: whoever is unknown is
+// newUnknownPrincipals recovers what earlier runs kept. State that cannot be read holds nobody: whoever is unknown is
 // found out anew.
 func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
 	u := &unknownPrincipals{ttl: ttl, state: state, until: make(map[policy.Principal]time.Time)}
@@ -67,7 +67,7 @@ func (u *unknownPrincipals) has(p policy.Principal) bool {
 	return ok
 }
 
-// list gives the principals that are not to be tried now.
+// list returns the principals that are not to be tried now.
 func (u *unknownPrincipals) list() map[policy.Principal]bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -83,7 +83,7 @@ func (u *unknownPrincipals) list() map[policy.Principal]bool {
 	return list
 }
 
-// without gives the desired grants on the listed securables less new ones to unknown principals; the same set when no
+// without returns the desired grants on the listed securables less new ones to unknown principals; the same set when no
 // principal is unknown. What such a principal holds it keeps: that the workspace did not know it once is no reason to
 // take anything away.
 func (u *unknownPrincipals) without(desired, current *policy.GrantSet, on []policy.Securable) *policy.GrantSet {
@@ -100,8 +100,8 @@ func (u *unknownPrincipals) without(desired, current *policy.GrantSet, on []poli
 	return rest
 }
 
-// remarks tells, for the report, to whom nothing new is granted because the workspace did not know them.
-func (u *unknownPrincipals) remarks(desired, current *policy.GrantSet, on []policy.Securable) []policy.Finding {
+// findings returns, for the report, to whom nothing new is granted because the workspace did not know them.
+func (u *unknownPrincipals) findings(desired, current *policy.GrantSet, on []policy.Securable) []policy.Finding {
 	unknown := u.list()
 	if len(unknown) == 0 {
 		return nil

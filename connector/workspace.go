@@ -8,9 +8,9 @@ import (
 
 // Lister finds the objects of a workspace. Every error is classified (see policy.CodeOf).
 type Lister interface {
-	// List gives every object of type t directly inside parent, in no particular order. The zero parent stands for
+	// List returns every object of type t directly inside parent, in no particular order. The zero parent stands for
 	// the metastore: List(ctx, policy.Securable{}, policy.Catalog) lists the catalogs, and so on for each root type;
-	// policy.Metastore gives the one metastore of the workspace, with its id as FullName. For parent a schema, t is
+	// policy.Metastore returns the one metastore of the workspace, with its id as FullName. For parent a schema, t is
 	// Table, Function or Volume (views come with Table, registered models with Function, told apart by Kind).
 	// Table, Function and Volume may also be asked of a catalog: all of its schemas at once.
 	// All pages are read; a page that fails fails the listing, so a result is never partial.
@@ -22,11 +22,11 @@ type Lister interface {
 
 // Permissions reads and changes the direct grants of securables.
 type Permissions interface {
-	// Grants gives the direct grants on s. Grants of deleted principals, which have no name any more, are left out.
+	// Grants returns the direct grants on s. Grants of deleted principals, which have no name any more, are left out.
 	Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error)
 
-	// Apply sends the change as one request that holds whole or not at all, and gives the grants on the securable
-	// afterwards. Applying the same change again gives the same state.
+	// Apply sends the change as one request that holds whole or not at all, and returns the grants on the securable
+	// afterwards. Applying the same change again returns the same state.
 	Apply(ctx context.Context, c policy.Change) ([]policy.Assignment, error)
 }
 

@@ -1,0 +1,184 @@
+package connector
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// coordinator is what the syncs of one process know of each other, so that those that run side by side do not undo one
+// another's work:
+//
+//   - A sync begins to read only when no change is on its way that was planned by other policies than its own. Such
+//     changes stop as soon as the policies change, so the newest policies have the last word.
+//   - USE_* that a sync for an object requires is not taken away by another, which may have listed the container
+//     before the object was there.
+type coordinator struct {
+	mu         sync.Mutex
+	ttl        time.Duration
+	clock      uint64                   // grows with everything that is noted
+	running    map[uint64]bool          // syncs under way, by the clock when they began
+	applying   map[*policy.Compiler]int // changes on their way, by what they were planned with
+	closing    map[policy.Securable]int // containers from which USE_* is being removed
+	ended      chan struct{}            // closed when the next change has ended
+	required   map[policy.Grant]requirement
+	containers map[policy.Securable]seenGrants
+}
+
+// requirement is that a sync requires a grant to stay.
+type requirement struct{ at, by uint64 }
+
+type seenGrants struct {
+	list  []policy.Assignment
+	at    time.Time
+	wrote uint64 // when this process changed them, on the coordinator's clock; 0 when they were only read
+}
+
+func newCoordinator(ttl time.Duration) *coordinator {
+	return &coordinator{
+		ttl: ttl, running: make(map[uint64]bool), applying: make(map[*policy.Compiler]int), closing: make(map[policy.Securable]int),
+		ended: make(chan struct{}), required: make(map[policy.Grant]requirement), containers: make(map[policy.Securable]seenGrants),
+	}
+}
+
+// waitUntil waits, with the lock held on entry and return, until ready or the end of ctx.
+func (co *coordinator) waitUntil(ctx context.Context, ready func() bool) error {
+	for !ready() {
+		ended := co.ended
+		co.mu.Unlock()
+		var err error
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		co.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin notes that a sync by the given policies starts to read, once no change by others is on its way. Its end must
+// be reported by end, with the number returned.
+func (co *coordinator) begin(ctx context.Context, by *policy.Compiler) (uint64, error) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	err := co.waitUntil(ctx, func() bool { return len(co.applying) == 0 || len(co.applying) == 1 && co.applying[by] > 0 })
+	if err != nil {
+		return 0, err
+	}
+	co.clock++
+	co.running[co.clock] = true
+	return co.clock, nil
+}
+
+func (co *coordinator) end(id uint64) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	delete(co.running, id)
+	if len(co.running) == 0 {
+		clear(co.required)
+	}
+}
+
+// enter notes that a change is on its way, and returns it without the removals of what other syncs require. Its end must
+// be reported by leave, with the change returned.
+func (co *coordinator) enter(id uint64, by *policy.Compiler, c policy.Change) policy.Change {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	co.applying[by]++
+	if !closes(c) {
+		return c
+	}
+	c.Remove = slices.DeleteFunc(slices.Clone(c.Remove), func(a policy.Assignment) bool {
+		r, ok := co.required[policy.Grant{Securable: c.Securable, Principal: a.Principal, Privilege: a.Privilege}]
+		return ok && r.by != id && (r.at > id || co.running[r.by])
+	})
+	if closes(c) {
+		co.closing[c.Securable]++
+	}
+	return c
+}
+
+func (co *coordinator) leave(by *policy.Compiler, c policy.Change) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	if co.applying[by]--; co.applying[by] == 0 {
+		delete(co.applying, by)
+	}
+	if closes(c) {
+		if co.closing[c.Securable]--; co.closing[c.Securable] == 0 {
+			delete(co.closing, c.Securable)
+		}
+	}
+	close(co.ended)
+	co.ended = make(chan struct{})
+}
+
+// closes reports whether a change takes USE_* away on a container.
+func closes(c policy.Change) bool {
+	return c.Securable.Type.IsContainer() && slices.ContainsFunc(c.Remove, func(a policy.Assignment) bool { return a.Privilege.IsUse() })
+}
+
+// requireUse notes which USE_* on a container a sync requires. When it returns, no removal of them is on its way.
+func (co *coordinator) requireUse(ctx context.Context, id uint64, container policy.Securable, want []policy.Assignment) error {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	if len(co.running) == 1 {
+		return nil // a sync that begins later sees what this one is about
+	}
+	co.clock++
+	for _, a := range want {
+		if a.Privilege.IsUse() {
+			co.required[policy.Grant{Securable: container, Principal: a.Principal, Privilege: a.Privilege}] = requirement{co.clock, id}
+		}
+	}
+	return co.waitUntil(ctx, func() bool { return co.closing[container] == 0 })
+}
+
+// wrote notes the grants on s after a change.
+func (co *coordinator) wrote(s policy.Securable, list []policy.Assignment) {
+	if !s.Type.IsContainer() {
+		return
+	}
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	co.clock++
+	co.containers[s] = seenGrants{list, time.Now(), co.clock}
+}
+
+// saw notes the grants that a sync read on a container, unless they were changed since it began.
+func (co *coordinator) saw(id uint64, s policy.Securable, list []policy.Assignment) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	if co.containers[s].wrote < id {
+		co.containers[s] = seenGrants{list: list, at: time.Now()}
+	}
+}
+
+// forget drops what is known of a container, because it turned out not to be so.
+func (co *coordinator) forget(s policy.Securable) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	delete(co.containers, s)
+}
+
+// container returns the grants last seen on a container, if that is not too long ago.
+func (co *coordinator) container(s policy.Securable) ([]policy.Assignment, bool) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	seen, ok := co.containers[s]
+	if !ok {
+		return nil, false
+	}
+	if time.Since(seen.at) > co.ttl {
+		delete(co.containers, s)
+		return nil, false
+	}
+	return seen.list, true
+}

@@ -1,0 +1,46 @@
+package connector
+
+import (
+	"sync"
+
+	"ucwarden/policy"
+)
+
+// revokeBudget adds up what plans made by one snapshot of the policies revoke, so that guards can judge a full sync as a
+// whole although each of its shards has a plan of its own.
+type revokeBudget struct {
+	mu               sync.Mutex
+	of               *policy.Snapshot
+	revoked, managed int
+}
+
+// admit counts a plan and asks check about it, with what plans before it revoke. A plan that is refused is taken
+// out again. One that a person approved is not counted: it says nothing about the others.
+func (b *revokeBudget) admit(s *policy.Snapshot, p *policy.Plan, c policy.Circumstances, check func(policy.Circumstances) error) error {
+	if c.Approved == p.Digest() {
+		return check(c)
+	}
+	c.RevokedBefore, c.ManagedBefore = b.add(s, p.Totals.Removes, p.Totals.Managed)
+	err := check(c)
+	if err != nil {
+		b.add(s, -p.Totals.Removes, -p.Totals.Managed)
+	}
+	return err
+}
+
+// add counts, from nothing when the snapshot is a new one, and returns the counts before.
+func (b *revokeBudget) add(s *policy.Snapshot, revoked, managed int) (revokedBefore, managedBefore int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.of == nil || !b.of.Same(s) {
+		if revoked < 0 || managed < 0 {
+			return 0, 0 // taken out of counts that are no more
+		}
+		b.revoked, b.managed = 0, 0
+		b.of = s
+	}
+	revokedBefore, managedBefore = b.revoked, b.managed
+	b.revoked += revoked
+	b.managed += managed
+	return revokedBefore, managedBefore
+}
