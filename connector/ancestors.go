@@ -52,16 +52,13 @@ func (r *run) requireUse(ctx context.Context, found *loaded, desired *policy.Gra
 // missingGrants returns what is to be granted on a container that has the given grants. Nothing is to be revoked
 // there: what else is granted may be needed by objects inside that were not read.
 func (r *run) missingGrants(container policy.Securable, have []policy.Assignment, desired *policy.GrantSet) []policy.Assignment {
-	read, current := []policy.Securable{container}, &policy.GrantSet{}
+	current := &policy.GrantSet{}
 	current.Set(container, have)
-	changes, _ := policy.Diff(policy.DiffInput{
-		Read: read, Current: current, Desired: r.unknown.without(desired, current, read), Scope: r.Scope, Mode: policy.ModeGrantOnly,
+	want := r.unknown.without(desired, current, []policy.Securable{container}).Of(container)
+	return slices.DeleteFunc(slices.Clone(want), func(a policy.Assignment) bool {
+		return !r.Scope.Manages(a.Principal) ||
+			current.Has(policy.Grant{Securable: container, Principal: a.Principal, Privilege: a.Privilege})
 	})
-	var adds []policy.Assignment
-	for _, c := range changes {
-		adds = append(adds, c.Add...)
-	}
-	return adds
 }
 
 // prepend puts changes that only add in front of a plan's.

@@ -1,0 +1,262 @@
+package connector_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ucwarden/connector"
+	"ucwarden/policy"
+)
+
+// readsOf makes f record the containers whose grants are read, sorted; the function returned empties the record.
+func readsOf(f *fake) (take func() []string) {
+	var mu sync.Mutex
+	var list []string
+	f.grants = func(s policy.Securable) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if s.Type.IsContainer() {
+			list = append(list, s.String())
+		}
+		return nil
+	}
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		got := slices.Sorted(slices.Values(list))
+		list = nil
+		return got
+	}
+}
+
+// planned spells the changes of a plan: "WAVE SECURABLE +principal PRIVILEGE -principal PRIVILEGE".
+func planned(r *connector.Result) []string {
+	var list []string
+	for _, c := range r.Plan.Changes {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%d %s", c.Wave, c.Securable)
+		for _, a := range c.Add {
+			fmt.Fprintf(&b, " +%s %s", a.Principal, a.Privilege)
+		}
+		for _, a := range c.Remove {
+			fmt.Fprintf(&b, " -%s %s", a.Principal, a.Privilege)
+		}
+		list = append(list, b.String())
+	}
+	return list
+}
+
+// scopeWith makes a scope of options.
+func scopeWith(t *testing.T, o policy.ScopeOptions) policy.Scope {
+	t.Helper()
+	s, err := policy.NewScope(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Of the containers above a root only those are read on which the policies grant something, that are in scope, and
+// that no container synced as a whole covers.
+func TestAncestorsThatAreRead(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		root  string
+		scope policy.ScopeOptions
+		want  []string
+	}{
+		{name: "nobody is granted anything inside", root: "table:sales.apac.leads"},
+		{name: "the catalog is not in scope", root: "table:hr.core.staff",
+			scope: policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Catalog: {Exclude: []string{"hr"}}}}},
+		// Once as an ancestor, which lacks USE_CATALOG, then as a root with the schema inside; never the schema above it.
+		{name: "the catalog is synced as a whole", root: "table:hr.core.staff", want: []string{"CATALOG:hr", "CATALOG:hr", "SCHEMA:hr.core"}},
+		{name: "a root without ancestors", root: "external_location:lake"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := &fake{}
+			r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{Scope: scopeWith(t, test.scope)}}, usual()...)
+			reads := readsOf(f)
+			r.sync(test.root)
+			if diff := cmp.Diff(test.want, reads()); diff != "" {
+				t.Errorf("containers read (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Grants of containers are read once, and again when they were last seen too long ago.
+func TestAncestorsAreRemembered(t *testing.T) {
+	both := []string{"CATALOG:hr", "SCHEMA:hr.core"}
+	for ttl, again := range map[time.Duration][]string{time.Hour: nil, time.Nanosecond: both} {
+		f := &fake{}
+		r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{ContainerTTL: ttl}}, usual()...)
+		r.grant("catalog:hr", "eve@example.com", "USE_CATALOG")
+		r.grant("schema:hr.core", "eve@example.com", "USE_SCHEMA")
+		reads := readsOf(f)
+		for _, want := range [][]string{both, again} {
+			r.sync("table:hr.core.staff")
+			if diff := cmp.Diff(want, reads()); diff != "" {
+				t.Errorf("trusted for %s: containers read (-want +got):\n%s", ttl, diff)
+			}
+		}
+	}
+}
+
+// What is remembered of a container is dropped when a change on it fails: nobody knows what holds there now.
+func TestAncestorsAreForgottenAfterAFailure(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, usual()...)
+	r.sync("catalog:hr")
+	r.revoke("schema:hr.core", "eve@example.com", "USE_SCHEMA")
+	f.apply = func(c policy.Change) error {
+		if c.Securable.Type == policy.Schema {
+			return policy.Errorf(policy.CodeForbidden, "permission denied")
+		}
+		return nil
+	}
+	if result, err := r.Sync(t.Context(), r.roots("schema:hr.core")); err != nil || result.Outcomes[0].Err == nil {
+		t.Fatalf("%v, outcomes %+v; want a change that fails", err, result.Outcomes)
+	}
+	r.grant("schema:hr.core", "eve@example.com", "USE_SCHEMA") // by somebody else
+	f.apply = nil
+	reads := readsOf(f)
+	if result := r.sync("table:hr.core.staff"); len(result.AlsoSynced) > 0 {
+		t.Errorf("%v synced too, although nothing is lacking", result.AlsoSynced)
+	}
+	if diff := cmp.Diff([]string{"SCHEMA:hr.core"}, reads()); diff != "" {
+		t.Errorf("containers read (-want +got):\n%s", diff)
+	}
+}
+
+// everywhere are policies that become grants on whole catalogs.
+func everywhere() []policy.Policy {
+	return []policy.Policy{
+		allow("table:sales.*.*", "analysts", "select modify"), allow("table:hr.*.*", "analysts", "select modify"),
+		allow("volume:sales.*.*", "analysts", "read_volume"), allow("volume:hr.*.*", "analysts", "read_volume"),
+	}
+}
+
+// What the policies grant on a container above a root is granted when what was read inherits it, first of all; what
+// only other objects inherit waits for their sync.
+func TestGrantsOnAncestors(t *testing.T) {
+	for _, test := range []struct {
+		roots []string
+		want  []string
+	}{
+		{[]string{"table:sales.apac.leads"}, []string{"1 CATALOG:sales +analysts MODIFY +analysts SELECT"}},
+		{[]string{"table:sales.emea.orders_v"}, []string{"1 CATALOG:sales +analysts SELECT"}}, // nobody modifies a view
+		{[]string{"volume:sales.emea.landing"}, []string{"1 CATALOG:sales +analysts READ_VOLUME"}},
+		{[]string{"function:sales.emea.net"}, nil},
+		{[]string{"table:hr.core.staff", "volume:sales.emea.landing"}, // each by what was read inside it
+			[]string{"1 CATALOG:hr +analysts MODIFY +analysts SELECT", "1 CATALOG:sales +analysts READ_VOLUME"}},
+		// The changes of the roots come after.
+		{[]string{"table:sales.emea.orders", "connection:pg"},
+			[]string{"1 CATALOG:sales +analysts MODIFY +analysts SELECT", "1 CONNECTION:pg +bob@example.com USE_CONNECTION"}},
+	} {
+		t.Run(strings.Join(test.roots, " "), func(t *testing.T) {
+			r := newRig(t, rigOptions{}, append(everywhere(), allow("connection:pg", "bob@example.com", "use_connection"))...)
+			for _, catalog := range []string{"catalog:sales", "catalog:hr"} {
+				r.grant(catalog, "analysts", "USE_CATALOG", "USE_SCHEMA")
+				r.grant(catalog, "eve@example.com", "SELECT") // of no policy; not for a sync of an object to revoke
+			}
+			result := r.sync(test.roots...)
+			if diff := cmp.Diff(test.want, planned(result)); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+			adds := 0
+			for _, c := range result.Plan.Changes {
+				adds += len(c.Add)
+			}
+			if totals := result.Plan.Totals; totals.Adds != adds || totals.Changed != len(test.want) || totals.Removes != 0 {
+				t.Errorf("totals %+v of %q", totals, test.want)
+			}
+			if len(result.AlsoSynced) > 0 {
+				t.Errorf("%v synced too, although no USE_* is lacking", result.AlsoSynced)
+			}
+			if !r.server.Grants().Has(policy.Grant{Securable: sec(t, "catalog:sales"), Principal: "eve@example.com", Privilege: "SELECT"}) {
+				t.Error("a grant on a container that was not synced is gone")
+			}
+		})
+	}
+}
+
+// Whom the scope leaves alone is granted nothing above a root either, whatever the compiler was told.
+func TestAncestorsStayInScope(t *testing.T) {
+	r := newRig(t, rigOptions{syncer: connector.Options{
+		Scope:   scopeWith(t, policy.ScopeOptions{Protected: []policy.Principal{"eve@example.com"}}),
+		Compile: policy.CompileOptions{Manages: func(policy.Principal) bool { return true }},
+	}}, allow("table:hr.core.staff", "eve@example.com", "select"), allow("table:hr.*.*", "eve@example.com", "modify"))
+	before := lines(r.server.Grants())
+	if result := r.sync("table:hr.core.staff"); !result.Plan.Empty() || len(result.AlsoSynced) > 0 {
+		t.Errorf("plan %q, %v synced too", planned(result), result.AlsoSynced)
+	}
+	if diff := cmp.Diff(before, lines(r.server.Grants())); diff != "" {
+		t.Errorf("grants (-before +after):\n%s", diff)
+	}
+}
+
+// A principal that the workspace does not know lacks USE_* for ever; that is no reason to sync its containers again.
+func TestUnknownPrincipalsLackNothing(t *testing.T) {
+	r := newRig(t, rigOptions{}, allow("table:hr.core.staff", "ghost@example.com eve@example.com", "select"))
+	if result := r.sync("table:hr.core.staff"); len(result.AlsoSynced) != 1 || !slices.Contains(result.Outcomes[0].Unknown, "ghost@example.com") {
+		t.Fatalf("%v synced too, outcomes %+v", result.AlsoSynced, result.Outcomes)
+	}
+	r.server.ResetTrace()
+	if result := r.sync("table:hr.core.staff"); !result.Plan.Empty() || len(result.AlsoSynced) > 0 || r.patches() > 0 {
+		t.Errorf("plan %q, %v synced too, %d PATCHes", planned(result), result.AlsoSynced, r.patches())
+	}
+}
+
+// A container that is gone by the time it is looked at requires nothing; one that cannot be read fails the sync.
+func TestAncestorsThatCannotBeRead(t *testing.T) {
+	for code, wantErr := range map[policy.Code]bool{policy.CodeNotFound: false, policy.CodeUnavailable: true, policy.CodeForbidden: true} {
+		f := &fake{}
+		r := newRig(t, rigOptions{wrap: through(f)}, usual()...)
+		f.grants = func(s policy.Securable) error {
+			if s == sec(t, "catalog:hr") {
+				return policy.Errorf(code, "no answer for the catalog")
+			}
+			return nil
+		}
+		r.grant("schema:hr.core", "eve@example.com", "USE_SCHEMA")
+		r.server.ResetTrace()
+		result, err := r.Sync(t.Context(), r.roots("table:hr.core.staff"))
+		if wantErr {
+			if policy.CodeOf(err) != code || r.patches() > 0 {
+				t.Errorf("%s: error %v, %d PATCHes", code, err, r.patches())
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"1 TABLE:hr.core.staff +eve@example.com SELECT"}, planned(result)); diff != "" {
+			t.Errorf("%s: plan (-want +got):\n%s", code, diff)
+		}
+	}
+}
+
+// Where none of the roots exists any more, nothing is changed: neither inside them nor elsewhere.
+func TestRootsThatAreGone(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, usual()...)
+	f.grants = func(s policy.Securable) error {
+		if s == sec(t, "catalog:hr") {
+			return policy.Errorf(policy.CodeNotFound, "dropped") // after it was listed, and what is inside too
+		}
+		return nil
+	}
+	result := r.sync("catalog:hr")
+	if diff := cmp.Diff([]string{"CATALOG:hr"}, spell(result.Missing)); diff != "" || !result.Plan.Empty() {
+		t.Errorf("missing %q, plan %q", spell(result.Missing), planned(result))
+	}
+	if whole := r.sync(); len(whole.Missing) > 0 { // nobody asked for it by name
+		t.Errorf("missing %q of everything", spell(whole.Missing))
+	}
+}
