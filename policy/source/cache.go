@@ -83,11 +83,20 @@ func (c *cache) load() (*cacheEntry, error) {
 			list[i].Origin = entry.Origins[list[i].ID]
 		}
 	})
-	if entry.FetchedAt.After(time.Now()) {
-		entry.FetchedAt = info.ModTime() // a clock that was set back must not make the snapshot look recent for ever
+	if now := time.Now(); entry.FetchedAt.After(now) {
+		// The clock was set back, or the file was tampered with. Believed, the snapshot would look fresh until then. The
+		// file system's time may be as wrong, but nothing can be fresher than now.
+		entry.FetchedAt = earlier(info.ModTime(), now)
 	}
 	c.savedAt = entry.FetchedAt
 	return entry, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // save replaces the cache file, so that a crash leaves the old one or the new one.
