@@ -135,7 +135,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		go func() { posted <- postAll(t.Context(), api, open[:min(len(open), 15)], accept) }()
 		select {
 		case <-killed:
-		case <-time.After(processPatience):
+		case <-time.After(processTimeout):
 			t.Fatalf("seed %d: the daemon made too few requests to be killed", seed)
 		}
 		<-posted // refused or broken off, which is what a crash does

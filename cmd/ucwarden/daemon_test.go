@@ -87,7 +87,7 @@ func startDaemon(env *testscript.Env) error {
 	return nil
 }
 
-// setUp gives the scripts named task_* a daemon.
+// setUp returns the scripts named task_* a daemon.
 func setUp(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
 	env.Setenv("GORACE", os.Getenv("GORACE")) // see TestMain

@@ -90,7 +90,7 @@ func withHint(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// report prints err, of the command cmd, on standard error, one line and a hint where there is one, and gives the
+// report prints err, of the command cmd, on standard error, one line and a hint where there is one, and returns the
 // exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	var (
@@ -108,14 +108,14 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		a.reportConfig(bad)
 		return exitConfig
 	case errors.As(err, &usage), !a.running: // cobra refuses unknown commands and arguments with plain errors
-		a.complain(err)
+		a.printError(err)
 		fmt.Fprintf(a.stderr, "hint: %s --help\n", cmd.CommandPath())
 		return exitUsage
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		fmt.Fprintln(a.stderr, "ucwarden: interrupted")
 		return exitSignal
 	}
-	a.complain(err)
+	a.printError(err)
 	advice := clientHint(err)
 	if errors.As(err, &hint) {
 		advice = hint.hint
@@ -126,8 +126,8 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	return exitFailed
 }
 
-// complain prints err on one line.
-func (a *app) complain(err error) {
+// printError prints err on one line.
+func (a *app) printError(err error) {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	fmt.Fprintf(a.stderr, "ucwarden: %s\n", text)
 }

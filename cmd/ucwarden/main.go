@@ -15,7 +15,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run carries out one command line and gives the exit code (see exitCodes). The first interrupt ends the command in
+// run carries out one command line and returns the exit code (see exitCodes). The first interrupt ends the command in
 // good order, a second one at once.
 func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -219,7 +219,7 @@ func (a *app) printSuites(w io.Writer, r *suitesResult, verbose bool) error {
 	for _, f := range r.Files {
 		switch {
 		case f.Error != "":
-			a.complain(errors.New(f.Error))
+			a.printError(errors.New(f.Error))
 		case f.NoTests:
 			fmt.Fprintf(w, "%s: %v\n", f.File, errNoTests)
 		}

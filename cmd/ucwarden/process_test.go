@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// processPatience bounds every wait for another process: long, since the machine may be busy, and never slept through.
-const processPatience = time.Minute
+// processTimeout bounds every wait for another process: long, since the machine may be busy, and never slept through.
+const processTimeout = time.Minute
 
 // process is a child process running this program, with what it logged.
 type process struct {
@@ -68,9 +68,9 @@ func launch(dir string, environ []string, args ...string) (*process, error) {
 }
 
 // logged waits until the process has logged a line that matches pattern, after the line that the last call matched,
-// and gives the submatches.
+// and returns the submatches.
 func (p *process) logged(pattern *regexp.Regexp) ([]string, error) {
-	timeout := time.NewTimer(processPatience)
+	timeout := time.NewTimer(processTimeout)
 	defer timeout.Stop()
 	over := false
 	for {
@@ -102,7 +102,7 @@ func (p *process) logged(pattern *regexp.Regexp) ([]string, error) {
 	}
 }
 
-// logs gives all that was logged.
+// logs returns all that was logged.
 func (p *process) logs() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,7 +123,7 @@ func (p *process) signal(sig os.Signal) error {
 	select {
 	case <-p.ended:
 		return p.state
-	case <-time.After(processPatience):
+	case <-time.After(processTimeout):
 		p.kill()
 		return errors.New("the process did not end")
 	}
@@ -132,7 +132,7 @@ func (p *process) signal(sig os.Signal) error {
 // serving matches what serve logs when it takes tasks.
 var serving = regexp.MustCompile(`msg="serving tasks".* addr=(\S+)`)
 
-// launchServe starts the daemon and gives the URL of its API.
+// launchServe starts the daemon and returns the URL of its API.
 func launchServe(dir string, environ []string, args ...string) (*process, string, error) {
 	p, err := launch(dir, environ, append([]string{"serve"}, args...)...)
 	if err != nil {

@@ -193,7 +193,7 @@ func (a *app) logger(c config.Log) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, options))
 }
 
-// getenv gives the last value of a variable, as the system does.
+// getenv returns the last value of a variable, as the system does.
 func (a *app) getenv(name string) string {
 	for _, pair := range slices.Backward(a.environ) {
 		if n, value, ok := strings.Cut(pair, "="); ok && n == name {

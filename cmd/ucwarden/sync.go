@@ -175,7 +175,7 @@ func shardsOf(ctx context.Context, from taskLister, parent string) ([]ondemand.T
 	return shards, nil
 }
 
-// syncRemote gives the task to a running daemon.
+// syncRemote returns the task to a running daemon.
 func (a *app) syncRemote(ctx context.Context, flags *clientFlags, task ondemand.Task) (report syncReport, err error) {
 	c, err := flags.client(a)
 	if err != nil {

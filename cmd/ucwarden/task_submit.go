@@ -59,7 +59,7 @@ With --wait or --watch the exit code tells how the task ended: 0 SUCCESS, 1 FAIL
 	return cmd
 }
 
-// document gives the JSON of the task to submit.
+// document returns the JSON of the task to submit.
 func (f *submitFlags) document(a *app, args []string) ([]byte, error) {
 	ways := 0
 	for _, given := range []bool{len(args) > 0, f.full, f.file != ""} {

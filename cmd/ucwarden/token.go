@@ -83,7 +83,7 @@ with the configured apiserver.jwt.hs256_secret, and print it.`,
 	return cmd
 }
 
-// options gives the token's description; issuer and audience are the configured ones unless flags say otherwise.
+// options returns the token's description; issuer and audience are the configured ones unless flags say otherwise.
 func (t *tokenFlags) options(c config.JWT) keys.IssueOptions {
 	o := keys.IssueOptions{
 		Subject:  t.subject,

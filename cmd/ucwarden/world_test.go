@@ -97,7 +97,7 @@ func (w *world) onRequest(hook func(r *http.Request, serve func())) {
 	w.hook = hook
 }
 
-// serve runs the daemon and gives a client of it.
+// serve runs the daemon and returns a client of it.
 func (w *world) serve(args ...string) (*process, *client.Client) {
 	w.Helper()
 	p, url, err := launchServe(w.dir, environment(), append([]string{"-c", w.config}, args...)...)
@@ -120,7 +120,7 @@ func (w *world) api(url string) *client.Client {
 // done follows a task to its end and checks the status.
 func (w *world) done(c *client.Client, id string, want ondemand.Status) ondemand.Task {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), processPatience)
+	ctx, cancel := context.WithTimeout(w.Context(), processTimeout)
 	defer cancel()
 	t, err := c.Follow(ctx, id, func(ondemand.Transition) {})
 	if err != nil {
@@ -149,7 +149,7 @@ func (w *world) grants() []string {
 	return list
 }
 
-// onlyIn gives what is in a and not in b.
+// onlyIn returns what is in a and not in b.
 func onlyIn(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }

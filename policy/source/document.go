@@ -3,13 +3,9 @@ package source
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"sigs.k8s.io/yaml"
 
 	"ucwarden/policy"
 )
@@ -49,11 +45,11 @@ func documents(f file) ([]document, error) {
 			docs = []document{{file: f, number: 1, data: data}}
 		}
 	} else {
-		for i, part := range splitYAML(data) {
-			body, err := yaml.YAMLToJSONStrict(part.text)
-			if err != nil {
-				return nil, policy.Errorf(policy.CodeInvalid, "%s: %s", f.path, yamlMessage(err, part.line))
-			}
+		bodies, err := yamlDocuments(data)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInvalid, "%s: %w", f.path, err)
+		}
+		for i, body := range bodies {
 			docs = append(docs, document{file: f, number: i + 1, data: body})
 		}
 	}
@@ -188,60 +184,6 @@ func duplicateKey(data []byte) (key string, at int) {
 		}
 	}
 	return "", -1
-}
-
-// yamlPart is one document of a YAML file and the number of lines before it.
-type yamlPart struct {
-	text []byte
-	line int
-}
-
-// splitYAML splits a YAML stream at its "---" and "..." lines. The YAML library reads only the first document of a
-// stream and silently ignores the others. Documents without content are left out.
-func splitYAML(data []byte) []yamlPart {
-	var parts []yamlPart
-	var part yamlPart
-	content := false
-	flush := func(line int) {
-		if content {
-			parts = append(parts, part)
-		}
-		part, content = yamlPart{line: line}, false
-	}
-	for number := 0; len(data) > 0; number++ {
-		end := bytes.IndexByte(data, '\n') + 1
-		if end == 0 {
-			end = len(data)
-		}
-		line := data[:end]
-		data = data[end:]
-		marker := bytes.TrimRight(line, "\r\n")
-		if bytes.HasPrefix(marker, []byte("---")) || bytes.HasPrefix(marker, []byte("...")) {
-			if rest := marker[3:]; len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' {
-				flush(number)
-				line = append([]byte("   "), line[3:]...)
-			}
-		}
-		if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '#' && !bytes.HasPrefix(line, []byte("%")) {
-			content = true
-		}
-		part.text = append(part.text, line...)
-	}
-	flush(0)
-	return parts
-}
-
-var yamlLine = regexp.MustCompile(`line (\d+)`)
-
-// yamlMessage returns an error of the YAML library on one line, with line numbers counted from the start of the file.
-func yamlMessage(err error, before int) string {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	text = strings.TrimPrefix(text, "unmarshal errors:\n")
-	text = strings.ReplaceAll(strings.TrimSpace(text), "\n  ", "; ")
-	return yamlLine.ReplaceAllStringFunc(text, func(s string) string {
-		n, _ := strconv.Atoi(strings.TrimPrefix(s, "line "))
-		return "line " + strconv.Itoa(n+before)
-	})
 }
 
 func lineOf(data []byte, offset int) int {
