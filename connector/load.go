@@ -50,7 +50,7 @@ func covers(root, o policy.Securable) bool {
 // load lists what the roots hold and reads the grants on all of it. What does not exist is no error; everything else
 // that cannot be listed or read fails the whole load, since unknown is not empty.
 func (r *run) load(ctx context.Context, roots []policy.Securable) (*loaded, error) {
-	l := &loader{run: r, roots: roots, out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
+	l := &loader{run: r, lister: lister{r.Workspace, r.Parallel, false}, roots: roots, out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
 	if len(roots) == 0 {
 		var err error
 		if l.roots, err = r.Shards(ctx); err != nil {
@@ -67,7 +67,8 @@ func (r *run) load(ctx context.Context, roots []policy.Securable) (*loaded, erro
 }
 
 type loader struct {
-	run     *run
+	run *run
+	lister
 	roots   []policy.Securable
 	mu      sync.Mutex // guards what is below while calls are under way, and keeps reports of progress apart
 	objects []policy.Object
@@ -121,7 +122,7 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 	var err error
 	switch {
 	case root.Type == policy.Metastore && root.FullName == "":
-		found, err = l.metastore(ctx)
+		found, err = l.listEach(ctx, policy.Securable{}, rootTypes...)
 	case root.Type == policy.Catalog:
 		found, err = l.catalog(ctx, root)
 	case root.Type == policy.Schema:
@@ -162,96 +163,6 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 	}
 	l.run.request.report("list", len(l.objects), 0)
 	return nil
-}
-
-// confirmGone looks a container up whose listing said that it does not exist. The answer may have been about the call,
-// and what is taken for gone is no reason any more to let anybody keep USE_* above it. The error is of
-// policy.CodeNotFound only if the container is really gone.
-func (l *loader) confirmGone(ctx context.Context, container policy.Securable, listing error) error {
-	_, err := l.run.Workspace.Get(ctx, container)
-	if err == nil {
-		return policy.Errorf(policy.CodeUnavailable, "%s exists, but cannot be listed: %w", container, listing)
-	}
-	return err
-}
-
-func (l *loader) metastore(ctx context.Context) ([]policy.Object, error) {
-	var all []policy.Object
-	for _, t := range rootTypes {
-		list, err := l.run.Workspace.List(ctx, policy.Securable{}, t)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list...)
-	}
-	return all, nil
-}
-
-// catalog lists a catalog: its tables in bulk, what else it holds schema by schema.
-func (l *loader) catalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
-	var schemas, tables []policy.Object
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		schemas, err = l.run.Workspace.List(gctx, catalog, policy.Schema)
-		return err
-	})
-	g.Go(func() (err error) {
-		tables, err = l.run.Workspace.List(gctx, catalog, policy.Table)
-		return err
-	})
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	schemas = slices.DeleteFunc(schemas, func(o policy.Object) bool { return builtIn(o.Securable) })
-	tables = slices.DeleteFunc(tables, func(o policy.Object) bool { return builtIn(o.Securable) })
-
-	inside := make([][]policy.Object, len(schemas))
-	dropped := make([]bool, len(schemas))
-	g, gctx = errgroup.WithContext(ctx)
-	g.SetLimit(l.run.Parallel)
-	for i, schema := range schemas {
-		g.Go(func() (err error) {
-			inside[i], err = l.listEach(gctx, schema.Securable, policy.Function, policy.Volume)
-			if policy.CodeOf(err) != policy.CodeNotFound {
-				return err
-			}
-			if err = l.confirmGone(gctx, schema.Securable, err); policy.CodeOf(err) == policy.CodeNotFound {
-				dropped[i], err = true, nil // since it was listed
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	for i, schema := range schemas {
-		if dropped[i] {
-			tables = slices.DeleteFunc(tables, func(o policy.Object) bool { return schema.Contains(o.Securable) })
-			continue
-		}
-		inside[i] = append(inside[i], schema)
-	}
-	return slices.Concat(append(inside, []policy.Object{{Securable: catalog}}, tables)...), nil
-}
-
-func (l *loader) schema(ctx context.Context, schema policy.Securable) ([]policy.Object, error) {
-	inside, err := l.listEach(ctx, schema, policy.Table, policy.Function, policy.Volume)
-	if err != nil {
-		return nil, err
-	}
-	return append([]policy.Object{{Securable: schema}}, inside...), nil
-}
-
-func (l *loader) listEach(ctx context.Context, parent policy.Securable, types ...policy.SecurableType) ([]policy.Object, error) {
-	var all []policy.Object
-	for _, t := range types {
-		list, err := l.run.Workspace.List(ctx, parent, t)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, list...)
-	}
-	return all, nil
 }
 
 // readGrants reads the grants on every listed object in scope. An object that is gone by now is left out.

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"ucwarden/config"
 	"ucwarden/connector"
@@ -97,58 +95,11 @@ func (a *app) lint(ctx context.Context, c *config.Config, log *slog.Logger, flag
 			return nil, withHint(err, "to do without the workspace: --offline")
 		}
 		defer workspace.Close()
-		if o.Inventory, err = listObjects(ctx, workspace, c.Databricks.MaxConcurrency); err != nil {
+		if o.Inventory, err = connector.Inventory(ctx, workspace, c.Databricks.MaxConcurrency); err != nil {
 			return nil, withHint(err, "to do without the workspace: --offline")
 		}
 	}
 	return policy.Lint(snapshot, o), nil
-}
-
-// listObjects lists everything a policy can be about.
-func listObjects(ctx context.Context, workspace connector.Lister, parallel int) (*policy.Inventory, error) {
-	var mu sync.Mutex
-	var all []policy.Object
-	list := func(ctx context.Context, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
-		objects, err := workspace.List(ctx, parent, t)
-		if err != nil {
-			return nil, err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		all = append(all, objects...)
-		return objects, nil
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(parallel, 1))
-	for _, t := range policy.SecurableTypes {
-		if t.Depth() == 1 && t != policy.Catalog && len(policy.Privileges(t, "")) > 0 {
-			g.Go(func() error {
-				_, err := list(gctx, policy.Securable{}, t)
-				return err
-			})
-		}
-	}
-	catalogs, err := list(ctx, policy.Securable{}, policy.Catalog)
-	if err == nil {
-		for _, catalog := range catalogs {
-			for _, t := range []policy.SecurableType{policy.Schema, policy.Table, policy.Function, policy.Volume} {
-				g.Go(func() error {
-					_, err := list(gctx, catalog.Securable, t)
-					if policy.CodeOf(err) == policy.CodeNotFound {
-						return nil // dropped since it was listed
-					}
-					return err
-				})
-			}
-		}
-	}
-	if waited := g.Wait(); err == nil {
-		err = waited
-	}
-	if err != nil {
-		return nil, err
-	}
-	return policy.NewInventory(all...), nil
 }
 
 // printLint writes a line for each finding, then the totals.
