@@ -12,6 +12,8 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
 )
 
 // readsOf makes f record the containers whose grants are read, sorted; the function returned empties the record.
@@ -135,8 +137,8 @@ func TestAncestorsAreForgottenAfterAFailure(t *testing.T) {
 }
 
 // everywhere are policies that become grants on whole catalogs.
-func everywhere() []policy.Policy {
-	return []policy.Policy{
+func everywhere() []ranger.Policy {
+	return []ranger.Policy{
 		allow("table:sales.*.*", "analysts", "select modify"), allow("table:hr.*.*", "analysts", "select modify"),
 		allow("volume:sales.*.*", "analysts", "read_volume"), allow("volume:hr.*.*", "analysts", "read_volume"),
 	}
@@ -190,7 +192,7 @@ func TestGrantsOnAncestors(t *testing.T) {
 func TestAncestorsStayInScope(t *testing.T) {
 	r := newRig(t, rigOptions{syncer: connector.Options{
 		Scope:   scopeWith(t, policy.ScopeOptions{Protected: []policy.Principal{"eve@example.com"}}),
-		Compile: policy.CompileOptions{Manages: func(policy.Principal) bool { return true }},
+		Compile: compile.Options{Manages: func(policy.Principal) bool { return true }},
 	}}, allow("table:hr.core.staff", "eve@example.com", "select"), allow("table:hr.*.*", "eve@example.com", "modify"))
 	before := lines(r.server.Grants())
 	if result := r.sync("table:hr.core.staff"); !result.Plan.Empty() || len(result.AlsoSynced) > 0 {

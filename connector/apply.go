@@ -84,7 +84,7 @@ func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
 	}
 	// Looked at only now that the change is known to be on its way: a sync by newer policies waits for it, or this
 	// sees the newer policies.
-	if _, compiler := r.current(); compiler != r.compiler {
+	if _, compiler, err := r.current(); err != nil || compiler != r.compiler {
 		out.Err = errOutdated
 		return out
 	}

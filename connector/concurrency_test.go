@@ -13,6 +13,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // When the policies change while a plan is applied, nothing more of it is sent, and the same sync may be asked for
@@ -140,7 +141,7 @@ func (g *gate) pass() {
 	}
 }
 
-func (g *gate) Check(*policy.Plan, policy.Circumstances) error {
+func (g *gate) Check(*policy.Plan, policy.GuardInput) error {
 	if g.asGuard {
 		g.pass()
 	}
@@ -167,7 +168,7 @@ func TestSideBySide(t *testing.T) {
 			}
 		})
 		if i%3 == 0 {
-			r.policies.set(t, slices.Concat(all[i/3:], []policy.Policy{allow("table:sales.*.*", "bob@example.com", "modify")})...)
+			r.policies.set(t, slices.Concat(all[i/3:], []ranger.Policy{allow("table:sales.*.*", "bob@example.com", "modify")})...)
 		}
 	}
 	wg.Wait()

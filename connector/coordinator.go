@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 )
 
 // coordinator is what the syncs of one process know of each other, so that those that run side by side do not undo one
@@ -19,11 +20,11 @@ import (
 type coordinator struct {
 	mu         sync.Mutex
 	ttl        time.Duration
-	clock      uint64                   // grows with everything that is noted
-	running    map[uint64]bool          // syncs under way, by the clock when they began
-	applying   map[*policy.Compiler]int // changes on their way, by what they were planned with
-	closing    map[policy.Securable]int // containers from which USE_* is being removed
-	ended      chan struct{}            // closed when the next change has ended
+	clock      uint64                    // grows with everything that is noted
+	running    map[uint64]bool           // syncs under way, by the clock when they began
+	applying   map[*compile.Compiler]int // changes on their way, by what they were planned with
+	closing    map[policy.Securable]int  // containers from which USE_* is being removed
+	ended      chan struct{}             // closed when the next change has ended
 	required   map[policy.Grant]requirement
 	containers map[policy.Securable]seenGrants
 }
@@ -39,7 +40,7 @@ type seenGrants struct {
 
 func newCoordinator(ttl time.Duration) *coordinator {
 	return &coordinator{
-		ttl: ttl, running: make(map[uint64]bool), applying: make(map[*policy.Compiler]int), closing: make(map[policy.Securable]int),
+		ttl: ttl, running: make(map[uint64]bool), applying: make(map[*compile.Compiler]int), closing: make(map[policy.Securable]int),
 		ended: make(chan struct{}), required: make(map[policy.Grant]requirement), containers: make(map[policy.Securable]seenGrants),
 	}
 }
@@ -65,7 +66,7 @@ func (co *coordinator) waitUntil(ctx context.Context, ready func() bool) error {
 
 // begin notes that a sync by the given policies starts to read, once no change by others is on its way. Its end must
 // be reported by end, with the number returned.
-func (co *coordinator) begin(ctx context.Context, by *policy.Compiler) (uint64, error) {
+func (co *coordinator) begin(ctx context.Context, by *compile.Compiler) (uint64, error) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	err := co.waitUntil(ctx, func() bool { return len(co.applying) == 0 || len(co.applying) == 1 && co.applying[by] > 0 })
@@ -88,7 +89,7 @@ func (co *coordinator) end(id uint64) {
 
 // enter notes that a change is on its way, and returns it without the removals of what other syncs require. Its end must
 // be reported by leave, with the change returned.
-func (co *coordinator) enter(id uint64, by *policy.Compiler, c policy.Change) policy.Change {
+func (co *coordinator) enter(id uint64, by *compile.Compiler, c policy.Change) policy.Change {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	co.applying[by]++
@@ -105,7 +106,7 @@ func (co *coordinator) enter(id uint64, by *policy.Compiler, c policy.Change) po
 	return c
 }
 
-func (co *coordinator) leave(by *policy.Compiler, c policy.Change) {
+func (co *coordinator) leave(by *compile.Compiler, c policy.Change) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	if co.applying[by]--; co.applying[by] == 0 {

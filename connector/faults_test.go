@@ -17,6 +17,7 @@ import (
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // Whatever cannot be listed or read ends the sync before anything is changed.
@@ -284,8 +285,8 @@ func drawFault(t *rapid.T) emulator.Fault {
 	return f
 }
 
-func drawPolicies(t *rapid.T) []policy.Policy {
-	var list []policy.Policy
+func drawPolicies(t *rapid.T) []ranger.Policy {
+	var list []ranger.Policy
 	for range rapid.IntRange(1, 5).Draw(t, "policies") {
 		resource := rapid.SampledFrom([]string{"table:sales.emea.*", "table:sales.*.orders", "table:sales.apac.leads", "table:*.*.*", "schema:sales.*", "table:sales.emea.cust*"}).Draw(t, "resource")
 		accesses := "select"

@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // refused syncs the roots and expects a guard to refuse, with nothing changed.
@@ -113,7 +114,7 @@ func TestRevokesAddUp(t *testing.T) {
 func TestStalePolicies(t *testing.T) {
 	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.StalePolicyGuard{MaxAge: time.Hour}}}}, usual()...)
 	r.sync()
-	aged := func(age time.Duration, policies ...policy.Policy) {
+	aged := func(age time.Duration, policies ...ranger.Policy) {
 		s := snapshotOf(t, policies...)
 		s.FetchedAt, s.Digest = time.Now().Add(-age), "same"
 		r.policies.snapshot.Store(s)

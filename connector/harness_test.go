@@ -15,6 +15,9 @@ import (
 	"ucwarden/connector/emulator"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 // The tests here run syncs over the real client against the emulator, which refuses what Unity Catalog refuses. Where
@@ -52,22 +55,22 @@ connections: [{name: pg}]
 
 // fixed is a source of policies that a test sets.
 type fixed struct {
-	snapshot atomic.Pointer[policy.Snapshot]
+	snapshot atomic.Pointer[ranger.Snapshot]
 }
 
-func (f *fixed) Current() *policy.Snapshot { return f.snapshot.Load() }
+func (f *fixed) Current() *ranger.Snapshot { return f.snapshot.Load() }
 
-func (f *fixed) set(t testing.TB, policies ...policy.Policy) {
+func (f *fixed) set(t testing.TB, policies ...ranger.Policy) {
 	t.Helper()
 	f.snapshot.Store(snapshotOf(t, policies...))
 }
 
-func snapshotOf(t testing.TB, policies ...policy.Policy) *policy.Snapshot {
+func snapshotOf(t testing.TB, policies ...ranger.Policy) *ranger.Snapshot {
 	t.Helper()
 	for i := range policies {
 		policies[i].ID = int64(i + 1)
 	}
-	s, err := policy.NewSnapshot(policy.SnapshotInput{Policies: &policy.ServicePolicies{ServiceName: "uc", PolicyVersion: 1, Policies: policies}})
+	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: &ranger.ServicePolicies{ServiceName: "uc", PolicyVersion: 1, Policies: policies}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func snapshotOf(t testing.TB, policies ...policy.Policy) *policy.Snapshot {
 }
 
 // allow makes a policy: allow("table:sales.emea.*", "analysts ann@example.com", "select modify").
-func allow(resource, who, accesses string) policy.Policy {
+func allow(resource, who, accesses string) ranger.Policy {
 	typ, name, _ := strings.Cut(resource, ":")
 	levels := []string{"catalog", "schema", typ}
 	values := strings.Split(name, ".")
@@ -85,11 +88,11 @@ func allow(resource, who, accesses string) policy.Policy {
 			levels = []string{typ}
 		}
 	}
-	p := policy.Policy{Name: resource + " " + who + " " + accesses, Resources: map[string]policy.PolicyResource{}}
+	p := ranger.Policy{Name: resource + " " + who + " " + accesses, Resources: map[string]ranger.PolicyResource{}}
 	for i, level := range levels {
-		p.Resources[level] = policy.PolicyResource{Values: []string{values[i]}}
+		p.Resources[level] = ranger.PolicyResource{Values: []string{values[i]}}
 	}
-	item := policy.PolicyItem{}
+	item := ranger.PolicyItem{}
 	for name := range strings.FieldsSeq(who) {
 		if strings.Contains(name, "@") {
 			item.Users = append(item.Users, name)
@@ -98,9 +101,9 @@ func allow(resource, who, accesses string) policy.Policy {
 		}
 	}
 	for a := range strings.FieldsSeq(accesses) {
-		item.Accesses = append(item.Accesses, policy.ItemAccess{Type: a})
+		item.Accesses = append(item.Accesses, ranger.ItemAccess{Type: a})
 	}
-	p.PolicyItems = []policy.PolicyItem{item}
+	p.PolicyItems = []ranger.PolicyItem{item}
 	return p
 }
 
@@ -146,7 +149,7 @@ type rigOptions struct {
 	wrap     func(connector.Workspace) connector.Workspace
 }
 
-func newRig(t testing.TB, o rigOptions, policies ...policy.Policy) *rig {
+func newRig(t testing.TB, o rigOptions, policies ...ranger.Policy) *rig {
 	t.Helper()
 	if o.seed == "" {
 		o.seed = sample
@@ -309,7 +312,11 @@ func (r *rig) desired() *policy.GrantSet {
 	}
 	o := r.Compile
 	o.Time = time.Now()
-	return policy.Compile(r.policies.Current(), policy.NewInventory(objects...), o).Grants
+	rules, err := rules.New(r.policies.Current(), rules.Options{})
+	if err != nil {
+		panic(err)
+	}
+	return compile.New(rules, o).Compile(policy.NewInventory(objects...)).Grants
 }
 
 // fake is a Workspace with hooks around the calls of another; a hook that is nil does nothing.

@@ -9,20 +9,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 // Policies holds the policies in force.
 type Policies interface {
 	// Current returns the last verified snapshot; nil when there has never been one. Versions never go back.
-	Current() *policy.Snapshot
+	Current() *ranger.Snapshot
 }
 
 // Options say what a Syncer works on and how.
 type Options struct {
 	Workspace Workspace
 	Policies  Policies
-	Scope     policy.Scope // what is ours to manage; must have no roots
-	Compile   policy.CompileOptions
+	Scope     policy.Scope  // what is ours to manage; must have no roots
+	Read      rules.Options // how policies are read; scripts decide no grant and are not needed
+	Compile   compile.Options
 	Mode      policy.Mode // "" is enforce
 	Guards    []policy.Guard
 	State     State // listing sizes of earlier runs; nil forgets them

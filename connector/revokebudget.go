@@ -4,19 +4,20 @@ import (
 	"sync"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // revokeBudget adds up what plans made by one snapshot of the policies revoke, so that guards can judge a full sync as a
 // whole although each of its shards has a plan of its own.
 type revokeBudget struct {
 	mu               sync.Mutex
-	of               *policy.Snapshot
+	of               *ranger.Snapshot
 	revoked, managed int
 }
 
 // admit counts a plan and asks check about it, with what plans before it revoke. A plan that is refused is taken
 // out again. One that a person approved is not counted: it says nothing about the others.
-func (b *revokeBudget) admit(s *policy.Snapshot, p *policy.Plan, c policy.Circumstances, check func(policy.Circumstances) error) error {
+func (b *revokeBudget) admit(s *ranger.Snapshot, p *policy.Plan, c policy.GuardInput, check func(policy.GuardInput) error) error {
 	if c.Approved == p.Digest() {
 		return check(c)
 	}
@@ -29,7 +30,7 @@ func (b *revokeBudget) admit(s *policy.Snapshot, p *policy.Plan, c policy.Circum
 }
 
 // add counts, from nothing when the snapshot is a new one, and returns the counts before.
-func (b *revokeBudget) add(s *policy.Snapshot, revoked, managed int) (revokedBefore, managedBefore int) {
+func (b *revokeBudget) add(s *ranger.Snapshot, revoked, managed int) (revokedBefore, managedBefore int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.of == nil || !b.of.Same(s) {

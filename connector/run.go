@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
 )
 
 // run is one sync under way, with the policies that it plans by.
@@ -11,15 +13,15 @@ type run struct {
 	*Syncer
 	request  Request
 	id       uint64 // with the coordinator
-	snapshot *policy.Snapshot
-	compiler *policy.Compiler
+	snapshot *ranger.Snapshot
+	compiler *compile.Compiler
 }
 
 // begin starts a sync by the policies in force, once no change by other policies is on its way. It must be ended.
 func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
-	snapshot, compiler := s.current()
-	if snapshot == nil {
-		return nil, policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet, so nothing can be said about what should be granted")
+	snapshot, compiler, err := s.current()
+	if err != nil {
+		return nil, err
 	}
 	id, err := s.coordinator.begin(ctx, compiler)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 )
 
 // Sync brings the requested roots into sync with the policies:
@@ -87,7 +88,7 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 }
 
 // diff returns the plan that leads from what was loaded to what was compiled.
-func (r *run) diff(found *loaded, compiled *policy.Compiled, scope policy.Scope) *policy.Plan {
+func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) *policy.Plan {
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
 	changes, totals := policy.Diff(policy.DiffInput{
 		Read: found.read, Current: found.current, Desired: desired, Scope: scope, Mode: r.Mode, Expresses: r.compiler.Expresses,
@@ -114,8 +115,8 @@ func (r *run) guard(plan *policy.Plan, listings []listing) error {
 	if err != nil {
 		return err
 	}
-	return r.revokes.admit(r.snapshot, plan, policy.Circumstances{
+	return r.revokes.admit(r.snapshot, plan, policy.GuardInput{
 		Now: time.Now(), FetchedAt: r.snapshot.FetchedAt, Policies: r.compiler.Policies(),
 		Listed: now, LastTime: before, Approved: r.request.Approved,
-	}, func(c policy.Circumstances) error { return policy.CheckAll(r.Guards, plan, c) })
+	}, func(c policy.GuardInput) error { return policy.CheckAll(r.Guards, plan, c) })
 }

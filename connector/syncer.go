@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 // Syncer brings scopes of one workspace into sync with the policies. It may be used by many goroutines at once: see
@@ -38,42 +41,45 @@ func New(o Options) (*Syncer, error) {
 // generation is what plans are made by: the compiler of one snapshot, between two openings or closings of validity
 // schedules. Two plans of one compiler want the same.
 type generation struct {
-	snapshot  *policy.Snapshot
-	compiler  *policy.Compiler
-	scheduled bool
-	open      string    // which schedules are open
-	minute    time.Time // when that was looked at
+	snapshot *ranger.Snapshot
+	rules    *rules.RuleSet
+	compiler *compile.Compiler
+	open     string    // which schedules are open
+	minute   time.Time // when that was looked at
 }
 
-// current returns the snapshot in force, nil when there is none, and its compiler, which stays the same for as long as
-// the policies mean the same.
-func (s *Syncer) current() (*policy.Snapshot, *policy.Compiler) {
+// current returns the snapshot in force and its compiler, which stays the same for as long as the policies mean the
+// same. An error, of class CodeUnavailable, says that there are no policies yet, or that they cannot be read.
+func (s *Syncer) current() (*ranger.Snapshot, *compile.Compiler, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snapshot := s.Policies.Current() // asked with the lock held, so that the compiler never goes back to older policies
 	if snapshot == nil {
-		return nil, nil
+		return nil, nil, policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet, so nothing can be said about what should be granted")
 	}
 	now := time.Now()
-	minute := now.Truncate(time.Minute)
 	g := &s.now
 	same := g.compiler != nil && g.snapshot.Same(snapshot)
-	if same && (!g.scheduled || g.minute.Equal(minute)) {
-		return snapshot, g.compiler
+	minute := now.Truncate(time.Minute)
+	if same && (!g.rules.Scheduled() || g.minute.Equal(minute)) {
+		return snapshot, g.compiler, nil
 	}
-	next := generation{snapshot: snapshot, scheduled: snapshot.Scheduled(), minute: minute}
-	if next.scheduled {
-		next.open = snapshot.OpenAt(now)
+	next := generation{snapshot: snapshot, rules: g.rules, minute: minute}
+	if !same {
+		var err error
+		if next.rules, err = rules.New(snapshot, s.Read); err != nil {
+			return nil, nil, policy.Errorf(policy.CodeUnavailable, "read the policies: %w", err)
+		}
 	}
-	if same && next.open == g.open {
+	if next.open = next.rules.OpenAt(now); same && next.open == g.open {
 		g.minute = minute
-		return snapshot, g.compiler
+		return snapshot, g.compiler, nil
 	}
 	o := s.Compile
 	o.Time = now
-	next.compiler = policy.NewCompiler(snapshot, o)
+	next.compiler = compile.New(next.rules, o)
 	*g = next
-	return snapshot, g.compiler
+	return snapshot, g.compiler, nil
 }
 
 // Request says what to sync.

@@ -11,11 +11,12 @@ import (
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // usual are the policies of most tests here: analysts read the orders, Bob does this and that.
-func usual() []policy.Policy {
-	return []policy.Policy{
+func usual() []ranger.Policy {
+	return []ranger.Policy{
 		allow("table:sales.emea.*", "analysts", "select"),
 		allow("table:sales.*.orders", "engineers", "select modify"),
 		allow("function:sales.emea.net", "bob@example.com", "execute"),
@@ -205,9 +206,9 @@ func TestNames(t *testing.T) {
 		seed.Catalogs[0].Schemas[0].Tables = append(seed.Catalogs[0].Schemas[0].Tables, emulator.SeedTable{SeedObject: emulator.SeedObject{Name: n}})
 	}
 	for _, name := range names {
-		p := policy.Policy{Name: name, Resources: map[string]policy.PolicyResource{
+		p := ranger.Policy{Name: name, Resources: map[string]ranger.PolicyResource{
 			"catalog": {Values: []string{"*"}}, "schema": {Values: []string{"*"}}, "table": {Values: []string{name}},
-		}, PolicyItems: []policy.PolicyItem{{Users: []string{"bob@example.com"}, Accesses: []policy.ItemAccess{{Type: "select"}}}}}
+		}, PolicyItems: []ranger.PolicyItem{{Users: []string{"bob@example.com"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}}
 		r := newRig(t, rigOptions{size: seed, emulator: emulator.Options{AutoPrincipals: true}}, p)
 		table := policy.Securable{Type: policy.Table, FullName: "c#?.s%." + name}
 		if result, err := r.Sync(t.Context(), connector.Request{Roots: []policy.Securable{table}}); err != nil || len(result.Missing) > 0 {

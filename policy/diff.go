@@ -60,7 +60,7 @@ func Diff(in DiffInput) ([]Change, Totals) {
 			case j == len(want):
 				order = -1
 			default:
-				order = compareAssignments(have[i], want[j])
+				order = CompareAssignments(have[i], want[j])
 			}
 			switch {
 			case order == 0:
@@ -71,7 +71,7 @@ func Diff(in DiffInput) ([]Change, Totals) {
 				i++
 				j++
 			case order < 0:
-				if a := have[i]; managed.has(a.Principal) && a.Privilege.bit() != 0 && (in.Expresses == nil || in.Expresses(s.Type, a.Privilege)) {
+				if a := have[i]; managed.has(a.Principal) && a.Privilege.Set() != 0 && (in.Expresses == nil || in.Expresses(s.Type, a.Privilege)) {
 					totals.Managed++
 					if in.Mode != ModeGrantOnly {
 						c.Remove = append(c.Remove, a)
@@ -309,8 +309,8 @@ func (c *container) join(others *stepsAt) {
 		joined = append(joined, p)
 	}
 	for i := range joined {
-		slices.SortFunc(joined[i].add, compareAssignments)
-		slices.SortFunc(joined[i].remove, compareAssignments)
+		slices.SortFunc(joined[i].add, CompareAssignments)
+		slices.SortFunc(joined[i].remove, CompareAssignments)
 	}
 	c.parts = joined
 }

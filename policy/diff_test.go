@@ -1,10 +1,14 @@
-package policy
+package policy_test
 
 import (
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/policytest"
+	"ucwarden/policy/ranger"
 
 	"pgregory.net/rapid"
 )
@@ -13,24 +17,24 @@ import (
 // between old ∩ new and old ∪ new, for every person.
 func TestDiffNeverWider(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		w.snapshot.Users = &UserStore{UserGroupMapping: w.groupsOf}
-		compiled := Compile(w.snapshot, NewInventory(w.listed...), CompileOptions{Names: NameMapping{RolePrefix: "role_"}})
-		if slices.ContainsFunc(compiled.Report.Findings, func(f Finding) bool { return f.Privilege.IsUse() }) {
-			return // a policy denies the way to what another allows: what is behind stays closed, see Diff
+		w := policytest.DrawWorld(t)
+		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
+		compiled := compile.New(policytest.Rules(w.Snapshot, policytest.Names), compile.Options{}).Compile(policy.NewInventory(w.Listed...))
+		if slices.ContainsFunc(compiled.Report.Findings, func(f policy.Finding) bool { return f.Privilege.IsUse() }) {
+			return // a policy denies the way to what another allows: what is behind stays closed, see policy.Diff
 		}
 		current := drawGrants(t, &w)
-		var read []Securable
-		for _, o := range w.listed {
+		var read []policy.Securable
+		for _, o := range w.Listed {
 			read = append(read, o.Securable)
 		}
-		changes, totals := Diff(DiffInput{Read: read, Current: current, Desired: compiled.Grants})
+		changes, totals := policy.Diff(policy.DiffInput{Read: read, Current: current, Desired: compiled.Grants})
 
 		state := current.Clone()
-		persons := w.persons(w.groupsOf)
+		persons := w.Persons(w.GroupsOf)
 		var path strings.Builder
-		for wave := 1; wave <= waveRemoveUse; wave++ {
-			var now []Change
+		for wave := 1; wave <= lastWave(changes); wave++ {
+			var now []policy.Change
 			for _, c := range changes {
 				if c.Wave == wave {
 					now = append(now, c)
@@ -41,21 +45,21 @@ func TestDiffNeverWider(t *testing.T) {
 				fmt.Fprintf(&path, "wave %d %s\n", wave, c)
 				applyChange(state, c)
 				for _, p := range persons {
-					who := p.principals()
-					for _, o := range w.listed {
+					who := p.Principals()
+					for _, o := range w.Listed {
 						if !c.Securable.Contains(o.Securable) && !o.Contains(c.Securable) {
 							continue
 						}
-						for _, x := range []Privilege{Select, Modify, Execute, Manage} {
-							if actsOn[x]&classOf(o) == 0 || x == Manage && o.Type.IsContainer() {
+						for _, x := range []policy.Privilege{policy.Select, policy.Modify, policy.Execute, policy.Manage} {
+							if policy.ActsOn[x]&policy.ClassOf(o) == 0 || x == policy.Manage && o.Type.IsContainer() {
 								continue
 							}
-							before, after, is := effective(current, who, x, o), effective(compiled.Grants, who, x, o), effective(state, who, x, o)
+							before, after, is := policytest.Effective(current, who, x, o), policytest.Effective(compiled.Grants, who, x, o), policytest.Effective(state, who, x, o)
 							if is && !before && !after {
-								t.Fatalf("wider on the way: %s has %s on %s\n%s%s", p.name, x, o, path.String(), dump(&w, compiled)+dumpGrants(current))
+								t.Fatalf("wider on the way: %s has %s on %s\n%s%s", p.Name, x, o, path.String(), policytest.Dump(&w, compiled.Grants, compiled.Report)+dumpGrants(current))
 							}
 							if !is && before && after {
-								t.Fatalf("a gap on the way: %s lacks %s on %s\n%s%s", p.name, x, o, path.String(), dump(&w, compiled)+dumpGrants(current))
+								t.Fatalf("a gap on the way: %s lacks %s on %s\n%s%s", p.Name, x, o, path.String(), policytest.Dump(&w, compiled.Grants, compiled.Report)+dumpGrants(current))
 							}
 						}
 					}
@@ -67,7 +71,7 @@ func TestDiffNeverWider(t *testing.T) {
 				t.Fatalf("%s ends with %v, want %v", s, state.Of(s), compiled.Grants.Of(s))
 			}
 		}
-		if again, _ := Diff(DiffInput{Read: read, Current: state, Desired: compiled.Grants}); len(again) > 0 {
+		if again, _ := policy.Diff(policy.DiffInput{Read: read, Current: state, Desired: compiled.Grants}); len(again) > 0 {
 			t.Fatalf("a second diff still has %v", again)
 		}
 		adds, removes := 0, 0
@@ -88,32 +92,40 @@ func indexes(n int) []int {
 	return list
 }
 
-func applyChange(g *GrantSet, c Change) {
-	list := slices.DeleteFunc(slices.Clone(g.Of(c.Securable)), func(a Assignment) bool { return slices.Contains(c.Remove, a) })
+func applyChange(g *policy.GrantSet, c policy.Change) {
+	list := slices.DeleteFunc(slices.Clone(g.Of(c.Securable)), func(a policy.Assignment) bool { return slices.Contains(c.Remove, a) })
 	g.Set(c.Securable, append(list, c.Add...))
 }
 
 // drawGrants makes a state somebody else may have left: any grants, well-formed or not.
-func drawGrants(t *rapid.T, w *world) *GrantSet {
-	g := &GrantSet{}
-	principals := []Principal{"u1", "u2", "g1", "g2", "role_r1", AccountUsers}
+func drawGrants(t *rapid.T, w *policytest.World) *policy.GrantSet {
+	g := &policy.GrantSet{}
+	principals := []policy.Principal{"u1", "u2", "g1", "g2", "role_r1", policy.AccountUsers}
 	for range rapid.IntRange(0, 14).Draw(t, "grants") {
-		o := rapid.SampledFrom(w.listed).Draw(t, "securable")
-		list := slices.DeleteFunc(slices.Clone(Privileges(o.Type, o.Kind)), func(p Privilege) bool {
-			return !slices.Contains([]Privilege{Select, Modify, Execute, UseSchema, UseCatalog}, p)
+		o := rapid.SampledFrom(w.Listed).Draw(t, "securable")
+		list := slices.DeleteFunc(slices.Clone(policy.Privileges(o.Type, o.Kind)), func(p policy.Privilege) bool {
+			return !slices.Contains([]policy.Privilege{policy.Select, policy.Modify, policy.Execute, policy.UseSchema, policy.UseCatalog}, p)
 		})
 		if len(list) == 0 {
 			continue
 		}
-		g.Add(Grant{o.Securable, rapid.SampledFrom(principals).Draw(t, "principal"), rapid.SampledFrom(list).Draw(t, "privilege")})
+		g.Add(policy.Grant{Securable: o.Securable, Principal: rapid.SampledFrom(principals).Draw(t, "principal"), Privilege: rapid.SampledFrom(list).Draw(t, "privilege")})
 	}
 	return g
 }
 
-func dumpGrants(g *GrantSet) string {
+func dumpGrants(g *policy.GrantSet) string {
 	var b strings.Builder
 	for x := range g.All() {
 		fmt.Fprintf(&b, "before %s %s %s\n", x.Securable, x.Principal, x.Privilege)
 	}
 	return b.String()
+}
+
+func lastWave(changes []policy.Change) int {
+	last := 0
+	for _, c := range changes {
+		last = max(last, c.Wave)
+	}
+	return last
 }

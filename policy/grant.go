@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // Principal is the exact name of a user (e-mail), group or service principal (application id).
@@ -11,6 +12,9 @@ type Principal string
 
 // AccountUsers is the group every user of the account belongs to; Ranger's group public.
 const AccountUsers Principal = "account users"
+
+// IsEveryone reports whether p is the group every user of the account belongs to.
+func (p Principal) IsEveryone() bool { return strings.EqualFold(string(p), string(AccountUsers)) }
 
 // Grant is one direct grant.
 type Grant struct {
@@ -25,7 +29,7 @@ type Assignment struct {
 	Privilege Privilege `json:"privilege"`
 }
 
-func compareAssignments(a, b Assignment) int {
+func CompareAssignments(a, b Assignment) int {
 	return cmp.Or(cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Privilege, b.Privilege))
 }
 
@@ -33,7 +37,7 @@ func compareAssignments(a, b Assignment) int {
 // and current grants are held alike, so that their difference is a subtraction of sets.
 type GrantSet struct {
 	// Each slice is sorted, without duplicates, and never changed once stored: many securables may share one.
-	bySecurable map[Securable][]Assignment
+	BySecurable map[Securable][]Assignment
 	size        int
 }
 
@@ -49,34 +53,34 @@ func NewGrantSet(grants ...Grant) *GrantSet {
 // Add puts one grant into the set.
 func (g *GrantSet) Add(grant Grant) {
 	a := Assignment{grant.Principal, grant.Privilege}
-	old := g.bySecurable[grant.Securable]
-	i, found := slices.BinarySearchFunc(old, a, compareAssignments)
+	old := g.BySecurable[grant.Securable]
+	i, found := slices.BinarySearchFunc(old, a, CompareAssignments)
 	if found {
 		return
 	}
 	list := make([]Assignment, 0, len(old)+1)
 	list = append(append(append(list, old[:i]...), a), old[i:]...)
-	g.put(grant.Securable, list)
+	g.Put(grant.Securable, list)
 }
 
 // Set replaces what the set holds for one securable. Order and duplicates of the input do not matter.
 func (g *GrantSet) Set(s Securable, assignments []Assignment) {
 	list := slices.Clone(assignments)
-	slices.SortFunc(list, compareAssignments)
-	g.put(s, slices.Compact(list))
+	slices.SortFunc(list, CompareAssignments)
+	g.Put(s, slices.Compact(list))
 }
 
 // put stores list, which must be sorted, unique and never changed afterwards.
-func (g *GrantSet) put(s Securable, list []Assignment) {
-	if g.bySecurable == nil {
-		g.bySecurable = make(map[Securable][]Assignment)
+func (g *GrantSet) Put(s Securable, list []Assignment) {
+	if g.BySecurable == nil {
+		g.BySecurable = make(map[Securable][]Assignment)
 	}
-	g.size += len(list) - len(g.bySecurable[s])
+	g.size += len(list) - len(g.BySecurable[s])
 	if len(list) == 0 {
-		delete(g.bySecurable, s)
+		delete(g.BySecurable, s)
 		return
 	}
-	g.bySecurable[s] = list
+	g.BySecurable[s] = list
 }
 
 // Of gives the assignments on one securable, sorted by principal and privilege. The caller must not change them.
@@ -84,12 +88,12 @@ func (g *GrantSet) Of(s Securable) []Assignment {
 	if g == nil {
 		return nil
 	}
-	return g.bySecurable[s]
+	return g.BySecurable[s]
 }
 
 // Has reports whether the set holds the grant.
 func (g *GrantSet) Has(grant Grant) bool {
-	_, found := slices.BinarySearchFunc(g.Of(grant.Securable), Assignment{grant.Principal, grant.Privilege}, compareAssignments)
+	_, found := slices.BinarySearchFunc(g.Of(grant.Securable), Assignment{grant.Principal, grant.Privilege}, CompareAssignments)
 	return found
 }
 
@@ -106,8 +110,8 @@ func (g *GrantSet) Securables() []Securable {
 	if g == nil {
 		return nil
 	}
-	list := make([]Securable, 0, len(g.bySecurable))
-	for s := range g.bySecurable {
+	list := make([]Securable, 0, len(g.BySecurable))
+	for s := range g.BySecurable {
 		list = append(list, s)
 	}
 	slices.SortFunc(list, Securable.Compare)
@@ -118,7 +122,7 @@ func (g *GrantSet) Securables() []Securable {
 func (g *GrantSet) All() iter.Seq[Grant] {
 	return func(yield func(Grant) bool) {
 		for _, s := range g.Securables() {
-			for _, a := range g.bySecurable[s] {
+			for _, a := range g.BySecurable[s] {
 				if !yield(Grant{s, a.Principal, a.Privilege}) {
 					return
 				}
@@ -129,9 +133,9 @@ func (g *GrantSet) All() iter.Seq[Grant] {
 
 // Clone copies the set.
 func (g *GrantSet) Clone() *GrantSet {
-	c := &GrantSet{bySecurable: make(map[Securable][]Assignment, len(g.bySecurable)), size: g.size}
-	for s, list := range g.bySecurable {
-		c.bySecurable[s] = list
+	c := &GrantSet{BySecurable: make(map[Securable][]Assignment, len(g.BySecurable)), size: g.size}
+	for s, list := range g.BySecurable {
+		c.BySecurable[s] = list
 	}
 	return c
 }

@@ -7,11 +7,11 @@ import (
 
 // Guard may refuse a whole plan. Refusals are errors of class CodeRefused that say why and what to do.
 type Guard interface {
-	Check(p *Plan, c Circumstances) error
+	Check(p *Plan, c GuardInput) error
 }
 
 // Circumstances is what a guard knows besides the plan.
-type Circumstances struct {
+type GuardInput struct {
 	Now       time.Time
 	FetchedAt time.Time // when the policies were last confirmed to be current; zero when the source has no such time
 	Policies  int       // enabled policies in force
@@ -33,7 +33,7 @@ type RevokeGuard struct {
 }
 
 // Check implements Guard.
-func (g RevokeGuard) Check(p *Plan, c Circumstances) error {
+func (g RevokeGuard) Check(p *Plan, c GuardInput) error {
 	removes, managed := p.Totals.Removes, p.Totals.Managed
 	if removes == 0 || c.Approved == p.Digest() {
 		return nil
@@ -64,7 +64,7 @@ type ShrunkenListingGuard struct {
 }
 
 // Check implements Guard.
-func (g ShrunkenListingGuard) Check(p *Plan, c Circumstances) error {
+func (g ShrunkenListingGuard) Check(p *Plan, c GuardInput) error {
 	if p.Totals.Removes == 0 || c.LastTime == 0 || c.Approved == p.Digest() {
 		return nil
 	}
@@ -84,7 +84,7 @@ type StalePolicyGuard struct {
 }
 
 // Check implements Guard.
-func (g StalePolicyGuard) Check(p *Plan, c Circumstances) error {
+func (g StalePolicyGuard) Check(p *Plan, c GuardInput) error {
 	if p.Totals.Removes == 0 || c.Approved == p.Digest() {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (g StalePolicyGuard) Check(p *Plan, c Circumstances) error {
 }
 
 // CheckAll asks every guard and gives the first refusal.
-func CheckAll(guards []Guard, p *Plan, c Circumstances) error {
+func CheckAll(guards []Guard, p *Plan, c GuardInput) error {
 	for _, g := range guards {
 		if err := g.Check(p, c); err != nil {
 			return fmt.Errorf("guard: %w", err)

@@ -6,9 +6,9 @@ import "strings"
 // table with its lineage: what is compiled for an object does not depend on what else is in the inventory, except
 // that USE_* privileges follow from the objects below.
 type Inventory struct {
-	roots    []Object // root objects and catalogs, in the order of their first mention
+	Roots    []Object // root objects and catalogs, in the order of their first mention
 	rootAt   map[Securable]int
-	children map[string][]Object // by full name of the catalog or schema
+	Children map[string][]Object // by full name of the catalog or schema
 	schemaAt map[string]int      // position of a schema in its catalog's children
 	size     int
 
@@ -27,9 +27,9 @@ func NewInventory(objects ...Object) *Inventory {
 // Add puts an object, and the containers it lies in, into the inventory. The same table, function or volume must not
 // be added twice; a container may.
 func (inv *Inventory) Add(o Object) {
-	if inv.children == nil {
+	if inv.Children == nil {
 		inv.rootAt = make(map[Securable]int)
-		inv.children = make(map[string][]Object)
+		inv.Children = make(map[string][]Object)
 		inv.schemaAt = make(map[string]int)
 	}
 	switch o.Type {
@@ -43,7 +43,7 @@ func (inv *Inventory) Add(o Object) {
 			}
 			inv.lastParent = parent
 		}
-		inv.children[parent] = append(inv.children[parent], o)
+		inv.Children[parent] = append(inv.Children[parent], o)
 		inv.size++
 	default:
 		inv.addRoot(o)
@@ -52,18 +52,18 @@ func (inv *Inventory) Add(o Object) {
 
 func (inv *Inventory) addRoot(o Object) {
 	if i, ok := inv.rootAt[o.Securable]; ok {
-		inv.roots[i] = o
+		inv.Roots[i] = o
 		return
 	}
-	inv.rootAt[o.Securable] = len(inv.roots)
-	inv.roots = append(inv.roots, o)
+	inv.rootAt[o.Securable] = len(inv.Roots)
+	inv.Roots = append(inv.Roots, o)
 	inv.size++
 }
 
 func (inv *Inventory) addSchema(o Object) {
 	catalog := o.FullName[:strings.IndexByte(o.FullName, '.')]
 	if i, ok := inv.schemaAt[o.FullName]; ok {
-		inv.children[catalog][i] = o
+		inv.Children[catalog][i] = o
 		return
 	}
 	if c := (Securable{Catalog, catalog}); inv.rootAt != nil {
@@ -71,8 +71,8 @@ func (inv *Inventory) addSchema(o Object) {
 			inv.addRoot(Object{Securable: c})
 		}
 	}
-	inv.schemaAt[o.FullName] = len(inv.children[catalog])
-	inv.children[catalog] = append(inv.children[catalog], o)
+	inv.schemaAt[o.FullName] = len(inv.Children[catalog])
+	inv.Children[catalog] = append(inv.Children[catalog], o)
 	inv.size++
 }
 
@@ -87,7 +87,7 @@ func (inv *Inventory) Has(s Securable) bool {
 		return ok
 	case Table, Function, Volume:
 		parent, _ := s.Parent()
-		for _, o := range inv.children[parent.FullName] {
+		for _, o := range inv.Children[parent.FullName] {
 			if o.Securable == s {
 				return true
 			}
@@ -100,18 +100,18 @@ func (inv *Inventory) Has(s Securable) bool {
 
 // Objects calls yield for every object, containers before what they contain, until yield returns false.
 func (inv *Inventory) Objects(yield func(Object) bool) {
-	for _, root := range inv.roots {
+	for _, root := range inv.Roots {
 		if !yield(root) {
 			return
 		}
 		if root.Type != Catalog {
 			continue
 		}
-		for _, schema := range inv.children[root.FullName] {
+		for _, schema := range inv.Children[root.FullName] {
 			if !yield(schema) {
 				return
 			}
-			for _, o := range inv.children[schema.FullName] {
+			for _, o := range inv.Children[schema.FullName] {
 				if !yield(o) {
 					return
 				}

@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Pattern is a compiled name pattern: '*' stands for any run of characters, '?' for one character. Matching takes
 // time in O(len(pattern) × len(name)) at worst, whatever the pattern. The zero Pattern matches the empty name only.
@@ -23,7 +26,7 @@ const (
 // NewPattern compiles text. With wildcard unset '*' and '?' stand for themselves; with fold set case is ignored.
 func NewPattern(text string, wildcard, fold bool) Pattern {
 	if fold {
-		text = strings.ToLower(text)
+		text = CanonicalName(text)
 	}
 	p := Pattern{text: text, fold: fold, wildcard: wildcard}
 	if !wildcard {
@@ -59,15 +62,15 @@ func (p Pattern) Prefix() string {
 	return p.text
 }
 
-// gramLength is the length of a gram: long enough to be rare, short enough for most patterns to have one.
-const gramLength = 3
+// GramLength is the length of a gram, in bytes: long enough to be rare, short enough for most patterns to have one.
+const GramLength = 3
 
-// grams lists the runs of gramLength bytes that every matching name holds.
-func (p Pattern) grams() []string {
+// Grams lists the runs of GramLength bytes that every matching name holds.
+func (p Pattern) Grams() []string {
 	var list []string
 	for _, literal := range strings.FieldsFunc(p.String(), func(r rune) bool { return p.kind != patternExact && (r == '*' || r == '?') }) {
-		for i := range len(literal) - gramLength + 1 {
-			list = append(list, literal[i:i+gramLength])
+		for i := range len(literal) - GramLength + 1 {
+			list = append(list, literal[i:i+GramLength])
 		}
 	}
 	return list
@@ -76,8 +79,13 @@ func (p Pattern) grams() []string {
 // Match reports whether name matches.
 func (p Pattern) Match(name string) bool {
 	if p.fold {
-		name = strings.ToLower(name)
+		name = CanonicalName(name)
 	}
+	return p.MatchCanonical(name)
+}
+
+// matchCanonical is Match for a name that is folded where the pattern is.
+func (p *Pattern) MatchCanonical(name string) bool {
 	switch p.kind {
 	case patternAny:
 		return true
@@ -129,3 +137,103 @@ func (p Pattern) String() string {
 	}
 	return p.text
 }
+
+// loose is the pattern for names folded by [LooseName].
+func (p Pattern) Loose() Pattern {
+	p.text, p.fold = LooseName(p.text), false
+	return p
+}
+
+// Covers reports whether p matches every name that o matches. It may miss that it does where '?' and '*' stand side by
+// side.
+func (p Pattern) Covers(o Pattern) bool {
+	if p.kind == patternAny {
+		return true
+	}
+	if name, ok := o.Exact(); ok {
+		return p.Match(name)
+	}
+	if o.kind == patternAny {
+		return false
+	}
+	// A wildcard of o is a character of its own, which stands for names that only a wildcard at least as wide takes.
+	wide := []rune(p.String())
+	reach := make([]bool, len(wide)+1)
+	reach[0] = true
+	stars := func(at []bool) {
+		for i, c := range wide {
+			if at[i] && p.wildcard && c == '*' {
+				at[i+1] = true
+			}
+		}
+	}
+	stars(reach)
+	for _, n := range o.String() {
+		next := make([]bool, len(wide)+1)
+		for i, c := range wide {
+			switch {
+			case !reach[i]:
+			case p.wildcard && c == '*':
+				next[i] = true
+			case p.wildcard && c == '?' && n != '*' || c == n && n != '*':
+				next[i+1] = true
+			}
+		}
+		stars(next)
+		reach = next
+	}
+	return reach[len(wide)]
+}
+
+// MatchesBeginning reports whether some name that begins with the given text matches. It follows every position in the pattern that the text may lead to.
+func (p Pattern) MatchesBeginning(text string) bool {
+	if p.fold {
+		text = CanonicalName(text)
+	}
+	switch p.kind {
+	case patternAny:
+		return true
+	case patternExact:
+		return strings.HasPrefix(p.text, text)
+	case patternPrefix:
+		return strings.HasPrefix(p.text, text) || strings.HasPrefix(text, p.text)
+	}
+	at := make([]bool, len(p.text)+1)
+	skipStars := func() {
+		for i := range len(p.text) {
+			if at[i] && p.text[i] == '*' {
+				at[i+1] = true
+			}
+		}
+	}
+	at[0] = true
+	skipStars()
+	for _, c := range []byte(text) {
+		next := make([]bool, len(p.text)+1)
+		for i := range len(p.text) {
+			switch {
+			case !at[i]:
+			case p.text[i] == '*':
+				next[i] = true
+			case p.text[i] == '?' || p.text[i] == c:
+				next[i+1] = true
+			}
+		}
+		at = next
+		skipStars()
+	}
+	return slices.Contains(at, true)
+}
+
+// IgnoresCase reports whether case does not matter.
+func (p Pattern) IgnoresCase() bool { return p.fold }
+
+// Canonical returns the pattern of the names that it matches, to be asked for canonical names only: it does not fold them
+// again.
+func (p Pattern) Canonical() Pattern {
+	p.fold = false
+	return p
+}
+
+// IsLiteralWildcard reports whether the pattern is a name with '*' or '?' that stand for themselves.
+func (p Pattern) IsLiteralWildcard() bool { return !p.wildcard && strings.ContainsAny(p.text, "*?") }

@@ -37,7 +37,7 @@ var (
 
 // privilegesOf maps each securable type to the privileges that Unity Catalog accepts on it. A container accepts its
 // own and those of everything it can hold. Source: table "securable, privileges UC accepts" of the Ranger facts.
-var privilegesOf = map[SecurableType][]Privilege{
+var PrivilegesOf = map[SecurableType][]Privilege{
 	Metastore: {"CREATE_CATALOG", "CREATE_CONNECTION", "CREATE_EXTERNAL_LOCATION", "CREATE_STORAGE_CREDENTIAL",
 		"CREATE_SERVICE_CREDENTIAL", "CREATE_SHARE", "CREATE_RECIPIENT", "CREATE_PROVIDER", "CREATE_CLEAN_ROOM",
 		"MANAGE_ALLOWLIST", "USE_CONNECTION", "USE_SHARE", "USE_RECIPIENT", "USE_PROVIDER", "USE_MARKETPLACE_ASSETS",
@@ -78,7 +78,7 @@ func Privileges(t SecurableType, k Kind) []Privilege {
 	if list, ok := privilegesOfKind[k]; ok {
 		return list
 	}
-	return privilegesOf[t]
+	return PrivilegesOf[t]
 }
 
 // Supports reports whether Unity Catalog accepts p on a securable of type t and kind k.
@@ -88,7 +88,7 @@ func Supports(t SecurableType, k Kind, p Privilege) bool {
 
 // IsPrivilege reports whether some securable type accepts p.
 func IsPrivilege(p Privilege) bool {
-	for _, list := range privilegesOf {
+	for _, list := range PrivilegesOf {
 		if slices.Contains(list, p) {
 			return true
 		}

@@ -167,9 +167,6 @@ func compareNames(a, b string) int {
 	return len(a) - len(b)
 }
 
-// CanonicalName lower-cases a name, as the Unity Catalog server does with every name but column names.
-func CanonicalName(name string) string { return strings.ToLower(name) }
-
 // MaxNameLength is the longest object name Unity Catalog accepts, in characters.
 const MaxNameLength = 255
 

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,27 +17,54 @@ import (
 
 const module = "ucwarden"
 
-// arrows says which packages of ours a package may import. A package that is not listed must be added on purpose.
+// arrows says which packages of ours a package may import, as the table in ARCHITECTURE.md does. A package that is not
+// listed must be added on purpose, in both.
 var arrows = map[string][]string{
-	"atomicfile":                 {},
-	"endpoint":                   {},
-	"policy":                     {},
-	"policy/source":              {"atomicfile", "endpoint", "policy"},
-	"policy/source/rangertest":   {"policy"},
-	"connector":                  {"atomicfile", "policy"},
-	"connector/tasks":            {"connector", "ondemand", "policy"},
-	"connector/unitycatalog":     {"connector", "endpoint", "policy"},
-	"connector/emulator":         {"connector", "policy"},
-	"ondemand":                   {"policy"},
-	"ondemand/eventhub":          {"ondemand", "policy"},
-	"ondemand/eventhub/emulator": {},
-	"apiserver":                  {"apiserver/keys", "endpoint", "ondemand", "policy"},
-	"apiserver/client":           {"ondemand"},
-	"apiserver/keys":             {"atomicfile", "policy"},
-	"config":                     {"endpoint"},
-	"deploy/ranger":              {},
-	"cmd/ucwarden":               {"*"},
+	"atomicfile":                   {},
+	"endpoint":                     {},
+	"policy":                       {},
+	"policy/ranger":                {"policy"},
+	"policy/schedule":              {"policy", "policy/ranger"},
+	"policy/match":                 {"policy", "policy/ranger", "policy/schedule"},
+	"policy/rules":                 {"policy", "policy/match", "policy/ranger", "policy/schedule"},
+	"policy/evaluate":              {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/compile":               {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/explain":               {"policy", "policy/compile", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/lint":                  {"policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/suite":                 {"policy", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/script":                {"policy", "policy/match"},
+	"policy/policytest":            {"policy", "policy/match", "policy/ranger", "policy/rules"},
+	"policy/policytest/shareddata": {},
+	"policy/source":                {"atomicfile", "endpoint", "policy", "policy/ranger", "policy/rules"},
+	"policy/source/rangertest":     {"policy", "policy/ranger"},
+	"connector":                    {"atomicfile", "policy", "policy/compile", "policy/ranger", "policy/rules"},
+	"connector/tasks":              {"connector", "ondemand", "policy"},
+	"connector/unitycatalog":       {"connector", "endpoint", "policy"},
+	"connector/emulator":           {"policy"},
+	"ondemand":                     {"policy"},
+	"ondemand/eventhub":            {"ondemand", "policy"},
+	"ondemand/eventhub/emulator":   {},
+	"apiserver":                    {"apiserver/keys", "endpoint", "ondemand", "policy"},
+	"apiserver/client":             {"ondemand"},
+	"apiserver/keys":               {"atomicfile", "policy"},
+	"config":                       {"endpoint"},
+	"examples":                     {},
+	"cmd/ucwarden":                 {"*"},
 }
+
+// planned are packages of arrows that are not written yet.
+var planned = []string{"ondemand/eventhub", "ondemand/eventhub/emulator"}
+
+// daemonPath are the packages that change grants or serve those that ask for it. They reach none of the packages in
+// questions, at any depth: those answer what people ask of policies, scripts among them, and decide no grant.
+var (
+	daemonPath = []string{"apiserver", "connector", "connector/tasks", "connector/unitycatalog", "ondemand", "policy/compile", "policy/source"}
+	questions  = []string{"policy/evaluate", "policy/explain", "policy/lint", "policy/script", "policy/suite"}
+)
+
+// mayUseLibraries are the packages under policy that do I/O or run scripts; the others, and policy itself, use the
+// standard library only.
+var mayUseLibraries = []string{"policy/policytest", "policy/script", "policy/source", "policy/source/rangertest"}
 
 // owners says who alone may import a library, tests included.
 var owners = map[string][]string{
@@ -44,13 +74,14 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":                                      {"cmd/ucwarden"},
 	"github.com/labstack/echo":                                    {"apiserver"},
 	"go.etcd.io/bbolt":                                            {"ondemand"},
+	"github.com/dop251/goja":                                      {"policy/script"},
 	module + "/config":                                            {"cmd/ucwarden", "config"},
 }
 
 // hollow are package names that say nothing about what is inside.
 var hollow = []string{"util", "utils", "common", "types", "models", "model", "helpers", "misc", "pkg", "shared"}
 
-// pkg is what go list tells of a package.
+// pkg is what go list says about a package.
 type pkg struct {
 	ImportPath                         string
 	Imports, TestImports, XTestImports []string
@@ -74,8 +105,8 @@ func violations(packages []pkg) []string {
 			switch {
 			case isOurs && known && !slices.Contains(allowed, ours) && !slices.Contains(allowed, "*"):
 				bad("%s imports %s: arrows point one way", name, ours)
-			case !isOurs && name == "policy" && strings.Contains(strings.Split(imported, "/")[0], "."):
-				bad("policy imports %s: it uses the standard library only", imported)
+			case !isOurs && pure(name) && strings.Contains(strings.Split(imported, "/")[0], "."):
+				bad("%s imports %s: it uses the standard library only", name, imported)
 			}
 		}
 		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
@@ -86,11 +117,117 @@ func violations(packages []pkg) []string {
 			}
 		}
 	}
+	for _, from := range daemonPath {
+		for _, chain := range chainsTo(packages, from, questions) {
+			bad("%s: the daemon's path leads to what only people's questions need", strings.Join(chain, " → "))
+		}
+	}
 	slices.Sort(found)
 	return slices.Compact(found)
 }
 
+// pure reports whether a package may use the standard library only.
+func pure(name string) bool {
+	return (name == "policy" || strings.HasPrefix(name, "policy/")) && !slices.Contains(mayUseLibraries, name)
+}
+
+// chainsTo returns, for each of the packages in to that from imports at any depth, one chain of imports that leads there.
+func chainsTo(packages []pkg, from string, to []string) [][]string {
+	imports := make(map[string][]string)
+	for _, p := range packages {
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+				name := strings.TrimPrefix(p.ImportPath, module+"/")
+				imports[name] = append(imports[name], ours)
+			}
+		}
+	}
+	var chains [][]string
+	seen := map[string]bool{from: true}
+	for queue := [][]string{{from}}; len(queue) > 0; queue = queue[1:] {
+		chain := queue[0]
+		for _, next := range imports[chain[len(chain)-1]] {
+			if seen[next] {
+				continue
+			}
+			seen[next] = true
+			longer := append(slices.Clone(chain), next)
+			if slices.Contains(to, next) {
+				chains = append(chains, longer)
+			}
+			queue = append(queue, longer)
+		}
+	}
+	return chains
+}
+
 func TestArrows(t *testing.T) {
+	packages := listPackages(t)
+	for _, v := range violations(packages) {
+		t.Error(v)
+	}
+	exists := make(map[string]bool)
+	for _, p := range packages {
+		exists[strings.TrimPrefix(p.ImportPath, module+"/")] = true
+	}
+	for _, name := range slices.Concat(slices.Sorted(maps.Keys(arrows)), daemonPath, questions, mayUseLibraries) {
+		if !exists[name] && !slices.Contains(planned, name) {
+			t.Errorf("the rules name package %s, which does not exist", name)
+		}
+	}
+	for _, name := range planned {
+		if exists[name] {
+			t.Errorf("package %s is written: take it out of planned", name)
+		}
+	}
+}
+
+// The table of allowed imports in ARCHITECTURE.md says what arrows says.
+func TestArrowsInArchitecture(t *testing.T) {
+	data, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(data), "\n| package | may import |")
+	if !found {
+		t.Fatal("no table that begins with | package | may import |")
+	}
+	quoted := regexp.MustCompile("`([^`]*)`")
+	listed := make(map[string][]string)
+	for _, line := range strings.Split(table, "\n")[2:] {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 {
+			break
+		}
+		var allowed []string
+		for _, m := range quoted.FindAllStringSubmatch(cells[2], -1) {
+			allowed = append(allowed, m[1])
+		}
+		if strings.TrimSpace(cells[2]) == "every package" {
+			allowed = []string{"*"}
+		}
+		name := quoted.FindStringSubmatch(cells[1])
+		if name == nil {
+			t.Fatalf("no package name in %q", line)
+		}
+		listed[name[1]] = allowed
+	}
+	for _, name := range slices.Sorted(maps.Keys(arrows)) {
+		got, ok := listed[name]
+		if want := slices.Sorted(slices.Values(arrows[name])); !ok || !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+			t.Errorf("%s may import %q; the table in ARCHITECTURE.md has %q", name, want, got)
+		}
+	}
+	for name := range listed {
+		if _, ok := arrows[name]; !ok {
+			t.Errorf("ARCHITECTURE.md lists package %s, which arrows does not have", name)
+		}
+	}
+}
+
+// listPackages returns every package of the module.
+func listPackages(t *testing.T) []pkg {
+	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
 	out, err := cmd.Output()
 	if err != nil {
@@ -104,17 +241,11 @@ func TestArrows(t *testing.T) {
 	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var p pkg
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			break
+			return packages
 		} else if err != nil {
 			t.Fatal(err)
 		}
 		packages = append(packages, p)
-	}
-	if len(packages) < 5 {
-		t.Fatalf("go list found %d packages", len(packages))
-	}
-	for _, v := range violations(packages) {
-		t.Error(v)
 	}
 }
 
@@ -130,13 +261,28 @@ func TestArrowsFindViolations(t *testing.T) {
 		"apiserver imports ucwarden/config: only cmd/ucwarden and config may":                               {ImportPath: "ucwarden/apiserver", XTestImports: []string{"ucwarden/config"}},
 		"policy/source imports github.com/spf13/viper: only config may":                                     {ImportPath: "ucwarden/policy/source", Imports: []string{"github.com/spf13/viper"}},
 		"policy/util: the name says nothing: name a package for what is in it":                              {ImportPath: "ucwarden/policy/util"},
+		"policy/rules imports policy/compile: arrows point one way":                                         {ImportPath: "ucwarden/policy/rules", Imports: []string{"ucwarden/policy/compile"}},
+		"policy/evaluate imports policy/compile: arrows point one way":                                      {ImportPath: "ucwarden/policy/evaluate", Imports: []string{"ucwarden/policy/compile"}},
+		"policy/match imports golang.org/x/text/cases: it uses the standard library only":                   {ImportPath: "ucwarden/policy/match", Imports: []string{"golang.org/x/text/cases"}},
+		"policy/suite imports github.com/dop251/goja/parser: only policy/script may":                        {ImportPath: "ucwarden/policy/suite", TestImports: []string{"github.com/dop251/goja/parser"}},
 		"web: a new package: say in arrows what it may import":                                              {ImportPath: "ucwarden/web"},
 	} {
 		if got := violations([]pkg{p}); !slices.Contains(got, want) {
 			t.Errorf("want %q, got %q", want, got)
 		}
 	}
+	chain := []pkg{
+		{ImportPath: "ucwarden/connector/tasks", Imports: []string{"fmt", "ucwarden/connector"}},
+		{ImportPath: "ucwarden/connector", Imports: []string{"ucwarden/policy/compile"}},
+		{ImportPath: "ucwarden/policy/compile", Imports: []string{"ucwarden/policy/rules"}},
+		{ImportPath: "ucwarden/policy/rules", Imports: []string{"ucwarden/policy/script"}},
+	}
+	const want = "connector/tasks → connector → policy/compile → policy/rules → policy/script: the daemon's path leads to what only people's questions need"
+	if got := violations(chain); !slices.Contains(got, want) {
+		t.Errorf("want %q, got %q", want, got)
+	}
 	fine := []pkg{
+		{ImportPath: "ucwarden/policy/script", Imports: []string{"github.com/dop251/goja", "ucwarden/policy/match"}},
 		{ImportPath: "ucwarden/cmd/ucwarden", Imports: []string{"ucwarden/config", "ucwarden/policy", "github.com/spf13/cobra"}},
 		{ImportPath: "ucwarden/policy", Imports: []string{"fmt"}, TestImports: []string{"pgregory.net/rapid"}, XTestImports: []string{"ucwarden/deploy/ranger"}},
 	}

@@ -15,14 +15,17 @@ import (
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 	"ucwarden/policy/source"
 )
 
 // policySource is what the commands need of a source of policies.
 type policySource interface {
 	connector.Policies
-	Load(ctx context.Context) (*policy.Snapshot, error)
-	Watch(ctx context.Context, tell func(*policy.Snapshot)) error
+	Load(ctx context.Context) (*ranger.Snapshot, error)
+	Watch(ctx context.Context, tell func(*ranger.Snapshot)) error
 	Problem() error
 }
 
@@ -116,12 +119,16 @@ func scopeOptions(c *config.Config) policy.ScopeOptions {
 }
 
 // compileOptions copies how policies become grants.
-func compileOptions(c *config.Config) policy.CompileOptions {
-	return policy.CompileOptions{
-		Deny: policy.DenyStrategy(c.Policies.DenyStrategy), ExpandLimit: c.Policies.ExpandLimit, SkipUse: !c.Policies.AddUse,
-		Names: policy.NameMapping{
-			UserCase: policy.CaseConversion(c.Principals.UserCase), GroupPrefix: c.Principals.GroupPrefix, RolePrefix: c.Principals.RolePrefix,
-		},
+func compileOptions(c *config.Config) compile.Options {
+	return compile.Options{
+		Deny: compile.DenyStrategy(c.Policies.DenyStrategy), ExpandLimit: c.Policies.ExpandLimit, SkipUse: !c.Policies.AddUse,
+	}
+}
+
+// nameMapping copies how names in policies become principals.
+func nameMapping(c *config.Config) rules.NameMapping {
+	return rules.NameMapping{
+		UserCase: rules.CaseConversion(c.Principals.UserCase), GroupPrefix: c.Principals.GroupPrefix, RolePrefix: c.Principals.RolePrefix,
 	}
 }
 
@@ -152,7 +159,7 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 	}
 	log.Info("connected to the workspace", "host", client.Host(), "as", string(me.Principal))
 	return connector.New(connector.Options{
-		Workspace: client, Policies: src, Scope: scope, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
+		Workspace: client, Policies: src, Scope: scope, Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
 		Guards: guards(c), State: state, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,
 	})

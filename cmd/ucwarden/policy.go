@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/config"
-	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
 )
 
 func newPolicyCommand(a *app) *cobra.Command {
@@ -69,7 +70,7 @@ func (f *policyFlags) load(a *app) (*config.Config, *slog.Logger, error) {
 
 // snapshot loads the policies in force. The last good version of a cache does not do: what is asked about is what the
 // source holds now.
-func (f *policyFlags) snapshot(ctx context.Context, c *config.Config, log *slog.Logger) (*policy.Snapshot, error) {
+func (f *policyFlags) snapshot(ctx context.Context, c *config.Config, log *slog.Logger) (*ranger.Snapshot, error) {
 	src, err := openSource(ctx, c, "", log, nil)
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func (f *policyFlags) snapshot(ctx context.Context, c *config.Config, log *slog.
 }
 
 // timed sets the time at which validity is judged.
-func timed(o policy.CompileOptions, now time.Time) policy.CompileOptions {
+func timed(o compile.Options, now time.Time) compile.Options {
 	o.Time = now
 	return o
 }

@@ -13,6 +13,10 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/explain"
+	"ucwarden/policy/rules"
+	"ucwarden/policy/script"
 )
 
 func newPolicyExplainCommand(a *app) *cobra.Command {
@@ -43,7 +47,7 @@ says which is meant. Offline, view: and model: before an object's name tell what
 			if principal == "" || securable == "" {
 				return usageErrorf("%s: say --principal and --securable", cmd.CommandPath())
 			}
-			question := policy.Question{Principal: principal}
+			question := explain.Question{Principal: principal}
 			if question.Object, err = parseObject(securable); err != nil {
 				return err
 			}
@@ -67,7 +71,11 @@ says which is meant. Offline, view: and model: before an object's name tell what
 			if err != nil {
 				return err
 			}
-			answer, err := policy.Explain(snapshot, options, question)
+			rules, err := rules.New(snapshot, rules.Options{Names: nameMapping(c), Scripts: script.Compile})
+			if err != nil {
+				return fmt.Errorf("read the policies: %w", err)
+			}
+			answer, err := explain.Explain(rules, options, question)
 			if err != nil {
 				return err
 			}
@@ -112,7 +120,7 @@ func parseObject(text string) (policy.Object, error) {
 
 // askWorkspace completes a question with what the scope and the workspace say: what is ours to manage, the object's
 // kind and owner, and the grants of today on it and on its containers. The notes say what could not be asked.
-func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, offline bool, q *policy.Question, o *policy.CompileOptions) (notes []string, err error) {
+func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, offline bool, q *explain.Question, o *compile.Options) (notes []string, err error) {
 	managed := scopeOptions(c)
 	var client connector.Workspace
 	switch {

@@ -7,12 +7,12 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 
-	"ucwarden/policy"
+	"ucwarden/policy/explain"
 )
 
 // printExplanation writes an explanation for people: who is asked about, what decides each privilege, the grants it
 // comes to. Privileges nothing is to be said about share a line.
-func (a *app) printExplanation(w io.Writer, e *policy.Explanation) error {
+func (a *app) printExplanation(w io.Writer, e *explain.Explanation) error {
 	p := e.Principal
 	fmt.Fprintf(w, "%s: %s, %s\n", a.paint(p.Name, text.Bold), p.Kind, p.How)
 	for _, line := range p.Also {
@@ -44,7 +44,7 @@ func (a *app) printExplanation(w io.Writer, e *policy.Explanation) error {
 	same := map[string][]string{} // privileges about which the same is to be said
 	for i := range e.Privileges {
 		x := &e.Privileges[i]
-		if x.Outcome == policy.OutcomeNotMentioned && x.Reason == "" && len(x.Others)+len(x.Grants)+len(x.Fidelity) == 0 {
+		if x.Outcome == explain.OutcomeNotMentioned && x.Reason == "" && len(x.Others)+len(x.Grants)+len(x.Fidelity) == 0 {
 			silent = append(silent, string(x.Privilege))
 			continue
 		}
@@ -82,13 +82,13 @@ func (a *app) printExplanation(w io.Writer, e *policy.Explanation) error {
 }
 
 // privilegeBody writes what is to be said about a privilege, but for its name.
-func (a *app) privilegeBody(x *policy.PrivilegeExplanation) string {
+func (a *app) privilegeBody(x *explain.PrivilegeExplanation) string {
 	var w strings.Builder
 	color := text.Reset
 	switch x.Outcome {
-	case policy.OutcomeAllowed:
+	case explain.OutcomeAllowed:
 		color = text.FgGreen
-	case policy.OutcomeDenied:
+	case explain.OutcomeDenied:
 		color = text.FgRed
 	}
 	fmt.Fprintf(&w, "%s\n", a.paint(x.Outcome, color))
@@ -111,7 +111,7 @@ func (a *app) privilegeBody(x *policy.PrivilegeExplanation) string {
 }
 
 // mentionLine names a policy item and how it names the principal.
-func mentionLine(m *policy.Mention) string {
+func mentionLine(m *explain.Mention) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "policy %d %q", m.PolicyID, m.Policy)
 	if m.Origin != "" {
@@ -131,14 +131,14 @@ func mentionLine(m *policy.Mention) string {
 }
 
 // printGrant writes one grant and how it stands to those of today.
-func (a *app) printGrant(w io.Writer, g policy.ExplainedGrant, way bool) {
+func (a *app) printGrant(w io.Writer, g explain.ExplainedGrant, way bool) {
 	word, color := "granted", text.Reset
 	switch g.State {
-	case policy.GrantExtra:
+	case explain.GrantExtra:
 		word, color = "extra", text.FgRed
-	case policy.GrantMissing:
+	case explain.GrantMissing:
 		word, color = "missing", text.FgYellow
-	case policy.GrantInAccord:
+	case explain.GrantInSync:
 		word, color = "held", text.FgGreen
 	}
 	line := fmt.Sprintf("%s to %s on %s", g.Privilege, g.Principal, securableTitle(g.Securable))
@@ -148,15 +148,15 @@ func (a *app) printGrant(w io.Writer, g policy.ExplainedGrant, way bool) {
 	switch {
 	case g.Note != "":
 		line += "; " + g.Note
-	case g.State == policy.GrantMissing:
+	case g.State == explain.GrantMissing:
 		line += "; a sync grants it"
-	case g.State == policy.GrantPlanned && way:
+	case g.State == explain.GrantPlanned && way:
 		line += "; added for what is granted below"
 	}
 	fmt.Fprintf(w, "  %s %s\n", a.paint(fmt.Sprintf("%-8s", word+":"), color), line)
 }
 
-func printProtection(w io.Writer, x policy.Protection) {
+func printProtection(w io.Writer, x explain.Protection) {
 	what := x.Kind
 	if x.On != "" {
 		what += " on " + x.On

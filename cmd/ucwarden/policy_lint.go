@@ -12,6 +12,9 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/lint"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/script"
 	"ucwarden/policy/source"
 )
 
@@ -39,7 +42,7 @@ An error is what keeps policies from being taken; a warning, that they do not do
 			if err != nil {
 				return err
 			}
-			result, err := a.lint(cmd.Context(), c, log, &flags, args, offline, policy.LintOptions{Compile: timed(compileOptions(c), now)})
+			result, err := a.lint(cmd.Context(), c, log, &flags, args, offline, lint.Options{Names: nameMapping(c), Scripts: script.Compile, Compile: timed(compileOptions(c), now)})
 			if err != nil {
 				return err
 			}
@@ -59,25 +62,25 @@ An error is what keeps policies from being taken; a warning, that they do not do
 }
 
 // lint reads the policies and checks them.
-func (a *app) lint(ctx context.Context, c *config.Config, log *slog.Logger, flags *policyFlags, paths []string, offline bool, o policy.LintOptions) (*policy.LintResult, error) {
+func (a *app) lint(ctx context.Context, c *config.Config, log *slog.Logger, flags *policyFlags, paths []string, offline bool, o lint.Options) (*lint.Result, error) {
 	if len(paths) == 0 && c.Policies.Path != "" && c.Policies.Ranger.URL == "" {
 		paths = append(paths, c.Policies.Path)
 		if c.Policies.UsersPath != "" {
 			paths = append(paths, c.Policies.UsersPath)
 		}
 	}
-	var snapshot *policy.Snapshot
+	var snapshot *ranger.Snapshot
 	if len(paths) > 0 {
 		input, err := source.ReadInput(paths, c.Policies.Service, 0)
 		switch {
 		case policy.CodeOf(err) == policy.CodeInvalid:
-			return &policy.LintResult{Errors: 1, Findings: []policy.LintFinding{
-				{Severity: policy.SeverityError, Check: policy.CheckRefused, Message: err.Error()},
+			return &lint.Result{Errors: 1, Findings: []lint.Finding{
+				{Severity: lint.SeverityError, Check: lint.CheckRefused, Message: err.Error()},
 			}, Notes: []string{"nothing else was checked, because the files cannot be read whole"}}, nil
 		case err != nil:
 			return nil, err
 		}
-		snapshot = policy.UnverifiedSnapshot(input)
+		snapshot = ranger.UnverifiedSnapshot(input)
 	} else {
 		var err error
 		if snapshot, err = flags.snapshot(ctx, c, log); err != nil {
@@ -99,12 +102,12 @@ func (a *app) lint(ctx context.Context, c *config.Config, log *slog.Logger, flag
 			return nil, withHint(err, "to do without the workspace: --offline")
 		}
 	}
-	return policy.Lint(snapshot, o), nil
+	return lint.Run(snapshot, o), nil
 }
 
 // printLint writes a line for each finding, then the totals.
-func (a *app) printLint(w io.Writer, r *policy.LintResult) error {
-	colors := map[policy.Severity]text.Color{policy.SeverityError: text.FgRed, policy.SeverityWarning: text.FgYellow, policy.SeverityInfo: text.Reset}
+func (a *app) printLint(w io.Writer, r *lint.Result) error {
+	colors := map[lint.Severity]text.Color{lint.SeverityError: text.FgRed, lint.SeverityWarning: text.FgYellow, lint.SeverityInfo: text.Reset}
 	for _, f := range r.Findings {
 		where := ""
 		if f.File != "" {

@@ -17,6 +17,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+	"ucwarden/policy/script"
+	"ucwarden/policy/suite"
 )
 
 func newPolicyTestCommand(a *app) *cobra.Command {
@@ -82,12 +86,12 @@ type suitesResult struct {
 
 // fileResult is what became of one file. NoTests tells that there is nothing to run in it, Error why it cannot be run.
 type fileResult struct {
-	File    string              `json:"file"`
-	Passed  int                 `json:"passed"`
-	Failed  int                 `json:"failed"`
-	NoTests bool                `json:"noTests,omitempty"`
-	Error   string              `json:"error,omitempty"`
-	Cases   []policy.CaseResult `json:"cases,omitempty"`
+	File    string       `json:"file"`
+	Passed  int          `json:"passed"`
+	Failed  int          `json:"failed"`
+	NoTests bool         `json:"noTests,omitempty"`
+	Error   string       `json:"error,omitempty"`
+	Cases   []suite.Case `json:"cases,omitempty"`
 }
 
 func (r *suitesResult) add(f fileResult) {
@@ -131,11 +135,11 @@ func suiteFiles(args []string) ([]string, error) {
 
 // suiteRunner runs suites; the policies for those that bring none are loaded once.
 type suiteRunner struct {
-	a        *app
-	flags    *policyFlags
-	now      time.Time
-	ctx      context.Context
-	snapshot *policy.Snapshot
+	a     *app
+	flags *policyFlags
+	now   time.Time
+	ctx   context.Context
+	rules *rules.RuleSet
 }
 
 func (r *suiteRunner) file(file string) fileResult {
@@ -156,17 +160,17 @@ func (r *suiteRunner) file(file string) fileResult {
 // errNoTests says that a file is well-formed and holds nothing to run.
 var errNoTests = errors.New("holds no tests")
 
-func (r *suiteRunner) run(file string) (policy.SuiteResult, error) {
+func (r *suiteRunner) run(file string) (suite.Result, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return policy.SuiteResult{}, fmt.Errorf("read suite: %w", err)
+		return suite.Result{}, fmt.Errorf("read suite: %w", err)
 	}
 	var keys map[string]json.RawMessage
 	if json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &keys) != nil { // no object: an array of policies, or not JSON
-		if _, _, err := policy.ParsePolicies(data, file); err != nil {
-			return policy.SuiteResult{}, err
+		if _, _, err := ranger.ParsePolicies(data, file); err != nil {
+			return suite.Result{}, err
 		}
-		return policy.SuiteResult{}, errNoTests
+		return suite.Result{}, errNoTests
 	}
 	has := func(names ...string) bool {
 		for _, name := range names {
@@ -180,38 +184,41 @@ func (r *suiteRunner) run(file string) (policy.SuiteResult, error) {
 	case has("tests") && !has("policies", "updatedPolicies", "serviceDef", "tagPolicyInfo", "securityZones"):
 		s, err := r.policies(file)
 		if err != nil {
-			return policy.SuiteResult{}, err
+			return suite.Result{}, err
 		}
-		return policy.RunSnapshotSuite(s, data, file, r.now)
+		return suite.RunOn(s, data, file, r.now)
 	case !has("tests", "testCases"):
 		if has("policies") {
-			if _, _, err := policy.ParsePolicies(data, file); err != nil {
-				return policy.SuiteResult{}, err
+			if _, _, err := ranger.ParsePolicies(data, file); err != nil {
+				return suite.Result{}, err
 			}
 		}
-		return policy.SuiteResult{}, errNoTests
+		return suite.Result{}, errNoTests
 	}
-	return policy.RunSuite(data, file, r.now, func(name string) ([]byte, error) {
+	return suite.Run(data, file, suite.Options{Now: r.now, Scripts: script.Compile, File: func(name string) ([]byte, error) {
 		return os.ReadFile(filepath.Join(filepath.Dir(file), name))
-	})
+	}})
 }
 
 // policies loads the policies that a suite without its own is about.
-func (r *suiteRunner) policies(file string) (*policy.Snapshot, error) {
-	if r.snapshot != nil {
-		return r.snapshot, nil
+func (r *suiteRunner) policies(file string) (*rules.RuleSet, error) {
+	if r.rules != nil {
+		return r.rules, nil
 	}
 	c, log, err := r.flags.load(r.a)
 	if err == nil && c.Policies.Path == "" && c.Policies.Ranger.URL == "" {
 		err = policy.Errorf(policy.CodeInvalid, "it has tests but no policies; give them with --policies PATH, or configure policies.path")
 	}
 	if err == nil {
-		r.snapshot, err = r.flags.snapshot(r.ctx, c, log)
+		var snapshot *ranger.Snapshot
+		if snapshot, err = r.flags.snapshot(r.ctx, c, log); err == nil {
+			r.rules, err = rules.New(snapshot, rules.Options{Scripts: script.Compile})
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return r.snapshot, nil
+	return r.rules, nil
 }
 
 // printSuites writes the cases that failed, or all of them, then one line with the totals.

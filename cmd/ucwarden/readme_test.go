@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"ucwarden/config"
-	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // What the README shows works: its configuration loads, its policy parses, its exit codes are the ones there are.
@@ -35,7 +35,7 @@ func TestReadme(t *testing.T) {
 	if err != nil || len(c.Warnings()) > 0 || !c.ServesAPI() {
 		t.Errorf("the configuration: %v %v", err, c)
 	}
-	if _, _, err := policy.ParsePolicies([]byte(block("json")), "README.md"); err != nil {
+	if _, _, err := ranger.ParsePolicies([]byte(block("json")), "README.md"); err != nil {
 		t.Errorf("the policy: %v", err)
 	}
 	for _, e := range exitCodes {

@@ -17,6 +17,7 @@ import (
 	"ucwarden/config"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 func newServeCommand(a *app) *cobra.Command {
@@ -122,7 +123,7 @@ func (d *daemon) run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return d.source.Watch(ctx, func(s *policy.Snapshot) {
+		return d.source.Watch(ctx, func(s *ranger.Snapshot) {
 			d.log.Info("policies changed", "version", s.Version, "policies", len(s.Policies))
 			select {
 			case changed <- struct{}{}:

@@ -14,6 +14,7 @@ import (
 
 	"ucwarden/atomicfile"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // cacheRefresh is the age of the confirmation time in a cache file at which the file is written again.
@@ -78,7 +79,7 @@ func (c *cache) load() (*cacheEntry, error) {
 	if digest, err := entry.Content.digest(); err != nil || digest != entry.Digest {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: its content does not have the digest %s; remove it", c.path, entry.Digest)
 	}
-	entry.Content.each(func(list []policy.Policy) {
+	entry.Content.each(func(list []ranger.Policy) {
 		for i := range list {
 			list[i].Origin = entry.Origins[list[i].ID]
 		}
@@ -103,7 +104,7 @@ func earlier(a, b time.Time) time.Time {
 func (c *cache) save(entry *cacheEntry) error {
 	entry.Identity = c.identity
 	entry.Origins = map[int64]string{}
-	entry.Content.each(func(list []policy.Policy) {
+	entry.Content.each(func(list []ranger.Policy) {
 		for i := range list {
 			if list[i].Origin != "" {
 				entry.Origins[list[i].ID] = list[i].Origin

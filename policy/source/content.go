@@ -8,15 +8,16 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // content is everything that a source read in one load. It is immutable once published: newer content may share parts
 // with it.
 type content struct {
-	Policies *policy.ServicePolicies `json:"policies"`
-	Roles    *policy.ServiceRoles    `json:"roles,omitempty"`
-	Users    *policy.UserStore       `json:"users,omitempty"` // nil: membership is unknown
-	Tags     *policy.ServiceTags     `json:"tags,omitempty"`
+	Policies *ranger.ServicePolicies `json:"policies"`
+	Roles    *ranger.ServiceRoles    `json:"roles,omitempty"`
+	Users    *ranger.UserStore       `json:"users,omitempty"` // nil: membership is unknown
+	Tags     *ranger.ServiceTags     `json:"tags,omitempty"`
 }
 
 // digest returns 16 hexadecimal digits of the SHA-256 of the content's canonical JSON, which does not depend on how it
@@ -31,7 +32,7 @@ func (c *content) digest() (string, error) {
 }
 
 // each calls visit with every policy list of the content: the service's, its zones' and the tag service's.
-func (c *content) each(visit func([]policy.Policy)) {
+func (c *content) each(visit func([]ranger.Policy)) {
 	visit(c.Policies.Policies)
 	for _, zone := range c.Policies.SecurityZones {
 		if zone != nil {
@@ -52,7 +53,7 @@ type count struct {
 // counts returns the numbers that the guard compares, always in the same order. Disabled policies do not count, because
 // disabling all policies is as much a loss as deleting them.
 func (c *content) counts() []count {
-	enabled := func(list []policy.Policy) (n int) {
+	enabled := func(list []ranger.Policy) (n int) {
 		for i := range list {
 			if list[i].Enabled() {
 				n++
@@ -92,7 +93,7 @@ func (c *content) counts() []count {
 // sortPolicies sorts each list by policy id, so that a snapshot updated by deltas equals one downloaded
 // whole. Policies with the same id keep their order.
 func (c *content) sortPolicies() {
-	c.each(func(list []policy.Policy) {
-		slices.SortStableFunc(list, func(a, b policy.Policy) int { return cmp.Compare(a.ID, b.ID) })
+	c.each(func(list []ranger.Policy) {
+		slices.SortStableFunc(list, func(a, b ranger.Policy) int { return cmp.Compare(a.ID, b.ID) })
 	})
 }

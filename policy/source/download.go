@@ -16,6 +16,7 @@ import (
 
 	"ucwarden/endpoint"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // download is one of Ranger Admin's downloads.
@@ -90,11 +91,11 @@ func checkPart(doc any, body []byte, service string) error {
 	named := ""
 	var err error
 	switch d := doc.(type) {
-	case *policy.ServiceRoles:
+	case *ranger.ServiceRoles:
 		named, err = d.ServiceName, has("rangerRoles", "roleVersion")
-	case *policy.UserStore:
+	case *ranger.UserStore:
 		err = has("userGroupMapping", "userStoreVersion")
-	case *policy.ServiceTags:
+	case *ranger.ServiceTags:
 		named, err = d.ServiceName, has("serviceResources", "tagVersion")
 		if d.IsDelta {
 			err = errors.New("the answer holds changes of tags, which were not asked for")
@@ -108,7 +109,7 @@ func checkPart(doc any, body []byte, service string) error {
 
 // policies downloads the policies, and reports whether they changed. known are those in force if they came from the
 // server. Deltas are applied to known; when they do not fit, everything is downloaded.
-func (r *Ranger) policies(ctx context.Context, known *policy.ServicePolicies) (*policy.ServicePolicies, bool, error) {
+func (r *Ranger) policies(ctx context.Context, known *ranger.ServicePolicies) (*ranger.ServicePolicies, bool, error) {
 	last := int64(noVersion)
 	if known != nil {
 		last = known.PolicyVersion
@@ -142,13 +143,13 @@ func (r *Ranger) policies(ctx context.Context, known *policy.ServicePolicies) (*
 }
 
 // policyDocument downloads one policy document; nil when nothing is newer than version last.
-func (r *Ranger) policyDocument(ctx context.Context, last int64, deltas bool) (*policy.ServicePolicies, error) {
+func (r *Ranger) policyDocument(ctx context.Context, last int64, deltas bool) (*ranger.ServicePolicies, error) {
 	query := url.Values{"supportsPolicyDeltas": {strconv.FormatBool(deltas)}, "zoneName": {""}}
 	body, err := r.get(ctx, endpointPolicies, last, query)
 	if err != nil || body == nil {
 		return nil, err
 	}
-	doc, err := policy.ParseServicePolicies(body, r.downloadURL(endpointPolicies).String())
+	doc, err := ranger.ParseServicePolicies(body, r.downloadURL(endpointPolicies).String())
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (r *Ranger) policyDocument(ctx context.Context, last int64, deltas bool) (*
 }
 
 // isDelta reports whether doc holds deltas, of its own policies or of a zone's.
-func isDelta(doc *policy.ServicePolicies) bool {
+func isDelta(doc *ranger.ServicePolicies) bool {
 	if len(doc.PolicyDeltas) > 0 || doc.PolicyDeltas != nil && doc.Policies == nil {
 		return true
 	}
@@ -178,7 +179,7 @@ func isDelta(doc *policy.ServicePolicies) bool {
 
 // applyDelta returns base with the deltas of update applied. A delta that does not fit (a new policy that exists
 // already, an updated or deleted one that does not) is an error: base is then not the version that the server assumes.
-func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, error) {
+func applyDelta(base, update *ranger.ServicePolicies) (*ranger.ServicePolicies, error) {
 	if update.PolicyVersion <= base.PolicyVersion {
 		return nil, fmt.Errorf("they lead to version %d from %d", update.PolicyVersion, base.PolicyVersion)
 	}
@@ -189,7 +190,7 @@ func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, 
 	if len(update.SecurityZones) == 0 && len(base.SecurityZones) > 0 {
 		return nil, errors.New("the security zones are missing")
 	}
-	var own, tagged []policy.PolicyDelta
+	var own, tagged []ranger.PolicyDelta
 	for _, d := range update.PolicyDeltas {
 		if d.Policy != nil && d.Policy.ServiceType == tagServiceType {
 			tagged = append(tagged, d)
@@ -212,7 +213,7 @@ func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, 
 		if zone == nil {
 			return nil, fmt.Errorf("zone %q is null", name)
 		}
-		var old []policy.Policy
+		var old []ranger.Policy
 		if z := base.SecurityZones[name]; z != nil {
 			old = z.Policies
 		}
@@ -220,7 +221,7 @@ func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, 
 			return nil, fmt.Errorf("zone %q: %w", name, err)
 		}
 	}
-	next, err := policy.ApplyDeltas(base, update)
+	next, err := ranger.ApplyDeltas(base, update)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +233,7 @@ func applyDelta(base, update *policy.ServicePolicies) (*policy.ServicePolicies, 
 	return next, nil
 }
 
-func checkDeltas(policies []policy.Policy, deltas []policy.PolicyDelta) error {
+func checkDeltas(policies []ranger.Policy, deltas []ranger.PolicyDelta) error {
 	if len(deltas) == 0 {
 		return nil
 	}
@@ -244,14 +245,14 @@ func checkDeltas(policies []policy.Policy, deltas []policy.PolicyDelta) error {
 		if d.Policy == nil || d.Policy.ID == 0 {
 			return fmt.Errorf("change %d names no policy", i)
 		}
-		if d.ChangeType < policy.DeltaCreate || d.ChangeType > policy.DeltaDelete {
+		if d.ChangeType < ranger.DeltaCreate || d.ChangeType > ranger.DeltaDelete {
 			return fmt.Errorf("change %d is of the unknown type %d", i, d.ChangeType)
 		}
 		id := d.Policy.ID
-		if create := d.ChangeType == policy.DeltaCreate; create == exists[id] {
+		if create := d.ChangeType == ranger.DeltaCreate; create == exists[id] {
 			return fmt.Errorf("change %d (type %d) of policy %d does not fit", i, d.ChangeType, id)
 		}
-		exists[id] = d.ChangeType != policy.DeltaDelete
+		exists[id] = d.ChangeType != ranger.DeltaDelete
 	}
 	return nil
 }

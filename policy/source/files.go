@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // FilesOptions says where policy files are and how they are watched.
@@ -90,7 +91,7 @@ func NewFiles(o FilesOptions) (*Files, error) {
 // Load reads the files and returns the snapshot in force. When they cannot be used it returns the last verified
 // snapshot (of this process, or from the cache), and Problem returns why. Without one it returns an error that names
 // file, policy and field.
-func (f *Files) Load(ctx context.Context) (*policy.Snapshot, error) {
+func (f *Files) Load(ctx context.Context) (*ranger.Snapshot, error) {
 	return f.load(ctx, f.refresh)
 }
 

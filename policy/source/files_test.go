@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
 )
 
@@ -68,7 +69,7 @@ func newFiles(t *testing.T, o source.FilesOptions) *source.Files {
 	return f
 }
 
-func load(t *testing.T, o source.FilesOptions) *policy.Snapshot {
+func load(t *testing.T, o source.FilesOptions) *ranger.Snapshot {
 	t.Helper()
 	s, err := newFiles(t, o).Load(t.Context())
 	if err != nil {
@@ -304,7 +305,7 @@ func TestFilesKeepsTheLastGood(t *testing.T) {
 	var log logged
 	reg := prometheus.NewRegistry()
 	f := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1, Logger: log.logger(), Registerer: reg})
-	step := func(what string, files map[string]string, wantPolicies int, wantProblem string) *policy.Snapshot {
+	step := func(what string, files map[string]string, wantPolicies int, wantProblem string) *ranger.Snapshot {
 		t.Helper()
 		write(t, dir, files)
 		s, err := f.Load(context.Background())

@@ -1,22 +1,24 @@
 package source
 
-import "ucwarden/policy"
+import (
+	"ucwarden/policy/ranger"
+)
 
 // ReadInput reads policy files as [Files] does, but does not verify their content, for tools that report everything
 // that is wrong with it. paths are files or folders; service selects the policies of one service, "" requires that there
 // is only one; maxBytes bounds the size of all files together, 0 means 256 MiB. The error names the file that cannot be
 // read or is not a policy document.
-func ReadInput(paths []string, service string, maxBytes int64) (policy.SnapshotInput, error) {
+func ReadInput(paths []string, service string, maxBytes int64) (ranger.SnapshotInput, error) {
 	if maxBytes == 0 {
 		maxBytes = defaultMaxBytes
 	}
 	t, err := readTree(paths, maxBytes)
 	if err != nil {
-		return policy.SnapshotInput{}, err
+		return ranger.SnapshotInput{}, err
 	}
 	c, _, err := merge(t.files, service)
 	if err != nil {
-		return policy.SnapshotInput{}, err
+		return ranger.SnapshotInput{}, err
 	}
-	return policy.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags}, nil
+	return ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // tagServiceType is the service type of policies on tags, and the name of its service definition.
@@ -30,7 +31,7 @@ type merger struct {
 // are of another service, by service.
 func merge(files []file, service string) (*content, map[string]int, error) {
 	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, skipped: map[string]int{}}
-	m.content.Policies = &policy.ServicePolicies{ServiceName: service}
+	m.content.Policies = &ranger.ServicePolicies{ServiceName: service}
 	for _, f := range files {
 		docs, err := documents(f)
 		if err != nil {
@@ -50,28 +51,28 @@ func (m *merger) add(d *document) error {
 	var err error
 	switch d.kind {
 	case kindPolicies:
-		var doc *policy.ServicePolicies
-		if doc, err = policy.ParseServicePolicies(d.data, origin); err == nil {
+		var doc *ranger.ServicePolicies
+		if doc, err = ranger.ParseServicePolicies(d.data, origin); err == nil {
 			err = m.addDocument(d, doc)
 		}
 	case kindPolicy, kindPolicyList:
-		var list []policy.Policy
-		if list, _, err = policy.ParsePolicies(d.data, origin); err == nil {
+		var list []ranger.Policy
+		if list, _, err = ranger.ParsePolicies(d.data, origin); err == nil {
 			err = m.addPolicies(d, list, &m.content.Policies.Policies)
 		}
 	case kindRoles:
 		err = m.addRoles(d)
 	case kindUsers:
 		if err = m.checkOnlyOne("user store", origin); err == nil {
-			m.content.Users, err = policy.ParseUserStore(d.data, origin)
+			m.content.Users, err = ranger.ParseUserStore(d.data, origin)
 		}
 	case kindTags:
 		if err = m.checkOnlyOne("tags", origin); err == nil {
-			m.content.Tags, err = policy.ParseTags(d.data, origin)
+			m.content.Tags, err = ranger.ParseTags(d.data, origin)
 		}
 	case kindServiceDef:
-		var def *policy.ServiceDef
-		if def, err = policy.ParseServiceDef(d.data, origin); err == nil {
+		var def *ranger.ServiceDef
+		if def, err = ranger.ParseServiceDef(d.data, origin); err == nil {
 			err = m.addServiceDef(def, origin)
 		}
 	}
@@ -79,7 +80,7 @@ func (m *merger) add(d *document) error {
 }
 
 // addDocument adds a policy download or export. Its service name applies to policies that name none.
-func (m *merger) addDocument(d *document, doc *policy.ServicePolicies) error {
+func (m *merger) addDocument(d *document, doc *ranger.ServicePolicies) error {
 	out, origin := m.content.Policies, d.file.path
 	for i := range doc.Policies {
 		if p := &doc.Policies[i]; p.Service == "" && p.ServiceType != tagServiceType {
@@ -88,7 +89,7 @@ func (m *merger) addDocument(d *document, doc *policy.ServicePolicies) error {
 	}
 	if doc.ServiceDef != nil && doc.ServiceDef.Name == tagServiceType {
 		// a tag service's own download
-		doc.TagPolicies = &policy.TagPolicies{ServiceName: doc.ServiceName, PolicyVersion: doc.PolicyVersion, Policies: doc.Policies, ServiceDef: doc.ServiceDef, ServiceConfig: doc.ServiceConfig}
+		doc.TagPolicies = &ranger.TagPolicies{ServiceName: doc.ServiceName, PolicyVersion: doc.PolicyVersion, Policies: doc.Policies, ServiceDef: doc.ServiceDef, ServiceConfig: doc.ServiceConfig}
 		return m.addTagPolicies(d, doc.TagPolicies)
 	}
 	out.PolicyVersion = max(out.PolicyVersion, doc.PolicyVersion)
@@ -147,7 +148,7 @@ func (m *merger) wants(service, origin string) (bool, error) {
 }
 
 // addPolicies appends the policies of one document to the list, and those of a tag service to the tag policies.
-func (m *merger) addPolicies(d *document, list []policy.Policy, to *[]policy.Policy) error {
+func (m *merger) addPolicies(d *document, list []ranger.Policy, to *[]ranger.Policy) error {
 	if err := m.assignIDs(d, "", list); err != nil {
 		return err
 	}
@@ -175,14 +176,14 @@ func (m *merger) addPolicies(d *document, list []policy.Policy, to *[]policy.Pol
 	return nil
 }
 
-func (m *merger) tagPolicies() *policy.TagPolicies {
+func (m *merger) tagPolicies() *ranger.TagPolicies {
 	if m.content.Policies.TagPolicies == nil {
-		m.content.Policies.TagPolicies = &policy.TagPolicies{}
+		m.content.Policies.TagPolicies = &ranger.TagPolicies{}
 	}
 	return m.content.Policies.TagPolicies
 }
 
-func (m *merger) addTagPolicies(d *document, add *policy.TagPolicies) error {
+func (m *merger) addTagPolicies(d *document, add *ranger.TagPolicies) error {
 	if err := m.assignIDs(d, "tag", add.Policies); err != nil {
 		return err
 	}
@@ -199,7 +200,7 @@ func (m *merger) addTagPolicies(d *document, add *policy.TagPolicies) error {
 	return nil
 }
 
-func (m *merger) addZone(d *document, name string, zone *policy.SecurityZone) error {
+func (m *merger) addZone(d *document, name string, zone *ranger.SecurityZone) error {
 	if zone == nil {
 		return policy.Errorf(policy.CodeInvalid, "%s: securityZones.%s is null", d.file.path, name)
 	}
@@ -210,19 +211,19 @@ func (m *merger) addZone(d *document, name string, zone *policy.SecurityZone) er
 		return err
 	}
 	if m.content.Policies.SecurityZones == nil {
-		m.content.Policies.SecurityZones = map[string]*policy.SecurityZone{}
+		m.content.Policies.SecurityZones = map[string]*ranger.SecurityZone{}
 	}
 	m.content.Policies.SecurityZones[name] = zone
 	return nil
 }
 
 func (m *merger) addRoles(d *document) error {
-	roles, err := policy.ParseRoles(d.data, d.file.path)
+	roles, err := ranger.ParseRoles(d.data, d.file.path)
 	if err != nil {
 		return err
 	}
 	if m.content.Roles == nil {
-		m.content.Roles = &policy.ServiceRoles{}
+		m.content.Roles = &ranger.ServiceRoles{}
 	}
 	for _, role := range roles.RangerRoles {
 		if err := m.checkOnlyOne("role "+role.Name, d.file.path); err != nil {
@@ -235,7 +236,7 @@ func (m *merger) addRoles(d *document) error {
 }
 
 // addServiceDef sets the definition of the service or of the tag service. Several files may hold the same one.
-func (m *merger) addServiceDef(def *policy.ServiceDef, origin string) error {
+func (m *merger) addServiceDef(def *ranger.ServiceDef, origin string) error {
 	at := &m.content.Policies.ServiceDef
 	if def.Name == tagServiceType {
 		at = &m.tagPolicies().ServiceDef
@@ -264,7 +265,7 @@ func (m *merger) checkOnlyOne(what, origin string) error {
 
 // assignIDs sets the id of policies without one, to a number that stays the same as long as file and name do, and
 // returns an error for an id that another document uses too. Within one Ranger export an id may repeat.
-func (m *merger) assignIDs(d *document, section string, list []policy.Policy) error {
+func (m *merger) assignIDs(d *document, section string, list []ranger.Policy) error {
 	nth := map[string]int{}
 	for i := range list {
 		p := &list[i]

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // metrics are the metrics of a source, each with the constant label source.
@@ -33,7 +34,7 @@ func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, erro
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
 	}
-	ofSnapshot := func(value func(*policy.Snapshot) float64) func() float64 {
+	ofSnapshot := func(value func(*ranger.Snapshot) float64) func() float64 {
 		return func() float64 {
 			if s := store.Current(); s != nil {
 				return value(s)
@@ -46,9 +47,9 @@ func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, erro
 		gauge("ucwarden_policy_snapshot_stale_seconds", "Seconds since the source last confirmed the policy snapshot in force; since the start when there is none.",
 			func() float64 { return time.Since(store.confirmedAt()).Seconds() }),
 		gauge("ucwarden_policy_snapshot_version", "Version of the policy snapshot in force; 0 when there is none.",
-			ofSnapshot(func(s *policy.Snapshot) float64 { return float64(s.Version) })),
+			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(s.Version) })),
 		gauge("ucwarden_policy_snapshot_policies", "Policies in the snapshot in force.",
-			ofSnapshot(func(s *policy.Snapshot) float64 { return float64(len(s.Policies)) })),
+			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(len(s.Policies)) })),
 		gauge("ucwarden_policy_source_held", "1 while a problem keeps newer policies out and the last good snapshot stays in force.",
 			func() float64 {
 				if store.Problem() != nil {

@@ -18,6 +18,7 @@ import (
 
 	"ucwarden/endpoint"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // RangerOptions says which Ranger Admin to download from, and how.
@@ -159,7 +160,7 @@ func newTransport(o *RangerOptions) (http.RoundTripper, error) {
 
 // Load downloads once and returns the snapshot in force. When the download fails or is rejected it returns the last
 // verified snapshot (of this process, or from the cache), and Problem returns why. Without one it returns an error.
-func (r *Ranger) Load(ctx context.Context) (*policy.Snapshot, error) {
+func (r *Ranger) Load(ctx context.Context) (*ranger.Snapshot, error) {
 	return r.load(ctx, r.refresh)
 }
 
@@ -167,7 +168,7 @@ func (r *Ranger) Load(ctx context.Context) (*policy.Snapshot, error) {
 // content is new. After failures it backs off exponentially from one second, up to four times PollInterval but no more
 // than the greater of PollInterval and one minute. Watch returns the error of ctx. Call Load first to get the first
 // error.
-func (r *Ranger) Watch(ctx context.Context, onChange func(*policy.Snapshot)) error {
+func (r *Ranger) Watch(ctx context.Context, onChange func(*ranger.Snapshot)) error {
 	wait := func(ctx context.Context, failures int) error {
 		return sleep(ctx, r.delay(failures))
 	}
@@ -234,13 +235,13 @@ func (r *Ranger) download(ctx context.Context, known *content) (next *content, c
 	if old == nil {
 		old = &content{}
 	}
-	if next.Roles, new[1], err = downloadPart(ctx, r, endpointRoles, known.Roles, old.Roles, policy.ParseRoles, func(p *policy.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
+	if next.Roles, new[1], err = downloadPart(ctx, r, endpointRoles, known.Roles, old.Roles, ranger.ParseRoles, func(p *ranger.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
 		return nil, false, err
 	}
-	if next.Users, new[2], err = downloadPart(ctx, r, endpointUsers, known.Users, old.Users, policy.ParseUserStore, func(p *policy.UserStore) int64 { return p.UserStoreVersion }); err != nil {
+	if next.Users, new[2], err = downloadPart(ctx, r, endpointUsers, known.Users, old.Users, ranger.ParseUserStore, func(p *ranger.UserStore) int64 { return p.UserStoreVersion }); err != nil {
 		return nil, false, err
 	}
-	if next.Tags, new[3], err = downloadPart(ctx, r, endpointTags, known.Tags, old.Tags, policy.ParseTags, func(p *policy.ServiceTags) int64 { return p.TagVersion }); err != nil {
+	if next.Tags, new[3], err = downloadPart(ctx, r, endpointTags, known.Tags, old.Tags, ranger.ParseTags, func(p *ranger.ServiceTags) int64 { return p.TagVersion }); err != nil {
 		return nil, false, err
 	}
 	return next, new[0] || new[1] || new[2] || new[3], nil
@@ -252,7 +253,7 @@ func (r *Ranger) checkRequiredParts(c *content) error {
 		return nil
 	}
 	var role, tag string
-	c.each(func(list []policy.Policy) {
+	c.each(func(list []ranger.Policy) {
 		for i := range list {
 			if role == "" && list[i].Enabled() && usesRoles(&list[i]) {
 				role = list[i].Name
@@ -275,8 +276,8 @@ func (r *Ranger) checkRequiredParts(c *content) error {
 	return nil
 }
 
-func usesRoles(p *policy.Policy) bool {
-	for _, items := range [][]policy.PolicyItem{p.PolicyItems, p.DenyPolicyItems, p.AllowExceptions, p.DenyExceptions} {
+func usesRoles(p *ranger.Policy) bool {
+	for _, items := range [][]ranger.PolicyItem{p.PolicyItems, p.DenyPolicyItems, p.AllowExceptions, p.DenyExceptions} {
 		for i := range items {
 			if len(items[i].Roles) > 0 {
 				return true

@@ -15,22 +15,23 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
 	"ucwarden/policy/source/rangertest"
 )
 
 // pol is a policy that allows select on a table.
-func pol(id int64, table string) policy.Policy {
-	one := func(v string) policy.PolicyResource { return policy.PolicyResource{Values: []string{v}} }
-	return policy.Policy{
+func pol(id int64, table string) ranger.Policy {
+	one := func(v string) ranger.PolicyResource { return ranger.PolicyResource{Values: []string{v}} }
+	return ranger.Policy{
 		ID: id, Name: fmt.Sprintf("p%d", id), Service: "uc",
-		Resources:   map[string]policy.PolicyResource{"catalog": one("sales"), "schema": one("emea"), "table": one(table)},
-		PolicyItems: []policy.PolicyItem{{Accesses: []policy.ItemAccess{{Type: "select"}}, Groups: []string{"analysts"}}},
+		Resources:   map[string]ranger.PolicyResource{"catalog": one("sales"), "schema": one("emea"), "table": one(table)},
+		PolicyItems: []ranger.PolicyItem{{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: []string{"analysts"}}},
 	}
 }
 
-func pols(n int) []policy.Policy {
-	var list []policy.Policy
+func pols(n int) []ranger.Policy {
+	var list []ranger.Policy
 	for i := range n {
 		list = append(list, pol(int64(i+1), fmt.Sprintf("t%d", i+1)))
 	}
@@ -88,7 +89,7 @@ func start(t *testing.T, s *rangertest.Server) string {
 	return server.URL
 }
 
-func mustLoad(t *testing.T, r *source.Ranger, policies int) *policy.Snapshot {
+func mustLoad(t *testing.T, r *source.Ranger, policies int) *ranger.Snapshot {
 	t.Helper()
 	s, err := r.Load(t.Context())
 	if err != nil {
@@ -104,7 +105,7 @@ func TestRangerDownloadsFourParts(t *testing.T) {
 	server := rangertest.New("uc")
 	server.User, server.Password = "keyadmin", "s3cret"
 	server.SetPolicies(pols(3)...)
-	server.SetRoles(policy.Role{Name: "stewards"})
+	server.SetRoles(ranger.Role{Name: "stewards"})
 	server.SetUsers(map[string][]string{"ann@example.com": {"analysts"}})
 	r := newRanger(t, source.RangerOptions{URL: start(t, server) + "/", Username: "keyadmin", Password: "s3cret", PluginID: "p", ClusterName: "c"})
 	first := mustLoad(t, r, 3)
@@ -142,7 +143,7 @@ func TestRangerDownloadsFourParts(t *testing.T) {
 	if q := requests[3].Query; q["supportsTagDeltas"] != "false" {
 		t.Errorf("tags request %v", q)
 	}
-	server.SetRoles(policy.Role{Name: "stewards"}, policy.Role{Name: "owners"})
+	server.SetRoles(ranger.Role{Name: "stewards"}, ranger.Role{Name: "owners"})
 	if third := mustLoad(t, r, 3); len(third.Roles) != 2 || third.Digest == second.Digest || third.Version != second.Version {
 		t.Errorf("roles alone: %+v", third)
 	}
@@ -166,21 +167,21 @@ func TestRangerAppliesDeltas(t *testing.T) {
 	if got.Digest != whole.Digest {
 		t.Errorf("deltas gave another content than the whole download:\n%+v\n%+v", got.Policies, whole.Policies)
 	}
-	lies := map[string]func(*policy.ServicePolicies){
-		"an update of a policy that is not there": func(d *policy.ServicePolicies) { d.PolicyDeltas[0].Policy.ID = 999; d.PolicyDeltas[0].ChangeType = 1 },
-		"a creation of one that is": func(d *policy.ServicePolicies) {
+	lies := map[string]func(*ranger.ServicePolicies){
+		"an update of a policy that is not there": func(d *ranger.ServicePolicies) { d.PolicyDeltas[0].Policy.ID = 999; d.PolicyDeltas[0].ChangeType = 1 },
+		"a creation of one that is": func(d *ranger.ServicePolicies) {
 			p := pol(3, "x")
 			d.PolicyDeltas[0].Policy = &p
 			d.PolicyDeltas[0].ChangeType = 0
 		},
-		"an unknown change": func(d *policy.ServicePolicies) { d.PolicyDeltas[0].ChangeType = 7 },
-		"no policy":         func(d *policy.ServicePolicies) { d.PolicyDeltas[0].Policy = nil },
+		"an unknown change": func(d *ranger.ServicePolicies) { d.PolicyDeltas[0].ChangeType = 7 },
+		"no policy":         func(d *ranger.ServicePolicies) { d.PolicyDeltas[0].Policy = nil },
 	}
 	n := 6
 	for name, lie := range lies {
 		n++
 		server.SetPolicies(pols(n)[1:]...)
-		server.AlterDeltas(func(d *policy.ServicePolicies) {
+		server.AlterDeltas(func(d *ranger.ServicePolicies) {
 			d.PolicyDeltas = slices.Clone(d.PolicyDeltas)
 			for i, c := range d.PolicyDeltas {
 				if c.Policy != nil {
@@ -238,7 +239,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 		"roles gone":           {func(s *rangertest.Server) { s.SetRoles() }, "all 2 roles are gone", policy.CodeRefused},
 		"members gone":         {func(s *rangertest.Server) { s.SetUsers(map[string][]string{"ann@example.com": {"a"}}) }, "group memberships", policy.CodeRefused},
 		"version going back": {func(s *rangertest.Server) {
-			s.Edit(func(p *policy.ServicePolicies) { p.PolicyVersion = 1; p.Policies = pols(12) })
+			s.Edit(func(p *ranger.ServicePolicies) { p.PolicyVersion = 1; p.Policies = pols(12) })
 		}, "older than 2", policy.CodeRefused},
 		"another service": {fault(rangertest.Policies, rangertest.Fault{Body: `{"serviceName":"hive","policyVersion":99,"policies":[]}`}), `"hive"`, policy.CodeInvalid},
 		"truncated":       {fault(rangertest.Policies, rangertest.Fault{Truncate: true}), "broke off", policy.CodeUnavailable},
@@ -258,7 +259,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := rangertest.New("uc")
 			server.SetPolicies(pols(10)...)
-			server.SetRoles(policy.Role{Name: "a"}, policy.Role{Name: "b"})
+			server.SetRoles(ranger.Role{Name: "a"}, ranger.Role{Name: "b"})
 			server.SetUsers(map[string][]string{"ann@example.com": {"a", "b", "c"}})
 			r := newRanger(t, source.RangerOptions{URL: start(t, server)})
 			before := mustLoad(t, r, 10)
@@ -285,7 +286,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 	}
 }
 
-func disabled(list []policy.Policy) []policy.Policy {
+func disabled(list []ranger.Policy) []ranger.Policy {
 	no := false
 	for i := range list {
 		list[i].IsEnabled = &no

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
 	"ucwarden/policy/source/rangertest"
 )
@@ -204,9 +205,9 @@ func TestRangerSnapshotIsTheNewestGood(t *testing.T) {
 	})
 }
 
-func canonical(list []policy.Policy) string {
+func canonical(list []ranger.Policy) string {
 	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b policy.Policy) int { return int(a.ID - b.ID) })
+	slices.SortFunc(list, func(a, b ranger.Policy) int { return int(a.ID - b.ID) })
 	b, err := json.Marshal(list)
 	if err != nil {
 		panic(err)

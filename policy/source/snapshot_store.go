@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 // snapshotStore keeps a source's last verified snapshot and decides what may replace it. Both sources embed it.
@@ -24,7 +26,7 @@ type snapshotStore struct {
 	serverVersions bool // versions come from the server and never decrease
 	started        time.Time
 
-	current atomic.Pointer[policy.Snapshot]
+	current atomic.Pointer[ranger.Snapshot]
 
 	refreshing sync.Mutex // held during a whole load, so that an older answer never replaces a newer one
 	content    *content   // what current was built from; guarded by refreshing
@@ -73,7 +75,7 @@ func newSnapshotStore(o snapshotStoreOptions) (*snapshotStore, error) {
 
 // Current returns the snapshot in force: the last one that was verified and not rejected. It is nil before the first
 // successful Load. Safe for concurrent use.
-func (store *snapshotStore) Current() *policy.Snapshot { return store.current.Load() }
+func (store *snapshotStore) Current() *ranger.Snapshot { return store.current.Load() }
 
 // Problem returns the error of the last load, which keeps newer policies out; nil when it succeeded.
 func (store *snapshotStore) Problem() error {
@@ -101,7 +103,7 @@ func (store *snapshotStore) confirmedAt() time.Time {
 
 // load reads the cache, the first time, then calls refresh. It returns an error only when no snapshot is in force
 // afterwards; otherwise a failure is logged and returned by Problem.
-func (store *snapshotStore) load(ctx context.Context, refresh func(context.Context) error) (*policy.Snapshot, error) {
+func (store *snapshotStore) load(ctx context.Context, refresh func(context.Context) error) (*ranger.Snapshot, error) {
 	store.refreshing.Lock()
 	defer store.refreshing.Unlock()
 	store.restore()
@@ -147,8 +149,12 @@ func (store *snapshotStore) restore() {
 	store.current.Store(snapshot)
 }
 
-func newSnapshot(c *content) (*policy.Snapshot, error) {
-	return policy.NewSnapshot(policy.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags})
+func newSnapshot(c *content) (*ranger.Snapshot, error) {
+	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags})
+	if err != nil {
+		return nil, err
+	}
+	return s, rules.Verify(s)
 }
 
 // publish verifies next and puts it in force unless a guard rejects it. version returns its version number from the one
@@ -290,7 +296,7 @@ func problemKey(err error) string {
 
 // watchLoop refreshes until ctx ends, and calls onChange for every snapshot with new content. Before each refresh it
 // calls wait, with the number of consecutive failures. It returns the error of ctx.
-func (store *snapshotStore) watchLoop(ctx context.Context, refresh func(context.Context) error, wait func(ctx context.Context, failures int) error, onChange func(*policy.Snapshot)) error {
+func (store *snapshotStore) watchLoop(ctx context.Context, refresh func(context.Context) error, wait func(ctx context.Context, failures int) error, onChange func(*ranger.Snapshot)) error {
 	notified := ""
 	if s := store.Current(); s != nil {
 		notified = s.Digest

@@ -10,14 +10,14 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // Watch watches the files until ctx ends, and calls onChange, from one goroutine, with each snapshot whose content is
 // new. A change is found by a file system notification or by polling. A change that cannot be used is logged once and
 // returned by Problem. Watch returns the error of ctx. Call Load first to get the first error; without it Watch loads
 // at once.
-func (f *Files) Watch(ctx context.Context, onChange func(*policy.Snapshot)) error {
+func (f *Files) Watch(ctx context.Context, onChange func(*ranger.Snapshot)) error {
 	changed := make(chan struct{}, 1)
 	n := f.startNotifier(ctx, changed)
 	defer n.close()

@@ -14,16 +14,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
 )
 
 // notifications collects the snapshots that Watch passes to its function.
 type notifications struct {
 	mu   sync.Mutex
-	list []*policy.Snapshot
+	list []*ranger.Snapshot
 }
 
-func (o *notifications) add(s *policy.Snapshot) {
+func (o *notifications) add(s *ranger.Snapshot) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.list = append(o.list, s)
@@ -168,24 +169,24 @@ func TestFilesThatNeverSettle(t *testing.T) {
 }
 
 // watchReal runs Watch on the real file system with polling out of the way, and returns the channel of the snapshots it reports.
-func watchReal(t *testing.T, f *source.Files) <-chan *policy.Snapshot {
+func watchReal(t *testing.T, f *source.Files) <-chan *ranger.Snapshot {
 	t.Helper()
 	if _, err := f.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	out := make(chan *policy.Snapshot, 16)
+	out := make(chan *ranger.Snapshot, 16)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = f.Watch(ctx, func(s *policy.Snapshot) { out <- s })
+		_ = f.Watch(ctx, func(s *ranger.Snapshot) { out <- s })
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return out
 }
 
 // wants waits for a snapshot of n policies. do is repeated until it comes, because the watch may not have begun.
-func wants(t *testing.T, out <-chan *policy.Snapshot, n int, do func()) {
+func wants(t *testing.T, out <-chan *ranger.Snapshot, n int, do func()) {
 	t.Helper()
 	do()
 	tick := time.NewTicker(500 * time.Millisecond)

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"sync"
 
-	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // Part is one of the downloads.
@@ -58,33 +58,33 @@ type Server struct {
 
 	mu         sync.Mutex
 	disabled   bool
-	policies   policy.ServicePolicies
-	history    map[int64][]policy.Policy // by version, for deltas
-	roles      *policy.ServiceRoles
-	users      *policy.UserStore
-	tags       *policy.ServiceTags
+	policies   ranger.ServicePolicies
+	history    map[int64][]ranger.Policy // by version, for deltas
+	roles      *ranger.ServiceRoles
+	users      *ranger.UserStore
+	tags       *ranger.ServiceTags
 	faults     map[Part]Fault
-	alterDelta func(*policy.ServicePolicies) // changes each delta before it is sent; nil: none
+	alterDelta func(*ranger.ServicePolicies) // changes each delta before it is sent; nil: none
 	requests   []Request
 }
 
 // New returns a server whose service has no policies yet, no roles, an empty user store and no tags, each of version 1.
 func New(service string) *Server {
-	s := &Server{Service: service, history: map[int64][]policy.Policy{}, faults: map[Part]Fault{}}
-	s.policies = policy.ServicePolicies{ServiceName: service, ServiceID: 7, PolicyVersion: 1, Policies: []policy.Policy{}}
+	s := &Server{Service: service, history: map[int64][]ranger.Policy{}, faults: map[Part]Fault{}}
+	s.policies = ranger.ServicePolicies{ServiceName: service, ServiceID: 7, PolicyVersion: 1, Policies: []ranger.Policy{}}
 	s.history[1] = nil
-	s.roles = &policy.ServiceRoles{ServiceName: service, RoleVersion: 1}
-	s.users = &policy.UserStore{UserStoreVersion: 1}
-	s.tags = &policy.ServiceTags{ServiceName: service, TagVersion: 1}
+	s.roles = &ranger.ServiceRoles{ServiceName: service, RoleVersion: 1}
+	s.users = &ranger.UserStore{UserStoreVersion: 1}
+	s.tags = &ranger.ServiceTags{ServiceName: service, TagVersion: 1}
 	return s
 }
 
 // SetPolicies replaces the policies and returns their new version.
-func (s *Server) SetPolicies(list ...policy.Policy) int64 {
+func (s *Server) SetPolicies(list ...ranger.Policy) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if list == nil {
-		list = []policy.Policy{}
+		list = []ranger.Policy{}
 	}
 	s.policies.Policies = list
 	s.policies.PolicyVersion++
@@ -101,7 +101,7 @@ func (s *Server) Restore(version int64) {
 }
 
 // Edit changes the policy document in any other way; f must set the version itself.
-func (s *Server) Edit(f func(*policy.ServicePolicies)) {
+func (s *Server) Edit(f func(*ranger.ServicePolicies)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(&s.policies)
@@ -109,24 +109,24 @@ func (s *Server) Edit(f func(*policy.ServicePolicies)) {
 }
 
 // AlterDeltas makes the server call f on each delta before it is sent, to send wrong ones; nil ends that.
-func (s *Server) AlterDeltas(f func(*policy.ServicePolicies)) {
+func (s *Server) AlterDeltas(f func(*ranger.ServicePolicies)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alterDelta = f
 }
 
 // SetRoles replaces the roles.
-func (s *Server) SetRoles(list ...policy.Role) {
+func (s *Server) SetRoles(list ...ranger.Role) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.roles = &policy.ServiceRoles{ServiceName: s.Service, RoleVersion: s.roles.RoleVersion + 1, RangerRoles: list}
+	s.roles = &ranger.ServiceRoles{ServiceName: s.Service, RoleVersion: s.roles.RoleVersion + 1, RangerRoles: list}
 }
 
 // SetUsers replaces the user store by who is in which groups.
 func (s *Server) SetUsers(groups map[string][]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.users = &policy.UserStore{UserStoreVersion: s.users.UserStoreVersion + 1, UserGroupMapping: groups}
+	s.users = &ranger.UserStore{UserStoreVersion: s.users.UserStoreVersion + 1, UserGroupMapping: groups}
 }
 
 // Disable switches the service off or on.
@@ -282,22 +282,22 @@ func (s *Server) policyDocument(last int64, deltas bool) any {
 	}
 	doc := s.policies
 	doc.Policies = nil
-	doc.PolicyDeltas = []policy.PolicyDelta{}
-	byID := func(list []policy.Policy, id int64) int {
-		return slices.IndexFunc(list, func(p policy.Policy) bool { return p.ID == id })
+	doc.PolicyDeltas = []ranger.PolicyDelta{}
+	byID := func(list []ranger.Policy, id int64) int {
+		return slices.IndexFunc(list, func(p ranger.Policy) bool { return p.ID == id })
 	}
 	for i := range s.policies.Policies {
 		p := &s.policies.Policies[i]
 		at := byID(old, p.ID)
 		if at < 0 {
-			doc.PolicyDeltas = append(doc.PolicyDeltas, policy.PolicyDelta{ChangeType: policy.DeltaCreate, Policy: p})
+			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: ranger.DeltaCreate, Policy: p})
 		} else if !equalPolicies(old[at], *p) {
-			doc.PolicyDeltas = append(doc.PolicyDeltas, policy.PolicyDelta{ChangeType: policy.DeltaUpdate, Policy: p})
+			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: ranger.DeltaUpdate, Policy: p})
 		}
 	}
 	for _, p := range old {
 		if byID(s.policies.Policies, p.ID) < 0 {
-			doc.PolicyDeltas = append(doc.PolicyDeltas, policy.PolicyDelta{ChangeType: policy.DeltaDelete, Policy: &policy.Policy{ID: p.ID, Name: p.Name}})
+			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: ranger.DeltaDelete, Policy: &ranger.Policy{ID: p.ID, Name: p.Name}})
 		}
 	}
 	if s.alterDelta != nil {
@@ -306,7 +306,7 @@ func (s *Server) policyDocument(last int64, deltas bool) any {
 	return doc
 }
 
-func equalPolicies(a, b policy.Policy) bool {
+func equalPolicies(a, b ranger.Policy) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && bytes.Equal(x, y)

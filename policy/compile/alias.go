@@ -1,0 +1,57 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"ucwarden/policy"
+	"ucwarden/policy/rules"
+)
+
+// A grant in Unity Catalog names its principal and no more, so where the names of several subjects come to one
+// principal it reaches everybody who is any of them.
+
+// meet finds the subjects that share a principal. Groups and roles that do are one group there: what is granted to one
+// must be allowed to the members of the others, as far as those are known. A user is never granted under the name of a
+// group or role, nor a user or role under that of everybody's group.
+func (c *Compiler) findAliases() {
+	c.aliases = make(map[rules.SubjectID][]rules.SubjectID)
+	groups := make(map[policy.Principal][]rules.SubjectID)
+	for id := range c.principals {
+		switch c.kind(rules.SubjectID(id)) {
+		case rules.SubjectGroup, rules.SubjectRole:
+			groups[c.principals[id]] = append(groups[c.principals[id]], rules.SubjectID(id))
+		}
+	}
+	for _, list := range groups {
+		for _, p := range list {
+			for _, q := range list {
+				if p != q {
+					c.aliases[p] = append(c.aliases[p], q)
+				}
+			}
+		}
+	}
+	for i, principal := range c.principals {
+		id := rules.SubjectID(i)
+		taken := id != rules.Everyone && principal.IsEveryone()
+		if c.kind(id) == rules.SubjectUser {
+			taken = taken || len(groups[principal]) > 0
+		}
+		if !taken || !c.managed[id] {
+			continue
+		}
+		c.managed[id] = false
+		if !c.allowsSome(id) {
+			continue
+		}
+		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNarrower, Principal: principal, Message: fmt.Sprintf(
+			"%s has the name of a group in Unity Catalog, and a grant would reach all of that; it is granted nothing", c.describe(id))})
+	}
+}
+
+// allowsSome reports whether some policy allows the subject something, by its name.
+func (c *Compiler) allowsSome(id rules.SubjectID) bool {
+	return slices.ContainsFunc(c.policies, func(p *compiledPolicy) bool {
+		return slices.ContainsFunc(p.allow, func(item compiledItem) bool { return item.who.Has(id) })
+	})
+}

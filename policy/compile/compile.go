@@ -1,0 +1,371 @@
+package compile
+
+import (
+	"maps"
+	"slices"
+	"time"
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// DenyStrategy says what to do where a policy denies a member of a group that another policy allows: Unity Catalog
+// has no deny, so the group cannot be granted the privilege exactly.
+type DenyStrategy string
+
+// The strategies.
+const (
+	// DenyWithhold does not grant the group. It is the default, and what the other strategies fall back to.
+	DenyWithhold DenyStrategy = "withhold"
+	// DenyExpand grants the group's other members one by one, if all of them are known and not too many.
+	DenyExpand DenyStrategy = "expand"
+	// DenyIgnore grants the group, denied members included. Access is then wider than the policies say.
+	DenyIgnore DenyStrategy = "ignore"
+)
+
+// DefaultExpandLimit is the largest group that DenyExpand writes out member by member.
+const DefaultExpandLimit = 500
+
+// CompileOptions says how policies become grants. The zero value withholds, adds USE_* and keeps names.
+type Options struct {
+	Time        time.Time    // at which validity is judged; the zero time takes every schedule as open
+	Deny        DenyStrategy // "" is DenyWithhold
+	ExpandLimit int          // 0 is DefaultExpandLimit
+	SkipUse     bool         // do not add USE_CATALOG and USE_SCHEMA for who needs them below
+	// Manages tells whether grants to a principal are ours to make; nil means all are. A principal that is not
+	// managed gets nothing, and what it holds is not counted on for its members.
+	Manages func(policy.Principal) bool
+}
+
+// Compiler turns the policies of one snapshot into grants. It is made once for a snapshot, is never changed
+// afterwards, and may be used by many goroutines at once.
+//
+// The rule: a principal is granted a privilege on an object if and only if the policies allow it, for whatever object
+// the grant reaches and whatever person. A grant goes on the highest container all of whose present and future
+// objects, by the patterns alone, it may reach; and it is left out where another grant implies it: the same on a
+// container above, ALL_PRIVILEGES, or the same to a group or role that the principal is known to be in.
+type Compiler struct {
+	grantRules
+	set         *rules.RuleSet
+	opts        Options
+	principals  []policy.Principal                    // by subject
+	managed     []bool                                // by subject
+	generics    []hypotheticalMember                  // by subject
+	users       []userList                            // by subject
+	aliases     map[rules.SubjectID][]rules.SubjectID // groups and roles of one principal
+	byRoot      map[policy.ObjectClass]*levelIndex
+	openUse     *compiledPolicy // allows everyone USE_*, below every deny
+	expressible map[policy.ObjectClass]policy.PrivilegeSet
+}
+
+// NewCompiler prepares a rule set for compilation.
+func New(set *rules.RuleSet, o Options) *Compiler {
+	if o.Deny == "" {
+		o.Deny = DenyWithhold
+	}
+	if o.ExpandLimit == 0 {
+		o.ExpandLimit = DefaultExpandLimit
+	}
+	c := &Compiler{grantRules: readRules(set, o), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*levelIndex), expressible: set.Model.Expressible()}
+	for id := range rules.SubjectID(set.Subjects.Len()) {
+		p := set.Subjects.Principal(id)
+		c.principals = append(c.principals, p)
+		c.managed = append(c.managed, o.Manages == nil || o.Manages(p))
+		c.generics = append(c.generics, c.newGeneric(id))
+		list, known := set.Members.UsersOf(id)
+		c.users = append(c.users, userList{list, known && id != rules.Everyone})
+	}
+	c.findAliases()
+	byClass := make(map[policy.ObjectClass][]entryRef)
+	for i := range c.entries {
+		cl := c.entries[i].region.Class
+		if cl <= policy.ClassVolume {
+			cl = policy.ClassCatalog
+		}
+		byClass[cl] = append(byClass[cl], entryRef(i))
+	}
+	for cl, list := range byClass {
+		c.byRoot[cl] = newLevelIndex(c.entries, list, 1)
+	}
+	c.openUse = &compiledPolicy{
+		src: &rules.Policy{Source: &ranger.Policy{Name: "USE_* for who needs it"}}, priority: -1 << 30,
+		allow: []compiledItem{{policy.AllPrivilegeSet, rules.SubjectSet{rules.Everyone}}}, allowPrivs: policy.AllPrivilegeSet,
+	}
+	return c
+}
+
+// Expresses tells whether the policies' service definition has words for a privilege on a type of securable. USE_* is
+// always theirs, because it follows from what they say, unless it is not to be added.
+func (c *Compiler) Expresses(t policy.SecurableType, p policy.Privilege) bool {
+	cl := policy.ClassOfType[t]
+	if p.IsUse() && !c.opts.SkipUse && c.expressible[cl] != 0 {
+		return true
+	}
+	return c.expressible[cl].Has(p)
+}
+
+// Policies is the number of enabled policies outside zones.
+func (c *Compiler) Policies() int { return len(c.set.Outside.All()) }
+
+// Compiled is the outcome of a compilation.
+type Result struct {
+	Grants *policy.GrantSet
+	Report *policy.Report
+}
+
+// Compile gives the grants that the policies mean for the objects of inv.
+func (c *Compiler) Compile(inv *policy.Inventory) *Result {
+	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode)}
+	r.grants.BySecurable = make(map[policy.Securable][]policy.Assignment, inv.Len()/2)
+	for _, root := range inv.Roots {
+		if root.Type == policy.Catalog {
+			r.catalog(root)
+		} else {
+			r.root(root)
+		}
+	}
+	return &Result{Grants: r.grants, Report: &policy.Report{Findings: r.mergeFindings()}}
+}
+
+// compilation is one run of a Compiler. Objects that the same policies match have the same grants, so what is worked
+// out for one is remembered by the numbers of the matching entries, along the tree of catalogs, schemas and objects.
+type compilation struct {
+	*Compiler
+	inv      *policy.Inventory
+	grants   *policy.GrantSet
+	catalogs map[string]*catalogNode
+	findings []*placedFindings
+	scratch  []entryRef
+	key      []byte
+}
+
+type catalogNode struct {
+	outcome
+	bySchema *levelIndex
+	schemas  map[string]*schemaNode
+	active   []entryRef
+}
+
+type schemaNode struct {
+	outcome
+	byObject *levelIndex
+	objects  map[string]*objectNode
+	active   []entryRef
+	noted    *placedFindings
+}
+
+type objectNode struct {
+	assignments []policy.Assignment
+	needUse     []rules.SubjectID // who needs USE_* above
+	noted       *placedFindings
+	inSchema    string // the last schema whose needs were counted
+}
+
+// placedFindings are findings that hold on as many securables as the node was used for.
+type placedFindings struct {
+	list  []policy.Finding
+	first policy.Securable
+	more  int
+}
+
+func (r *compilation) note(list []policy.Finding) *placedFindings {
+	if len(list) == 0 {
+		return nil
+	}
+	p := &placedFindings{list: list, more: -1}
+	r.findings = append(r.findings, p)
+	return p
+}
+
+func (p *placedFindings) at(s policy.Securable) {
+	if p == nil {
+		return
+	}
+	if p.more++; p.more == 0 {
+		p.first = s
+	}
+}
+
+// memoKey spells the matching entries, and a kind of object, as a map key.
+func (r *compilation) memoKey(kind byte, extra []entryRef) []byte {
+	r.key = append(r.key[:0], kind)
+	for _, i := range extra {
+		r.key = append(r.key, byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
+	}
+	return r.key
+}
+
+func mergeSorted(a, b []entryRef) []entryRef {
+	merged := append(slices.Clone(a), b...)
+	slices.Sort(merged)
+	return merged
+}
+
+func (r *compilation) root(o policy.Object) {
+	ix := r.byRoot[policy.ClassOf(o)]
+	if ix == nil {
+		return
+	}
+	active := mergeSorted(ix.always, ix.match(r.entries, o.FullName, 1, nil))
+	out := r.evaluate(node{class: policy.ClassOf(o), leaf: true, supported: policy.NewPrivilegeSet(policy.Privileges(o.Type, o.Kind)...), depth: 1, active: active}, nil)
+	r.grants.Put(o.Securable, r.assignments(out.granted))
+	r.note(out.findings).at(o.Securable)
+}
+
+func (r *compilation) catalog(o policy.Object) {
+	ix := r.byRoot[policy.ClassCatalog]
+	if ix == nil {
+		return
+	}
+	r.scratch = ix.match(r.entries, o.FullName, 1, r.scratch[:0])
+	key := r.memoKey(0, r.scratch)
+	n := r.catalogs[string(key)]
+	if n == nil {
+		n = &catalogNode{active: mergeSorted(ix.always, r.scratch), schemas: make(map[string]*schemaNode)}
+		r.catalogs[string(key)] = n
+		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Catalog]...), depth: 1, active: n.active}, nil)
+		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
+		n.bySchema = newLevelIndex(r.entries, n.active, 2)
+	}
+	r.note(n.findings).at(o.Securable)
+
+	need := maps.Clone(n.needUse)
+	if need == nil {
+		need = map[rules.SubjectID]bool{}
+	}
+	for _, schema := range r.inv.Children[o.FullName] {
+		r.schema(n, schema, need)
+	}
+	final := n.granted
+	if !r.opts.SkipUse {
+		var findings []policy.Finding
+		final, findings = r.addUse(n.granted, nil, policy.UseCatalog, need, node{class: policy.ClassCatalog, depth: 1, active: n.active})
+		r.note(findings).at(o.Securable)
+	}
+	r.grants.Put(o.Securable, r.assignments(final))
+}
+
+func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed map[rules.SubjectID]bool) {
+	name := o.FullName[len(o.FullName)-len(lastName(o.FullName)):]
+	r.scratch = parent.bySchema.match(r.entries, name, 2, r.scratch[:0])
+	key := r.memoKey(0, r.scratch)
+	n := parent.schemas[string(key)]
+	at := node{class: policy.ClassSchema, depth: 2}
+	if n == nil {
+		n = &schemaNode{active: mergeSorted(parent.bySchema.always, r.scratch), objects: make(map[string]*objectNode)}
+		parent.schemas[string(key)] = n
+		at.active, at.supported = n.active, policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Schema]...)
+		n.outcome = r.evaluate(at, &parent.outcome)
+		n.byObject = newLevelIndex(r.entries, n.active, 3)
+		n.noted = r.note(n.findings)
+	}
+	at.active = n.active
+	n.noted.at(o.Securable)
+
+	need := maps.Clone(parent.pendingUse)
+	if need == nil {
+		need = map[rules.SubjectID]bool{}
+	}
+	for p := range n.needUse {
+		need[p], catalogNeed[p] = true, true
+	}
+	for _, object := range r.inv.Children[o.FullName] {
+		on := r.object(n, object)
+		if len(on.assignments) > 0 {
+			r.grants.Put(object.Securable, on.assignments)
+		}
+		on.noted.at(object.Securable)
+		if on.inSchema != o.FullName {
+			on.inSchema = o.FullName
+			for _, p := range on.needUse {
+				need[p], catalogNeed[p] = true, true
+			}
+		}
+	}
+	final := n.granted
+	if !r.opts.SkipUse {
+		var findings []policy.Finding
+		final, findings = r.addUse(n.granted, parent.above, policy.UseSchema, need, at)
+		r.note(findings).at(o.Securable)
+		for p, set := range final {
+			if set.Has(policy.UseSchema) {
+				catalogNeed[p] = true
+			}
+		}
+	}
+	r.grants.Put(o.Securable, r.assignments(final))
+}
+
+func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
+	r.scratch = parent.byObject.match(r.entries, lastName(o.FullName), 3, r.scratch[:0])
+	cl := policy.ClassOf(o)
+	key := r.memoKey(objectKind(o), r.scratch)
+	n := parent.objects[string(key)]
+	if n == nil {
+		n = &objectNode{}
+		parent.objects[string(key)] = n
+		out := r.evaluate(node{
+			class: cl, leaf: true, objectKind: o.Kind, supported: policy.NewPrivilegeSet(policy.Privileges(o.Type, o.Kind)...), depth: 3,
+			active: mergeSorted(parent.byObject.always, r.scratch),
+		}, &parent.outcome)
+		n.assignments = r.assignments(out.granted)
+		n.needUse = slices.Sorted(maps.Keys(out.needUse))
+		n.noted = r.note(out.findings)
+	}
+	return n
+}
+
+// objectKind tells apart, in one byte, the kinds of object that accept different privileges.
+func objectKind(o policy.Object) byte {
+	switch o.Kind {
+	case policy.KindView:
+		return 'v'
+	case policy.KindMaterializedView, policy.KindStreamingTable:
+		return 'r'
+	case policy.KindModel:
+		return 'm'
+	}
+	return o.Type[0]
+}
+
+func lastName(fullName string) string {
+	for i := len(fullName) - 1; i >= 0; i-- {
+		if fullName[i] == '.' {
+			return fullName[i+1:]
+		}
+	}
+	return fullName
+}
+
+// assignments spells grants by subject as a sorted list without duplicates.
+func (r *compilation) assignments(by map[rules.SubjectID]policy.PrivilegeSet) []policy.Assignment {
+	var list []policy.Assignment
+	for p, set := range by {
+		for x := range set.All() {
+			list = append(list, policy.Assignment{Principal: r.principals[p], Privilege: x})
+		}
+	}
+	slices.SortFunc(list, policy.CompareAssignments)
+	return slices.Compact(list)
+}
+
+// mergeFindings gives one finding for the same thing said of many securables, and the findings of the policies
+// themselves.
+func (r *compilation) mergeFindings() []policy.Finding {
+	merged := slices.Clone(r.grantRules.findings)
+	at := make(map[policy.Finding]int)
+	for _, p := range r.findings {
+		for _, f := range p.list {
+			f.Count = 0
+			if i, ok := at[f]; ok {
+				merged[i].Count += p.more + 1
+				continue
+			}
+			at[f] = len(merged)
+			f.Securable, f.Count = p.first, p.more
+			merged = append(merged, f)
+		}
+	}
+	slices.SortStableFunc(merged, policy.CompareFindings)
+	return slices.CompactFunc(merged, func(a, b policy.Finding) bool { return a == b })
+}

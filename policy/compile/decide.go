@@ -1,0 +1,342 @@
+package compile
+
+import (
+	"slices"
+	"ucwarden/policy"
+	"ucwarden/policy/rules"
+)
+
+// A grant to a group holds for each of its members, also for those a policy denies. So before a principal is granted
+// anything the compiler looks for a witness against it: a person who would gain by the grant what the policies do not
+// allow them. A witness is the set of subjects such a person would be: themselves, their groups and roles, everyone.
+type hypotheticalMember []rules.SubjectID
+
+// generic is somebody about whom nothing is known but that they are p, or in p.
+func (c *Compiler) generic(p rules.SubjectID) hypotheticalMember { return c.generics[p] }
+
+func (c *Compiler) newGeneric(p rules.SubjectID) hypotheticalMember {
+	w := hypotheticalMember{rules.Everyone, p}
+	w = append(w, c.set.Members.ContainersOf(p)...)
+	w = append(w, c.set.Members.RolesOf(rules.Everyone)...)
+	slices.Sort(w)
+	return slices.Compact(w)
+}
+
+// and is somebody who is a and b at once.
+func (a hypotheticalMember) and(b hypotheticalMember) hypotheticalMember {
+	w := slices.Concat(a, b)
+	slices.Sort(w)
+	return slices.Compact(w)
+}
+
+func (a hypotheticalMember) is(id rules.SubjectID) bool {
+	_, found := slices.BinarySearch(a, id)
+	return found
+}
+
+// in reports whether the person is one of the subjects.
+func (a hypotheticalMember) in(who rules.SubjectSet) bool {
+	if len(who) <= len(a) {
+		return slices.ContainsFunc(who, a.is)
+	}
+	return slices.ContainsFunc(a, who.Has)
+}
+
+func matches(items []compiledItem, w hypotheticalMember, x policy.PrivilegeSet) bool {
+	for i := range items {
+		if items[i].privs&x != 0 && w.in(items[i].who) {
+			return true
+		}
+	}
+	return false
+}
+
+// allows and denies give one policy's word on privilege x: items less their exceptions.
+func (p *compiledPolicy) allows(w hypotheticalMember, x policy.PrivilegeSet) bool {
+	return p.allowPrivs&x != 0 && matches(p.allow, w, x) && !matches(p.allowExcept, w, x)
+}
+
+func (p *compiledPolicy) denies(w hypotheticalMember, x policy.PrivilegeSet) bool {
+	if p.denyPrivs&x == 0 {
+		return false
+	}
+	if matches(p.deny, w, x) && !matches(p.denyExcept, w, x) {
+		return true
+	}
+	return p.denyAllElse && !p.allows(w, x)
+}
+
+// view is what the policies say about one privilege at one place: those that allow it all over the place, and those
+// that deny it anywhere in it.
+type view struct {
+	x     policy.PrivilegeSet
+	allow []*compiledPolicy
+	deny  []*compiledPolicy // ones that touch the place; those that cover all of it come first
+	total int               // how many of deny cover all of it
+	byTag bool              // tag policies allow somewhere in it
+	named bool              // only denies that name somebody count, not "all else"
+}
+
+// decide reports whether the policies allow one person the privilege: at each priority a deny goes before an allow, and a
+// higher priority before a lower one. Source: RangerPolicyEngineImpl.evaluatePolicies.
+func (v *view) decide(w hypotheticalMember, deny []*compiledPolicy) bool {
+	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
+		return a.allows(w, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			return v.overrides(a, d) && v.denies(d, w)
+		})
+	})
+}
+
+// overrides reports whether what d denies counts although a allows: at the priority of a and above. An allow of higher
+// priority withstands lower denies only because it ends the evaluation. Where the policy of a could go on to deny, it does
+// not: then a lower deny of a tag policy counts, and where tag policies allow too a lower deny of a resource policy.
+// Source: RangerPolicyEngineImpl, evaluateTagPolicies and evaluatePoliciesForOneAccessTypeNoAudit.
+func (v *view) overrides(a, d *compiledPolicy) bool {
+	return d.priority >= a.priority || a.mayContinue() && (d.src.Tag || v.byTag && !a.src.Tag)
+}
+
+// openToOrder reports whether a person who is not allowed could be allowed in Ranger all the same: by an allow of a higher
+// priority than every deny, whose policy could go on to deny. Which of them wins hangs there on what other policies match.
+func (v *view) openToOrder(w hypotheticalMember, deny []*compiledPolicy) bool {
+	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
+		return a.mayContinue() && a.allows(w, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			return d.priority >= a.priority && v.denies(d, w)
+		})
+	})
+}
+
+// mayContinue reports whether an allow of the policy does not end the evaluation: it could go on to deny.
+func (p *compiledPolicy) mayContinue() bool { return p.src.HasDeny }
+
+func (v *view) denies(p *compiledPolicy, w hypotheticalMember) bool {
+	if v.named {
+		return matches(p.deny, w, v.x) && !matches(p.denyExcept, w, v.x)
+	}
+	return p.denies(w, v.x)
+}
+
+// hazards lists the subjects that could make a member of somebody allowed a person who is not: whoever is denied, or
+// excepted from what is allowed.
+func (v *view) deniedSubjects() []rules.SubjectID {
+	var list []rules.SubjectID
+	add := func(items []compiledItem) {
+		for i := range items {
+			if items[i].privs&v.x != 0 {
+				list = append(list, items[i].who...)
+			}
+		}
+	}
+	for _, p := range v.allow {
+		add(p.allowExcept)
+	}
+	for _, p := range v.deny {
+		add(p.deny)
+		if p.denyAllElse {
+			add(p.allowExcept)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// verdict is the answer to whether p may be granted the view's privilege.
+type verdict uint8
+
+const (
+	denied verdict = iota // the policies do not allow p itself
+	unsafe                // p is allowed, but somebody the grant would reach is not
+	safe                  // everybody the grant would reach is allowed
+)
+
+// judge decides on a grant to p. With unsafe it names the subject that stands against it, and whether that is certain
+// or only cannot be ruled out.
+func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, hazards []rules.SubjectID) (verdict, rules.SubjectID, rules.Tristate) {
+	base := c.generic(p)
+	if !v.decide(base, deny) {
+		return c.exempted(p, v, deny)
+	}
+	if c.opts.Deny == DenyIgnore {
+		return safe, rules.NoSubject, rules.No
+	}
+	var loose []rules.SubjectID // hazards that members whom nobody can list may be in, in any combination
+	for _, h := range hazards {
+		if base.is(h) {
+			continue // already in what was decided
+		}
+		how := c.mayBe(p, h)
+		if how == rules.No {
+			continue
+		}
+		if how == rules.Unknown || p == rules.Everyone {
+			loose = append(loose, h)
+		}
+		if how == rules.Yes && c.kind(h) != rules.SubjectUser && c.kind(p) != rules.SubjectUser && p != rules.Everyone && !c.within(h, p) {
+			// Both memberships are known: ask each person who is in both.
+			for _, u := range c.common(p, h) {
+				if !v.decide(base.and(c.generic(u)), deny) {
+					return unsafe, u, rules.Yes
+				}
+			}
+			continue
+		}
+		if !v.decide(base.and(c.generic(h)), deny) {
+			return unsafe, h, how
+		}
+	}
+	if len(loose) > 0 && !v.allowsAnyCombination(base, loose, deny) {
+		return unsafe, loose[0], rules.Unknown
+	}
+	for _, q := range c.aliases[p] {
+		for _, u := range c.usersOf(q).users {
+			if !v.decide(c.generic(u), deny) {
+				return unsafe, u, rules.Yes
+			}
+		}
+	}
+	return safe, rules.NoSubject, rules.No
+}
+
+// solid reports whether some policy allows base in a way that no combination of the loose memberships can take back:
+// none of its exceptions names one of them, and nothing at its priority or above denies base or one of them. One
+// witness at a time would not do: who is excepted from an allow of high priority may fall under a deny of a lower one.
+func (v *view) allowsAnyCombination(base hypotheticalMember, loose []rules.SubjectID, deny []*compiledPolicy) bool {
+	reach := append(slices.Clone(base), loose...)
+	slices.Sort(reach)
+	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
+		if !a.allows(base, v.x) || matches(a.allowExcept, reach, v.x) {
+			return false
+		}
+		return !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			if !v.overrides(a, d) {
+				return false
+			}
+			if matches(d.deny, reach, v.x) && !matches(d.denyExcept, base, v.x) {
+				return true
+			}
+			return d.denyAllElse && !v.named && (!d.allows(base, v.x) || matches(d.allowExcept, reach, v.x))
+		})
+	})
+}
+
+// rescued looks for members of p whom, though p itself is denied, the policies allow, because they are excepted from
+// the deny: a grant to p would reach too many, no grant would reach too few.
+func (c *Compiler) exempted(p rules.SubjectID, v *view, deny []*compiledPolicy) (verdict, rules.SubjectID, rules.Tristate) {
+	base := c.generic(p)
+	if !v.decide(base, nil) {
+		return denied, rules.NoSubject, rules.No
+	}
+	for _, r := range v.exemptSubjects(deny) {
+		how := c.mayBe(p, r)
+		if how == rules.No || base.is(r) {
+			continue
+		}
+		if !v.decide(base.and(c.generic(r)), deny) {
+			continue
+		}
+		return unsafe, r, how
+	}
+	return denied, rules.NoSubject, rules.No
+}
+
+// rescuers lists the subjects that are excepted from a deny.
+func (v *view) exemptSubjects(deny []*compiledPolicy) []rules.SubjectID {
+	var list []rules.SubjectID
+	add := func(items []compiledItem) {
+		for i := range items {
+			if items[i].privs&v.x != 0 {
+				list = append(list, items[i].who...)
+			}
+		}
+	}
+	for _, p := range deny {
+		add(p.denyExcept)
+		if p.denyAllElse && !v.named {
+			add(p.allow)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func (c *Compiler) kind(id rules.SubjectID) rules.SubjectKind { return c.set.Subjects.Of(id).Kind }
+
+func (c *Compiler) describe(id rules.SubjectID) string { return c.set.Subjects.Of(id).String() }
+
+// mayBe tells whether somebody a grant to p reaches is, or is in, h.
+func (c *Compiler) mayBe(p, h rules.SubjectID) rules.Tristate {
+	how := c.memberMayBe(p, h)
+	for _, q := range c.aliases[p] {
+		how = max(how, c.memberMayBe(q, h)) // who is in both is asked one by one, who is not known is feared
+	}
+	return how
+}
+
+// memberMayBe tells whether somebody who is p, or is in p, is or is in h.
+func (c *Compiler) memberMayBe(p, h rules.SubjectID) rules.Tristate {
+	if p == rules.Everyone || c.within(h, p) {
+		return rules.Yes
+	}
+	kp, kh := c.kind(p), c.kind(h)
+	switch {
+	case h == rules.Everyone:
+		return rules.Yes
+	case kp == rules.SubjectUser && kh == rules.SubjectUser:
+		return rules.No
+	case kp == rules.SubjectUser && kh == rules.SubjectGroup:
+		return c.set.Members.UserInGroup(p, h)
+	case kp == rules.SubjectGroup && kh == rules.SubjectUser:
+		return c.set.Members.UserInGroup(h, p)
+	}
+	// Only two users' worth of knowledge is left to compare: who is in p, and who is in h.
+	mp, mh := c.usersOf(p), c.usersOf(h)
+	switch {
+	case kp == rules.SubjectUser:
+		return contains(mh, p)
+	case kh == rules.SubjectUser:
+		return contains(mp, h)
+	case !mp.known || !mh.known:
+		return rules.Unknown
+	case len(c.common(p, h)) > 0:
+		return rules.Yes
+	}
+	return rules.No
+}
+
+// within reports whether whoever is in h is in p, whoever that may be: h is a member of the role p, or both are one
+// group in Unity Catalog, since a role and a group are named alike.
+func (c *Compiler) within(h, p rules.SubjectID) bool {
+	return c.generics[h].is(p) || c.principals[p] == c.principals[h]
+}
+
+// userList is who is in a group or role, as far as known.
+type userList struct {
+	users []rules.SubjectID
+	known bool
+}
+
+func contains(list userList, u rules.SubjectID) rules.Tristate {
+	if _, found := slices.BinarySearch(list.users, u); found {
+		return rules.Yes
+	}
+	if !list.known {
+		return rules.Unknown
+	}
+	return rules.No
+}
+
+func (c *Compiler) usersOf(p rules.SubjectID) userList { return c.users[p] }
+
+// common lists the users known to be in both.
+func (c *Compiler) common(p, h rules.SubjectID) []rules.SubjectID {
+	a, b := c.usersOf(p).users, c.usersOf(h).users
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	var both []rules.SubjectID
+	for _, u := range a {
+		if _, found := slices.BinarySearch(b, u); found {
+			both = append(both, u)
+		}
+	}
+	return both
+}

@@ -1,0 +1,31 @@
+// Package compile turns policies into grants of Unity Catalog. In go a rules.RuleSet ([New] returns a [Compiler]) and the
+// objects of a workspace as a policy.Inventory; out comes a [Result]: the desired policy.GrantSet, and a policy.Report of
+// what grants cannot express. [Options] hold the time, the [DenyStrategy] and who is managed; a [Region] says where in the
+// catalogs the resources of a policy lie. Package connector calls it for every plan, explain and lint for their answers.
+//
+// # The rule of compilation
+//
+// A principal is granted a privilege on a securable if and only if the policies allow it for every object and every
+// person that the grant reaches:
+//
+//   - Every object: a grant on a container is inherited by all its objects, present and future, on which the privilege
+//     acts. So it goes on the highest container whose patterns cover all of them and below which nothing denies it. The
+//     objects that exist today never decide: a policy on cust_* becomes grants on tables even if every table matches.
+//   - Every person: a grant to a group or role reaches its members. It is not made as it is where somebody who may be a
+//     member, by the user store and the roles, would not be allowed; [DenyStrategy] says what is done instead. Where
+//     the user store does not say who is in the group, anybody may be.
+//   - No more than needed: a grant is left out where another implies it: the same one on a container above,
+//     ALL_PRIVILEGES, or the same one to a group or role that the principal is known to be in.
+//   - Required USE_*: USE_CATALOG and USE_SCHEMA are added for everybody who is granted something below, unless a policy
+//     denies them.
+//
+// What grants cannot express is reported, and access is closed rather than opened. Allows on columns, under conditions or
+// with macros are not granted. Denies on columns close the table, and denies under conditions hold always. A row filter or
+// mask that is not enforced closes the table for those it binds. A policy on a container holds for everything inside it
+// where the service definition says so (ranger.OptionInheritAccess; the built-in one does), since Unity Catalog inherits
+// privileges.
+//
+// Property tests hold the rule against package evaluate, which reads the same RuleSet: the access that the grants confer
+// is never wider than what the evaluator allows, whatever the report says; it is the same where the report is exact; and
+// no grant can be taken away without somebody losing access.
+package compile

@@ -1,0 +1,495 @@
+package compile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"ucwarden/policy"
+	"ucwarden/policy/rules"
+)
+
+// place is where grants are worked out: a container or an object, with the entries whose patterns match its names.
+type node struct {
+	class      policy.ObjectClass
+	leaf       bool // holds nothing
+	supported  policy.PrivilegeSet
+	objectKind policy.Kind
+	depth      int // names in the full name: 1 to 3
+	active     []entryRef
+}
+
+// outcome is what was worked out for a place.
+type outcome struct {
+	granted    map[rules.SubjectID]policy.PrivilegeSet // here, nothing that another grant implies
+	above      map[rules.SubjectID]policy.PrivilegeSet // here and on the containers above
+	settled    map[rules.SubjectID]policy.PrivilegeSet // unsafe all over the place: dealt with here, not again below
+	needUse    map[rules.SubjectID]bool                // whose grants here need USE_* on the containers
+	pendingUse map[rules.SubjectID]bool                // who needs USE_SCHEMA on the schemas below, since it could not be given here
+	findings   []policy.Finding
+}
+
+// evaluate works out the grants at a place below parent (nil at the top).
+func (r *compilation) evaluate(at node, parent *outcome) outcome {
+	if parent == nil {
+		parent = &outcome{}
+	}
+	e := &evaluation{compilation: r, node: at, parent: parent, here: map[rules.SubjectID]policy.PrivilegeSet{}}
+	e.out.settled = cloneSets(parent.settled)
+	e.cover()
+	wanted := e.allowed & at.supported
+	for x := range wanted.All() {
+		e.privilege(x)
+	}
+	e.checkAll()
+	e.minimise()
+	e.out.granted = e.here
+	e.out.above = cloneSets(parent.above)
+	e.out.needUse = map[rules.SubjectID]bool{}
+	for p, set := range e.here {
+		e.out.above[p] |= set.WithImplied()
+		if needsUse(set, at.class) {
+			e.out.needUse[p] = true
+		}
+	}
+	return e.out
+}
+
+// needsUse reports whether any of the privileges, on an object of class cl, is of use only with USE_* above.
+func needsUse(set policy.PrivilegeSet, cl policy.ObjectClass) bool {
+	switch cl {
+	case policy.ClassCatalog:
+		return set&^policy.Browse.Set()&^policy.UseCatalog.Set()&^policy.AllPrivileges.Set() != 0
+	case policy.ClassSchema:
+		return set != 0
+	}
+	return set != 0 && cl <= policy.ClassVolume
+}
+
+func cloneSets(m map[rules.SubjectID]policy.PrivilegeSet) map[rules.SubjectID]policy.PrivilegeSet {
+	c := make(map[rules.SubjectID]policy.PrivilegeSet, len(m))
+	for p, set := range m {
+		c[p] = set
+	}
+	return c
+}
+
+// evaluation is the work on one place.
+type evaluation struct {
+	*compilation
+	node
+	parent  *outcome
+	covers  []cover             // by position in active
+	allowed policy.PrivilegeSet // by any policy that covers some class here
+	here    map[rules.SubjectID]policy.PrivilegeSet
+	out     outcome
+}
+
+// cover works out what each active entry covers here, security zones considered.
+func (e *evaluation) cover() {
+	e.covers = make([]cover, len(e.active))
+	inside := e.class.Inside()
+	if e.leaf {
+		inside = e.class
+	}
+	for i, n := range e.active {
+		region := &e.entry(n).region
+		c := region.at(e.depth)
+		if region.views {
+			c = c.onlyViews(e.leaf, e.objectKind)
+		}
+		if n.loose() {
+			c.full = 0 // the names are alike, not the same: nothing is allowed by it
+		}
+		e.covers[i] = cover{c.full & inside, c.touch & inside}
+	}
+	if e.zoned {
+		e.limitToZones()
+	}
+	e.dropLoose()
+	for i, n := range e.active {
+		switch p := e.policyAt(n); {
+		case p == nil:
+			e.covers[i] = cover{}
+		case e.covers[i].full != 0:
+			e.allowed |= p.allowPrivs
+		}
+	}
+}
+
+// dropLoose drops the loose entries of policies that are here by the very names, too.
+func (e *evaluation) dropLoose() {
+	var exact map[*rules.Policy]bool
+	for i, n := range e.active {
+		if !n.loose() || e.covers[i].touch == 0 || e.entry(n).policy == nil {
+			continue
+		}
+		if exact == nil {
+			exact = make(map[*rules.Policy]bool)
+			for j, m := range e.active {
+				if p := e.entry(m).policy; p != nil && !m.loose() && e.covers[j].touch != 0 {
+					exact[p.src] = true
+				}
+			}
+		}
+		if exact[e.entry(n).policy.src] {
+			e.covers[i] = cover{}
+		}
+	}
+}
+
+// limitToZones limits what policies cover to where their zone is. Policies of a zone hold in its resources; the others
+// hold outside every zone; tag policies outside zones hold in zones too, unless these have a tag service of their own.
+// Where several zones meet nothing is allowed: Ranger takes such a resource for outside, and what each zone denies
+// stays denied here.
+func (e *evaluation) limitToZones() {
+	var any, withTags cover
+	var shared policy.ObjectClass
+	zones := make(map[string]cover)
+	for i, n := range e.active {
+		z := e.entry(n).zone
+		if z == "" {
+			continue
+		}
+		c, old := e.covers[i], zones[z]
+		shared |= c.touch & any.touch &^ old.touch
+		zones[z] = cover{old.full | c.full, old.touch | c.touch}
+		any = cover{any.full | c.full, any.touch | c.touch}
+		if e.set.Zones.HasTagService(z) {
+			withTags = cover{withTags.full | c.full, withTags.touch | c.touch}
+		}
+	}
+	if shared != 0 {
+		e.out.findings = append(e.out.findings, policy.Finding{Effect: policy.EffectNarrower, Message: "it lies in several security zones (" +
+			strings.Join(slices.Sorted(maps.Keys(zones)), ", ") + "), of which Ranger asks none; nothing is granted where they meet"})
+	}
+	for i, n := range e.active {
+		p := e.policyAt(n)
+		if p == nil {
+			continue
+		}
+		c := &e.covers[i]
+		elsewhere := any
+		if p.src.Tag {
+			elsewhere = withTags
+		}
+		switch z := zones[p.src.Zone]; {
+		case p.src.Zone == "":
+			c.full &^= elsewhere.touch | shared
+			c.touch &^= elsewhere.full &^ shared
+		case p.src.Tag && !e.set.Zones.HasTagService(p.src.Zone):
+			*c = cover{}
+		default:
+			c.full &= z.full &^ shared
+			c.touch &= z.touch
+		}
+	}
+}
+
+// view gathers what the policies say about x on the objects of one class here.
+func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *view {
+	v := &view{x: x.Set()}
+	var partial []*compiledPolicy
+	for i, n := range e.active {
+		c, p := e.covers[i], e.policyAt(n)
+		if c.touch&cl == 0 {
+			continue
+		}
+		if p.allowPrivs&v.x != 0 {
+			if c.full&cl != 0 {
+				v.allow = append(v.allow, p)
+			}
+			v.byTag = v.byTag || p.src.Tag
+		}
+		if p.denyPrivs&v.x != 0 {
+			if c.full&cl != 0 || e.leaf {
+				v.deny = append(v.deny, p)
+			} else {
+				partial = append(partial, p)
+			}
+		}
+	}
+	v.total = len(v.deny)
+	v.deny = append(v.deny, partial...)
+	return v
+}
+
+// privilege grants x here to whom it may be granted.
+func (e *evaluation) privilege(x policy.Privilege) {
+	reach := policy.ActsOn[x] & e.class.Inside()
+	if e.leaf {
+		reach = e.class
+	}
+	var views []*view
+	for cl := range reach.Each() {
+		v := e.view(x, cl)
+		if len(v.allow) == 0 && policy.ActsOn[x]&e.class == 0 {
+			return
+		}
+		views = append(views, v)
+	}
+	if len(views) == 0 {
+		return
+	}
+	// Whoever is granted x must be allowed it in each class, so the candidates of one class are enough; that of the
+	// container itself comes first, to report what it alone allows.
+	var candidates []rules.SubjectID
+	for _, p := range views[0].allow {
+		for i := range p.allow {
+			if p.allow[i].privs&views[0].x != 0 {
+				candidates = append(candidates, p.allow[i].who...)
+			}
+		}
+	}
+	slices.Sort(candidates)
+	hazards := make([][]rules.SubjectID, len(views))
+	for i, v := range views {
+		hazards[i] = v.deniedSubjects()
+	}
+	for _, p := range slices.Compact(candidates) {
+		if e.managed[p] && !e.impliedAbove(p, x) {
+			e.candidate(p, x, views, hazards, reach)
+		}
+	}
+}
+
+// candidate grants x here to p, or to its members, or reports why not.
+func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*view, hazards [][]rules.SubjectID, reach policy.ObjectClass) {
+	result, against, certain, blocked := safe, rules.NoSubject, rules.No, 0
+	self := denied
+	i := 0
+	for cl := range reach.Each() {
+		v, culprit, how := e.judge(p, views[i], views[i].deny, hazards[i])
+		if cl == e.class {
+			self = v
+		}
+		if v < result {
+			result, against, certain, blocked = v, culprit, how, i
+		}
+		i++
+	}
+	if result == safe {
+		e.here[p] |= x.Set()
+		if e.opts.Deny == DenyIgnore {
+			e.reportIgnored(p, x, views, hazards)
+		}
+		return
+	}
+	if self != denied && !e.leaf && reach != e.class {
+		e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s on the %s itself, but not on everything in it, which Unity Catalog would pass it on to; it is not granted there",
+			e.describe(p), x, containerWord(e.class)), views[0].allow)
+	}
+	if result == denied {
+		if v := views[blocked]; v.openToOrder(e.generic(p), v.deny) {
+			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s with a high priority by a policy that also denies, and denied it with a lower one; which of them wins hangs in Ranger on other policies, so it is not granted",
+				e.describe(p), x), v.allow)
+		}
+		return
+	}
+	// Unsafe. Where only something inside stands against it, what is inside is decided further down.
+	for i, v := range views {
+		if !e.leaf {
+			if w, _, _ := e.judge(p, v, v.deny[:v.total], hazards[i]); w == safe {
+				return
+			}
+		}
+	}
+	told := e.out.settled[p].Has(x) // on a container above
+	e.out.settled[p] |= x.Set()
+	if e.opts.Deny == DenyExpand {
+		if list := e.usersOf(p); e.kind(p) != rules.SubjectUser && list.known && len(list.users) <= e.opts.ExpandLimit {
+			e.expand(p, x, list.users, views, hazards, told)
+			return
+		}
+	}
+	if told {
+		return
+	}
+	if !views[blocked].decide(e.generic(p), views[blocked].deny) {
+		e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s only for who is also %s, which Unity Catalog cannot express; it is not granted (%s)",
+			e.describe(p), x, e.describe(against), e.whyWithheld(p)), views[blocked].allow)
+		return
+	}
+	word := "includes"
+	if certain != rules.Yes {
+		word = "may include"
+	}
+	if e.kind(p) == rules.SubjectUser {
+		word = "may be in"
+		if e.kind(against) == rules.SubjectUser {
+			word = "may be"
+		}
+	}
+	e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, denied it by policy %s; Unity Catalog has no deny, so it is not granted (%s)",
+		e.describe(p), x, word, e.describe(against), e.whoDenies(p, against, views[blocked]), e.whyWithheld(p)), views[blocked].allow)
+}
+
+func (e *evaluation) whyWithheld(p rules.SubjectID) string {
+	if e.opts.Deny != DenyExpand || e.kind(p) == rules.SubjectUser {
+		return "strategy withhold"
+	}
+	if list := e.usersOf(p); list.known {
+		return fmt.Sprintf("strategy expand: %d members are more than the limit of %d", len(list.users), e.opts.ExpandLimit)
+	}
+	return "strategy expand: its members are not known"
+}
+
+// expand grants x to those members of p whom the policies allow it.
+func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rules.SubjectID, views []*view, hazards [][]rules.SubjectID, told bool) {
+	count, doubtful := 0, 0
+	for _, u := range members {
+		if !e.managed[u] || e.impliedAbove(u, x) {
+			continue
+		}
+		result, total := safe, safe
+		for i, v := range views {
+			w, _, _ := e.judge(u, v, v.deny, hazards[i])
+			result = min(result, w)
+			w, _, _ = e.judge(u, v, v.deny[:v.total], hazards[i])
+			total = min(total, w)
+		}
+		switch {
+		case result == safe:
+			e.here[u] |= x.Set()
+			count++
+		case total == unsafe:
+			doubtful++
+		}
+	}
+	if told && doubtful == 0 {
+		return
+	}
+	message := fmt.Sprintf("%s is allowed %s but some of its members are denied it; it is granted to %d others one by one (strategy expand)",
+		e.describe(p), x, count)
+	effect := policy.EffectNone
+	if doubtful > 0 {
+		effect = policy.EffectNarrower
+		message += fmt.Sprintf(", and not to %d who may be denied it by groups they may be in", doubtful)
+	}
+	e.report(p, x, effect, message, views[0].allow)
+}
+
+// reportIgnored says whom strategy ignore lets keep what they are denied.
+func (e *evaluation) reportIgnored(p rules.SubjectID, x policy.Privilege, views []*view, hazards [][]rules.SubjectID) {
+	for i, v := range views {
+		base := e.generic(p)
+		for _, h := range hazards[i] {
+			if base.is(h) || e.mayBe(p, h) == rules.No || v.decide(base.and(e.generic(h)), v.deny) {
+				continue
+			}
+			e.report(p, x, policy.EffectWider, fmt.Sprintf("%s is granted %s although it may include %s, denied it by policy %s (strategy ignore)",
+				e.describe(p), x, e.describe(h), e.whoDenies(p, h, v)), v.allow)
+		}
+	}
+}
+
+// whoDenies names the policy that keeps a member of p who is also h from x.
+func (e *evaluation) whoDenies(p, h rules.SubjectID, v *view) string {
+	w := e.generic(p)
+	if h != rules.NoSubject {
+		w = w.and(e.generic(h))
+	}
+	for _, d := range v.deny {
+		if v.denies(d, w) {
+			return fmt.Sprintf("%d %q", d.src.Source.ID, d.src.Source.Name)
+		}
+	}
+	for _, a := range v.allow {
+		if matches(a.allowExcept, w, v.x) {
+			return fmt.Sprintf("%d %q", a.src.Source.ID, a.src.Source.Name)
+		}
+	}
+	return "unknown"
+}
+
+// report adds a finding about the first of the policies that allow p the privilege.
+func (e *evaluation) report(p rules.SubjectID, x policy.Privilege, effect policy.Effect, message string, allow []*compiledPolicy) {
+	f := policy.Finding{Effect: effect, Principal: e.principals[p], Privilege: x, Message: message}
+	w := e.generic(p)
+	for _, a := range allow {
+		if a.allows(w, x.Set()) {
+			f.PolicyID, f.Policy = a.src.Source.ID, a.src.Source.Name
+			break
+		}
+	}
+	e.out.findings = append(e.out.findings, f)
+}
+
+func containerWord(c policy.ObjectClass) string {
+	if c == policy.ClassCatalog {
+		return "catalog"
+	}
+	return "schema"
+}
+
+// checkAll takes ALL_PRIVILEGES back from whoever was not granted, one by one, everything it confers here.
+func (e *evaluation) checkAll() {
+	needed := e.supported & policy.ImpliedByAll
+	for p, set := range e.here {
+		if !set.Has(policy.AllPrivileges) {
+			continue
+		}
+		var held policy.PrivilegeSet
+		for _, q := range e.withContainers(p) {
+			held |= e.here[q] | e.parent.above[q]
+		}
+		missing := needed &^ held
+		if missing == 0 {
+			continue
+		}
+		e.here[p] = set &^ policy.AllPrivileges.Set()
+		for x := range missing.All() {
+			e.report(p, policy.AllPrivileges, policy.EffectNarrower, fmt.Sprintf("%s is allowed ALL_PRIVILEGES, which would give %s too, and that is not allowed to all it reaches; the others are granted one by one",
+				e.describe(p), x), e.allowing(policy.AllPrivileges))
+			break
+		}
+	}
+}
+
+func (e *evaluation) allowing(x policy.Privilege) []*compiledPolicy {
+	var list []*compiledPolicy
+	for i, n := range e.active {
+		if p := e.policyAt(n); e.covers[i].full != 0 && p.allowPrivs&x.Set() != 0 {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// withContainers lists p, the groups and roles it is known to be in, and everyone.
+func (c *Compiler) withContainers(p rules.SubjectID) hypotheticalMember { return c.generics[p] }
+
+// impliedAbove reports whether p holds x by a grant on a container above, its own or one to who it is in.
+func (e *evaluation) impliedAbove(p rules.SubjectID, x policy.Privilege) bool {
+	if len(e.parent.above) == 0 {
+		return false
+	}
+	for _, q := range e.withContainers(p) {
+		if e.parent.above[q].Has(x) {
+			return true
+		}
+	}
+	return false
+}
+
+// minimise leaves out what other grants here or above imply.
+func (e *evaluation) minimise() { e.here = e.minimal(e.here, e.parent.above) }
+
+func (c *Compiler) minimal(here, above map[rules.SubjectID]policy.PrivilegeSet) map[rules.SubjectID]policy.PrivilegeSet {
+	kept := make(map[rules.SubjectID]policy.PrivilegeSet, len(here))
+	for p, set := range here {
+		if set.Has(policy.AllPrivileges) {
+			set &^= policy.ImpliedByAll
+		}
+		for _, q := range c.withContainers(p) {
+			set &^= above[q]
+			if q != p && !(q > p && c.withContainers(q).is(p)) { // of two that contain each other, the first keeps it
+				set &^= here[q].WithImplied()
+			}
+		}
+		if set != 0 {
+			kept[p] = set
+		}
+	}
+	return kept
+}

@@ -1,0 +1,295 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"ucwarden/policy"
+	"ucwarden/policy/match"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// compiledPolicy is a prepared policy as grants need it: who is allowed and denied which privileges, with exceptions.
+type compiledPolicy struct {
+	src         *rules.Policy
+	priority    int
+	denyAllElse bool
+	denying     *compiledPolicy // the policy without what it allows; nil where that denies no more
+
+	allow, allowExcept, deny, denyExcept []compiledItem
+
+	allowPrivs, denyPrivs policy.PrivilegeSet // of all items; denyPrivs holds every privilege with denyAllElse
+}
+
+type compiledItem struct {
+	privs policy.PrivilegeSet
+	who   rules.SubjectSet
+}
+
+// protectionPriority is above every policy's: no allow opens a table whose filter or mask is not enforced.
+const protectionPriority = 1 << 30
+
+// entry is one region of one policy, or of one security zone.
+type entry struct {
+	region Region
+	policy *compiledPolicy // nil for a zone
+	zone   string          // of a zone entry
+}
+
+// grantRules is everything of a rule set that decides grants.
+type grantRules struct {
+	policies []*compiledPolicy
+	entries  []entry
+	zoned    bool
+	findings []policy.Finding
+}
+
+// ruleReader builds rules from a rule set.
+type ruleReader struct {
+	grantRules
+	set    *rules.RuleSet
+	opts   Options
+	levels []match.NamedLevel // scratch
+}
+
+func (r *ruleReader) levelsOf(m *match.Matcher) []match.NamedLevel {
+	r.levels = m.AppendLevels(r.levels[:0])
+	return r.levels
+}
+
+func readRules(set *rules.RuleSet, o Options) grantRules {
+	r := &ruleReader{set: set, opts: o}
+	r.findings = append(r.findings, set.Findings...)
+	n := 0
+	for repo := range set.Repositories {
+		n += len(repo.All())
+	}
+	r.entries, r.policies = make([]entry, 0, n), make([]*compiledPolicy, 0, n)
+	for p := range set.Policies {
+		r.addPolicy(p)
+	}
+	for m, zone := range set.Zones.Regions {
+		reg, err := NewRegion(r.levelsOf(m), true)
+		if reg.Open {
+			r.findings = append(r.findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
+				"security zone %q names a macro or a literal '*', which a grant cannot express; what policies outside it allow is not granted where it may lie", zone)})
+		}
+		if err == nil { // else a zone of places Unity Catalog does not have
+			r.entries = append(r.entries, entry{region: reg, zone: zone})
+		}
+	}
+	r.zoned = r.zoned || len(set.Zones.Names) > 0
+	return r.grantRules
+}
+
+func (r *ruleReader) find(p *rules.Policy, effect policy.Effect, format string, args ...any) {
+	r.findings = append(r.findings, policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: effect, Message: fmt.Sprintf(format, args...)})
+}
+
+// addPolicy adds a policy of any type at every region it is about.
+func (r *ruleReader) addPolicy(p *rules.Policy) {
+	if !p.Validity.OpenAt(r.opts.Time) {
+		return
+	}
+	c := &compiledPolicy{src: p, priority: p.Priority}
+	if p.Type == ranger.PolicyTypeAccess {
+		r.readItems(c)
+	} else {
+		r.readProtection(c)
+	}
+	if c.allowPrivs|c.denyPrivs == 0 {
+		return
+	}
+	r.policies = append(r.policies, c)
+	if c.denyAllElse {
+		denying := *c
+		denying.allow, denying.allowPrivs = nil, 0
+		c.denying = &denying
+	}
+	r.zoned = r.zoned || p.Zone != "" // also where the zone's resources are no place in Unity Catalog
+	regions := r.regionsOf
+	if p.Tag {
+		regions = r.carriersOf
+	}
+	for _, reg := range regions(c) {
+		e := entry{region: reg, policy: c}
+		if reg.columns { // a table of higher priority does not open a column that is denied
+			onColumns := *c
+			onColumns.allow, onColumns.allowPrivs, onColumns.priority = nil, 0, protectionPriority
+			e.policy = &onColumns
+		}
+		r.entries = append(r.entries, e)
+	}
+}
+
+// regionsOf lists the regions of a policy on resources. A place Unity Catalog does not have grants and denies nothing
+// there.
+func (r *ruleReader) regionsOf(c *compiledPolicy) []Region {
+	if c.src.Everywhere {
+		return everywhere()
+	}
+	var list []Region
+	for i := range c.src.Resources {
+		reg, err := NewRegion(r.levelsOf(&c.src.Resources[i]), c.src.Inherits())
+		if reg.Open {
+			r.find(c.src, policy.EffectNarrower, "its resource holds a macro or a literal '*', which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
+		}
+		if err != nil {
+			r.find(c.src, policy.EffectNarrower, "%v; nothing is granted for it", err)
+			continue
+		}
+		if reg.columns {
+			r.findColumns(c, "it names single columns")
+		}
+		list = append(list, reg)
+	}
+	return list
+}
+
+// findColumns reports what becomes of a policy on columns. A row filter or mask has its own finding.
+func (r *ruleReader) findColumns(c *compiledPolicy, what string) {
+	if c.allowPrivs != 0 {
+		r.find(c.src, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it allows there is not granted", what)
+	}
+	if c.denyPrivs != 0 && c.priority != protectionPriority {
+		r.find(c.src, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it denies there is denied on the whole table", what)
+	}
+}
+
+// carriersOf lists the regions of a policy on tags: every resource that carries a tag it names. Tags hold for everything
+// inside the resource that carries them.
+func (r *ruleReader) carriersOf(c *compiledPolicy) []Region {
+	if r.set.Tagged == nil {
+		return nil
+	}
+	var list []Region
+	macros, timed := false, false
+	for m, tag := range r.set.Tagged.Carriers {
+		matched, conditional := c.src.MatchWithoutRequest(&tag.Path, nil)
+		if !matched {
+			continue
+		}
+		reg, err := NewRegion(r.levelsOf(m), true)
+		if err != nil {
+			continue
+		}
+		if reg.columns {
+			r.findColumns(c, "tag "+tag.Type+" is on columns")
+		}
+		macros, timed = macros || conditional || reg.Open, timed || tag.Timed
+		reg.partial = reg.partial || conditional || tag.Timed // a tag that comes and goes denies always and allows never
+		list = append(list, reg)
+	}
+	if macros {
+		r.find(c.src, policy.EffectNarrower, "its tag, or a resource that carries it, holds a macro, which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
+	}
+	if timed {
+		r.find(c.src, policy.EffectNarrower, "a tag it names is there at certain times only, which a grant cannot express; what it allows by that tag is not granted, what it denies is denied always")
+	}
+	return list
+}
+
+// readItems reads the four lists of an access policy. Conditions cannot be written as grants: an allow that needs one
+// is not granted, a deny holds without it.
+func (r *ruleReader) readItems(c *compiledPolicy) {
+	p := c.src
+	conditional := len(p.Conditions) > 0
+	switch {
+	case p.Unreadable != "":
+		r.find(p, policy.EffectNarrower, "it cannot be understood (%s), so it allows nothing, and everybody is denied what it is about", p.Unreadable)
+	case conditional && len(p.Allow) > 0:
+		r.find(p, policy.EffectNarrower, "it holds only under a condition (%s), which a grant cannot express; what it allows is not granted, what it denies is denied always", p.DescribeConditions())
+	}
+	read := func(items []rules.Item, conditionals string) []compiledItem {
+		if len(items) == 0 {
+			return nil
+		}
+		out := make([]compiledItem, 0, len(items))
+		for i := range items {
+			item := &items[i]
+			if len(item.Conditions) > 0 {
+				r.find(p, policy.EffectNarrower, "%s[%d] holds only under a condition (%s), which a grant cannot express; it %s",
+					item.Kind, item.Index, item.DescribeConditions(), conditionals)
+			}
+			if len(item.Conditions) > 0 || conditional {
+				if !item.Restricts() {
+					continue
+				}
+			}
+			if privs := r.privileges(p, item); privs != 0 && len(item.Who) > 0 {
+				out = append(out, compiledItem{privs, item.Who})
+			}
+		}
+		return out
+	}
+	c.allow = read(p.Allow, "is not granted")
+	c.allowExcept = read(p.AllowExceptions, "holds always")
+	c.deny = read(p.Deny, "holds always")
+	c.denyExcept = read(p.DenyExceptions, "is not made")
+	c.denyAllElse = p.DenyAllElse
+	c.sum()
+}
+
+func (c *compiledPolicy) sum() {
+	for _, item := range c.allow {
+		c.allowPrivs |= item.privs
+	}
+	for _, item := range c.deny {
+		c.denyPrivs |= item.privs
+	}
+	if c.denyAllElse {
+		c.denyPrivs = policy.AllPrivilegeSet
+	}
+}
+
+// readProtection turns a row filter or mask that is not enforced in Unity Catalog into a deny of SELECT for whom it
+// binds: reading without it would show more than the policy allows. Items that show everything come first for whom
+// they name, as in Ranger, where the first matching item decides.
+func (r *ruleReader) readProtection(c *compiledPolicy) {
+	p := c.src
+	c.priority = protectionPriority
+	what := "a row filter"
+	for i := range p.Protect {
+		item := &p.Protect[i]
+		free := len(item.Conditions) == 0
+		if item.Mask != nil {
+			what = "a column mask"
+			free = free && item.Mask.DataMaskType == "MASK_NONE"
+		} else {
+			free = free && strings.TrimSpace(item.Filter.FilterExpr) == ""
+		}
+		if free && len(c.deny) > 0 || len(item.Who) == 0 || !item.MatchesAny() {
+			continue // an earlier item binds; whom this one frees is not certain
+		}
+		if entry := (compiledItem{policy.Select.Set(), item.Who}); free {
+			c.denyExcept = append(c.denyExcept, entry)
+		} else {
+			c.deny = append(c.deny, entry)
+		}
+	}
+	c.sum()
+	if c.denyPrivs != 0 {
+		r.find(p, policy.EffectNarrower, "it sets %s, which is not enforced in Unity Catalog yet; whom it binds is not granted SELECT on its tables", what)
+	}
+}
+
+// privileges turns the access types of an item, with what they imply, into privileges.
+func (r *ruleReader) privileges(p *rules.Policy, item *rules.Item) policy.PrivilegeSet {
+	if _, all := item.Accesses(); all {
+		return policy.AllPrivilegeSet
+	}
+	var set policy.PrivilegeSet
+	for _, access := range item.Expanded {
+		bit := policy.Privilege(strings.ToUpper(access)).Set()
+		if bit == 0 && !strings.HasPrefix(access, "_") && slices.Contains(item.Named, access) {
+			effect := policy.EffectNarrower
+			if item.Kind == rules.ItemDeny || item.Kind == rules.ItemDenyException {
+				effect = policy.EffectNone
+			}
+			r.find(p, effect, "%s[%d] names access type %q, which has no counterpart in Unity Catalog; it is left out", item.Kind, item.Index, access)
+		}
+		set |= bit
+	}
+	return set
+}

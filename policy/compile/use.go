@@ -1,0 +1,84 @@
+package compile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"ucwarden/policy"
+	"ucwarden/policy/rules"
+)
+
+// wantUse gives USE_SCHEMA on a catalog to whoever holds, on the catalog itself, what is of use inside schemas only.
+// Where a policy denies it in some schema, it is left to be given schema by schema.
+func (r *compilation) wantUse(out *outcome, at node, above map[rules.SubjectID]policy.PrivilegeSet) {
+	out.pendingUse = map[rules.SubjectID]bool{}
+	if r.opts.SkipUse {
+		return
+	}
+	want := map[rules.SubjectID]bool{}
+	for p, set := range out.granted {
+		for x := range set.All() {
+			if x != policy.UseSchema && policy.ActsOn[x]&policy.ClassesInCatalog != 0 && !set.Has(policy.AllPrivileges) {
+				want[p] = true
+			}
+		}
+	}
+	before := out.granted
+	granted, _ := r.addUse(before, above, policy.UseSchema, want, at)
+	out.granted = granted
+	for p := range want {
+		held := false
+		for _, q := range r.withContainers(p) {
+			held = held || granted[q].WithImplied().Has(policy.UseSchema)
+		}
+		if !held {
+			out.pendingUse[p] = true
+		}
+	}
+	for p, set := range granted {
+		out.above[p] |= set.WithImplied()
+	}
+}
+
+// addUse adds the USE_* privilege at a place for those in need who do not hold it there or above, and gives the grants
+// with it. A policy that denies it to somebody by name stands, and such a need is reported; one that denies all else than
+// it allows does not mean the way to what another policy allows.
+func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.PrivilegeSet, use policy.Privilege, need map[rules.SubjectID]bool, at node) (map[rules.SubjectID]policy.PrivilegeSet, []policy.Finding) {
+	if len(need) == 0 {
+		return granted, nil
+	}
+	e := &evaluation{compilation: r, node: at, parent: &outcome{above: above}, here: maps.Clone(granted)}
+	if e.here == nil {
+		e.here = map[rules.SubjectID]policy.PrivilegeSet{}
+	}
+	e.out.settled = map[rules.SubjectID]policy.PrivilegeSet{}
+	e.cover()
+	v := e.view(use, classOfUse(use))
+	v.allow, v.named = append(slices.Clone(v.allow), r.openUse), true
+	hazards := v.deniedSubjects()
+	views, hazardLists := []*view{v}, [][]rules.SubjectID{hazards}
+	for _, p := range slices.Sorted(maps.Keys(need)) {
+		if !r.managed[p] || e.impliedAbove(p, use) || e.here[p].WithImplied().Has(use) {
+			continue
+		}
+		switch w, against, _ := r.judge(p, v, v.deny, hazards); {
+		case w == safe:
+			e.here[p] |= use.Set()
+		case w == unsafe && r.opts.Deny == DenyExpand && r.kind(p) != rules.SubjectUser && r.usersOf(p).known && len(r.usersOf(p).users) <= r.opts.ExpandLimit:
+			e.expand(p, use, r.usersOf(p).users, views, hazardLists, false)
+			last := &e.out.findings[len(e.out.findings)-1]
+			last.Effect, last.Message = policy.EffectNarrower, last.Message+"; the members who are denied it cannot use what they are granted below"
+		default:
+			e.report(p, use, policy.EffectNarrower, fmt.Sprintf("%s needs %s for what it is granted below, but policy %s denies it; it is not added",
+				r.describe(p), use, e.whoDenies(p, against, v)), nil)
+		}
+	}
+	return r.minimal(e.here, above), e.out.findings
+}
+
+func classOfUse(use policy.Privilege) policy.ObjectClass {
+	if use == policy.UseSchema {
+		return policy.ClassSchema
+	}
+	return policy.ClassCatalog
+}

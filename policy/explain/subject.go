@@ -1,0 +1,153 @@
+package explain
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"ucwarden/policy"
+	"ucwarden/policy/evaluate"
+	"ucwarden/policy/match"
+	"ucwarden/policy/rules"
+)
+
+// ExplainedPrincipal says as whom a question was taken.
+type ExplainedPrincipal struct {
+	Name       string             `json:"name"`             // as policies write it
+	Kind       string             `json:"kind"`             // user, group, role or everyone
+	How        string             `json:"how"`              // where it was found
+	Also       []string           `json:"also,omitempty"`   // what else goes by the name
+	Groups     []string           `json:"groups,omitempty"` // of a user, by the user store
+	Roles      []string           `json:"roles,omitempty"`  // held, directly or through groups and other roles
+	Principals []policy.Principal `json:"principals"`       // in Unity Catalog: itself, and those whose grants reach it
+}
+
+// explainedSubject is a principal as the evaluator and the compiler know it.
+type explainedSubject struct {
+	explained ExplainedPrincipal
+	kind      rules.SubjectKind
+	name      string
+}
+
+// lookUpSubject finds who is meant: by a kind before the name, by the user store, the roles, the names that Unity
+// Catalog knows them by, and last by how policies name them. A name that nothing knows is a user.
+func lookUpSubject(rs *rules.RuleSet, text string) explainedSubject {
+	known := rules.NewKnownNames(rs.Snapshot)
+	names, store := rs.Subjects.Names(), rs.Snapshot.Users
+	kind, name := rules.SubjectNone, text
+	for word, k := range map[string]rules.SubjectKind{"user:": rules.SubjectUser, "group:": rules.SubjectGroup, "role:": rules.SubjectRole} {
+		if rest, ok := strings.CutPrefix(text, word); ok {
+			kind, name = k, rest
+		}
+	}
+	subject := func(k rules.SubjectKind, name, how string) explainedSubject {
+		out := explainedSubject{kind: k, name: name, explained: ExplainedPrincipal{Name: name, Kind: k.String(), How: how}}
+		if kind == rules.SubjectNone {
+			for _, other := range []rules.SubjectKind{rules.SubjectUser, rules.SubjectGroup, rules.SubjectRole} {
+				if other != k && known.Where(other, name) != "" {
+					word := other.String()
+					out.explained.Also = append(out.explained.Also, fmt.Sprintf("a %s of this name is %s; ask about it as %s:%s", word, known.Where(other, name), word, name))
+				}
+			}
+		}
+		return out
+	}
+	kinds := []rules.SubjectKind{rules.SubjectUser, rules.SubjectGroup, rules.SubjectRole}
+	if kind != rules.SubjectNone {
+		kinds = []rules.SubjectKind{kind}
+	}
+	if (kind == rules.SubjectNone || kind == rules.SubjectGroup) && (name == rules.GroupPublic || name == string(policy.AccountUsers)) {
+		return subject(rules.SubjectEveryone, rules.GroupPublic, "the group everyone is in")
+	}
+	for _, k := range kinds {
+		if where := known.Where(k, name); where != "" && where != rules.NamedByPolicies {
+			return subject(k, name, where)
+		}
+	}
+	for _, k := range kinds {
+		for _, n := range known.List(k) {
+			if p := names.Principal(k, n, store); string(p) == name && n != name {
+				return subject(k, n, fmt.Sprintf("%s in Unity Catalog; %s", name, known.Where(k, n)))
+			}
+		}
+	}
+	for _, k := range kinds {
+		if where := known.Where(k, name); where != "" {
+			return subject(k, name, where)
+		}
+	}
+	k, how := rules.SubjectUser, "nothing names it; taken as a user"
+	if kind != rules.SubjectNone {
+		k, how = kind, "nothing names it"
+	} else if !strings.Contains(name, "@") {
+		how += ", say group:" + name + " or role:" + name + " for another"
+	}
+	if near := known.Near(kinds, name); near != "" {
+		how += "; names count with their case, did you mean " + near + "?"
+	}
+	return subject(k, name, how)
+}
+
+// request is the question whether the subject may do something: of the user with their groups, or of somebody about
+// whom nothing is known but the group or role.
+func (s *explainedSubject) request(r match.Resource, owner string, at time.Time) evaluate.Request {
+	q := evaluate.Request{Resource: r, Owner: owner, Time: at, Groups: []string{}}
+	switch s.kind {
+	case rules.SubjectUser:
+		q.User, q.Groups = s.name, append(q.Groups, s.explained.Groups...)
+	case rules.SubjectGroup:
+		q.Groups = []string{s.name}
+	case rules.SubjectRole:
+		q.Roles = append([]string{s.name}, s.explained.Roles...)
+	}
+	return q
+}
+
+// holder is a principal whose grants reach the subject, and the path from one to the other.
+type holder struct {
+	principal policy.Principal
+	path      string
+}
+
+// holders lists them, and fills in groups and roles: the subject, its groups, its roles, everyone.
+func (s *explainedSubject) holders(rs *rules.RuleSet) []holder {
+	table, members, store := rs.Subjects, rs.Members, rs.Snapshot.Users
+	var list []holder
+	add := func(k rules.SubjectKind, name, path string) {
+		p := table.Names().Principal(k, name, store)
+		if !slices.ContainsFunc(list, func(h holder) bool { return h.principal == p }) {
+			list = append(list, holder{p, path})
+		}
+	}
+	via := make(map[string]string) // role to how it is held
+	hold := func(kind rules.SubjectKind, name, how string) {
+		id := table.ID(kind, name)
+		for _, r := range members.RolesOf(id) {
+			role := table.Of(r).Name
+			if _, found := via[role]; !found && r != id {
+				via[role] = how
+			}
+		}
+	}
+	switch s.kind {
+	case rules.SubjectUser:
+		add(rules.SubjectUser, s.name, "user "+s.name)
+		groups, _ := store.GroupsOf(s.name)
+		s.explained.Groups = slices.Compact(slices.Sorted(slices.Values(groups)))
+		hold(rules.SubjectUser, s.name, "")
+		for _, g := range s.explained.Groups {
+			add(rules.SubjectGroup, g, "group "+g)
+			hold(rules.SubjectGroup, g, " via group "+g)
+		}
+	case rules.SubjectGroup, rules.SubjectRole:
+		add(s.kind, s.name, s.kind.String()+" "+s.name)
+		hold(s.kind, s.name, "")
+	}
+	s.explained.Roles = slices.Sorted(maps.Keys(via))
+	for _, r := range s.explained.Roles {
+		add(rules.SubjectRole, r, "role "+r+via[r])
+	}
+	add(rules.SubjectEveryone, rules.GroupPublic, "everyone")
+	return list
+}

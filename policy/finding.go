@@ -1,0 +1,56 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Report says where the compiled grants differ from what the policies mean, and why. A report without inexact
+// findings says that they are the same.
+type Report struct {
+	Findings []Finding `json:"findings"`
+}
+
+// Effect says how a finding bears on access.
+type Effect string
+
+// The effects of a finding.
+const (
+	EffectNone     Effect = "none"     // worth knowing; access is exactly what the policy says
+	EffectNarrower Effect = "narrower" // somebody the policy allows does not get the access
+	EffectWider    Effect = "wider"    // somebody the policy denies keeps it; only by the strategy "ignore"
+)
+
+// Finding is one thing Unity Catalog cannot say as the policy says it.
+type Finding struct {
+	PolicyID  int64     `json:"policyId"`
+	Policy    string    `json:"policy"` // its name
+	Effect    Effect    `json:"effect"`
+	Securable Securable `json:"securable,omitzero"` // where, when it is one place
+	Principal Principal `json:"principal,omitempty"`
+	Privilege Privilege `json:"privilege,omitempty"`
+	Message   string    `json:"message"`         // what is not expressed, why, and what was done instead
+	Count     int       `json:"count,omitempty"` // on how many further securables the same holds
+}
+
+func (f Finding) String() string {
+	s := f.Message
+	if f.PolicyID != 0 || f.Policy != "" { // several policies together say some things
+		s = fmt.Sprintf("policy %d %q: %s", f.PolicyID, f.Policy, s)
+	}
+	if f.Count > 0 {
+		s += fmt.Sprintf(" (and on %d more)", f.Count)
+	}
+	return s
+}
+
+// Exact reports whether the grants give exactly the access the policies mean.
+func (r *Report) Exact() bool {
+	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Effect != EffectNone })
+}
+
+func CompareFindings(a, b Finding) int {
+	return cmp.Or(cmp.Compare(a.PolicyID, b.PolicyID), a.Securable.Compare(b.Securable), cmp.Compare(a.Principal, b.Principal),
+		cmp.Compare(a.Privilege, b.Privilege), cmp.Compare(a.Message, b.Message))
+}

@@ -1,0 +1,27 @@
+package match
+
+import (
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/schedule"
+)
+
+// TagOnResource is a tag on one resource.
+type Tag struct {
+	Type       string
+	Attributes map[string]string
+	Match      Type              // how the tagged resource lies to the one asked for
+	Validity   schedule.Validity // when the tag is there
+	Timed      bool              // it has periods of validity, readable or not
+	Path       Path              // of the tag as a resource of the tag service
+}
+
+// NewTagOnResource prepares a tag. A period of validity that nobody can read does not take the tag, and with it a deny, away.
+func NewTag(typ string, attributes map[string]string, schedules []ranger.ValiditySchedule, m Type) *Tag {
+	t := &Tag{Type: typ, Attributes: attributes, Match: m, Timed: len(schedules) > 0}
+	var err error
+	if t.Validity, err = schedule.New(schedules); err != nil {
+		t.Validity = nil
+	}
+	t.Path.SetTag(typ)
+	return t
+}

@@ -1,0 +1,160 @@
+package policytest
+
+import (
+	"fmt"
+	"slices"
+
+	"pgregory.net/rapid"
+
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+)
+
+// DrawOddWorld draws a world with what nobody writes on purpose, and what people write all the same: zones that are named
+// and absent, odd spellings of booleans and names, roles inside roles in circles, empty and duplicate lists, schedules that
+// are over or cannot be read, access types that nothing knows, policies that cannot be understood.
+func DrawOddWorld(t *rapid.T) World {
+	w := DrawWorld(t)
+	DrawFeatures(t, &w)
+	odd(t, &w)
+	return w
+}
+
+// maybe draws one of the values in about one of n cases, the zero value else.
+func maybe[T any](t *rapid.T, label string, n int, values ...T) T {
+	if rapid.IntRange(1, n).Draw(t, label+" or not") > 1 {
+		var none T
+		return none
+	}
+	return rapid.SampledFrom(values).Draw(t, label)
+}
+
+var oddBooleans = []string{"true", "TRUE", "True", " true", "yes", "1", "t", "false", "FALSE", "no", ""}
+
+func odd(t *rapid.T, w *World) {
+	s := w.Snapshot
+	def := s.ServiceDef
+	def.Options = ranger.OptionMap{}
+	for _, name := range []string{ranger.OptionInheritAccess, "enableDenyAndExceptionsInPolicies"} {
+		if rapid.Bool().Draw(t, name) {
+			def.Options[name] = rapid.SampledFrom(oddBooleans).Draw(t, name+" is")
+		}
+	}
+	def.Resources = slices.Clone(def.Resources)
+	for i := range def.Resources {
+		name := def.Resources[i].Name
+		if !slices.Contains([]string{"catalog", "schema", "table"}, name) {
+			continue
+		}
+		def.Resources[i].MatcherOptions = ranger.OptionMap{}
+		for _, option := range []string{"ignoreCase", "wildCard", "quotedCaseSensitive"} {
+			if v := maybe(t, name+" "+option, 6, oddBooleans...); v != "" {
+				def.Resources[i].MatcherOptions[option] = v
+			}
+		}
+	}
+	for _, name := range []string{"c1.s1.ſtraße", "c1.s1.cust_ς", "c1.s2.\"t1"} {
+		w.Listed = append(w.Listed, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: name}})
+	}
+	if rapid.IntRange(0, 3).Draw(t, "roles in a circle") == 0 {
+		w.Roles[0].Roles = append(w.Roles[0].Roles, ranger.RoleMember{Name: "r2"})
+		w.Roles[1].Roles = append(w.Roles[1].Roles, ranger.RoleMember{Name: "r1"}, ranger.RoleMember{Name: "r1"})
+	}
+	oddPolicies(t, s.Policies)
+	if s.TagPolicies != nil {
+		oddPolicies(t, s.TagPolicies.Policies)
+		if rapid.IntRange(0, 5).Draw(t, "tag service without definition") == 0 {
+			s.TagPolicies.ServiceDef = nil
+		}
+		tag := s.Tags.Tags["1"]
+		tag.Validity = maybe(t, "tag validity", 4, []ranger.ValiditySchedule{{EndTime: "2026/02/01 00:00:00"}}, []ranger.ValiditySchedule{{StartTime: "soon"}})
+		s.Tags.Tags["1"] = tag
+	}
+	for _, name := range []string{"y", "nil", "nowhere"} {
+		if rapid.IntRange(0, 5).Draw(t, "zone "+name) > 0 {
+			continue
+		}
+		if s.Zones == nil {
+			s.Zones = make(map[string]*ranger.SecurityZone)
+		}
+		var zone *ranger.SecurityZone
+		switch name {
+		case "y":
+			zone = &ranger.SecurityZone{ZoneName: "another name", Policies: []ranger.Policy{DrawPolicy(t, 300)}, Resources: []map[string][]string{{"catalog": {"c1"}, "schema": {rapid.SampledFrom([]string{"s1", "S*", "s2"}).Draw(t, "y schema")}}}}
+		case "nowhere":
+			zone = &ranger.SecurityZone{Policies: []ranger.Policy{DrawPolicy(t, 301)}, Resources: []map[string][]string{{"schema": {"s1"}}, {}}}
+		}
+		s.Zones[name] = zone
+	}
+	for _, zone := range s.Zones {
+		if zone != nil {
+			oddPolicies(t, zone.Policies)
+		}
+	}
+}
+
+// oddPolicies changes each policy in one or two ways.
+func oddPolicies(t *rapid.T, list []ranger.Policy) {
+	off := false
+	for i := range list {
+		p := &list[i]
+		for range rapid.IntRange(0, 2).Draw(t, "oddities") {
+			switch rapid.IntRange(0, 13).Draw(t, "oddity") {
+			case 0:
+				p.ZoneName = rapid.SampledFrom([]string{"z", "y", "absent"}).Draw(t, "zone name")
+			case 1:
+				p.IsEnabled = &off
+			case 2:
+				p.ValiditySchedules = rapid.SampledFrom([][]ranger.ValiditySchedule{
+					{{EndTime: "2026/01/01 00:00:00"}}, {{StartTime: "2027/01/01 00:00:00"}}, {{StartTime: "soon"}}, {{}},
+					{{Recurrences: []ranger.ValidityRecurrence{{Schedule: ranger.RecurrenceSchedule{DayOfWeek: "*", Hour: "11", Minute: "0"}, Interval: ranger.ValidityInterval{Hours: 2}}}}},
+				}).Draw(t, "validity")
+			case 3:
+				other := DrawPolicy(t, 0)
+				p.AdditionalResources = append(p.AdditionalResources, other.Resources, map[string]ranger.PolicyResource{"nothing": {Values: []string{"x"}}})
+			case 4:
+				eachItem(p, func(item *ranger.PolicyItem) {
+					item.Users, item.Groups = append(item.Users, item.Users...), append(item.Groups, item.Groups...)
+					item.Accesses = append(item.Accesses, item.Accesses...)
+				})
+			case 5:
+				eachItem(p, func(item *ranger.PolicyItem) {
+					item.Accesses = append([]ranger.ItemAccess{{Type: "read"}, {Type: "SELECT"}, {Type: "modify", IsAllowed: &off}}, item.Accesses...)
+				})
+			case 6:
+				eachItem(p, func(item *ranger.PolicyItem) {
+					item.Users, item.Roles = append(item.Users, "", "{OWNER}", "U1"), append(item.Roles, "", "unknown role")
+				})
+			case 7:
+				p.PolicyItems, p.DenyPolicyItems = append(p.PolicyItems, ranger.PolicyItem{}), append(p.DenyPolicyItems, ranger.PolicyItem{Groups: []string{}})
+			case 8:
+				p.Conditions = []ranger.Condition{{Type: "somewhere", Values: []string{"x"}}}
+			case 9:
+				for name, r := range p.Resources {
+					r.Values = append(slices.Clone(r.Values), rapid.SampledFrom([]string{"C1", "S1", "STRASSE", "STRAßE", "s*", "CUST_Σ", "t1", "{USER}", "${{USER.dept}}1", "", `"T1`}).Draw(t, "value of "+name))
+					p.Resources[name] = r
+				}
+			case 10:
+				for name, r := range p.Resources {
+					r.IsExcludes = rapid.Bool().Draw(t, name+" excludes")
+					p.Resources[name] = r
+				}
+			case 11:
+				p.Unreadable = "denyPolicyItem is unknown"
+			case 12:
+				p.PolicyPriority = 1
+			case 13:
+				delete(p.Resources, rapid.SampledFrom([]string{"catalog", "schema", "table"}).Draw(t, "without"))
+			}
+		}
+		if p.Name == "" {
+			p.Name = fmt.Sprintf("p%d", p.ID)
+		}
+	}
+}
+
+func eachItem(p *ranger.Policy, change func(*ranger.PolicyItem)) {
+	for item := range p.AllItems() {
+		change(item)
+	}
+}

@@ -1,0 +1,168 @@
+package policy
+
+import (
+	"iter"
+	"math/bits"
+)
+
+// privSet is a set of privileges, one bit for each of privilegeList.
+type PrivilegeSet uint64
+
+var (
+	privilegeList   = allPrivileges()
+	privilegeIndex  = indexPrivileges(privilegeList)
+	AllPrivilegeSet = NewPrivilegeSet(privilegeList...)
+	// impliedByAll holds what ALL_PRIVILEGES confers besides itself.
+	ImpliedByAll = AllPrivilegeSet.filter(func(p Privilege) bool { return p != AllPrivileges && AllPrivileges.Implies(p) })
+)
+
+func allPrivileges() []Privilege {
+	lists := make([][]Privilege, 0, len(PrivilegesOf))
+	for _, list := range PrivilegesOf {
+		lists = append(lists, list)
+	}
+	all := union(lists...)
+	if len(all) > 64 {
+		panic("more privileges than a privSet holds")
+	}
+	return all
+}
+
+func indexPrivileges(list []Privilege) map[Privilege]uint {
+	index := make(map[Privilege]uint, len(list))
+	for i, p := range list {
+		index[p] = uint(i)
+	}
+	return index
+}
+
+func NewPrivilegeSet(list ...Privilege) PrivilegeSet {
+	var s PrivilegeSet
+	for _, p := range list {
+		s |= p.Set()
+	}
+	return s
+}
+
+func (p Privilege) Set() PrivilegeSet {
+	if i, ok := privilegeIndex[p]; ok {
+		return 1 << i
+	}
+	return 0
+}
+
+func (s PrivilegeSet) Has(p Privilege) bool { return s&p.Set() != 0 }
+
+func (s PrivilegeSet) All() iter.Seq[Privilege] {
+	return func(yield func(Privilege) bool) {
+		for ; s != 0; s &= s - 1 {
+			if !yield(privilegeList[bits.TrailingZeros64(uint64(s))]) {
+				return
+			}
+		}
+	}
+}
+
+func (s PrivilegeSet) filter(keep func(Privilege) bool) PrivilegeSet {
+	var kept PrivilegeSet
+	for p := range s.All() {
+		if keep(p) {
+			kept |= p.Set()
+		}
+	}
+	return kept
+}
+
+// withImplied adds what ALL_PRIVILEGES confers.
+func (s PrivilegeSet) WithImplied() PrivilegeSet {
+	if s.Has(AllPrivileges) {
+		return s | ImpliedByAll
+	}
+	return s
+}
+
+// class is a set of kinds of object as policies and privileges tell them apart: models are not functions here.
+type ObjectClass uint32
+
+const (
+	ClassCatalog ObjectClass = 1 << iota
+	ClassSchema
+	ClassTable
+	ClassFunction
+	ClassModel
+	ClassVolume
+	ClassMetastore
+	ClassExternalLocation
+	ClassStorageCredential
+	ClassCredential
+	ClassConnection
+	ClassShare
+	ClassRecipient
+	ClassProvider
+)
+
+const (
+	ClassesInSchema  = ClassTable | ClassFunction | ClassModel | ClassVolume
+	ClassesInCatalog = ClassSchema | ClassesInSchema
+	ClassesOfRoots   = ClassMetastore | ClassExternalLocation | ClassStorageCredential | ClassCredential | ClassConnection |
+		ClassShare | ClassRecipient | ClassProvider
+)
+
+var ClassOfType = map[SecurableType]ObjectClass{
+	Metastore: ClassMetastore, Catalog: ClassCatalog, Schema: ClassSchema, Table: ClassTable, Function: ClassFunction,
+	Volume: ClassVolume, ExternalLocation: ClassExternalLocation, StorageCredential: ClassStorageCredential,
+	Credential: ClassCredential, Connection: ClassConnection, Share: ClassShare, Recipient: ClassRecipient, Provider: ClassProvider,
+}
+
+func ClassOf(o Object) ObjectClass {
+	if o.Kind == KindModel {
+		return ClassModel
+	}
+	return ClassOfType[o.Type]
+}
+
+// inside gives the classes of c and of everything an object of class c can hold.
+func (c ObjectClass) Inside() ObjectClass {
+	switch c {
+	case ClassCatalog:
+		return c | ClassesInCatalog
+	case ClassSchema:
+		return c | ClassesInSchema
+	}
+	return c
+}
+
+func (c ObjectClass) Each() iter.Seq[ObjectClass] {
+	return func(yield func(ObjectClass) bool) {
+		for ; c != 0; c &= c - 1 {
+			if !yield(c & -c) {
+				return
+			}
+		}
+	}
+}
+
+// actsOn maps each privilege to the classes on which it acts itself. A privilege on a container that acts on other
+// classes than the container's is there to be inherited.
+var ActsOn = privilegeClasses()
+
+func privilegeClasses() map[Privilege]ObjectClass {
+	m := make(map[Privilege]ObjectClass)
+	add := func(c ObjectClass, list []Privilege) {
+		for _, p := range list {
+			m[p] |= c
+		}
+	}
+	add(ClassCatalog, catalogPrivileges)
+	add(ClassSchema, schemaPrivileges)
+	add(ClassTable, tablePrivileges)
+	add(ClassFunction, PrivilegesOf[Function])
+	add(ClassModel, privilegesOfKind[KindModel])
+	add(ClassVolume, volumePrivileges)
+	for t, list := range PrivilegesOf {
+		if c := ClassOfType[t]; c > ClassVolume {
+			add(c, list)
+		}
+	}
+	return m
+}

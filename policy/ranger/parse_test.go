@@ -1,0 +1,87 @@
+package ranger
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"ucwarden/policy"
+)
+
+const (
+	oneItem = `"policyItems":[{"accesses":[{"type":"select"}],"users":["ann"]}]`
+	onCat   = `"resources":{"catalog":{"values":["sales"]}}`
+)
+
+func policyDoc(fields string) string {
+	return `{"serviceName":"uc","policies":[{"id":6,"name":"other",` + onCat + `},{"id":7,"name":"orders",` + fields + `}]}`
+}
+
+func TestParsePoliciesShapes(t *testing.T) {
+	one := `{"id":1,` + onCat + `}`
+	for name, tc := range map[string]struct {
+		doc  string
+		want int
+	}{
+		"single": {one, 1}, "array": {"[" + one + "," + one + "]", 2}, "document": {`{"policies":[` + one + `]}`, 1}, "empty array": {"[]", 0},
+	} {
+		list, _, err := ParsePolicies([]byte(tc.doc), "f.json")
+		if err != nil || len(list) != tc.want {
+			t.Errorf("%s: %d policies, error %v; want %d", name, len(list), err, tc.want)
+		}
+		for _, p := range list {
+			if p.Origin != "f.json" {
+				t.Errorf("%s: origin %q", name, p.Origin)
+			}
+		}
+	}
+	for _, doc := range []string{`{"id":1}`, `"text"`, ``} {
+		if _, _, err := ParsePolicies([]byte(doc), "f.json"); policy.CodeOf(err) != policy.CodeInvalid || !strings.HasPrefix(err.Error(), "f.json: ") {
+			t.Errorf("%q: error %v, want one of class invalid that begins with the file", doc, err)
+		}
+	}
+}
+
+func TestCyclicRolesAreRefused(t *testing.T) {
+	roles, err := ParseRoles([]byte(`[{"name":"a","roles":[{"name":"b"}]},{"name":"b","roles":[{"name":"c"}]},
+		{"name":"c","roles":[{"name":"b"},{"name":"gone"}]},{"name":"d","roles":[{"name":"d"}]}]`), "roles.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewSnapshot(SnapshotInput{Policies: &ServicePolicies{}, Roles: roles})
+	if err == nil || !strings.Contains(err.Error(), `role "b" contains itself: b → c → b`) {
+		t.Errorf("error %v, want the cycle of b", err)
+	}
+	roles.RangerRoles[2].Roles, roles.RangerRoles[3].Roles = nil, nil
+	if _, err = NewSnapshot(SnapshotInput{Policies: &ServicePolicies{}, Roles: roles}); err != nil {
+		t.Errorf("roles without a cycle: %v", err)
+	}
+}
+
+func TestDeployedServiceDefIsTheBuiltInOne(t *testing.T) {
+	deployed, err := os.ReadFile("../../deploy/ranger/servicedef-databricks-unity-catalog.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(deployed, defaultServiceDef) {
+		t.Error("policy/ranger/servicedef-databricks-unity-catalog.json and the file in deploy/ranger differ; copy one over the other")
+	}
+}
+
+// A large document with a fault at its end is refused in time that grows with its size only.
+func TestLargeDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(`{"policies":[`)
+	for i := range 20_000 {
+		fmt.Fprintf(&b, `{"id":%d,"name":"p%d",%s,%s},`, i, i, onCat, oneItem)
+	}
+	good := b.String() + `{"id":7,` + onCat + `}]}`
+	if doc, err := ParseServicePolicies([]byte(good), "big.json"); err != nil || len(doc.Policies) != 20_001 {
+		t.Fatalf("error %v", err)
+	}
+	_, err := ParseServicePolicies([]byte(b.String()+`{"id":99999,"name":"last","policyItems":[{"users":"ann"}]}]}`), "big.json")
+	if err == nil || !strings.Contains(err.Error(), `big.json: policy 99999 "last": policyItems[0].users: a JSON string does not fit here, want an array`) {
+		t.Errorf("error %v", err)
+	}
+}

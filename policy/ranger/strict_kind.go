@@ -1,0 +1,80 @@
+package ranger
+
+import "bytes"
+
+// DocumentKind is what a document holds.
+type DocumentKind string
+
+// The kinds of documents.
+const (
+	DocumentUnknown    DocumentKind = ""
+	DocumentPolicies   DocumentKind = "policies"           // a policy download or export
+	DocumentPolicy     DocumentKind = "a policy"           // one
+	DocumentPolicyList DocumentKind = "a list of policies" // a bare array
+	DocumentDeltas     DocumentKind = "changes of policies"
+	DocumentRoles      DocumentKind = "roles" // the roles download, or Ranger Admin's role export
+	DocumentUsers      DocumentKind = "a user store"
+	DocumentTags       DocumentKind = "tags"
+	DocumentServiceDef DocumentKind = "a service definition"
+	DocumentSuite      DocumentKind = "a test suite"
+)
+
+// Classify returns what a JSON document holds, told by the keys of its object that are not null; DocumentUnknown when
+// it is no object with known keys, or no valid JSON. An array counts as a list of policies.
+func Classify(data []byte) DocumentKind {
+	data = trimBOM(data)
+	w := &walker{data: data}
+	w.space()
+	switch {
+	case w.at == len(data):
+		return DocumentUnknown
+	case data[w.at] == '[':
+		if w.document(anything) {
+			return DocumentPolicyList
+		}
+		return DocumentUnknown
+	}
+	keys := topKeys(data)
+	has := func(names ...string) bool {
+		for _, name := range names {
+			if keys[name] {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("tests", "testCases"):
+		return DocumentSuite
+	case has("policyDeltas"):
+		return DocumentDeltas
+	case has("policies", "tagPolicies", "securityZones"):
+		return DocumentPolicies
+	case has("rangerRoles"), has("roles") && !has("name", "resources", "accesses"):
+		return DocumentRoles
+	case has("userGroupMapping", "userAttrMapping", "groupAttrMapping"):
+		return DocumentUsers
+	case has("serviceResources", "resourceToTagIds", "tagDefinitions"):
+		return DocumentTags
+	case has("accessTypes") && has("resources"):
+		return DocumentServiceDef
+	case has("resources", "policyItems", "denyPolicyItems", "dataMaskPolicyItems", "rowFilterPolicyItems"):
+		return DocumentPolicy
+	}
+	return DocumentUnknown
+}
+
+// topKeys returns the keys of the document's object whose values are not null; none when the JSON is not valid.
+func topKeys(data []byte) map[string]bool {
+	keys := map[string]bool{}
+	w := &walker{data: data}
+	w.visit = func(key []byte) {
+		if !bytes.HasPrefix(w.data[w.at:], []byte("null")) {
+			keys[string(key)] = true
+		}
+	}
+	if !w.document(anything) {
+		return nil
+	}
+	return keys
+}

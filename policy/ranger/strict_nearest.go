@@ -1,0 +1,90 @@
+package ranger
+
+import (
+	"strings"
+	"unicode"
+)
+
+// nearest returns the known name that was probably meant by an unknown one, "" when none is near: one that differs in
+// case only; else the one at the smallest edit distance, at most a third of the name's length; else the shortest that
+// holds the name, or all its words, or is held by it: "enabled" is near "isEnabled", "denyItems" near "denyPolicyItems".
+func nearest(name string, known []string) string {
+	const longest = 64 // a name beyond is no misspelling, and comparing it takes long
+	if name == "" || len(name) > longest {
+		return ""
+	}
+	lower := strings.ToLower(name)
+	best, bestDistance := "", max(len(name)/3, 1)+1
+	for _, k := range known {
+		if strings.EqualFold(k, name) {
+			return k
+		}
+		if max(len(k)-len(name), len(name)-len(k)) >= bestDistance {
+			continue
+		}
+		if d := spellingDistance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
+			best, bestDistance = k, d
+		}
+	}
+	if best != "" {
+		return best
+	}
+	for _, k := range known {
+		if !namesPart(k, name) && !namesPart(name, k) {
+			continue
+		}
+		if best == "" || len(k) < len(best) {
+			best = k
+		}
+	}
+	return best
+}
+
+// namesPart reports whether name stands in long, or each of its words does.
+func namesPart(long, name string) bool {
+	const shortest = 3 // letters of a word that means something
+	lower := strings.ToLower(long)
+	words := wordsOf(name)
+	for _, word := range words {
+		if len(word) < shortest || !strings.Contains(lower, word) {
+			return len(name) >= shortest && strings.Contains(lower, strings.ToLower(name))
+		}
+	}
+	return len(words) > 0
+}
+
+// wordsOf splits a name in camel case, or with '_' or '-', into its words, in lower case.
+func wordsOf(name string) []string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return strings.FieldsFunc(b.String(), func(r rune) bool { return r == ' ' || r == '_' || r == '-' })
+}
+
+// spellingDistance returns how many letters must be inserted, removed, replaced or swapped with their neighbour to turn a
+// into b (optimal string alignment).
+func spellingDistance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

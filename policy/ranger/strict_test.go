@@ -1,0 +1,288 @@
+package ranger
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"ucwarden/policy"
+)
+
+// allowItem is the beginning of an item's fields, for tests that add one.
+const allowItem = `"accesses":[{"type":"select"}],"users":["ann"]`
+
+func TestUnknownFieldsAreFoundWithTheNearest(t *testing.T) {
+	for name, tc := range map[string]struct{ fields, path, nearest string }{
+		"deny items":          {onCat + `,"denyPolicyItem":[{}]`, "policies[1].denyPolicyItem", "denyPolicyItems"},
+		"enabled":             {onCat + `,"enabled":false`, "policies[1].enabled", "isEnabled"},
+		"excludes":            {`"resources":{"catalog":{"values":["a"],"isExclude":true}}`, "policies[1].resources.catalog.isExclude", "isExcludes"},
+		"condition":           {onCat + `,"policyItems":[{},{` + allowItem + `,"condition":[]}]`, "policies[1].policyItems[1].condition", "conditions"},
+		"allowed":             {onCat + `,"policyItems":[{"accesses":[{"type":"select","allowed":false}]}]`, "policies[1].policyItems[0].accesses[0].allowed", "isAllowed"},
+		"case":                {onCat + `,"denypolicyitems":[{}]`, "policies[1].denypolicyitems", "denyPolicyItems"},
+		"case with Kelvin":    {onCat + `,"serviceTypeK":1,"policyItemſ":[{}]`, "policies[1].serviceTypeK", "serviceType"},
+		"words":               {onCat + `,"denyItems":[{}]`, "policies[1].denyItems", "denyPolicyItems"},
+		"snake case":          {onCat + `,"deny_policy_items":[{}]`, "policies[1].deny_policy_items", "denyPolicyItems"},
+		"swapped letters":     {onCat + `,"dneyExceptions":[{}]`, "policies[1].dneyExceptions", "denyExceptions"},
+		"escaped":             {onCat + `,"\u0065nabled":false`, "policies[1].enabled", "isEnabled"},
+		"shortest part":       {onCat + `,"exceptions":[{}]`, "policies[1].exceptions", "denyExceptions"},
+		"nothing near":        {onCat + `,"colour":"red"`, "policies[1].colour", ""},
+		"in a mask item":      {onCat + `,"dataMaskPolicyItems":[{"user":["a"]}]`, "policies[1].dataMaskPolicyItems[0].user", "users"},
+		"in additional":       {onCat + `,"additionalResources":[{"catalog":{"value":["a"]}}]`, "policies[1].additionalResources[0].catalog.value", "values"},
+		"in a recurrence":     {onCat + `,"validitySchedules":[{"recurrences":[{"interval":{"hour":1}}]}]`, "policies[1].validitySchedules[0].recurrences[0].interval.hour", "hours"},
+		"of another object":   {onCat + `,"accesses":[]`, "policies[1].accesses", ""},
+		"an object's content": {onCat + `,"colour":{"enabled":{"a":1}}`, "policies[1].colour", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc, err := ParseServicePolicies([]byte(policyDoc(tc.fields)), "uc.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(doc.Unknown) == 0 {
+				t.Fatal("no unknown field")
+			}
+			got := doc.Unknown[0]
+			if got.Path != tc.path || got.Nearest != tc.nearest || got.PolicyID != 7 || got.Policy != "orders" || got.Ignored {
+				t.Errorf("found %+v, want path %s, nearest %s", got, tc.path, tc.nearest)
+			}
+			err = StrictError(doc.Unknown, "uc.json")
+			want := "uc.json: " + tc.path + ` (policy 7 "orders") is no field of Ranger's model`
+			if tc.nearest != "" {
+				want += "; did you mean " + tc.nearest + "?"
+			}
+			if policy.CodeOf(err) != policy.CodeInvalid || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("error %v of class %q, want %s", err, policy.CodeOf(err), want)
+			}
+		})
+	}
+}
+
+func TestKnownFieldsAreNotReported(t *testing.T) {
+	for name, doc := range map[string]string{
+		"export": `{"metaDataInfo":{"Host name":"r","Exported by":"admin"},"policies":[],"startIndex":0,"pageSize":0,"totalCount":0,"resultSize":0,
+			"sortType":null,"sortBy":"id","queryTimeMS":1}`,
+		"policy":     policyDoc(onCat + `,"createdBy":"a","updatedBy":"a","createTime":1,"updateTime":"x","guid":"g","version":3,"resourceSignature":"s","options":{"any":{"a":1}}`),
+		"definition": `{"serviceDef":{"implClass":"x","configs":[{"itemId":1,"any":2}],"enums":[],"rbKeyLabel":"","options":{"a":true},"resources":[{"uiHint":"","matcherOptions":{"wildCard":true}}]}}`,
+		"tags":       `{"auditMode":"","tagPolicies":{"serviceId":1,"policyUpdateTime":1,"auditMode":"x"},"policyDeltas":[{"policiesVersion":1}]}`,
+		"empty 2.0":  `{"userRoles":{ },"groupRoles":null}`,
+	} {
+		parsed, err := ParseServicePolicies([]byte(doc), "uc.json")
+		if err != nil || len(parsed.Unknown) > 0 {
+			t.Errorf("%s: error %v, unknown %v", name, err, parsed.Unknown)
+		}
+		if err := StrictError(parsed.Unknown, "uc.json"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if def := DefaultServiceDef(); len(def.Unknown) > 0 {
+		t.Errorf("built-in service definition: %v", def.Unknown)
+	}
+}
+
+func TestFieldsThatDecideButAreNotSupported(t *testing.T) {
+	doc, err := ParseServicePolicies([]byte(`{"userRoles":{"ann":["boss"]},"groupRoles":{}}`), "uc.json")
+	if err != nil || len(doc.Unknown) != 1 || !doc.Unknown[0].Ignored {
+		t.Fatalf("error %v, unknown %v", err, doc.Unknown)
+	}
+	if err := StrictError(doc.Unknown, "uc.json"); err == nil || err.Error() != "uc.json: userRoles decides access in Ranger but is not supported here" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNearestIsOfTheVeryObject(t *testing.T) {
+	doc, err := ParseServicePolicies([]byte(policyDoc(onCat+`,"policyItems":[{"user":["a"]}],"user":["a"]`)), "uc.json")
+	if err != nil || len(doc.Unknown) != 2 || doc.Unknown[0].Nearest != "users" || doc.Unknown[1].Nearest != "" {
+		t.Errorf("unknown %v, error %v", doc.Unknown, err)
+	}
+}
+
+type readingItself struct{ Known int }
+
+func (*readingItself) UnmarshalJSON([]byte) error { return nil }
+
+func TestUnknownFieldsOfOtherTypes(t *testing.T) {
+	for doc, into := range map[string]any{
+		`{"policies":{"a":{"zz":1}},"securityZones":[{"zz":1}]}`: ServicePolicies{}, // decoding refuses these values
+		`{"At":{"zz":1},"List":[{"zz":1}],"Map":{"a":{"zz":1}}}`: &struct {
+			At   readingItself
+			List []*readingItself
+			Map  map[string]readingItself
+		}{},
+		`{"zz":{"zz":1}}`: map[string]any{},
+	} {
+		if unknown, err := UnknownFields([]byte(doc), "f.json", into); err != nil || len(unknown) > 0 {
+			t.Errorf("%s: unknown %v, error %v", doc, unknown, err)
+		}
+	}
+}
+
+func TestStrictErrorNamesFive(t *testing.T) {
+	doc, err := ParseServicePolicies([]byte(`{"a1":1,"a2":1,"a3":1,"a4":1,"a5":1,"a6":1,"a7":1}`), "uc.json")
+	if err != nil || len(doc.Unknown) != 7 {
+		t.Fatalf("error %v, unknown %v", err, doc.Unknown)
+	}
+	text := StrictError(doc.Unknown, "uc.json").Error()
+	if !strings.Contains(text, "a5 ") || strings.Contains(text, "a6") || !strings.HasSuffix(text, "; and 2 more") {
+		t.Error(text)
+	}
+}
+
+// encoding/json compares names without regard to case: of "denyPolicyItems" and "denypolicyitems" the last would count.
+func TestMisspeltCaseIsNotRead(t *testing.T) {
+	deny := `"denyPolicyItems":[{"users":["bob"]}]`
+	for name, fields := range map[string]string{
+		"overwrites":  deny + `,"denypolicyitems":[]`,
+		"escaped":     deny + `,"DENYPOLICY\u0049TEMS":[]`,
+		"long s":      deny + `,"denyPolicyItemſ":[]`,
+		"wrong type":  deny + `,"DenyPolicyItems":"none"`,
+		"of a value":  deny + `,"resources":{"catalog":{"values":["sales"],"Values":["other"]}}`,
+		"only allows": deny + `,"policyItems":[{"users":["ann"],"Users":["eve"]}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy := `{"id":7,"name":"orders",` + fields + `}`
+			for place, doc := range map[string]string{
+				"policies[1]":               `{"policies":[{"id":1},` + policy + `]}`,
+				"securityZones.z.policies":  `{"securityZones":{"y":{"policies":[{"id":7}]},"z":{"policies":[` + policy + `]}}}`,
+				"tagPolicies.policies[0]":   `{"tagPolicies":{"policies":[` + policy + `]}}`,
+				"policyDeltas[0].policy":    `{"policyDeltas":[{"changeType":1,"policy":` + policy + `}]}`,
+				"securityZones.z.policyDel": `{"securityZones":{"z":{"policyDeltas":[{"policy":` + policy + `}]}}}`,
+			} {
+				parsed, err := ParseServicePolicies([]byte(doc), "uc.json")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(parsed.Unknown) != 1 || !strings.HasPrefix(parsed.Unknown[0].Path, place) || parsed.Unknown[0].Nearest == "" {
+					t.Errorf("%s: unknown %v", place, parsed.Unknown)
+				}
+				parsed.each(func(path string, index int, p *Policy) {
+					held := len(p.DenyPolicyItems) == 1 && slices.Equal(p.DenyPolicyItems[0].Users, []string{"bob"})
+					if wanted := p.Name == "orders"; held != wanted || (p.Unreadable != "") != wanted {
+						t.Errorf("%s: policy %q at %s %d: denies %v, unreadable %q", place, p.Name, path, index, p.DenyPolicyItems, p.Unreadable)
+					}
+				})
+			}
+			for _, doc := range []string{`[` + policy + `]`, strings.Replace(policy, `"name"`, onCat+`,"name"`, 1)} {
+				if strings.Contains(fields, "resources") {
+					continue
+				}
+				list, unknown, err := ParsePolicies([]byte(doc), "f.json")
+				if err != nil || len(unknown) != 1 || len(list) != 1 || list[0].Unreadable == "" || len(list[0].DenyPolicyItems) != 1 {
+					t.Errorf("%s: %v, unknown %v, error %v", doc, list, unknown, err)
+				}
+			}
+		})
+	}
+	if doc, err := ParseServicePolicies([]byte(`{"policies":[{"id":1}],"Policies":[],"POLICIES":{}}`), "uc.json"); err != nil || len(doc.Policies) != 1 || len(doc.Unknown) != 2 {
+		t.Errorf("document: %v, error %v", doc, err)
+	}
+}
+
+func TestDuplicateKeys(t *testing.T) {
+	var many strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&many, `"user%d":["g"],`, i)
+	}
+	for name, tc := range map[string]struct{ doc, want string }{
+		"in a policy":      {policyDoc(onCat + ",\n  " + onCat), `uc.json: line 2, column 4: policy 7 "orders": resources: duplicate key`},
+		"of the document":  {`{"policies":[],"policies":[]}`, `line 1, column 17: policies: duplicate key`},
+		"free keys":        {policyDoc(`"resources":{"catalog":{"values":["a"]},"schema":{},"catalog":{"values":["b"]}}`), `policy 7 "orders": resources.catalog: duplicate key`},
+		"escaped":          {policyDoc(onCat + `,"resource\u0073":{}`), `policy 7 "orders": resources: duplicate key`},
+		"unknown fields":   {`{"zz":1,"zz":2}`, `zz: duplicate key`},
+		"within a number":  {`{"serviceConfig":{"a":"1","a":"2"}}`, `serviceConfig.a: duplicate key`},
+		"within options":   {policyDoc(onCat + `,"options":{"x":[{"a":1,"a":2}]}`), `options.x[0].a: duplicate key`},
+		"the first of two": {`{"serviceId":1,"serviceName":"a","serviceName":"b","serviceId":2}`, `serviceName: duplicate key`},
+		"among many":       {`{"serviceConfig":{` + many.String() + `"user30":"","user2":""}}`, `serviceConfig.user30: duplicate key`},
+	} {
+		_, err := ParseServicePolicies([]byte(tc.doc), "uc.json")
+		if policy.CodeOf(err) != policy.CodeInvalid || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want %s", name, err, tc.want)
+		}
+	}
+	if _, err := ParseUserStore([]byte(`{"userGroupMapping":{`+many.String()+`"u":[]}}`), "u.json"); err != nil {
+		t.Errorf("many keys without a duplicate: %v", err)
+	}
+}
+
+func TestOtherDocumentsCarryTheirUnknownFields(t *testing.T) {
+	roles, err := ParseRoles([]byte(`{"metaDataInfo":{"Host name":"r"},"startIndex":0,"roles":[{"id":4,"isEnabled":true,"name":"steward","options":{},"createdByUser":"a",
+		"users":[{"name":"ana","isAdmin":false,"admin":true}],"roles":[]}],"role":[]}`), "roles.json")
+	if err != nil || len(roles.RangerRoles) != 1 || roles.RangerRoles[0].Name != "steward" || len(roles.RangerRoles[0].Users) != 1 {
+		t.Fatalf("role export: %+v, error %v", roles, err)
+	}
+	if got := pathsOf(roles.Unknown); !slices.Equal(got, []string{"roles[0].users[0].admin", "role"}) {
+		t.Errorf("role export: unknown %v", got)
+	}
+	list, err := ParseRoles([]byte(`[{"name":"a","user":[]}]`), "roles.json")
+	if err != nil || !slices.Equal(pathsOf(list.Unknown), []string{"[0].user"}) {
+		t.Errorf("list of roles: %+v, error %v", list, err)
+	}
+	users, err := ParseUserStore([]byte(`{"userStoreUpdateTime":1,"userGroupMapping":{"any name":["g"]},"userAttrMapping":{"u":{"k":"v"}},"userGroups":{}}`), "u.json")
+	if err != nil || !slices.Equal(pathsOf(users.Unknown), []string{"userGroups"}) {
+		t.Errorf("user store: %+v, error %v", users, err)
+	}
+	tags, err := ParseTags([]byte(`{"isTagsDeduped":true,"tags":{"1":{"type":"PII","attributes":{"a":"b"},"attribute":{}}},"serviceResources":[{"ownerUser":"a","element":{}}]}`), "t.json")
+	if err != nil || !slices.Equal(pathsOf(tags.Unknown), []string{"tags.1.attribute", "serviceResources[0].element"}) {
+		t.Errorf("tags: %+v, error %v", tags, err)
+	}
+	def, err := ParseServiceDef([]byte(`{"name":"x","resources":[{"name":"a","parents":"b"}],"accessTypes":[{"name":"r","implied":["w"]}]}`), "d.json")
+	if err != nil || !slices.Equal(pathsOf(def.Unknown), []string{"resources[0].parents", "accessTypes[0].implied"}) {
+		t.Errorf("service definition: %+v, error %v", def, err)
+	}
+}
+
+func pathsOf(unknown []UnknownField) (paths []string) {
+	for _, u := range unknown {
+		paths = append(paths, u.Path)
+	}
+	return paths
+}
+
+func TestMarkUnreadable(t *testing.T) {
+	policies := []Policy{{ID: 1}, {ID: 2, Unreadable: "first"}}
+	MarkUnreadable(policies, "second")
+	if policies[0].Unreadable != "second" || policies[1].Unreadable != "first" {
+		t.Errorf("%q, %q", policies[0].Unreadable, policies[1].Unreadable)
+	}
+}
+
+func TestDeltasCarryUnknownFields(t *testing.T) {
+	base, err := ParseServicePolicies([]byte(`{"x":1,"policies":[{"id":1,"y":1},{"id":2,"z":1}]}`), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	update, err := ParseServicePolicies([]byte(`{"policyDeltas":[{"changeType":1,"policy":{"id":1,"w":1}}]}`), "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := ApplyDeltas(base, update)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pathsOf(next.Unknown); !slices.Equal(got, []string{"x", "policies[1].z", "policyDeltas[0].policy.w"}) {
+		t.Errorf("unknown %v", got)
+	}
+	if got := pathsOf(base.Unknown); !slices.Equal(got, []string{"x", "policies[0].y", "policies[1].z"}) {
+		t.Errorf("the base was changed: %v", got)
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for doc, want := range map[string]DocumentKind{
+		`{"policies":[]}`: DocumentPolicies, `{"securityZones":{}}`: DocumentPolicies, "\ufeff {\"policies\":[]}": DocumentPolicies,
+		`{"policies":null,"resources":{}}`: DocumentPolicy, `{"denyPolicyItems":[]}`: DocumentPolicy, `[{"id":1}]`: DocumentPolicyList,
+		`{"rangerRoles":[]}`: DocumentRoles, `{"metaDataInfo":{},"roles":[]}`: DocumentRoles, `{"name":"a","roles":[]}`: DocumentUnknown,
+		`{"userGroupMapping":{}}`: DocumentUsers, `{"serviceResources":[]}`: DocumentTags, `{"resources":[],"accessTypes":[]}`: DocumentServiceDef,
+		`{"tests":[],"policies":[]}`: DocumentSuite, `{"testCases":[]}`: DocumentSuite, `{"policyDeltas":[]}`: DocumentDeltas,
+		`{"Policies":[]}`: DocumentUnknown, `{"a":{"policies":[]}}`: DocumentUnknown, ``: DocumentUnknown, `1`: DocumentUnknown, `[`: DocumentUnknown, `{"policies":[]`: DocumentUnknown,
+	} {
+		if got := Classify([]byte(doc)); got != want {
+			t.Errorf("%s: %q, want %q", doc, got, want)
+		}
+	}
+}
+
+func TestUnrecognisedDocumentHint(t *testing.T) {
+	_, _, err := ParsePolicies([]byte(`{"polices":[]}`), "f.json")
+	if err == nil || !strings.Contains(err.Error(), `did you mean policies where it says "polices"?`) {
+		t.Errorf("error %v", err)
+	}
+}

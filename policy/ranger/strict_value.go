@@ -1,0 +1,58 @@
+package ranger
+
+import (
+	"strings"
+	"unicode"
+)
+
+// ValueProblem returns why a value of a policy's resource can match no name of Unity Catalog, or is clearly a mistake of
+// whatever wrote it; "" when there is nothing wrong with it. Wildcards and macros ({USER}, ${{USER.attr}}) are fine.
+//
+// Unity Catalog's names hold no control characters, and names in a policy are written as they are: without quotes, and
+// one in each value.
+func ValueProblem(value string) string {
+	bare := withoutExpressions(value)
+	switch {
+	case value == "":
+		return "it is empty"
+	case strings.TrimFunc(value, unicode.IsSpace) == "":
+		return "it is nothing but blanks"
+	case strings.ContainsFunc(bare, unicode.IsControl):
+		return "it holds a control character"
+	case strings.ContainsFunc(bare, isInvisible):
+		return "it holds an invisible character"
+	case strings.TrimFunc(value, unicode.IsSpace) != value:
+		return "it begins or ends with a blank"
+	case strings.HasPrefix(bare, "[") && strings.HasSuffix(bare, "]"):
+		return "it is a list written as one text; write each name as a value of its own"
+	case strings.ContainsAny(bare, "\"`\u201c\u201d\u201e") || strings.HasPrefix(bare, "'") || strings.HasSuffix(bare, "'"):
+		return "it holds quotes; write the name without them"
+	case strings.ContainsAny(bare, ";,"):
+		return "it holds several names; write each as a value of its own"
+	}
+	return ""
+}
+
+// isInvisible reports characters that take no room: a name copied from a web page may hold one.
+func isInvisible(r rune) bool {
+	switch r {
+	case '\u200b', '\u2060', '\ufeff', '\u00ad':
+		return true
+	}
+	return false
+}
+
+// withoutExpressions returns the text without its ${{...}}, in which quotes and commas have their place.
+func withoutExpressions(text string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "${{")
+		_, after, closed := strings.Cut(rest, "}}")
+		if !found || !closed {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(before)
+		text = after
+	}
+}

@@ -1,0 +1,419 @@
+package ranger
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// walker goes through the bytes of a JSON document once, beside encoding/json, to find what that lets pass: duplicate
+// keys, unknown fields, and fields that match a known one in case-insensitive comparison only. It accepts exactly what
+// encoding/json accepts. Nothing is allocated for a key; a large policy download is read in a few milliseconds.
+type walker struct {
+	data []byte
+	at   int // the next byte
+	path []pathStep
+	keys []heldKey // of the open objects, for the search of duplicates
+
+	unknown     []UnknownField
+	misspelt    []nameSpan // of names, without their quotes, that differ from a known one in case only
+	duplicate   string     // path of the first duplicate key
+	duplicateAt int
+	policies    int // in the list at the top of the document
+	inPolicy    bool
+	closed      []string // paths of the policies with a misspelt name
+
+	lastNearest struct {
+		schema        *schema
+		name, nearest string
+	}
+
+	visit func(key []byte) // called before the value of each key of the document's own object, when set
+}
+
+// pathStep is one step of the path to the value being read: a key, or an index where key is nil.
+type pathStep struct {
+	key   []byte
+	index int
+}
+
+// heldKey is a key of an object, unescaped, and where it stands.
+type heldKey struct {
+	text []byte
+	at   int
+}
+
+type nameSpan struct{ from, to int }
+
+// maxNesting is how deep values may be nested, as in encoding/json.
+const maxNesting = 10_000
+
+// document reads the whole document and reports whether it is valid JSON.
+func (w *walker) document(s *schema) bool {
+	w.space()
+	if !w.value(s, 1) {
+		return false
+	}
+	w.space()
+	return w.at == len(w.data)
+}
+
+func (w *walker) space() {
+	for w.at < len(w.data) {
+		switch w.data[w.at] {
+		case ' ', '\t', '\r', '\n':
+			w.at++
+		default:
+			return
+		}
+	}
+}
+
+// next consumes the byte c and the white space around it, and reports whether it was there.
+func (w *walker) next(c byte) bool {
+	if w.at >= len(w.data) || w.data[w.at] != c {
+		return false
+	}
+	w.at++
+	w.space()
+	return true
+}
+
+// value reads one value, which begins at the next byte, and the white space behind it.
+func (w *walker) value(s *schema, depth int) bool {
+	if w.at >= len(w.data) {
+		return false
+	}
+	ok := false
+	switch c := w.data[w.at]; {
+	case c == '"':
+		_, _, ok = w.text()
+	case c == '{':
+		ok = depth <= maxNesting && w.object(s, depth)
+	case c == '[':
+		ok = depth <= maxNesting && w.array(s, depth)
+	case c == 't':
+		ok = w.literal("true")
+	case c == 'f':
+		ok = w.literal("false")
+	case c == 'n':
+		ok = w.literal("null")
+	default:
+		ok = w.number()
+	}
+	w.space()
+	return ok
+}
+
+func (w *walker) literal(text string) bool {
+	if len(w.data)-w.at < len(text) || string(w.data[w.at:w.at+len(text)]) != text {
+		return false
+	}
+	w.at += len(text)
+	return true
+}
+
+func (w *walker) digits() bool {
+	from := w.at
+	for w.at < len(w.data) && w.data[w.at]-'0' <= 9 {
+		w.at++
+	}
+	return w.at > from
+}
+
+func (w *walker) number() bool {
+	if w.at < len(w.data) && w.data[w.at] == '-' {
+		w.at++
+	}
+	if w.at < len(w.data) && w.data[w.at] == '0' {
+		w.at++
+	} else if !w.digits() {
+		return false
+	}
+	if w.at < len(w.data) && w.data[w.at] == '.' {
+		w.at++
+		if !w.digits() {
+			return false
+		}
+	}
+	if w.at < len(w.data) && w.data[w.at]|0x20 == 'e' {
+		w.at++
+		if w.at < len(w.data) && (w.data[w.at] == '+' || w.data[w.at] == '-') {
+			w.at++
+		}
+		return w.digits()
+	}
+	return true
+}
+
+// text reads a string and returns where its content stands. escaped reports that it holds escapes.
+func (w *walker) text() (content nameSpan, escaped, ok bool) {
+	data, i := w.data, w.at+1
+	for i < len(data) {
+		if !special[data[i]] {
+			i++
+			continue
+		}
+		if data[i] == '"' {
+			content = nameSpan{w.at + 1, i}
+			w.at = i + 1
+			return content, escaped, true
+		}
+		n := escapeLength(data[i:])
+		if n == 0 {
+			return content, escaped, false
+		}
+		escaped = true
+		i += n
+	}
+	return content, escaped, false
+}
+
+// special are the bytes that end a string, begin an escape, or may not stand in a string.
+var special = func() (table [256]bool) {
+	for c := range ' ' {
+		table[c] = true
+	}
+	table['"'], table['\\'] = true, true
+	return table
+}()
+
+// escapeLength returns how long the escape is that text begins with, 0 when it is none.
+func escapeLength(text []byte) int {
+	if len(text) < 2 || text[0] != '\\' {
+		return 0
+	}
+	switch text[1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 2
+	case 'u':
+		if len(text) < 6 {
+			return 0
+		}
+		for _, c := range text[2:6] {
+			if c-'0' > 9 && (c|0x20)-'a' > 5 {
+				return 0
+			}
+		}
+		return 6
+	}
+	return 0
+}
+
+func (w *walker) array(s *schema, depth int) bool {
+	w.at++
+	w.space()
+	element := s.elementOf(false)
+	w.path = append(w.path, pathStep{})
+	top := len(w.path) - 1
+	for !w.next(']') {
+		if w.path[top].index > 0 && !w.next(',') {
+			return false
+		}
+		if !w.value(element, depth+1) {
+			return false
+		}
+		w.path[top].index++
+	}
+	if element.policy && (top == 0 || top == 1 && string(w.path[0].key) == "policies") {
+		w.policies = w.path[top].index
+	}
+	w.path = w.path[:top]
+	return true
+}
+
+func (w *walker) object(s *schema, depth int) bool {
+	from := w.at
+	w.at++
+	w.space()
+	outermost, unknown, misspelt := s.policy && !w.inPolicy, len(w.unknown), len(w.misspelt)
+	w.inPolicy = w.inPolicy || outermost
+	element := s.elementOf(true)
+	held := len(w.keys)
+	w.path = append(w.path, pathStep{})
+	top := len(w.path) - 1
+	var seen uint64
+	for first := true; !w.next('}'); first = false {
+		if !first && !w.next(',') {
+			return false
+		}
+		if w.at >= len(w.data) || w.data[w.at] != '"' {
+			return false
+		}
+		where, escaped, ok := w.text()
+		if !ok {
+			return false
+		}
+		w.space()
+		if !w.next(':') {
+			return false
+		}
+		key := w.data[where.from:where.to]
+		if escaped {
+			key = unescape(w.data[where.from-1 : where.to+1])
+		}
+		w.path[top].key = key
+		if top == 0 && w.visit != nil {
+			w.visit(key)
+		}
+		below := element
+		if s.fields == nil {
+			w.hold(held, key, where.from)
+		} else if f := s.field(key); f != nil {
+			if bit := uint64(1) << f.bit; seen&bit != 0 {
+				w.foundDuplicate(where.from)
+			} else {
+				seen |= bit
+			}
+			below = f.schema
+			if f.ignored && !w.isEmpty() {
+				w.foundUnknown(UnknownField{Path: w.render(), Name: f.name, Ignored: true})
+			}
+		} else {
+			w.hold(held, key, where.from)
+			w.foundMisspelt(s, key, where)
+		}
+		if !w.value(below, depth+1) {
+			return false
+		}
+	}
+	w.release(held, top)
+	w.path = w.path[:top]
+	if outermost {
+		w.inPolicy = false
+		if len(w.unknown) > unknown {
+			w.namePolicy(w.data[from:w.at], unknown)
+		}
+		if len(w.misspelt) > misspelt {
+			w.closed = append(w.closed, w.render())
+		}
+	}
+	return true
+}
+
+// isEmpty reports whether the next value is null, an empty object or an empty array.
+func (w *walker) isEmpty() bool {
+	rest := w.data[w.at:]
+	if bytes.HasPrefix(rest, []byte("null")) {
+		return true
+	}
+	if len(rest) == 0 || rest[0] != '{' && rest[0] != '[' {
+		return false
+	}
+	rest = bytes.TrimLeft(rest[1:], " \t\r\n")
+	return len(rest) > 0 && (rest[0] == '}' || rest[0] == ']')
+}
+
+// few is how many keys of an object are compared one by one, before they are sorted instead.
+const few = 16
+
+// hold keeps a key that is no known field, and finds whether the object has it already, as long as it has few.
+func (w *walker) hold(held int, key []byte, at int) {
+	if open := w.keys[held:]; len(open) <= few {
+		for i := range open {
+			if bytes.Equal(open[i].text, key) {
+				w.foundDuplicate(at)
+				break
+			}
+		}
+	}
+	w.keys = append(w.keys, heldKey{key, at})
+}
+
+// release forgets the keys of an object that ends, after finding duplicates among many.
+func (w *walker) release(held, top int) {
+	if open := w.keys[held:]; len(open) > few {
+		slices.SortFunc(open, func(a, b heldKey) int {
+			if c := bytes.Compare(a.text, b.text); c != 0 {
+				return c
+			}
+			return a.at - b.at
+		})
+		var first *heldKey
+		for i := 1; i < len(open); i++ {
+			if bytes.Equal(open[i].text, open[i-1].text) && (first == nil || open[i].at < first.at) {
+				first = &open[i]
+			}
+		}
+		if first != nil {
+			w.path[top].key = first.text
+			w.foundDuplicate(first.at)
+		}
+	}
+	w.keys = w.keys[:held]
+}
+
+// foundDuplicate keeps the first duplicate key, which is the last step of the path.
+func (w *walker) foundDuplicate(at int) {
+	if w.duplicate == "" || at < w.duplicateAt {
+		w.duplicate, w.duplicateAt = w.render(), at
+	}
+}
+
+// foundMisspelt keeps a key that the object's type does not have, which is the last step of the path.
+func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
+	name := string(key)
+	if s.fold(name) {
+		w.misspelt = append(w.misspelt, where)
+	}
+	if len(w.unknown) == maxUnknown {
+		return
+	}
+	// A newer server adds the same field to every policy.
+	if last := w.lastNearest; last.schema != s || last.name != name {
+		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, nearest(name, s.names)
+	}
+	w.foundUnknown(UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest})
+}
+
+func (w *walker) foundUnknown(u UnknownField) {
+	if len(w.unknown) < maxUnknown {
+		w.unknown = append(w.unknown, u)
+	}
+}
+
+// namePolicy writes the id and name of a policy, which may stand behind them, into its unknown fields from index on.
+func (w *walker) namePolicy(policy []byte, from int) {
+	var fields map[string]json.RawMessage // unlike a struct, exact in case
+	if json.Unmarshal(policy, &fields) != nil {
+		return
+	}
+	id, _ := strconv.ParseInt(string(fields["id"]), 10, 64)
+	name := ""
+	if text := fields["name"]; len(text) > 0 && text[0] == '"' {
+		name = string(unescape(text))
+	}
+	for i := from; i < len(w.unknown); i++ {
+		w.unknown[i].PolicyID, w.unknown[i].Policy = id, name
+	}
+}
+
+// render returns the path of the value being read, as "policies[3].denyPolicyItem".
+func (w *walker) render() string {
+	var b strings.Builder
+	for _, s := range w.path {
+		switch {
+		case s.key == nil:
+			b.WriteByte('[')
+			b.WriteString(strconv.Itoa(s.index))
+			b.WriteByte(']')
+		case b.Len() > 0:
+			b.WriteByte('.')
+			b.Write(s.key)
+		default:
+			b.Write(s.key)
+		}
+	}
+	return b.String()
+}
+
+// unescape returns the text that a JSON string, with its quotes, stands for.
+func unescape(quoted []byte) []byte {
+	var text string
+	if json.Unmarshal(quoted, &text) != nil {
+		return quoted
+	}
+	return []byte(text)
+}

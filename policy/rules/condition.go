@@ -1,0 +1,337 @@
+package rules
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"ucwarden/policy"
+	"ucwarden/policy/match"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/schedule"
+)
+
+// ConditionResult is what a condition comes to for one request. A condition nobody can evaluate is unknown: it is taken
+// as not met where it would give access and as met where it would take access away.
+type ConditionResult uint8
+
+const (
+	ConditionNotMet ConditionResult = iota
+	ConditionMet
+	ConditionUnknown
+)
+
+func met(b bool) ConditionResult {
+	if b {
+		return ConditionMet
+	}
+	return ConditionNotMet
+}
+
+// Resolve turns unknown into a decision; restricts tells that the item takes access away.
+func (r ConditionResult) Resolve(restricts bool) bool {
+	return r == ConditionMet || r == ConditionUnknown && restricts
+}
+
+// condition is a compiled condition of a policy or an item.
+type condition interface {
+	eval(v *match.Values) ConditionResult
+}
+
+// ConditionList is the conditions of a policy or item; all must be met.
+type ConditionList []condition
+
+// Eval returns not met when one condition is not met, else unknown when one is unknown, else met.
+func (l ConditionList) Eval(v *match.Values) ConditionResult {
+	result := ConditionMet
+	for _, c := range l {
+		switch c.eval(v) {
+		case ConditionNotMet:
+			return ConditionNotMet
+		case ConditionUnknown:
+			result = ConditionUnknown
+		}
+	}
+	return result
+}
+
+// implicitExpression is the condition that every service definition has, whether it lists it or not.
+const implicitExpression = "_expression"
+
+// newConditions compiles conditions by their definitions. It always returns one per condition: what is not understood
+// becomes an unknown condition, never a missing one. scripts may be nil; then conditions written as scripts are unknown.
+func newConditions(m *Model, list []ranger.Condition, scripts match.ScriptCompiler) ConditionList {
+	var compiled ConditionList
+	for _, c := range list {
+		compiled = append(compiled, newCondition(m, c, scripts))
+	}
+	return compiled
+}
+
+func newCondition(m *Model, c ranger.Condition, scripts match.ScriptCompiler) condition {
+	i := slices.IndexFunc(m.def.PolicyConditions, func(d ranger.ConditionDef) bool { return d.Name == c.Type })
+	if i < 0 {
+		if c.Type == implicitExpression && len(c.Values) > 0 {
+			return newScriptCondition(strings.Join(c.Values, "\n"), false, scripts)
+		}
+		return unknownCondition{}
+	}
+	d := &m.def.PolicyConditions[i]
+	evaluator := d.Evaluator[strings.LastIndexByte(d.Evaluator, '.')+1:]
+	switch evaluator {
+	case "RangerScriptConditionEvaluator":
+		if len(c.Values) == 0 || strings.TrimSpace(c.Values[0]) == "" {
+			return unknownCondition{}
+		}
+		return newScriptCondition(c.Values[0], false, scripts)
+	case "RangerScriptTemplateConditionEvaluator":
+		if len(c.Values) == 0 || d.EvaluatorOptions["scriptTemplate"] == "" {
+			return unknownCondition{}
+		}
+		reverse := strings.EqualFold(c.Values[0], "false") || strings.EqualFold(c.Values[0], "no")
+		return newScriptCondition(d.EvaluatorOptions["scriptTemplate"], reverse, scripts)
+	case "RangerTagsAllPresentConditionEvaluator":
+		return tagsCondition{want: c.Values, all: true}
+	case "RangerAnyOfExpectedTagsPresentConditionEvaluator":
+		return tagsCondition{want: c.Values}
+	case "RangerNoneOfExpectedTagsPresentConditionEvaluator":
+		return tagsCondition{want: c.Values, none: true}
+	case "RangerContextAttributeValueInCondition":
+		return newAttributeCondition(d, c, false)
+	case "RangerContextAttributeValueNotInCondition":
+		return newAttributeCondition(d, c, true)
+	case "RangerSimpleMatcher":
+		return newSimpleCondition(d, c)
+	case "RangerIpMatcher":
+		return newIPCondition(c)
+	case "RangerActionMatcher":
+		return actionCondition{patterns: wildcardPatterns(c.Values)}
+	case "RangerHiveResourcesAccessedTogetherCondition":
+		return newTogetherCondition(m, c, false)
+	case "RangerHiveResourcesNotAccessedTogetherCondition":
+		return newTogetherCondition(m, c, true)
+	case "RangerValidityScheduleConditionEvaluator":
+		return newScheduleCondition(c)
+	}
+	return unknownCondition{}
+}
+
+// scriptCondition is a condition written as a script. Source: RangerScriptConditionEvaluator.
+type scriptCondition struct {
+	script  match.Script
+	reverse bool
+}
+
+func newScriptCondition(source string, reverse bool, scripts match.ScriptCompiler) condition {
+	if scripts == nil {
+		return unknownCondition{}
+	}
+	script, err := scripts(source)
+	if err != nil {
+		return unknownCondition{}
+	}
+	return scriptCondition{script, reverse}
+}
+
+func (c scriptCondition) eval(v *match.Values) ConditionResult {
+	is, err := c.script.Met(v)
+	if err != nil {
+		return ConditionUnknown
+	}
+	return met(is != c.reverse)
+}
+
+type unknownCondition struct{}
+
+func (unknownCondition) eval(*match.Values) ConditionResult { return ConditionUnknown }
+
+func wildcardPatterns(values []string) []policy.Pattern {
+	patterns := make([]policy.Pattern, 0, len(values))
+	for _, v := range values {
+		patterns = append(patterns, policy.NewPattern(v, true, false))
+	}
+	return patterns
+}
+
+func anyMatch(patterns []policy.Pattern, name string) bool {
+	return slices.ContainsFunc(patterns, func(p policy.Pattern) bool { return p.Match(name) })
+}
+
+// tagsCondition asks which tags the resource carries.
+type tagsCondition struct {
+	want      []string
+	all, none bool
+}
+
+func (c tagsCondition) eval(v *match.Values) ConditionResult {
+	has := func(name string) bool {
+		return slices.ContainsFunc(v.Tags, func(t *match.Tag) bool { return t.Type == name })
+	}
+	switch {
+	case c.all:
+		return met(!slices.ContainsFunc(c.want, func(name string) bool { return !has(name) }))
+	case c.none:
+		return met(!slices.ContainsFunc(c.want, has))
+	}
+	return met(slices.ContainsFunc(c.want, has))
+}
+
+// attributeCondition compares an attribute of the request's context with a list of values. Without the attribute it is
+// met.
+type attributeCondition struct {
+	name   string
+	values []string
+	not    bool
+}
+
+func newAttributeCondition(d *ranger.ConditionDef, c ranger.Condition, not bool) condition {
+	name := d.EvaluatorOptions["attributeName"]
+	if name == "" || len(c.Values) == 0 {
+		return unknownCondition{}
+	}
+	return attributeCondition{name: name, values: c.Values, not: not}
+}
+
+func (c attributeCondition) eval(v *match.Values) ConditionResult {
+	value := v.Context[c.name]
+	return met(value == nil || slices.Contains(c.values, match.TextOf(value)) != c.not)
+}
+
+// simpleCondition matches an attribute of the request's context with wildcards; without the attribute it is not met.
+type simpleCondition struct {
+	name     string
+	patterns []policy.Pattern
+}
+
+func newSimpleCondition(d *ranger.ConditionDef, c ranger.Condition) condition {
+	name := d.EvaluatorOptions["CONTEXT_NAME"]
+	if name == "" || len(c.Values) == 0 {
+		return unknownCondition{}
+	}
+	return simpleCondition{name, wildcardPatterns(c.Values)}
+}
+
+func (c simpleCondition) eval(v *match.Values) ConditionResult {
+	value := v.Context[c.name]
+	return met(value != nil && anyMatch(c.patterns, match.TextOf(value)))
+}
+
+// ipCondition compares the address the request came from with addresses, networks and patterns ("10.*.1.*").
+type ipCondition struct {
+	networks []netip.Prefix
+	patterns []policy.Pattern
+	any      bool
+}
+
+func newIPCondition(c ranger.Condition) condition {
+	var compiled ipCondition
+	for _, value := range c.Values {
+		value = strings.TrimSpace(value)
+		switch prefix, err := netip.ParsePrefix(value); {
+		case err == nil:
+			compiled.networks = append(compiled.networks, prefix)
+		case value == "*":
+			compiled.any = true
+		case value != "":
+			if strings.HasSuffix(value, ".") || strings.HasSuffix(value, ":") {
+				value += "*"
+			}
+			compiled.patterns = append(compiled.patterns, policy.NewPattern(value, true, true))
+		}
+	}
+	return compiled
+}
+
+func (c ipCondition) eval(v *match.Values) ConditionResult {
+	switch {
+	case c.any:
+		return ConditionMet
+	case v.ClientIP == "":
+		return ConditionUnknown
+	}
+	if addr, err := netip.ParseAddr(v.ClientIP); err == nil {
+		for _, n := range c.networks {
+			if n.Contains(addr) {
+				return ConditionMet
+			}
+		}
+	}
+	return met(anyMatch(c.patterns, v.ClientIP))
+}
+
+type actionCondition struct{ patterns []policy.Pattern }
+
+func (c actionCondition) eval(v *match.Values) ConditionResult {
+	return met(anyMatch(c.patterns, v.Action))
+}
+
+// togetherCondition asks whether a statement accesses at least two of the named resources ("database.table.column",
+// with wildcards; levels left out are all) at once. Source: RangerHiveResourcesAccessedTogetherCondition.
+type togetherCondition struct {
+	names   [][]policy.Pattern // by level, from the root
+	forest  *match.Forest
+	reverse bool
+}
+
+func newTogetherCondition(m *Model, c ranger.Condition, reverse bool) condition {
+	t := togetherCondition{reverse: reverse, forest: m.forests[ranger.PolicyTypeAccess]}
+	for _, name := range c.Values {
+		t.names = append(t.names, wildcardPatterns(strings.Split(policy.CanonicalName(strings.TrimSpace(name)), ".")))
+	}
+	if len(t.names) == 0 {
+		return unknownCondition{}
+	}
+	return t
+}
+
+func (c togetherCondition) eval(v *match.Values) ConditionResult {
+	matches := 0
+	for _, r := range v.Together {
+		var path match.Path
+		if !path.Set(c.forest, r).OK {
+			continue
+		}
+		for _, levels := range c.names {
+			if matchLevels(levels, path.Elements) {
+				matches++
+			}
+		}
+	}
+	together := matches > 1 && len(v.Together) > 1
+	return met(together != c.reverse)
+}
+
+func matchLevels(levels []policy.Pattern, path []*match.Element) bool {
+	if len(levels) > len(path) {
+		return false
+	}
+	for i, p := range levels {
+		if !p.Match(policy.CanonicalName(path[i].Value)) {
+			return false
+		}
+	}
+	return true
+}
+
+// scheduleCondition is a validity schedule written as JSON in a condition's values.
+type scheduleCondition struct{ schedules schedule.Validity }
+
+func newScheduleCondition(c ranger.Condition) condition {
+	var list []ranger.ValiditySchedule
+	for _, text := range c.Values {
+		var one ranger.ValiditySchedule
+		if json.Unmarshal([]byte(text), &one) != nil {
+			return unknownCondition{}
+		}
+		list = append(list, one)
+	}
+	schedules, err := schedule.New(list)
+	if err != nil || len(schedules) == 0 {
+		return unknownCondition{}
+	}
+	return scheduleCondition{schedules}
+}
+
+func (c scheduleCondition) eval(v *match.Values) ConditionResult {
+	return met(c.schedules.OpenAt(v.Time))
+}

@@ -1,0 +1,76 @@
+package rules
+
+import (
+	"maps"
+	"slices"
+	"ucwarden/policy/match"
+	"ucwarden/policy/ranger"
+)
+
+// ZoneTable finds the security zones a resource lies in, and their policies. A zone's policies are those of its own list:
+// what zone a policy of another list names does not matter, as in Ranger.
+type ZoneTable struct {
+	Names        []string // sorted
+	Repositories map[string]*Repository
+	tagService   map[string]bool // zones with tag policies of their own
+	matchers     []*match.Matcher
+	zoneOf       []string // by matcher
+	root         match.Index
+}
+
+func (r *reader) zoneTable(m *Model, zones map[string]*ranger.SecurityZone) *ZoneTable {
+	t := &ZoneTable{Repositories: make(map[string]*Repository), tagService: make(map[string]bool)}
+	for _, name := range slices.Sorted(maps.Keys(zones)) {
+		zone := zones[name]
+		if zone == nil {
+			continue
+		}
+		t.Names = append(t.Names, name)
+		t.Repositories[name] = r.repository(m, zone.Policies, name)
+		t.tagService[name] = zone.ContainsAssociatedTagService
+		for _, values := range zone.Resources {
+			resources := make(map[string]ranger.PolicyResource, len(values))
+			for resource, list := range values {
+				def := m.Resources[resource]
+				resources[resource] = ranger.PolicyResource{Values: list, IsRecursive: def != nil && def.RecursiveSupported}
+			}
+			if matcher, ok := match.New(m.forests[ranger.PolicyTypeAccess], resources, nil); ok {
+				t.root.Add(&matcher, int32(len(t.matchers)))
+				t.matchers, t.zoneOf = append(t.matchers, &matcher), append(t.zoneOf, name)
+			}
+		}
+	}
+	return t
+}
+
+// HasTagService reports whether the zone has tag policies of its own. Where it has none, those outside zones hold in it.
+func (t *ZoneTable) HasTagService(zone string) bool { return zone != "" && t.tagService[zone] }
+
+// Find lists the zones that hold a resource or something below it; in the latter case "", for what is outside zones, is
+// among them. Source: RangerSecurityZoneMatcher.
+func (t *ZoneTable) Find(path *match.Path, scratch []int32) (zones []string, ids []int32) {
+	if len(t.Names) == 0 || !path.OK || len(path.Elements) == 0 {
+		return nil, scratch
+	}
+	ids = t.root.Collect(path.Elements, true, scratch[:0])
+	for _, id := range ids {
+		m := t.matchers[id].Match(path.Elements, nil, false)
+		if m == match.Descendant {
+			zones = append(zones, "")
+		}
+		if m != match.None {
+			zones = append(zones, t.zoneOf[id])
+		}
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones), ids
+}
+
+// Regions calls yield for every set of resources that a zone holds.
+func (t *ZoneTable) Regions(yield func(m *match.Matcher, zone string) bool) {
+	for i, m := range t.matchers {
+		if !yield(m, t.zoneOf[i]) {
+			return
+		}
+	}
+}

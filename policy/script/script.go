@@ -1,0 +1,192 @@
+package script
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/dop251/goja"
+
+	"ucwarden/policy/match"
+)
+
+// The bounds on one run of a script. Work is counted in units of some nanoseconds: a character copied, an element
+// visited, a step of a pattern.
+const (
+	deadline = 500 * time.Millisecond // a script that ends takes about one, on a machine with nothing else to do
+	grace    = time.Second            // from the interrupt until the run is abandoned
+	maxCalls = 256                    // nested calls of functions
+	maxText  = 1 << 18                // characters of one string
+	maxList  = 1 << 15                // elements of an array
+	maxWork  = 1 << 24
+	maxDepth = 256 // nested calls of the interpreter's own functions
+
+	// maxAbandoned is how many runs may go on after they were abandoned. Each holds a thread busy until it ends.
+	maxAbandoned = 4
+)
+
+var (
+	errTooLong   = errors.New("script: runs too long")
+	errTooDeep   = fmt.Errorf("script: more than %d nested calls", maxCalls)
+	errTooMuch   = errors.New("script: makes too large strings or lists")
+	errAbandoned = errors.New("script: not run, since earlier scripts that ran too long have not ended yet")
+)
+
+// abandoned counts the runs nobody waits for any more. It belongs to the process because the threads do.
+var abandoned atomic.Int32
+
+// script is a compiled script. It holds no state of a run: every run has an interpreter of its own, so that nothing
+// that one leaves behind is seen by another.
+type script struct {
+	program  *goja.Program
+	names    map[string]bool // the identifiers in the source: only their values are made for a run
+	all      bool            // any name may be used, because the source mentions the global object
+	deadline time.Duration
+	grace    time.Duration
+	after    func(time.Duration) <-chan time.Time // time.After, but in tests
+}
+
+// Compile compiles a script. It fails when the source is no JavaScript, or uses what scripts of policies may not use.
+// It is a [policy.ScriptCompiler].
+func Compile(source string) (match.Script, error) {
+	s, err := compile(source)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Met returns the value of the last expression, and where that is null or undefined, what the script set as ctx.result.
+// Any other value than false counts as true. Source: RangerScriptConditionEvaluator.isMatched.
+func (s *script) Met(v *match.Values) (bool, error) {
+	met := false // written by the run, and read only when it has ended
+	err := s.run(v, func(value goja.Value, a *api) {
+		met = true
+		switch b, isBool := value.Export().(bool); {
+		case isBool:
+			met = b
+		case goja.IsUndefined(value), goja.IsNull(value):
+			met = a.result
+		}
+	})
+	if err != nil {
+		return false, err
+	}
+	return met, nil
+}
+
+// Text returns the value of the last expression as a string; null and undefined are the empty one.
+func (s *script) Text(v *match.Values) (string, error) {
+	text := ""
+	err := s.run(v, func(value goja.Value, a *api) {
+		if !goja.IsUndefined(value) && !goja.IsNull(value) {
+			text = a.box.text(value).String()
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
+// run runs the script and calls use with its value, in another goroutine that it waits for until the deadline. The
+// interpreter is told to stop then; where a single operation of it takes still longer, the goroutine is abandoned.
+func (s *script) run(v *match.Values, use func(goja.Value, *api)) error {
+	if abandoned.Load() >= maxAbandoned {
+		return errAbandoned
+	}
+	box := &sandbox{rt: goja.New()}
+	result := make(chan error, 1)
+	left := new(atomic.Bool) // by one of the two goroutines
+	go func() {
+		result <- s.runIn(box, v, use)
+		if !left.CompareAndSwap(false, true) {
+			abandoned.Add(-1)
+		}
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-s.after(s.deadline):
+	}
+	box.halt()
+	select {
+	case err := <-result:
+		return err
+	case <-s.after(s.grace):
+	}
+	abandoned.Add(1)
+	if !left.CompareAndSwap(false, true) {
+		abandoned.Add(-1) // it ended just now
+	}
+	return errTooLong
+}
+
+// runIn runs the script in box, which is a new one.
+func (s *script) runIn(box *sandbox, v *match.Values, use func(goja.Value, *api)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicError(p)
+		}
+		if box.failed != nil {
+			err = box.failed // whatever the script made of it
+		}
+	}()
+	a, err := newAPI(box, v)
+	if err != nil {
+		return fmt.Errorf("script: preparing the interpreter: %w", err)
+	}
+	a.define(s)
+	value, err := box.rt.RunProgram(s.program)
+	if err != nil {
+		return box.runError(err)
+	}
+	if ex := box.rt.Try(func() { use(value, a) }); ex != nil {
+		return box.runError(ex)
+	}
+	return nil
+}
+
+// panicError returns what a panic of the interpreter says, without calling anything of the script. A fault of the
+// interpreter binds the script alone.
+func panicError(p any) error {
+	switch p := p.(type) {
+	case *goja.InterruptedError:
+		return errTooLong
+	case *goja.StackOverflowError:
+		return errTooDeep
+	case runtime.Error:
+		return fmt.Errorf("script: the interpreter failed: %w", p)
+	}
+	return errors.New("script: the interpreter failed")
+}
+
+// runError returns err in the words of a reader of policies. It is called while the run is bounded, since what a script
+// throws may have a toString of its own, and holds nothing of the interpreter.
+func (b *sandbox) runError(err error) error {
+	var exception *goja.Exception
+	if !errors.As(err, &exception) {
+		return panicError(err)
+	}
+	thrown := "it throws something without a text"
+	b.rt.Try(func() { thrown = b.text(exception.Value()).String() })
+	const longest = 300
+	if len(thrown) > longest {
+		thrown = strings.ToValidUTF8(thrown[:longest], "") + "..."
+	}
+	for _, frame := range exception.Stack() {
+		if at := frame.Position(); frame.SrcName() == sourceName && at.Line > 0 {
+			return fmt.Errorf("script: %s (line %d, column %d)", thrown, at.Line, at.Column)
+		}
+	}
+	return errors.New("script: " + thrown)
+}
+
+//go:embed prelude.js
+var preludeSource string
+
+var prelude = goja.MustCompile("prelude.js", preludeSource, false)

@@ -1,0 +1,44 @@
+package suite
+
+import (
+	"time"
+	"ucwarden/policy/evaluate"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// RunSnapshotSuite runs tests of the policy engine on the policies of a rule set instead of policies of their own: the suite has
+// tests only (see [RunSuite]). A request that names no userGroups has those of the user store. An error, of class
+// CodeInvalid, means that the suite could not be run.
+func RunOn(rs *rules.RuleSet, data []byte, name string, now time.Time) (Result, error) {
+	var suite struct {
+		Tests []engineTest `json:"tests"`
+	}
+	if err := ranger.Decode(data, name, &suite); err != nil {
+		return Result{}, err
+	}
+	e := evaluate.New(rs)
+	run := suiteRun{Result: Result{Name: name}}
+	for i := range suite.Tests {
+		t := &suite.Tests[i]
+		if t.Request == nil {
+			continue
+		}
+		request, err := t.Request.request(now)
+		if err != nil {
+			run.add(Case{Name: t.Name, Problem: err.Error()})
+			continue
+		}
+		if t.Request.UserGroups == nil {
+			request.Groups = nil
+		}
+		if t.UserAttributes != nil || t.GroupAttributes != nil {
+			request.Users = &ranger.UserStore{UserAttrMapping: t.UserAttributes, GroupAttrMapping: t.GroupAttributes}
+			if t.Request.UserGroups == nil {
+				request.Groups, _ = rs.Snapshot.Users.GroupsOf(request.User)
+			}
+		}
+		run.add(t.run(e, request))
+	}
+	return run.Result, nil
+}
