@@ -167,8 +167,8 @@ func compareNames(a, b string) int {
 	return len(a) - len(b)
 }
 
-// MaxNameLength is the longest object name Unity Catalog accepts, in characters.
-const MaxNameLength = 255
+// maxNameLength is the longest object name Unity Catalog accepts, in characters.
+const maxNameLength = 255
 
 // ValidateName checks one part of a full name against the rules of Unity Catalog: 1 to 255 characters of valid
 // UTF-8, no '.', '/', space or control character.
@@ -178,8 +178,8 @@ func ValidateName(name string) error {
 		return Errorf(CodeInvalid, "illegal Unity Catalog name: it is empty")
 	case !utf8.ValidString(name):
 		return Errorf(CodeInvalid, "illegal Unity Catalog name %q: not valid UTF-8", name)
-	case utf8.RuneCountInString(name) > MaxNameLength:
-		return Errorf(CodeInvalid, "illegal Unity Catalog name %.40q…: longer than %d characters", name, MaxNameLength)
+	case utf8.RuneCountInString(name) > maxNameLength:
+		return Errorf(CodeInvalid, "illegal Unity Catalog name %.40q…: longer than %d characters", name, maxNameLength)
 	}
 	for _, r := range name {
 		if r <= ' ' || r == 0x7f || r == '.' || r == '/' {

@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"policy/explain":               {"policy", "policy/compile", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/lint":                  {"policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/suite":                 {"policy", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/script":                {"policy", "policy/match"},
+	"policy/script":                {"policy", "policy/match", "policy/schedule"},
 	"policy/policytest":            {"policy", "policy/match", "policy/ranger", "policy/rules"},
 	"policy/policytest/shareddata": {},
 	"policy/source":                {"atomicfile", "endpoint", "policy", "policy/ranger", "policy/rules"},

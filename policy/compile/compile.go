@@ -23,14 +23,14 @@ const (
 	DenyIgnore DenyStrategy = "ignore"
 )
 
-// DefaultExpandLimit is the largest group that DenyExpand writes out member by member.
-const DefaultExpandLimit = 500
+// defaultExpandLimit is the largest group that DenyExpand writes out member by member.
+const defaultExpandLimit = 500
 
 // CompileOptions says how policies become grants. The zero value withholds, adds USE_* and keeps names.
 type Options struct {
 	Time        time.Time    // at which validity is judged; the zero time takes every schedule as open
 	Deny        DenyStrategy // "" is DenyWithhold
-	ExpandLimit int          // 0 is DefaultExpandLimit
+	ExpandLimit int          // 0 is defaultExpandLimit
 	SkipUse     bool         // do not add USE_CATALOG and USE_SCHEMA for who needs them below
 	// Manages tells whether grants to a principal are ours to make; nil means all are. A principal that is not
 	// managed gets nothing, and what it holds is not counted on for its members.
@@ -64,7 +64,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		o.Deny = DenyWithhold
 	}
 	if o.ExpandLimit == 0 {
-		o.ExpandLimit = DefaultExpandLimit
+		o.ExpandLimit = defaultExpandLimit
 	}
 	c := &Compiler{grantRules: readRules(set, o), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*levelIndex), expressible: set.Model.Expressible()}
 	for id := range rules.SubjectID(set.Subjects.Len()) {

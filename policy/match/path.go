@@ -80,8 +80,8 @@ func (p *Path) Set(f *Forest, r Resource) *Path {
 // IsASCII reports whether no name has other characters than ASCII.
 func (p *Path) IsASCII() bool { return p.ascii }
 
-// SetTag makes the path that of a tag, as a resource of the tag service.
-func (p *Path) SetTag(tag string) {
+// setTag makes the path that of a tag, as a resource of the tag service.
+func (p *Path) setTag(tag string) {
 	p.buf[0] = &Element{Name: TagResource, Value: tag}
 	p.Elements, p.OK, p.ascii = p.buf[:1], true, policy.IsASCII(tag)
 }

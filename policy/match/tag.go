@@ -22,6 +22,6 @@ func NewTag(typ string, attributes map[string]string, schedules []ranger.Validit
 	if t.Validity, err = schedule.New(schedules); err != nil {
 		t.Validity = nil
 	}
-	t.Path.SetTag(typ)
+	t.Path.setTag(typ)
 	return t
 }

@@ -34,9 +34,9 @@ func (k ItemKind) String() string { return itemKindNames[k] }
 // Listed reports whether items of this kind stand in a list of the policy, and so have an index.
 func (k ItemKind) Listed() bool { return k != ItemDenyAllElse && k != ItemUnreadable }
 
-// PriorityUnreadable is the priority of policies that cannot be understood: above all others, so that no allow opens
+// priorityUnreadable is the priority of policies that cannot be understood: above all others, so that no allow opens
 // what they may close.
-const PriorityUnreadable = 1 << 29
+const priorityUnreadable = 1 << 29
 
 // PreparedPolicy is a policy as evaluator and compiler both read it.
 type Policy struct {
@@ -134,7 +134,7 @@ func (r *reader) policy(e *Policy, m *Model, p *ranger.Policy, zone string) {
 
 // close makes the policy deny everybody everything it is about.
 func (e *Policy) close() {
-	e.Type, e.Priority, e.Conditions = ranger.PolicyTypeAccess, PriorityUnreadable, nil
+	e.Type, e.Priority, e.Conditions = ranger.PolicyTypeAccess, priorityUnreadable, nil
 	e.readResources(nil)
 	e.Everywhere = len(e.Resources) == 0
 	e.Deny = []Item{{Kind: ItemUnreadable, all: true, Admin: true, Who: SubjectSet{Everyone}}}

@@ -116,9 +116,9 @@ func (t *SubjectTable) canonical(kind SubjectKind, name string) (canonical strin
 		if name == UserCurrent {
 			return "", true
 		}
-		return string(t.names.User(name, t.store)), false
+		return string(t.names.user(name, t.store)), false
 	case SubjectGroup:
-		if t.names.Group(name, t.store).IsEveryone() {
+		if t.names.group(name, t.store).IsEveryone() {
 			return "", true
 		}
 	}
@@ -160,8 +160,8 @@ type NameMapping struct {
 	RolePrefix  string // roles become groups
 }
 
-// User returns the principal of a user. A cloud id in the user store (an e-mail address, usually) goes before the name.
-func (m NameMapping) User(name string, store *ranger.UserStore) policy.Principal {
+// user returns the principal of a user. A cloud id in the user store (an e-mail address, usually) goes before the name.
+func (m NameMapping) user(name string, store *ranger.UserStore) policy.Principal {
 	if store != nil && store.UserCloudIDMapping[name] != "" {
 		name = store.UserCloudIDMapping[name]
 	}
@@ -174,8 +174,8 @@ func (m NameMapping) User(name string, store *ranger.UserStore) policy.Principal
 	return policy.Principal(name)
 }
 
-// Group returns the principal of a group.
-func (m NameMapping) Group(name string, store *ranger.UserStore) policy.Principal {
+// group returns the principal of a group.
+func (m NameMapping) group(name string, store *ranger.UserStore) policy.Principal {
 	if name == GroupPublic {
 		return policy.AccountUsers
 	}
@@ -185,18 +185,18 @@ func (m NameMapping) Group(name string, store *ranger.UserStore) policy.Principa
 	return policy.Principal(m.GroupPrefix + name)
 }
 
-// Role returns the principal of a role.
-func (m NameMapping) Role(name string) policy.Principal { return policy.Principal(m.RolePrefix + name) }
+// role returns the principal of a role.
+func (m NameMapping) role(name string) policy.Principal { return policy.Principal(m.RolePrefix + name) }
 
 // Principal returns the principal of a user, group or role, or of everyone.
 func (m NameMapping) Principal(k SubjectKind, name string, store *ranger.UserStore) policy.Principal {
 	switch k {
 	case SubjectUser:
-		return m.User(name, store)
+		return m.user(name, store)
 	case SubjectGroup:
-		return m.Group(name, store)
+		return m.group(name, store)
 	case SubjectRole:
-		return m.Role(name)
+		return m.role(name)
 	}
 	return policy.AccountUsers
 }

@@ -22,7 +22,7 @@ var zonePlaces = map[string]string{
 	"VST": "Asia/Ho_Chi_Minh",
 }
 
-// loadZone reads a time zone as Java's TimeZone.getTimeZone does: a place, an abbreviation, or GMT+h:mm. Empty is UTC.
+// LoadZone reads a time zone as Java's TimeZone.getTimeZone does: a place, an abbreviation, or GMT+h:mm. Empty is UTC.
 func LoadZone(name string) (*time.Location, error) {
 	name = strings.TrimSpace(name)
 	if name == "" {
@@ -74,7 +74,7 @@ type recurrence struct {
 	interval                                         time.Duration
 }
 
-// NewValidity compiles schedules; errors name the field below validitySchedules.
+// New compiles schedules; errors name the field below validitySchedules.
 func New(list []ranger.ValiditySchedule) (Validity, error) {
 	if len(list) == 0 {
 		return nil, nil
