@@ -121,18 +121,18 @@ func (e *evaluation) cover() {
 func (e *evaluation) dropLoose() {
 	var exact map[*rules.Policy]bool
 	for i, n := range e.active {
-		if !n.loose() || e.covers[i].touch == 0 || e.entry(n).policy == nil {
+		if !n.loose() || e.covers[i].touch == 0 || e.policyAt(n) == nil {
 			continue
 		}
 		if exact == nil {
 			exact = make(map[*rules.Policy]bool)
 			for j, m := range e.active {
-				if p := e.entry(m).policy; p != nil && !m.loose() && e.covers[j].touch != 0 {
+				if p := e.policyAt(m); p != nil && !m.loose() && e.covers[j].touch != 0 {
 					exact[p.src] = true
 				}
 			}
 		}
-		if exact[e.entry(n).policy.src] {
+		if exact[e.policyAt(n).src] {
 			e.covers[i] = cover{}
 		}
 	}

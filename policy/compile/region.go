@@ -160,14 +160,8 @@ func (r entryRef) loose() bool { return r&looseMark != 0 }
 
 func (r *grantRules) entry(ref entryRef) *entry { return &r.entries[ref&^looseMark] }
 
-// policyAt returns the policy of an entry, nil for a zone. One that names are alike to only denies, and allows nothing.
-func (r *grantRules) policyAt(ref entryRef) *compiledPolicy {
-	p := r.entry(ref).policy
-	if ref.loose() && p != nil && p.denying != nil {
-		return p.denying
-	}
-	return p
-}
+// policyAt returns the policy of an entry, nil for a zone.
+func (r *grantRules) policyAt(ref entryRef) *compiledPolicy { return r.entry(ref).policy }
 
 // levelIndex finds, among many regions, those whose pattern at one level matches a name.
 type levelIndex struct {

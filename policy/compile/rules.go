@@ -15,7 +15,6 @@ type compiledPolicy struct {
 	src         *rules.Policy
 	priority    int
 	denyAllElse bool
-	denying     *compiledPolicy // the policy without what it allows; nil where that denies no more
 
 	allow, allowExcept, deny, denyExcept []compiledItem
 
@@ -102,11 +101,6 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 		return
 	}
 	r.policies = append(r.policies, c)
-	if c.denyAllElse {
-		denying := *c
-		denying.allow, denying.allowPrivs = nil, 0
-		c.denying = &denying
-	}
 	r.zoned = r.zoned || p.Zone != "" // also where the zone's resources are no place in Unity Catalog
 	regions := r.regionsOf
 	if p.Tag {

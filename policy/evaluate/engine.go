@@ -270,9 +270,11 @@ func (ctx *evalContext) evaluateAccess(p *rules.Policy, m match.Type, access str
 		ctx.decide(p, m, false, item.Kind, item.Index, s, r)
 		return
 	}
-	if !onlyRestrict && !r.determined {
+	if !r.determined {
 		if item, s := ctx.firstMatch(access, p.Allow, p.AllowExceptions); item != nil {
-			ctx.decide(p, m, true, item.Kind, item.Index, s, r)
+			if !onlyRestrict { // else the policy is of no consequence to them, whether it holds or not
+				ctx.decide(p, m, true, item.Kind, item.Index, s, r)
+			}
 			return
 		}
 	}
