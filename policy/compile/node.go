@@ -106,34 +106,12 @@ func (e *evaluation) cover() {
 	if e.zoned {
 		e.limitToZones()
 	}
-	e.dropLoose()
 	for i, n := range e.active {
 		switch p := e.policyAt(n); {
 		case p == nil:
 			e.covers[i] = cover{}
 		case e.covers[i].full != 0:
 			e.allowed |= p.allowPrivs
-		}
-	}
-}
-
-// dropLoose drops the loose entries of policies that are here by the very names, too.
-func (e *evaluation) dropLoose() {
-	var exact map[*rules.Policy]bool
-	for i, n := range e.active {
-		if !n.loose() || e.covers[i].touch == 0 || e.policyAt(n) == nil {
-			continue
-		}
-		if exact == nil {
-			exact = make(map[*rules.Policy]bool)
-			for j, m := range e.active {
-				if p := e.policyAt(m); p != nil && !m.loose() && e.covers[j].touch != 0 {
-					exact[p.src] = true
-				}
-			}
-		}
-		if exact[e.policyAt(n).src] {
-			e.covers[i] = cover{}
 		}
 	}
 }
