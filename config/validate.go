@@ -168,7 +168,7 @@ func (c *Config) validateEventHub(ps *problems) {
 	}
 }
 
-// connectionString checks the form of an Event Hubs connection string: Endpoint=sb://host/, a key name with its key
+// checkConnectionString checks the form of an Event Hubs connection string: Endpoint=sb://host/, a key name with its key
 // or a signature, and optionally EntityPath.
 func checkConnectionString(v any) string {
 	text := v.(Secret).Reveal()

@@ -12,7 +12,7 @@ import (
 type callCase struct {
 	name    string
 	roots   []string
-	changes int // securables out of accord
+	changes int // securables out of sync
 }
 
 var callCases = []callCase{

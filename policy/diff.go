@@ -27,7 +27,7 @@ type DiffInput struct {
 	Expresses func(SecurableType, Privilege) bool
 }
 
-// Diff gives the changes that lead from the current to the desired grants on the securables that were read, and counts
+// Diff returns the changes that lead from the current to the desired grants on the securables that were read, and counts
 // them. Only grants that the scope manages are changed, and only privileges this package knows; with ModeGrantOnly
 // nothing is removed.
 //
@@ -161,7 +161,7 @@ func (s *stepsAt) allows(taken []step, w int) bool {
 	return true
 }
 
-// order gives each change its wave, splits changes of containers where they cannot be made at once, and sorts.
+// order returns each change its wave, splits changes of containers where they cannot be made at once, and sorts.
 func order(changes []Change, current *GrantSet) []Change {
 	var ordered []Change
 	containers := make(map[Securable]*container) // changed, or with changes inside

@@ -50,7 +50,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf gives the class of the outermost classified error in err's chain, CodeInternal when there is none,
+// CodeOf returns the class of the outermost classified error in err's chain, CodeInternal when there is none,
 // and "" for nil.
 func CodeOf(err error) Code {
 	if err == nil {

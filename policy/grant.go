@@ -70,7 +70,7 @@ func (g *GrantSet) Set(s Securable, assignments []Assignment) {
 	g.Put(s, slices.Compact(list))
 }
 
-// put stores list, which must be sorted, unique and never changed afterwards.
+// Put stores list, which must be sorted, unique and never changed afterwards.
 func (g *GrantSet) Put(s Securable, list []Assignment) {
 	if g.BySecurable == nil {
 		g.BySecurable = make(map[Securable][]Assignment)
@@ -83,7 +83,7 @@ func (g *GrantSet) Put(s Securable, list []Assignment) {
 	g.BySecurable[s] = list
 }
 
-// Of gives the assignments on one securable, sorted by principal and privilege. The caller must not change them.
+// Of returns the assignments on one securable, sorted by principal and privilege. The caller must not change them.
 func (g *GrantSet) Of(s Securable) []Assignment {
 	if g == nil {
 		return nil

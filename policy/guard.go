@@ -10,7 +10,7 @@ type Guard interface {
 	Check(p *Plan, c GuardInput) error
 }
 
-// Circumstances is what a guard knows besides the plan.
+// GuardInput is what a guard knows besides the plan.
 type GuardInput struct {
 	Now       time.Time
 	FetchedAt time.Time // when the policies were last confirmed to be current; zero when the source has no such time

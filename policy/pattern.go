@@ -48,10 +48,10 @@ func NewPattern(text string, wildcard, fold bool) Pattern {
 // MatchesAll reports whether every name matches, present and future.
 func (p Pattern) MatchesAll() bool { return p.kind == patternAny }
 
-// Exact gives the only name that matches; ok is false for a pattern with wildcards.
+// Exact returns the only name that matches; ok is false for a pattern with wildcards.
 func (p Pattern) Exact() (name string, ok bool) { return p.text, p.kind == patternExact }
 
-// Prefix gives the literal text that every matching name begins with.
+// Prefix returns the literal text that every matching name begins with.
 func (p Pattern) Prefix() string {
 	switch p.kind {
 	case patternAny:
@@ -84,7 +84,7 @@ func (p Pattern) Match(name string) bool {
 	return p.MatchCanonical(name)
 }
 
-// matchCanonical is Match for a name that is folded where the pattern is.
+// MatchCanonical is Match for a name that is folded where the pattern is.
 func (p *Pattern) MatchCanonical(name string) bool {
 	switch p.kind {
 	case patternAny:
@@ -138,7 +138,7 @@ func (p Pattern) String() string {
 	return p.text
 }
 
-// loose is the pattern for names folded by [LooseName].
+// Loose is the pattern for names folded by [LooseName].
 func (p Pattern) Loose() Pattern {
 	p.text, p.fold = LooseName(p.text), false
 	return p

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// privSet is a set of privileges, one bit for each of privilegeList.
+// PrivilegeSet is a set of privileges, one bit for each of privilegeList.
 type PrivilegeSet uint64
 
 var (
@@ -73,7 +73,7 @@ func (s PrivilegeSet) filter(keep func(Privilege) bool) PrivilegeSet {
 	return kept
 }
 
-// withImplied adds what ALL_PRIVILEGES confers.
+// WithImplied adds what ALL_PRIVILEGES confers.
 func (s PrivilegeSet) WithImplied() PrivilegeSet {
 	if s.Has(AllPrivileges) {
 		return s | ImpliedByAll
@@ -81,7 +81,7 @@ func (s PrivilegeSet) WithImplied() PrivilegeSet {
 	return s
 }
 
-// class is a set of kinds of object as policies and privileges tell them apart: models are not functions here.
+// ObjectClass is a set of kinds of object as policies and privileges tell them apart: models are not functions here.
 type ObjectClass uint32
 
 const (
@@ -121,7 +121,7 @@ func ClassOf(o Object) ObjectClass {
 	return ClassOfType[o.Type]
 }
 
-// inside gives the classes of c and of everything an object of class c can hold.
+// Inside returns the classes of c and of everything an object of class c can hold.
 func (c ObjectClass) Inside() ObjectClass {
 	switch c {
 	case ClassCatalog:

@@ -114,7 +114,7 @@ func (s Securable) Names() []string {
 	return strings.Split(s.FullName, ".")
 }
 
-// Parent gives the container of s; ok is false for catalogs and root objects.
+// Parent returns the container of s; ok is false for catalogs and root objects.
 func (s Securable) Parent() (parent Securable, ok bool) {
 	switch s.Type {
 	case Schema:

@@ -9,7 +9,7 @@ import (
 	"ucwarden/policy"
 )
 
-// privSet is a set of privileges, one bit each, in the order of privilegeTable.names.
+// privilegeSet is a set of privileges, one bit each, in the order of privilegeTable.names.
 type privilegeSet uint64
 
 // privilegeTable numbers every privilege that is applicable to some securable type.

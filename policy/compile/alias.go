@@ -10,7 +10,7 @@ import (
 // A grant in Unity Catalog names its principal and no more, so where the names of several subjects come to one
 // principal it reaches everybody who is any of them.
 
-// meet finds the subjects that share a principal. Groups and roles that do are one group there: what is granted to one
+// findAliases finds the subjects that share a principal. Groups and roles that do are one group there: what is granted to one
 // must be allowed to the members of the others, as far as those are known. A user is never granted under the name of a
 // group or role, nor a user or role under that of everybody's group.
 func (c *Compiler) findAliases() {

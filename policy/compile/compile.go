@@ -26,7 +26,7 @@ const (
 // defaultExpandLimit is the largest group that DenyExpand writes out member by member.
 const defaultExpandLimit = 500
 
-// CompileOptions says how policies become grants. The zero value withholds, adds USE_* and keeps names.
+// Options says how policies become grants. The zero value withholds, adds USE_* and keeps names.
 type Options struct {
 	Time        time.Time    // at which validity is judged; the zero time takes every schedule as open
 	Deny        DenyStrategy // "" is DenyWithhold
@@ -58,7 +58,7 @@ type Compiler struct {
 	expressible map[policy.ObjectClass]policy.PrivilegeSet
 }
 
-// NewCompiler prepares a rule set for compilation.
+// New prepares a rule set for compilation.
 func New(set *rules.RuleSet, o Options) *Compiler {
 	if o.Deny == "" {
 		o.Deny = DenyWithhold
@@ -107,13 +107,13 @@ func (c *Compiler) Expresses(t policy.SecurableType, p policy.Privilege) bool {
 // Policies is the number of enabled policies outside zones.
 func (c *Compiler) Policies() int { return len(c.set.Outside.All()) }
 
-// Compiled is the outcome of a compilation.
+// Result is the outcome of a compilation.
 type Result struct {
 	Grants *policy.GrantSet
 	Report *policy.Report
 }
 
-// Compile gives the grants that the policies mean for the objects of inv.
+// Compile returns the grants that the policies mean for the objects of inv.
 func (c *Compiler) Compile(inv *policy.Inventory) *Result {
 	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode)}
 	r.grants.BySecurable = make(map[policy.Securable][]policy.Assignment, inv.Len()/2)
@@ -349,7 +349,7 @@ func (r *compilation) assignments(by map[rules.SubjectID]policy.PrivilegeSet) []
 	return slices.Compact(list)
 }
 
-// mergeFindings gives one finding for the same thing said of many securables, and the findings of the policies
+// mergeFindings returns one finding for the same thing said of many securables, and the findings of the policies
 // themselves.
 func (r *compilation) mergeFindings() []policy.Finding {
 	merged := slices.Clone(r.grantRules.findings)

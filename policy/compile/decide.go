@@ -6,27 +6,28 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// A grant to a group holds for each of its members, also for those a policy denies. So before a principal is granted
-// anything the compiler looks for a witness against it: a person who would gain by the grant what the policies do not
-// allow them. A witness is the set of subjects such a person would be: themselves, their groups and roles, everyone.
+// hypotheticalMember is somebody whom a grant might reach: the set of subjects such a person would be, which are
+// themselves, their groups and roles, and everyone. A grant to a group holds for each of its members, also for those a
+// policy denies. So before a principal is granted anything, the compiler looks for a hypothetical member who would get by
+// the grant what the policies do not allow them.
 type hypotheticalMember []rules.SubjectID
 
 // generic is somebody about whom nothing is known but that they are p, or in p.
 func (c *Compiler) generic(p rules.SubjectID) hypotheticalMember { return c.generics[p] }
 
 func (c *Compiler) newGeneric(p rules.SubjectID) hypotheticalMember {
-	w := hypotheticalMember{rules.Everyone, p}
-	w = append(w, c.set.Members.ContainersOf(p)...)
-	w = append(w, c.set.Members.RolesOf(rules.Everyone)...)
-	slices.Sort(w)
-	return slices.Compact(w)
+	m := hypotheticalMember{rules.Everyone, p}
+	m = append(m, c.set.Members.ContainersOf(p)...)
+	m = append(m, c.set.Members.RolesOf(rules.Everyone)...)
+	slices.Sort(m)
+	return slices.Compact(m)
 }
 
 // and is somebody who is a and b at once.
 func (a hypotheticalMember) and(b hypotheticalMember) hypotheticalMember {
-	w := slices.Concat(a, b)
-	slices.Sort(w)
-	return slices.Compact(w)
+	m := slices.Concat(a, b)
+	slices.Sort(m)
+	return slices.Compact(m)
 }
 
 func (a hypotheticalMember) is(id rules.SubjectID) bool {
@@ -42,36 +43,37 @@ func (a hypotheticalMember) in(who rules.SubjectSet) bool {
 	return slices.ContainsFunc(a, who.Has)
 }
 
-func matches(items []compiledItem, w hypotheticalMember, x policy.PrivilegeSet) bool {
+func matches(items []compiledItem, m hypotheticalMember, x policy.PrivilegeSet) bool {
 	for i := range items {
-		if items[i].privs&x != 0 && w.in(items[i].who) {
+		if items[i].privs&x != 0 && m.in(items[i].who) {
 			return true
 		}
 	}
 	return false
 }
 
-// allows and denies give one policy's word on privilege x: items less their exceptions.
-func (p *compiledPolicy) allows(w hypotheticalMember, x policy.PrivilegeSet) bool {
-	return p.allowPrivs&x != 0 && matches(p.allow, w, x) && !matches(p.allowExcept, w, x)
+// allows reports whether the policy itself allows privilege x: by its items less their exceptions.
+func (p *compiledPolicy) allows(m hypotheticalMember, x policy.PrivilegeSet) bool {
+	return p.allowPrivs&x != 0 && matches(p.allow, m, x) && !matches(p.allowExcept, m, x)
 }
 
-func (p *compiledPolicy) denies(w hypotheticalMember, x policy.PrivilegeSet) bool {
+// denies reports whether the policy itself denies privilege x: by its items less their exceptions, or with all else.
+func (p *compiledPolicy) denies(m hypotheticalMember, x policy.PrivilegeSet) bool {
 	if p.denyPrivs&x == 0 {
 		return false
 	}
-	if matches(p.deny, w, x) && !matches(p.denyExcept, w, x) {
+	if matches(p.deny, m, x) && !matches(p.denyExcept, m, x) {
 		return true
 	}
-	return p.denyAllElse && !p.allows(w, x)
+	return p.denyAllElse && !p.allows(m, x)
 }
 
-// view is what the policies say about one privilege at one place: those that allow it all over the place, and those
+// view is what the policies say about one privilege at one node: those that allow it for all of the node, and those
 // that deny it anywhere in it.
 type view struct {
 	x     policy.PrivilegeSet
 	allow []*compiledPolicy
-	deny  []*compiledPolicy // ones that touch the place; those that cover all of it come first
+	deny  []*compiledPolicy // ones that touch the node; those that cover all of it come first
 	total int               // how many of deny cover all of it
 	byTag bool              // tag policies allow somewhere in it
 	named bool              // only denies that name somebody count, not "all else"
@@ -79,10 +81,10 @@ type view struct {
 
 // decide reports whether the policies allow one person the privilege: at each priority a deny goes before an allow, and a
 // higher priority before a lower one. Source: RangerPolicyEngineImpl.evaluatePolicies.
-func (v *view) decide(w hypotheticalMember, deny []*compiledPolicy) bool {
+func (v *view) decide(m hypotheticalMember, deny []*compiledPolicy) bool {
 	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
-		return a.allows(w, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
-			return v.overrides(a, d) && v.denies(d, w)
+		return a.allows(m, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			return v.overrides(a, d) && v.denies(d, m)
 		})
 	})
 }
@@ -97,10 +99,10 @@ func (v *view) overrides(a, d *compiledPolicy) bool {
 
 // openToOrder reports whether a person who is not allowed could be allowed in Ranger all the same: by an allow of a higher
 // priority than every deny, whose policy could go on to deny. Which of them wins hangs there on what other policies match.
-func (v *view) openToOrder(w hypotheticalMember, deny []*compiledPolicy) bool {
+func (v *view) openToOrder(m hypotheticalMember, deny []*compiledPolicy) bool {
 	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
-		return a.mayContinue() && a.allows(w, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
-			return d.priority >= a.priority && v.denies(d, w)
+		return a.mayContinue() && a.allows(m, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			return d.priority >= a.priority && v.denies(d, m)
 		})
 	})
 }
@@ -108,14 +110,14 @@ func (v *view) openToOrder(w hypotheticalMember, deny []*compiledPolicy) bool {
 // mayContinue reports whether an allow of the policy does not end the evaluation: it could go on to deny.
 func (p *compiledPolicy) mayContinue() bool { return p.src.HasDeny }
 
-func (v *view) denies(p *compiledPolicy, w hypotheticalMember) bool {
+func (v *view) denies(p *compiledPolicy, m hypotheticalMember) bool {
 	if v.named {
-		return matches(p.deny, w, v.x) && !matches(p.denyExcept, w, v.x)
+		return matches(p.deny, m, v.x) && !matches(p.denyExcept, m, v.x)
 	}
-	return p.denies(w, v.x)
+	return p.denies(m, v.x)
 }
 
-// hazards lists the subjects that could make a member of somebody allowed a person who is not: whoever is denied, or
+// deniedSubjects lists the subjects by which a member of somebody allowed may be not allowed: whoever is denied, or
 // excepted from what is allowed.
 func (v *view) deniedSubjects() []rules.SubjectID {
 	var list []rules.SubjectID
@@ -150,7 +152,7 @@ const (
 
 // judge decides on a grant to p. With unsafe it names the subject that stands against it, and whether that is certain
 // or only cannot be ruled out.
-func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, hazards []rules.SubjectID) (verdict, rules.SubjectID, rules.Tristate) {
+func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, deniedSubjects []rules.SubjectID) (verdict, rules.SubjectID, rules.Tristate) {
 	base := c.generic(p)
 	if !v.decide(base, deny) {
 		return c.exempted(p, v, deny)
@@ -158,8 +160,8 @@ func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, haz
 	if c.opts.Deny == DenyIgnore {
 		return safe, rules.NoSubject, rules.No
 	}
-	var loose []rules.SubjectID // hazards that members whom nobody can list may be in, in any combination
-	for _, h := range hazards {
+	var unknown []rules.SubjectID // those that members whom nobody can list may be in, in any combination
+	for _, h := range deniedSubjects {
 		if base.is(h) {
 			continue // already in what was decided
 		}
@@ -168,7 +170,7 @@ func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, haz
 			continue
 		}
 		if how == rules.Unknown || p == rules.Everyone {
-			loose = append(loose, h)
+			unknown = append(unknown, h)
 		}
 		if how == rules.Yes && c.kind(h) != rules.SubjectUser && c.kind(p) != rules.SubjectUser && p != rules.Everyone && !c.within(h, p) {
 			// Both memberships are known: ask each person who is in both.
@@ -183,8 +185,8 @@ func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, haz
 			return unsafe, h, how
 		}
 	}
-	if len(loose) > 0 && !v.allowsAnyCombination(base, loose, deny) {
-		return unsafe, loose[0], rules.Unknown
+	if len(unknown) > 0 && !v.allowsAnyCombination(base, unknown, deny) {
+		return unsafe, unknown[0], rules.Unknown
 	}
 	for _, q := range c.aliases[p] {
 		for _, u := range c.usersOf(q).users {
@@ -196,11 +198,11 @@ func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, haz
 	return safe, rules.NoSubject, rules.No
 }
 
-// solid reports whether some policy allows base in a way that no combination of the loose memberships can take back:
-// none of its exceptions names one of them, and nothing at its priority or above denies base or one of them. One
-// witness at a time would not do: who is excepted from an allow of high priority may fall under a deny of a lower one.
-func (v *view) allowsAnyCombination(base hypotheticalMember, loose []rules.SubjectID, deny []*compiledPolicy) bool {
-	reach := append(slices.Clone(base), loose...)
+// allowsAnyCombination reports whether some policy allows base in a way that no combination of the unknown memberships can
+// take back: none of its exceptions names one of them, and nothing at its priority or above denies base or one of them.
+// One membership at a time would not do: who is excepted from an allow of high priority may fall under a lower deny.
+func (v *view) allowsAnyCombination(base hypotheticalMember, unknown []rules.SubjectID, deny []*compiledPolicy) bool {
+	reach := append(slices.Clone(base), unknown...)
 	slices.Sort(reach)
 	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
 		if !a.allows(base, v.x) || matches(a.allowExcept, reach, v.x) {
@@ -218,7 +220,7 @@ func (v *view) allowsAnyCombination(base hypotheticalMember, loose []rules.Subje
 	})
 }
 
-// rescued looks for members of p whom, though p itself is denied, the policies allow, because they are excepted from
+// exempted looks for members of p whom, though p itself is denied, the policies allow, because they are excepted from
 // the deny: a grant to p would reach too many, no grant would reach too few.
 func (c *Compiler) exempted(p rules.SubjectID, v *view, deny []*compiledPolicy) (verdict, rules.SubjectID, rules.Tristate) {
 	base := c.generic(p)
@@ -238,7 +240,7 @@ func (c *Compiler) exempted(p rules.SubjectID, v *view, deny []*compiledPolicy) 
 	return denied, rules.NoSubject, rules.No
 }
 
-// rescuers lists the subjects that are excepted from a deny.
+// exemptSubjects lists the subjects that are excepted from a deny.
 func (v *view) exemptSubjects(deny []*compiledPolicy) []rules.SubjectID {
 	var list []rules.SubjectID
 	add := func(items []compiledItem) {

@@ -9,7 +9,7 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// place is where grants are worked out: a container or an object, with the entries whose patterns match its names.
+// node is where grants are worked out: a container or an object, with the entries whose patterns match its names.
 type node struct {
 	class      policy.ObjectClass
 	leaf       bool // holds nothing
@@ -19,17 +19,17 @@ type node struct {
 	active     []entryRef
 }
 
-// outcome is what was worked out for a place.
+// outcome is what was worked out for a node.
 type outcome struct {
 	granted    map[rules.SubjectID]policy.PrivilegeSet // here, nothing that another grant implies
 	above      map[rules.SubjectID]policy.PrivilegeSet // here and on the containers above
-	settled    map[rules.SubjectID]policy.PrivilegeSet // unsafe all over the place: dealt with here, not again below
+	settled    map[rules.SubjectID]policy.PrivilegeSet // unsafe for all of the node: dealt with here, not again below
 	needUse    map[rules.SubjectID]bool                // whose grants here need USE_* on the containers
 	pendingUse map[rules.SubjectID]bool                // who needs USE_SCHEMA on the schemas below, since it could not be given here
 	findings   []policy.Finding
 }
 
-// evaluate works out the grants at a place below parent (nil at the top).
+// evaluate works out the grants at a node below parent (nil at the top).
 func (r *compilation) evaluate(at node, parent *outcome) outcome {
 	if parent == nil {
 		parent = &outcome{}
@@ -74,7 +74,7 @@ func cloneSets(m map[rules.SubjectID]policy.PrivilegeSet) map[rules.SubjectID]po
 	return c
 }
 
-// evaluation is the work on one place.
+// evaluation is the work on one node.
 type evaluation struct {
 	*compilation
 	node
@@ -220,24 +220,24 @@ func (e *evaluation) privilege(x policy.Privilege) {
 		}
 	}
 	slices.Sort(candidates)
-	hazards := make([][]rules.SubjectID, len(views))
+	deniedBy := make([][]rules.SubjectID, len(views))
 	for i, v := range views {
-		hazards[i] = v.deniedSubjects()
+		deniedBy[i] = v.deniedSubjects()
 	}
 	for _, p := range slices.Compact(candidates) {
 		if e.managed[p] && !e.impliedAbove(p, x) {
-			e.candidate(p, x, views, hazards, reach)
+			e.candidate(p, x, views, deniedBy, reach)
 		}
 	}
 }
 
 // candidate grants x here to p, or to its members, or reports why not.
-func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*view, hazards [][]rules.SubjectID, reach policy.ObjectClass) {
+func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*view, deniedBy [][]rules.SubjectID, reach policy.ObjectClass) {
 	result, against, certain, blocked := safe, rules.NoSubject, rules.No, 0
 	self := denied
 	i := 0
 	for cl := range reach.Each() {
-		v, culprit, how := e.judge(p, views[i], views[i].deny, hazards[i])
+		v, culprit, how := e.judge(p, views[i], views[i].deny, deniedBy[i])
 		if cl == e.class {
 			self = v
 		}
@@ -249,7 +249,7 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*v
 	if result == safe {
 		e.here[p] |= x.Set()
 		if e.opts.Deny == DenyIgnore {
-			e.reportIgnored(p, x, views, hazards)
+			e.reportIgnored(p, x, views, deniedBy)
 		}
 		return
 	}
@@ -267,20 +267,20 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*v
 	// Unsafe. Where only something inside stands against it, what is inside is decided further down.
 	for i, v := range views {
 		if !e.leaf {
-			if w, _, _ := e.judge(p, v, v.deny[:v.total], hazards[i]); w == safe {
+			if w, _, _ := e.judge(p, v, v.deny[:v.total], deniedBy[i]); w == safe {
 				return
 			}
 		}
 	}
-	told := e.out.settled[p].Has(x) // on a container above
+	reported := e.out.settled[p].Has(x) // on a container above
 	e.out.settled[p] |= x.Set()
 	if e.opts.Deny == DenyExpand {
 		if list := e.usersOf(p); e.kind(p) != rules.SubjectUser && list.known && len(list.users) <= e.opts.ExpandLimit {
-			e.expand(p, x, list.users, views, hazards, told)
+			e.expand(p, x, list.users, views, deniedBy, reported)
 			return
 		}
 	}
-	if told {
+	if reported {
 		return
 	}
 	if !views[blocked].decide(e.generic(p), views[blocked].deny) {
@@ -313,7 +313,7 @@ func (e *evaluation) whyWithheld(p rules.SubjectID) string {
 }
 
 // expand grants x to those members of p whom the policies allow it.
-func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rules.SubjectID, views []*view, hazards [][]rules.SubjectID, told bool) {
+func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rules.SubjectID, views []*view, deniedBy [][]rules.SubjectID, reported bool) {
 	count, doubtful := 0, 0
 	for _, u := range members {
 		if !e.managed[u] || e.impliedAbove(u, x) {
@@ -321,9 +321,9 @@ func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rul
 		}
 		result, total := safe, safe
 		for i, v := range views {
-			w, _, _ := e.judge(u, v, v.deny, hazards[i])
+			w, _, _ := e.judge(u, v, v.deny, deniedBy[i])
 			result = min(result, w)
-			w, _, _ = e.judge(u, v, v.deny[:v.total], hazards[i])
+			w, _, _ = e.judge(u, v, v.deny[:v.total], deniedBy[i])
 			total = min(total, w)
 		}
 		switch {
@@ -334,7 +334,7 @@ func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rul
 			doubtful++
 		}
 	}
-	if told && doubtful == 0 {
+	if reported && doubtful == 0 {
 		return
 	}
 	message := fmt.Sprintf("%s is allowed %s but some of its members are denied it; it is granted to %d others one by one (strategy expand)",
@@ -348,10 +348,10 @@ func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rul
 }
 
 // reportIgnored says whom strategy ignore lets keep what they are denied.
-func (e *evaluation) reportIgnored(p rules.SubjectID, x policy.Privilege, views []*view, hazards [][]rules.SubjectID) {
+func (e *evaluation) reportIgnored(p rules.SubjectID, x policy.Privilege, views []*view, deniedBy [][]rules.SubjectID) {
 	for i, v := range views {
 		base := e.generic(p)
-		for _, h := range hazards[i] {
+		for _, h := range deniedBy[i] {
 			if base.is(h) || e.mayBe(p, h) == rules.No || v.decide(base.and(e.generic(h)), v.deny) {
 				continue
 			}

@@ -8,7 +8,7 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// region is the part of Unity Catalog that one set of policy resources names: catalog, schema and object patterns,
+// Region is the part of Unity Catalog that one set of policy resources names: catalog, schema and object patterns,
 // down to the level the policy names. It knows no objects; whether it covers a container is decided by its patterns
 // alone.
 type Region struct {
@@ -26,7 +26,7 @@ type Region struct {
 // full is always part of touch.
 type cover struct{ full, touch policy.ObjectClass }
 
-// at gives the cover of the region at a container of depth k (1 catalog, 2 schema), or at an object (3) or root
+// at returns the cover of the region at a container of depth k (1 catalog, 2 schema), or at an object (3) or root
 // object, whose names match the first k levels. Rules: RangerDefaultPolicyResourceMatcher. A request for a container
 // matches a policy on objects inside only when every level below is '*'; a request for an object matches a policy on
 // a container only in services with inheritance.
@@ -101,7 +101,7 @@ func (c cover) onlyViews(leaf bool, kind policy.Kind) cover {
 	return c
 }
 
-// newRegion places the levels of one set of policy resources. An error says, for people, why Unity Catalog has no such
+// NewRegion places the levels of one set of policy resources. An error says, for people, why Unity Catalog has no such
 // place.
 func NewRegion(levels []match.NamedLevel, inherit bool) (Region, error) {
 	r := Region{inherit: inherit}

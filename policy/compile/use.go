@@ -8,7 +8,7 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// wantUse gives USE_SCHEMA on a catalog to whoever holds, on the catalog itself, what is of use inside schemas only.
+// wantUse grants USE_SCHEMA on a catalog to whoever holds, on the catalog itself, what is of use inside schemas only.
 // Where a policy denies it in some schema, it is left to be given schema by schema.
 func (r *compilation) wantUse(out *outcome, at node, above map[rules.SubjectID]policy.PrivilegeSet) {
 	out.pendingUse = map[rules.SubjectID]bool{}
@@ -40,9 +40,9 @@ func (r *compilation) wantUse(out *outcome, at node, above map[rules.SubjectID]p
 	}
 }
 
-// addUse adds the USE_* privilege at a place for those in need who do not hold it there or above, and gives the grants
-// with it. A policy that denies it to somebody by name stands, and such a need is reported; one that denies all else than
-// it allows does not mean the way to what another policy allows.
+// addUse adds the USE_* privilege at a node for those in need who do not hold it there or above, and returns the grants
+// with it. A policy that denies it to somebody by name holds, and such a need is reported. One that denies all else than it
+// allows does not mean the USE_* that what another policy allows requires.
 func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.PrivilegeSet, use policy.Privilege, need map[rules.SubjectID]bool, at node) (map[rules.SubjectID]policy.PrivilegeSet, []policy.Finding) {
 	if len(need) == 0 {
 		return granted, nil
@@ -55,17 +55,17 @@ func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.Privilege
 	e.cover()
 	v := e.view(use, classOfUse(use))
 	v.allow, v.named = append(slices.Clone(v.allow), r.openUse), true
-	hazards := v.deniedSubjects()
-	views, hazardLists := []*view{v}, [][]rules.SubjectID{hazards}
+	deniedBy := v.deniedSubjects()
+	views, deniedByView := []*view{v}, [][]rules.SubjectID{deniedBy}
 	for _, p := range slices.Sorted(maps.Keys(need)) {
 		if !r.managed[p] || e.impliedAbove(p, use) || e.here[p].WithImplied().Has(use) {
 			continue
 		}
-		switch w, against, _ := r.judge(p, v, v.deny, hazards); {
+		switch w, against, _ := r.judge(p, v, v.deny, deniedBy); {
 		case w == safe:
 			e.here[p] |= use.Set()
 		case w == unsafe && r.opts.Deny == DenyExpand && r.kind(p) != rules.SubjectUser && r.usersOf(p).known && len(r.usersOf(p).users) <= r.opts.ExpandLimit:
-			e.expand(p, use, r.usersOf(p).users, views, hazardLists, false)
+			e.expand(p, use, r.usersOf(p).users, views, deniedByView, false)
 			last := &e.out.findings[len(e.out.findings)-1]
 			last.Effect, last.Message = policy.EffectNarrower, last.Message+"; the members who are denied it cannot use what they are granted below"
 		default:

@@ -12,9 +12,9 @@ type evalContext struct {
 	match.Values // what matchers and conditions look at
 	engine       *Evaluator
 	request      struct { // the rest of the request
-		Roles, Optional                []string
-		Tags                           []RequestTag
-		Descendant, HeedDescendantDeny bool
+		Roles, Optional                 []string
+		Tags                            []RequestTag
+		Descendant, CountDescendantDeny bool
 	}
 	user         rules.SubjectID
 	groups       []rules.SubjectID // in the order of Values.Groups; NoSubject for those that nothing names
@@ -36,7 +36,7 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	ctx := e.contexts.Get().(*evalContext)
 	ctx.engine = e
 	ctx.request.Roles, ctx.request.Optional, ctx.request.Tags = r.Roles, r.Optional, r.Tags
-	ctx.request.Descendant, ctx.request.HeedDescendantDeny = r.Descendant, r.HeedDescendantDeny
+	ctx.request.Descendant, ctx.request.CountDescendantDeny = r.Descendant, r.CountDescendantDeny
 	snapshot := e.rules.Snapshot
 	ctx.Values = match.Values{
 		Resource: r.Resource, Owner: r.Owner, AccessType: r.AccessType, AnyAccess: r.AccessType == "" || r.AccessType == AnyAccess,
@@ -64,7 +64,7 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	ctx.accesses, ctx.oneOf, ctx.several = r.AccessTypes, r.AccessGroups, r.AnyOf
 	if ctx.AnyAccess {
 		ctx.accesses, ctx.several = e.accesses, true
-		if r.HeedDescendantDeny {
+		if r.CountDescendantDeny {
 			ctx.oneOf = e.groups
 		}
 	}

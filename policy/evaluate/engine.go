@@ -185,7 +185,7 @@ func (ctx *evalContext) evaluateItems(p *rules.Policy, m match.Type, access stri
 		one.set = true
 		one.AccessType = name
 		merge(p, &ctx.byAccess[i], one)
-		if ctx.several && ctx.byAccess[i].allowed == !ctx.request.HeedDescendantDeny {
+		if ctx.several && ctx.byAccess[i].allowed == !ctx.request.CountDescendantDeny {
 			break
 		}
 	}
@@ -286,7 +286,7 @@ func (ctx *evalContext) evaluateAccess(p *rules.Policy, m match.Type, access str
 // decide records a decision. A deny below the resource is ignored unless asked for; an allow does not replace one made
 // before. Source: RangerDefaultPolicyEvaluator.updateAccessResult.
 func (ctx *evalContext) decide(p *rules.Policy, m match.Type, allow bool, kind rules.ItemKind, index int, s SubjectPath, r *result) {
-	if !allow && m == match.Descendant && !ctx.request.HeedDescendantDeny || allow && r.allowed {
+	if !allow && m == match.Descendant && !ctx.request.CountDescendantDeny || allow && r.allowed {
 		return
 	}
 	r.allowed = allow

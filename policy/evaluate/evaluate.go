@@ -33,8 +33,8 @@ type Request struct {
 	Time       time.Time    // of the access; the zero time ignores validity schedules
 	Tags       []RequestTag // nil: those that the snapshot's tags give to the resource
 	Descendant bool         // a policy on something below the resource decides too (Ranger's scope SELF_OR_DESCENDANTS)
-	// HeedDescendantDeny lets a deny below the resource count where descendants do; Ranger ignores it by default.
-	HeedDescendantDeny bool
+	// CountDescendantDeny lets a deny below the resource count where descendants do; Ranger ignores it by default.
+	CountDescendantDeny bool
 
 	// For conditions.
 	Context    map[string]any    // attributes by name
@@ -139,7 +139,7 @@ type Evaluator struct {
 	contexts sync.Pool // of *evalContext
 }
 
-// NewEvaluator makes an evaluator of a rule set.
+// New makes an evaluator of a rule set.
 func New(rs *rules.RuleSet) *Evaluator {
 	e := &Evaluator{rules: rs}
 	for repo := range rs.Repositories {

@@ -108,7 +108,7 @@ func TestDecisions(t *testing.T) {
 		"a deny below is heeded when asked": {
 			`{"id":1,"name":"a","resources":{"catalog":{"values":["c"]},"schema":{"values":["s"]}},"denyPolicyItems":[` + item("select", all) + `]},
 			 {"id":2,"name":"b",` + onC + `,"policyItems":[` + item("select", ann) + `]}`,
-			Request{User: "ann", Descendant: true, HeedDescendantDeny: true}, `denied by policy 1 "a", denyPolicyItems[0] for select to everyone`},
+			Request{User: "ann", Descendant: true, CountDescendantDeny: true}, `denied by policy 1 "a", denyPolicyItems[0] for select to everyone`},
 		"owner": {`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", `"users":["{OWNER}"]`) + `]}`,
 			Request{User: "ann", Owner: "ann"}, `allowed by policy 1 "a", policyItems[0] for select to owner ann`},
 		"group": {`{"id":1,"name":"a",` + onC + `,"policyItems":[` + item("select", `"groups":["x","g"]`) + `]}`,

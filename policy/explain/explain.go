@@ -78,10 +78,10 @@ type GrantState string
 
 // The states of a grant.
 const (
-	GrantPlanned GrantState = "planned"   // follows from the policies; today's grants are not known
-	GrantInSync  GrantState = "in accord" // follows from the policies, and is there
-	GrantMissing GrantState = "missing"   // follows from the policies, and is not there
-	GrantExtra   GrantState = "extra"     // is there, and does not follow from the policies
+	GrantPlanned GrantState = "planned" // follows from the policies; today's grants are not known
+	GrantInSync  GrantState = "in sync" // follows from the policies, and is there
+	GrantMissing GrantState = "missing" // follows from the policies, and is not there
+	GrantExtra   GrantState = "extra"   // is there, and does not follow from the policies
 )
 
 // ExplainedGrant is a grant that gives the principal a privilege.
@@ -303,7 +303,7 @@ func (x *explainer) filters(f policy.Finding, out *PrivilegeExplanation) bool {
 		slices.ContainsFunc(x.out.Protections, func(p Protection) bool { return p.PolicyID == f.PolicyID && p.Policy == f.Policy })
 }
 
-// way lists the USE_* above the object that the principal holds or should hold.
+// requiredUse lists the USE_* above the object that the principal holds or should hold.
 func (x *explainer) requiredUse() {
 	for parent, ok := x.question.Object.Parent(); ok; parent, ok = parent.Parent() {
 		use := policy.UseSchema

@@ -180,7 +180,7 @@ func TestExplainToday(t *testing.T) {
 		got = append(got, string(g.State)+" "+string(g.Privilege)+" to "+string(g.Principal)+" on "+g.Securable.FullName+" "+g.Note)
 	}
 	want := []string{
-		"extra ALL_PRIVILEGES to account users on sales.emea.orders a sync revokes it", "in accord SELECT to auditor on sales ",
+		"extra ALL_PRIVILEGES to account users on sales.emea.orders a sync revokes it", "in sync SELECT to auditor on sales ",
 		"extra MODIFY to auditor on sales.emea.orders a sync revokes it", "extra ALL_PRIVILEGES to account users on sales.emea.orders a sync revokes it",
 		"missing USE_CATALOG to auditor on sales ", "missing USE_SCHEMA to auditor on sales.emea ",
 		"extra USE_SCHEMA to account users on sales.emea a sync revokes it, unless other objects inside need it",

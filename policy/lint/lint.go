@@ -24,7 +24,7 @@ const (
 	SeverityInfo    Severity = "info"    // worth knowing
 )
 
-// LintFinding is one thing about a policy that somebody may want to change.
+// Finding is one thing about a policy that somebody may want to change.
 type Finding struct {
 	Severity Severity `json:"severity"`
 	Check    string   `json:"check"` // which check found it; see the constants
@@ -54,7 +54,7 @@ const (
 	CheckDisabled   = "disabled"          // policies that are switched off
 )
 
-// LintOptions says what policies are checked against.
+// Options says what policies are checked against.
 type Options struct {
 	// Names and Scripts say how policies are read.
 	Names   rules.NameMapping
@@ -65,7 +65,7 @@ type Options struct {
 	Inventory *policy.Inventory
 }
 
-// LintResult is everything found. Findings are sorted by file, policy and field.
+// Result is everything found. Findings are sorted by file, policy and field.
 type Result struct {
 	Policies int       `json:"policies"` // checked: those that are enabled
 	Disabled int       `json:"disabled"`
@@ -76,7 +76,7 @@ type Result struct {
 	Notes    []string  `json:"notes,omitempty"` // what could not be checked
 }
 
-// Lint checks the policies of s, which need not be verified. Disabled policies are only counted.
+// Run checks the policies of s, which need not be verified. Disabled policies are only counted.
 func Run(s *ranger.Snapshot, o Options) *Result {
 	l := &linter{snapshot: s, options: o, out: &Result{Findings: []Finding{}}, refused: make(map[*ranger.Policy]bool)}
 	l.known = rules.NewKnownNames(s)

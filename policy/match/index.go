@@ -5,7 +5,7 @@ import (
 	"ucwarden/policy"
 )
 
-// indexNode is a node of a tree that follows the levels of resources from the root down. It holds what names no
+// Index is a node of a tree that follows the levels of resources from the root down. It holds what names no
 // further level. A name below it is looked up by its whole text, and by each literal beginning that some pattern has.
 type Index struct {
 	here   []int32
@@ -23,7 +23,7 @@ type indexBranch struct {
 // maxIndexKeys bounds the nodes one map of resources takes in the index. Beyond it a level is not told apart by value.
 const maxIndexKeys = 64
 
-// add puts id at the nodes where names that m may match are looked up.
+// Add puts id at the nodes where names that m may match are looked up.
 func (n *Index) Add(m *Matcher, id int32) {
 	n.addLevels(m.levels, id, maxIndexKeys)
 }
@@ -93,7 +93,7 @@ func (b *indexBranch) prefix(key string) *Index {
 // AddEverywhere puts id where every path finds it.
 func (n *Index) AddEverywhere(id int32) { n.here = append(n.here, id) }
 
-// collect appends the ids that may match path to list. With below it takes those that name something below the path
+// Collect appends the ids that may match path to list. With below it takes those that name something below the path
 // too; without, only those that do so by '*'.
 func (n *Index) Collect(path []*Element, below bool, list []int32) []int32 {
 	list = append(list, n.here...)

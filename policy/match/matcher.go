@@ -28,7 +28,7 @@ const (
 	ElementSelfOrPrefix              // also everything that begins with the value
 )
 
-// MatchType says how a policy's resources lie to the one asked for. Source: RangerPolicyResourceMatcher.MatchType.
+// Type says how a policy's resources lie to the one asked for. Source: RangerPolicyResourceMatcher.MatchType.
 type Type uint8
 
 // The match types, in Ranger's order of precedence.
@@ -44,7 +44,7 @@ var MatchTypeNames = [...]string{"NONE", "SELF", "SELF_AND_ALL_DESCENDANTS", "AN
 
 func (m Type) String() string { return MatchTypeNames[m] }
 
-// ParseMatchType reads Ranger's spelling; anything unknown is SELF, the default of a tag in a request.
+// ParseType reads Ranger's spelling; anything unknown is SELF, the default of a tag in a request.
 func ParseType(s string) Type {
 	if i := slices.Index(MatchTypeNames[:], s); i >= 0 {
 		return Type(i)
@@ -270,7 +270,7 @@ func (m *valueMatcher) matchLoosely(name string) bool {
 	return m.pattern.IgnoresCase() && m.macro() == nil && m.pattern.Loose().Match(policy.LooseName(name))
 }
 
-// resourceMatcher matches one map of resources of a policy, level by level from the root. Source:
+// Matcher matches one map of resources of a policy, level by level from the root. Source:
 // RangerDefaultPolicyResourceMatcher. Ranger picks a hierarchy of the service definition that holds both the policy's
 // and the request's levels; as hierarchies are paths of a forest and neither may have gaps, that is the same as one
 // path being the beginning of the other.
@@ -281,7 +281,7 @@ type Matcher struct {
 	ascii      bool // no value has other characters than ASCII
 }
 
-// newResourceMatcher compiles resources; ok is false when there are none or they are on no path of the forest, and so
+// New compiles resources; ok is false when there are none or they are on no path of the forest, and so
 // never match.
 func New(f *Forest, resources map[string]ranger.PolicyResource, scripts ScriptCompiler) (m Matcher, ok bool) {
 	if len(resources) == 0 {
@@ -309,7 +309,7 @@ func New(f *Forest, resources map[string]ranger.PolicyResource, scripts ScriptCo
 	return m, true
 }
 
-// match compares with the path of the request, which must come from the same forest; loosely, with names compared by
+// Match compares with the path of the request, which must come from the same forest; loosely, with names compared by
 // [LooseName].
 func (m *Matcher) Match(path []*Element, v *Values, loosely bool) Type {
 	result := None

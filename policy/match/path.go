@@ -6,7 +6,7 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// forest is the resource trees that policies of one type follow.
+// Forest is the resource trees that policies of one type follow.
 type Forest struct {
 	Names []string // parallel slices: a handful of names is faster searched than hashed
 	defs  []*ranger.ResourceDef
@@ -59,7 +59,7 @@ func (f *Forest) path(r Resource, buf *[maxDepth]*Element) (path []*Element, ok 
 	return path, true
 }
 
-// RequestPath is a request's resource, ordered from the root by the resource trees of one policy type.
+// Path is a request's resource, ordered from the root by the resource trees of one policy type.
 type Path struct {
 	buf      [maxDepth]*Element
 	Elements []*Element

@@ -5,7 +5,7 @@ import (
 	"ucwarden/policy/schedule"
 )
 
-// TagOnResource is a tag on one resource.
+// Tag is a tag on one resource.
 type Tag struct {
 	Type       string
 	Attributes map[string]string
@@ -15,7 +15,7 @@ type Tag struct {
 	Path       Path              // of the tag as a resource of the tag service
 }
 
-// NewTagOnResource prepares a tag. A period of validity that nobody can read does not take the tag, and with it a deny, away.
+// NewTag prepares a tag. A period of validity that nobody can read does not take the tag, and with it a deny, away.
 func NewTag(typ string, attributes map[string]string, schedules []ranger.ValiditySchedule, m Type) *Tag {
 	t := &Tag{Type: typ, Attributes: attributes, Match: m, Timed: len(schedules) > 0}
 	var err error

@@ -14,7 +14,7 @@ type Template struct {
 	scripts  []Script // nil for an expression that cannot be compiled
 }
 
-// newTemplate compiles text; it returns nil when the text holds no expression. Source: RangerRequestExprResolver.
+// NewTemplate compiles text; it returns nil when the text holds no expression. Source: RangerRequestExprResolver.
 func NewTemplate(text string, compile ScriptCompiler) *Template {
 	if !hasExpression(text) {
 		return nil

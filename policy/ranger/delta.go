@@ -13,7 +13,7 @@ const (
 	DeltaDelete = 2
 )
 
-// ApplyDeltas gives the policies that result from the changes in update, a document with policyDeltas instead of
+// ApplyDeltas returns the policies that result from the changes in update, a document with policyDeltas instead of
 // policies. Neither document is changed. Creating a policy that is there and updating one that is not come to the same:
 // the policy is there afterwards. A change goes to the tag service when its policy's serviceType says so. Zones that
 // update describes take its resources; without any zones in update those of base stay.

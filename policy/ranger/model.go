@@ -208,7 +208,7 @@ func (o *OptionMap) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Bool gives the option as a boolean: true when its text is "true" in any case, def when it is absent or empty.
+// Bool returns the option as a boolean: true when its text is "true" in any case, def when it is absent or empty.
 func (o OptionMap) Bool(name string, def bool) bool {
 	if o[name] == "" {
 		return def

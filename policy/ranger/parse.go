@@ -178,7 +178,7 @@ func visitPolicies(path string, list []Policy, visit func(path string, index int
 	}
 }
 
-// jsonKind gives the first character of the document that is not white space, 0 when there is none.
+// jsonKind returns the first character of the document that is not white space, 0 when there is none.
 func jsonKind(data []byte) byte {
 	trimmed := bytes.TrimLeft(data, " \t\r\n\ufeff")
 	if len(trimmed) == 0 {
@@ -187,7 +187,7 @@ func jsonKind(data []byte) byte {
 	return trimmed[0]
 }
 
-// decode unmarshals strictly valid UTF-8. Its errors are of class CodeInvalid and say where: origin, the policy when
+// Decode unmarshals strictly valid UTF-8. Its errors are of class CodeInvalid and say where: origin, the policy when
 // there is one, and the JSON path of the value, or line and column when the text is no JSON at all.
 func Decode(data []byte, origin string, into any) error {
 	data = trimBOM(data)
@@ -323,7 +323,7 @@ func cutPath(path string) (key string, index int, rest string) {
 	return path[:end], -1, strings.TrimPrefix(path[end:], ".")
 }
 
-// pathAt gives the JSON path of the innermost value that reaches offset, as "policies[3].policyItems[0].users".
+// pathAt returns the JSON path of the innermost value that reaches offset, as "policies[3].policyItems[0].users".
 func pathAt(data []byte, offset int64) string {
 	type level struct {
 		array bool

@@ -14,7 +14,7 @@ import (
 //go:embed servicedef-databricks-unity-catalog.json
 var defaultServiceDef []byte
 
-// DefaultServiceDef gives the built-in service definition for Unity Catalog, used where policies bring none. The
+// DefaultServiceDef returns the built-in service definition for Unity Catalog, used where policies bring none. The
 // caller must not change it.
 var DefaultServiceDef = sync.OnceValue(func() *ServiceDef {
 	def, err := ParseServiceDef(defaultServiceDef, "built-in service definition")
@@ -45,7 +45,7 @@ func ResourcesByName(list []ResourceDef) map[string]*ResourceDef {
 	return byName
 }
 
-// hierarchiesOf lists the paths from a root to each leaf: a resource without children, or one marked as valid leaf.
+// HierarchiesOf lists the paths from a root to each leaf: a resource without children, or one marked as valid leaf.
 // A resource whose chain of parents does not end is left out; verify reports it.
 func HierarchiesOf(list []ResourceDef) [][]*ResourceDef {
 	byName := ResourcesByName(list)
@@ -83,7 +83,7 @@ func pathToRoot(leaf *ResourceDef, byName map[string]*ResourceDef) []*ResourceDe
 	return path
 }
 
-// mergeResourceDefs completes the resource definitions of masks or filters from those of access, as Ranger does
+// MergeResourceDefs completes the resource definitions of masks or filters from those of access, as Ranger does
 // (ServiceDefUtil.normalize): name, level and parent stay, the rest is overridden where it is set.
 func MergeResourceDefs(base, special []ResourceDef) []ResourceDef {
 	byName := ResourcesByName(base)
@@ -118,7 +118,7 @@ func MergeResourceDefs(base, special []ResourceDef) []ResourceDef {
 	return merged
 }
 
-// impliedGrants maps every access type, markers included, to itself and the access types it implies. Like Ranger
+// ImpliedGrants maps every access type, markers included, to itself and the access types it implies. Like Ranger
 // (ServiceDefUtil.getExpandedImpliedGrants) it takes one step only: what an implied type implies is not implied.
 func ImpliedGrants(def *ServiceDef) map[string][]string {
 	implied := make(map[string][]string, len(def.AccessTypes)+len(markerCategories)+1)

@@ -8,7 +8,7 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// serviceModel is a service definition prepared for use: what its resource trees and implied grants come to. Build it
+// Model is a service definition prepared for use: what its resource trees and implied grants come to. Build it
 // once with newServiceModel and share it; it is never changed.
 type Model struct {
 	def         *ranger.ServiceDef
@@ -63,13 +63,13 @@ func (m *Model) expand(accesses []string) []string {
 	return slices.Compact(list)
 }
 
-// knowsAccess reports whether a policy may name the access type.
+// KnowsAccess reports whether a policy may name the access type.
 func (m *Model) KnowsAccess(accessType string) bool {
 	_, ok := m.Implied[accessType]
 	return ok
 }
 
-// hierarchiesWith lists the hierarchies for policies of type t that contain every resource of has, root to leaf.
+// HierarchiesWith lists the hierarchies for policies of type t that contain every resource of has, root to leaf.
 func (m *Model) HierarchiesWith(t ranger.PolicyType, has map[string]ranger.PolicyResource) [][]*ranger.ResourceDef {
 	if int(t) >= len(m.hierarchies) || t < 0 {
 		return nil

@@ -38,7 +38,7 @@ func (k ItemKind) Listed() bool { return k != ItemDenyAllElse && k != ItemUnread
 // what they may close.
 const priorityUnreadable = 1 << 29
 
-// PreparedPolicy is a policy as evaluator and compiler both read it.
+// Policy is a policy as evaluator and compiler both read it.
 type Policy struct {
 	Source     *ranger.Policy
 	Type       ranger.PolicyType // of an unreadable policy PolicyTypeAccess, since it denies

@@ -27,13 +27,13 @@ type RuleSet struct {
 	scheduled []*Policy // those with validity schedules
 }
 
-// RuleOptions says how a snapshot is read.
+// Options says how a snapshot is read.
 type Options struct {
 	Names   NameMapping          // which principals the names in policies stand for
 	Scripts match.ScriptCompiler // nil: conditions written as scripts cannot be judged
 }
 
-// NewRuleSet reads a snapshot. It accepts what [NewSnapshot] accepts, unless roles nest so deep that their members cannot
+// New reads a snapshot. It accepts what [NewSnapshot] accepts, unless roles nest so deep that their members cannot
 // be held. What a policy of a snapshot that was not verified gets wrong makes that policy match nothing.
 func New(s *ranger.Snapshot, o Options) (*RuleSet, error) {
 	def := s.ServiceDef

@@ -25,7 +25,7 @@ func (f timeField) has(value int) bool {
 	return false
 }
 
-// last gives the greatest value of the field from lo to hi; ok is false when there is none.
+// last returns the greatest value of the field from lo to hi; ok is false when there is none.
 func (f timeField) last(lo, hi int) (value int, ok bool) {
 	if len(f) == 0 {
 		return hi, lo <= hi
@@ -131,7 +131,7 @@ func (r *recurrence) beginsOn(day time.Time) bool {
 	return r.byMonthDay && r.dayOfMonth.has(day.Day()) || r.byWeekDay && r.dayOfWeek.has(int(day.Weekday())+1)
 }
 
-// lastBefore gives the last time of day, up to the given minute of the day, at which the recurrence begins.
+// lastBefore returns the last time of day, up to the given minute of the day, at which the recurrence begins.
 func (r *recurrence) lastBefore(minuteOfDay int) (hour, minute int, ok bool) {
 	limit := minuteOfDay % 60
 	for top := minuteOfDay / 60; ; top, limit = hour-1, 59 {

@@ -49,7 +49,7 @@ func TestYAMLErrors(t *testing.T) {
 		"a: 1\n---\nb: [\n":                 "line 3: ",
 		"---\n# c\n\tx":                     "line 3: ",
 		"a: 1\n---\nb: *none":               "unknown anchor 'none'",
-		"{1: a, 1.0: b}":                    `document at line 1: key "1" stands twice in one object`,
+		"{1: a, 1.0: b}":                    `document at line 1: key "1" is there twice in one object`,
 		"{[x]: a}":                          "document at line 1: invalid map key",
 		"{~: a}":                            "document at line 1: a key of an object is",
 		"a: .nan":                           "document at line 1: json: unsupported value: NaN",

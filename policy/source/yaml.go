@@ -113,7 +113,7 @@ func stringKeys(value any) (any, error) {
 				return nil, err
 			}
 			if _, twice := object[key]; twice {
-				return nil, fmt.Errorf("key %q stands twice in one object", key)
+				return nil, fmt.Errorf("key %q is there twice in one object", key)
 			}
 			if object[key], err = stringKeys(inner); err != nil {
 				return nil, err

@@ -51,7 +51,7 @@ func (e *suiteElement) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &(*e)[0])
 }
 
-// resource gives the elements in the order of their names; the evaluator finds their levels. Older suites state one
+// resource returns the elements in the order of their names; the evaluator finds their levels. Older suites state one
 // scope for all elements.
 func (r suiteResource) resource(scopes map[string]string, scope string) match.Resource {
 	var resource match.Resource
@@ -94,14 +94,14 @@ func (s *suiteRequest) request(now time.Time) (evaluate.Request, error) {
 	r := evaluate.Request{
 		Resource: s.Resource.resource(s.ElementScopes, s.MatchingScope), Owner: s.Resource.OwnerUser, AccessType: s.AccessType,
 		User: s.User, Groups: s.UserGroups, Roles: s.UserRoles, Time: now, Context: s.Context,
-		Descendant: s.MatchingScope == "SELF_OR_DESCENDANTS", HeedDescendantDeny: s.CheckDescendants || s.IgnoreDescendants != nil && !*s.IgnoreDescendants,
+		Descendant: s.MatchingScope == "SELF_OR_DESCENDANTS", CountDescendantDeny: s.CheckDescendants || s.IgnoreDescendants != nil && !*s.IgnoreDescendants,
 		ClientIP: s.ClientIPAddress, ClientType: s.ClientType, Action: s.Action, Data: s.RequestData,
 	}
 	if r.Groups == nil {
 		r.Groups = []string{}
 	}
 	if s.MatchingScope == "SELF_AND_ALL_DESCENDANTS" {
-		r.Descendant, r.HeedDescendantDeny = true, true
+		r.Descendant, r.CountDescendantDeny = true, true
 	}
 	if r.ClientIP == "" {
 		r.ClientIP = s.RemoteIPAddress

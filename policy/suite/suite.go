@@ -16,7 +16,7 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// SuiteResult is what became of a suite of policy tests.
+// Result is what became of a suite of policy tests.
 type Result struct {
 	Name   string `json:"name"`
 	Passed int    `json:"passed"`
@@ -24,7 +24,7 @@ type Result struct {
 	Cases  []Case `json:"cases"`
 }
 
-// CaseResult is what became of one test.
+// Case is what became of one test.
 type Case struct {
 	Name     string `json:"name"`
 	Passed   bool   `json:"passed"`
@@ -41,7 +41,7 @@ func (r *Result) add(c Case) {
 	r.Cases = append(r.Cases, c)
 }
 
-// RunSuite runs a suite in either of Apache Ranger's two formats: tests of the policy engine (an object with policies,
+// Run runs a suite in either of Apache Ranger's two formats: tests of the policy engine (an object with policies,
 // tests, and optionally updatedPolicies and updatedTests), or of the ACL view (an object with testCases). The suite's
 // serviceDef may be left out for the built-in one.
 //
@@ -69,7 +69,7 @@ func Run(data []byte, name string, o Options) (Result, error) {
 	return run.Result, err
 }
 
-// SuiteOptions says what suites are run with.
+// Options says what suites are run with.
 type Options struct {
 	Now     time.Time                         // the time of access of requests that name none
 	File    func(name string) ([]byte, error) // reads a file that a suite mentions by base name, such as the tags of resources; may be nil
