@@ -35,7 +35,7 @@ var (
 	catalogPrivileges = []Privilege{UseCatalog, Browse, CreateSchema, ApplyTag, Manage, AllPrivileges}
 )
 
-// privilegesOf maps each securable type to the privileges that Unity Catalog accepts on it. A container accepts its
+// PrivilegesOf maps each securable type to the privileges that Unity Catalog accepts on it. A container accepts its
 // own and those of everything it can hold. Source: table "securable, privileges UC accepts" of the Ranger facts.
 var PrivilegesOf = map[SecurableType][]Privilege{
 	Metastore: {"CREATE_CATALOG", "CREATE_CONNECTION", "CREATE_EXTERNAL_LOCATION", "CREATE_STORAGE_CREDENTIAL",

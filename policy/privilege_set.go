@@ -142,7 +142,7 @@ func (c ObjectClass) Each() iter.Seq[ObjectClass] {
 	}
 }
 
-// actsOn maps each privilege to the classes on which it acts itself. A privilege on a container that acts on other
+// ActsOn maps each privilege to the classes on which it acts itself. A privilege on a container that acts on other
 // classes than the container's is there to be inherited.
 var ActsOn = privilegeClasses()
 

@@ -10,7 +10,7 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// AnyAccess, or the empty text, as a request's access type asks for access of any type.
+// AnyAccess as a request's access type, or the empty text, asks for access of any type.
 const AnyAccess = "_any"
 
 // Request is a question to an [Evaluator]: may this user do that to this resource?

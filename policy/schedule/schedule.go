@@ -8,7 +8,7 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// validityLayout is how Ranger writes the ends of a validity schedule.
+// Layout is how Ranger writes the ends of a validity schedule.
 const Layout = "2006/01/02 15:04:05"
 
 // zonePlaces holds places for abbreviations Java understands and Go does not; see java.time.ZoneId.SHORT_IDS.
