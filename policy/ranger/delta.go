@@ -62,16 +62,18 @@ func ApplyDeltas(base, update *ServicePolicies) (*ServicePolicies, error) {
 	return &next, nil
 }
 
-// mergeUnknown returns the unknown fields of base, but for those in policies that update changes, and those of update.
+// mergeUnknown returns the unknown fields of base, but for those in policies that update changes, and those of update,
+// but for those in policies that it removes. A field that both have, as a newer server sends with every update, is there
+// once.
 func mergeUnknown(base, update *ServicePolicies) []UnknownField {
-	if len(base.Unknown) == 0 {
-		return update.Unknown
+	if len(base.Unknown)+len(update.Unknown) == 0 {
+		return nil
 	}
-	changed := make(map[int64]bool)
+	kept := make(map[int64]bool) // by id of a policy that update changes: whether it is there afterwards
 	note := func(list []PolicyDelta) {
 		for _, d := range list {
 			if d.Policy != nil {
-				changed[d.Policy.ID] = true
+				kept[d.Policy.ID] = d.ChangeType != DeltaDelete
 			}
 		}
 	}
@@ -81,13 +83,20 @@ func mergeUnknown(base, update *ServicePolicies) []UnknownField {
 			note(zone.PolicyDeltas)
 		}
 	}
-	var kept []UnknownField
+	var merged []UnknownField
+	seen := make(map[UnknownField]bool)
 	for _, u := range base.Unknown {
-		if u.PolicyID == 0 || !changed[u.PolicyID] {
-			kept = append(kept, u)
+		if _, changed := kept[u.PolicyID]; u.PolicyID == 0 || !changed {
+			merged = append(merged, u)
+			seen[u] = true
 		}
 	}
-	return append(kept, update.Unknown...)
+	for _, u := range update.Unknown {
+		if stays, changed := kept[u.PolicyID]; !seen[u] && (u.PolicyID == 0 || !changed || stays) {
+			merged = append(merged, u)
+		}
+	}
+	return merged
 }
 
 func applyZoneDeltas(base, update map[string]*SecurityZone) (map[string]*SecurityZone, error) {

@@ -420,6 +420,7 @@ type Snapshot struct {
 	Users       *UserStore // nil: membership is unknown
 	Tags        *ServiceTags
 	Origins     map[int64]string // policy id to the file or URL it was read from, for messages
+	Problems    []Problem        // what is accepted in its documents and does not mean what its author may expect
 
 	ServiceConfig map[string]string // of the service; super users are in it
 	Digest        string            // what a source knows the content by: the same content has the same digest, whatever the version

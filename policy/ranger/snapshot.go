@@ -16,6 +16,7 @@ type SnapshotInput struct {
 	Tags       *ServiceTags // nil: nothing is tagged
 	ServiceDef *ServiceDef  // used when Policies brings none; nil: DefaultServiceDef
 	FetchedAt  time.Time
+	Problems   []Problem // of the documents
 }
 
 // NewSnapshot joins its input into a snapshot, after checking that its service definition is one, that it holds policies
@@ -53,6 +54,7 @@ func UnverifiedSnapshot(in SnapshotInput) *Snapshot {
 		Users:       in.Users,
 		Tags:        in.Tags,
 		Origins:     make(map[int64]string, len(p.Policies)),
+		Problems:    in.Problems,
 
 		ServiceConfig: p.ServiceConfig,
 	}

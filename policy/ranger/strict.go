@@ -14,6 +14,7 @@ type UnknownField struct {
 	Nearest  string // the known field of the same object that was probably meant, "" when none is near
 	PolicyID int64  // of the policy the field stands in, 0 outside of policies
 	Policy   string // its name
+	InPolicy bool   // it stands in a policy
 	// Ignored is set for a field that Ranger reads to decide access and that has no effect here. It is reported only
 	// where it holds something.
 	Ignored bool
@@ -26,15 +27,19 @@ func (u UnknownField) String() string {
 	if u.Policy != "" || u.PolicyID != 0 {
 		fmt.Fprintf(&b, " (policy %d %q)", u.PolicyID, u.Policy)
 	}
+	b.WriteString(" " + u.reason())
+	return b.String()
+}
+
+// reason returns what is wrong with the field and what to write instead.
+func (u UnknownField) reason() string {
 	switch {
 	case u.Ignored:
-		b.WriteString(" decides access in Ranger but is not supported here")
+		return "decides access in Ranger but is not supported here"
 	case u.Nearest != "":
-		fmt.Fprintf(&b, " is no field of Ranger's model; did you mean %s?", u.Nearest)
-	default:
-		b.WriteString(" is no field of Ranger's model")
+		return fmt.Sprintf("is no field of Ranger's model; did you mean %s?", u.Nearest)
 	}
-	return b.String()
+	return "is no field of Ranger's model"
 }
 
 // maxUnknown is how many unknown fields of one document are kept. A newer server may add a field to each of its

@@ -11,6 +11,9 @@ import (
 // Unity Catalog's names hold no control characters, and names in a policy are written as they are: without quotes, and
 // one in each value.
 func ValueProblem(value string) string {
+	if isPlain(value) {
+		return ""
+	}
 	bare := withoutExpressions(value)
 	switch {
 	case value == "":
@@ -31,6 +34,19 @@ func ValueProblem(value string) string {
 		return "it holds several names; write each as a value of its own"
 	}
 	return ""
+}
+
+// isPlain reports that a value holds nothing but what most names and patterns hold, so that there is no need to look
+// closer.
+func isPlain(value string) bool {
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c|0x20 >= 'a' && c|0x20 <= 'z', c >= '0' && c <= '9', c == '_', c == '-', c == '*', c == '?', c == '.', c == '{', c == '}':
+		default:
+			return false
+		}
+	}
+	return value != ""
 }
 
 // isInvisible reports characters that take no room: a name copied from a web page may hold one.

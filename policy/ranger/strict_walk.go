@@ -370,6 +370,7 @@ func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
 
 func (w *walker) foundUnknown(u UnknownField) {
 	if len(w.unknown) < maxUnknown {
+		u.InPolicy = w.inPolicy
 		w.unknown = append(w.unknown, u)
 	}
 }

@@ -112,8 +112,7 @@ func TestDuplicateKeys(t *testing.T) {
 		`[{"a\\\"":"}{,\"\\","a\\":"\\"}]`:                          false,
 		`[{"a":{"b":1},"a":2}]`:                                     true,
 	} {
-		d := document{file: file{path: "f.json"}, data: []byte(text)}
-		err := d.classify()
+		_, _, err := merge([]file{{path: "f.json", name: "f.json", data: []byte(text)}}, "")
 		if got := err != nil && strings.Contains(err.Error(), "duplicate key"); got != want {
 			t.Errorf("%s: %v", text, err)
 		}

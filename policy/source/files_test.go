@@ -171,7 +171,7 @@ func TestFilesRefusesBadInput(t *testing.T) {
 		"trailing text":        {map[string]string{"x.json": good + "}"}, []string{"x.json"}, policy.CodeInvalid},
 		"not YAML":             {map[string]string{"x.yaml": "a: [\n"}, []string{"x.yaml", "line"}, policy.CodeInvalid},
 		"key twice in YAML":    {map[string]string{"x.yaml": "a: 1\n---\nname: x\nresources: {}\nname: y\n"}, []string{"x.yaml", "line 5", "name"}, policy.CodeInvalid},
-		"key twice in JSON":    {map[string]string{"x.json": "{\"resources\":{},\n\"policyItems\":[{\"users\":[],\n\"users\":[]}]}"}, []string{"x.json", "line 3", `"users"`}, policy.CodeInvalid},
+		"key twice in JSON":    {map[string]string{"x.json": "{\"resources\":{},\n\"policyItems\":[{\"users\":[],\n\"users\":[]}]}"}, []string{"x.json", "line 3", "policyItems[0].users", "duplicate key"}, policy.CodeInvalid},
 		"empty file":           {map[string]string{"x.json": " \n", "y.json": good}, []string{"x.json", "empty"}, policy.CodeInvalid},
 		"comments only":        {map[string]string{"x.yaml": "# nothing\n", "y.json": good}, []string{"x.yaml", "empty"}, policy.CodeInvalid},
 		"unknown shape":        {map[string]string{"x.json": `{"colour":"red"}`}, []string{"x.json", "rangerRoles"}, policy.CodeInvalid},

@@ -6,8 +6,9 @@ import (
 
 // ReadInput reads policy files as [Files] does, but does not verify their content, for tools that report everything
 // that is wrong with it. paths are files or folders; service selects the policies of one service, "" requires that there
-// is only one; maxBytes bounds the size of all files together, 0 means 256 MiB. The error names the file that cannot be
-// read or is not a policy document.
+// is only one; maxBytes bounds the size of all files together, 0 means 256 MiB. The policies of files with unknown fields
+// are unreadable, and Problems names the fields. The error names the file that cannot be read or is not a policy
+// document.
 func ReadInput(paths []string, service string, maxBytes int64) (ranger.SnapshotInput, error) {
 	if maxBytes == 0 {
 		maxBytes = defaultMaxBytes
@@ -20,5 +21,5 @@ func ReadInput(paths []string, service string, maxBytes int64) (ranger.SnapshotI
 	if err != nil {
 		return ranger.SnapshotInput{}, err
 	}
-	return ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags}, nil
+	return ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags, Problems: c.Problems}, nil
 }

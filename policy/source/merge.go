@@ -25,10 +25,20 @@ type merger struct {
 	origins map[string]string
 	ids     map[int64]*document
 	skipped map[string]int // policies of other services, by service
+	refused []refusedFile
+	ignored []refusedFile // fields that decide access in Ranger and not here
+}
+
+// refusedFile is a file, or a document of one, that strict parsing refuses.
+type refusedFile struct {
+	path   string
+	fields []ranger.UnknownField
 }
 
 // merge merges the documents of files, in order. It returns the content and the number of policies skipped because they
-// are of another service, by service.
+// are of another service, by service. Where strict parsing refuses files with policies, the content's refusal says so,
+// and their policies are unreadable. Unknown fields that may hide a part of the policies, or of roles, users, tags or a
+// service definition, are an error: what they are about cannot be closed.
 func merge(files []file, service string) (*content, map[string]int, error) {
 	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, skipped: map[string]int{}}
 	m.content.Policies = &ranger.ServicePolicies{ServiceName: service}
@@ -43,40 +53,120 @@ func merge(files []file, service string) (*content, map[string]int, error) {
 			}
 		}
 	}
+	m.finish()
 	return &m.content, m.skipped, nil
+}
+
+// checkFields notes the unknown fields of a document. It returns an error for those that are not in policies and whose
+// loss cannot be made good by closing what the policies are about.
+func (m *merger) checkFields(d *document, unknown []ranger.UnknownField) error {
+	if len(unknown) == 0 {
+		return nil
+	}
+	path := d.file.path
+	var refused, ignored []ranger.UnknownField
+	hidden := d.kind != ranger.DocumentPolicies && d.kind != ranger.DocumentPolicy && d.kind != ranger.DocumentPolicyList
+	for _, u := range unknown {
+		if u.Ignored {
+			ignored = append(ignored, u)
+			continue
+		}
+		refused = append(refused, u)
+		hidden = hidden || !u.InPolicy && u.Nearest != ""
+	}
+	if len(ignored) > 0 {
+		m.ignored = append(m.ignored, refusedFile{path, ignored})
+	}
+	switch {
+	case len(refused) == 0:
+		return nil
+	case hidden:
+		return ranger.StrictError(refused, path)
+	}
+	m.refused = append(m.refused, refusedFile{path, refused})
+	return nil
+}
+
+// finish marks the policies of refused files and lists the problems.
+func (m *merger) finish() {
+	c := &m.content
+	if len(m.refused)+len(m.ignored) == 0 {
+		return
+	}
+	reasons := make(map[string]error)
+	var problems []ranger.Problem
+	for _, f := range m.refused {
+		err := ranger.StrictError(f.fields, f.path)
+		if reasons[f.path] == nil {
+			reasons[f.path] = err
+		}
+		if c.refusal == nil {
+			c.refusal = err
+		} else {
+			c.refusal = policy.Errorf(policy.CodeInvalid, "%w; %w", c.refusal, err)
+		}
+		for _, p := range ranger.ProblemsOf(f.fields, f.path, policy.EffectNone) {
+			p.Refused, p.Effect = true, policy.EffectNarrower
+			problems = append(problems, p)
+		}
+	}
+	c.each(func(list []ranger.Policy) {
+		for i := range list {
+			if err := reasons[list[i].Origin]; err != nil {
+				ranger.MarkUnreadable(list[i:i+1], err.Error())
+			}
+		}
+	})
+	effect := c.roleEffect()
+	for _, f := range m.ignored {
+		problems = append(problems, ranger.ProblemsOf(f.fields, f.path, effect)...)
+	}
+	c.Problems = problems
 }
 
 func (m *merger) add(d *document) error {
 	origin := d.file.path
+	var unknown []ranger.UnknownField
 	var err error
 	switch d.kind {
-	case kindPolicies:
+	case ranger.DocumentPolicies:
 		var doc *ranger.ServicePolicies
 		if doc, err = ranger.ParseServicePolicies(d.data, origin); err == nil {
 			err = m.addDocument(d, doc)
+			unknown = doc.Unknown
 		}
-	case kindPolicy, kindPolicyList:
+	case ranger.DocumentPolicy, ranger.DocumentPolicyList:
 		var list []ranger.Policy
-		if list, _, err = ranger.ParsePolicies(d.data, origin); err == nil {
+		if list, unknown, err = ranger.ParsePolicies(d.data, origin); err == nil {
 			err = m.addPolicies(d, list, &m.content.Policies.Policies)
 		}
-	case kindRoles:
-		err = m.addRoles(d)
-	case kindUsers:
+	case ranger.DocumentRoles:
+		unknown, err = m.addRoles(d)
+	case ranger.DocumentUsers:
 		if err = m.checkOnlyOne("user store", origin); err == nil {
 			m.content.Users, err = ranger.ParseUserStore(d.data, origin)
 		}
-	case kindTags:
+		if err == nil {
+			unknown = m.content.Users.Unknown
+		}
+	case ranger.DocumentTags:
 		if err = m.checkOnlyOne("tags", origin); err == nil {
 			m.content.Tags, err = ranger.ParseTags(d.data, origin)
 		}
-	case kindServiceDef:
+		if err == nil {
+			unknown = m.content.Tags.Unknown
+		}
+	case ranger.DocumentServiceDef:
 		var def *ranger.ServiceDef
 		if def, err = ranger.ParseServiceDef(d.data, origin); err == nil {
+			unknown = def.Unknown
 			err = m.addServiceDef(def, origin)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return m.checkFields(d, unknown)
 }
 
 // addDocument adds a policy download or export. Its service name applies to policies that name none.
@@ -98,6 +188,7 @@ func (m *merger) addDocument(d *document, doc *ranger.ServicePolicies) error {
 			return err
 		} else if !wanted {
 			m.skipped[doc.ServiceName] += len(doc.Policies)
+			doc.Unknown = nil // nothing of it is used
 			return nil
 		}
 		out.ServiceID = doc.ServiceID
@@ -217,22 +308,22 @@ func (m *merger) addZone(d *document, name string, zone *ranger.SecurityZone) er
 	return nil
 }
 
-func (m *merger) addRoles(d *document) error {
+func (m *merger) addRoles(d *document) ([]ranger.UnknownField, error) {
 	roles, err := ranger.ParseRoles(d.data, d.file.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if m.content.Roles == nil {
 		m.content.Roles = &ranger.ServiceRoles{}
 	}
 	for _, role := range roles.RangerRoles {
 		if err := m.checkOnlyOne("role "+role.Name, d.file.path); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	m.content.Roles.RoleVersion = max(m.content.Roles.RoleVersion, roles.RoleVersion)
 	m.content.Roles.RangerRoles = append(m.content.Roles.RangerRoles, roles.RangerRoles...)
-	return nil
+	return roles.Unknown, nil
 }
 
 // addServiceDef sets the definition of the service or of the tag service. Several files may hold the same one.
@@ -288,7 +379,7 @@ func (m *merger) assignIDs(d *document, section string, list []ranger.Policy) er
 		case first != d:
 			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: %s uses this id too; change one of them, or leave the id out to have it assigned",
 				d.file.path, p.ID, p.Name, first.file.path)
-		case d.kind == kindPolicyList:
+		case d.kind == ranger.DocumentPolicyList:
 			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: an earlier policy of this list uses it too; change one of them",
 				d.file.path, p.ID, p.Name)
 		}

@@ -213,10 +213,12 @@ func (r *Ranger) refresh(ctx context.Context) error {
 		return err
 	}
 	next.sortPolicies()
+	next.Problems = r.problems(next)
+	before := r.Current()
 	if err := r.publish(next, func(int64) int64 { return next.Policies.PolicyVersion }); err != nil {
 		return err
 	}
-	if r.content == next || r.activatedAt.IsZero() {
+	if !r.Current().Same(before) || r.activatedAt.IsZero() {
 		r.activatedAt = time.Now()
 	}
 	r.fromServer = true
@@ -245,6 +247,23 @@ func (r *Ranger) download(ctx context.Context, known *content) (next *content, c
 		return nil, false, err
 	}
 	return next, new[0] || new[1] || new[2] || new[3], nil
+}
+
+// problems returns what has no meaning here in the downloads. Newer servers add fields, so those are no reason to refuse
+// the policies.
+func (r *Ranger) problems(c *content) []ranger.Problem {
+	effect := c.roleEffect()
+	list := ranger.ProblemsOf(c.Policies.Unknown, r.downloadURL(endpointPolicies).String(), effect)
+	if c.Roles != nil {
+		list = append(list, ranger.ProblemsOf(c.Roles.Unknown, r.downloadURL(endpointRoles).String(), effect)...)
+	}
+	if c.Users != nil {
+		list = append(list, ranger.ProblemsOf(c.Users.Unknown, r.downloadURL(endpointUsers).String(), effect)...)
+	}
+	if c.Tags != nil {
+		list = append(list, ranger.ProblemsOf(c.Tags.Unknown, r.downloadURL(endpointTags).String(), effect)...)
+	}
+	return list
 }
 
 // checkRequiredParts returns an error when policies refer to roles or tags that the server does not offer.
@@ -277,20 +296,8 @@ func (r *Ranger) checkRequiredParts(c *content) error {
 }
 
 func usesRoles(p *ranger.Policy) bool {
-	for _, items := range [][]ranger.PolicyItem{p.PolicyItems, p.DenyPolicyItems, p.AllowExceptions, p.DenyExceptions} {
-		for i := range items {
-			if len(items[i].Roles) > 0 {
-				return true
-			}
-		}
-	}
-	for i := range p.DataMaskPolicyItems {
-		if len(p.DataMaskPolicyItems[i].Roles) > 0 {
-			return true
-		}
-	}
-	for i := range p.RowFilterPolicyItems {
-		if len(p.RowFilterPolicyItems[i].Roles) > 0 {
+	for item := range p.AllItems() {
+		if len(item.Roles) > 0 {
 			return true
 		}
 	}

@@ -147,10 +147,11 @@ func (store *snapshotStore) restore() {
 	snapshot.Version, snapshot.FetchedAt, snapshot.Digest = entry.Version, entry.FetchedAt, entry.Digest
 	store.content = entry.Content
 	store.current.Store(snapshot)
+	store.logProblems(snapshot)
 }
 
 func newSnapshot(c *content) (*ranger.Snapshot, error) {
-	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags})
+	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags, Problems: c.Problems})
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +168,7 @@ func (store *snapshotStore) publish(next *content, version func(inForce int64) i
 	}
 	old := store.Current()
 	if old != nil && old.Digest == digest {
+		store.content = next // the same, and it knows its unknown fields, which a cached one does not
 		store.touch()
 		return nil
 	}
@@ -189,8 +191,31 @@ func (store *snapshotStore) publish(next *content, version func(inForce int64) i
 	store.metrics.loads.WithLabelValues("changed").Inc()
 	store.log.Info("policies loaded", "service", snapshot.Service, "version", snapshot.Version, "digest", digest,
 		"policies", len(snapshot.Policies), "roles", len(snapshot.Roles), "membership", snapshot.Users != nil)
+	store.logProblems(snapshot)
 	store.save()
 	return nil
+}
+
+// maxLogged is how many problems of one version are logged.
+const maxLogged = 20
+
+// logProblems logs what is accepted in a new version and does not mean what its author may expect. Files that are
+// refused are logged as failures.
+func (store *snapshotStore) logProblems(s *ranger.Snapshot) {
+	logged, left := 0, 0
+	for _, p := range s.Problems {
+		switch {
+		case p.Refused:
+		case logged == maxLogged:
+			left++
+		default:
+			logged++
+			store.log.Warn("a field of the policies has no effect", "policy_id", p.PolicyID, "policy", p.Policy, "origin", p.Origin, "field", p.Field, "problem", p.Message)
+		}
+	}
+	if left > 0 {
+		store.log.Warn("more fields of the policies have no effect; the findings of a plan list them", "more", left)
+	}
 }
 
 // reject returns why next must not replace the content in force, nil when it may.
@@ -256,6 +281,11 @@ func (store *snapshotStore) recordFailure(err error, log bool) {
 		return
 	}
 	if s := store.Current(); s != nil {
+		if store.content.refusal != nil {
+			store.warnOnce(problemKey(err), "policy files refused; the others are in force, what these allow is not granted, and what they are about is closed to everybody until they are corrected",
+				"error", err, "version", s.Version)
+			return
+		}
 		store.warnOnce(problemKey(err), "new policies not loaded; the last verified snapshot stays in force", "error", err,
 			"version", s.Version, "confirmed_ago", time.Since(s.FetchedAt).Round(time.Second))
 		return
