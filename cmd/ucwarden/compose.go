@@ -30,8 +30,9 @@ type policySource interface {
 }
 
 // openSource makes the policy source that the configuration names and loads it. cacheDir, when not empty, keeps the
-// last verified snapshot for a restart while the source is down.
-func openSource(ctx context.Context, c *config.Config, cacheDir string, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
+// last verified snapshot for a restart while the source is down. partialStart lets a daemon start with files of which some
+// are refused; a command that runs once says instead what is wrong with them.
+func openSource(ctx context.Context, c *config.Config, cacheDir string, partialStart bool, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
 	var src policySource
 	var err error
 	guard := source.GuardOptions{MaxShrink: c.Policies.MaxShrinkRatio, AllowEmpty: c.Policies.AllowEmpty, Accept: c.Policies.Accept}
@@ -52,7 +53,7 @@ func openSource(ctx context.Context, c *config.Config, cacheDir string, log *slo
 			extra = []string{p.UsersPath}
 		}
 		src, err = source.NewFiles(source.FilesOptions{
-			Path: p.Path, ExtraPaths: extra, Service: p.Service, Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
+			Path: p.Path, ExtraPaths: extra, Service: p.Service, Guard: guard, PartialStart: partialStart, CacheDir: cacheDir, Logger: log, Registerer: reg,
 		})
 	default:
 		return nil, withHint(policy.Errorf(policy.CodeInvalid, "no policies are configured"),
@@ -174,7 +175,7 @@ type pipeline struct {
 }
 
 // openPipeline opens the store first, so that a second process stops before it does anything else.
-func openPipeline(ctx context.Context, c *config.Config, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
+func openPipeline(ctx context.Context, c *config.Config, partialStart bool, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
 	p := &pipeline{}
 	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
 		if policy.CodeOf(err) == policy.CodeUnavailable {
@@ -187,7 +188,7 @@ func openPipeline(ctx context.Context, c *config.Config, log *slog.Logger, reg p
 			_ = p.store.Close() // the first error says it
 		}
 	}()
-	if p.source, err = openSource(ctx, c, filepath.Join(c.Store.Path, "policies"), log, reg); err != nil {
+	if p.source, err = openSource(ctx, c, filepath.Join(c.Store.Path, "policies"), partialStart, log, reg); err != nil {
 		return nil, err
 	}
 	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, log, reg); err != nil {

@@ -39,7 +39,7 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 				return err
 			}
 			warnWithoutEffect(c, log)
-			src, err := openSource(cmd.Context(), c, "", log, nil)
+			src, err := openSource(cmd.Context(), c, "", false, log, nil)
 			if err != nil {
 				return err
 			}

@@ -64,7 +64,7 @@ func newDaemon(ctx context.Context, c *config.Config, log *slog.Logger) (_ *daem
 	}
 	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry()}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if d.pipeline, err = openPipeline(ctx, c, log, d.registry); err != nil {
+	if d.pipeline, err = openPipeline(ctx, c, true, log, d.registry); err != nil {
 		return nil, err
 	}
 	defer func() {

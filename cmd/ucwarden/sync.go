@@ -89,7 +89,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 		return report, err
 	}
 	warnWithoutEffect(c, log)
-	p, err := openPipeline(ctx, c, log, nil)
+	p, err := openPipeline(ctx, c, false, log, nil)
 	if err != nil {
 		return report, err
 	}

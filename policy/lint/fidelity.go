@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
@@ -31,7 +32,7 @@ func (l *linter) fidelity() {
 	}
 	for _, f := range compile.New(l.rules, l.options.Compile).Compile(inv).Report.Findings {
 		p := byName[policy.Finding{PolicyID: f.PolicyID, Policy: f.Policy}]
-		if p == nil || l.refused[p] {
+		if p == nil || l.refused[p] || p.Unreadable != "" || slices.Contains(l.rules.Findings, f) { // said already
 			continue
 		}
 		severity := SeverityWarning

@@ -81,8 +81,9 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 	l := &linter{snapshot: s, options: o, out: &Result{Findings: []Finding{}}, refused: make(map[*ranger.Policy]bool)}
 	l.known = rules.NewKnownNames(s)
 	l.snapshotChecks()
+	l.problems()
 	for v, policies := range rules.Verifiers(s) {
-		list := &lintList{linter: l, model: v.Model(), tags: v.Tags(), policies: policies, verifier: v}
+		list := &lintList{linter: l, model: v.Model(), tags: v.Tags(), policies: policies, verifier: v, inZone: zoneOfList(s, policies)}
 		list.check()
 	}
 	if l.rules != nil {
@@ -215,6 +216,7 @@ type lintList struct {
 	tags     bool
 	policies []ranger.Policy
 	verifier *rules.Verifier
+	inZone   string // the zone whose list it is
 }
 
 func (l *lintList) check() {
@@ -233,6 +235,7 @@ func (l *lintList) check() {
 		}
 		l.resources(p)
 		l.items(p)
+		l.accepted(p)
 		l.validity(p, l.options.Compile.Time)
 		if err := l.verifier.Policy(p); err != nil && !l.refused[p] {
 			field, message := splitField(err)

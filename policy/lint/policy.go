@@ -59,11 +59,23 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 		l.find(p, SeverityWarning, CheckNoMatch, path+".values", "wildcards stand for themselves here, by the service definition; name the values")
 	}
 	level, _, known := rules.LevelOf(name)
-	if !known || level == 0 || l.tags {
-		return true // a column, or nothing of Unity Catalog
+	if !known || l.tags {
+		return true // nothing of Unity Catalog
+	}
+	severity := SeverityError
+	if level == 0 {
+		severity = SeverityWarning // names of columns may hold nearly anything
 	}
 	possible := 0
 	for i, value := range r.Values {
+		if why := ranger.ValueProblem(value); why != "" {
+			l.find(p, severity, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no object: %s", value, why)
+			continue
+		}
+		if level == 0 {
+			possible++
+			continue
+		}
 		literal := strings.NewReplacer("*", "", "?", "").Replace(value)
 		if literal == "" || l.model.HoldsMacro(name, value) {
 			possible++

@@ -56,6 +56,7 @@ func New(s *ranger.Snapshot, o Options) (*RuleSet, error) {
 			rs.scheduled = append(rs.scheduled, p)
 		}
 	}
+	rs.findAccepted()
 	return rs, nil
 }
 

@@ -29,12 +29,6 @@ type merger struct {
 	ignored []refusedFile // fields that decide access in Ranger and not here
 }
 
-// refusedFile is a file, or a document of one, that strict parsing refuses.
-type refusedFile struct {
-	path   string
-	fields []ranger.UnknownField
-}
-
 // merge merges the documents of files, in order. It returns the content and the number of policies skipped because they
 // are of another service, by service. Where strict parsing refuses files with policies, the content's refusal says so,
 // and their policies are unreadable. Unknown fields that may hide a part of the policies, or of roles, users, tags or a
@@ -55,73 +49,6 @@ func merge(files []file, service string) (*content, map[string]int, error) {
 	}
 	m.finish()
 	return &m.content, m.skipped, nil
-}
-
-// checkFields notes the unknown fields of a document. It returns an error for those that are not in policies and whose
-// loss cannot be made good by closing what the policies are about.
-func (m *merger) checkFields(d *document, unknown []ranger.UnknownField) error {
-	if len(unknown) == 0 {
-		return nil
-	}
-	path := d.file.path
-	var refused, ignored []ranger.UnknownField
-	hidden := d.kind != ranger.DocumentPolicies && d.kind != ranger.DocumentPolicy && d.kind != ranger.DocumentPolicyList
-	for _, u := range unknown {
-		if u.Ignored {
-			ignored = append(ignored, u)
-			continue
-		}
-		refused = append(refused, u)
-		hidden = hidden || !u.InPolicy && u.Nearest != ""
-	}
-	if len(ignored) > 0 {
-		m.ignored = append(m.ignored, refusedFile{path, ignored})
-	}
-	switch {
-	case len(refused) == 0:
-		return nil
-	case hidden:
-		return ranger.StrictError(refused, path)
-	}
-	m.refused = append(m.refused, refusedFile{path, refused})
-	return nil
-}
-
-// finish marks the policies of refused files and lists the problems.
-func (m *merger) finish() {
-	c := &m.content
-	if len(m.refused)+len(m.ignored) == 0 {
-		return
-	}
-	reasons := make(map[string]error)
-	var problems []ranger.Problem
-	for _, f := range m.refused {
-		err := ranger.StrictError(f.fields, f.path)
-		if reasons[f.path] == nil {
-			reasons[f.path] = err
-		}
-		if c.refusal == nil {
-			c.refusal = err
-		} else {
-			c.refusal = policy.Errorf(policy.CodeInvalid, "%w; %w", c.refusal, err)
-		}
-		for _, p := range ranger.ProblemsOf(f.fields, f.path, policy.EffectNone) {
-			p.Refused, p.Effect = true, policy.EffectNarrower
-			problems = append(problems, p)
-		}
-	}
-	c.each(func(list []ranger.Policy) {
-		for i := range list {
-			if err := reasons[list[i].Origin]; err != nil {
-				ranger.MarkUnreadable(list[i:i+1], err.Error())
-			}
-		}
-	})
-	effect := c.roleEffect()
-	for _, f := range m.ignored {
-		problems = append(problems, ranger.ProblemsOf(f.fields, f.path, effect)...)
-	}
-	c.Problems = problems
 }
 
 func (m *merger) add(d *document) error {

@@ -1,0 +1,163 @@
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"ucwarden/policy/explain"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// The checks of what is accepted and has no meaning, or not the one it seems to have.
+const (
+	CheckField     = "unknown-field"     // a field without a meaning here
+	CheckZone      = "unknown-zone"      // a zone that does not exist, or that the policy is not in
+	CheckCondition = "unknown-condition" // a condition that nothing can judge
+	CheckService   = "other-service"     // a service or service type other than that of the policies
+)
+
+// problems reports the fields of the documents that have no meaning here; for some, a file is refused.
+func (l *linter) problems() {
+	for _, p := range l.snapshot.Problems {
+		f := Finding{Severity: SeverityWarning, Check: CheckField, PolicyID: p.PolicyID, Policy: p.Policy, File: p.Origin, Field: p.Field, Message: "it " + p.Message}
+		if p.Refused {
+			f.Severity, f.Check = SeverityError, CheckRefused
+		}
+		l.out.Findings = append(l.out.Findings, f)
+	}
+}
+
+// accepted reports what a policy says without effect.
+func (l *lintList) accepted(p *ranger.Policy) {
+	l.zone(p)
+	l.service(p)
+	l.conditions(p, "conditions", p.Conditions)
+	l.recurrences(p)
+	if p.IsDenyAllElse && p.PolicyType != ranger.PolicyTypeAccess {
+		l.find(p, SeverityWarning, CheckNothing, "isDenyAllElse", "it has no effect in a policy of policyType %d, which denies nobody; put it into a policy of policyType %d", p.PolicyType, ranger.PolicyTypeAccess)
+	}
+	if l.model != nil && !l.model.Denies() && p.PolicyType == ranger.PolicyTypeAccess {
+		for _, kind := range []rules.ItemKind{rules.ItemDeny, rules.ItemAllowException, rules.ItemDenyException} {
+			if len(itemsOf(p, kind)) > 0 {
+				l.find(p, SeverityWarning, CheckNothing, kind.String(), "the service definition switches these items off (option enableDenyAndExceptionsInPolicies); switch them on, or remove them")
+			}
+		}
+	}
+	if len(p.Options) > 0 {
+		l.find(p, SeverityInfo, CheckNothing, "options", "options of policies have no effect here")
+	}
+	for _, kind := range []rules.ItemKind{rules.ItemAllow, rules.ItemDeny, rules.ItemAllowException, rules.ItemDenyException, rules.ItemDataMask, rules.ItemRowFilter} {
+		for i, item := range itemsOf(p, kind) {
+			l.acceptedItem(p, explain.ItemPath(kind, i), &item)
+		}
+	}
+	for i := range p.RowFilterPolicyItems {
+		if p.PolicyType == ranger.PolicyTypeRowFilter && p.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr == "" {
+			l.find(p, SeverityWarning, CheckNothing, fmt.Sprintf("rowFilterPolicyItems[%d].rowFilterInfo.filterExpr", i), "it is empty, so no row is filtered; write the condition of the rows to show")
+		}
+	}
+}
+
+// itemsOf lists the items of one kind; those of masks and filters without mask and filter.
+func itemsOf(p *ranger.Policy, kind rules.ItemKind) []ranger.PolicyItem {
+	switch kind {
+	case rules.ItemAllow:
+		return p.PolicyItems
+	case rules.ItemDeny:
+		return p.DenyPolicyItems
+	case rules.ItemAllowException:
+		return p.AllowExceptions
+	case rules.ItemDenyException:
+		return p.DenyExceptions
+	case rules.ItemDataMask:
+		return maskItems(p)
+	case rules.ItemRowFilter:
+		return filterItems(p)
+	}
+	return nil
+}
+
+func (l *lintList) acceptedItem(p *ranger.Policy, path string, item *ranger.PolicyItem) {
+	l.conditions(p, path+".conditions", item.Conditions)
+	for _, names := range []struct {
+		field string
+		list  []string
+	}{{"users", item.Users}, {"groups", item.Groups}, {"roles", item.Roles}} {
+		if i := slices.Index(names.list, ""); i >= 0 {
+			l.find(p, SeverityWarning, CheckNobody, fmt.Sprintf("%s.%s[%d]", path, names.field, i), "it is empty, so it names nobody; write a name, or remove it")
+		}
+	}
+	if item.DelegateAdmin && len(item.Accesses) > 0 {
+		l.find(p, SeverityInfo, CheckNothing, path+".delegateAdmin", "delegated administration says who may edit policies; it has no counterpart in Unity Catalog")
+	}
+}
+
+// zone compares the zone that a policy names with the one whose list it is in.
+func (l *lintList) zone(p *ranger.Policy) {
+	holds := "outside security zones"
+	if l.inZone != "" {
+		holds = "in security zone " + l.inZone
+	}
+	switch {
+	case p.ZoneName == "" || p.ZoneName == l.inZone:
+	case l.snapshot.Zones[p.ZoneName] == nil && l.tags:
+		l.find(p, SeverityWarning, CheckZone, "zoneName", "there is no security zone %q, so the policy holds nowhere; add the zone to securityZones, or correct the name", p.ZoneName)
+	case l.snapshot.Zones[p.ZoneName] == nil:
+		l.find(p, SeverityWarning, CheckZone, "zoneName", "there is no security zone %q; the policy holds %s, as in Ranger; add the zone to securityZones, or correct the name", p.ZoneName, holds)
+	case !l.tags:
+		l.find(p, SeverityWarning, CheckZone, "zoneName", "the policy is not in the list of security zone %q, so it holds %s, as in Ranger; move it to securityZones.%s.policies, or remove the name", p.ZoneName, holds, p.ZoneName)
+	}
+}
+
+// zoneOfList returns the security zone whose list it is, "" when it is none's.
+func zoneOfList(s *ranger.Snapshot, list []ranger.Policy) string {
+	for name, zone := range s.Zones {
+		if zone != nil && len(list) > 0 && len(zone.Policies) > 0 && &zone.Policies[0] == &list[0] {
+			return name
+		}
+	}
+	return ""
+}
+
+// service compares the service that a policy names with that of the policies.
+func (l *lintList) service(p *ranger.Policy) {
+	service := l.snapshot.Service
+	if l.tags {
+		service = l.snapshot.TagPolicies.ServiceName
+	}
+	if p.Service != "" && service != "" && p.Service != service {
+		l.find(p, SeverityWarning, CheckService, "service", "it is of service %q among the policies of %q, and holds like those; remove it, or correct the name", p.Service, service)
+	}
+	if l.model != nil && p.ServiceType != "" && p.ServiceType != l.model.Name() {
+		l.find(p, SeverityInfo, CheckService, "serviceType", "it has no effect: the policies are read by service definition %q, not by that of %q", l.model.Name(), p.ServiceType)
+	}
+}
+
+// conditions reports those that nothing can judge.
+func (l *lintList) conditions(p *ranger.Policy, path string, list []ranger.Condition) {
+	if l.model == nil {
+		return
+	}
+	for i, c := range list {
+		if !l.model.KnowsCondition(c.Type) {
+			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].type", path, i), "the service definition has no condition %q, so nothing can judge it: what it allows is not allowed, what it denies, masks or filters always is; correct the name, or define it in policyConditions", c.Type)
+		} else if len(c.Values) == 0 {
+			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].values", path, i), "the condition %q has no value; write one, or remove the condition", c.Type)
+		}
+	}
+}
+
+// recurrences reports those that limit nothing, or never begin.
+func (l *lintList) recurrences(p *ranger.Policy) {
+	for i, v := range p.ValiditySchedules {
+		for n, r := range v.Recurrences {
+			path := fmt.Sprintf("validitySchedules[%d].recurrences[%d]", i, n)
+			switch s := r.Schedule; {
+			case r.Interval.Days <= 0 && r.Interval.Hours <= 0 && r.Interval.Minutes <= 0:
+				l.find(p, SeverityWarning, CheckNothing, path+".interval", "it has no length, so the recurrence limits nothing; say how many days, hours or minutes it lasts")
+			case s.DayOfMonth == "" && s.DayOfWeek == "":
+				l.find(p, SeverityWarning, CheckNeverOpen, path+".schedule", "it names neither days of the month nor of the week, so it never begins; say dayOfMonth or dayOfWeek, \"*\" for each day")
+			}
+		}
+	}
+}

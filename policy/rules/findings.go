@@ -1,0 +1,150 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+)
+
+// findAccepted sets what is accepted in a snapshot although it means nothing, or not what its author may expect: fields
+// that have no meaning here, resource values that can match no object, zones that do not exist.
+func (rs *RuleSet) findAccepted() {
+	unreadable := make(map[string]bool) // files whose policies are; the compiler reports those
+	for p := range rs.Policies {
+		if p.Unreadable != "" {
+			unreadable[p.Source.Origin] = true
+			continue
+		}
+		rs.findValues(p)
+		rs.findZone(p)
+	}
+	for _, problem := range rs.Snapshot.Problems {
+		if problem.Refused && unreadable[problem.Origin] {
+			continue
+		}
+		message := problem.Field + " " + problem.Message
+		if problem.Origin != "" {
+			message = problem.Origin + ": " + message
+		}
+		rs.Findings = append(rs.Findings, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: message})
+	}
+	rs.findZoneValues()
+}
+
+func (rs *RuleSet) find(p *Policy, effect policy.Effect, format string, args ...any) {
+	rs.Findings = append(rs.Findings, policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: effect, Message: fmt.Sprintf(format, args...)})
+}
+
+// findValues reports the values of a policy's resources that can match no object. It looks at every policy of every
+// snapshot, so it is quick where there is nothing to report.
+func (rs *RuleSet) findValues(p *Policy) {
+	if p.Tag {
+		return // names of tags may hold anything
+	}
+	for i := range len(p.Source.AdditionalResources) + 1 {
+		path, resources := "resources", p.Source.Resources
+		if i > 0 {
+			resources = p.Source.AdditionalResources[i-1]
+		}
+		if !anyValueProblem(resources) {
+			continue
+		}
+		if i > 0 {
+			path = fmt.Sprintf("additionalResources[%d]", i-1)
+		}
+		for _, name := range slices.Sorted(maps.Keys(resources)) {
+			r := resources[name]
+			if at, why, more := ValueProblem(name, r.Values); why != "" {
+				rs.find(p, p.effectOfNoMatch(r.IsExcludes), "%s.%s.values[%d]: %q can match no object: %s%s", path, name, at, r.Values[at], why, moreValues(more))
+			}
+		}
+	}
+}
+
+func anyValueProblem(resources map[string]ranger.PolicyResource) bool {
+	for _, r := range resources {
+		for _, value := range r.Values {
+			if ranger.ValueProblem(value) != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func moreValues(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more values)", n)
+}
+
+// ValueProblem returns the first of the values for a resource of Unity Catalog that can match no object, why, and how
+// many more there are; why is "" when there is none. See [ranger.ValueProblem].
+func ValueProblem(resource string, values []string) (at int, why string, more int) {
+	if _, _, known := LevelOf(resource); !known {
+		return 0, "", 0
+	}
+	for i, value := range values {
+		switch problem := ranger.ValueProblem(value); {
+		case problem == "":
+		case why == "":
+			at, why = i, problem
+		default:
+			more++
+		}
+	}
+	return at, why, more
+}
+
+// effectOfNoMatch returns what it means for access that a value of the policy's resources matches nothing, or that it
+// excludes nothing: wider where something should have been denied, masked, filtered or excluded.
+func (p *Policy) effectOfNoMatch(excludes bool) policy.Effect {
+	restricts := p.HasDeny || len(p.Protect) > 0
+	if excludes {
+		restricts = len(p.Allow) > 0
+	}
+	if restricts {
+		return policy.EffectWider
+	}
+	return policy.EffectNarrower
+}
+
+// findZone reports a policy of a zone that does not exist.
+func (rs *RuleSet) findZone(p *Policy) {
+	zone := p.Source.ZoneName
+	if zone == "" || rs.Zones.Repositories[zone] != nil {
+		return
+	}
+	where := "it holds outside security zones"
+	if p.Tag {
+		where = "it holds nowhere"
+	}
+	rs.find(p, policy.EffectNone, "zoneName: there is no security zone %q, so %s, as in Ranger; add the zone to securityZones, or correct the name", zone, where)
+}
+
+// findZoneValues reports values of a zone's resources that can match no object: what is meant to be in the zone is
+// outside it, where other policies hold.
+func (rs *RuleSet) findZoneValues() {
+	for _, zone := range rs.Zones.Names {
+		for i, resources := range rs.Snapshot.Zones[zone].Resources {
+			for _, name := range slices.Sorted(maps.Keys(resources)) {
+				if at, why, more := ValueProblem(name, resources[name]); why != "" {
+					rs.Findings = append(rs.Findings, policy.Finding{Effect: policy.EffectWider,
+						Message: fmt.Sprintf("security zone %q: resources[%d].%s[%d]: %q can match no object: %s%s", zone, i, name, at, resources[name][at], why, moreValues(more))})
+				}
+			}
+		}
+	}
+}
+
+// KnowsCondition reports whether the service definition says how conditions of the type are judged.
+func (m *Model) KnowsCondition(conditionType string) bool {
+	return conditionType == implicitExpression ||
+		slices.ContainsFunc(m.def.PolicyConditions, func(d ranger.ConditionDef) bool { return d.Name == conditionType })
+}
+
+// Denies reports whether deny items and exceptions take part; the service definition may switch them off.
+func (m *Model) Denies() bool { return m.denies }
