@@ -92,6 +92,8 @@ type fileResult struct {
 	NoTests bool         `json:"noTests,omitempty"`
 	Error   string       `json:"error,omitempty"`
 	Cases   []suite.Case `json:"cases,omitempty"`
+
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 func (r *suitesResult) add(f fileResult) {
@@ -152,6 +154,7 @@ func (r *suiteRunner) file(file string) fileResult {
 		result.Error, result.Failed = err.Error(), 1
 	default:
 		result.Passed, result.Failed, result.Cases = suite.Passed, suite.Failed, suite.Cases
+		result.Warnings = suite.Warnings
 		result.NoTests = len(suite.Cases) == 0
 	}
 	return result
@@ -224,6 +227,9 @@ func (r *suiteRunner) policies(file string) (*rules.RuleSet, error) {
 // printSuites writes the cases that failed, or all of them, then one line with the totals.
 func (a *app) printSuites(w io.Writer, r *suitesResult, verbose bool) error {
 	for _, f := range r.Files {
+		for _, warning := range f.Warnings {
+			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
+		}
 		switch {
 		case f.Error != "":
 			a.printError(errors.New(f.Error))

@@ -29,11 +29,13 @@ type aclTest struct {
 	RolePermissions  suiteACL      `json:"rolePermissions"`
 	RowFilters       []suiteFilter `json:"rowFilters"`
 	DataMasks        []suiteMask   `json:"dataMasks"`
+	MatchingScope    any           `json:"resourceMatchingScope"` // not looked at
 }
 
 type suiteACL map[string]map[string]struct {
 	Result  evaluate.ACLResult `json:"result"`
 	IsFinal bool               `json:"isFinal"`
+	Policy  any                `json:"policy"` // not looked at
 }
 
 type suiteSubjects struct {
@@ -56,7 +58,7 @@ type suiteMask struct {
 
 func (run *suiteRun) aclSuite(data []byte) error {
 	var suite aclSuite
-	if err := ranger.Decode(data, run.Name, &suite); err != nil {
+	if err := run.decode(data, &suite); err != nil {
 		return err
 	}
 	for _, c := range suite.TestCases {

@@ -25,6 +25,7 @@ type suiteRequest struct {
 	ClientType        string            `json:"clientType"`
 	ClientIPAddress   string            `json:"clientIPAddress"`
 	RemoteIPAddress   string            `json:"remoteIPAddress"`
+	Forwarded         any               `json:"forwardedAddresses"` // not looked at
 	RequestData       string            `json:"requestData"`
 	MatchingScope     string            `json:"resourceMatchingScope"`
 	ElementScopes     map[string]string `json:"resourceElementMatchingScopes"`

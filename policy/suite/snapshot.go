@@ -11,17 +11,16 @@ import (
 // tests only (see [RunSuite]). A request that names no userGroups has those of the user store. An error, of class
 // CodeInvalid, means that the suite could not be run.
 func RunOn(rs *rules.RuleSet, data []byte, name string, now time.Time) (Result, error) {
-	var suite struct {
-		Tests []engineTest `json:"tests"`
-	}
-	if err := ranger.Decode(data, name, &suite); err != nil {
+	var suite engineSuite
+	run := suiteRun{Result: Result{Name: name}}
+	if err := run.decode(data, &suite); err != nil {
 		return Result{}, err
 	}
 	e := evaluate.New(rs)
-	run := suiteRun{Result: Result{Name: name}}
 	for i := range suite.Tests {
 		t := &suite.Tests[i]
-		if t.Request == nil {
+		if problem := t.problem(); problem != "" {
+			run.add(Case{Name: t.Name, Problem: problem})
 			continue
 		}
 		request, err := t.Request.request(now)
