@@ -1,0 +1,110 @@
+package lint_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/lint"
+	"ucwarden/policy/ranger"
+)
+
+// lintOf checks the policies of a document.
+func lintOf(t *testing.T, doc string, problems ...ranger.Problem) *lint.Result {
+	t.Helper()
+	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lint.Run(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies, Problems: problems}),
+		lint.Options{Compile: compile.Options{Time: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}})
+}
+
+// Each line: what a policy says, and the one finding that says what is wrong with it.
+func TestAcceptedWithoutMeaning(t *testing.T) {
+	const item = `{"groups":["g"],"accesses":[{"type":"select"}]}`
+	const table = `"resources":{"catalog":{"values":["c"]},"schema":{"values":["s"]},"table":{"values":["t"]}}`
+	const catalog = `"resources":{"catalog":{"values":["c"]}}`
+	allows := `"policyItems":[` + item + `]`
+	for name, test := range map[string]struct {
+		policy   string
+		severity lint.Severity
+		check    string
+		field    string
+		says     string
+	}{
+		"nothing wrong":      {catalog + `,"policyLabels":["x"],"isAuditEnabled":false,"options":{},"conditions":[],` + allows, "", "", "", ""},
+		"quotes":             {`"resources":{"catalog":{"values":["c","\"hr\""]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[1]", "write the name without them"},
+		"list as text":       {`"resources":{"catalog":{"values":["[\"hr\"]"]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[0]", "value of its own"},
+		"semicolon":          {`"resources":{"catalog":{"values":["hr;x"]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[0]", "several names"},
+		"blank":              {`"resources":{"catalog":{"values":[" "]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[0]", "blanks"},
+		"empty":              {`"resources":{"catalog":{"values":[""]}},` + allows, lint.SeverityError, lint.CheckRefused, "resources.catalog.values[0]", "empty"},
+		"in additional":      {catalog + `,"additionalResources":[{"catalog":{"values":["hr;x"]}}],` + allows, lint.SeverityError, lint.CheckNoMatch, "additionalResources[0].catalog.values[0]", "several"},
+		"zone":               {catalog + `,"zoneName":"gone",` + allows, lint.SeverityWarning, lint.CheckZone, "zoneName", `no security zone "gone"; the policy holds outside security zones`},
+		"zone of another":    {catalog + `,"zoneName":"z",` + allows, lint.SeverityWarning, lint.CheckZone, "zoneName", "securityZones.z.policies"},
+		"other service":      {catalog + `,"service":"dev",` + allows, lint.SeverityWarning, lint.CheckService, "service", `"dev"`},
+		"other service type": {catalog + `,"serviceType":"hive",` + allows, lint.SeverityInfo, lint.CheckService, "serviceType", `"hive"`},
+		"unknown condition":  {catalog + `,"conditions":[{"type":"office","values":["x"]}],` + allows, lint.SeverityWarning, lint.CheckCondition, "conditions[0].type", `"office"`},
+		"of an item":         {catalog + `,"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"conditions":[{"type":"office","values":["x"]}]}]`, lint.SeverityWarning, lint.CheckCondition, "policyItems[0].conditions[0].type", `"office"`},
+		"without value":      {catalog + `,"conditions":[{"type":"_expression"}],` + allows, lint.SeverityWarning, lint.CheckCondition, "conditions[0].values", "no value"},
+		"no length":          {catalog + `,"validitySchedules":[{"recurrences":[{"schedule":{"dayOfWeek":"*"},"interval":{}}]}],` + allows, lint.SeverityWarning, lint.CheckNothing, "validitySchedules[0].recurrences[0].interval", "no length"},
+		"no days":            {catalog + `,"validitySchedules":[{"recurrences":[{"schedule":{"hour":"9"},"interval":{"hours":1}}]}],` + allows, lint.SeverityWarning, lint.CheckNeverOpen, "validitySchedules[0].recurrences[0].schedule", "dayOfWeek"},
+		"deny all else":      {table + `,"policyType":2,"isDenyAllElse":true,"rowFilterPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"x = 1"}}]`, lint.SeverityWarning, lint.CheckNothing, "isDenyAllElse", "no effect"},
+		"no filter":          {table + `,"policyType":2,"rowFilterPolicyItems":[` + item + `]`, lint.SeverityWarning, lint.CheckNothing, "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "empty"},
+		"wrong items":        {catalog + `,"rowFilterPolicyItems":[` + item + `],` + allows, lint.SeverityWarning, lint.CheckNothing, "rowFilterPolicyItems", "policyType 2"},
+		"options":            {catalog + `,"options":{"x":1},` + allows, lint.SeverityInfo, lint.CheckNothing, "options", "no effect"},
+		"nobody":             {catalog + `,"policyItems":[{"groups":["g"],"users":["ann",""],"accesses":[{"type":"select"}]}]`, lint.SeverityWarning, lint.CheckNobody, "policyItems[0].users[1]", "empty"},
+		"delegated":          {catalog + `,"policyItems":[{"groups":["g"],"delegateAdmin":true,"accesses":[{"type":"select"}]}]`, lint.SeverityInfo, lint.CheckNothing, "policyItems[0].delegateAdmin", "no counterpart"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := lintOf(t, fmt.Sprintf(`{"serviceName":"uc","policies":[{"id":7,"name":"seven",%s}],"securityZones":{"z":{"zoneName":"z","resources":[{"catalog":["z"]}]}}}`, test.policy))
+			var found []lint.Finding
+			for _, f := range r.Findings {
+				if f.Field == test.field && f.Check == test.check {
+					found = append(found, f)
+				}
+			}
+			if test.check == "" {
+				if len(r.Findings) > 0 {
+					t.Errorf("found %+v", r.Findings)
+				}
+				return
+			}
+			if len(found) != 1 || found[0].Severity != test.severity || !strings.Contains(found[0].Message, test.says) || found[0].PolicyID != 7 || found[0].File != "f.json" {
+				t.Errorf("found %+v, want %s [%s] on %s that says %q\nof %+v", found, test.severity, test.check, test.field, test.says, r.Findings)
+			}
+			for _, f := range r.Findings {
+				if f.Check == lint.CheckFidelity && (test.check == lint.CheckZone || test.check == lint.CheckNoMatch) {
+					t.Errorf("said twice: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+func TestSwitchedOffDenies(t *testing.T) {
+	r := lintOf(t, `{"serviceName":"uc","serviceDef":{"name":"s","options":{"enableDenyAndExceptionsInPolicies":"false"},"resources":[{"itemId":1,"name":"catalog"}],"accessTypes":[{"itemId":1,"name":"select"}]},
+		"policies":[{"id":7,"resources":{"catalog":{"values":["c"]}},"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`)
+	for _, f := range r.Findings {
+		if f.Field == "denyPolicyItems" && f.Severity == lint.SeverityWarning && strings.Contains(f.Message, "enableDenyAndExceptionsInPolicies") {
+			return
+		}
+	}
+	t.Errorf("found %+v", r.Findings)
+}
+
+// Unknown fields are errors where strict parsing refuses the file for them, else warnings.
+func TestProblemsAreReported(t *testing.T) {
+	problem := ranger.Problem{PolicyID: 1, Policy: "a", Origin: "f.json", Field: "colour", Message: "is no field"}
+	const doc = `{"policies":[{"id":1,"name":"a","resources":{"catalog":{"values":["a"]}},"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`
+	for refused, want := range map[bool]lint.Finding{
+		false: {Severity: lint.SeverityWarning, Check: lint.CheckField, PolicyID: 1, Policy: "a", File: "f.json", Field: "colour", Message: "it is no field"},
+		true:  {Severity: lint.SeverityError, Check: lint.CheckRefused, PolicyID: 1, Policy: "a", File: "f.json", Field: "colour", Message: "it is no field"},
+	} {
+		problem.Refused = refused
+		if r := lintOf(t, doc, problem); len(r.Findings) != 1 || r.Findings[0] != want {
+			t.Errorf("refused %t: %+v, want %+v", refused, r.Findings, want)
+		}
+	}
+}
