@@ -25,7 +25,7 @@ func newPolicyLintCommand(a *app) *cobra.Command {
 		Use:   "lint [PATH...]",
 		Short: "Check policies for likely mistakes",
 		Long: `Check policy files, or the configured policies: names that nothing knows, access types and resources
-that do not exist, policies that match nothing, items that others make superfluous or void, schedules
+that do not exist, misspelt fields, values and policies that match nothing, items that others make superfluous or void, schedules
 that are over, and what Unity Catalog cannot express. Where a workspace is configured, policies that
 match no object of it are found too.
 

@@ -35,7 +35,7 @@ policies of --policies, or on the configured ones. Of a folder, every *.json in 
 without tests are named and passed over.
 
 Each case that fails is printed with what was wanted, what came instead, and the policy that
-decided. The last line is "N passed, N failed", in which a file that cannot be run counts as one
+decided. A test that states no request or expects nothing fails. The last line is "N passed, N failed", in which a file that cannot be run counts as one
 failure.`,
 		Example: `  ucwarden policy test suites/
   ucwarden policy test --policies policies/ suites/access.json
