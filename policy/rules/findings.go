@@ -56,7 +56,7 @@ func (rs *RuleSet) findValues(p *Policy) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			r := resources[name]
-			if at, why, more := ValueProblem(name, r.Values); why != "" {
+			if at, why, more := valueProblem(name, r.Values); why != "" {
 				rs.find(p, p.effectOfNoMatch(r.IsExcludes), "%s.%s.values[%d]: %q can match no object: %s%s", path, name, at, r.Values[at], why, moreValues(more))
 			}
 		}
@@ -81,9 +81,9 @@ func moreValues(n int) string {
 	return fmt.Sprintf(" (and %d more values)", n)
 }
 
-// ValueProblem returns the first of the values for a resource of Unity Catalog that can match no object, why, and how
+// valueProblem returns the first of the values for a resource of Unity Catalog that can match no object, why, and how
 // many more there are; why is "" when there is none. See [ranger.ValueProblem].
-func ValueProblem(resource string, values []string) (at int, why string, more int) {
+func valueProblem(resource string, values []string) (at int, why string, more int) {
 	if _, _, known := LevelOf(resource); !known {
 		return 0, "", 0
 	}
@@ -131,7 +131,7 @@ func (rs *RuleSet) findZoneValues() {
 	for _, zone := range rs.Zones.Names {
 		for i, resources := range rs.Snapshot.Zones[zone].Resources {
 			for _, name := range slices.Sorted(maps.Keys(resources)) {
-				if at, why, more := ValueProblem(name, resources[name]); why != "" {
+				if at, why, more := valueProblem(name, resources[name]); why != "" {
 					rs.Findings = append(rs.Findings, policy.Finding{Effect: policy.EffectWider,
 						Message: fmt.Sprintf("security zone %q: resources[%d].%s[%d]: %q can match no object: %s%s", zone, i, name, at, resources[name][at], why, moreValues(more))})
 				}

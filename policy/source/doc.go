@@ -10,6 +10,9 @@
 //     user store and tags that were read together are one version.
 //   - The last verified snapshot stays in force after any failure: a file that does not parse, a server that is down,
 //     a login page, a truncated answer, a version that goes back.
+//   - A file with a field that Ranger's model does not have is such a failure. Without a last verified snapshot a daemon may
+//     start all the same (FilesOptions.PartialStart): the file's policies are then unreadable. Ranger Admin's newer
+//     versions add fields, so in a download an unknown field is a problem of the snapshot, and no failure.
 //   - A version that lost everything of a kind, or more than GuardOptions.MaxShrink of it, is rejected until an
 //     operator accepts it by its digest.
 //   - With a cache folder the last verified snapshot survives a restart, and so do these rules.
