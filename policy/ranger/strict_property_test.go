@@ -30,6 +30,7 @@ type documentMaker struct {
 	target    int
 	duplicate bool // the key too many is one that the object has; else one that its type does not have
 	policyID  int64
+	inPolicy  bool
 	policy    string
 
 	wanted *UnknownField // what must be found; nil when the target object takes no such key
@@ -88,7 +89,7 @@ func (m *documentMaker) object(keys []string, typed bool, value func(key string)
 		if m.duplicate {
 			name = keys[m.IntN(len(keys))]
 		}
-		m.wanted = &UnknownField{Path: m.rendered(name), Name: name, PolicyID: m.policyID, Policy: m.policy}
+		m.wanted = &UnknownField{Path: m.rendered(name), Name: name, PolicyID: m.policyID, Policy: m.policy, InPolicy: m.inPolicy}
 	}
 	m.write("{")
 	for i := 0; i <= len(keys); i++ {
@@ -175,7 +176,7 @@ func (m *documentMaker) structure(t reflect.Type) {
 	}
 	isPolicy := t == reflect.TypeFor[Policy]()
 	if isPolicy {
-		m.policyID, m.policy = m.Int64N(1000), m.text()
+		m.policyID, m.policy, m.inPolicy = m.Int64N(1000), m.text(), true
 		delete(fields, "id")
 		delete(fields, "name")
 	}
@@ -197,7 +198,7 @@ func (m *documentMaker) structure(t reflect.Type) {
 		}
 	})
 	if isPolicy {
-		m.policyID, m.policy = 0, ""
+		m.policyID, m.policy, m.inPolicy = 0, "", false
 	}
 }
 
