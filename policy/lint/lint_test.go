@@ -84,7 +84,7 @@ func TestLint(t *testing.T) {
 		"a root object":       {policies: `{"id": 1, "resources": {"external_location": {"values": ["land*"]}}, "policyItems": [{"accesses": [{"type": "read_files"}], "users": ["ann"]}]}`, known: true},
 		"objects":             {policies: at(`"catalog": {"values": ["C"]}, "schema": {"values": ["x"], "isExcludes": true}, "table": {"values": ["o*"]}`), known: true},
 
-		"nobody":         {policies: on(1, `"policyItems": [{"accesses": [{"type": "select"}], "users": [""]}]`), want: []string{"warning names-nobody 1 policyItems[0]: "}},
+		"nobody":         {policies: on(1, `"policyItems": [{"accesses": [{"type": "select"}], "users": [""]}]`), want: []string{"warning names-nobody 1 policyItems[0]: ", "warning names-nobody 1 policyItems[0].users[0]: "}},
 		"no access":      {policies: on(1, `"denyPolicyItems": [{"users": ["ann"]}]`), want: []string{"warning does-nothing 1 denyPolicyItems[0].accesses: it names no access"}},
 		"switched off":   {policies: on(1, `"policyItems": [{"accesses": [{"type": "select", "isAllowed": false}], "users": ["ann"]}]`), want: []string{"warning does-nothing 1 policyItems[0].accesses: every access is switched off"}},
 		"delegation":     {policies: on(1, `"policyItems": [{"delegateAdmin": true, "users": ["ann"]}]`), want: []string{"info does-nothing 1 policyItems[0]: it gives delegated"}},
@@ -100,14 +100,14 @@ func TestLint(t *testing.T) {
 		"later":          {policies: on(1, `"validitySchedules": [{"startTime": "2027/02/01 00:00:00"}], `+good), want: []string{"info not-yet-open 1 validitySchedules: it opens on 2027-02-01 00:00 UTC"}},
 		"ends before":    {policies: on(1, `"validitySchedules": [{"startTime": "2027/02/01 00:00:00", "endTime": "2026/02/01 00:00:00"}], `+good), want: []string{"warning never-open 1"}},
 		"no such day":    {policies: on(1, `"validitySchedules": [{"recurrences": [{"schedule": {"dayOfMonth": "31", "month": "2", "hour": "1", "minute": "0"}, "interval": {"hours": 1}}]}], `+good), want: []string{"warning never-open 1"}},
-		"no day named":   {policies: on(1, `"validitySchedules": [{"recurrences": [{"schedule": {"hour": "1", "minute": "0"}, "interval": {"hours": 1}}]}], `+good), want: []string{"warning never-open 1"}},
+		"no day named":   {policies: on(1, `"validitySchedules": [{"recurrences": [{"schedule": {"hour": "1", "minute": "0"}, "interval": {"hours": 1}}]}], `+good), want: []string{"warning never-open 1 validitySchedules: ", "warning never-open 1 validitySchedules[0].recurrences[0].schedule: "}},
 		"past year":      {policies: on(1, `"validitySchedules": [{"recurrences": [{"schedule": {"dayOfWeek": "2", "year": "2025", "hour": "1", "minute": "0"}, "interval": {"hours": 1}}]}], `+good), want: []string{"warning expired 1 validitySchedules: no schedule opens any more"}},
 		"every monday":   {policies: on(1, `"validitySchedules": [{"recurrences": [{"schedule": {"dayOfWeek": "2", "hour": "1", "minute": "0"}, "interval": {"hours": 1}}]}], `+good)},
 
 		"disabled":     {policies: on(1, `"isEnabled": false, "policyItems": [{"accesses": [{"type": "nonsense"}]}]`), want: []string{"info disabled 0 : 1 of 1 policies are disabled"}},
 		"duplicate id": {policies: on(1, good) + `, ` + on(1, good), want: []string{`warning duplicate-id 1 id: policy "p1" has this id too`, "shadowed"}},
 
-		"condition": {policies: on(1, `"description": "fidelity", "policyItems": [{"accesses": [{"type": "select"}], "users": ["ann"], "conditions": [{"type": "office", "values": ["x"]}]}]`), want: []string{"warning fidelity 1 policyItems[0]: it holds only under a condition (office)"}},
+		"condition": {policies: on(1, `"description": "fidelity", "policyItems": [{"accesses": [{"type": "select"}], "users": ["ann"], "conditions": [{"type": "office", "values": ["x"]}]}]`), want: []string{"warning fidelity 1 policyItems[0]: it holds only under a condition (office)", "warning unknown-condition 1 policyItems[0].conditions[0].type: "}},
 		"deny": {policies: on(1, `"description": "fidelity", "policyItems": [{"accesses": [{"type": "select"}], "groups": ["clerks"]}], "denyPolicyItems": [{"accesses": [{"type": "select"}], "users": ["bob"]}]`), want: []string{
 			"warning fidelity 1 : on schema c.s: group clerks is allowed SELECT but includes user bob"}},
 		"deny of a pattern": {policies: `{"id": 1, "description": "fidelity", "resources": {"catalog": {"values": ["c*"]}}, "policyItems": [{"accesses": [{"type": "select"}], "groups": ["clerks"]}], "denyPolicyItems": [{"accesses": [{"type": "select"}], "users": ["bob"]}]}`, want: []string{
