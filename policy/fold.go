@@ -13,9 +13,20 @@ func CanonicalName(name string) string { return strings.ToLower(name) }
 // 'σ'. Two names with one canonical name have one loose name. Where somebody is denied something, names are compared
 // loosely too: whether the other side takes two such names for one cannot be known, and a deny must not be lost by it.
 func LooseName(name string) string {
-	if IsASCII(name) {
-		return strings.ToLower(name)
+	folded := true
+	for i := range len(name) {
+		if name[i] >= 0x80 {
+			return looseRunes(name)
+		}
+		folded = folded && (name[i] < 'A' || name[i] > 'Z')
 	}
+	if folded {
+		return name
+	}
+	return strings.ToLower(name)
+}
+
+func looseRunes(name string) string {
 	return strings.Map(func(r rune) rune {
 		r = unicode.ToLower(r)
 		least := r

@@ -78,10 +78,13 @@ func (p Pattern) Grams() []string {
 
 // Match reports whether name matches.
 func (p Pattern) Match(name string) bool {
-	if p.fold {
-		name = CanonicalName(name)
+	switch {
+	case !p.fold:
+		return p.MatchCanonical(name)
+	case p.kind != patternGlob && p.MatchCanonical(name): // as most names are written; the text is folded
+		return true
 	}
-	return p.MatchCanonical(name)
+	return p.MatchCanonical(CanonicalName(name))
 }
 
 // MatchCanonical is Match for a name that is folded where the pattern is.

@@ -16,10 +16,12 @@ type evalContext struct {
 		Tags                            []RequestTag
 		Descendant, CountDescendantDeny bool
 	}
-	user         rules.SubjectID
-	groups       []rules.SubjectID // in the order of Values.Groups; NoSubject for those that nothing names
-	heldRoles    func() []string
-	requestRoles []rules.SubjectID // the roles that the request brings, if any
+	heldRoles func() []string
+
+	// Who asks, by number, NoSubject for whom nothing names. They are looked up when the first item is asked about them.
+	userID                       rules.SubjectID   // see user
+	groupIDs, roleIDs            []rules.SubjectID // in the order of Values.Groups and of the request's roles; see groups and roles
+	hasUser, hasGroups, hasRoles bool              // what was looked up
 
 	paths [3]match.Path // of the resource, by policy type
 
@@ -38,28 +40,18 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	ctx.request.Roles, ctx.request.Optional, ctx.request.Tags = r.Roles, r.Optional, r.Tags
 	ctx.request.Descendant, ctx.request.CountDescendantDeny = r.Descendant, r.CountDescendantDeny
 	snapshot := e.rules.Snapshot
-	ctx.Values = match.Values{
-		Resource: r.Resource, Owner: r.Owner, AccessType: r.AccessType, AnyAccess: r.AccessType == "" || r.AccessType == AnyAccess,
-		User: r.User, Groups: r.Groups, Roles: ctx.heldRoles, Users: r.Users, Time: r.Time, Context: r.Context, Together: r.Together,
-		ClientIP: r.ClientIP, ClientType: r.ClientType, Action: r.Action, Data: r.Data,
-	}
+	v := &ctx.Values // field by field, which is cheaper than copying a whole one
+	v.Resource, v.Owner, v.AccessType, v.AnyAccess = r.Resource, r.Owner, r.AccessType, r.AccessType == "" || r.AccessType == AnyAccess
+	v.User, v.Groups, v.Roles, v.Users = r.User, r.Groups, ctx.heldRoles, r.Users
+	v.Time, v.Context, v.Together = r.Time, r.Context, r.Together
+	v.ClientIP, v.ClientType, v.Action, v.Data = r.ClientIP, r.ClientType, r.Action, r.Data
 	if ctx.Users == nil {
 		ctx.Users = snapshot.Users
 	}
 	if ctx.Groups == nil && snapshot.Users != nil {
 		ctx.Groups = snapshot.Users.UserGroupMapping[r.User]
 	}
-	table := e.rules.Subjects
-	ctx.user = rules.NoSubject
-	if r.User != "" {
-		ctx.user = table.ID(rules.SubjectUser, r.User)
-	}
-	for _, g := range ctx.Groups {
-		ctx.groups = append(ctx.groups, table.ID(rules.SubjectGroup, g))
-	}
-	for _, role := range r.Roles {
-		ctx.requestRoles = append(ctx.requestRoles, table.ID(rules.SubjectRole, role))
-	}
+	ctx.hasUser, ctx.hasGroups, ctx.hasRoles = false, false, false
 	ctx.setPath(t)
 	ctx.accesses, ctx.oneOf, ctx.several = r.AccessTypes, r.AccessGroups, r.AnyOf
 	if ctx.AnyAccess {
@@ -71,6 +63,39 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	return ctx
 }
 
+// user returns the number of the request's user.
+func (ctx *evalContext) user() rules.SubjectID {
+	if !ctx.hasUser {
+		ctx.hasUser, ctx.userID = true, rules.NoSubject
+		if ctx.User != "" {
+			ctx.userID = ctx.engine.rules.Subjects.ID(rules.SubjectUser, ctx.User)
+		}
+	}
+	return ctx.userID
+}
+
+// groups lists the numbers of the user's groups.
+func (ctx *evalContext) groups() []rules.SubjectID {
+	if !ctx.hasGroups {
+		ctx.hasGroups = true
+		for _, g := range ctx.Groups {
+			ctx.groupIDs = append(ctx.groupIDs, ctx.engine.rules.Subjects.ID(rules.SubjectGroup, g))
+		}
+	}
+	return ctx.groupIDs
+}
+
+// roles lists the numbers of the roles that the request brings, if any.
+func (ctx *evalContext) roles() []rules.SubjectID {
+	if !ctx.hasRoles {
+		ctx.hasRoles = true
+		for _, role := range ctx.request.Roles {
+			ctx.roleIDs = append(ctx.roleIDs, ctx.engine.rules.Subjects.ID(rules.SubjectRole, role))
+		}
+	}
+	return ctx.roleIDs
+}
+
 // release returns the context to the pool. It drops what it points to, so that a pooled context keeps no request alive.
 func (ctx *evalContext) release() {
 	ctx.Values = match.Values{}
@@ -79,7 +104,7 @@ func (ctx *evalContext) release() {
 		ctx.paths[t].Clear()
 	}
 	ctx.accesses, ctx.oneOf = nil, nil
-	ctx.candidates, ctx.groups, ctx.requestRoles = ctx.candidates[:0], ctx.groups[:0], ctx.requestRoles[:0]
+	ctx.candidates, ctx.groupIDs, ctx.roleIDs = ctx.candidates[:0], ctx.groupIDs[:0], ctx.roleIDs[:0]
 	if len(ctx.byAccess) > 0 {
 		clear(ctx.byAccess)
 		ctx.byAccess = ctx.byAccess[:0]
@@ -128,8 +153,8 @@ func (ctx *evalContext) roleNames() []string {
 			list = append(list, table.Of(id).Name)
 		}
 	}
-	add(members.RolesOf(ctx.user))
-	for _, g := range ctx.groups {
+	add(members.RolesOf(ctx.user()))
+	for _, g := range ctx.groups() {
 		add(members.RolesOf(g))
 	}
 	slices.Sort(list)

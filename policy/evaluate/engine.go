@@ -30,8 +30,8 @@ func (r *result) decision() Decision {
 
 // evaluate asks the policies of the security zones the resource lies in, or those outside zones when it lies in none
 // or in several. Source: RangerPolicyEngineImpl.zoneAwareAccessEvaluationWithNoAudit.
-func (e *Evaluator) evaluate(r Request, t ranger.PolicyType) Decision {
-	ctx := e.newContext(&r, t)
+func (e *Evaluator) evaluate(r *Request, t ranger.PolicyType) Decision {
+	ctx := e.newContext(r, t)
 	defer ctx.release()
 	ctx.Tags = e.findTags(ctx)
 	zones := ctx.zones()

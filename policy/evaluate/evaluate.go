@@ -161,16 +161,16 @@ func New(rs *rules.RuleSet) *Evaluator {
 func (e *Evaluator) Rules() *rules.RuleSet { return e.rules }
 
 // Evaluate answers an access request.
-func (e *Evaluator) Evaluate(r Request) Decision { return e.evaluate(r, ranger.PolicyTypeAccess) }
+func (e *Evaluator) Evaluate(r Request) Decision { return e.evaluate(&r, ranger.PolicyTypeAccess) }
 
 // EvaluateDataMask tells how a value is masked for the user: by Decision.Mask when the outcome is Allowed, not at all
 // when it is Undetermined.
 func (e *Evaluator) EvaluateDataMask(r Request) Decision {
-	return e.evaluate(r, ranger.PolicyTypeDataMask)
+	return e.evaluate(&r, ranger.PolicyTypeDataMask)
 }
 
 // EvaluateRowFilter tells which rows the user sees: those of Decision.Filter when the outcome is Allowed, all when it
 // is Undetermined.
 func (e *Evaluator) EvaluateRowFilter(r Request) Decision {
-	return e.evaluate(r, ranger.PolicyTypeRowFilter)
+	return e.evaluate(&r, ranger.PolicyTypeRowFilter)
 }

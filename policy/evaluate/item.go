@@ -1,6 +1,9 @@
 package evaluate
 
-import "ucwarden/policy/rules"
+import (
+	"slices"
+	"ucwarden/policy/rules"
+)
 
 // subject returns the path by which the item applies to the request's user; its kind is SubjectNone when it does not.
 func (ctx *evalContext) subject(i *rules.Item) SubjectPath {
@@ -20,16 +23,19 @@ func (ctx *evalContext) subject(i *rules.Item) SubjectPath {
 
 // named returns the path by which the item names the user, a group or a role of theirs.
 func (ctx *evalContext) named(i *rules.Item) SubjectPath {
-	if ctx.user > rules.Everyone && i.Who.Has(ctx.user) {
-		return SubjectPath{Kind: rules.SubjectUser, Name: ctx.User}
-	}
-	for n, g := range ctx.groups {
-		if g > rules.Everyone && i.Who.Has(g) {
-			return SubjectPath{Kind: rules.SubjectGroup, Name: ctx.Groups[n]}
+	if i.HasUsers {
+		if u := ctx.user(); u > rules.Everyone && i.Who.Has(u) {
+			return SubjectPath{Kind: rules.SubjectUser, Name: ctx.User}
 		}
 	}
+	if n := ctx.firstGroup(i.Who); n >= 0 {
+		return SubjectPath{Kind: rules.SubjectGroup, Name: ctx.Groups[n]}
+	}
+	if !i.HasRoles {
+		return SubjectPath{}
+	}
 	if len(ctx.request.Roles) > 0 {
-		for n, r := range ctx.requestRoles {
+		for n, r := range ctx.roles() {
 			if r > rules.Everyone && i.Who.Has(r) {
 				return SubjectPath{Kind: rules.SubjectRole, Name: ctx.request.Roles[n]}
 			}
@@ -37,15 +43,24 @@ func (ctx *evalContext) named(i *rules.Item) SubjectPath {
 		return SubjectPath{}
 	}
 	table, members := ctx.engine.rules.Subjects, ctx.engine.rules.Members
-	if r, ok := i.Who.HasAny(members.RolesOf(ctx.user)); ok {
+	if r, ok := i.Who.HasAny(members.RolesOf(ctx.user())); ok {
 		return SubjectPath{Kind: rules.SubjectRole, Name: table.Of(r).Name}
 	}
-	for n, g := range ctx.groups {
+	for n, g := range ctx.groups() {
 		if r, ok := i.Who.HasAny(members.RolesOf(g)); ok {
 			return SubjectPath{Kind: rules.SubjectRole, Name: table.Of(r).Name, Via: ctx.Groups[n]}
 		}
 	}
 	return SubjectPath{}
+}
+
+// firstGroup returns the index of the user's first group that is in the set, -1 where none is. Few names are faster compared
+// than looked up.
+func (ctx *evalContext) firstGroup(who rules.SubjectSet) int {
+	if !ctx.hasGroups && len(who)*len(ctx.Groups) <= 8 {
+		return slices.IndexFunc(ctx.Groups, func(name string) bool { return ctx.engine.rules.Subjects.HasGroup(who, name) })
+	}
+	return slices.IndexFunc(ctx.groups(), func(g rules.SubjectID) bool { return g > rules.Everyone && who.Has(g) })
 }
 
 // match reports whether the item applies: to the user, the access type, under its conditions.

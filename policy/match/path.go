@@ -44,15 +44,16 @@ func (f *Forest) path(r Resource, buf *[maxDepth]*Element) (path []*Element, ok 
 	}
 	path = buf[:len(r)]
 	clear(path)
+	var parents [maxDepth]string
 	for i := range r {
 		def, depth := f.find(r[i].Name)
 		if def == nil || depth >= len(r) || path[depth] != nil {
 			return nil, false
 		}
-		path[depth] = &r[i]
+		path[depth], parents[depth] = &r[i], def.Parent
 	}
 	for i := 1; i < len(path); i++ {
-		if def, _ := f.find(path[i].Name); def.Parent != path[i-1].Name {
+		if parents[i] != path[i-1].Name {
 			return nil, false
 		}
 	}

@@ -72,6 +72,8 @@ type Item struct {
 	all        bool     // every access type
 	Admin      bool     // delegated administration
 	Who        SubjectSet
+	HasUsers   bool // Who may hold users
+	HasRoles   bool // Who may hold roles
 	Owner      bool // {OWNER} is named
 	Conditions ConditionList
 	Mask       *ranger.DataMaskInfo
@@ -214,7 +216,7 @@ func (r *reader) item(m *Model, kind ItemKind, index int, raw *ranger.PolicyItem
 		e.accesses = slices.Compact(e.accesses)
 	}
 	e.Who = newSubjectSet(r.table, raw)
-	e.Owner = slices.Contains(raw.Users, UserOwner)
+	e.HasUsers, e.HasRoles, e.Owner = len(raw.Users) > 0, len(raw.Roles) > 0, slices.Contains(raw.Users, UserOwner)
 	return e, true
 }
 

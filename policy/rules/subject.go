@@ -99,13 +99,26 @@ func (t *SubjectTable) ID(kind SubjectKind, written string) SubjectID {
 		return id
 	}
 	name, everyone := t.canonical(kind, written)
-	if everyone {
+	switch {
+	case everyone:
 		return Everyone
+	case name == written: // looked up already
+		return NoSubject
 	}
 	if id, ok := t.ids[kind][name]; ok {
 		return id
 	}
 	return NoSubject
+}
+
+// HasGroup reports whether a group, not everyone, is in the set, without looking its number up.
+func (t *SubjectTable) HasGroup(set SubjectSet, name string) bool {
+	for _, id := range set {
+		if s := &t.list[id]; s.Name == name && s.Kind == SubjectGroup {
+			return true
+		}
+	}
+	return false
 }
 
 // canonical returns the name by which a subject is numbered. Ranger's group public and the user macro {USER} are
