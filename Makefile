@@ -26,6 +26,11 @@ GOLANGCI    := $(GO) tool -modfile=tools/golangci/go.mod golangci-lint
 SET_RACE = race=-race; if ! $(GO) build -race runtime/cgo runtime/race >/dev/null 2>&1; then race=; \
 	echo 'No race detector: it needs a C compiler and cgo, and here is none. The tests run without it.'; fi
 
+# Says whether Apache Ranger's own suites, which are no part of this repository, were there to be run.
+SAY_SHARED = d=$$PWD; while [ ! -d "$$d/shared/ranger" ] && [ "$$d" != / ]; do d=$$(dirname "$$d"); done; if [ "$$d" = / ]; then \
+	echo; echo "*** NOT RUN: Apache Ranger's own suites, since no folder shared/ranger lies beside this checkout."; \
+	echo "*** The project's suites in the same format (policy/suite/testdata/suites) check the same rules."; fi
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo test lint lint-full vuln release bench fuzz soak clean
 
@@ -39,7 +44,7 @@ demo: build ## Show everything on an emulated workspace; ARGS=--exit ends when d
 	$(BIN) demo $(ARGS)
 
 test: ## Run all tests, with the race detector where there is a C compiler
-	@$(SET_RACE); set -x; $(GO) test $$race -timeout 9m $(PKG)
+	@$(SET_RACE); code=0; (set -x; $(GO) test $$race -timeout 9m $(PKG)) || code=$$?; $(SAY_SHARED); exit $$code
 
 lint: ## Check format, vet, staticcheck and go.mod
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
