@@ -128,6 +128,6 @@ func (a *app) printLint(w io.Writer, r *lint.Result) error {
 	if r.Policies == 1 {
 		policies = "policy"
 	}
-	_, err := fmt.Fprintf(w, "%d %s checked: %s, %s, %d to know\n", r.Policies, policies, count(r.Errors, "error"), count(r.Warnings, "warning"), r.Infos)
+	_, err := fmt.Fprintf(w, "%d %s checked: %s, %s, %s\n", r.Policies, policies, count(r.Errors, "error"), count(r.Warnings, "warning"), count(r.Infos, "note"))
 	return err
 }
