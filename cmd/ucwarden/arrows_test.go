@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	"apiserver":                    {"apiserver/keys", "endpoint", "ondemand", "policy"},
 	"apiserver/client":             {"ondemand"},
 	"apiserver/keys":               {"atomicfile", "policy"},
-	"config":                       {"endpoint"},
+	"config":                       {"endpoint", "policy"},
 	"examples":                     {},
 	"cmd/ucwarden":                 {"*"},
 }

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/ranger"
@@ -24,6 +25,34 @@ func (l *linter) problems() {
 			f.Severity, f.Check = SeverityError, CheckRefused
 		}
 		l.out.Findings = append(l.out.Findings, f)
+	}
+}
+
+// checkOptions reports options of the service definition that have no effect by a mistake.
+func (l *linter) checkOptions() {
+	for _, p := range ranger.OptionProblems(l.snapshot.ServiceDef) {
+		l.find(nil, SeverityError, CheckField, "service definition: "+p.Field, "%s", p.Message)
+	}
+}
+
+// zoneValues reports values of a zone's resources that can match no object.
+func (l *linter) zoneValues() {
+	for _, zone := range slices.Sorted(maps.Keys(l.snapshot.Zones)) {
+		if l.snapshot.Zones[zone] == nil {
+			continue
+		}
+		for i, resources := range l.snapshot.Zones[zone].Resources {
+			for _, name := range slices.Sorted(maps.Keys(resources)) {
+				if _, _, known := rules.LevelOf(name); !known {
+					continue
+				}
+				for n, value := range resources[name] {
+					if why := ranger.ValueProblem(value); why != "" {
+						l.find(nil, SeverityError, CheckNoMatch, fmt.Sprintf("securityZones.%s.resources[%d].%s[%d]", zone, i, name, n), "%q can match no object: %s", value, why)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -82,6 +82,8 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 	l.known = rules.NewKnownNames(s)
 	l.snapshotChecks()
 	l.problems()
+	l.checkOptions()
+	l.zoneValues()
 	for v, policies := range rules.Verifiers(s) {
 		list := &lintList{linter: l, model: v.Model(), tags: v.Tags(), policies: policies, verifier: v, inZone: zoneOfList(s, policies)}
 		list.check()

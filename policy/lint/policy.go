@@ -164,6 +164,10 @@ func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *
 				continue
 			}
 			named++
+			if why := ranger.NameProblem(name); why != "" {
+				l.find(p, SeverityError, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%q can be the name of nobody: %s", name, why)
+				continue
+			}
 			if l.isUnknown(subject, name) {
 				l.find(p, SeverityWarning, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%s %q %s", subject, name, l.unknownWords(subject, name))
 			}
@@ -265,7 +269,10 @@ func (l *lintList) leaf(resources map[string]ranger.PolicyResource) *ranger.Reso
 func didYouMean(name string, list []string) string {
 	best, distance := "", len(name)/3+1
 	for _, candidate := range list {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(candidate), distance); d <= distance && (best == "" || d < distance) {
+		if len(candidate)-len(name) > distance || len(name)-len(candidate) > distance {
+			continue
+		}
+		if d := policy.EditDistance(strings.ToLower(name), strings.ToLower(candidate)); d <= distance && (best == "" || d < distance) {
 			best, distance = candidate, d
 		}
 	}
@@ -273,27 +280,4 @@ func didYouMean(name string, list []string) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// editDistance is the number of characters to insert, delete or replace; more than limit is told apart no further.
-func editDistance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			diagonal, row[j] = row[j], min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }

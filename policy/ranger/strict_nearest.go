@@ -2,6 +2,7 @@ package ranger
 
 import (
 	"strings"
+	"ucwarden/policy"
 	"unicode"
 )
 
@@ -22,7 +23,7 @@ func nearest(name string, known []string) string {
 		if max(len(k)-len(name), len(name)-len(k)) >= bestDistance {
 			continue
 		}
-		if d := spellingDistance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
+		if d := policy.EditDistance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
 			best, bestDistance = k, d
 		}
 	}
@@ -63,28 +64,4 @@ func wordsOf(name string) []string {
 		b.WriteRune(unicode.ToLower(r))
 	}
 	return strings.FieldsFunc(b.String(), func(r rune) bool { return r == ' ' || r == '_' || r == '-' })
-}
-
-// spellingDistance returns how many letters must be inserted, removed, replaced or swapped with their neighbour to turn a
-// into b (optimal string alignment).
-func spellingDistance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

@@ -42,8 +42,11 @@ func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []
 	var kinds []kind
 	for _, u := range unknown {
 		p := Problem{PolicyID: u.PolicyID, Policy: u.Policy, Origin: origin, Field: u.Path, Effect: policy.EffectNone, Message: u.reason()}
-		if u.Ignored {
+		switch {
+		case u.Ignored:
 			p.Effect = ignored
+		case u.Nearest != "" && u.InPolicy: // it may be a deny that is not read
+			p.Effect = policy.EffectWider
 		}
 		if u.InPolicy && (u.PolicyID != 0 || u.Policy != "") {
 			p.Field = u.Path[len(policyPath.FindString(u.Path)):]

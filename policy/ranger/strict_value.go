@@ -36,6 +36,36 @@ func ValueProblem(value string) string {
 	return ""
 }
 
+// NameProblem returns why a user, group or role of that name can hardly exist: it is quoted, a list in one text, or holds
+// what no name holds; "" when there is nothing wrong with it. Commas are fine in names of groups of a directory.
+func NameProblem(name string) string {
+	if isPlain(name) {
+		return ""
+	}
+	several := strings.FieldsFunc(name, func(r rune) bool { return r == ';' || r == ',' })
+	mails := 0
+	for _, part := range several {
+		if strings.Contains(part, "@") {
+			mails++
+		}
+	}
+	switch {
+	case strings.TrimFunc(name, unicode.IsSpace) != name:
+		return "it begins or ends with a blank"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "it holds a control character"
+	case strings.ContainsFunc(name, isInvisible):
+		return "it holds an invisible character"
+	case strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]"):
+		return "it is a list written as one text; write each name for itself"
+	case strings.ContainsAny(name, "\"`\u201c\u201d\u201e") || strings.HasPrefix(name, "'") || strings.HasSuffix(name, "'"):
+		return "it holds quotes; write the name without them"
+	case len(several) > 1 && (strings.Contains(name, ";") || mails > 1):
+		return "it holds several names; write each for itself"
+	}
+	return ""
+}
+
 // isPlain reports that a value holds nothing but what most names and patterns hold, so that there is no need to look
 // closer.
 func isPlain(value string) bool {
@@ -52,7 +82,7 @@ func isPlain(value string) bool {
 // isInvisible reports characters that take no room: a name copied from a web page may hold one.
 func isInvisible(r rune) bool {
 	switch r {
-	case '\u200b', '\u2060', '\ufeff', '\u00ad':
+	case '\u200b', '\u200c', '\u200d', '\u2060', '\ufeff', '\u00ad':
 		return true
 	}
 	return false

@@ -18,6 +18,7 @@ func (rs *RuleSet) findAccepted() {
 			continue
 		}
 		rs.findValues(p)
+		rs.findItems(p)
 		rs.findZone(p)
 	}
 	for _, problem := range rs.Snapshot.Problems {
@@ -31,6 +32,15 @@ func (rs *RuleSet) findAccepted() {
 		rs.Findings = append(rs.Findings, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: message})
 	}
 	rs.findZoneValues()
+	rs.findOptions()
+}
+
+// findOptions reports options of the service definition that are misspelt, or that are neither true nor false, which counts
+// as false, as in Ranger.
+func (rs *RuleSet) findOptions() {
+	for _, problem := range ranger.OptionProblems(rs.Snapshot.ServiceDef) {
+		rs.Findings = append(rs.Findings, policy.Finding{Effect: policy.EffectWider, Message: "service definition: " + problem.Field + ": " + problem.Message})
+	}
 }
 
 func (rs *RuleSet) find(p *Policy, effect policy.Effect, format string, args ...any) {
@@ -112,17 +122,27 @@ func (p *Policy) effectOfNoMatch(excludes bool) policy.Effect {
 	return policy.EffectNarrower
 }
 
-// findZone reports a policy of a zone that does not exist.
+// findZone reports a policy that names a zone it is not in.
 func (rs *RuleSet) findZone(p *Policy) {
 	zone := p.Source.ZoneName
-	if zone == "" || rs.Zones.Repositories[zone] != nil {
-		return
+	exists := rs.Zones.Repositories[zone] != nil
+	effect := policy.EffectNarrower // what it denies is denied at more places than meant
+	if len(p.Allow) > 0 || exists {
+		effect = policy.EffectWider
 	}
-	where := "it holds outside security zones"
-	if p.Tag {
-		where = "it holds nowhere"
+	switch {
+	case zone == "" || zone == p.Zone && exists:
+	case p.Tag:
+		rs.find(p, effect, "zoneName: there is no security zone %q, so it holds nowhere; add the zone to securityZones, or correct the name", zone)
+	case !exists:
+		rs.find(p, effect, "zoneName: there is no security zone %q, so it holds outside security zones, as in Ranger; add the zone to securityZones, or correct the name", zone)
+	default:
+		holds := "outside security zones"
+		if p.Zone != "" {
+			holds = fmt.Sprintf("in security zone %q", p.Zone)
+		}
+		rs.find(p, effect, "zoneName: it is not in the list of security zone %q, so it holds %s, as in Ranger; move it to securityZones.%s.policies, or remove the name", zone, holds, zone)
 	}
-	rs.find(p, policy.EffectNone, "zoneName: there is no security zone %q, so %s, as in Ranger; add the zone to securityZones, or correct the name", zone, where)
 }
 
 // findZoneValues reports values of a zone's resources that can match no object: what is meant to be in the zone is

@@ -24,7 +24,7 @@ func NewModel(def *ranger.ServiceDef) *Model {
 	m := &Model{
 		def:     def,
 		inherit: def.Options.Bool(ranger.OptionInheritAccess, false),
-		denies:  def.Options.Bool("enableDenyAndExceptionsInPolicies", true),
+		denies:  def.Options.Bool(ranger.OptionDenies, true),
 	}
 	m.Resources = ranger.ResourcesByName(def.Resources)
 	m.hierarchies[ranger.PolicyTypeAccess] = ranger.HierarchiesOf(def.Resources)

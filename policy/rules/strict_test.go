@@ -51,14 +51,95 @@ func TestValuesThatMatchNothingAreFindings(t *testing.T) {
 	}
 }
 
-func TestZonesThatDoNotExistAreFindings(t *testing.T) {
-	found := findingsOf(t, `{"policies":[{"id":1,"zoneName":"hr","resources":{"catalog":{"values":["a"]}}},{"id":2,"zoneName":"gone","resources":{"catalog":{"values":["a"]}}}],
-		"securityZones":{"hr":{"zoneName":"hr","resources":[{"catalog":["hr;x"]}]}}}`)
-	if len(found) != 2 || found[0].PolicyID != 2 || found[0].Effect != policy.EffectNone || !strings.Contains(found[0].Message, `no security zone "gone"`) {
-		t.Fatalf("%+v", found)
+func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
+	const allow = `"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
+	found := findingsOf(t, `{"policies":[{"id":1,"zoneName":"hr","resources":{"catalog":{"values":["a"]}}},{"id":2,"zoneName":"gone","resources":{"catalog":{"values":["a"]}}},
+		{"id":3,"zoneName":"gone","resources":{"catalog":{"values":["a"]}},`+allow+`}],
+		"securityZones":{"hr":{"zoneName":"hr","resources":[{"catalog":["hr;x"]}],"policies":[{"id":4,"zoneName":"hr","resources":{"catalog":{"values":["a"]}},`+allow+`}]}}}`)
+	for i, want := range []struct {
+		id     int64
+		effect policy.Effect
+		text   string
+	}{
+		{1, policy.EffectWider, `not in the list of security zone "hr", so it holds outside security zones`},
+		{2, policy.EffectNarrower, `no security zone "gone"`}, {3, policy.EffectWider, `no security zone "gone"`},
+		{0, policy.EffectWider, `security zone "hr": resources[0].catalog[0]`},
+	} {
+		if i >= len(found) || found[i].PolicyID != want.id || found[i].Effect != want.effect || !strings.Contains(found[i].Message, want.text) {
+			t.Fatalf("%d: want %v in %+v", i, want, found)
+		}
 	}
-	if f := found[1]; f.Effect != policy.EffectWider || !strings.Contains(f.Message, `security zone "hr": resources[0].catalog[0]`) {
-		t.Errorf("%+v", f)
+	if len(found) != 4 {
+		t.Errorf("%+v", found)
+	}
+}
+
+// What a policy's items say in vain is a finding of the plan: wider where something is not denied by it.
+func TestItemsInVainAreFindings(t *testing.T) {
+	const on = `"resources":{"catalog":{"values":["a"]}},`
+	item := func(who, accesses string) string { return `[{` + who + `,"accesses":[` + accesses + `]}]` }
+	const selects = `{"type":"select"}`
+	for name, test := range map[string]struct{ policy, field, effect string }{
+		"fine":                     {on + `"denyPolicyItems":` + item(`"users":["ann@x.com"],"groups":["cn=a, ou=b"],"roles":["it's"]`, selects), "", ""},
+		"quoted user denied":       {on + `"denyPolicyItems":` + item(`"users":["\"bob@x.com\""]`, selects), "denyPolicyItems[0].users[0]", "wider"},
+		"several users denied":     {on + `"denyPolicyItems":` + item(`"users":["a","bob@x.com;ann@x.com"]`, selects), "denyPolicyItems[0].users[1]", "wider"},
+		"users with comma":         {on + `"denyPolicyItems":` + item(`"users":["bob@x.com, ann@x.com"]`, selects), "denyPolicyItems[0].users[0]", "wider"},
+		"list of groups excepted":  {on + `"policyItems":` + item(`"groups":["g"]`, selects) + `,"allowExceptions":` + item(`"groups":["[\"g\"]"]`, selects), "allowExceptions[0].groups[0]", "wider"},
+		"blank around":             {on + `"policyItems":` + item(`"roles":[" r"]`, selects), "policyItems[0].roles[0]", "narrower"},
+		"invisible":                {on + `"denyExceptions":` + item(`"users":["ann\u200b@x.com"]`, selects), "denyExceptions[0].users[0]", "narrower"},
+		"nobody denied":            {on + `"denyPolicyItems":` + item(`"users":[""]`, selects), "denyPolicyItems[0]", "wider"},
+		"nobody allowed":           {on + `"policyItems":` + item(`"users":[""]`, selects), "", ""},
+		"nothing denied":           {on + `"denyPolicyItems":` + item(`"groups":["g"]`, ""), "denyPolicyItems[0]", "wider"},
+		"only switched off":        {on + `"denyPolicyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false}`), "denyPolicyItems[0]", "wider"},
+		"administration delegated": {on + `"denyPolicyItems":[{"groups":["g"],"delegateAdmin":true}]`, "", ""},
+		"deny in a mask policy":    {`"policyType":1,` + on + `"denyPolicyItems":` + item(`"groups":["g"]`, selects), "denyPolicyItems", "wider"},
+		"all else in a filter":     {`"policyType":2,` + on + `"isDenyAllElse":true`, "isDenyAllElse", "wider"},
+		"mask for nobody":          {`"policyType":1,` + on + `"dataMaskPolicyItems":` + item(`"groups":[]`, selects), "dataMaskPolicyItems[0]", "wider"},
+	} {
+		found := findingsOf(t, `{"policies":[{"id":7,`+test.policy+`}]}`)
+		switch {
+		case test.field == "" && len(found) > 0:
+			t.Errorf("%s: %v", name, found)
+		case test.field != "" && (len(found) != 1 || string(found[0].Effect) != test.effect || !strings.HasPrefix(found[0].Message, test.field+": ")):
+			t.Errorf("%s: %+v, want one with effect %s on %s", name, found, test.effect, test.field)
+		}
+	}
+}
+
+func TestAccessTypesOfNoServiceAreFindings(t *testing.T) {
+	tagged := func(def, access string) []policy.Finding {
+		return findingsOf(t, `{"policies":[],"tagPolicies":{"serviceName":"t",`+def+`"policies":[{"id":1,"resources":{"tag":{"values":["PII"]}},
+			"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"`+access+`"}]}]}]}}`)
+	}
+	own := ranger.DefaultServiceDef().Name
+	const def = `"serviceDef":{"name":"tag","resources":[{"name":"tag"}],"accessTypes":[{"name":"hive:select"}]},`
+	for _, fine := range [][]policy.Finding{tagged("", own+":select"), tagged(def, "hive:select")} {
+		if len(fine) > 0 {
+			t.Errorf("%+v", fine)
+		}
+	}
+	for _, found := range [][]policy.Finding{tagged("", "hive:select"), tagged(def, "unitycatalog:select")} {
+		if len(found) != 1 || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, own) {
+			t.Errorf("%+v", found)
+		}
+	}
+}
+
+func TestOptionsInVainAreFindings(t *testing.T) {
+	for text, want := range map[string]string{
+		`"inheritAccess":"TRUE"`: "", `"inheritAccess":"false","ui.pages":"x","another":"yes"`: "", `"inheritAccess":""`: "",
+		`"inheritAccess":"yes"`:                       "options.inheritAccess: ",
+		`"enableDenyAndExceptionsInPolicies":" true"`: "options.enableDenyAndExceptionsInPolicies: ",
+		`"inheritAcces":"true"`:                       "did you mean inheritAccess?",
+	} {
+		found := findingsOf(t, `{"policies":[],"serviceDef":{"name":"x","options":{`+text+`},"resources":[{"name":"catalog"}],"accessTypes":[{"name":"select"}]}}`)
+		if len(found) > 1 || (len(found) == 1) != (want != "") || want != "" && (found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, want)) {
+			t.Errorf("%s: %+v, want %q", text, found, want)
+		}
+	}
+	found := findingsOf(t, `{"policies":[],"serviceDef":{"name":"x","resources":[{"name":"catalog","matcherOptions":{"ignoreCase":"1"}}],"accessTypes":[{"name":"select"}]}}`)
+	if len(found) != 1 || !strings.Contains(found[0].Message, `resource "catalog": matcherOptions.ignoreCase: "1" is neither`) {
+		t.Errorf("%+v", found)
 	}
 }
 

@@ -1,0 +1,100 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+)
+
+// findItems reports the items of a policy that say less than their author may expect: those for nobody or for no access,
+// those that a policy of this type or service definition does not have, and names that can be nobody's.
+func (rs *RuleSet) findItems(p *Policy) {
+	raw := p.Source
+	for _, list := range []struct {
+		kind  ItemKind
+		items []ranger.PolicyItem
+	}{
+		{ItemAllow, raw.PolicyItems}, {ItemDeny, raw.DenyPolicyItems}, {ItemAllowException, raw.AllowExceptions}, {ItemDenyException, raw.DenyExceptions},
+	} {
+		restricts := list.kind == ItemDeny || list.kind == ItemAllowException
+		if len(list.items) > 0 && restricts {
+			switch {
+			case p.Type != ranger.PolicyTypeAccess:
+				rs.find(p, policy.EffectWider, "%s: a policy of policyType %d has none, so they deny nothing; put them into a policy of policyType 0", list.kind, p.Type)
+				continue
+			case !p.model.denies:
+				rs.find(p, policy.EffectWider, "%s: the service definition switches them off (option enableDenyAndExceptionsInPolicies), so they deny nothing", list.kind)
+				continue
+			}
+		}
+		for i := range list.items {
+			rs.findItem(p, list.kind, i, &list.items[i], restricts)
+		}
+	}
+	for i := range raw.DataMaskPolicyItems {
+		rs.findItem(p, ItemDataMask, i, &raw.DataMaskPolicyItems[i].PolicyItem, true)
+	}
+	for i := range raw.RowFilterPolicyItems {
+		rs.findItem(p, ItemRowFilter, i, &raw.RowFilterPolicyItems[i].PolicyItem, true)
+	}
+	if raw.IsDenyAllElse && p.Type != ranger.PolicyTypeAccess {
+		rs.find(p, policy.EffectWider, "isDenyAllElse: it has no effect in a policy of policyType %d, which denies nobody", p.Type)
+	}
+}
+
+func (rs *RuleSet) findItem(p *Policy, kind ItemKind, index int, item *ranger.PolicyItem, restricts bool) {
+	effect := policy.EffectNarrower
+	if restricts {
+		effect = policy.EffectWider
+	}
+	named := 0
+	for _, names := range []struct {
+		field string
+		list  []string
+	}{{"users", item.Users}, {"groups", item.Groups}, {"roles", item.Roles}} {
+		for i, name := range names.list {
+			if name == "" {
+				continue
+			}
+			named++
+			if why := ranger.NameProblem(name); why != "" {
+				rs.find(p, effect, "%s[%d].%s[%d]: %q can be the name of nobody: %s", kind, index, names.field, i, name, why)
+			}
+		}
+	}
+	if !restricts {
+		return // what allows nothing allows nothing, as it says
+	}
+	if named == 0 {
+		rs.find(p, effect, "%s[%d]: it names no user, group or role, so it is for nobody", kind, index)
+	}
+	if p.Tag {
+		rs.findTagAccess(p, kind, index, item)
+	} else if n := allowedAccesses(item); n == 0 && !item.DelegateAdmin {
+		rs.find(p, effect, "%s[%d]: it has no access types in effect, so it is about nothing", kind, index)
+	}
+}
+
+func allowedAccesses(item *ranger.PolicyItem) (n int) {
+	for _, a := range item.Accesses {
+		if a.Allowed() {
+			n++
+		}
+	}
+	return n
+}
+
+// findTagAccess reports access types of a tag policy that no service has: a tag policy names them with their service
+// definition, "hive:select", and leaves those of other services to them.
+func (rs *RuleSet) findTagAccess(p *Policy, kind ItemKind, index int, item *ranger.PolicyItem) {
+	def := rs.Snapshot.TagPolicies.ServiceDef
+	for i, a := range item.Accesses {
+		service, _, ok := strings.Cut(a.Type, ":")
+		if !ok || service == rs.Model.Name() || def != nil && slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type }) {
+			continue
+		}
+		rs.find(p, policy.EffectWider, "%s[%d].accesses[%d].type: %q is an access type of no service that is known here; those of this service begin with %q",
+			kind, index, i, a.Type, rs.Model.Name()+":")
+	}
+}
