@@ -116,7 +116,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		have, err := r.write(ctx, part)
 		if refused, ok := errors.AsType[*PrincipalError](err); ok {
 			unknown, smaller := splitRefused(part, refused.Principal)
-			if unknown != "" {
+			if unknown.Name != "" {
 				out.addUnknown(unknown)
 				r.rememberUnknown(ctx, unknown)
 			}
@@ -142,7 +142,7 @@ func (o *Outcome) addUnknown(list ...policy.Principal) {
 
 func (r *run) rememberUnknown(ctx context.Context, p policy.Principal) {
 	if err := r.unknown.add(p); err != nil {
-		r.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", string(p), "error", err)
+		r.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", p.Name, "error", err)
 	}
 }
 

@@ -120,7 +120,7 @@ func TestUseThatAnotherSyncReliesOn(t *testing.T) {
 			}
 		}
 		staff := sec(t, "table:hr.core.staff")
-		if !reaches(r.server.Grants(), []policy.Principal{"bob@example.com"}, policy.Select, staff) {
+		if !reaches(r.server.Grants(), []policy.Principal{policy.PrincipalByShape("bob@example.com")}, policy.Select, staff) {
 			t.Errorf("on its way: %t: the way is closed: %v", onItsWay, managed(r))
 		}
 	}

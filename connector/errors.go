@@ -15,10 +15,10 @@ type PrincipalError struct {
 }
 
 func (e *PrincipalError) Error() string {
-	if e.Principal == "" {
+	if e.Principal.Name == "" {
 		return fmt.Sprintf("a principal does not exist in the account: %v", e.Err)
 	}
-	return fmt.Sprintf("principal %q does not exist in the account: %v", e.Principal, e.Err)
+	return fmt.Sprintf("principal %q does not exist in the account: %v", e.Principal.Name, e.Err)
 }
 
 // Unwrap returns the answer, below the class of the error.

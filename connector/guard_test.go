@@ -58,7 +58,7 @@ func TestShrunkenListing(t *testing.T) {
 	if _, err := r.Sync(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.server.Grants().Of(sec(t, "catalog:sales")); slices.ContainsFunc(got, func(a policy.Assignment) bool { return a.Principal == "bob@example.com" }) {
+	if got := r.server.Grants().Of(sec(t, "catalog:sales")); slices.ContainsFunc(got, func(a policy.Assignment) bool { return a.Name == "bob@example.com" }) {
 		t.Errorf("the approved plan was not carried out: %v", got)
 	}
 

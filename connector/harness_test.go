@@ -248,7 +248,7 @@ func (r *rig) grant(s, principal string, privileges ...policy.Privilege) {
 	r.t.Helper()
 	c := policy.Change{Securable: sec(r.t, s)}
 	for _, p := range privileges {
-		c.Add = append(c.Add, policy.Assignment{Principal: policy.Principal(principal), Privilege: p})
+		c.Add = append(c.Add, policy.Assignment{Principal: policy.PrincipalByShape(principal), Privilege: p})
 	}
 	if _, err := r.client.Apply(r.t.Context(), c); err != nil {
 		r.t.Fatal(err)
@@ -259,7 +259,7 @@ func (r *rig) revoke(s, principal string, privileges ...policy.Privilege) {
 	r.t.Helper()
 	c := policy.Change{Securable: sec(r.t, s)}
 	for _, p := range privileges {
-		c.Remove = append(c.Remove, policy.Assignment{Principal: policy.Principal(principal), Privilege: p})
+		c.Remove = append(c.Remove, policy.Assignment{Principal: policy.PrincipalByShape(principal), Privilege: p})
 	}
 	if _, err := r.client.Apply(r.t.Context(), c); err != nil {
 		r.t.Fatal(err)

@@ -20,11 +20,11 @@ func splitRefused(c policy.Change, named policy.Principal) (unknown policy.Princ
 		return named, []policy.Change{only(c, func(a policy.Assignment) bool { return a.Principal != named })}
 	}
 	if parts = stages(c); len(parts) > 1 {
-		return "", parts
+		return policy.Principal{}, parts
 	}
 	half := principals[:len(principals)/2]
 	inHalf := func(a policy.Assignment) bool { return slices.Contains(half, a.Principal) }
-	return "", []policy.Change{only(c, inHalf), only(c, func(a policy.Assignment) bool { return !inHalf(a) })}
+	return policy.Principal{}, []policy.Change{only(c, inHalf), only(c, func(a policy.Assignment) bool { return !inHalf(a) })}
 }
 
 // stages takes a change apart into what must not be swapped: access is added before access is removed, that before
@@ -64,7 +64,7 @@ func principalsOf(c policy.Change) []policy.Principal {
 	for _, a := range slices.Concat(c.Add, c.Remove) {
 		set[a.Principal] = true
 	}
-	return slices.Sorted(maps.Keys(set))
+	return slices.SortedFunc(maps.Keys(set), policy.ComparePrincipals)
 }
 
 func only(c policy.Change, keep func(policy.Assignment) bool) policy.Change {

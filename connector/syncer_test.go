@@ -105,7 +105,7 @@ func TestSyncOneObject(t *testing.T) {
 		object := sec(t, s)
 		privilege := map[policy.SecurableType]policy.Privilege{policy.Table: policy.Select, policy.Function: policy.Execute, policy.Volume: policy.ReadVolume}[object.Type]
 		for _, a := range r.server.Grants().Of(object) {
-			r.revoke(s, string(a.Principal), a.Privilege)
+			r.revoke(s, a.Name, a.Privilege)
 		}
 		r.grant(s, "ann@example.com", privilege)
 		r.grant("table:sales.apac.leads", "ann@example.com", "SELECT") // not asked for
@@ -220,7 +220,7 @@ func TestNames(t *testing.T) {
 				t.Errorf("for %s a grant landed on %s", table, x.Securable)
 			}
 		}
-		if !r.server.Grants().Has(policy.Grant{Securable: table, Principal: "bob@example.com", Privilege: "SELECT"}) {
+		if !r.server.Grants().Has(policy.Grant{Securable: table, Principal: policy.PrincipalByShape("bob@example.com"), Privilege: "SELECT"}) {
 			t.Errorf("%s has no grant", table)
 		}
 	}

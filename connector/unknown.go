@@ -23,14 +23,23 @@ type unknownPrincipals struct {
 	until map[policy.Principal]time.Time
 }
 
+// keptUnknown is an unknown principal as it is kept.
+type keptUnknown struct {
+	policy.Principal
+	Until time.Time `json:"until"`
+}
+
 // newUnknownPrincipals recovers what earlier runs kept. State that cannot be read holds nobody: whoever is unknown is
 // found out anew.
 func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
 	u := &unknownPrincipals{ttl: ttl, state: state, until: make(map[policy.Principal]time.Time)}
 	if state != nil {
 		if value, err := state.Load(unknownKey); err == nil && len(value) > 0 {
-			if json.Unmarshal(value, &u.until) != nil || u.until == nil {
-				u.until = make(map[policy.Principal]time.Time)
+			var kept []keptUnknown
+			if json.Unmarshal(value, &kept) == nil {
+				for _, k := range kept {
+					u.until[k.Principal] = k.Until
+				}
 			}
 		}
 	}
@@ -45,7 +54,11 @@ func (u *unknownPrincipals) add(p policy.Principal) error {
 	if u.state == nil {
 		return nil
 	}
-	value, err := json.Marshal(u.until)
+	kept := make([]keptUnknown, 0, len(u.until))
+	for p, until := range u.until {
+		kept = append(kept, keptUnknown{p, until})
+	}
+	value, err := json.Marshal(kept)
 	if err == nil {
 		err = u.state.Save(unknownKey, value)
 	}
@@ -115,10 +128,10 @@ func (u *unknownPrincipals) findings(desired, current *policy.GrantSet, on []pol
 		}
 	}
 	var list []policy.Finding
-	for _, p := range slices.Sorted(maps.Keys(left)) {
+	for _, p := range slices.SortedFunc(maps.Keys(left), policy.ComparePrincipals) {
 		list = append(list, policy.Finding{Effect: policy.EffectNone, Principal: p, Message: fmt.Sprintf(
 			"the account did not know the principal %q when it was to be granted something; what the policies give it (%d here) is left out, and tried again after %s",
-			p, left[p], u.ttl)})
+			p.Name, left[p], u.ttl)})
 	}
 	return list
 }

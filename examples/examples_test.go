@@ -165,7 +165,7 @@ func TestGrants(t *testing.T) {
 			var got []string
 			for securable, list := range compile.New(set, compile.Options{Time: now}).Compile(inventory).Grants.BySecurable {
 				for _, a := range list {
-					got = append(got, securable.String()+" "+string(a.Principal)+" "+string(a.Privilege))
+					got = append(got, securable.String()+" "+a.Name+" "+string(a.Privilege))
 				}
 			}
 			slices.Sort(got)

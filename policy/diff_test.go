@@ -100,7 +100,10 @@ func applyChange(g *policy.GrantSet, c policy.Change) {
 // drawGrants makes a state somebody else may have left: any grants, well-formed or not.
 func drawGrants(t *rapid.T, w *policytest.World) *policy.GrantSet {
 	g := &policy.GrantSet{}
-	principals := []policy.Principal{"u1", "u2", "g1", "g2", "role_r1", policy.AccountUsers}
+	principals := []policy.Principal{
+		policy.NewPrincipal(policy.User, "u1"), policy.NewPrincipal(policy.User, "u2"), policy.NewPrincipal(policy.Group, "g1"),
+		policy.NewPrincipal(policy.Group, "g2"), policy.NewPrincipal(policy.Group, "role_r1"), policy.AccountUsers,
+	}
 	for range rapid.IntRange(0, 14).Draw(t, "grants") {
 		o := rapid.SampledFrom(w.Listed).Draw(t, "securable")
 		list := slices.DeleteFunc(slices.Clone(policy.Privileges(o.Type, o.Kind)), func(p policy.Privilege) bool {

@@ -28,7 +28,7 @@ type Finding struct {
 	Policy    string    `json:"policy"` // its name
 	Effect    Effect    `json:"effect"`
 	Securable Securable `json:"securable,omitzero"` // where, when it is one place
-	Principal Principal `json:"principal,omitempty"`
+	Principal           // whom it is about; none where it is about several
 	Privilege Privilege `json:"privilege,omitempty"`
 	Message   string    `json:"message"`         // what is not expressed, why, and what was done instead
 	Count     int       `json:"count,omitempty"` // on how many further securables the same holds
@@ -51,6 +51,6 @@ func (r *Report) Exact() bool {
 }
 
 func CompareFindings(a, b Finding) int {
-	return cmp.Or(cmp.Compare(a.PolicyID, b.PolicyID), a.Securable.Compare(b.Securable), cmp.Compare(a.Principal, b.Principal),
+	return cmp.Or(cmp.Compare(a.PolicyID, b.PolicyID), a.Securable.Compare(b.Securable), ComparePrincipals(a.Principal, b.Principal),
 		cmp.Compare(a.Privilege, b.Privilege), cmp.Compare(a.Message, b.Message))
 }

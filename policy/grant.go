@@ -4,17 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"slices"
-	"strings"
 )
-
-// Principal is the exact name of a user (e-mail), group or service principal (application id).
-type Principal string
-
-// AccountUsers is the group every user of the account belongs to; Ranger's group public.
-const AccountUsers Principal = "account users"
-
-// IsEveryone reports whether p is the group every user of the account belongs to.
-func (p Principal) IsEveryone() bool { return strings.EqualFold(string(p), string(AccountUsers)) }
 
 // Grant is one direct grant.
 type Grant struct {
@@ -23,14 +13,17 @@ type Grant struct {
 	Privilege Privilege
 }
 
-// Assignment is a grant without its securable.
+// Assignment is a grant without its securable. Its JSON names the principal in fields of its own.
 type Assignment struct {
-	Principal Principal `json:"principal"`
+	Principal
 	Privilege Privilege `json:"privilege"`
 }
 
+func (a Assignment) String() string { return a.Name + " " + string(a.Privilege) }
+
+// CompareAssignments orders assignments by principal, then by privilege.
 func CompareAssignments(a, b Assignment) int {
-	return cmp.Or(cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Privilege, b.Privilege))
+	return cmp.Or(ComparePrincipals(a.Principal, b.Principal), cmp.Compare(a.Privilege, b.Privilege))
 }
 
 // GrantSet is a state of the world: a set of direct grants. The zero value is an empty set, ready to use. Desired

@@ -14,7 +14,7 @@ func TestGrantSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		grant := rapid.Custom(func(t *rapid.T) policy.Grant {
 			return policy.Grant{Securable: policy.Securable{Type: policy.Catalog, FullName: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "catalog")},
-				Principal: rapid.SampledFrom([]policy.Principal{"x", "y"}).Draw(t, "principal"),
+				Principal: rapid.SampledFrom([]policy.Principal{{Name: "x", Kind: policy.User}, {Name: "x", Kind: policy.Group}, {Name: "y", Kind: policy.Group}}).Draw(t, "principal"),
 				Privilege: rapid.SampledFrom([]policy.Privilege{"SELECT", "MODIFY", "MANAGE"}).Draw(t, "privilege")}
 		})
 		list := rapid.SliceOfN(grant, 0, 12).Draw(t, "grants")
@@ -23,7 +23,7 @@ func TestGrantSet(t *testing.T) {
 			want[g] = true
 		}
 		copied := set.Clone()
-		copied.Add(policy.Grant{Securable: policy.Securable{Type: policy.Catalog, FullName: "c"}, Principal: "x", Privilege: "SELECT"})
+		copied.Add(policy.Grant{Securable: policy.Securable{Type: policy.Catalog, FullName: "c"}, Principal: policy.NewPrincipal(policy.User, "x"), Privilege: "SELECT"})
 		copied.Set(policy.Securable{Type: policy.Catalog, FullName: "a"}, nil)
 		got := slices.Collect(set.All())
 		if len(got) != len(want) || set.Len() != len(want) {

@@ -22,10 +22,10 @@ func (c Change) String() string {
 	var b strings.Builder
 	b.WriteString(c.Securable.String())
 	for _, a := range c.Add {
-		fmt.Fprintf(&b, "  +%s %s", a.Principal, a.Privilege)
+		fmt.Fprintf(&b, "  +%s", a)
 	}
 	for _, a := range c.Remove {
-		fmt.Fprintf(&b, "  -%s %s", a.Principal, a.Privilege)
+		fmt.Fprintf(&b, "  -%s", a)
 	}
 	return b.String()
 }

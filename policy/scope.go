@@ -20,25 +20,25 @@ type ScopeOptions struct {
 	Users, Groups, Roles Filter
 	// RolePrefix tells the groups that stand for roles.
 	RolePrefix string
-	// Protected principals are never changed, whatever the filters say: our own identity, break-glass accounts. Neither
-	// they nor Exclude heed the case of names.
-	Protected []Principal
+	// Protected names the principals that are never changed, of whatever kind and whatever the filters say: our own
+	// identity, break-glass accounts. Neither they nor Exclude depend on the case of names.
+	Protected []string
 }
 
 // Scope is the part of Unity Catalog that a sync may read and change. The zero Scope is everything.
 type Scope struct {
 	roots      []Securable // empty: the whole metastore
 	objects    map[SecurableType]filter
-	principals [3]filter // users, groups, roles
+	principals [3]principalFilter // users, groups, roles
 	rolePrefix string
-	protected  map[Principal]bool
+	protected  map[string]bool // folded
 }
 
 type filter struct{ include, exclude []Pattern }
 
 // NewScope compiles the options. Errors name the bad pattern.
 func NewScope(o ScopeOptions) (Scope, error) {
-	s := Scope{rolePrefix: o.RolePrefix, protected: make(map[Principal]bool, len(o.Protected))}
+	s := Scope{rolePrefix: o.RolePrefix, protected: make(map[string]bool, len(o.Protected))}
 	for t, f := range o.Objects {
 		if t.Depth() == 0 {
 			return Scope{}, Errorf(CodeInvalid, "scope: unknown securable type %q", t)
@@ -51,24 +51,24 @@ func NewScope(o ScopeOptions) (Scope, error) {
 		if s.objects == nil {
 			s.objects = make(map[SecurableType]filter)
 		}
-		s.objects[t] = compileFilter(f, true)
+		s.objects[t] = compileFilter(f)
 	}
 	for i, f := range []Filter{o.Users, o.Groups, o.Roles} {
-		s.principals[i] = filter{compileFilter(f, false).include, compileFilter(f, true).exclude}
+		s.principals[i] = newPrincipalFilter(f, i == 0)
 	}
-	for _, p := range o.Protected {
-		s.protected[p.folded()] = true
+	for _, name := range o.Protected {
+		s.protected[FoldPrincipal(name)] = true
 	}
 	return s, nil
 }
 
-func compileFilter(f Filter, fold bool) filter {
+func compileFilter(f Filter) filter {
 	var c filter
 	for _, text := range f.Include {
-		c.include = append(c.include, NewPattern(text, true, fold))
+		c.include = append(c.include, NewPattern(text, true, true))
 	}
 	for _, text := range f.Exclude {
-		c.exclude = append(c.exclude, NewPattern(text, true, fold))
+		c.exclude = append(c.exclude, NewPattern(text, true, true))
 	}
 	return c
 }
@@ -76,6 +76,30 @@ func compileFilter(f Filter, fold bool) filter {
 func (f filter) takes(name string) bool {
 	match := func(p Pattern) bool { return p.Match(name) }
 	return !slices.ContainsFunc(f.exclude, match) && (len(f.include) == 0 || slices.ContainsFunc(f.include, match))
+}
+
+// principalFilter selects principals by name. What it excludes it excludes in any case; what it includes it includes in the
+// case that it is written in, unless it is about users, who have none.
+type principalFilter struct{ include, exclude []Pattern }
+
+func newPrincipalFilter(f Filter, users bool) principalFilter {
+	var c principalFilter
+	for _, text := range f.Include {
+		if users {
+			text = FoldPrincipal(text)
+		}
+		c.include = append(c.include, NewPattern(text, true, false))
+	}
+	for _, text := range f.Exclude {
+		c.exclude = append(c.exclude, NewPattern(FoldPrincipal(text), true, false))
+	}
+	return c
+}
+
+func (f principalFilter) takes(name string) bool {
+	folded := FoldPrincipal(name)
+	return !slices.ContainsFunc(f.exclude, func(p Pattern) bool { return p.Match(folded) }) &&
+		(len(f.include) == 0 || slices.ContainsFunc(f.include, func(p Pattern) bool { return p.Match(name) }))
 }
 
 // Within narrows the scope to the given securables and everything inside them.
@@ -111,41 +135,20 @@ func (s Scope) Filters(o Securable) bool {
 
 // Manages reports whether grants to p are ours to change.
 func (s Scope) Manages(p Principal) bool {
-	if p == "" || s.protected[p.folded()] {
+	if p.Name == "" || p.Kind == UnknownKind || s.protected[FoldPrincipal(p.Name)] {
 		return false
 	}
-	return s.principals[s.kindOf(p)].takes(string(p))
+	return s.principals[s.filterOf(p)].takes(p.Name)
 }
 
-// folded is the principal in lower case: whoever is not to be touched is not, however the workspace spells the name.
-func (p Principal) folded() Principal { return Principal(strings.ToLower(string(p))) }
-
-// kindOf tells users (e-mail addresses) and service principals (UUIDs) from groups, and groups that stand for roles
-// from others by the role prefix: grants in Unity Catalog carry no more than a name.
-func (s Scope) kindOf(p Principal) int {
+// filterOf returns which filter a principal is subject to: service principals that of users, and groups that stand for
+// roles, as the role prefix tells, one of their own.
+func (s Scope) filterOf(p Principal) int {
 	switch {
-	case strings.Contains(string(p), "@") || isUUID(string(p)):
+	case p.Kind != Group:
 		return 0
-	case s.rolePrefix != "" && strings.HasPrefix(string(p), s.rolePrefix):
+	case s.rolePrefix != "" && strings.HasPrefix(p.Name, s.rolePrefix):
 		return 2
 	}
 	return 1
-}
-
-func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F':
-		default:
-			return false
-		}
-	}
-	return true
 }

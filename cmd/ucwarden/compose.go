@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -113,9 +114,7 @@ func scopeOptions(c *config.Config) policy.ScopeOptions {
 			o.Objects[t] = filter(f)
 		}
 	}
-	for _, p := range s.Protected {
-		o.Protected = append(o.Protected, policy.Principal(p))
-	}
+	o.Protected = slices.Clone(s.Protected)
 	return o
 }
 
@@ -153,12 +152,12 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 	if err != nil {
 		return nil, err
 	}
-	o.Protected = append(o.Protected, me.Principal) // never our own access
+	o.Protected = append(o.Protected, me.Principal.Name) // never our own access
 	scope, err := policy.NewScope(o)
 	if err != nil {
 		return nil, err
 	}
-	log.Info("connected to the workspace", "host", client.Host(), "as", string(me.Principal))
+	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name)
 	return connector.New(connector.Options{
 		Workspace: client, Policies: src, Scope: scope, Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
 		Guards: guards(c), State: state, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,

@@ -133,7 +133,7 @@ func (a *app) printChanges(w io.Writer, changes []policy.Change) {
 	width := 0
 	for _, c := range changes {
 		for _, g := range slices.Concat(c.Add, c.Remove) {
-			width = max(width, len(g.Principal))
+			width = max(width, len(g.Name))
 		}
 	}
 	for _, s := range order {
@@ -148,10 +148,10 @@ func (a *app) printChanges(w io.Writer, changes []policy.Change) {
 			}
 		}
 		slices.SortFunc(lines, func(x, y signed) int {
-			return cmp.Or(cmp.Compare(x.Principal, y.Principal), cmp.Compare(x.sign, y.sign), cmp.Compare(x.Privilege, y.Privilege))
+			return cmp.Or(policy.ComparePrincipals(x.Principal, y.Principal), cmp.Compare(x.sign, y.sign), cmp.Compare(x.Privilege, y.Privilege))
 		})
 		for _, l := range lines {
-			fmt.Fprintln(w, a.paint(fmt.Sprintf("  %s %-*s  %s", l.sign, width, l.Principal, l.Privilege), l.color))
+			fmt.Fprintln(w, a.paint(fmt.Sprintf("  %s %-*s  %s", l.sign, width, l.Name, l.Privilege), l.color))
 		}
 	}
 	if len(order) > 0 {

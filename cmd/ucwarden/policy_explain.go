@@ -137,7 +137,7 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 		if err != nil {
 			return nil, withHint(err, "to do without the workspace: --offline")
 		}
-		managed.Protected = append(managed.Protected, me.Principal)
+		managed.Protected = append(managed.Protected, me.Principal.Name)
 		client = workspace
 	}
 	scope, err := policy.NewScope(managed)

@@ -26,11 +26,7 @@ func (a *app) printExplanation(w io.Writer, e *explain.Explanation) error {
 			fmt.Fprintf(w, "  %s: %s\n", list.title, strings.Join(list.names, ", "))
 		}
 	}
-	names := make([]string, len(p.Principals))
-	for i, name := range p.Principals {
-		names[i] = string(name)
-	}
-	fmt.Fprintf(w, "  grants to any of these reach it: %s\n", strings.Join(names, ", "))
+	fmt.Fprintf(w, "  grants to any of these reach it: %s\n", strings.Join(p.Principals, ", "))
 	title := securableTitle(e.Object.Securable)
 	if e.Object.Kind != "" {
 		title = strings.ToLower(strings.ReplaceAll(string(e.Object.Kind), "_", " ")) + " " + e.Object.FullName
@@ -141,8 +137,8 @@ func (a *app) printGrant(w io.Writer, g explain.ExplainedGrant, way bool) {
 	case explain.GrantInSync:
 		word, color = "held", text.FgGreen
 	}
-	line := fmt.Sprintf("%s to %s on %s", g.Privilege, g.Principal, securableTitle(g.Securable))
-	if path := g.Path; path != "user "+string(g.Principal) && path != "group "+string(g.Principal) && path != "role "+string(g.Principal) {
+	line := fmt.Sprintf("%s to %s on %s", g.Privilege, g.Name, securableTitle(g.Securable))
+	if path := g.Path; path != "user "+g.Name && path != "group "+g.Name && path != "role "+g.Name {
 		line += " (" + path + ")"
 	}
 	switch {

@@ -143,7 +143,7 @@ func tableSync(id, catalog, schema, table string) ondemand.Task {
 func (w *world) grants() []string {
 	var list []string
 	for g := range w.emulator.Grants().All() {
-		list = append(list, g.Securable.String()+" "+string(g.Principal)+" "+string(g.Privilege))
+		list = append(list, g.Securable.String()+" "+g.Principal.Name+" "+string(g.Privilege))
 	}
 	slices.Sort(list)
 	return list

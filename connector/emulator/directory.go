@@ -27,6 +27,19 @@ type principal struct {
 	deleted bool
 }
 
+// principal returns it as package policy names it. A recipient is none of the account's, so its name alone tells its kind.
+func (p *principal) principal() policy.Principal {
+	switch p.kind {
+	case User:
+		return policy.NewPrincipal(policy.User, p.name)
+	case Group:
+		return policy.NewPrincipal(policy.Group, p.name)
+	case ServicePrincipal:
+		return policy.NewPrincipal(policy.ServicePrincipal, p.name)
+	}
+	return policy.PrincipalByShape(p.name)
+}
+
 // directory holds the principals of the account. The account-wide group always exists and contains everyone.
 type directory struct {
 	byName map[string]*principal
@@ -42,7 +55,7 @@ func newDirectory() *directory {
 		groups: make(map[string][]string),
 		lastID: 1000,
 	}
-	d.add(Group, string(policy.AccountUsers), nil)
+	d.add(Group, policy.AccountUsers.Name, nil)
 	return d
 }
 
@@ -86,7 +99,7 @@ func (d *directory) register(kind PrincipalKind, name string) *principal {
 // later principal of the same name has another id and none of them.
 func (d *directory) remove(name string) bool {
 	p := d.byName[name]
-	if p == nil || name == string(policy.AccountUsers) {
+	if p == nil || name == policy.AccountUsers.Name {
 		return false
 	}
 	p.deleted = true
@@ -113,7 +126,7 @@ func (d *directory) nameOfID(id int64) string {
 
 // identities returns the name and every group it is in, directly or through groups, with the account-wide group.
 func (d *directory) identities(name string) map[string]bool {
-	all := map[string]bool{name: true, string(policy.AccountUsers): true}
+	all := map[string]bool{name: true, policy.AccountUsers.Name: true}
 	queue := []string{name}
 	for len(queue) > 0 {
 		for _, group := range d.groups[queue[0]] {

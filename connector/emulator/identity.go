@@ -160,7 +160,7 @@ func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 		defer s.mu.RUnlock()
 		var names []string
 		for name, p := range s.directory.byName {
-			if p.kind == kind && name != string(policy.AccountUsers) && (!filtered || strings.EqualFold(name, wanted)) {
+			if p.kind == kind && name != policy.AccountUsers.Name && (!filtered || strings.EqualFold(name, wanted)) {
 				names = append(names, name)
 			}
 		}

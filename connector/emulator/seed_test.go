@@ -47,7 +47,7 @@ func TestStateLoadsAgain(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("state differs:\n%s", diff)
 	}
-	if want := (policy.Grant{Securable: policy.Securable{Type: policy.Share, FullName: "outbound"}, Principal: "partner", Privilege: policy.Select}); !again.Grants().Has(want) {
+	if want := (policy.Grant{Securable: policy.Securable{Type: policy.Share, FullName: "outbound"}, Principal: policy.PrincipalByShape("partner"), Privilege: policy.Select}); !again.Grants().Has(want) {
 		t.Error("the share's grant is lost")
 	}
 }

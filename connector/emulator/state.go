@@ -75,9 +75,9 @@ func (s *Server) Grants() *policy.GrantSet {
 func (s *Server) collectGrants(o *object, set *policy.GrantSet) {
 	var assignments []policy.Assignment
 	for _, g := range o.grants {
-		if name := s.directory.nameOfID(g.id); name != "" {
-			for _, p := range s.privs.list(g.privs) {
-				assignments = append(assignments, policy.Assignment{Principal: policy.Principal(name), Privilege: p})
+		if p := s.directory.byID[g.id]; p != nil && !p.deleted {
+			for _, x := range s.privs.list(g.privs) {
+				assignments = append(assignments, policy.Assignment{Principal: p.principal(), Privilege: x})
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func (s *Server) seedPrincipals(seed *Seed) {
 			seed.Users = append(seed.Users, name)
 		case p.kind == ServicePrincipal:
 			seed.ServicePrincipals = append(seed.ServicePrincipals, name)
-		case name != string(policy.AccountUsers):
+		case name != policy.AccountUsers.Name:
 			seed.Groups = append(seed.Groups, SeedGroup{name, slices.Sorted(slices.Values(p.members))})
 		}
 	}

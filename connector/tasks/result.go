@@ -111,7 +111,7 @@ func (t *totals) message() string {
 		notes = append(notes, fmt.Sprintf("the first %d changes are recorded", len(t.recorded)))
 	}
 	if len(t.unknown) > 0 {
-		notes = append(notes, "not granted to principals the account does not know: "+joinNames(slices.Sorted(maps.Keys(t.unknown))))
+		notes = append(notes, "not granted to principals the account does not know: "+joinNames(slices.SortedFunc(maps.Keys(t.unknown), policy.ComparePrincipals)))
 	}
 	return strings.Join(notes, "; ")
 }
@@ -121,7 +121,7 @@ func recordedChanges(c policy.Change) []ondemand.Change {
 	by := make(map[policy.Principal]*ondemand.Change)
 	at := func(p policy.Principal) *ondemand.Change {
 		if by[p] == nil {
-			by[p] = &ondemand.Change{Securable: c.Securable.String(), Principal: string(p)}
+			by[p] = &ondemand.Change{Securable: c.Securable.String(), Principal: p.Name}
 		}
 		return by[p]
 	}
@@ -132,7 +132,7 @@ func recordedChanges(c policy.Change) []ondemand.Change {
 		at(a.Principal).Remove = append(at(a.Principal).Remove, string(a.Privilege))
 	}
 	list := make([]ondemand.Change, 0, len(by))
-	for _, p := range slices.Sorted(maps.Keys(by)) {
+	for _, p := range slices.SortedFunc(maps.Keys(by), policy.ComparePrincipals) {
 		list = append(list, *by[p])
 	}
 	return list

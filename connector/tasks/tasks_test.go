@@ -79,7 +79,7 @@ func change(t *testing.T, text string) policy.Change {
 	words := strings.Fields(text)
 	c := policy.Change{Securable: sec(t, words[0])}
 	for i := 1; i < len(words); i += 2 {
-		a := policy.Assignment{Principal: policy.Principal(words[i][1:]), Privilege: policy.Privilege(words[i+1])}
+		a := policy.Assignment{Principal: policy.PrincipalByShape(words[i][1:]), Privilege: policy.Privilege(words[i+1])}
 		if words[i][0] == '+' {
 			c.Add = append(c.Add, a)
 		} else {
@@ -188,7 +188,7 @@ func TestResultsPerResource(t *testing.T) {
 	}
 	denied := policy.Errorf(policy.CodeForbidden, "permission denied")
 	unknown := applied(t, open, leads)
-	unknown.Outcomes[0] = connector.Outcome{Change: policy.Change{Securable: sec(t, "schema:sales.emea")}, Unknown: []policy.Principal{"zed", "analysts"}}
+	unknown.Outcomes[0] = connector.Outcome{Change: policy.Change{Securable: sec(t, "schema:sales.emea")}, Unknown: []policy.Principal{policy.PrincipalByShape("zed"), policy.PrincipalByShape("analysts")}}
 	gone := applied(t, leads)
 	gone.Outcomes[0].Gone, gone.Outcomes[0].Change.Add = true, nil
 	for _, test := range []struct {

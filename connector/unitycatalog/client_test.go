@@ -334,7 +334,7 @@ func TestWhoami(t *testing.T) {
 		`{"id":"7","userName":"sync@example.com","groups":[{"display":"admins","value":"1"},{"display":"users"}]}`, `{"id":"7"}`}})
 	c := w.client(t)
 	id, err := c.Whoami(t.Context())
-	if err != nil || id.Principal != "sync@example.com" || len(id.Groups) != 2 || id.Groups[0] != "admins" {
+	if err != nil || id.Principal.Name != "sync@example.com" || len(id.Groups) != 2 || id.Groups[0].Name != "admins" {
 		t.Errorf("got %+v, %v", id, err)
 	}
 	_, err = c.Whoami(t.Context())

@@ -197,11 +197,11 @@ func TestEachObjectOfTheEmulator(t *testing.T) {
 			if !grantable {
 				continue
 			}
-			principal := policy.Principal("bob@example.com")
+			principal := "bob@example.com"
 			if o.Type == policy.Share {
 				principal = "partner"
 			}
-			grant := policy.Grant{Securable: o.Securable, Principal: principal, Privilege: privilege}
+			grant := policy.Grant{Securable: o.Securable, Principal: policy.PrincipalByShape(principal), Privilege: privilege}
 			before := server.Grants()
 			change := policy.Change{Securable: o.Securable, Add: assign(principal, privilege)}
 			after, err := c.Apply(t.Context(), change)
@@ -244,11 +244,11 @@ func TestRefusalsOfTheEmulator(t *testing.T) {
 
 	_, err := c.Apply(t.Context(), policy.Change{Securable: emea, Add: slices.Concat(assign("bob@example.com", "SELECT"), assign("nobody@example.com", "SELECT"))})
 	checkCode(t, err, policy.CodeInvalid)
-	if !errors.As(err, &unknown) || unknown.Principal != "nobody@example.com" {
+	if !errors.As(err, &unknown) || unknown.Principal.Name != "nobody@example.com" {
 		t.Errorf("unknown principal: got %v", err)
 	}
 	_, err = c.Apply(t.Context(), policy.Change{Securable: securable(t, "share:out"), Add: assign("stranger", "SELECT")})
-	if !errors.As(err, &unknown) || unknown.Principal != "stranger" {
+	if !errors.As(err, &unknown) || unknown.Principal.Name != "stranger" {
 		t.Errorf("unknown recipient: got %v", err)
 	}
 	_, err = c.Apply(t.Context(), policy.Change{Securable: securable(t, "schema:sales.gone"), Add: assign("bob@example.com", "SELECT")})
@@ -287,9 +287,9 @@ func TestWhoamiOfTheEmulator(t *testing.T) {
 		o    unitycatalog.Options
 		want unitycatalog.Identity
 	}{
-		{unitycatalog.Options{Token: adminToken}, unitycatalog.Identity{Principal: admin}},
-		{unitycatalog.Options{Token: readerToken}, unitycatalog.Identity{Principal: "ann@example.com", Groups: []policy.Principal{"Data Team"}}},
-		{unitycatalog.Options{ClientID: app, ClientSecret: "s3cr3t"}, unitycatalog.Identity{Principal: app}},
+		{unitycatalog.Options{Token: adminToken}, unitycatalog.Identity{Principal: policy.PrincipalByShape(admin)}},
+		{unitycatalog.Options{Token: readerToken}, unitycatalog.Identity{Principal: policy.PrincipalByShape("ann@example.com"), Groups: []policy.Principal{policy.PrincipalByShape("Data Team")}}},
+		{unitycatalog.Options{ClientID: app, ClientSecret: "s3cr3t"}, unitycatalog.Identity{Principal: policy.PrincipalByShape(app)}},
 	} {
 		test.o.Host = url
 		got, err := newClient(t, test.o).Whoami(t.Context())

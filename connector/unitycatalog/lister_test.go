@@ -276,7 +276,7 @@ func TestIllegalNamesAreNotSent(t *testing.T) {
 		checkCode(t, err, policy.CodeInvalid)
 		_, err = c.Grants(t.Context(), s)
 		checkCode(t, err, policy.CodeInvalid)
-		_, err = c.Apply(t.Context(), policy.Change{Securable: s, Add: []policy.Assignment{{Principal: "p", Privilege: policy.Select}}})
+		_, err = c.Apply(t.Context(), policy.Change{Securable: s, Add: []policy.Assignment{{Principal: policy.PrincipalByShape("p"), Privilege: policy.Select}}})
 		checkCode(t, err, policy.CodeInvalid)
 	}
 	if calls := w.sent(); len(calls) > 0 {
@@ -305,7 +305,7 @@ func TestNamesReachTheirObject(t *testing.T) {
 		if _, err := c.Grants(ctxT.Context(), table); err != nil || path != uc+"permissions/table/"+full {
 			t.Errorf("grants on %q: reached %q, %v", full, path, err)
 		}
-		if _, err := c.Apply(ctxT.Context(), policy.Change{Securable: table, Add: []policy.Assignment{{Principal: "p", Privilege: policy.Select}}}); err != nil ||
+		if _, err := c.Apply(ctxT.Context(), policy.Change{Securable: table, Add: []policy.Assignment{{Principal: policy.PrincipalByShape("p"), Privilege: policy.Select}}}); err != nil ||
 			path != uc+"permissions/table/"+full {
 			t.Errorf("change on %q: reached %q, %v", full, path, err)
 		}

@@ -30,7 +30,7 @@ func (g *grants) assignments() []policy.Assignment {
 			continue
 		}
 		for _, p := range a.Privileges {
-			list = append(list, policy.Assignment{Principal: policy.Principal(a.Principal), Privilege: privilege(p)})
+			list = append(list, policy.Assignment{Principal: policy.PrincipalByShape(a.Principal), Privilege: privilege(p)})
 		}
 	}
 	return list
@@ -79,9 +79,11 @@ func (c *Client) grants(ctx context.Context, s policy.Securable) ([]policy.Assig
 
 // principalDiff is one entry of the API's PermissionsDiff.
 type principalDiff struct {
-	Principal policy.Principal   `json:"principal"`
-	Add       []policy.Privilege `json:"add,omitempty"`
-	Remove    []policy.Privilege `json:"remove,omitempty"`
+	Name   string             `json:"principal"`
+	Add    []policy.Privilege `json:"add,omitempty"`
+	Remove []policy.Privilege `json:"remove,omitempty"`
+
+	principal policy.Principal
 }
 
 type permissionsDiff struct {
@@ -94,7 +96,7 @@ func diffOf(change policy.Change) (permissionsDiff, error) {
 	byPrincipal := make(map[policy.Principal]*principalDiff)
 	entry := func(p policy.Principal) *principalDiff {
 		if byPrincipal[p] == nil {
-			byPrincipal[p] = &principalDiff{Principal: p}
+			byPrincipal[p] = &principalDiff{Name: p.Name, principal: p}
 		}
 		return byPrincipal[p]
 	}
@@ -108,7 +110,7 @@ func diffOf(change policy.Change) (permissionsDiff, error) {
 	}
 	var diff permissionsDiff
 	for _, e := range byPrincipal {
-		if e.Principal == "" {
+		if e.Name == "" {
 			return permissionsDiff{}, policy.Errorf(policy.CodeInvalid, "a principal has no name")
 		}
 		slices.Sort(e.Add)
@@ -116,12 +118,12 @@ func diffOf(change policy.Change) (permissionsDiff, error) {
 		e.Add, e.Remove = slices.Compact(e.Add), slices.Compact(e.Remove)
 		for _, p := range e.Add {
 			if _, both := slices.BinarySearch(e.Remove, p); both {
-				return permissionsDiff{}, policy.Errorf(policy.CodeInvalid, "%s is both added and removed for %q", p, e.Principal)
+				return permissionsDiff{}, policy.Errorf(policy.CodeInvalid, "%s is both added and removed for %q", p, e.Name)
 			}
 		}
 		diff.Changes = append(diff.Changes, *e)
 	}
-	slices.SortFunc(diff.Changes, func(a, b principalDiff) int { return strings.Compare(string(a.Principal), string(b.Principal)) })
+	slices.SortFunc(diff.Changes, func(a, b principalDiff) int { return policy.ComparePrincipals(a.principal, b.principal) })
 	return diff, nil
 }
 
@@ -177,24 +179,25 @@ func principalError(err error, t policy.SecurableType, diff permissionsDiff) err
 	return &connector.PrincipalError{Principal: principalInMessage(a.message, diff), Err: a}
 }
 
-// principalInMessage returns the principal of the request that a message names: the longest, because one name may be
-// part of another; "" when two are equally long or there is none.
+// principalInMessage returns the principal of the request that a message names, in whatever case: the longest, because one
+// name may be part of another; none when two are equally long.
 func principalInMessage(message string, diff permissionsDiff) policy.Principal {
+	message = policy.FoldPrincipal(message)
 	var found policy.Principal
 	tie := false
 	for _, e := range diff.Changes {
-		if !strings.Contains(message, string(e.Principal)) {
+		if !strings.Contains(message, policy.FoldPrincipal(e.Name)) {
 			continue
 		}
 		switch {
-		case len(e.Principal) > len(found):
-			found, tie = e.Principal, false
-		case len(e.Principal) == len(found):
+		case len(e.Name) > len(found.Name):
+			found, tie = e.principal, false
+		case len(e.Name) == len(found.Name):
 			tie = true
 		}
 	}
 	if tie {
-		return ""
+		return policy.Principal{}
 	}
 	return found
 }
@@ -220,10 +223,10 @@ func (c *Client) Whoami(ctx context.Context) (Identity, error) {
 	if me.UserName == "" {
 		return Identity{}, policy.Errorf(policy.CodeUnavailable, "ask the workspace who we are: the answer has no user name")
 	}
-	id := Identity{Principal: policy.Principal(me.UserName)}
+	id := Identity{Principal: policy.PrincipalByShape(me.UserName)}
 	for _, g := range me.Groups {
 		if g.Display != "" {
-			id.Groups = append(id.Groups, policy.Principal(g.Display))
+			id.Groups = append(id.Groups, policy.NewPrincipal(policy.Group, g.Display))
 		}
 	}
 	return id, nil

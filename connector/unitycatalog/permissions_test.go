@@ -18,10 +18,10 @@ import (
 	"ucwarden/policy"
 )
 
-func assign(principal policy.Principal, privileges ...policy.Privilege) []policy.Assignment {
+func assign(principal string, privileges ...policy.Privilege) []policy.Assignment {
 	var list []policy.Assignment
 	for _, p := range privileges {
-		list = append(list, policy.Assignment{Principal: principal, Privilege: p})
+		list = append(list, policy.Assignment{Principal: policy.PrincipalByShape(principal), Privilege: p})
 	}
 	return list
 }
@@ -109,7 +109,7 @@ func TestApplyRefusals(t *testing.T) {
 		answer    string
 		want      policy.Code
 		unknown   bool // a PrincipalError
-		principal policy.Principal
+		principal string
 	}{
 		{`404 {"error_code":"PRINCIPAL_DOES_NOT_EXIST","message":"Could not find principal with name ann@example.com"}`, policy.CodeInvalid, true, "ann@example.com"},
 		{`404 {"error_code":"PRINCIPAL_DOES_NOT_EXIST","message":"Principal 'bob' does not exist."}`, policy.CodeInvalid, true, "bob"},
@@ -129,7 +129,7 @@ func TestApplyRefusals(t *testing.T) {
 			if got := errors.As(err, &unknown); got != test.unknown {
 				t.Fatalf("a PrincipalError: %t, want %t: %v", got, test.unknown, err)
 			}
-			if unknown != nil && unknown.Principal != test.principal {
+			if unknown != nil && unknown.Principal.Name != test.principal {
 				t.Errorf("unknown principal %q, want %q", unknown.Principal, test.principal)
 			}
 			if calls := w.sent(); len(calls) != 1 {

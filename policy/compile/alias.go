@@ -16,10 +16,12 @@ import (
 func (c *Compiler) findAliases() {
 	c.aliases = make(map[rules.SubjectID][]rules.SubjectID)
 	groups := make(map[policy.Principal][]rules.SubjectID)
+	names := map[string]bool{policy.AccountUsers.Name: true} // of groups, folded
 	for id := range c.principals {
-		switch c.kind(rules.SubjectID(id)) {
+		switch p := c.principals[id]; c.kind(rules.SubjectID(id)) {
 		case rules.SubjectGroup, rules.SubjectRole:
-			groups[c.principals[id]] = append(groups[c.principals[id]], rules.SubjectID(id))
+			groups[p] = append(groups[p], rules.SubjectID(id))
+			names[policy.FoldPrincipal(p.Name)] = true
 		}
 	}
 	for _, list := range groups {
@@ -35,7 +37,7 @@ func (c *Compiler) findAliases() {
 		id := rules.SubjectID(i)
 		taken := id != rules.Everyone && principal.IsEveryone()
 		if c.kind(id) == rules.SubjectUser {
-			taken = taken || len(groups[principal]) > 0
+			taken = names[policy.FoldPrincipal(principal.Name)]
 		}
 		if !taken || !c.managed[id] {
 			continue

@@ -199,7 +199,7 @@ func TestCompile(t *testing.T) {
 			name:     "a principal that is not managed gets nothing, and its members are not taken for granted",
 			policies: `{"resources":{"catalog":{"values":["shop"]},"schema":{"values":["b"]},"table":{"values":["orders"]}},"policyItems":[{"users":["ann"],"groups":["g"],"accesses":[{"type":"select"}]}]}`,
 			users:    map[string][]string{"ann": {"g"}},
-			options:  Options{Manages: func(p policy.Principal) bool { return p != "g" }},
+			options:  Options{Manages: func(p policy.Principal) bool { return p.Name != "g" }},
 			want:     []string{"catalog:shop ann USE_CATALOG", "schema:shop.b ann USE_SCHEMA", "table:shop.b.orders ann SELECT"},
 		}, {
 			name: "names that are mapped to one principal are one person",

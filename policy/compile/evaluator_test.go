@@ -42,7 +42,14 @@ func checkAgainstEvaluator(t rapid.TB, w *policytest.World, strategy DenyStrateg
 		t.Helper()
 		t.Fatalf("%s: %s, %s on %s; the evaluator: %s\n%s", what, p.Name, x, o, d, policytest.Dump(w, compiled.Grants, compiled.Report))
 	}
-	for _, p := range append(w.Persons(w.GroupsOf), policytest.Person{Name: "a stranger", User: "U1"}) {
+	persons := append(w.Persons(w.GroupsOf), policytest.Person{Name: "a stranger", User: "v1"})
+	for _, p := range persons { // whoever asks is the same person in whatever case
+		if p.User != "" {
+			p.Name, p.User = p.Name+" in capitals", strings.ToUpper(p.User)
+			persons = append(persons, p)
+		}
+	}
+	for _, p := range persons {
 		if p.User == "" {
 			continue
 		}

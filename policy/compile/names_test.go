@@ -33,6 +33,22 @@ func TestNamesThatMeet(t *testing.T) {
 			users:   &ranger.UserStore{UserGroupMapping: map[string][]string{"Ann": {"g1"}, "ann": {}, "ANN": {}, "aNN": {"h"}}},
 			mapping: rules.NameMapping{UserCase: rules.CaseLower},
 		}, {
+			name:  "a user denied in another case is denied",
+			items: `"policyItems":[{"users":["ana@acme.example"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"users":["Ana@Acme.Example"],"accesses":[{"type":"select"}]}]`,
+		}, {
+			name:  "and one excepted in another case is excepted, under one name",
+			items: `"policyItems":[{"users":["Ana@acme.example","ANA@ACME.EXAMPLE"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"groups":["public"],"accesses":[{"type":"select"}]}],"denyExceptions":[{"users":["anA@acme.example"],"accesses":[{"type":"select"}]}]`,
+			want:  allowed("ana@acme.example"),
+		}, {
+			name:  "a cloud id holds for its user in any case",
+			items: `"policyItems":[{"users":["ana@acme.example"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"users":["ANA"],"accesses":[{"type":"select"}]}]`,
+			users: &ranger.UserStore{UserCloudIDMapping: map[string]string{"ana": "Ana@acme.example"}},
+		}, {
+			name:  "of two users whose cloud ids differ each has their own",
+			items: `"policyItems":[{"users":["Ana"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"users":["ana","ANA"],"accesses":[{"type":"select"}]}]`,
+			users: &ranger.UserStore{UserCloudIDMapping: map[string]string{"ana": "ana@acme.example", "Ana": "ana.b@acme.example"}},
+			want:  allowed("ana.b@acme.example"),
+		}, {
 			name:  "the group account users is everyone",
 			items: `"policyItems":[{"groups":["account users"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"users":["eve"],"accesses":[{"type":"select"}]}]`,
 			users: &ranger.UserStore{UserGroupMapping: map[string][]string{"ann": {"account users"}, "eve": {"g"}}},

@@ -58,7 +58,7 @@ func TestTagPolicies(t *testing.T) {
 			}
 			s.Tags = tags
 			grants := compileOf(s, shop(), Options{}, rules.NameMapping{}).Grants
-			if got := policytest.Effective(grants, []policy.Principal{"g"}, policy.Select, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "shop.a.orders"}}); got != tt.want {
+			if got := policytest.Effective(grants, []policy.Principal{policy.NewPrincipal(policy.Group, "g")}, policy.Select, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "shop.a.orders"}}); got != tt.want {
 				t.Errorf("granted %t, want %t: %v", got, tt.want, grantLines(grants))
 			}
 		})

@@ -87,7 +87,7 @@ const (
 // ExplainedGrant is a grant that gives the principal a privilege.
 type ExplainedGrant struct {
 	Securable policy.Securable `json:"securable"` // the object itself, or a container it inherits from
-	Principal policy.Principal `json:"principal"`
+	policy.Principal
 	Privilege policy.Privilege `json:"privilege"` // the one asked about, or one that implies it
 	Path      string           `json:"path"`      // how the principal comes by it: user x, group y, role z via group y, everyone
 	State     GrantState       `json:"state"`
@@ -126,7 +126,8 @@ func Explain(rs *rules.RuleSet, o compile.Options, q Question) (*Explanation, er
 	x.holders = x.subject.holders(rs) // finds its groups and roles, too
 	x.out.Principal = x.subject.explained
 	for _, h := range x.holders {
-		x.out.Principal.Principals = append(x.out.Principal.Principals, h.principal)
+		x.principals = append(x.principals, h.principal)
+		x.out.Principal.Principals = append(x.out.Principal.Principals, h.principal.Name)
 	}
 	resource, ok := rs.Model.ResourceOf(q.Object)
 	if !ok {
@@ -150,15 +151,16 @@ func Explain(rs *rules.RuleSet, o compile.Options, q Question) (*Explanation, er
 }
 
 type explainer struct {
-	rules     *rules.RuleSet
-	options   compile.Options
-	evaluator *evaluate.Evaluator
-	compiler  *compile.Compiler
-	compiled  *compile.Result
-	question  Question
-	subject   explainedSubject
-	holders   []holder
-	out       *Explanation
+	rules      *rules.RuleSet
+	options    compile.Options
+	evaluator  *evaluate.Evaluator
+	compiler   *compile.Compiler
+	compiled   *compile.Result
+	question   Question
+	subject    explainedSubject
+	holders    []holder
+	principals []policy.Principal // of the holders
+	out        *Explanation
 }
 
 func (x *explainer) note(format string, args ...any) {
@@ -261,8 +263,8 @@ func (x *explainer) extraNote(s policy.Securable, a policy.Assignment) string {
 func (x *explainer) fidelity(out *PrivilegeExplanation, about []int64) {
 	granted, aboutSubject := out.Granted(), false
 	for _, f := range x.compiled.Report.Findings {
-		mine := f.Principal != "" && slices.Contains(x.out.Principal.Principals, f.Principal)
-		ofPolicy := f.Principal == "" && f.Privilege == "" && slices.Contains(about, f.PolicyID)
+		mine := f.Principal != (policy.Principal{}) && slices.Contains(x.principals, f.Principal)
+		ofPolicy := f.Principal == (policy.Principal{}) && f.Privilege == "" && slices.Contains(about, f.PolicyID)
 		switch {
 		case f.Privilege != "" && !f.Privilege.Implies(out.Privilege):
 			continue
@@ -290,7 +292,7 @@ func (x *explainer) fidelity(out *PrivilegeExplanation, about []int64) {
 		out.Fidelity = append(out.Fidelity, "super users get no grant: make them owners or metastore admins")
 	case strings.HasPrefix(out.By.Path, "owner "):
 		out.Fidelity = append(out.Fidelity, "an owner holds every privilege without a grant")
-	case x.options.Manages != nil && !slices.ContainsFunc(x.out.Principal.Principals, x.options.Manages):
+	case x.options.Manages != nil && !slices.ContainsFunc(x.principals, x.options.Manages):
 		out.Fidelity = append(out.Fidelity, "the principal is outside the managed scope, so nothing is granted to it")
 	default:
 		out.Fidelity = append(out.Fidelity, "not granted to it, nor to a group or role it is known to be in")
@@ -299,7 +301,7 @@ func (x *explainer) fidelity(out *PrivilegeExplanation, about []int64) {
 
 // filters reports whether the finding is about a row filter or mask that keeps an allowed SELECT from being granted.
 func (x *explainer) filters(f policy.Finding, out *PrivilegeExplanation) bool {
-	return out.Outcome == OutcomeAllowed && out.Privilege.Implies(policy.Select) && f.Effect == policy.EffectNarrower && f.Principal == "" &&
+	return out.Outcome == OutcomeAllowed && out.Privilege.Implies(policy.Select) && f.Effect == policy.EffectNarrower && f.Principal == (policy.Principal{}) &&
 		slices.ContainsFunc(x.out.Protections, func(p Protection) bool { return p.PolicyID == f.PolicyID && p.Policy == f.Policy })
 }
 

@@ -81,7 +81,7 @@ func words(p *PrivilegeExplanation) []string {
 		list = append(list, m.Item+" of "+m.Policy+" to "+m.Path+": "+m.Effect)
 	}
 	for _, g := range p.Grants {
-		list = append(list, string(g.State)+": "+string(g.Privilege)+" to "+string(g.Principal)+" on "+g.Securable.String()+" via "+g.Path)
+		list = append(list, string(g.State)+": "+string(g.Privilege)+" to "+g.Name+" on "+g.Securable.String()+" via "+g.Path)
 	}
 	return append(list, p.Fidelity...)
 }
@@ -143,7 +143,8 @@ func TestExplainPrincipal(t *testing.T) {
 		"r_payroll":        "role payroll, r_payroll in Unity Catalog; among the roles; groups ; roles staff; r_payroll, r_staff, account users",
 		"public":           "everyone public, the group everyone is in; groups ; roles ; account users",
 		"account users":    "everyone public, the group everyone is in; groups ; roles ; account users",
-		"Ann":              "user Ann, nothing names it; taken as a user, say group:Ann or role:Ann for another; names count with their case, did you mean user ann?; groups ; roles ; Ann, account users",
+		"Ann":              "user ann, Ann in Unity Catalog; in the user store; groups analysts; roles ; ann, analysts, account users; a role of this name is among the roles; ask about it as role:ann",
+		"Clerks":           "user Clerks, nothing names it; taken as a user, say group:Clerks or role:Clerks for another; names of groups and roles count with their case, did you mean group clerks?; groups ; roles ; clerks, account users",
 		"group:nobody":     "group nobody, nothing names it; groups ; roles ; nobody, account users",
 	} {
 		e := explain(t, Question{Principal: principal}, "table:sales.emea.orders")
@@ -167,17 +168,17 @@ func TestExplainToday(t *testing.T) {
 	orders := policy.Securable{Type: policy.Table, FullName: "sales.emea.orders"}
 	catalog := policy.Securable{Type: policy.Catalog, FullName: "sales"}
 	q := Question{Principal: "auditor", Privileges: []policy.Privilege{policy.Select, policy.Modify}, Current: policy.NewGrantSet(
-		policy.Grant{Securable: catalog, Principal: "auditor", Privilege: policy.Select}, policy.Grant{Securable: orders, Principal: "auditor", Privilege: policy.Modify}, policy.Grant{Securable: orders, Principal: policy.AccountUsers, Privilege: policy.AllPrivileges}, policy.Grant{Securable: orders, Principal: "somebody", Privilege: policy.Select},
+		policy.Grant{Securable: catalog, Principal: policy.NewPrincipal(policy.User, "auditor"), Privilege: policy.Select}, policy.Grant{Securable: orders, Principal: policy.NewPrincipal(policy.User, "auditor"), Privilege: policy.Modify}, policy.Grant{Securable: orders, Principal: policy.AccountUsers, Privilege: policy.AllPrivileges}, policy.Grant{Securable: orders, Principal: policy.NewPrincipal(policy.User, "somebody"), Privilege: policy.Select},
 		policy.Grant{Securable: policy.Securable{Type: policy.Schema, FullName: "sales.emea"}, Principal: policy.AccountUsers, Privilege: policy.UseSchema})}
 	e := explain(t, q, orders.String())
 	var got []string
 	for i := range e.Privileges {
 		for _, g := range e.Privileges[i].Grants {
-			got = append(got, string(g.State)+" "+string(g.Privilege)+" to "+string(g.Principal)+" on "+g.Securable.FullName+" "+g.Note)
+			got = append(got, string(g.State)+" "+string(g.Privilege)+" to "+g.Name+" on "+g.Securable.FullName+" "+g.Note)
 		}
 	}
 	for _, g := range e.Way {
-		got = append(got, string(g.State)+" "+string(g.Privilege)+" to "+string(g.Principal)+" on "+g.Securable.FullName+" "+g.Note)
+		got = append(got, string(g.State)+" "+string(g.Privilege)+" to "+g.Name+" on "+g.Securable.FullName+" "+g.Note)
 	}
 	want := []string{
 		"extra ALL_PRIVILEGES to account users on sales.emea.orders a sync revokes it", "in sync SELECT to auditor on sales ",
@@ -255,7 +256,7 @@ func TestExplainAgrees(t *testing.T) {
 			granted := false
 			for s, ok := o.Securable, true; ok; s, ok = s.Parent() {
 				for _, a := range compiled.Grants.Of(s) {
-					granted = granted || slices.Contains(e.Principal.Principals, a.Principal) && a.Privilege.Implies(p.Privilege)
+					granted = granted || slices.Contains(e.Principal.Principals, a.Name) && a.Privilege.Implies(p.Privilege)
 				}
 			}
 			if granted != p.Granted() && !(p.Privilege.IsUse() && o.Type.IsContainer()) {

@@ -14,13 +14,13 @@ import (
 
 // ExplainedPrincipal says as whom a question was taken.
 type ExplainedPrincipal struct {
-	Name       string             `json:"name"`             // as policies write it
-	Kind       string             `json:"kind"`             // user, group, role or everyone
-	How        string             `json:"how"`              // where it was found
-	Also       []string           `json:"also,omitempty"`   // what else goes by the name
-	Groups     []string           `json:"groups,omitempty"` // of a user, by the user store
-	Roles      []string           `json:"roles,omitempty"`  // held, directly or through groups and other roles
-	Principals []policy.Principal `json:"principals"`       // in Unity Catalog: itself, and those whose grants reach it
+	Name       string   `json:"name"`             // as policies write it
+	Kind       string   `json:"kind"`             // user, group, role or everyone
+	How        string   `json:"how"`              // where it was found
+	Also       []string `json:"also,omitempty"`   // what else goes by the name
+	Groups     []string `json:"groups,omitempty"` // of a user, by the user store
+	Roles      []string `json:"roles,omitempty"`  // held, directly or through groups and other roles
+	Principals []string `json:"principals"`       // in Unity Catalog: itself, and those whose grants reach it
 }
 
 // explainedSubject is a principal as the evaluator and the compiler know it.
@@ -34,7 +34,6 @@ type explainedSubject struct {
 // Catalog knows them by, and last by how policies name them. A name that nothing knows is a user.
 func lookUpSubject(rs *rules.RuleSet, text string) explainedSubject {
 	known := rules.NewKnownNames(rs.Snapshot)
-	names, store := rs.Subjects.Names(), rs.Snapshot.Users
 	kind, name := rules.SubjectNone, text
 	for word, k := range map[string]rules.SubjectKind{"user:": rules.SubjectUser, "group:": rules.SubjectGroup, "role:": rules.SubjectRole} {
 		if rest, ok := strings.CutPrefix(text, word); ok {
@@ -57,7 +56,7 @@ func lookUpSubject(rs *rules.RuleSet, text string) explainedSubject {
 	if kind != rules.SubjectNone {
 		kinds = []rules.SubjectKind{kind}
 	}
-	if (kind == rules.SubjectNone || kind == rules.SubjectGroup) && (name == rules.GroupPublic || name == string(policy.AccountUsers)) {
+	if (kind == rules.SubjectNone || kind == rules.SubjectGroup) && (name == rules.GroupPublic || name == policy.AccountUsers.Name) {
 		return subject(rules.SubjectEveryone, rules.GroupPublic, "the group everyone is in")
 	}
 	for _, k := range kinds {
@@ -67,7 +66,7 @@ func lookUpSubject(rs *rules.RuleSet, text string) explainedSubject {
 	}
 	for _, k := range kinds {
 		for _, n := range known.List(k) {
-			if p := names.Principal(k, n, store); string(p) == name && n != name {
+			if p := rs.Subjects.PrincipalOf(k, n); n != name && p == policy.NewPrincipal(p.Kind, name) {
 				return subject(k, n, fmt.Sprintf("%s in Unity Catalog; %s", name, known.Where(k, n)))
 			}
 		}
@@ -84,7 +83,7 @@ func lookUpSubject(rs *rules.RuleSet, text string) explainedSubject {
 		how += ", say group:" + name + " or role:" + name + " for another"
 	}
 	if near := known.Near(kinds, name); near != "" {
-		how += "; names count with their case, did you mean " + near + "?"
+		how += "; names of groups and roles count with their case, did you mean " + near + "?"
 	}
 	return subject(k, name, how)
 }
@@ -115,7 +114,7 @@ func (s *explainedSubject) holders(rs *rules.RuleSet) []holder {
 	table, members, store := rs.Subjects, rs.Members, rs.Snapshot.Users
 	var list []holder
 	add := func(k rules.SubjectKind, name, path string) {
-		p := table.Names().Principal(k, name, store)
+		p := table.PrincipalOf(k, name)
 		if !slices.ContainsFunc(list, func(h holder) bool { return h.principal == p }) {
 			list = append(list, holder{p, path})
 		}

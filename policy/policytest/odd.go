@@ -3,6 +3,7 @@ package policytest
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"pgregory.net/rapid"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // DrawOddWorld draws a world with what nobody writes on purpose, and what people write all the same: zones that are named
-// and absent, odd spellings of booleans and names, roles inside roles in circles, empty and duplicate lists, schedules that
+// and absent, odd spellings of booleans and names, users in another case, roles inside roles in circles, empty and duplicate lists, schedules that
 // are over or cannot be read, access types that nothing knows, policies that cannot be understood.
 func DrawOddWorld(t *rapid.T) World {
 	w := DrawWorld(t)
@@ -56,6 +57,11 @@ func odd(t *rapid.T, w *World) {
 	for _, name := range []string{"c1.s1.ſtraße", "c1.s1.cust_ς", "c1.s2.\"t1"} {
 		w.Listed = append(w.Listed, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: name}})
 	}
+	for i := range w.Roles {
+		for j := range w.Roles[i].Users {
+			w.Roles[i].Users[j].Name = respell(t, w.Roles[i].Users[j].Name)
+		}
+	}
 	if rapid.IntRange(0, 3).Draw(t, "roles in a circle") == 0 {
 		w.Roles[0].Roles = append(w.Roles[0].Roles, ranger.RoleMember{Name: "r2"})
 		w.Roles[1].Roles = append(w.Roles[1].Roles, ranger.RoleMember{Name: "r1"}, ranger.RoleMember{Name: "r1"})
@@ -99,7 +105,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 	for i := range list {
 		p := &list[i]
 		for range rapid.IntRange(0, 2).Draw(t, "oddities") {
-			switch rapid.IntRange(0, 13).Draw(t, "oddity") {
+			switch rapid.IntRange(0, 14).Draw(t, "oddity") {
 			case 0:
 				p.ZoneName = rapid.SampledFrom([]string{"z", "y", "absent"}).Draw(t, "zone name")
 			case 1:
@@ -143,6 +149,12 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 				p.Unreadable = "denyPolicyItem is unknown"
 			case 12:
 				p.PolicyPriority = 1
+			case 14:
+				eachItem(p, func(item *ranger.PolicyItem) {
+					for j, user := range item.Users {
+						item.Users[j] = respell(t, user)
+					}
+				})
 			case 13:
 				delete(p.Resources, rapid.SampledFrom([]string{"catalog", "schema", "table"}).Draw(t, "without"))
 			}
@@ -151,6 +163,14 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 			p.Name = fmt.Sprintf("p%d", p.ID)
 		}
 	}
+}
+
+// respell draws a spelling of a user's name: in Unity Catalog it is the same user.
+func respell(t *rapid.T, user string) string {
+	if rapid.Bool().Draw(t, user+" in capitals") {
+		return strings.ToUpper(user)
+	}
+	return user
 }
 
 func eachItem(p *ranger.Policy, change func(*ranger.PolicyItem)) {

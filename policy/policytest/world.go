@@ -151,7 +151,7 @@ func (w *World) Persons(groupsOf map[string][]string) []Person {
 		in := map[string]bool{}
 		for range w.Roles { // nested roles: as often as there are roles
 			for _, r := range w.Roles {
-				holds := slices.ContainsFunc(r.Users, func(m ranger.RoleMember) bool { return m.Name == user }) ||
+				holds := slices.ContainsFunc(r.Users, func(m ranger.RoleMember) bool { return strings.EqualFold(m.Name, user) }) ||
 					slices.ContainsFunc(r.Groups, func(m ranger.RoleMember) bool { return slices.Contains(groups, m.Name) }) ||
 					slices.ContainsFunc(r.Roles, func(m ranger.RoleMember) bool { return in[m.Name] })
 				if holds {
@@ -182,13 +182,13 @@ func (w *World) Persons(groupsOf map[string][]string) []Person {
 func (p Person) Principals() []policy.Principal {
 	list := []policy.Principal{policy.AccountUsers}
 	if p.User != "" {
-		list = append(list, policy.Principal(p.User))
+		list = append(list, policy.NewPrincipal(policy.User, p.User))
 	}
 	for _, g := range p.Groups {
-		list = append(list, policy.Principal(g))
+		list = append(list, policy.NewPrincipal(policy.Group, g))
 	}
 	for _, r := range p.Roles {
-		list = append(list, policy.Principal("role_"+r))
+		list = append(list, policy.NewPrincipal(policy.Group, "role_"+r))
 	}
 	return list
 }

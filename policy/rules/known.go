@@ -3,7 +3,7 @@ package rules
 import (
 	"maps"
 	"slices"
-	"strings"
+	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
 
@@ -86,7 +86,7 @@ func (k KnownNames) List(kind SubjectKind) []string { return slices.Sorted(maps.
 func (k KnownNames) Near(kinds []SubjectKind, name string) string {
 	for _, kind := range kinds {
 		for _, n := range k.List(kind) {
-			if n != name && strings.EqualFold(n, name) {
+			if n != name && policy.FoldPrincipal(n) == policy.FoldPrincipal(name) {
 				return kind.String() + " " + n
 			}
 		}

@@ -54,19 +54,30 @@ const (
 	UserOwner   = "{OWNER}"
 )
 
-// SubjectTable numbers subjects. Users whom the name mapping takes for one principal are one subject, since whoever is
-// denied by either name must not be allowed by the other.
+// SubjectTable numbers subjects. Users whom the name mapping takes for one principal, and those whose names differ in case
+// alone, are one subject: Unity Catalog knows users without regard to case, and whoever is denied by either name must not
+// be allowed by the other.
 type SubjectTable struct {
-	ids   [SubjectRole + 1]map[string]SubjectID // by name as written and as mapped
-	list  []Subject
-	names NameMapping
-	store *ranger.UserStore
+	ids      [SubjectRole + 1]map[string]SubjectID // by name as written and as it is numbered
+	list     []Subject
+	names    NameMapping
+	store    *ranger.UserStore
+	cloudIDs map[string]string // of users, by folded name; "" where several differ in case alone
 }
 
 func newSubjectTable(names NameMapping, store *ranger.UserStore) *SubjectTable {
-	t := &SubjectTable{names: names, store: store}
+	t := &SubjectTable{names: names, store: store, cloudIDs: make(map[string]string)}
 	for kind := range t.ids {
 		t.ids[kind] = make(map[string]SubjectID)
+	}
+	if store != nil {
+		for user, id := range store.UserCloudIDMapping {
+			folded := policy.FoldPrincipal(user)
+			if other, twice := t.cloudIDs[folded]; twice && other != id {
+				id = ""
+			}
+			t.cloudIDs[folded] = id
+		}
 	}
 	t.list = []Subject{{Kind: SubjectEveryone}}
 	return t
@@ -77,17 +88,21 @@ func (t *SubjectTable) add(kind SubjectKind, written string) SubjectID {
 	if id, ok := t.ids[kind][written]; ok {
 		return id
 	}
-	id, name := Everyone, written
-	var everyone bool
-	if name, everyone = t.canonical(kind, written); !everyone {
+	id := Everyone
+	key, everyone := t.key(kind, written)
+	if !everyone {
 		var ok bool
-		if id, ok = t.ids[kind][name]; !ok {
+		if id, ok = t.ids[kind][key]; !ok {
 			id = SubjectID(len(t.list))
+			name := written
+			if kind == SubjectUser {
+				name = t.user(written)
+			}
 			t.list = append(t.list, Subject{kind, name})
-			t.ids[kind][name] = id
+			t.ids[kind][key] = id
 		}
 	}
-	if name != written {
+	if key != written {
 		t.ids[kind][written] = id
 	}
 	return id
@@ -98,14 +113,14 @@ func (t *SubjectTable) ID(kind SubjectKind, written string) SubjectID {
 	if id, ok := t.ids[kind][written]; ok {
 		return id
 	}
-	name, everyone := t.canonical(kind, written)
+	key, everyone := t.key(kind, written)
 	switch {
 	case everyone:
 		return Everyone
-	case name == written: // looked up already
+	case key == written: // looked up already
 		return NoSubject
 	}
-	if id, ok := t.ids[kind][name]; ok {
+	if id, ok := t.ids[kind][key]; ok {
 		return id
 	}
 	return NoSubject
@@ -121,25 +136,41 @@ func (t *SubjectTable) HasGroup(set SubjectSet, name string) bool {
 	return false
 }
 
-// canonical returns the name by which a subject is numbered. Ranger's group public and the user macro {USER} are
-// everyone, and so is a group that is Unity Catalog's "account users".
-func (t *SubjectTable) canonical(kind SubjectKind, name string) (canonical string, everyone bool) {
+// key returns the name by which a subject is numbered. Ranger's group public and the user macro {USER} are everyone, and so
+// is a group that is Unity Catalog's "account users".
+func (t *SubjectTable) key(kind SubjectKind, name string) (key string, everyone bool) {
 	switch kind {
 	case SubjectUser:
 		if name == UserCurrent {
 			return "", true
 		}
-		return string(t.names.user(name, t.store)), false
+		return policy.FoldPrincipal(t.user(name)), false
 	case SubjectGroup:
-		if t.names.group(name, t.store).IsEveryone() {
+		if t.PrincipalOf(kind, name).IsEveryone() {
 			return "", true
 		}
 	}
 	return name, false
 }
 
-// Names returns the mapping by which users are numbered.
-func (t *SubjectTable) Names() NameMapping { return t.names }
+// user returns a user's name in Unity Catalog, in the case that it is written in there or in the policies. A cloud id in the
+// user store (an e-mail address, usually) goes before the name.
+func (t *SubjectTable) user(name string) string {
+	id := t.cloudIDs[policy.FoldPrincipal(name)]
+	if t.store != nil && t.store.UserCloudIDMapping[name] != "" {
+		id = t.store.UserCloudIDMapping[name]
+	}
+	if id != "" {
+		name = id
+	}
+	switch t.names.UserCase {
+	case CaseLower:
+		return policy.CanonicalName(name)
+	case CaseUpper:
+		return strings.ToUpper(name)
+	}
+	return name
+}
 
 // Len is the number of subjects, everyone included.
 func (t *SubjectTable) Len() int { return len(t.list) }
@@ -147,16 +178,43 @@ func (t *SubjectTable) Len() int { return len(t.list) }
 // Of returns the subject of a number.
 func (t *SubjectTable) Of(id SubjectID) Subject { return t.list[id] }
 
-// Principal returns the name of a subject in Unity Catalog.
+// Principal returns the principal in Unity Catalog that a subject stands for.
 func (t *SubjectTable) Principal(id SubjectID) policy.Principal {
 	s := t.list[id]
 	if s.Kind == SubjectUser {
-		return policy.Principal(s.Name) // mapped when it was numbered
+		return userPrincipal(s.Name) // mapped when it was numbered
 	}
-	return t.names.Principal(s.Kind, s.Name, t.store)
+	return t.PrincipalOf(s.Kind, s.Name)
 }
 
-// CaseConversion changes the case of user names.
+// PrincipalOf returns the principal that a user, group or role of that name in a policy stands for, or everyone.
+func (t *SubjectTable) PrincipalOf(kind SubjectKind, name string) policy.Principal {
+	switch kind {
+	case SubjectUser:
+		return userPrincipal(t.user(name))
+	case SubjectGroup:
+		if name == GroupPublic {
+			return policy.AccountUsers
+		}
+		if t.store != nil && t.store.GroupCloudIDMapping[name] != "" {
+			name = t.store.GroupCloudIDMapping[name]
+		}
+		return policy.NewPrincipal(policy.Group, t.names.GroupPrefix+name)
+	case SubjectRole:
+		return policy.NewPrincipal(policy.Group, t.names.RolePrefix+name)
+	}
+	return policy.AccountUsers
+}
+
+// userPrincipal returns the principal of a user of Ranger, who may be a service principal.
+func userPrincipal(name string) policy.Principal {
+	if p := policy.PrincipalByShape(name); p.Kind == policy.ServicePrincipal {
+		return p
+	}
+	return policy.NewPrincipal(policy.User, name)
+}
+
+// CaseConversion changes the case of user names. It decides how they are shown, not whom they mean.
 type CaseConversion string
 
 // The case conversions.
@@ -171,47 +229,6 @@ type NameMapping struct {
 	UserCase    CaseConversion
 	GroupPrefix string
 	RolePrefix  string // roles become groups
-}
-
-// user returns the principal of a user. A cloud id in the user store (an e-mail address, usually) goes before the name.
-func (m NameMapping) user(name string, store *ranger.UserStore) policy.Principal {
-	if store != nil && store.UserCloudIDMapping[name] != "" {
-		name = store.UserCloudIDMapping[name]
-	}
-	switch m.UserCase {
-	case CaseLower:
-		name = policy.CanonicalName(name)
-	case CaseUpper:
-		name = strings.ToUpper(name)
-	}
-	return policy.Principal(name)
-}
-
-// group returns the principal of a group.
-func (m NameMapping) group(name string, store *ranger.UserStore) policy.Principal {
-	if name == GroupPublic {
-		return policy.AccountUsers
-	}
-	if store != nil && store.GroupCloudIDMapping[name] != "" {
-		name = store.GroupCloudIDMapping[name]
-	}
-	return policy.Principal(m.GroupPrefix + name)
-}
-
-// role returns the principal of a role.
-func (m NameMapping) role(name string) policy.Principal { return policy.Principal(m.RolePrefix + name) }
-
-// Principal returns the principal of a user, group or role, or of everyone.
-func (m NameMapping) Principal(k SubjectKind, name string, store *ranger.UserStore) policy.Principal {
-	switch k {
-	case SubjectUser:
-		return m.user(name, store)
-	case SubjectGroup:
-		return m.group(name, store)
-	case SubjectRole:
-		return m.role(name)
-	}
-	return policy.AccountUsers
 }
 
 // SubjectSet is who a policy item names: sorted numbers.

@@ -1,0 +1,51 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"ucwarden/policy"
+)
+
+// TestPrincipals holds which names are one principal: users and service principals in any case, by one rule for all of
+// Unicode, groups as they are spelled, and never two kinds.
+func TestPrincipals(t *testing.T) {
+	user, group, service := policy.User, policy.Group, policy.ServicePrincipal
+	for _, tt := range []struct {
+		a, b policy.Principal
+		same bool
+	}{
+		{policy.NewPrincipal(user, "Ana@Acme.Example"), policy.NewPrincipal(user, "ana@acme.example"), true},
+		{policy.NewPrincipal(user, "ÉVA@acme.example"), policy.NewPrincipal(user, "éva@acme.example"), true},
+		{policy.NewPrincipal(user, "\u212Aim@acme.example"), policy.NewPrincipal(user, "kim@acme.example"), true}, // the sign for kelvin
+		{policy.NewPrincipal(user, "ſam@acme.example"), policy.NewPrincipal(user, "SAM@acme.example"), true},
+		{policy.NewPrincipal(user, "ana@acme.example"), policy.NewPrincipal(user, "anna@acme.example"), false},
+		{policy.NewPrincipal(service, "3F9D2C1E-0000-4000-8000-1A2B3C4D5E6F"), policy.NewPrincipal(service, "3f9d2c1e-0000-4000-8000-1a2b3c4d5e6f"), true},
+		{policy.NewPrincipal(group, "Analysts"), policy.NewPrincipal(group, "analysts"), false},
+		{policy.NewPrincipal(group, "Account Users"), policy.AccountUsers, true},
+		{policy.NewPrincipal(user, "account users"), policy.AccountUsers, false},
+		{policy.NewPrincipal(user, "analysts"), policy.NewPrincipal(group, "analysts"), false},
+		{policy.PrincipalByShape("Ana@x"), policy.NewPrincipal(user, "ana@x"), true},
+		{policy.PrincipalByShape("3f9d2c1e-0000-4000-8000-1a2b3c4d5e6f"), policy.NewPrincipal(service, "3F9d2c1e-0000-4000-8000-1a2b3c4d5e6f"), true},
+		{policy.PrincipalByShape("3f9d2c1e-0000-4000-8000-1a2b3c4d5e6g"), policy.NewPrincipal(group, "3f9d2c1e-0000-4000-8000-1a2b3c4d5e6g"), true},
+	} {
+		if got := tt.a == tt.b; got != tt.same {
+			t.Errorf("%s %q and %s %q are one: %t", tt.a.Kind, tt.a.Name, tt.b.Kind, tt.b.Name, got)
+		}
+	}
+}
+
+func TestPrincipalJSON(t *testing.T) {
+	a := policy.Assignment{Principal: policy.NewPrincipal(policy.User, "Ana@x"), Privilege: policy.Select}
+	body, err := json.Marshal(a)
+	if want := `{"principal":"ana@x","principalKind":"user","privilege":"SELECT"}`; err != nil || string(body) != want {
+		t.Errorf("got %s, %v; want %s", body, err, want)
+	}
+	var again policy.Assignment
+	if err := json.Unmarshal(body, &again); err != nil || again != a {
+		t.Errorf("read back %v, %v", again, err)
+	}
+	if err := json.Unmarshal([]byte(`{"principal":"x","principalKind":"robot"}`), &again); policy.CodeOf(err) != policy.CodeInvalid {
+		t.Errorf("an unknown kind: %v", err)
+	}
+}
