@@ -49,7 +49,7 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 		ctx.Users = snapshot.Users
 	}
 	if ctx.Groups == nil && snapshot.Users != nil {
-		ctx.Groups = snapshot.Users.UserGroupMapping[r.User]
+		ctx.Groups, _ = e.rules.Members.GroupNames(r.User)
 	}
 	ctx.hasUser, ctx.hasGroups, ctx.hasRoles = false, false, false
 	ctx.setPath(t)

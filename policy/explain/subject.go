@@ -111,7 +111,7 @@ type holder struct {
 
 // holders lists them, and fills in groups and roles: the subject, its groups, its roles, everyone.
 func (s *explainedSubject) holders(rs *rules.RuleSet) []holder {
-	table, members, store := rs.Subjects, rs.Members, rs.Snapshot.Users
+	table, members := rs.Subjects, rs.Members
 	var list []holder
 	add := func(k rules.SubjectKind, name, path string) {
 		p := table.PrincipalOf(k, name)
@@ -132,7 +132,7 @@ func (s *explainedSubject) holders(rs *rules.RuleSet) []holder {
 	switch s.kind {
 	case rules.SubjectUser:
 		add(rules.SubjectUser, s.name, "user "+s.name)
-		groups, _ := store.GroupsOf(s.name)
+		groups, _ := members.GroupNames(s.name)
 		s.explained.Groups = slices.Compact(slices.Sorted(slices.Values(groups)))
 		hold(rules.SubjectUser, s.name, "")
 		for _, g := range s.explained.Groups {

@@ -448,12 +448,3 @@ func (p *Policy) AllItems() func(yield func(*PolicyItem) bool) {
 		}
 	}
 }
-
-// GroupsOf lists the groups that the user store gives to a user; known is false when it does not mention the user.
-func (u *UserStore) GroupsOf(user string) (groups []string, known bool) {
-	if u == nil {
-		return nil, false
-	}
-	groups, known = u.UserGroupMapping[user]
-	return groups, known
-}

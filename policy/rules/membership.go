@@ -9,8 +9,10 @@ import (
 // Membership answers who belongs to what. Users belong to groups by the user store; users, groups and roles belong to
 // roles by the role definitions. What the user store does not mention is unknown, not absent.
 type Membership struct {
-	table *SubjectTable
-	of    []memberships // by subject; subjects numbered later have none
+	table   *SubjectTable
+	of      []memberships // by subject; subjects numbered later have none
+	users   *ranger.UserStore
+	respelt bool // the user store has some user under several names
 }
 
 type memberships struct {
@@ -32,11 +34,12 @@ const maxRoleMemberships = 4 << 20
 // members of the other. More memberships than anybody needs are an error of class CodeTooLarge: long chains of roles
 // multiply them.
 func newMembership(t *SubjectTable, users *ranger.UserStore, roles []ranger.Role) (*Membership, error) {
-	m := &Membership{table: t}
+	m := &Membership{table: t, users: users}
 	if users != nil {
 		for user, groups := range users.UserGroupMapping {
 			u := t.add(SubjectUser, user)
-			m.at(u).knownUser = true // the store may have the same person under several names
+			m.respelt = m.respelt || m.at(u).knownUser
+			m.at(u).knownUser = true
 			for _, group := range groups {
 				g := t.add(SubjectGroup, group)
 				m.at(u).groups = append(m.at(u).groups, g)
@@ -107,6 +110,28 @@ func (m *Membership) get(id SubjectID) *memberships {
 
 // GroupsOf lists the groups of a user, sorted.
 func (m *Membership) GroupsOf(user SubjectID) []SubjectID { return m.get(user).groups }
+
+// GroupNames lists the groups that the user store has a user in, under whatever names it has the user; known is false when
+// it does not mention the user. The caller must not change the list.
+func (m *Membership) GroupNames(user string) (groups []string, known bool) {
+	if m.users == nil {
+		return nil, false
+	}
+	if groups, known = m.users.UserGroupMapping[user]; known && !m.respelt {
+		return groups, true
+	}
+	u := m.get(m.table.ID(SubjectUser, user))
+	if !u.knownUser {
+		return nil, false
+	}
+	groups = make([]string, len(u.groups))
+	for i, g := range u.groups {
+		if groups[i] = m.table.Of(g).Name; g == Everyone {
+			groups[i] = GroupPublic
+		}
+	}
+	return groups, true
+}
 
 // RolesOf lists every role that a user, group or role is in, directly or through others, sorted.
 func (m *Membership) RolesOf(id SubjectID) []SubjectID { return m.get(id).roles }

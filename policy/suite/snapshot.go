@@ -34,7 +34,7 @@ func RunOn(rs *rules.RuleSet, data []byte, name string, now time.Time) (Result, 
 		if t.UserAttributes != nil || t.GroupAttributes != nil {
 			request.Users = &ranger.UserStore{UserAttrMapping: t.UserAttributes, GroupAttrMapping: t.GroupAttributes}
 			if t.Request.UserGroups == nil {
-				request.Groups, _ = rs.Snapshot.Users.GroupsOf(request.User)
+				request.Groups, _ = rs.Members.GroupNames(request.User)
 			}
 		}
 		run.add(t.run(e, request))
