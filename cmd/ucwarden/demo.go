@@ -22,6 +22,7 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
+	"ucwarden/endpoint"
 	"ucwarden/ondemand"
 )
 
@@ -267,7 +268,11 @@ func (d *demo) createTable(ctx context.Context, catalog, schema, table string) e
 	}
 	req.Header.Set("Authorization", "Bearer "+demoAdmin)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	client, err := endpoint.NewClient(endpoint.ClientOptions{URL: req.URL, Setting: "the emulator's address"})
+	if err != nil {
+		return fmt.Errorf("create table: %w", err)
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("create table: %w", err)
 	}
