@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"policy/evaluate":              {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/compile":               {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/explain":               {"policy", "policy/compile", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/lint":                  {"policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/lint":                  {"input", "policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/suite":                 {"policy", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/script":                {"policy", "policy/match", "policy/schedule"},
 	"policy/policytest":            {"policy", "policy/match", "policy/ranger", "policy/rules"},
@@ -48,7 +48,7 @@ var arrows = map[string][]string{
 	"apiserver":                    {"apiserver/keys", "endpoint", "input", "ondemand", "policy"},
 	"apiserver/client":             {"endpoint", "ondemand"},
 	"apiserver/keys":               {"atomicfile", "endpoint", "input", "policy"},
-	"config":                       {"endpoint", "input", "policy"},
+	"config":                       {"endpoint", "input"},
 	"examples":                     {},
 	"cmd/ucwarden":                 {"*"},
 }
