@@ -52,6 +52,7 @@ func policyKeys() []Key {
 		{Name: "policies.max_shrink_ratio", Type: TypeFloat, Default: "0.5", check: checkPositiveRatio,
 			Help: "a new version that lost more than this share of the policies is refused; 1 allows any loss but that of all"},
 		{Name: "policies.ranger.url", Type: TypeURL, Help: "Ranger Admin to download from, instead of policies.path"},
+		allowHTTP("policies.ranger.url"),
 		{Name: "policies.ranger.service", Type: TypeString, Help: "name of the service in Ranger Admin"},
 		{Name: "policies.ranger.username", Type: TypeString, Help: "user of the secure download calls"},
 		{Name: "policies.ranger.password", Type: TypeSecret, Help: "password of policies.ranger.username"},

@@ -44,7 +44,7 @@ func openSource(ctx context.Context, c *config.Config, cacheDir string, partialS
 		}
 		src, err = source.NewRanger(source.RangerOptions{
 			URL: p.Ranger.URL, Service: p.Ranger.Service, Username: p.Ranger.Username, Password: p.Ranger.Password.Reveal(),
-			CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
+			AllowHTTP: p.Ranger.AllowHTTP, CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
 			PollInterval: p.Ranger.PollInterval, Timeout: p.Ranger.Timeout, PluginID: p.Ranger.PluginID, ClusterName: p.Ranger.ClusterName,
 			Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
 		})
@@ -88,7 +88,7 @@ func openWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, reg 
 	return unitycatalog.New(ctx, unitycatalog.Options{
 		Host: c.Databricks.Host, Token: c.Databricks.Token.Reveal(), ClientID: c.Databricks.ClientID,
 		ClientSecret: c.Databricks.ClientSecret.Reveal(), AzureTenantID: c.Databricks.AzureTenantID,
-		UserAgent: "ucwarden/" + buildVersion(), RequestTimeout: c.Databricks.RequestTimeout, RootCAs: roots,
+		AllowHTTP: c.Databricks.AllowHTTP, UserAgent: "ucwarden/" + buildVersion(), RequestTimeout: c.Databricks.RequestTimeout, RootCAs: roots,
 		Pacing: unitycatalog.Pacing{
 			MaxConcurrency: c.Databricks.MaxConcurrency, MaxRate: c.Databricks.MaxRate, MaxAttempts: c.Databricks.MaxAttempts,
 		},
