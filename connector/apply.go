@@ -69,7 +69,7 @@ func endOfWave(changes []policy.Change, first int) int {
 }
 
 func nothingDone(c policy.Change) Outcome {
-	return Outcome{Change: policy.Change{Securable: c.Securable, Wave: c.Wave}}
+	return Outcome{Change: policy.Change{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes}}
 }
 
 // applyChange applies one change, unless the policies have changed. The coordinator leaves out what other syncs

@@ -36,8 +36,8 @@ func stages(c policy.Change) []policy.Change {
 	for _, pick := range []func(policy.Assignment) bool{access, use} {
 		part := only(c, pick)
 		for _, p := range []policy.Change{
-			{Securable: c.Securable, Wave: c.Wave, Add: part.Add},
-			{Securable: c.Securable, Wave: c.Wave, Remove: part.Remove},
+			{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes, Add: part.Add},
+			{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes, Remove: part.Remove},
 		} {
 			if !empty(p) {
 				parts = append(parts, p)
@@ -71,7 +71,8 @@ func only(c policy.Change, keep func(policy.Assignment) bool) policy.Change {
 	pick := func(list []policy.Assignment) []policy.Assignment {
 		return slices.DeleteFunc(slices.Clone(list), func(a policy.Assignment) bool { return !keep(a) })
 	}
-	return policy.Change{Securable: c.Securable, Wave: c.Wave, Add: pick(c.Add), Remove: pick(c.Remove)}
+	c.Add, c.Remove = pick(c.Add), pick(c.Remove)
+	return c
 }
 
 func empty(c policy.Change) bool { return len(c.Add)+len(c.Remove) == 0 }

@@ -93,6 +93,9 @@ func TestUnknownPrincipals(t *testing.T) {
 						t.Errorf("%s: %v", o.Change.Securable, o.Err)
 					}
 					for _, x := range slices.Concat(o.Change.Add, o.Change.Remove) {
+						if o.Change.Causes.Of(policy.ActAdd, x).PolicyID != 1 {
+							t.Errorf("%s: no cause of %s", o.Change.Securable, x)
+						}
 						if slices.Contains(o.Unknown, x.Principal) {
 							t.Errorf("%s is said to hold %s", o.Change.Securable, x)
 						}

@@ -76,6 +76,7 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 		}
 		prepend(result.Plan, above.changes)
 		if len(above.lacking) == 0 {
+			r.compiler.SetCauses(compile.CauseInput{Inventory: found.inventory, Desired: compiled.Grants, Kinds: found.kinds}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			return result, found, nil
 		}

@@ -115,6 +115,8 @@ type Change struct {
 	Principal string   `json:"principal"`
 	Add       []string `json:"add,omitempty"`
 	Remove    []string `json:"remove,omitempty"`
+	// Causes says why, by privilege: which policy item, for example.
+	Causes map[string]string `json:"causes,omitempty"`
 }
 
 // Transition is one change of a task's status.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -15,6 +16,8 @@ type Change struct {
 	Wave      int          `json:"wave"`
 	Add       []Assignment `json:"add,omitempty"`
 	Remove    []Assignment `json:"remove,omitempty"`
+	// Causes says why, grant by grant; nil where that was not asked for. In JSON each grant has its cause.
+	Causes Causes `json:"-"`
 }
 
 // String is the change on one line: "TABLE:a.b.c  +analysts SELECT  -bob MODIFY".
@@ -55,10 +58,22 @@ func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
 // Digest identifies the plan's changes: the first 16 hexadecimal digits of their SHA-256. An approval names it, and
 // so holds for exactly these changes.
 func (p *Plan) Digest() string {
-	body, err := json.Marshal(p.Changes)
-	if err != nil {
-		panic("plan does not marshal: " + err.Error()) // strings and ints only: cannot happen
+	sum := sha256.New()
+	separator := "["
+	for _, c := range p.Changes {
+		c.Causes = nil // a policy that is given another name changes nothing
+		body, err := json.Marshal(c)
+		if err != nil {
+			panic("plan does not marshal: " + err.Error()) // strings and ints only: cannot happen
+		}
+		io.WriteString(sum, separator)
+		sum.Write(body)
+		separator = ","
 	}
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:8])
+	if separator == "[" {
+		io.WriteString(sum, "null")
+	} else {
+		io.WriteString(sum, "]")
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
 }

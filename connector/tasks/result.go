@@ -125,11 +125,22 @@ func recordedChanges(c policy.Change) []ondemand.Change {
 		}
 		return by[p]
 	}
+	why := func(act policy.Act, a policy.Assignment) {
+		if !c.Causes.Has(act, a) {
+			return
+		}
+		if at(a.Principal).Causes == nil {
+			at(a.Principal).Causes = make(map[string]string)
+		}
+		at(a.Principal).Causes[string(a.Privilege)] = c.Causes.Of(act, a).String()
+	}
 	for _, a := range c.Add {
 		at(a.Principal).Add = append(at(a.Principal).Add, string(a.Privilege))
+		why(policy.ActAdd, a)
 	}
 	for _, a := range c.Remove {
 		at(a.Principal).Remove = append(at(a.Principal).Remove, string(a.Privilege))
+		why(policy.ActRemove, a)
 	}
 	list := make([]ondemand.Change, 0, len(by))
 	for _, p := range slices.SortedFunc(maps.Keys(by), policy.ComparePrincipals) {

@@ -310,3 +310,23 @@ func TestErrors(t *testing.T) {
 		t.Errorf("error is %v, want the one to try again after", err)
 	}
 }
+
+// A task records why each change was made.
+func TestCausesAreRecorded(t *testing.T) {
+	result := applied(t, "table:sales.emea.orders +analysts SELECT -bob@example.com MODIFY")
+	c := &result.Outcomes[0].Change
+	c.Causes = policy.Causes{}
+	c.Causes.Set(policy.ActAdd, c.Add[0], policy.Cause{Kind: policy.CausePolicy, PolicyID: 3, Policy: "analysts read", Item: "policyItems[0]"})
+	c.Causes.Set(policy.ActRemove, c.Remove[0], policy.Cause{Kind: policy.CauseDrift})
+	out, err := handle(t, &fake{result: result}, ondemand.ResourceSync, jobOf(t, "table:sales.emea.orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ondemand.Change{
+		{Securable: "TABLE:sales.emea.orders", Principal: "analysts", Add: []string{"SELECT"}, Causes: map[string]string{"SELECT": `policy 3 "analysts read" policyItems[0]`}},
+		{Securable: "TABLE:sales.emea.orders", Principal: "bob@example.com", Remove: []string{"MODIFY"}, Causes: map[string]string{"MODIFY": "no policy asks for it"}},
+	}
+	if diff := cmp.Diff(want, out.Results[0].Changes); diff != "" {
+		t.Error(diff)
+	}
+}

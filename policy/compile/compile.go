@@ -89,7 +89,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 	}
 	c.openUse = &compiledPolicy{
 		src: &rules.Policy{Source: &ranger.Policy{Name: "USE_* for who needs it"}}, priority: -1 << 30,
-		allow: []compiledItem{{policy.AllPrivilegeSet, rules.SubjectSet{rules.Everyone}}}, allowPrivs: policy.AllPrivilegeSet,
+		allow: []compiledItem{{privs: policy.AllPrivilegeSet, who: rules.SubjectSet{rules.Everyone}}}, allowPrivs: policy.AllPrivilegeSet,
 	}
 	return c
 }
@@ -213,19 +213,9 @@ func (r *compilation) root(o policy.Object) {
 }
 
 func (r *compilation) catalog(o policy.Object) {
-	ix := r.byRoot[policy.ClassCatalog]
-	if ix == nil {
-		return
-	}
-	r.scratch = ix.match(r.entries, o.FullName, 1, r.scratch[:0])
-	key := r.memoKey(0, r.scratch)
-	n := r.catalogs[string(key)]
+	n := r.catalogNode(o)
 	if n == nil {
-		n = &catalogNode{active: mergeSorted(ix.always, r.scratch), schemas: make(map[string]*schemaNode)}
-		r.catalogs[string(key)] = n
-		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Catalog]...), depth: 1, active: n.active}, nil)
-		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
-		n.bySchema = newLevelIndex(r.entries, n.active, 2)
+		return
 	}
 	r.note(n.findings).at(o.Securable)
 
@@ -245,21 +235,28 @@ func (r *compilation) catalog(o policy.Object) {
 	r.grants.Put(o.Securable, r.assignments(final))
 }
 
-func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed map[rules.SubjectID]bool) {
-	name := o.FullName[len(o.FullName)-len(lastName(o.FullName)):]
-	r.scratch = parent.bySchema.match(r.entries, name, 2, r.scratch[:0])
-	key := r.memoKey(0, r.scratch)
-	n := parent.schemas[string(key)]
-	at := node{class: policy.ClassSchema, depth: 2}
-	if n == nil {
-		n = &schemaNode{active: mergeSorted(parent.bySchema.always, r.scratch), objects: make(map[string]*objectNode)}
-		parent.schemas[string(key)] = n
-		at.active, at.supported = n.active, policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Schema]...)
-		n.outcome = r.evaluate(at, &parent.outcome)
-		n.byObject = newLevelIndex(r.entries, n.active, 3)
-		n.noted = r.note(n.findings)
+// catalogNode returns the node of a catalog; nil where no policy is about any.
+func (r *compilation) catalogNode(o policy.Object) *catalogNode {
+	ix := r.byRoot[policy.ClassCatalog]
+	if ix == nil {
+		return nil
 	}
-	at.active = n.active
+	r.scratch = ix.match(r.entries, o.FullName, 1, r.scratch[:0])
+	key := r.memoKey(0, r.scratch)
+	n := r.catalogs[string(key)]
+	if n == nil {
+		n = &catalogNode{active: mergeSorted(ix.always, r.scratch), schemas: make(map[string]*schemaNode)}
+		r.catalogs[string(key)] = n
+		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Catalog]...), depth: 1, active: n.active}, nil)
+		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
+		n.bySchema = newLevelIndex(r.entries, n.active, 2)
+	}
+	return n
+}
+
+func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed map[rules.SubjectID]bool) {
+	n := r.schemaNode(parent, o)
+	at := node{class: policy.ClassSchema, depth: 2, active: n.active}
 	n.noted.at(o.Securable)
 
 	need := maps.Clone(parent.pendingUse)
@@ -294,6 +291,23 @@ func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed m
 		}
 	}
 	r.grants.Put(o.Securable, r.assignments(final))
+}
+
+// schemaNode returns the node of a schema in a catalog.
+func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNode {
+	r.scratch = parent.bySchema.match(r.entries, lastName(o.FullName), 2, r.scratch[:0])
+	key := r.memoKey(0, r.scratch)
+	n := parent.schemas[string(key)]
+	if n == nil {
+		n = &schemaNode{active: mergeSorted(parent.bySchema.always, r.scratch), objects: make(map[string]*objectNode)}
+		parent.schemas[string(key)] = n
+		n.outcome = r.evaluate(node{
+			class: policy.ClassSchema, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Schema]...), depth: 2, active: n.active,
+		}, &parent.outcome)
+		n.byObject = newLevelIndex(r.entries, n.active, 3)
+		n.noted = r.note(n.findings)
+	}
+	return n
 }
 
 func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {

@@ -82,10 +82,23 @@ type view struct {
 // decide reports whether the policies allow one person the privilege: at each priority a deny goes before an allow, and a
 // higher priority before a lower one. Source: RangerPolicyEngineImpl.evaluatePolicies.
 func (v *view) decide(m hypotheticalMember, deny []*compiledPolicy) bool {
-	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
-		return a.allows(m, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
-			return v.overrides(a, d) && v.denies(d, m)
-		})
+	return v.allowedBy(m, deny) != nil
+}
+
+// allowedBy returns the first policy that allows one person the privilege, nil where the policies do not.
+func (v *view) allowedBy(m hypotheticalMember, deny []*compiledPolicy) *compiledPolicy {
+	for _, a := range v.allow {
+		if v.allowed(a, m, deny) {
+			return a
+		}
+	}
+	return nil
+}
+
+// allowed reports whether policy a allows one person the privilege, and none of deny takes that back.
+func (v *view) allowed(a *compiledPolicy, m hypotheticalMember, deny []*compiledPolicy) bool {
+	return a.allows(m, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+		return v.overrides(a, d) && v.denies(d, m)
 	})
 }
 
