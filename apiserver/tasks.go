@@ -76,6 +76,7 @@ func (s *Server) submit(c echo.Context) error {
 	if err := s.checkTask(identityOf(c), task); err != nil {
 		return err
 	}
+	task.PostedBy = identityOf(c).Subject
 	ctx := c.Request().Context()
 	stored, created, err := s.tasks.Submit(ctx, task)
 	if err != nil {
