@@ -13,6 +13,7 @@ type Config struct {
 	Policies   Policies   `mapstructure:"policies"`
 	Principals Principals `mapstructure:"principals"`
 	Store      Store      `mapstructure:"store"`
+	Audit      Audit      `mapstructure:"audit"`
 	Log        Log        `mapstructure:"log"`
 
 	settings    []Setting
@@ -176,6 +177,14 @@ type Principals struct {
 // Store is the task store.
 type Store struct {
 	Path string `mapstructure:"path"`
+}
+
+// Audit is the trail of changes made to Unity Catalog. After a load Path is set.
+type Audit struct {
+	Path    string `mapstructure:"path"`
+	MaxSize int64  `mapstructure:"max_size"` // bytes
+	Keep    int    `mapstructure:"keep"`
+	Stdout  bool   `mapstructure:"stdout"`
 }
 
 // Log is the log on standard error.

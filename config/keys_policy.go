@@ -75,6 +75,10 @@ func policyKeys() []Key {
 func processKeys() []Key {
 	return []Key{
 		{Name: "store.path", Type: TypeString, Default: "./data", check: checkNotEmpty, Help: "folder of the task store"},
+		{Name: "audit.path", Type: TypeString, Help: "file of the audit trail: every change made to Unity Catalog; empty is audit.jsonl in store.path"},
+		{Name: "audit.max_size", Type: TypeBytes, Default: "100MB", check: checkPositive, Help: "size at which the audit trail goes on in a new file"},
+		{Name: "audit.keep", Type: TypeInt, Default: "10", check: checkPositive, Help: "full files of the audit trail that are kept"},
+		{Name: "audit.stdout", Type: TypeBool, Default: "false", Help: "copy the audit trail of the daemon to standard output, without the promise that nothing is missing"},
 		{Name: "log.level", Type: TypeEnum, Default: "info", Enum: []string{"debug", "info", "warn", "error"}, Help: "lowest level to log"},
 		{Name: "log.format", Type: TypeEnum, Default: "text", Enum: []string{"text", "json"}, Help: "format of log lines on standard error"},
 	}

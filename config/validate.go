@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ func (c *Config) validate(ps *problems) {
 			c.warn("sync.grant_updates is false: nothing is changed, although sync.mode is %s", c.Sync.Mode)
 		}
 		c.Sync.Mode = "observe"
+	}
+	if c.Audit.Path == "" {
+		c.Audit.Path = filepath.Join(c.Store.Path, "audit.jsonl")
 	}
 	for _, f := range []*PrincipalFilter{&c.Scope.Users, &c.Scope.Groups, &c.Scope.Roles} {
 		if !f.Manage {

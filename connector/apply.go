@@ -148,7 +148,7 @@ func (r *run) rememberUnknown(ctx context.Context, p policy.Principal) {
 
 // write sends a change in one request and returns the grants on its securable afterwards, in which the change shows.
 func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	have, err := r.Workspace.Apply(ctx, c)
+	have, err := r.sendNoted(ctx, c)
 	if err != nil || empty(remaining(c, have)) {
 		return have, err
 	}

@@ -29,7 +29,8 @@ type Options struct {
 	Compile   compile.Options
 	Mode      policy.Mode // "" is enforce
 	Guards    []policy.Guard
-	State     State // listing sizes of earlier runs; nil forgets them
+	State     State   // listing sizes of earlier runs; nil forgets them
+	Journal   Journal // of every change; nil notes none
 	// UnknownState keeps whom the workspace did not know, for later runs and for plans made elsewhere; nil forgets them.
 	UnknownState State
 	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.
@@ -71,6 +72,9 @@ func (o *Options) validate() error {
 	}
 	if o.UnknownPrincipalTTL == 0 {
 		o.UnknownPrincipalTTL = 15 * time.Minute
+	}
+	if o.Journal == nil {
+		o.Journal = noJournal{}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

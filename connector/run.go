@@ -27,6 +27,7 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 	if err != nil {
 		return nil, givenUp(err)
 	}
+	s.Journal.Settle(ctx, s.Workspace)
 	return &run{Syncer: s, request: r, id: id, snapshot: snapshot, compiler: compiler}, nil
 }
 

@@ -88,6 +88,7 @@ type Request struct {
 	// root without a name stands for the metastore with every root object that is not a catalog.
 	Roots    []policy.Securable
 	Approved string         // digest of a plan that a guard refused and a person approved
+	Origin   Origin         // for the journal
 	Progress func(Progress) // called now and then, never twice at once; must return soon
 }
 

@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"policy/source":                {"atomicfile", "endpoint", "policy", "policy/ranger", "policy/rules"},
 	"policy/source/rangertest":     {"policy", "policy/ranger"},
 	"connector":                    {"atomicfile", "policy", "policy/compile", "policy/ranger", "policy/rules"},
+	"connector/audit":              {"atomicfile", "connector", "policy"},
 	"connector/tasks":              {"connector", "ondemand", "policy"},
 	"connector/unitycatalog":       {"connector", "endpoint", "policy"},
 	"connector/emulator":           {"policy"},
@@ -59,7 +60,7 @@ var planned = []string{"ondemand/eventhub", "ondemand/eventhub/emulator"}
 // daemonPath are the packages that change grants or serve those that ask for it. They reach none of the packages in
 // questions, at any depth: those answer what people ask of policies, scripts among them, and decide no grant.
 var (
-	daemonPath = []string{"apiserver", "connector", "connector/tasks", "connector/unitycatalog", "ondemand", "policy/compile", "policy/source"}
+	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "policy/compile", "policy/source"}
 	questions  = []string{"policy/evaluate", "policy/explain", "policy/lint", "policy/script", "policy/suite"}
 )
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 
 	"ucwarden/config"
 	"ucwarden/connector"
+	"ucwarden/connector/audit"
 	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/ondemand"
@@ -141,8 +144,9 @@ func guards(c *config.Config) []policy.Guard {
 	}
 }
 
-// openSyncer joins policies and workspace. state keeps what guards compare with; nil keeps nothing.
-func openSyncer(ctx context.Context, c *config.Config, src policySource, state connector.State, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
+// openSyncer joins policies and workspace. state keeps what guards compare with, and journal what is changed; nil keeps
+// nothing.
+func openSyncer(ctx context.Context, c *config.Config, src policySource, state connector.State, journal connector.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
 	client, err := openWorkspace(ctx, c, log, reg)
 	if err != nil {
 		return nil, err
@@ -160,7 +164,7 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name)
 	return connector.New(connector.Options{
 		Workspace: client, Policies: src, Scope: scope, Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
-		Guards: guards(c), State: state, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
+		Guards: guards(c), State: state, Journal: journal, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,
 	})
 }
@@ -169,12 +173,32 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 type pipeline struct {
 	source policySource
 	store  *ondemand.Store
+	audit  *audit.Log
 	queue  *ondemand.Queue
 	syncer *connector.Syncer
 }
 
-// openPipeline opens the store first, so that a second process stops before it does anything else.
-func openPipeline(ctx context.Context, c *config.Config, partialStart bool, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
+// close closes what openPipeline opened.
+func (p *pipeline) close() error {
+	var err error
+	if p.audit != nil {
+		err = p.audit.Close()
+	}
+	return errors.Join(err, p.store.Close())
+}
+
+// openAudit opens the trail of changes. stdout receives a copy where the configuration asks for one; nil receives none.
+func openAudit(c config.Audit, stdout io.Writer, log *slog.Logger, reg prometheus.Registerer) (*audit.Log, error) {
+	if !c.Stdout {
+		stdout = nil
+	}
+	l, err := audit.Open(audit.Options{Path: c.Path, MaxSize: c.MaxSize, Keep: c.Keep, Copy: stdout, Logger: log, Registerer: reg})
+	return l, withHint(err, "audit.path names the file; it must be writable, and no other daemon's")
+}
+
+// openPipeline opens the store first, so that a second process stops before it does anything else. stdout is for the
+// copy of the audit trail; nil for none.
+func openPipeline(ctx context.Context, c *config.Config, partialStart bool, stdout io.Writer, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
 	p := &pipeline{}
 	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
 		if policy.CodeOf(err) == policy.CodeUnavailable {
@@ -184,13 +208,16 @@ func openPipeline(ctx context.Context, c *config.Config, partialStart bool, log 
 	}
 	defer func() {
 		if err != nil {
-			_ = p.store.Close() // the first error says it
+			_ = p.close() // the first error says it
 		}
 	}()
+	if p.audit, err = openAudit(c.Audit, stdout, log, reg); err != nil {
+		return nil, err
+	}
 	if p.source, err = openSource(ctx, c, filepath.Join(c.Store.Path, "policies"), partialStart, log, reg); err != nil {
 		return nil, err
 	}
-	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, log, reg); err != nil {
+	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, p.audit, log, reg); err != nil {
 		return nil, err
 	}
 	handlers, err := tasks.New(tasks.Options{Syncer: p.syncer})

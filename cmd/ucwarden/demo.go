@@ -173,7 +173,7 @@ func (d *demo) startDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.daemon, err = newDaemon(ctx, c, log); err != nil {
+	if d.daemon, err = newDaemon(ctx, c, nil, log); err != nil {
 		return err
 	}
 	d.api, err = (&clientFlags{server: "http://" + d.daemon.api.Addr().String(), tokenFile: made.Token}).client(d.app)

@@ -44,7 +44,7 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 			if err != nil {
 				return err
 			}
-			syncer, err := openSyncer(cmd.Context(), c, src, nil, log, nil)
+			syncer, err := openSyncer(cmd.Context(), c, src, nil, nil, log, nil)
 			if err != nil {
 				return err
 			}

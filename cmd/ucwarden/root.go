@@ -96,6 +96,7 @@ func commands(a *app) []*cobra.Command {
 		newServeCommand(a),
 		newPlanCommand(a),
 		newSyncCommand(a),
+		newAuditCommand(a),
 		newDemoCommand(a),
 		newTaskCommand(a),
 		newKeysCommand(a),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -41,7 +42,7 @@ REST API. Tasks survive a crash and go on at the next start.`,
 			}
 			hangups, stop := takeHangups()
 			defer stop()
-			d, err := newDaemon(cmd.Context(), c, log)
+			d, err := newDaemon(cmd.Context(), c, a.stdout, log)
 			if err != nil {
 				return err
 			}
@@ -65,19 +66,19 @@ type daemon struct {
 	notified digestKept       // of the policies that changed was last sent for
 }
 
-func newDaemon(ctx context.Context, c *config.Config, log *slog.Logger) (_ *daemon, err error) {
+func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slog.Logger) (_ *daemon, err error) {
 	if c.OnDemand.Enabled && c.OnDemand.EventHub.Enabled {
 		return nil, withHint(policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.enabled is set, but this version takes tasks from the REST API only"),
 			"unset ondemand.eventhub.enabled and post tasks to the REST API")
 	}
 	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry(), changed: make(chan struct{}, 1)}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if d.pipeline, err = openPipeline(ctx, c, true, log, d.registry); err != nil {
+	if d.pipeline, err = openPipeline(ctx, c, true, stdout, log, d.registry); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.store.Close())
+			err = errors.Join(err, d.close())
 		}
 	}()
 	d.scheduler, err = ondemand.NewScheduler(d.queue, ondemand.ScheduleOptions{
@@ -135,6 +136,10 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.source.Watch(ctx, d.policiesChanged) })
 	g.Go(func() error { return d.syncOnChange(ctx, d.changed) })
 	g.Go(func() error { return d.reloadOn(ctx, d.hangups) })
+	g.Go(func() error {
+		d.audit.Settle(ctx, d.syncer.Workspace) // what fails now is tried again by the next sync
+		return nil
+	})
 	g.Go(func() error { return d.queue.Run(ctx) })
 	g.Go(func() error { return d.scheduler.Run(ctx) })
 	if d.api != nil {
@@ -147,8 +152,8 @@ func (d *daemon) run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil // asked to stop
 	}
-	if closeErr := d.store.Close(); closeErr != nil {
-		err = errors.Join(err, fmt.Errorf("close task store: %w", closeErr))
+	if closeErr := d.close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close the daemon's files: %w", closeErr))
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,10 @@ type resourceSync struct{ syncer Syncer }
 
 // Handle implements ondemand.Handler: it returns one result for each resource.
 func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
-	result, err := h.syncer.Sync(ctx, connector.Request{Roots: job.Securables, Approved: job.Task.RequestInfo.Approve})
+	result, err := h.syncer.Sync(ctx, connector.Request{
+		Roots: job.Securables, Approved: job.Task.RequestInfo.Approve,
+		Origin: connector.Origin{Task: job.Task.ID, By: cmp.Or(job.Task.PostedBy, job.Task.Source)},
+	})
 	if err != nil {
 		return ondemand.Outcome{}, err
 	}
