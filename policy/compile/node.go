@@ -173,11 +173,8 @@ func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *view {
 		if c.touch&cl == 0 {
 			continue
 		}
-		if p.allowPrivs&v.x != 0 {
-			if c.full&cl != 0 {
-				v.allow = append(v.allow, p)
-			}
-			v.byTag = v.byTag || p.src.Tag
+		if p.allowPrivs&v.x != 0 && c.full&cl != 0 {
+			v.allow = append(v.allow, p)
 		}
 		if p.denyPrivs&v.x != 0 {
 			if c.full&cl != 0 || e.leaf {
