@@ -82,7 +82,7 @@ func (r *run) containerGrants(ctx context.Context, c policy.Securable) ([]policy
 	if list, ok := r.coordinator.container(c); ok {
 		return list, nil
 	}
-	list, err := r.Workspace.Grants(ctx, c)
+	list, err := r.grants(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
 	}
 	// Looked at only now that the change is known to be on its way: a sync by newer policies waits for it, or this
 	// sees the newer policies.
-	if _, compiler, err := r.current(); err != nil || compiler != r.compiler {
+	if g, err := r.current(); err != nil || g.compiler != r.compiler {
 		out.Err = errOutdated
 		return out
 	}
@@ -141,7 +141,7 @@ func (o *Outcome) addUnknown(list ...policy.Principal) {
 }
 
 func (r *run) rememberUnknown(ctx context.Context, p policy.Principal) {
-	if err := r.unknown.add(p); err != nil {
+	if err := r.Syncer.unknown.add(p); err != nil {
 		r.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", p.Name, "error", err)
 	}
 }
@@ -152,7 +152,7 @@ func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, 
 	if err != nil || empty(remaining(c, have)) {
 		return have, err
 	}
-	if have, err = r.Workspace.Grants(ctx, c.Securable); err != nil { // the answer may be older than the change
+	if have, err = r.grants(ctx, c.Securable); err != nil { // the answer may be older than the change
 		return nil, err
 	}
 	if rest := remaining(c, have); !empty(rest) {

@@ -56,7 +56,7 @@ func (r *run) sendNoted(ctx context.Context, c policy.Change) ([]policy.Assignme
 		return nil, err
 	}
 	ctx, id := withRequestID(ctx)
-	have, err := r.Workspace.Apply(ctx, c)
+	have, err := r.change(ctx, c)
 	ended(*id, err)
 	return have, err
 }

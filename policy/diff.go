@@ -22,6 +22,8 @@ type DiffInput struct {
 	Desired *GrantSet
 	Scope   Scope
 	Mode    Mode
+	// Kept is called, if it is not nil, for each grant that is not removed because our own access may depend on it.
+	Kept func(Securable, Assignment)
 	// Expresses tells whether the policies could say a privilege on a type of securable at all. What they cannot say
 	// is not theirs to take away. Nil means they can say everything.
 	Expresses func(SecurableType, Privilege) bool
@@ -72,9 +74,14 @@ func Diff(in DiffInput) ([]Change, Totals) {
 				j++
 			case order < 0:
 				if a := have[i]; managed.has(a.Principal) && a.Privilege.Set() != 0 && (in.Expresses == nil || in.Expresses(s.Type, a.Privilege)) {
-					totals.Managed++
-					if in.Mode != ModeGrantOnly {
+					switch {
+					case in.Mode == ModeGrantOnly:
+						totals.Managed++
+					case !in.Scope.keeps(s, a):
+						totals.Managed++
 						c.Remove = append(c.Remove, a)
+					case in.Kept != nil:
+						in.Kept(s, a)
 					}
 				}
 				i++

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -163,7 +164,8 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 	}
 	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name)
 	return connector.New(connector.Options{
-		Workspace: client, Policies: src, Scope: scope, Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
+		Workspace: client, Directory: client, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
+		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
 		Guards: guards(c), State: state, Journal: journal, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,
 	})

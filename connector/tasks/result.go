@@ -31,6 +31,9 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 		return out
 	}
 	t := sum(root, result)
+	for _, p := range result.LeftOut {
+		t.unknown[p] = true
+	}
 	out.Changes, out.Message = t.recorded, t.message()
 	if t.failed > 0 {
 		out.Status = ondemand.Failed

@@ -222,8 +222,11 @@ func (e *evaluation) privilege(x policy.Privilege) {
 		deniedBy[i] = v.deniedSubjects()
 	}
 	for _, p := range slices.Compact(candidates) {
-		if e.managed[p] && !e.impliedAbove(p, x) {
+		switch {
+		case e.managed[p] && !e.impliedAbove(p, x):
 			e.candidate(p, x, views, deniedBy, reach)
+		case e.withheld[p] != "":
+			e.reportUnresolved(p, x, views)
 		}
 	}
 }
