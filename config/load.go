@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/viper"
-
-	"ucwarden/endpoint"
 )
 
 // Options says where to load from.
@@ -48,7 +46,6 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.file, c.secretFiles = o.File, l.secretFiles
 	c.validate(&l.problems)
 	return c, l.problems.err()
 }
@@ -62,8 +59,6 @@ type loader struct {
 	problems   problems
 	warnings   []string
 	unused     []Source // unknown properties in the file
-
-	secretFiles []SecretFile
 }
 
 func newLoader() *loader {
@@ -197,7 +192,7 @@ func (l *loader) warnUnusedProperties() {
 }
 
 func (l *loader) warn(format string, args ...any) {
-	l.warnings = append(l.warnings, endpoint.MaskURLs(fmt.Sprintf(format, args...)))
+	l.warnings = append(l.warnings, fmt.Sprintf(format, args...))
 }
 
 // resolveEnv returns the values of known variables. Unknown ones that begin with UCWARDEN_ are not an error: Kubernetes
@@ -213,8 +208,6 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 		switch k := cmp.Or(l.byEnv[name], l.keyOfProperty(name, r)); {
 		case k != nil:
 			all = append(all, resolvedValue{k, r, from})
-		case l.isFileVariable(name):
-			all = append(all, l.secretFromFile(name, text)...)
 		case strings.HasPrefix(name, unityPrefix):
 			l.unknownProperty(name, from)
 		case strings.HasPrefix(name, envPrefix):
@@ -237,7 +230,7 @@ func (l *loader) resolveFlags(flags []Flag) []resolvedValue {
 			near, _ := nearest(f.Key, slices.Sorted(maps.Keys(l.byName)))
 			l.problems.add(f.Key, from, "unknown key; did you mean %s?", near)
 		case k.Type == TypeSecret:
-			l.problems.add(f.Key, from, "a secret on the command line can be read by every user of the machine: put it in the file or in %s, or the path of a file in %s", k.Env(), k.Env()+fileSuffix)
+			l.problems.add(f.Key, from, "a secret on the command line can be read by every user of the machine: put it in the file or in %s", k.Env())
 		default:
 			all = append(all, resolvedValue{k, rawValue{text: f.Value}, from})
 		}
@@ -260,16 +253,16 @@ func (l *loader) merge(file, env, flags map[string]layerValue) (*Config, error) 
 				setting.Value, setting.Source = given.value, given.from
 			}
 		}
-		v.SetDefault(k.field(), fallback)
+		v.SetDefault(k.Name, fallback)
 		c.settings = append(c.settings, setting)
 	}
 	for _, layer := range []map[string]layerValue{file, env} {
-		if err := v.MergeConfigMap(l.nestKeys(layer)); err != nil {
+		if err := v.MergeConfigMap(nestKeys(layer)); err != nil {
 			return nil, fmt.Errorf("merge configuration: %w", err)
 		}
 	}
 	for name, given := range flags {
-		v.Set(l.byName[name].field(), given.value)
+		v.Set(name, given.value)
 	}
 	if err := v.UnmarshalExact(c); err != nil {
 		return nil, fmt.Errorf("fill in configuration: %w", err)
@@ -278,10 +271,10 @@ func (l *loader) merge(file, env, flags map[string]layerValue) (*Config, error) 
 }
 
 // nestKeys turns a.b.c: v into a: {b: {c: v}}.
-func (l *loader) nestKeys(layer map[string]layerValue) map[string]any {
+func nestKeys(layer map[string]layerValue) map[string]any {
 	root := make(map[string]any)
 	for name, given := range layer {
-		parts := strings.Split(l.byName[name].field(), ".")
+		parts := strings.Split(name, ".")
 		at := root
 		for _, part := range parts[:len(parts)-1] {
 			next, ok := at[part].(map[string]any)

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"ucwarden/endpoint"
 )
 
 // rawValue is a value as written, before it is parsed.
@@ -25,13 +23,7 @@ type rawValue struct {
 // []string. A non-empty problem says what is wrong, without the value of a secret.
 func (k Key) parseValue(r rawValue) (value any, problem string) {
 	if k.Type == TypeList {
-		items := parseList(r)
-		for _, item := range items {
-			if isPlaceholder(k.Type, item) {
-				return nil, placeholderProblem
-			}
-		}
-		return items, ""
+		return parseList(r), ""
 	}
 	if r.isList {
 		return nil, "wants one value, not a list"
@@ -39,9 +31,6 @@ func (k Key) parseValue(r rawValue) (value any, problem string) {
 	text := r.text
 	if !k.verbatim {
 		text = strings.TrimSpace(text)
-	}
-	if isPlaceholder(k.Type, text) {
-		return nil, placeholderProblem
 	}
 	if k.parse != nil {
 		parsed, problem := k.parse(text)
@@ -203,7 +192,6 @@ func parseWarehouse(text string) (id, problem string) {
 
 // quote returns an invalid value, shortened and in quotes.
 func quote(text string) string {
-	text = endpoint.MaskURLs(text) // before it is cut: a password is told by the @ behind it
 	if short := shorten(text, 60); short != text {
 		return strconv.Quote(short) + "…"
 	}

@@ -145,7 +145,6 @@ type rigOptions struct {
 	size     *emulator.Seed // instead of seed
 	emulator emulator.Options
 	attempts int
-	who      string            // the syncer's identity; admin when empty
 	syncer   connector.Options // workspace and policies are put in
 	wrap     func(connector.Workspace) connector.Workspace
 }
@@ -162,10 +161,7 @@ func newRig(t testing.TB, o rigOptions, policies ...ranger.Policy) *rig {
 		}
 		o.emulator.Seed = seed
 	}
-	if o.who == "" {
-		o.who = admin
-	}
-	o.emulator.Tokens = map[string]string{token: o.who}
+	o.emulator.Tokens = map[string]string{token: admin}
 	server, err := emulator.New(o.emulator)
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +187,7 @@ func newRig(t testing.TB, o rigOptions, policies ...ranger.Policy) *rig {
 	t.Cleanup(client.Close)
 	r := &rig{t: t, server: server, client: client, policies: &fixed{}, stop: func() { client.Close(); stop() }}
 	r.policies.set(t, policies...)
-	o.syncer.Policies, o.syncer.Workspace, o.syncer.Directory = r.policies, client, client
+	o.syncer.Policies, o.syncer.Workspace = r.policies, client
 	if o.wrap != nil {
 		o.syncer.Workspace = o.wrap(client)
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"ucwarden/endpoint"
 	"ucwarden/ondemand"
 )
 
@@ -59,9 +58,6 @@ func (c *Client) Follow(ctx context.Context, id string, each func(ondemand.Trans
 }
 
 func isPermanent(err error) bool {
-	if _, ok := errors.AsType[*endpoint.RedirectError](err); ok {
-		return true
-	}
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.permanent()
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 
@@ -29,6 +30,9 @@ const (
 	tokenFile      = "token"           // a first token, mode 0600
 )
 
+// FirstTokenTTL is the default validity of the token that [Generate] writes.
+const FirstTokenTTL = 30 * 24 * time.Hour
+
 // GenerateOptions says which key to generate and where.
 type GenerateOptions struct {
 	Dir, Instance string // the files go to Dir/Instance/api-server
@@ -39,7 +43,7 @@ type GenerateOptions struct {
 	// old keys stay valid until they expire.
 	Rotate bool
 	// Token describes the first token; Generate sets its Key and KeyID. The defaults are: subject Instance, scope
-	// admin, validity DefaultTTL.
+	// admin, validity FirstTokenTTL.
 	Token IssueOptions
 }
 
@@ -192,6 +196,9 @@ func firstToken(o GenerateOptions, signer crypto.Signer, kid string) IssueOption
 	}
 	if len(t.Scopes) == 0 {
 		t.Scopes = []Scope{ScopeAdmin}
+	}
+	if t.TTL == 0 {
+		t.TTL = FirstTokenTTL
 	}
 	return t
 }

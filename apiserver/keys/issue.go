@@ -18,7 +18,7 @@ import (
 	"ucwarden/policy"
 )
 
-// DefaultTTL is the default validity of a token that [Issue] signs or [Generate] writes.
+// DefaultTTL is the default validity of a token that [Issue] signs.
 const DefaultTTL = 24 * time.Hour
 
 // maxTTL guards against a mistaken unit.
