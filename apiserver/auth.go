@@ -85,7 +85,8 @@ func challenge(params string) http.Header {
 	return http.Header{"Www-Authenticate": {value}}
 }
 
-// checkAccess returns an error unless the bearer may submit, change and read the task; see the package documentation.
+// checkAccess returns an error unless the bearer may submit the task, and change and read it once it is there; see the
+// package documentation.
 func checkAccess(id keys.Identity, t ondemand.Task) error {
 	if !id.Limited {
 		return nil
@@ -139,3 +140,12 @@ func catalogOf(r ondemand.Resource) (catalog string, ok bool) {
 
 // mayAccess reports whether checkAccess allows the task.
 func mayAccess(id keys.Identity, t ondemand.Task) bool { return checkAccess(id, t) == nil }
+
+// shown returns the task as the bearer may see it: the parent of a shard is a full sync, which a limited token may not
+// know of.
+func shown(id keys.Identity, t ondemand.Task) ondemand.Task {
+	if id.Limited {
+		t.ParentID = ""
+	}
+	return t
+}

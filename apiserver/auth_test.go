@@ -198,12 +198,71 @@ func TestCatalogsLimitWhatATokenReaches(t *testing.T) {
 			}
 		})
 	}
-	// Nor does it reach what others submitted.
-	e.do("POST", tasksPath, table("theirs", "hr")).want(202)
-	for _, call := range [][2]string{{"GET", ""}, {"GET", "/events"}, {"POST", "/cancel"}, {"POST", "/retry"}} {
-		e.do(call[0], tasksPath+"/theirs"+call[1], "", limited...).want(403)
+	e.do("POST", reloadPath, "", limited...).want(403)
+}
+
+const reloadPath = "/api/v1/admin/reload"
+
+// To a token limited to catalogs, what others submitted is not there: each call answers as for an id that nobody took.
+func TestOthersTasksAreNotThere(t *testing.T) {
+	e := newEnv(t, func(s *setup) { s.stopped = true })
+	theirs := map[string]string{
+		"theirs": table("theirs", "hr"),
+		"full":   `{"id":"full","type":"FULL_SYNC"}`,
+		"odd":    `{"id":"odd","type":"DANCE"}`,
+		"mixed": `{"id":"mixed","type":"RESOURCE_SYNC","requestInfo":{"resources":[
+			{"type":"catalog","values":{"catalog":"sales"}},{"type":"catalog","values":{"catalog":"hr"}}]}}`,
+		"share": `{"id":"share","type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"share","values":{"share":"sales"}}]}}`,
+		"ended": table("ended", "hr"),
 	}
-	e.do("POST", tasksPath, table("theirs", "sales"), limited...).want(409)
+	for _, document := range theirs {
+		e.do("POST", tasksPath, document).want(202)
+	}
+	e.do("POST", tasksPath+"/ended/cancel", "").want(202)
+	for _, catalogs := range [][]string{{"sales", "dev_*"}, {}} {
+		limited := bearer(e.issue("etl", catalogs, keys.ScopeAdmin))
+		for id := range theirs {
+			for _, call := range [][2]string{{"GET", ""}, {"HEAD", ""}, {"GET", "/events"}, {"HEAD", "/events"}, {"POST", "/cancel"}, {"POST", "/retry"}} {
+				there := e.do(call[0], tasksPath+"/"+id+call[1], "", limited...).want(404)
+				absent := e.do(call[0], tasksPath+"/nobody"+call[1], "", limited...).want(404)
+				same := func(r reply) string {
+					text := string(r.body)
+					for _, word := range []string{id, "nobody", r.header.Get("X-Request-Id")} {
+						text = strings.ReplaceAll(text, word, "*")
+					}
+					return text
+				}
+				if same(there) != same(absent) {
+					t.Errorf("%s %s of %s tells that it is there:\n%s\n%s", call[0], call[1], id, there.body, absent.body)
+				}
+				for name := range there.header {
+					if len(absent.header[name]) == 0 {
+						t.Errorf("%s %s of %s: header %s tells that it is there", call[0], call[1], id, name)
+					}
+				}
+			}
+		}
+		if len(catalogs) > 0 { // the id is taken, which is all that is said
+			p := e.do("POST", tasksPath, table("theirs", "sales"), limited...).want(409).problem()
+			if strings.Contains(p.Detail, "hr") {
+				t.Errorf("detail %q", p.Detail)
+			}
+		}
+		page := decode[ondemand.Page](e.do("GET", tasksPath, "", limited...).want(200))
+		if len(page.Items) != 0 || page.NextCursor != "" {
+			t.Errorf("listed: %+v", page)
+		}
+		for _, query := range []string{"?status=NEW", "?status=SKIPPED", "?type=FULL_SYNC", "?source=airflow", "?parentId=full", "?limit=1"} {
+			if page := decode[ondemand.Page](e.do("GET", tasksPath+query, "", limited...).want(200)); len(page.Items) != 0 || page.NextCursor != "" {
+				t.Errorf("%s: listed %+v", query, page)
+			}
+		}
+	}
+	for id := range theirs {
+		if task := e.do("GET", tasksPath+"/"+id, "").want(200).task(); id != "ended" && task.Status.Terminal() {
+			t.Errorf("%s was changed: %s", id, task.Status)
+		}
+	}
 }
 
 func TestListLeavesOutWhatATokenDoesNotReach(t *testing.T) {
@@ -259,7 +318,8 @@ func TestHeaderIsLimited(t *testing.T) {
 
 func TestLogHoldsNoSecret(t *testing.T) {
 	e := newEnv(t, func(s *setup) { s.stopped = true })
-	e.do("POST", tasksPath+"?access_token=query-secret", table("my-task", "sales")).want(202)
+	e.do("POST", tasksPath, table("my-task", "sales")).want(202)
+	e.do("POST", tasksPath+"?access_token=query-secret", table("other", "sales")).want(400)
 	e.do("GET", tasksPath+"/my-task", "", "Authorization", "Bearer header-secret").want(401)
 	e.do("GET", tasksPath+"/my-task", "", "Authorization", "Basic header-secret").want(401)
 	e.do("GET", tasksPath, "", "X-Request-Id", "forged\" level=ERROR").want(200)

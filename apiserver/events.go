@@ -65,6 +65,10 @@ func (s *Server) events(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Request().Method == http.MethodHead {
+		c.Response().Header().Set(echo.HeaderContentType, "text/event-stream")
+		return c.NoContent(http.StatusOK)
+	}
 	seen := parseEventID(c.Request().Header.Get("Last-Event-ID"))
 	if task.Status.Terminal() && len(eventsAfter(task, seen)) == 0 {
 		return c.NoContent(http.StatusNoContent)

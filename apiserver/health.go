@@ -36,18 +36,20 @@ const checkTimeout = 3 * time.Second
 var openapi []byte
 
 func (s *Server) addOpenRoutes(e *echo.Echo) {
-	e.GET(pathHealth, func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
-	e.GET(pathReady, s.ready)
-	e.GET(pathMetrics, echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
+	addGET(e, pathHealth, func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
+	addGET(e, pathReady, s.ready)
+	addGET(e, pathMetrics, echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, // one failing collector must not hide the others
 	})))
-	e.GET(pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) })
+	addGET(e, pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) })
 }
 
 // readiness is the answer of /readyz when every check passed.
 type readiness struct {
 	Status string   `json:"status"`
 	Checks []string `json:"checks"` // the names of the checks
+	// Warnings say what works for now, but will not for long.
+	Warnings []FieldError `json:"warnings,omitempty"`
 }
 
 // runSafely runs the check; a panic becomes an error.
@@ -91,6 +93,9 @@ func (s *Server) ready(c echo.Context) error {
 	}
 	if len(fields) > 0 {
 		return &responseError{code: policy.CodeUnavailable, detail: "Not ready; the errors say why.", fields: fields}
+	}
+	for _, text := range s.verifier.Warnings() {
+		answer.Warnings = append(answer.Warnings, FieldError{Pointer: "/checks/keys", Detail: text})
 	}
 	return c.JSON(http.StatusOK, answer)
 }

@@ -31,6 +31,9 @@ type Options struct {
 	Tasks    Tasks
 	Verifier *keys.Verifier
 	Checks   []Check
+	// Reload reads what the server does not know of again, as policies, and returns each part. POST
+	// /api/v1/admin/reload calls it, beside the server's own parts: token keys and certificate. May be nil.
+	Reload func(ctx context.Context) []Reloaded
 
 	Logger     *slog.Logger          // default: discards
 	Registerer prometheus.Registerer // for the metrics of this package; may be nil

@@ -51,15 +51,17 @@ const (
 	pathCancel = pathTask + "/cancel"
 	pathRetry  = pathTask + "/retry"
 	pathEvents = pathTask + "/events"
+	pathReload = "/api/v1/admin/reload"
 )
 
 func (s *Server) addTaskRoutes(e *echo.Echo) {
-	e.POST(pathTasks, s.authenticate(keys.ScopeWrite, s.submit))
-	e.GET(pathTasks, s.authenticate(keys.ScopeRead, s.list))
-	e.GET(pathTask, s.authenticate(keys.ScopeRead, s.get))
-	e.POST(pathCancel, s.authenticate(keys.ScopeWrite, s.changeTask(s.tasks.Cancel)))
-	e.POST(pathRetry, s.authenticate(keys.ScopeWrite, s.changeTask(s.tasks.Retry)))
-	e.GET(pathEvents, s.authenticate(keys.ScopeRead, s.events))
+	e.POST(pathTasks, s.authenticate(keys.ScopeWrite, takes(s.submit)))
+	addGET(e, pathTasks, s.authenticate(keys.ScopeRead, takes(s.list, listParameters...)))
+	addGET(e, pathTask, s.authenticate(keys.ScopeRead, takes(s.get)))
+	e.POST(pathCancel, s.authenticate(keys.ScopeWrite, takes(s.changeTask(s.tasks.Cancel))))
+	e.POST(pathRetry, s.authenticate(keys.ScopeWrite, takes(s.changeTask(s.tasks.Retry))))
+	addGET(e, pathEvents, s.authenticate(keys.ScopeRead, takes(s.events)))
+	e.POST(pathReload, s.authenticate(keys.ScopeAdmin, takes(s.reload)))
 }
 
 func (s *Server) submit(c echo.Context) error {
@@ -74,6 +76,7 @@ func (s *Server) submit(c echo.Context) error {
 	if err := s.checkTask(identityOf(c), task); err != nil {
 		return err
 	}
+	task.PostedBy = identityOf(c).Subject
 	ctx := c.Request().Context()
 	stored, created, err := s.tasks.Submit(ctx, task)
 	if err != nil {
@@ -96,7 +99,7 @@ func (s *Server) submit(c echo.Context) error {
 			stored, status = latest, http.StatusOK
 		}
 	}
-	return c.JSON(status, stored)
+	return c.JSON(status, shown(identityOf(c), stored))
 }
 
 // checkTask checks a parsed document against the limits of the server and the rights of the bearer.
@@ -172,7 +175,8 @@ func taskID(c echo.Context) (string, error) {
 	return id, nil
 }
 
-// findTask returns the task of the path if the bearer may access it.
+// findTask returns the task of the path. One that the bearer may not access is not found, with the same answer as one
+// that is not there.
 func (s *Server) findTask(c echo.Context) (ondemand.Task, error) {
 	id, err := taskID(c)
 	if err != nil {
@@ -180,10 +184,13 @@ func (s *Server) findTask(c echo.Context) (ondemand.Task, error) {
 	}
 	c.Set(taskKey, id)
 	t, err := s.tasks.Get(c.Request().Context(), id)
+	if err == nil && !mayAccess(identityOf(c), t) {
+		err = ondemand.NotFound(id)
+	}
 	if err != nil {
 		return ondemand.Task{}, fmt.Errorf("get task: %w", err)
 	}
-	return t, checkAccess(identityOf(c), t)
+	return t, nil
 }
 
 func (s *Server) get(c echo.Context) error {
@@ -191,7 +198,7 @@ func (s *Server) get(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, t)
+	return c.JSON(http.StatusOK, shown(identityOf(c), t))
 }
 
 // changeTask returns the handler of cancel and retry.
@@ -204,7 +211,7 @@ func (s *Server) changeTask(change func(context.Context, string) (ondemand.Task,
 		if t, err = change(c.Request().Context(), t.ID); err != nil {
 			return fmt.Errorf("change task: %w", err)
 		}
-		return c.JSON(http.StatusAccepted, t)
+		return c.JSON(http.StatusAccepted, shown(identityOf(c), t))
 	}
 }
 

@@ -44,16 +44,35 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return c.cert, nil
 	}
 	c.checked = time.Now()
-	if modTimes := c.readModTimes(); modTimes != c.modTimes {
-		cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-		if err != nil { // perhaps only one of the two files was replaced yet: try again after certInterval
+	if c.readModTimes() != c.modTimes {
+		if err := c.load(); err != nil { // perhaps only one of the two files was replaced yet: try again after certInterval
 			c.log.Warn("the changed TLS certificate does not load; the previous one stays in use", "file", c.certFile, "error", err)
-			return c.cert, nil
 		}
-		c.cert, c.modTimes = &cert, modTimes
-		c.log.Info("TLS certificate reloaded", "file", c.certFile)
 	}
 	return c.cert, nil
+}
+
+// load reads the files. The caller holds mu.
+func (c *certificates) load() error {
+	modTimes := c.readModTimes()
+	cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return err
+	}
+	c.cert, c.modTimes = &cert, modTimes
+	c.log.Info("TLS certificate reloaded", "file", c.certFile)
+	return nil
+}
+
+// reload reads the files now.
+func (c *certificates) reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checked = time.Now()
+	if err := c.load(); err != nil {
+		return policy.Errorf(policy.CodeUnavailable, "load TLS certificate %s: %w", c.certFile, err)
+	}
+	return nil
 }
 
 func (c *certificates) readModTimes() (t [2]time.Time) {

@@ -13,15 +13,19 @@ type Config struct {
 	Policies   Policies   `mapstructure:"policies"`
 	Principals Principals `mapstructure:"principals"`
 	Store      Store      `mapstructure:"store"`
+	Audit      Audit      `mapstructure:"audit"`
 	Log        Log        `mapstructure:"log"`
 
-	settings []Setting
-	warnings []string
+	settings    []Setting
+	warnings    []string
+	file        string       // of the configuration
+	secretFiles []SecretFile // that secrets were read from
 }
 
 // Databricks is the workspace and our credentials. After a load only those of the chosen authentication method are set.
 type Databricks struct {
 	Host           string        `mapstructure:"host"`
+	AllowHTTP      bool          `mapstructure:"host_allow_http"`
 	Auth           string        `mapstructure:"auth"`
 	Token          Secret        `mapstructure:"token"`
 	ClientID       string        `mapstructure:"client_id"`
@@ -57,11 +61,13 @@ type TLS struct {
 
 // JWT says which tokens the REST API accepts.
 type JWT struct {
-	Issuer      string   `mapstructure:"issuer"`
-	Audience    string   `mapstructure:"audience"`
-	JWKS        string   `mapstructure:"jwks"`
-	PEMKeys     []string `mapstructure:"pem_keys"`
-	HS256Secret Secret   `mapstructure:"hs256_secret"`
+	Issuer      string        `mapstructure:"issuer"`
+	Audience    string        `mapstructure:"audience"`
+	JWKS        string        `mapstructure:"jwks"`
+	AllowHTTP   bool          `mapstructure:"jwks_allow_http"` // for JWKS
+	KeepUnread  time.Duration `mapstructure:"keep_unread"`
+	PEMKeys     []string      `mapstructure:"pem_keys"`
+	HS256Secret Secret        `mapstructure:"hs256_secret"`
 }
 
 // OnDemand is the task pipeline.
@@ -147,6 +153,7 @@ type Policies struct {
 // Ranger is the Ranger Admin to download from.
 type Ranger struct {
 	URL          string        `mapstructure:"url"`
+	AllowHTTP    bool          `mapstructure:"url_allow_http"`
 	Service      string        `mapstructure:"service"`
 	Username     string        `mapstructure:"username"`
 	Password     Secret        `mapstructure:"password"`
@@ -170,6 +177,14 @@ type Principals struct {
 // Store is the task store.
 type Store struct {
 	Path string `mapstructure:"path"`
+}
+
+// Audit is the trail of changes made to Unity Catalog. After a load Path is set.
+type Audit struct {
+	Path    string `mapstructure:"path"`
+	MaxSize int64  `mapstructure:"max_size"` // bytes
+	Keep    int    `mapstructure:"keep"`
+	Stdout  bool   `mapstructure:"stdout"`
 }
 
 // Log is the log on standard error.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ucwarden/endpoint"
 )
 
 // Source says where a value came from. The zero Source is the default.
@@ -95,7 +97,7 @@ const maxProblems = 50
 type problems []Problem
 
 func (ps *problems) add(key string, from Source, format string, args ...any) {
-	*ps = append(*ps, Problem{Key: key, Source: from, Message: fmt.Sprintf(format, args...)})
+	*ps = append(*ps, Problem{Key: key, Source: from, Message: endpoint.MaskURLs(fmt.Sprintf(format, args...))})
 }
 
 func (ps problems) err() error {

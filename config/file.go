@@ -45,6 +45,9 @@ func newReader(path string, ps *problems) *yamlReader {
 			}
 		}
 	}
+	for name := range r.keyNames {
+		delete(r.sections, name) // databricks.host is a value, although databricks.host.allow_http lies below it
+	}
 	return r
 }
 

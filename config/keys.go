@@ -56,6 +56,22 @@ func Keys() []Key {
 	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), policyKeys(), processKeys())
 }
 
+// allowHTTP returns the key that permits plain http for the URL of another key.
+func allowHTTP(url string) Key {
+	return Key{Name: url + allowHTTPSuffix, Type: TypeBool, Default: "false",
+		Help: "accept plain http to a host that is not this machine, although credentials and answers can be read and forged on the way"}
+}
+
+const allowHTTPSuffix = ".allow_http"
+
+// field returns the path of the key's field in Config: its name, except where that lies below another key's.
+func (k Key) field() string {
+	if url, ok := strings.CutSuffix(k.Name, allowHTTPSuffix); ok {
+		return url + "_" + allowHTTPSuffix[1:]
+	}
+	return k.Name
+}
+
 // property returns the full name of a Unity Catalog connector property.
 func property(name string) string { return unityPrefix + name }
 
@@ -63,6 +79,7 @@ func connectionKeys() []Key {
 	return []Key{
 		{Name: "databricks.host", Properties: []string{property("DATABRICKS_BASE_URL")}, Type: TypeURL,
 			Help: "workspace URL; https:// is added where it is missing"},
+		allowHTTP("databricks.host"),
 		{Name: "databricks.auth", Properties: []string{property("JDBC_AUTH_MECHANISM")}, Type: TypeEnum, Default: "auto",
 			Enum: []string{"auto", "token", "oauth", "azure_oauth"},
 			Help: "which credentials to use; auto uses the one complete set and fails if there are two"},
@@ -101,7 +118,10 @@ func taskKeys() []Key {
 		{Name: "apiserver.tls.key", Type: TypeString, Help: "PEM private key of apiserver.tls.cert"},
 		{Name: "apiserver.jwt.issuer", Type: TypeString, Default: "ucwarden", Help: "required iss claim of tokens"},
 		{Name: "apiserver.jwt.audience", Type: TypeString, Default: "ucwarden", Help: "required aud claim of tokens"},
-		{Name: "apiserver.jwt.jwks", Type: TypeString, Help: "file or https URL of the public keys of tokens (JWKS)"},
+		{Name: "apiserver.jwt.jwks", Type: TypeString, Help: "file or https URL of the public keys of tokens (JWKS); a set without keys revokes every token"},
+		allowHTTP("apiserver.jwt.jwks"),
+		{Name: "apiserver.jwt.keep_unread", Type: TypeDuration, Default: "1h", check: checkPositive,
+			Help: "how long token keys stay in force that cannot be read again"},
 		{Name: "apiserver.jwt.pem_keys", Type: TypeList, Help: "PEM files of public keys of tokens"},
 		{Name: "apiserver.jwt.hs256_secret", Type: TypeSecret, check: checkHS256Secret,
 			Help: "shared secret for HS256 tokens, at least 32 bytes; unset: HS256 is not accepted"},

@@ -52,6 +52,7 @@ func policyKeys() []Key {
 		{Name: "policies.max_shrink_ratio", Type: TypeFloat, Default: "0.5", check: checkPositiveRatio,
 			Help: "a new version that lost more than this share of the policies is refused; 1 allows any loss but that of all"},
 		{Name: "policies.ranger.url", Type: TypeURL, Help: "Ranger Admin to download from, instead of policies.path"},
+		allowHTTP("policies.ranger.url"),
 		{Name: "policies.ranger.service", Type: TypeString, Help: "name of the service in Ranger Admin"},
 		{Name: "policies.ranger.username", Type: TypeString, Help: "user of the secure download calls"},
 		{Name: "policies.ranger.password", Type: TypeSecret, Help: "password of policies.ranger.username"},
@@ -74,6 +75,10 @@ func policyKeys() []Key {
 func processKeys() []Key {
 	return []Key{
 		{Name: "store.path", Type: TypeString, Default: "./data", check: checkNotEmpty, Help: "folder of the task store"},
+		{Name: "audit.path", Type: TypeString, Help: "file of the audit trail: every change made to Unity Catalog; empty is audit.jsonl in store.path"},
+		{Name: "audit.max_size", Type: TypeBytes, Default: "100MB", check: checkPositive, Help: "size at which the audit trail goes on in a new file"},
+		{Name: "audit.keep", Type: TypeInt, Default: "10", check: checkPositive, Help: "full files of the audit trail that are kept"},
+		{Name: "audit.stdout", Type: TypeBool, Default: "false", Help: "copy the audit trail of the daemon to standard output, without the promise that nothing is missing"},
 		{Name: "log.level", Type: TypeEnum, Default: "info", Enum: []string{"debug", "info", "warn", "error"}, Help: "lowest level to log"},
 		{Name: "log.format", Type: TypeEnum, Default: "text", Enum: []string{"text", "json"}, Help: "format of log lines on standard error"},
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/viper"
+
+	"ucwarden/endpoint"
 )
 
 // Options says where to load from.
@@ -46,6 +48,7 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.file, c.secretFiles = o.File, l.secretFiles
 	c.validate(&l.problems)
 	return c, l.problems.err()
 }
@@ -59,6 +62,8 @@ type loader struct {
 	problems   problems
 	warnings   []string
 	unused     []Source // unknown properties in the file
+
+	secretFiles []SecretFile
 }
 
 func newLoader() *loader {
@@ -192,7 +197,7 @@ func (l *loader) warnUnusedProperties() {
 }
 
 func (l *loader) warn(format string, args ...any) {
-	l.warnings = append(l.warnings, fmt.Sprintf(format, args...))
+	l.warnings = append(l.warnings, endpoint.MaskURLs(fmt.Sprintf(format, args...)))
 }
 
 // resolveEnv returns the values of known variables. Unknown ones that begin with UCWARDEN_ are not an error: Kubernetes
@@ -208,6 +213,8 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 		switch k := cmp.Or(l.byEnv[name], l.keyOfProperty(name, r)); {
 		case k != nil:
 			all = append(all, resolvedValue{k, r, from})
+		case l.isFileVariable(name):
+			all = append(all, l.secretFromFile(name, text)...)
 		case strings.HasPrefix(name, unityPrefix):
 			l.unknownProperty(name, from)
 		case strings.HasPrefix(name, envPrefix):
@@ -230,7 +237,7 @@ func (l *loader) resolveFlags(flags []Flag) []resolvedValue {
 			near, _ := nearest(f.Key, slices.Sorted(maps.Keys(l.byName)))
 			l.problems.add(f.Key, from, "unknown key; did you mean %s?", near)
 		case k.Type == TypeSecret:
-			l.problems.add(f.Key, from, "a secret on the command line can be read by every user of the machine: put it in the file or in %s", k.Env())
+			l.problems.add(f.Key, from, "a secret on the command line can be read by every user of the machine: put it in the file or in %s, or the path of a file in %s", k.Env(), k.Env()+fileSuffix)
 		default:
 			all = append(all, resolvedValue{k, rawValue{text: f.Value}, from})
 		}
@@ -253,16 +260,16 @@ func (l *loader) merge(file, env, flags map[string]layerValue) (*Config, error) 
 				setting.Value, setting.Source = given.value, given.from
 			}
 		}
-		v.SetDefault(k.Name, fallback)
+		v.SetDefault(k.field(), fallback)
 		c.settings = append(c.settings, setting)
 	}
 	for _, layer := range []map[string]layerValue{file, env} {
-		if err := v.MergeConfigMap(nestKeys(layer)); err != nil {
+		if err := v.MergeConfigMap(l.nestKeys(layer)); err != nil {
 			return nil, fmt.Errorf("merge configuration: %w", err)
 		}
 	}
 	for name, given := range flags {
-		v.Set(name, given.value)
+		v.Set(l.byName[name].field(), given.value)
 	}
 	if err := v.UnmarshalExact(c); err != nil {
 		return nil, fmt.Errorf("fill in configuration: %w", err)
@@ -271,10 +278,10 @@ func (l *loader) merge(file, env, flags map[string]layerValue) (*Config, error) 
 }
 
 // nestKeys turns a.b.c: v into a: {b: {c: v}}.
-func nestKeys(layer map[string]layerValue) map[string]any {
+func (l *loader) nestKeys(layer map[string]layerValue) map[string]any {
 	root := make(map[string]any)
 	for name, given := range layer {
-		parts := strings.Split(name, ".")
+		parts := strings.Split(l.byName[name].field(), ".")
 		at := root
 		for _, part := range parts[:len(parts)-1] {
 			next, ok := at[part].(map[string]any)

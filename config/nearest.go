@@ -3,7 +3,7 @@ package config
 import (
 	"strings"
 
-	"ucwarden/policy"
+	"ucwarden/input"
 )
 
 // nearest returns the candidate with the smallest edit distance to name, and that distance; the first of equals, "" and
@@ -13,7 +13,7 @@ func nearest(name string, candidates []string) (best string, distance int) {
 	distance = -1
 	name = shorten(name, 200) // the longest candidate is shorter
 	for _, c := range candidates {
-		d := policy.EditDistance(strings.ToLower(name), strings.ToLower(c))
+		d := input.Distance(strings.ToLower(name), strings.ToLower(c))
 		if d > 2 && lastPart(name) == lastPart(c) {
 			d = 2
 		}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ucwarden/endpoint"
 )
 
 // rawValue is a value as written, before it is parsed.
@@ -23,7 +25,13 @@ type rawValue struct {
 // []string. A non-empty problem says what is wrong, without the value of a secret.
 func (k Key) parseValue(r rawValue) (value any, problem string) {
 	if k.Type == TypeList {
-		return parseList(r), ""
+		items := parseList(r)
+		for _, item := range items {
+			if isPlaceholder(k.Type, item) {
+				return nil, placeholderProblem
+			}
+		}
+		return items, ""
 	}
 	if r.isList {
 		return nil, "wants one value, not a list"
@@ -31,6 +39,9 @@ func (k Key) parseValue(r rawValue) (value any, problem string) {
 	text := r.text
 	if !k.verbatim {
 		text = strings.TrimSpace(text)
+	}
+	if isPlaceholder(k.Type, text) {
+		return nil, placeholderProblem
 	}
 	if k.parse != nil {
 		parsed, problem := k.parse(text)
@@ -192,6 +203,7 @@ func parseWarehouse(text string) (id, problem string) {
 
 // quote returns an invalid value, shortened and in quotes.
 func quote(text string) string {
+	text = endpoint.MaskURLs(text) // before it is cut: a password is told by the @ behind it
 	if short := shorten(text, 60); short != text {
 		return strconv.Quote(short) + "…"
 	}

@@ -101,7 +101,7 @@ func TestProblems(t *testing.T) {
 		{name: "short secret", environ: []string{"UCWARDEN_APISERVER_JWT_HS256_SECRET=hunter2"},
 			want: "env UCWARDEN_APISERVER_JWT_HS256_SECRET: apiserver.jwt.hs256_secret: too short: HS256 needs at least 32 bytes, for example from: openssl rand -hex 32"},
 		{name: "keys over plain http", file: "apiserver: {jwt: {jwks: 'http://keys.example.com'}}\n",
-			want: "ucwarden.yaml:1: apiserver.jwt.jwks: keys downloaded over http can be forged: use https, or a file"},
+			want: "ucwarden.yaml:1: apiserver.jwt.jwks: plain http to keys.example.com, which is not this machine, would send credentials in clear text: use https, or set apiserver.jwt.jwks.allow_http to true to accept that"},
 		{name: "two sources of policies", file: "policies: {path: p, ranger: {url: r.com, service: s}}\n",
 			want: "ucwarden.yaml:1: policies.path: both policies.path and policies.ranger.url are set: policies come from one source"},
 		{name: "ranger without service", file: "policies: {ranger: {url: r.com}}\n",
@@ -162,7 +162,7 @@ func TestFlagProblems(t *testing.T) {
 		{config.Flag{Key: "sync.mod", Value: "observe", Name: "--set"}, "flag --set: sync.mod: unknown key; did you mean sync.mode?"},
 		{config.Flag{Key: "log.level", Value: "loud", Name: "--log-level"}, `flag --log-level: log.level: "loud" is not one of debug, info, warn, error`},
 		{config.Flag{Key: "databricks.token", Value: "hunter2", Name: "--set"}, "flag --set: databricks.token: a secret on the command line " +
-			"can be read by every user of the machine: put it in the file or in UCWARDEN_DATABRICKS_TOKEN"},
+			"can be read by every user of the machine: put it in the file or in UCWARDEN_DATABRICKS_TOKEN, or the path of a file in UCWARDEN_DATABRICKS_TOKEN_FILE"},
 	} {
 		_, err := config.Load(config.Options{Flags: []config.Flag{test.flag}})
 		if err == nil || err.Error() != test.want {
@@ -192,8 +192,8 @@ func TestWarnings(t *testing.T) {
 			want: []string{"env: unknown variable UCWARDEN_STORE_PAHT is not used; did you mean UCWARDEN_STORE_PATH?"}},
 		{name: "what Kubernetes sets for a service", environ: []string{"UCWARDEN_PORT=tcp://10.0.0.1:80", "UCWARDEN_SERVICE_HOST=10.0.0.1",
 			"UCWARDEN_PORT_80_TCP_ADDR=10.0.0.1", "UCWARDEN_TOKEN=t", "UCWARDEN_CONFIG=c", "CONNECTOR_SNOWFLAKE_JDBC_URL=x"}},
-		{name: "plain http", file: "databricks: {host: 'http://uc.internal', token: t}\n",
-			want: []string{"databricks.host uses http: credentials are sent in clear text"}},
+		{name: "plain http that is allowed", file: "databricks: {host: 'http://uc.internal', token: t, host.allow_http: true}\n",
+			want: []string{"databricks.host uses http: credentials and answers can be read and forged on the way"}},
 		{name: "plain http on this machine", file: "databricks: {host: 'http://127.0.0.1:8080/', token: t}\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

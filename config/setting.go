@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"ucwarden/endpoint"
 )
 
 // Setting is one value of a merged configuration; secrets are printed masked.
@@ -17,20 +19,36 @@ type Setting struct {
 
 // Text returns the value on one line, as in a file; "" when unset, a mask for secrets.
 func (s Setting) Text() string {
-	switch v := s.Value.(type) {
+	switch v := s.masked().(type) {
 	case nil:
 		return ""
 	case []string:
 		return strings.Join(v, ", ")
 	case time.Duration:
 		return shortDuration(v)
+	default:
+		return fmt.Sprint(v)
 	}
-	return fmt.Sprint(s.Value)
+}
+
+// masked returns the value with the passwords of URLs masked.
+func (s Setting) masked() any {
+	switch v := s.Value.(type) {
+	case string:
+		return endpoint.MaskURLs(v)
+	case []string:
+		list := make([]string, len(v))
+		for i := range v {
+			list[i] = endpoint.MaskURLs(v[i])
+		}
+		return list
+	}
+	return s.Value
 }
 
 // MarshalJSON returns key, value and source; durations as text, secrets masked.
 func (s Setting) MarshalJSON() ([]byte, error) {
-	v := s.Value
+	v := s.masked()
 	if d, ok := v.(time.Duration); ok {
 		v = shortDuration(d)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 // validate checks the combinations of values, and sets the fields that depend on others.
 func (c *Config) validate(ps *problems) {
+	c.validatePlainHTTP(ps)
 	c.validateAuth(ps)
 	c.validateAPI(ps)
 	c.validateEventHub(ps)
@@ -21,6 +23,9 @@ func (c *Config) validate(ps *problems) {
 		}
 		c.Sync.Mode = "observe"
 	}
+	if c.Audit.Path == "" {
+		c.Audit.Path = filepath.Join(c.Store.Path, "audit.jsonl")
+	}
 	for _, f := range []*PrincipalFilter{&c.Scope.Users, &c.Scope.Groups, &c.Scope.Roles} {
 		if !f.Manage {
 			f.Exclude = []string{"*"}
@@ -29,7 +34,7 @@ func (c *Config) validate(ps *problems) {
 }
 
 func (c *Config) warn(format string, args ...any) {
-	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
+	c.warnings = append(c.warnings, endpoint.MaskURLs(fmt.Sprintf(format, args...)))
 }
 
 // source returns where the value of a key came from.
@@ -104,8 +109,27 @@ func (c *Config) validateAuth(ps *problems) {
 	if method != "azure_oauth" {
 		d.AzureTenantID = ""
 	}
-	if u, err := url.Parse(d.Host); err == nil && u.Scheme == "http" && !endpoint.IsLoopback(u.Hostname()) {
-		c.warn("databricks.host uses http: credentials are sent in clear text")
+}
+
+// validatePlainHTTP refuses URLs of plain http to other machines, unless that is allowed.
+func (c *Config) validatePlainHTTP(ps *problems) {
+	for _, s := range []struct {
+		key, url string
+		allowed  bool
+	}{
+		{"databricks.host", c.Databricks.Host, c.Databricks.AllowHTTP},
+		{"policies.ranger.url", c.Policies.Ranger.URL, c.Policies.Ranger.AllowHTTP},
+		{"apiserver.jwt.jwks", c.APIServer.JWT.JWKS, c.APIServer.JWT.AllowHTTP},
+	} {
+		u, err := url.Parse(s.url)
+		switch {
+		case err != nil || !endpoint.IsPlain(u):
+		case s.allowed:
+			c.warn("%s uses http: credentials and answers can be read and forged on the way", s.key)
+		default:
+			ps.add(s.key, c.source(s.key), "plain http to %s, which is not this machine, would send credentials in clear text: use https, or set %s to true to accept that",
+				u.Host, s.key+allowHTTPSuffix)
+		}
 	}
 }
 
@@ -116,9 +140,6 @@ func (c *Config) validateAPI(ps *problems) {
 	}
 	if a.AdminAddr != "" && a.AdminAddr == a.Addr && !strings.HasSuffix(a.Addr, ":0") {
 		ps.add("apiserver.admin_addr", c.source("apiserver.admin_addr"), "is the same as apiserver.addr: leave it empty to serve both on one port")
-	}
-	if u, err := url.Parse(a.JWT.JWKS); err == nil && u.Scheme == "http" && !endpoint.IsLoopback(u.Hostname()) {
-		ps.add("apiserver.jwt.jwks", c.source("apiserver.jwt.jwks"), "keys downloaded over http can be forged: use https, or a file")
 	}
 	if a.Enabled && !c.OnDemand.Enabled {
 		c.warn("apiserver.enabled has no effect without ondemand.enabled")

@@ -5,17 +5,16 @@ import (
 	"slices"
 
 	"ucwarden/policy"
-	"ucwarden/policy/order"
 )
 
 // ancestry is what a sync has to do on the containers above its roots, which it does not load as a whole.
 type ancestry struct {
-	// changes grant, on the containers, what the policies grant there and what was loaded inherits.
+	// changes grant, on the containers, what the policies grant there and what was loaded inherits. Adding it is safe
+	// by itself.
 	changes []policy.Change
-	// lacking are containers on which somebody lacks what the policies grant and what confers USE_*. Granting it may wake
-	// grants on objects inside that were not read, so each must be synced as a whole.
+	// lacking are containers on which somebody lacks USE_* that the policies grant. Granting it may wake grants on
+	// objects inside that were not read, so each must be synced as a whole.
 	lacking []policy.Securable
-	unread  []policy.Securable // whose grants were not looked at
 }
 
 // requireUse looks at the containers above the roots: at what the policies grant there and what is granted.
@@ -25,7 +24,6 @@ func (r *run) requireUse(ctx context.Context, found *loaded, desired *policy.Gra
 		want := desired.Of(a)
 		covered := slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) })
 		if len(want) == 0 || covered || !r.Scope.Filters(a) {
-			above.unread = append(above.unread, a)
 			continue
 		}
 		if err := r.coordinator.requireUse(ctx, r.id, a, want); err != nil {
@@ -38,15 +36,14 @@ func (r *run) requireUse(ctx context.Context, found *loaded, desired *policy.Gra
 		if err != nil {
 			return ancestry{}, err
 		}
-		found.current.Set(a, have) // for the order of changes
 		adds := r.missingGrants(a, have, desired)
-		if slices.ContainsFunc(adds, func(g policy.Assignment) bool { return g.Privilege.ConfersUse() }) {
+		if slices.ContainsFunc(adds, func(g policy.Assignment) bool { return g.Privilege.IsUse() }) {
 			above.lacking = append(above.lacking, a)
 			continue
 		}
 		adds = slices.DeleteFunc(adds, func(g policy.Assignment) bool { return !found.inherits(a, g.Privilege) })
 		if len(adds) > 0 {
-			above.changes = append(above.changes, policy.Change{Securable: a, Add: adds})
+			above.changes = append(above.changes, policy.Change{Securable: a, Wave: 1, Add: adds})
 		}
 	}
 	return above, nil
@@ -64,14 +61,13 @@ func (r *run) missingGrants(container policy.Securable, have []policy.Assignment
 	})
 }
 
-// order adds the changes above the roots to a plan, and puts all of them in the order of their application.
-func (r *run) order(plan *policy.Plan, above ancestry, current *policy.GrantSet) {
-	for _, c := range above.changes {
+// prepend puts changes that only add in front of a plan's.
+func prepend(plan *policy.Plan, changes []policy.Change) {
+	for _, c := range changes {
 		plan.Totals.Changed++
 		plan.Totals.Adds += len(c.Add)
 	}
-	changes, findings := order.Changes(slices.Concat(above.changes, plan.Changes), current, order.Options{MayRemove: r.compiler.Expresses, Unread: above.unread})
-	plan.Changes, plan.Report.Findings = changes, append(plan.Report.Findings, findings...)
+	plan.Changes = slices.Concat(changes, plan.Changes)
 }
 
 // inherits reports whether a grant of p on the container bears on an object inside that was read.
@@ -86,7 +82,7 @@ func (r *run) containerGrants(ctx context.Context, c policy.Securable) ([]policy
 	if list, ok := r.coordinator.container(c); ok {
 		return list, nil
 	}
-	list, err := r.Workspace.Grants(ctx, c)
+	list, err := r.grants(ctx, c)
 	if err != nil {
 		return nil, err
 	}

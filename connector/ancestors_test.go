@@ -144,7 +144,8 @@ func everywhere() []ranger.Policy {
 	}
 }
 
-// What the policies grant on a container above a root is granted when what was read inherits it; what only other objects inherit waits for their sync.
+// What the policies grant on a container above a root is granted when what was read inherits it, first of all; what
+// only other objects inherit waits for their sync.
 func TestGrantsOnAncestors(t *testing.T) {
 	for _, test := range []struct {
 		roots []string
@@ -156,9 +157,9 @@ func TestGrantsOnAncestors(t *testing.T) {
 		{[]string{"function:sales.emea.net"}, nil},
 		{[]string{"table:hr.core.staff", "volume:sales.emea.landing"}, // each by what was read inside it
 			[]string{"1 CATALOG:hr +analysts MODIFY +analysts SELECT", "1 CATALOG:sales +analysts READ_VOLUME"}},
-		// Together with the changes of the roots.
+		// The changes of the roots come after.
 		{[]string{"table:sales.emea.orders", "connection:pg"},
-			[]string{"1 CONNECTION:pg +bob@example.com USE_CONNECTION", "1 CATALOG:sales +analysts MODIFY +analysts SELECT"}},
+			[]string{"1 CATALOG:sales +analysts MODIFY +analysts SELECT", "1 CONNECTION:pg +bob@example.com USE_CONNECTION"}},
 	} {
 		t.Run(strings.Join(test.roots, " "), func(t *testing.T) {
 			r := newRig(t, rigOptions{}, append(everywhere(), allow("connection:pg", "bob@example.com", "use_connection"))...)

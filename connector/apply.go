@@ -9,29 +9,33 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ucwarden/policy"
-	"ucwarden/policy/order"
 )
 
-// ErrHeldBack is the error of a change of which some was not tried, because a change that this depends on failed:
-// applying it alone could open what should stay closed.
-var ErrHeldBack = errors.New("held back, because an earlier change that it depends on failed")
+// ErrHeldBack is the error of a change that was not tried, because one it depends on failed: applying it alone could
+// open or close what should not be.
+var ErrHeldBack = errors.New("held back, because an earlier change above or below it failed")
 
 // errOutdated ends an apply whose plan is no longer what the policies mean.
 var errOutdated = policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
 
-// apply carries out changes wave by wave, those of a wave at once. What waits for something that was not made is held
-// back; see policy.Wait. With an error, the outcomes end with the wave it happened in.
+// apply carries out changes wave by wave, those of a wave at once. A change whose lineage had a failure in an earlier
+// wave is held back. With an error, the outcomes end with the wave it happened in.
 func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(changes))
-	var unmade order.Unmade
+	failed := newLineages()
 	for first := 0; first < len(changes); {
 		last := endOfWave(changes, first)
 		var outdated atomic.Bool
 		var g errgroup.Group // not ended by the first error: what is on its way when the policies change is waited for
 		g.SetLimit(r.Parallel)
 		for i := first; i < last; i++ {
+			if failed.touch(changes[i].Securable) {
+				outcomes[i] = nothingDone(changes[i])
+				outcomes[i].Err = ErrHeldBack
+				continue
+			}
 			g.Go(func() error {
-				if outcomes[i] = r.applyUnlessHeldBack(ctx, changes[i], &unmade); errors.Is(outcomes[i].Err, errOutdated) {
+				if outcomes[i] = r.applyChange(ctx, changes[i]); errors.Is(outcomes[i].Err, errOutdated) {
 					outdated.Store(true)
 				}
 				return nil
@@ -46,26 +50,13 @@ func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, er
 		}
 		for i := first; i < last; i++ {
 			if outcomes[i].Err != nil {
-				unmade.Note(changes[i], outcomes[i].Change)
+				failed.add(changes[i].Securable)
 			}
 		}
 		r.request.report("apply", last, len(changes))
 		first = last
 	}
 	return outcomes, nil
-}
-
-// applyUnlessHeldBack applies what of a change does not depend on what was not made.
-func (r *run) applyUnlessHeldBack(ctx context.Context, c policy.Change, unmade *order.Unmade) Outcome {
-	rest, held := unmade.WithoutHeldBack(c)
-	out := nothingDone(c)
-	if !rest.Empty() {
-		out = r.applyChange(ctx, rest)
-	}
-	if held && out.Err == nil && !out.Gone {
-		out.Err = ErrHeldBack
-	}
-	return out
 }
 
 // endOfWave returns the index after the last change of the wave that begins at first.
@@ -78,7 +69,7 @@ func endOfWave(changes []policy.Change, first int) int {
 }
 
 func nothingDone(c policy.Change) Outcome {
-	return Outcome{Change: policy.Change{Securable: c.Securable, Wave: c.Wave}}
+	return Outcome{Change: policy.Change{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes}}
 }
 
 // applyChange applies one change, unless the policies have changed. The coordinator leaves out what other syncs
@@ -93,7 +84,7 @@ func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
 	}
 	// Looked at only now that the change is known to be on its way: a sync by newer policies waits for it, or this
 	// sees the newer policies.
-	if _, compiler, err := r.current(); err != nil || compiler != r.compiler {
+	if g, err := r.current(); err != nil || g.compiler != r.compiler {
 		out.Err = errOutdated
 		return out
 	}
@@ -119,7 +110,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		part, left := dropAdds(parts[0], r.unknown.has)
 		out.addUnknown(left...)
 		parts = parts[1:]
-		if part.Empty() {
+		if empty(part) {
 			continue
 		}
 		have, err := r.write(ctx, part)
@@ -137,8 +128,6 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		}
 		r.coordinator.wrote(c.Securable, have)
 		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)
-		out.Change.AddTemporary = append(out.Change.AddTemporary, part.AddTemporary...)
-		out.Change.RemoveTemporary = append(out.Change.RemoveTemporary, part.RemoveTemporary...)
 	}
 	return nil
 }
@@ -152,21 +141,21 @@ func (o *Outcome) addUnknown(list ...policy.Principal) {
 }
 
 func (r *run) rememberUnknown(ctx context.Context, p policy.Principal) {
-	if err := r.unknown.add(p); err != nil {
+	if err := r.Syncer.unknown.add(p); err != nil {
 		r.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", p.Name, "error", err)
 	}
 }
 
 // write sends a change in one request and returns the grants on its securable afterwards, in which the change shows.
 func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	have, err := r.Workspace.Apply(ctx, c)
-	if err != nil || remaining(c, have).Empty() {
+	have, err := r.sendNoted(ctx, c)
+	if err != nil || empty(remaining(c, have)) {
 		return have, err
 	}
-	if have, err = r.Workspace.Grants(ctx, c.Securable); err != nil { // the answer may be older than the change
+	if have, err = r.grants(ctx, c.Securable); err != nil { // the answer may be older than the change
 		return nil, err
 	}
-	if rest := remaining(c, have); !rest.Empty() {
+	if rest := remaining(c, have); !empty(rest) {
 		return nil, policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
 	}
 	return have, nil

@@ -145,6 +145,7 @@ type rigOptions struct {
 	size     *emulator.Seed // instead of seed
 	emulator emulator.Options
 	attempts int
+	who      string            // the syncer's identity; admin when empty
 	syncer   connector.Options // workspace and policies are put in
 	wrap     func(connector.Workspace) connector.Workspace
 }
@@ -161,7 +162,10 @@ func newRig(t testing.TB, o rigOptions, policies ...ranger.Policy) *rig {
 		}
 		o.emulator.Seed = seed
 	}
-	o.emulator.Tokens = map[string]string{token: admin}
+	if o.who == "" {
+		o.who = admin
+	}
+	o.emulator.Tokens = map[string]string{token: o.who}
 	server, err := emulator.New(o.emulator)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +191,7 @@ func newRig(t testing.TB, o rigOptions, policies ...ranger.Policy) *rig {
 	t.Cleanup(client.Close)
 	r := &rig{t: t, server: server, client: client, policies: &fixed{}, stop: func() { client.Close(); stop() }}
 	r.policies.set(t, policies...)
-	o.syncer.Policies, o.syncer.Workspace = r.policies, client
+	o.syncer.Policies, o.syncer.Workspace, o.syncer.Directory = r.policies, client, client
 	if o.wrap != nil {
 		o.syncer.Workspace = o.wrap(client)
 	}

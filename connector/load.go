@@ -179,9 +179,9 @@ func (l *loader) readGrants(ctx context.Context) error {
 	g.SetLimit(l.run.Parallel)
 	for i, sec := range read {
 		g.Go(func() error {
-			list, err := l.run.Workspace.Grants(ctx, sec)
-			for j, a := range list { // the same few names on every object are held once
-				list[j] = policy.Assignment{Principal: unique.Make(a.Principal).Value(), Privilege: unique.Make(a.Privilege).Value()}
+			list, err := l.run.grants(ctx, sec)
+			for j := range list { // the same few words on every object are held once
+				list[j].Privilege = unique.Make(list[j].Privilege).Value()
 			}
 			switch {
 			case policy.CodeOf(err) == policy.CodeNotFound:

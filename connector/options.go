@@ -24,12 +24,14 @@ type Policies interface {
 type Options struct {
 	Workspace Workspace
 	Policies  Policies
+	Directory Directory     // of principals; nil: the shape of their names tells their kinds
 	Scope     policy.Scope  // what is ours to manage; must have no roots
 	Read      rules.Options // how policies are read; scripts decide no grant and are not needed
 	Compile   compile.Options
 	Mode      policy.Mode // "" is enforce
 	Guards    []policy.Guard
-	State     State // listing sizes of earlier runs; nil forgets them
+	State     State   // listing sizes of earlier runs; nil forgets them
+	Journal   Journal // of every change; nil notes none
 	// UnknownState keeps whom the workspace did not know, for later runs and for plans made elsewhere; nil forgets them.
 	UnknownState State
 	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.
@@ -38,7 +40,10 @@ type Options struct {
 	// ContainerTTL is how long grants on catalogs and schemas, once read, are trusted when a task for an object inside
 	// needs to know whether the way to it is open. Default 1 h.
 	ContainerTTL time.Duration
-	// UnknownPrincipalTTL is how long a principal that the workspace did not know is not tried again. Default 15 min.
+	// DirectoryInterval is how often the directory is read. Default 10 min.
+	DirectoryInterval time.Duration
+	// UnknownPrincipalTTL is how long at most a principal that the workspace did not know is not tried again. Default
+	// 15 min.
 	UnknownPrincipalTTL time.Duration
 	Logger              *slog.Logger
 	Registerer          prometheus.Registerer // may be nil
@@ -52,7 +57,7 @@ func (o *Options) validate() error {
 		return errors.New("connector: no policies")
 	case len(o.Scope.Roots()) > 0:
 		return errors.New("connector: the managed scope must not be narrowed to roots")
-	case o.Parallel < 0 || o.ContainerTTL < 0 || o.UnknownPrincipalTTL < 0:
+	case o.Parallel < 0 || o.ContainerTTL < 0 || o.UnknownPrincipalTTL < 0 || o.DirectoryInterval < 0:
 		return errors.New("connector: parallel calls and times must not be negative")
 	}
 	switch o.Mode {
@@ -71,6 +76,12 @@ func (o *Options) validate() error {
 	}
 	if o.UnknownPrincipalTTL == 0 {
 		o.UnknownPrincipalTTL = 15 * time.Minute
+	}
+	if o.Journal == nil {
+		o.Journal = noJournal{}
+	}
+	if o.DirectoryInterval == 0 {
+		o.DirectoryInterval = 10 * time.Minute
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -93,6 +93,9 @@ func TestUnknownPrincipals(t *testing.T) {
 						t.Errorf("%s: %v", o.Change.Securable, o.Err)
 					}
 					for _, x := range slices.Concat(o.Change.Add, o.Change.Remove) {
+						if o.Change.Causes.Of(policy.ActAdd, x).PolicyID != 1 {
+							t.Errorf("%s: no cause of %s", o.Change.Securable, x)
+						}
 						if slices.Contains(o.Unknown, x.Principal) {
 							t.Errorf("%s is said to hold %s", o.Change.Securable, x)
 						}
@@ -161,9 +164,6 @@ func TestPartsKeepOrder(t *testing.T) {
 	w := &account{tables: 1, known: map[string]bool{"zoe@x": true, "bob@x": true}, grants: &policy.GrantSet{}}
 	table := policy.Securable{Type: policy.Table, FullName: "c.s.t0"}
 	w.grants.Set(table, []policy.Assignment{{Principal: policy.PrincipalByShape("bob@x"), Privilege: policy.Select}})
-	for s, use := range map[policy.Securable]policy.Privilege{{Type: policy.Schema, FullName: "c.s"}: policy.UseSchema, {Type: policy.Catalog, FullName: "c"}: policy.UseCatalog} {
-		w.grants.Set(s, []policy.Assignment{{Principal: policy.PrincipalByShape("zoe@x"), Privilege: use}, {Principal: policy.PrincipalByShape("gone@x"), Privilege: use}})
-	}
 	policies := &fixed{}
 	policies.set(t, allow("table:c.s.t0", "zoe@x gone@x", "select"))
 	s, err := connector.New(connector.Options{Workspace: w, Policies: policies, Parallel: 1})

@@ -5,8 +5,11 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/directory"
 	"ucwarden/policy/ranger"
 )
+
+var errNoPolicies = policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet, so nothing can be said about what should be granted")
 
 // run is one sync under way, with the policies that it plans by.
 type run struct {
@@ -15,19 +18,36 @@ type run struct {
 	id       uint64 // with the coordinator
 	snapshot *ranger.Snapshot
 	compiler *compile.Compiler
+	unknown  unknownView // whom not to try
+
+	dir        *directory.Directory // of principals, by which the compiler resolved
+	identities *identities
 }
 
-// begin starts a sync by the policies in force, once no change by other policies is on its way. It must be ended.
+// begin starts a sync by the policies and the directory of principals in force, once no change by others is on its way. It
+// must be ended.
 func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
-	snapshot, compiler, err := s.current()
+	if s.Policies.Current() == nil {
+		return nil, errNoPolicies
+	}
+	if err := s.refreshDirectory(ctx, r.ByPerson); err != nil {
+		return nil, givenUp(err)
+	}
+	g, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.coordinator.begin(ctx, compiler)
+	unknown := s.unknown.view(r.ByPerson)
+	id, err := s.coordinator.begin(ctx, g.compiler)
 	if err != nil {
 		return nil, givenUp(err)
 	}
-	return &run{Syncer: s, request: r, id: id, snapshot: snapshot, compiler: compiler}, nil
+	run := &run{
+		Syncer: s, request: r, id: id, snapshot: g.snapshot, compiler: g.compiler, unknown: unknown,
+		dir: g.identities.directory, identities: g.identities,
+	}
+	s.Journal.Settle(ctx, resolved{run})
+	return run, nil
 }
 
 func (r *run) end() { r.coordinator.end(r.id) }

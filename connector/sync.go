@@ -11,7 +11,7 @@ import (
 
 // Sync brings the requested roots into sync with the policies:
 //
-//	load securables and their grants → compile the policies → diff → order → ask the guards → apply, wave by wave
+//	load securables and their grants → compile the policies → diff → ask the guards → apply, wave by wave
 //
 // An error says that the sync could not be done or was refused as a whole; what went wrong with single changes is in
 // the result's outcomes. Errors are classified; a retryable one asks for the same sync again, which finds done what was
@@ -59,7 +59,7 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	return result, nil
 }
 
-// plan loads, compiles, diffs and orders. Where somebody lacks USE_* that a root requires on a container above it, the
+// plan loads, compiles and diffs. Where somebody lacks USE_* that a root requires on a container above it, the
 // container becomes a root itself and everything is loaded again.
 func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 	result := &Result{}
@@ -69,13 +69,14 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 			return nil, nil, orGivenUp(ctx, err)
 		}
 		compiled := r.compiler.Compile(found.inventory)
-		result.Plan = r.diff(found, compiled, r.scopeOf(roots, found))
+		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(roots, found))
 		above, err := r.requireUse(ctx, found, compiled.Grants)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
+		prepend(result.Plan, above.changes)
 		if len(above.lacking) == 0 {
-			r.order(result.Plan, above, found.current)
+			r.compiler.SetCauses(compile.CauseInput{Inventory: found.inventory, Desired: compiled.Grants, Kinds: found.kinds}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			return result, found, nil
 		}
@@ -87,15 +88,26 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 	}
 }
 
-// diff returns the plan that leads from what was loaded to what was compiled.
-func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) *policy.Plan {
+// diff returns the plan that leads from what was loaded to what was compiled, and whom it leaves out because the workspace
+// does not know them.
+func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal) {
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
+	var kept []policy.Grant
 	changes, totals := policy.Diff(policy.DiffInput{
-		Read: found.read, Current: found.current, Desired: desired, Scope: scope, Mode: r.Mode, Expresses: r.compiler.Expresses,
+		Read: found.read, Current: found.current, Desired: desired, Scope: r.keepOwn(scope), Mode: r.Mode, Expresses: r.compiler.Expresses,
+		Kept: func(s policy.Securable, a policy.Assignment) {
+			kept = append(kept, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
+		},
 	})
 	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
-	plan.Report.Findings = append(plan.Report.Findings, r.unknown.findings(compiled.Grants, found.current, found.read)...)
-	return plan
+	unknown := r.unknown.findings(compiled.Grants, found.current, found.read)
+	plan.Report.Findings = slices.Concat(plan.Report.Findings, unknown, r.directoryFindings(kept))
+	leftOut := slices.Clone(compiled.Unresolved)
+	for _, f := range unknown {
+		leftOut = append(leftOut, f.Principal)
+	}
+	slices.SortFunc(leftOut, policy.ComparePrincipals)
+	return plan, slices.Compact(leftOut)
 }
 
 // scopeOf returns what a sync of the roots may change: of the managed scope what was found of them.

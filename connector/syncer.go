@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ type Syncer struct {
 	metrics     *metrics
 	revokes     revokeBudget
 	coordinator *coordinator
+	principals  *principals
 	unknown     *unknownPrincipals
 
 	mu  sync.Mutex
@@ -35,51 +37,95 @@ func New(o Options) (*Syncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Syncer{Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState)}, nil
+	return &Syncer{
+		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: newPrincipals(o.Directory, o.DirectoryInterval, o.Logger),
+		unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState),
+	}, nil
 }
 
-// generation is what plans are made by: the compiler of one snapshot, between two openings or closings of validity
-// schedules. Two plans of one compiler want the same.
+// generation is what plans are made by: the compiler of one snapshot and one directory of principals, between two openings
+// or closings of validity schedules. Two plans of one compiler want the same.
 type generation struct {
-	snapshot *ranger.Snapshot
-	rules    *rules.RuleSet
-	compiler *compile.Compiler
-	open     string    // which schedules are open
-	minute   time.Time // when that was looked at
+	snapshot   *ranger.Snapshot
+	rules      *rules.RuleSet
+	compiler   *compile.Compiler
+	identities *identities // of the directory that the compiler resolved by
+	open       string      // which schedules are open
+	minute     time.Time   // when that was looked at
 }
 
-// current returns the snapshot in force and its compiler, which stays the same for as long as the policies mean the
-// same. An error, of class CodeUnavailable, says that there are no policies yet, or that they cannot be read.
-func (s *Syncer) current() (*ranger.Snapshot, *compile.Compiler, error) {
+// refreshDirectory reads the principals of the workspace where it is time to: once per interval, and for a sync that a
+// person started also when somebody was unknown. Whoever is listed now is tried again.
+func (s *Syncer) refreshDirectory(ctx context.Context, byPerson bool) error {
+	age := s.DirectoryInterval
+	if byPerson && s.missesSomebody() {
+		age = directoryFresh
+	}
+	changed, err := s.principals.refresh(ctx, age)
+	if err != nil || !changed {
+		return err
+	}
+	d := s.principals.current()
+	if err := s.unknown.remove(func(p policy.Principal) bool { return d.Resolve(p).Listed }); err != nil {
+		s.Logger.WarnContext(ctx, "cannot save who is unknown", "error", err)
+	}
+	return nil
+}
+
+// missesSomebody reports whether policies name a principal that the workspace did not know or list.
+func (s *Syncer) missesSomebody() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.unknown.next().IsZero() || s.now.compiler != nil && s.now.compiler.Missing() > 0
+}
+
+// current returns the snapshot in force and its compiler, which stays the same for as long as the policies and the
+// principals mean the same. An error, of class CodeUnavailable, says that there are no policies yet, or that they cannot
+// be read.
+func (s *Syncer) current() (generation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snapshot := s.Policies.Current() // asked with the lock held, so that the compiler never goes back to older policies
 	if snapshot == nil {
-		return nil, nil, policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet, so nothing can be said about what should be granted")
+		return generation{}, errNoPolicies
 	}
 	now := time.Now()
 	g := &s.now
 	same := g.compiler != nil && g.snapshot.Same(snapshot)
+	principals := s.principals.current()
+	resolved := g.compiler != nil && g.identities.directory == principals
 	minute := now.Truncate(time.Minute)
-	if same && (!g.rules.Scheduled() || g.minute.Equal(minute)) {
-		return snapshot, g.compiler, nil
+	if same && resolved && (!g.rules.Scheduled() || g.minute.Equal(minute)) {
+		return g.with(snapshot), nil
 	}
-	next := generation{snapshot: snapshot, rules: g.rules, minute: minute}
+	next := generation{snapshot: snapshot, rules: g.rules, identities: g.identities, minute: minute}
 	if !same {
 		var err error
 		if next.rules, err = rules.New(snapshot, s.Read); err != nil {
-			return nil, nil, policy.Errorf(policy.CodeUnavailable, "read the policies: %w", err)
+			return generation{}, policy.Errorf(policy.CodeUnavailable, "read the policies: %w", err)
 		}
 	}
-	if next.open = next.rules.OpenAt(now); same && next.open == g.open {
+	if !resolved {
+		next.identities = newIdentities(principals)
+	}
+	if next.open = next.rules.OpenAt(now); same && resolved && next.open == g.open {
 		g.minute = minute
-		return snapshot, g.compiler, nil
+		return g.with(snapshot), nil
 	}
 	o := s.Compile
 	o.Time = now
+	if s.Directory != nil {
+		o.Directory = principals
+	}
 	next.compiler = compile.New(next.rules, o)
 	*g = next
-	return snapshot, g.compiler, nil
+	return *g, nil
+}
+
+// with returns the generation with a snapshot that says the same as its own.
+func (g generation) with(s *ranger.Snapshot) generation {
+	g.snapshot = s
+	return g
 }
 
 // Request says what to sync.
@@ -87,7 +133,9 @@ type Request struct {
 	// Roots are the securables to sync, each with everything inside it. None means the whole metastore. A METASTORE
 	// root without a name stands for the metastore with every root object that is not a catalog.
 	Roots    []policy.Securable
+	ByPerson bool           // a person asked for it: whom the workspace did not know is tried again
 	Approved string         // digest of a plan that a guard refused and a person approved
+	Origin   Origin         // for the journal
 	Progress func(Progress) // called now and then, never twice at once; must return soon
 }
 
@@ -110,6 +158,7 @@ type Result struct {
 	Missing    []policy.Securable // requested roots that do not exist, or are Unity Catalog's own to keep
 	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
 	AlsoSynced []policy.Securable // containers that had to be synced too, to open the way to a root
+	LeftOut    []policy.Principal // whom the policies grant something there and the workspace does not know; sorted
 }
 
 // Outcome is what became of a change.

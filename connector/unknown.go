@@ -14,32 +14,38 @@ import (
 // unknownKey is where unknown principals are kept from run to run.
 const unknownKey = "unknown-principals"
 
+// unknownBackoff is how long a principal is not tried again after the workspace did not know it for the first time; twice
+// as long after each further time, up to Options.UnknownPrincipalTTL.
+const unknownBackoff = 15 * time.Second
+
 // unknownPrincipals remembers whom the workspace did not know, so that not every sync asks again for each of the
 // people who have left and still stand in policies.
 type unknownPrincipals struct {
-	mu    sync.Mutex
-	ttl   time.Duration
-	state State // nil: this process only
-	until map[policy.Principal]time.Time
+	mu       sync.Mutex
+	ttl      time.Duration
+	state    State // nil: this process only
+	attempts uint64
+	known    map[policy.Principal]unknownPrincipal
 }
 
-// keptUnknown is an unknown principal as it is kept.
-type keptUnknown struct {
+// unknownPrincipal is one whom the workspace did not know, as it is kept.
+type unknownPrincipal struct {
 	policy.Principal
-	Until time.Time `json:"until"`
+	Tries int       `json:"tries"`
+	Until time.Time `json:"until"` // when it is tried again
+
+	attempt uint64 // counts the attempts of this process, all principals'
 }
 
 // newUnknownPrincipals recovers what earlier runs kept. State that cannot be read holds nobody: whoever is unknown is
 // found out anew.
 func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
-	u := &unknownPrincipals{ttl: ttl, state: state, until: make(map[policy.Principal]time.Time)}
+	u := &unknownPrincipals{ttl: ttl, state: state, known: make(map[policy.Principal]unknownPrincipal)}
 	if state != nil {
-		if value, err := state.Load(unknownKey); err == nil && len(value) > 0 {
-			var kept []keptUnknown
-			if json.Unmarshal(value, &kept) == nil {
-				for _, k := range kept {
-					u.until[k.Principal] = k.Until
-				}
+		var kept []unknownPrincipal
+		if value, err := state.Load(unknownKey); err == nil && json.Unmarshal(value, &kept) == nil {
+			for _, k := range kept {
+				u.known[k.Principal] = k
 			}
 		}
 	}
@@ -50,14 +56,30 @@ func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
 func (u *unknownPrincipals) add(p policy.Principal) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.until[p] = time.Now().Add(u.ttl)
+	k := u.known[p]
+	wait := min(unknownBackoff<<min(k.Tries, 20), u.ttl)
+	u.attempts++
+	u.known[p] = unknownPrincipal{Principal: p, Tries: k.Tries + 1, Until: time.Now().Add(wait), attempt: u.attempts}
+	return u.save()
+}
+
+// remove forgets the principals that are known after all.
+func (u *unknownPrincipals) remove(known func(policy.Principal) bool) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before := len(u.known)
+	maps.DeleteFunc(u.known, func(p policy.Principal, _ unknownPrincipal) bool { return known(p) })
+	if len(u.known) == before {
+		return nil
+	}
+	return u.save()
+}
+
+func (u *unknownPrincipals) save() error {
 	if u.state == nil {
 		return nil
 	}
-	kept := make([]keptUnknown, 0, len(u.until))
-	for p, until := range u.until {
-		kept = append(kept, keptUnknown{p, until})
-	}
+	kept := slices.SortedFunc(maps.Values(u.known), func(a, b unknownPrincipal) int { return policy.ComparePrincipals(a.Principal, b.Principal) })
 	value, err := json.Marshal(kept)
 	if err == nil {
 		err = u.state.Save(unknownKey, value)
@@ -68,30 +90,59 @@ func (u *unknownPrincipals) add(p policy.Principal) error {
 	return nil
 }
 
-// has reports whether p is not to be tried now.
-func (u *unknownPrincipals) has(p policy.Principal) bool {
+// next returns when the first of the unknown principals is to be tried again; the zero time when there are none.
+func (u *unknownPrincipals) next() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	until, ok := u.until[p]
-	if ok && time.Now().After(until) {
-		delete(u.until, p)
-		ok = false
+	var first time.Time
+	for _, k := range u.known {
+		if first.IsZero() || k.Until.Before(first) {
+			first = k.Until
+		}
 	}
-	return ok
+	return first
+}
+
+// view is the unknown principals as one sync sees them.
+type unknownView struct {
+	*unknownPrincipals
+	since uint64 // those noted before, and in this process, count only until their time
+	retry bool   // those noted before are tried again
+}
+
+// view returns the unknown principals for a sync that begins. One that a person started tries all of them again.
+func (u *unknownPrincipals) view(byPerson bool) unknownView {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return unknownView{u, u.attempts, byPerson}
+}
+
+// skips reports whether a principal is not to be tried now. u.mu must be held.
+func (v unknownView) skips(k unknownPrincipal, now time.Time) bool {
+	if k.attempt > v.since {
+		return true // found out since the sync began
+	}
+	return !v.retry && now.Before(k.Until)
+}
+
+// has reports whether p is not to be tried now.
+func (v unknownView) has(p policy.Principal) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	k, ok := v.known[p]
+	return ok && v.skips(k, time.Now())
 }
 
 // list returns the principals that are not to be tried now.
-func (u *unknownPrincipals) list() map[policy.Principal]bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+func (v unknownView) list() map[policy.Principal]bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	now := time.Now()
-	list := make(map[policy.Principal]bool, len(u.until))
-	for p, until := range u.until {
-		if now.After(until) {
-			delete(u.until, p)
-			continue
+	list := make(map[policy.Principal]bool, len(v.known))
+	for p, k := range v.known {
+		if v.skips(k, now) {
+			list[p] = true
 		}
-		list[p] = true
 	}
 	return list
 }
@@ -99,8 +150,8 @@ func (u *unknownPrincipals) list() map[policy.Principal]bool {
 // without returns the desired grants on the listed securables less new ones to unknown principals; the same set when no
 // principal is unknown. What such a principal holds it keeps: that the workspace did not know it once is no reason to
 // take anything away.
-func (u *unknownPrincipals) without(desired, current *policy.GrantSet, on []policy.Securable) *policy.GrantSet {
-	unknown := u.list()
+func (v unknownView) without(desired, current *policy.GrantSet, on []policy.Securable) *policy.GrantSet {
+	unknown := v.list()
 	if len(unknown) == 0 {
 		return desired
 	}
@@ -114,8 +165,8 @@ func (u *unknownPrincipals) without(desired, current *policy.GrantSet, on []poli
 }
 
 // findings returns, for the report, to whom nothing new is granted because the workspace did not know them.
-func (u *unknownPrincipals) findings(desired, current *policy.GrantSet, on []policy.Securable) []policy.Finding {
-	unknown := u.list()
+func (v unknownView) findings(desired, current *policy.GrantSet, on []policy.Securable) []policy.Finding {
+	unknown := v.list()
 	if len(unknown) == 0 {
 		return nil
 	}
@@ -129,9 +180,9 @@ func (u *unknownPrincipals) findings(desired, current *policy.GrantSet, on []pol
 	}
 	var list []policy.Finding
 	for _, p := range slices.SortedFunc(maps.Keys(left), policy.ComparePrincipals) {
-		list = append(list, policy.Finding{Effect: policy.EffectNone, Principal: p, Message: fmt.Sprintf(
-			"the account did not know the principal %q when it was to be granted something; what the policies give it (%d here) is left out, and tried again after %s",
-			p.Name, left[p], u.ttl)})
+		list = append(list, policy.Finding{Effect: policy.EffectNarrower, Principal: p, Message: fmt.Sprintf(
+			"the account did not know the principal %q when it was to be granted something; what the policies give it (%d here) is left out, and tried again with backoff, when the workspace lists it, and by every sync that a person starts",
+			p.Name, left[p])})
 	}
 	return list
 }

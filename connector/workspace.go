@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ucwarden/policy"
+	"ucwarden/policy/directory"
 )
 
 // Lister finds the objects of a workspace. Every error is classified (see policy.CodeOf).
@@ -22,11 +23,13 @@ type Lister interface {
 
 // Permissions reads and changes the direct grants of securables.
 type Permissions interface {
-	// Grants returns the direct grants on s. Grants of deleted principals, which have no name any more, are left out.
+	// Grants returns the direct grants on s. Grants of deleted principals, which have no name any more, are left out. A
+	// grant names its principal and does not say its kind, so the principals are of policy.UnknownKind, spelled as the
+	// workspace has them.
 	Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error)
 
 	// Apply sends the change as one request that holds whole or not at all, and returns the grants on the securable
-	// afterwards. Applying the same change again returns the same state.
+	// afterwards, as Grants does. Applying the same change again returns the same state.
 	Apply(ctx context.Context, c policy.Change) ([]policy.Assignment, error)
 }
 
@@ -34,4 +37,11 @@ type Permissions interface {
 type Workspace interface {
 	Lister
 	Permissions
+}
+
+// Directory lists the principals of a workspace.
+type Directory interface {
+	// Principals returns every user, group and service principal, with who is in which group and who the client itself is.
+	// A listing is never partial: what cannot be read is an error.
+	Principals(ctx context.Context) (directory.Listing, error)
 }

@@ -1,5 +1,8 @@
-// Package endpoint answers what an HTTP client asks about the server it talks to: whether a host is this machine
-// ([IsLoopback]), so that plain text crosses no network, and when the server wants to be called again ([RetryAfter]).
-// Hosts and headers come in, plain values go out; it does no I/O. It is a package of its own, below all others,
-// because the configuration, the policy source, the client of Unity Catalog and the REST API must agree on both.
+// Package endpoint makes every HTTP client of this module ([NewClient], [NewTransport]): for one server, without
+// redirects, and not in plain text beyond this machine. It also answers what the settings and clients of a server must
+// agree on: whether a host is this machine ([IsLoopback]), when a server wants to be called again ([RetryAfter]), and
+// how a URL is printed without its password ([MaskURLs]).
+//
+// It is a package of its own, below all others, because a client made elsewhere would send its credential wherever the
+// server says.
 package endpoint

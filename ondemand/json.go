@@ -89,7 +89,7 @@ func withExtra(known any, extra map[string]json.RawMessage, reserved ...string) 
 
 // serverFields are the fields of a task that only the server writes.
 var serverFields = []string{
-	"status", "statusMessage", "attempts", "parentId", "priority", "receivedTime", "notBefore", "startTime",
+	"status", "statusMessage", "attempts", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
 	"endTime", "resources", "transitions", "children",
 }
 
@@ -134,7 +134,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	}{
 		{"id", &t.ID}, {"type", &t.Type}, {"appType", &t.AppType}, {"appSubType", &t.AppSubType},
 		{"source", &t.Source}, {"createTime", &created}, {"requestInfo", &t.RequestInfo}, {"status", &t.Status},
-		{"statusMessage", &t.StatusMessage}, {"attempts", &t.Attempts}, {"parentId", &t.ParentID},
+		{"statusMessage", &t.StatusMessage}, {"attempts", &t.Attempts}, {"parentId", &t.ParentID}, {"postedBy", &t.PostedBy},
 		{"priority", &t.Priority}, {"receivedTime", &t.ReceivedTime}, {"notBefore", &t.NotBefore},
 		{"startTime", &t.StartTime}, {"endTime", &t.EndTime}, {"resources", &t.Resources},
 		{"transitions", &t.Transitions}, {"children", &t.Children},

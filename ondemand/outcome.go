@@ -99,6 +99,7 @@ func (v *completion) storeChildren(tx *bolt.Tx, t Task, results map[policy.Secur
 	changes := []change{{task: t, from: InProgress}}
 	for _, child := range v.outcome.Children {
 		child.ID, child.ParentID, child.Status, child.ReceivedTime = newID(), t.ID, New, now.UTC().Round(0)
+		child.PostedBy = t.PostedBy
 		if child.Priority == 0 {
 			child.Priority = shardPriority
 		}

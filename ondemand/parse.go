@@ -3,13 +3,16 @@ package ondemand
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"ucwarden/input"
 	"ucwarden/policy"
 )
 
@@ -18,6 +21,9 @@ const (
 	maxResources = 1000
 	// maxIDLength is the length of the longest task id, in bytes.
 	maxIDLength = 255
+
+	// maxDepth is how deep a document may be nested.
+	maxDepth = 1000
 
 	maxProblems = 20 // reported at once; more would only lengthen the answer
 )
@@ -99,6 +105,13 @@ func checkJSON(data []byte) error {
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return invalid("", "not JSON: %v", err)
 	}
+	var duplicate *input.DuplicateError
+	switch err := input.CheckUnique(data, maxDepth); {
+	case errors.As(err, &duplicate):
+		return invalid(duplicate.Pointer, "%v", err)
+	case err != nil:
+		return invalid("", "not JSON: %v", err)
+	}
 	return nil
 }
 
@@ -144,21 +157,41 @@ func (p *parser) text(o object, pointer, name string) string {
 		return ""
 	}
 	if jsonKind(raw) != "a string" {
-		p.add(pointer+"/"+escapePointer(name), "want a string, got %s", jsonKind(raw))
+		p.add(pointer+"/"+input.EscapePointer(name), "want a string, got %s", jsonKind(raw))
 		return ""
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {
-		p.add(pointer+"/"+escapePointer(name), "not JSON: %v", err)
+		p.add(pointer+"/"+input.EscapePointer(name), "not JSON: %v", err)
 	}
 	return s
 }
+
+// misspelt adds a problem for each name that is one edit away from a known one of the object: its value would have no
+// effect. Other unknown names are a producer's own. It returns the known names that were meant.
+func (p *parser) misspelt(o object, pointer string, known []string) map[string]bool {
+	meant := make(map[string]bool)
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		if name == cloudEventTime {
+			continue
+		}
+		if near := input.Misspelt(name, known); near != "" {
+			p.add(pointer+"/"+input.EscapePointer(name), "unknown field; did you mean %s?", near)
+			meant[near] = true
+		}
+	}
+	return meant
+}
+
+// cloudEventTime is the one attribute of a CloudEvents envelope that is a letter away from a name of ours, type.
+const cloudEventTime = "time"
 
 func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	o, ok := p.object(pointer, raw)
 	if !ok {
 		return Task{}
 	}
+	misspelt := p.misspelt(o, pointer, taskFields)
 	var t Task
 	t.ID = p.text(o, pointer, "id")
 	if t.ID != "" {
@@ -168,7 +201,7 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	}
 	before := len(p.problems)
 	t.Type = Type(p.text(o, pointer, "type"))
-	if t.Type == "" && len(p.problems) == before {
+	if t.Type == "" && len(p.problems) == before && !misspelt["type"] {
 		p.add(pointer+"/type", "required: the task type, for example %s", ResourceSync)
 	}
 	t.AppType = p.text(o, pointer, "appType")
@@ -179,6 +212,10 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 		case "a string", "a number", "null":
 			if err := o.take("createTime", &flexTime{&t.CreateTime}); err != nil {
 				p.add(pointer+"/createTime", "%v", err)
+			} else if !t.CreateTime.IsZero() {
+				if err := input.CheckTime(t.CreateTime); err != nil {
+					p.add(pointer+"/createTime", "%v", err)
+				}
 			}
 		default:
 			p.add(pointer+"/createTime", "want RFC 3339 text or epoch milliseconds, got %s", jsonKind(raw))
@@ -188,7 +225,7 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	if raw, ok := o["requestInfo"]; ok && jsonKind(raw) != "null" {
 		t.RequestInfo = p.info(pointer+"/requestInfo", raw)
 	}
-	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before {
+	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before && !misspelt["requestInfo"] {
 		p.add(pointer+"/requestInfo/resources", "required: at least one resource to sync")
 	}
 	o.drop(requestFields...)
@@ -207,6 +244,7 @@ func (p *parser) info(pointer string, raw json.RawMessage) RequestInfo {
 		info.Resources = p.resources(pointer+"/resources", raw)
 	}
 	o.drop(infoFields...)
+	p.misspelt(o, pointer, infoFields)
 	info.Extra = o.remaining()
 	return info
 }
@@ -242,17 +280,14 @@ func (p *parser) resource(pointer string, raw json.RawMessage) Resource {
 	if raw, ok := o["values"]; ok && jsonKind(raw) != "null" {
 		if values, ok := p.object(pointer+"/values", raw); ok {
 			r.Values = make(map[string]string, len(values))
-			names := make([]string, 0, len(values))
-			for name := range values {
-				names = append(names, name)
-			}
-			slices.Sort(names) // problems in the same order every time
-			for _, name := range names {
+			p.misspelt(values, pointer+"/values", valueNames)
+			for _, name := range slices.Sorted(maps.Keys(values)) { // problems in the same order every time
 				r.Values[name] = p.text(values, pointer+"/values", name)
 			}
 		}
 	}
 	o.drop(resourceFields...)
+	p.misspelt(o, pointer, resourceFields)
 	r.Extra = o.remaining()
 	return r
 }
@@ -276,11 +311,6 @@ func jsonKind(raw json.RawMessage) string {
 		return "null"
 	}
 	return "a number"
-}
-
-// escapePointer returns a field name as a token of a JSON pointer (RFC 6901, section 3).
-func escapePointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 }
 
 // checkID returns an error for an id that cannot be typed, logged or put into a URL safely.

@@ -55,7 +55,7 @@ func TestParseTaskRefuses(t *testing.T) {
 		{"no type", `{` + ok + `}`, "/type", "required", policy.CodeInvalid},
 		{"null type", `{"type":null,` + ok + `}`, "/type", "required", policy.CodeInvalid},
 		{"type is a number", `{"type":1,` + ok + `}`, "/type", "want a string, got a number", policy.CodeInvalid},
-		{"type in other case", `{"Type":"RESOURCE_SYNC",` + ok + `}`, "/type", "required", policy.CodeInvalid},
+		{"type in other case", `{"Type":"RESOURCE_SYNC",` + ok + `}`, "/Type", "did you mean type?", policy.CodeInvalid},
 		{"no requestInfo", `{"type":"RESOURCE_SYNC"}`, "/requestInfo/resources", "required", policy.CodeInvalid},
 		{"no resources", `{"type":"RESOURCE_SYNC","requestInfo":{}}`, "/requestInfo/resources", "required", policy.CodeInvalid},
 		{"empty resources", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[]}}`, "/requestInfo/resources", "required", policy.CodeInvalid},
@@ -72,6 +72,22 @@ func TestParseTaskRefuses(t *testing.T) {
 		{"id has a newline", `{"id":"a\nb","type":"FULL_SYNC"}`, "/id", "control character", policy.CodeInvalid},
 		{"id is long", `{"id":"` + strings.Repeat("x", 256) + `","type":"FULL_SYNC"}`, "/id", "longer than 255", policy.CodeInvalid},
 		{"source is an object", `{"source":{},"type":"FULL_SYNC"}`, "/source", "want a string, got an object", policy.CodeInvalid},
+		{"createTime in seconds", `{"type":"FULL_SYNC","createTime":1769853600}`, "/createTime", "the year 1970", policy.CodeInvalid},
+		{"createTime in microseconds", `{"type":"FULL_SYNC","createTime":1769853600000000}`, "/createTime", "the year", policy.CodeInvalid},
+		{"createTime is negative", `{"type":"FULL_SYNC","createTime":-1}`, "/createTime", "the year 1969", policy.CodeInvalid},
+		{"createTime of another age", `{"type":"FULL_SYNC","createTime":"0026-01-31T10:00:00Z"}`, "/createTime", "the year 26", policy.CodeInvalid},
+		{"createTime of the far future", `{"type":"FULL_SYNC","createTime":"2926-01-31T10:00:00Z"}`, "/createTime", "the year 2926", policy.CodeInvalid},
+		{"a key twice", `{"type":"FULL_SYNC","type":"RESOURCE_SYNC"}`, "/type", "duplicate key", policy.CodeInvalid},
+		{"a key twice, escaped", `{"type":"FULL_SYNC","t\u0079pe":"RESOURCE_SYNC"}`, "/type", "duplicate key", policy.CodeInvalid},
+		{"a value twice", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"catalog","values":{"catalog":"a","catalog":"b"}}]}}`, "/requestInfo/resources/0/values/catalog", "duplicate key", policy.CodeInvalid},
+		{"a producer's key twice", `{"type":"FULL_SYNC","x":[{"a~/b":1,"a~/b":2}]}`, "/x/0/a~0~1b", "duplicate key", policy.CodeInvalid},
+		{"misspelt field", `{"type":"FULL_SYNC","creatTime":"2026-01-31T10:00:00Z"}`, "/creatTime", "did you mean createTime?", policy.CodeInvalid},
+		{"misspelt requestInfo", `{"type":"RESOURCE_SYNC","requestinfo":{"resources":[]}}`, "/requestinfo", "did you mean requestInfo?", policy.CodeInvalid},
+		{"misspelt resources", `{"type":"FULL_SYNC","requestInfo":{"resource":[]}}`, "/requestInfo/resource", "did you mean resources?", policy.CodeInvalid},
+		{"misspelt approve", `{"type":"FULL_SYNC","requestInfo":{"aprove":"x"}}`, "/requestInfo/aprove", "did you mean approve?", policy.CodeInvalid},
+		{"misspelt values", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"catalog","vaules":{"catalog":"a"}}]}}`, "/requestInfo/resources/0/vaules", "did you mean values?", policy.CodeInvalid},
+		{"misspelt value", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"table","values":{"catalog":"a","shema":"b","table":"c"}}]}}`, "/requestInfo/resources/0/values/shema", "did you mean schema?", policy.CodeInvalid},
+		{"deep", `{"type":"FULL_SYNC","x":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`, "", "nested deeper", policy.CodeInvalid},
 		{"too many resources", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[` + many + `]}}`, "/requestInfo/resources", "at most 1000", policy.CodeTooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,9 +147,9 @@ func TestParseTaskCreateTime(t *testing.T) {
 }
 
 func TestParseTaskKeepsUnknownFieldsAndDropsServerFields(t *testing.T) {
-	doc := `{"type":"RESOURCE_SYNC","Status":"SUCCESS","STATUS":"FAILED","x":{"b":1,"a":"<&>"},
+	doc := `{"type":"RESOURCE_SYNC","State":"SUCCESS","uid":"FAILED","time":"2026","x":{"b":1,"a":"<&>"},
 	  "status":"SUCCESS","attempts":"many","parentId":5,"priority":99,"resources":1,"transitions":{},"children":{"total":1},
-	  "requestInfo":{"Resources":3,"y":[1.50],"resources":[{"type":"catalog","values":{"catalog":"c"},"z":null}]}}`
+	  "requestInfo":{"resource_list":3,"y":[1.50],"resources":[{"type":"catalog","values":{"catalog":"c"},"z":null}]}}`
 	task, err := ParseTask([]byte(doc))
 	if err != nil {
 		t.Fatal(err)
@@ -150,10 +166,7 @@ func TestParseTaskKeepsUnknownFieldsAndDropsServerFields(t *testing.T) {
 	if stored.Status != New || stored.Priority != 0 || stored.Attempts != 0 || stored.ParentID != "" || stored.Children != nil {
 		t.Errorf("input set fields of the server: %s", data)
 	}
-	if len(stored.RequestInfo.Resources) != 1 {
-		t.Errorf("a field in other case replaced the resources: %s", data)
-	}
-	for _, want := range []string{`"Status":"SUCCESS"`, `"STATUS":"FAILED"`, `"x":{"b":1,"a":`, `"y":[1.50]`, `"z":null`} {
+	for _, want := range []string{`"State":"SUCCESS"`, `"uid":"FAILED"`, `"time":"2026"`, `"resource_list":3`, `"x":{"b":1,"a":`, `"y":[1.50]`, `"z":null`} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("%s is lost from %s", want, data)
 		}

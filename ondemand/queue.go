@@ -193,7 +193,7 @@ func (q *Queue) prepare(in *Task, now time.Time) Task {
 	t := Task{
 		ID: in.ID, Type: in.Type, AppType: in.AppType, AppSubType: in.AppSubType, Source: in.Source,
 		CreateTime: in.CreateTime, RequestInfo: in.RequestInfo, Extra: in.Extra, Priority: in.Priority,
-		Status: New, ReceivedTime: now.UTC().Round(0),
+		Status: New, PostedBy: in.PostedBy, ReceivedTime: now.UTC().Round(0),
 	}
 	if t.ID == "" {
 		t.ID = q.store.ids.next()

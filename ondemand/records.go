@@ -98,10 +98,13 @@ func loadTask(tx *bolt.Tx, id string) (t Task, ok bool, err error) {
 func loadExisting(tx *bolt.Tx, id string) (Task, error) {
 	t, ok, err := loadTask(tx, id)
 	if err == nil && !ok {
-		err = policy.Errorf(policy.CodeNotFound, "there is no task %q", id)
+		err = NotFound(id)
 	}
 	return t, err
 }
+
+// NotFound returns the error for a task that is not there, or that the caller may not know of.
+func NotFound(id string) error { return policy.Errorf(policy.CodeNotFound, "there is no task %q", id) }
 
 // storeTask writes a task and its index entries. old is the status it had in the store, "" for a new task.
 func storeTask(tx *bolt.Tx, t *Task, old Status) error {
@@ -183,6 +186,9 @@ type Filter struct {
 	Since    time.Time // received at or after
 	Limit    int       // page size; 0 means 100, at most 1,000
 	Cursor   string    // Page.NextCursor of the previous page, read with the same filter; "" for the first page
+	// Visible, where set, selects the tasks that the caller may know of. A cursor then says nothing of the others but
+	// that there are some.
+	Visible func(Task) bool
 }
 
 // Page is one page of a list, newest received first.
@@ -194,6 +200,8 @@ type Page struct {
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
+	// maxScan is how many tasks that are not visible one page passes over.
+	maxScan = 10_000
 )
 
 // list returns one page. It reads the index with the fewest entries to skip; the keys of all of them end with the order
@@ -220,7 +228,8 @@ func list(tx *bolt.Tx, f Filter) (Page, error) {
 		return Page{}, err
 	}
 	page := Page{Items: []Task{}}
-	var last []byte
+	var last, hidden []byte // order keys of the last task of the page, and of the last one passed over
+	scanned := 0
 	for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Prev() {
 		at := k[len(prefix):]
 		if !f.Since.IsZero() && bytes.Compare(at[:8], timeKey(f.Since)) < 0 {
@@ -231,13 +240,29 @@ func list(tx *bolt.Tx, f Filter) (Page, error) {
 			f.ParentID != "" && fields.parent != f.ParentID {
 			continue
 		}
-		if len(page.Items) == limit {
+		// Only between two times, so that the cursor need not hold the id of a task that is not visible.
+		if scanned >= maxScan && !bytes.Equal(at[:8], hidden[:8]) {
+			if len(page.Items) < limit {
+				last = append(bytes.Clone(hidden[:8]), 0) // everything received before that time
+			}
+			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
+			break
+		}
+		if len(page.Items) == limit && f.Visible == nil {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
 		t, err := loadExisting(tx, string(at[8:]))
 		if err != nil {
 			return Page{}, fmt.Errorf("list tasks: %w", err)
+		}
+		if f.Visible != nil && !f.Visible(t) {
+			scanned, hidden = scanned+1, at
+			continue
+		}
+		if len(page.Items) == limit {
+			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
+			break
 		}
 		page.Items = append(page.Items, t)
 		last = at

@@ -1,6 +1,8 @@
 package ondemand
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"ucwarden/policy"
@@ -27,6 +29,19 @@ var resourceValues = map[string][][]string{
 	"recipient":          {{"recipient"}},
 	"provider":           {{"provider"}},
 }
+
+// valueNames are the keys of Resource.Values that any type needs.
+var valueNames = func() []string {
+	names := make(map[string]bool)
+	for _, needs := range resourceValues {
+		for _, words := range needs {
+			for _, word := range words {
+				names[word] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}()
 
 func (r Resource) typeName() string { return strings.ToLower(strings.ReplaceAll(r.Type, "-", "_")) }
 

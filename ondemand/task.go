@@ -59,7 +59,8 @@ type Task struct {
 	StatusMessage string           `json:"statusMessage,omitempty"`
 	Attempts      int              `json:"attempts"`
 	ParentID      string           `json:"parentId,omitempty"`
-	Priority      int              `json:"priority"` // higher runs first; 0 is on-demand work, full-sync shards are below
+	PostedBy      string           `json:"postedBy,omitempty"` // who submitted it, as verified: the subject of a token, a person at the terminal
+	Priority      int              `json:"priority"`           // higher runs first; 0 is on-demand work, full-sync shards are below
 	ReceivedTime  time.Time        `json:"receivedTime,omitzero"`
 	NotBefore     time.Time        `json:"notBefore,omitzero"` // earliest time of the next attempt
 	StartTime     time.Time        `json:"startTime,omitzero"`
@@ -115,6 +116,8 @@ type Change struct {
 	Principal string   `json:"principal"`
 	Add       []string `json:"add,omitempty"`
 	Remove    []string `json:"remove,omitempty"`
+	// Causes says why, by privilege: which policy item, for example.
+	Causes map[string]string `json:"causes,omitempty"`
 }
 
 // Transition is one change of a task's status.

@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -15,8 +14,13 @@ import (
 	"strconv"
 	"time"
 
+	"ucwarden/endpoint"
 	"ucwarden/ondemand"
 )
+
+// longestAnswer is how long a call waits for its whole answer; a server may hold one back for a minute. Event streams
+// only wait that long to begin.
+const longestAnswer = 2 * time.Minute
 
 // maxAnswer and maxProblem bound what is read of one answer, in bytes.
 const (
@@ -29,6 +33,8 @@ type Options struct {
 	BaseURL   string // required: http://127.0.0.1:8282, with a path where the API is served below one
 	Token     string // bearer token
 	UserAgent string // "" is "ucwarden-client"
+	// AllowHTTP permits plain http to a host that is not this machine.
+	AllowHTTP bool
 	// RootCAs are trusted instead of the system's certificate authorities; nil trusts those. Not with Transport.
 	RootCAs *x509.CertPool
 	// Transport sends the requests; nil makes one.
@@ -62,18 +68,13 @@ func New(o Options) (*Client, error) {
 	if o.GiveUpAfter == 0 {
 		o.GiveUpAfter = 2 * time.Minute
 	}
-	if o.Transport == nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		if o.RootCAs != nil {
-			transport.TLSClientConfig = &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}
-		}
-		o.Transport = transport
+	client, err := endpoint.NewClient(endpoint.ClientOptions{
+		URL: base, Setting: "BaseURL", AllowHTTP: o.AllowHTTP, AllowedBy: "AllowHTTP", RootCAs: o.RootCAs, HeaderTimeout: longestAnswer, Transport: o.Transport,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return &Client{base: base, token: o.Token, userAgent: o.UserAgent, giveUpAfter: o.GiveUpAfter, http: &http.Client{
-		Transport: o.Transport,
-		// A redirect would take the token to a place that nobody named.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &Client{base: base, token: o.Token, userAgent: o.UserAgent, giveUpAfter: o.GiveUpAfter, http: client}, nil
 }
 
 // Submit submits a task and returns it as the server stored it. The same id and content again return the stored task.
@@ -162,6 +163,8 @@ func (c *Client) task(ctx context.Context, r request) (ondemand.Task, error) {
 
 // call makes the call and decodes the answer into out.
 func (c *Client) call(ctx context.Context, r request, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, longestAnswer)
+	defer cancel()
 	resp, err := c.send(ctx, r)
 	if err != nil {
 		return err
@@ -194,8 +197,11 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
+		}
+		if redirect, ok := errors.AsType[*endpoint.RedirectError](err); ok {
+			return nil, redirect
 		}
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 			return nil, &UnreachableError{BaseURL: c.base.String(), Err: op.Err}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ucwarden/apiserver/client"
+	"ucwarden/endpoint"
 	"ucwarden/ondemand"
 )
 
@@ -178,8 +179,8 @@ func TestClientRequests(t *testing.T) {
 	defer server.Close()
 	c := newClient(t, client.Options{BaseURL: server.URL + "/base/"})
 	for _, id := range []string{"a b", "a/../b", "a?b#c%d"} {
-		var refused *client.Error
-		if _, err := c.Get(t.Context(), id); !errors.As(err, &refused) || refused.Status != http.StatusTemporaryRedirect {
+		var refused *endpoint.RedirectError
+		if _, err := c.Get(t.Context(), id); !errors.As(err, &refused) || refused.To != server.URL+"/elsewhere" {
 			t.Errorf("%s: error is %v", id, err)
 		}
 	}
@@ -328,8 +329,9 @@ func TestRootCAs(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for _, o := range []client.Options{
 		{}, {BaseURL: "127.0.0.1:8282"}, {BaseURL: "ftp://host"}, {BaseURL: "http://"}, {BaseURL: "http://user:secret@host"},
-		{BaseURL: "http://user:secret@host:port"}, {BaseURL: "http://host", GiveUpAfter: -1},
-		{BaseURL: "http://host", RootCAs: x509.NewCertPool(), Transport: http.DefaultTransport},
+		{BaseURL: "http://user:secret@host:port"}, {BaseURL: "https://host", GiveUpAfter: -1},
+		{BaseURL: "https://host", RootCAs: x509.NewCertPool(), Transport: http.DefaultTransport},
+		{BaseURL: "http://host"}, {BaseURL: "http://10.0.0.1:8282"},
 	} {
 		if _, err := client.New(o); err == nil {
 			t.Errorf("%+v: no error", o)

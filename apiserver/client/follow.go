@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"ucwarden/endpoint"
 	"ucwarden/ondemand"
 )
 
@@ -58,6 +59,9 @@ func (c *Client) Follow(ctx context.Context, id string, each func(ondemand.Trans
 }
 
 func isPermanent(err error) bool {
+	if _, ok := errors.AsType[*endpoint.RedirectError](err); ok {
+		return true
+	}
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.permanent()
 }

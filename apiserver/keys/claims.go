@@ -1,14 +1,17 @@
 package keys
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"ucwarden/input"
 	"ucwarden/policy"
 )
 
@@ -24,7 +27,7 @@ func parseHeader(token string) (header, error) {
 		return header{}, malformed
 	}
 	if err := checkUniqueMembers(token, 0); err != nil {
-		if errors.Is(err, errDuplicate) {
+		if errors.As(err, new(*input.DuplicateError)) {
 			return header{}, rejected("its header has a duplicate member")
 		}
 		return header{}, malformed
@@ -36,6 +39,11 @@ func parseHeader(token string) (header, error) {
 	var members map[string]any // a map, because names of struct fields are matched in any case
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return header{}, malformed
+	}
+	for name := range members {
+		if near := input.Misspelt(name, knownMembers); near != "" {
+			return header{}, rejected(fmt.Sprintf("its header has a member that differs from %s in a letter", near))
+		}
 	}
 	if _, ok := members["crit"]; ok { // RFC 7515, section 4.1.11: no extension is supported
 		return header{}, rejected("its header asks for extensions (crit) that are not supported")
@@ -60,57 +68,50 @@ func segment(token string, i int) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(parts[i])
 }
 
-var errDuplicate = errors.New("duplicate member")
-
-// checkUniqueMembers returns an error if a JSON object in part i of a token has two members of one name: parsers differ
-// in which one they use (RFC 7519, section 4, allows to reject them).
+// checkUniqueMembers returns an error if a JSON object in part i of a token has two members of one name (RFC 7519,
+// section 4, allows to reject them).
 func checkUniqueMembers(token string, i int) error {
 	raw, err := segment(token, i)
 	if err != nil {
 		return err
 	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	if err := checkUniqueValue(dec, 0); err != nil {
-		return err
-	}
-	if dec.More() {
-		return errors.New("more than one JSON value")
-	}
-	return nil
+	return input.CheckUnique(raw, maxDepth)
 }
 
-func checkUniqueValue(dec *json.Decoder, depth int) error {
-	if depth > maxDepth {
-		return errors.New("nested too deeply")
-	}
-	t, err := dec.Token()
+// The members and claims that are looked at. One that is misspelt would have no effect: a token limited to catalogs by
+// "catalog" would not be limited.
+var (
+	knownMembers = []string{"alg", "kid", "crit"}
+	knownClaims  = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "catalogs", "pipelines"}
+)
+
+// checkClaims rejects what a verified token may not claim although its parser lets it pass: misspelt names, and times
+// that cannot be meant.
+func checkClaims(token string) error {
+	raw, err := segment(token, 1)
 	if err != nil {
-		return err
+		return rejected("it is not a well-formed JWT")
 	}
-	delim, ok := t.(json.Delim)
-	if !ok {
-		return nil
+	if err := input.CheckUnique(raw, maxDepth); err != nil {
+		return rejected("its claims are ambiguous: a duplicate key")
 	}
-	seen := make(map[string]bool)
-	for dec.More() {
-		if delim == '{' {
-			name, err := dec.Token()
-			if err != nil {
-				return err
-			}
-			s, _ := name.(string)
-			if seen[s] {
-				return errDuplicate
-			}
-			seen[s] = true
-		}
-		if err := checkUniqueValue(dec, depth+1); err != nil {
-			return err
+	var claims map[string]json.RawMessage
+	if json.Unmarshal(raw, &claims) != nil {
+		return rejected("it is not a well-formed JWT")
+	}
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		if near := input.Misspelt(name, knownClaims); near != "" {
+			return rejected(fmt.Sprintf("it has a claim that differs from %s in a letter", near))
 		}
 	}
-	_, err = dec.Token()
-	return err
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if number, ok := claims[name]; ok {
+			if _, err := input.EpochSeconds(string(number)); err != nil {
+				return rejected(fmt.Sprintf("the claim %s: %v", name, err))
+			}
+		}
+	}
+	return nil
 }
 
 // identityOf returns the identity in the claims. A claim of the wrong type is an error: a limit that cannot be read must

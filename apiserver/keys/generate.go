@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 
@@ -30,9 +29,6 @@ const (
 	tokenFile      = "token"           // a first token, mode 0600
 )
 
-// FirstTokenTTL is the default validity of the token that [Generate] writes.
-const FirstTokenTTL = 30 * 24 * time.Hour
-
 // GenerateOptions says which key to generate and where.
 type GenerateOptions struct {
 	Dir, Instance string // the files go to Dir/Instance/api-server
@@ -43,7 +39,7 @@ type GenerateOptions struct {
 	// old keys stay valid until they expire.
 	Rotate bool
 	// Token describes the first token; Generate sets its Key and KeyID. The defaults are: subject Instance, scope
-	// admin, validity FirstTokenTTL.
+	// admin, validity DefaultTTL.
 	Token IssueOptions
 }
 
@@ -196,9 +192,6 @@ func firstToken(o GenerateOptions, signer crypto.Signer, kid string) IssueOption
 	}
 	if len(t.Scopes) == 0 {
 		t.Scopes = []Scope{ScopeAdmin}
-	}
-	if t.TTL == 0 {
-		t.TTL = FirstTokenTTL
 	}
 	return t
 }

@@ -18,7 +18,7 @@ import (
 	"ucwarden/policy"
 )
 
-// DefaultTTL is the default validity of a token that [Issue] signs.
+// DefaultTTL is the default validity of a token that [Issue] signs or [Generate] writes.
 const DefaultTTL = 24 * time.Hour
 
 // maxTTL guards against a mistaken unit.

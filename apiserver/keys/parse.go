@@ -19,6 +19,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"ucwarden/input"
 )
 
 // minRSABits is the smallest RSA key that RFC 7518, section 3.3, allows for RS256.
@@ -67,25 +69,27 @@ func thumbprint(public any) (string, error) {
 }
 
 // parseJWKS returns the verification keys of a JSON Web Key Set. Keys that are not for signatures, or of an unsupported
-// type or algorithm, are left out, and skipped says why: other programs may use the same set. A set without a usable key
-// is an error.
+// type or algorithm, are left out, and skipped says why: other programs may use the same set.
 func parseJWKS(data []byte) (usable []key, skipped []string, err error) {
-	var doc struct {
-		Keys []json.RawMessage `json:"keys"`
+	malformed := errors.New("not a JSON Web Key Set: want an object with a list of keys")
+	if err := input.CheckUnique(data, maxDepth); err != nil {
+		if errors.As(err, new(*input.DuplicateError)) {
+			return nil, nil, fmt.Errorf("not a JSON Web Key Set: %w", err)
+		}
+		return nil, nil, malformed
 	}
-	if err := json.Unmarshal(data, &doc); err != nil || doc.Keys == nil {
-		return nil, nil, errors.New("not a JSON Web Key Set: want an object with a list of keys")
+	var doc map[string]json.RawMessage // a map, because names of struct fields are matched in any case
+	var list []json.RawMessage
+	if json.Unmarshal(data, &doc) != nil || json.Unmarshal(doc["keys"], &list) != nil || list == nil {
+		return nil, nil, malformed
 	}
-	for i, raw := range doc.Keys {
+	for i, raw := range list {
 		k, err := parseJWK(raw)
 		if err != nil {
 			skipped = append(skipped, fmt.Sprintf("key %d: %v", i, err))
 			continue
 		}
 		usable = append(usable, k)
-	}
-	if len(usable) == 0 {
-		return nil, nil, fmt.Errorf("no usable key in the set: %s", strings.Join(append(skipped, "want RS256, ES256 or EdDSA public keys"), "; "))
 	}
 	return usable, skipped, nil
 }

@@ -1,14 +1,11 @@
 package keys
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,26 +13,8 @@ import (
 	"ucwarden/policy"
 )
 
-// maxKeyFile bounds what is read from a key file or URL.
-const maxKeyFile = 1 << 20
-
-// fetchTimeout bounds one download of a key set.
-const fetchTimeout = 10 * time.Second
-
 // fileInterval is how often key files are read again; an unknown kid makes them read at once.
 const fileInterval = time.Second
-
-// keySource is a file or URL that keys are loaded from.
-type keySource struct {
-	name   string // path or URL, for messages
-	remote bool
-	load   func(context.Context) ([]byte, error)
-	parse  func([]byte) ([]key, error)
-
-	data       []byte // the content that keys was parsed from; nil before the first success
-	keys       []key
-	lastFailed []byte // the last content that did not parse, or error of a file, so that it is logged once
-}
 
 // keySet holds the keys of all sources. Look-ups take no lock; one reload runs at a time.
 type keySet struct {
@@ -43,8 +22,10 @@ type keySet struct {
 	secretKeys []key // the shared secret
 	refresh    time.Duration
 	minRefetch time.Duration
+	keepUnread time.Duration
 
 	current atomic.Pointer[keyIndex]
+	until   atomic.Int64 // unix nanoseconds: when the first source's keys end unless it is read again
 
 	mu         sync.Mutex // held by a reload; guards what follows
 	sources    []*keySource
@@ -56,16 +37,20 @@ type keySet struct {
 
 // keyIndex finds keys by kid.
 type keyIndex struct {
-	byID  map[string]key
-	sole  *key // the key of tokens without a kid; nil when there are several
-	ready bool // every source was loaded at least once
+	byID    map[string]key
+	sole    *key         // the key of tokens without a kid; nil when there are several
+	unread  []sourceNote // sources whose keys are not in force, because they cannot be read
+	failing []sourceNote // sources that cannot be read, whose earlier keys are still in force
 }
+
+// sourceNote says what is wrong with a source.
+type sourceNote struct{ name, text string }
 
 // find returns the key that kid names; "" stands for a token without one. For an unknown kid it reads the files again,
 // and downloads a remote set again unless that was tried within minRefetch: so a rotation is seen at once, and forged
 // kids cannot cause many downloads.
 func (s *keySet) find(ctx context.Context, kid string) (key, error) {
-	s.refreshStale(ctx)
+	s.freshen(ctx)
 	if k, ok := s.current.Load().lookup(kid); ok {
 		return k, nil
 	}
@@ -73,17 +58,17 @@ func (s *keySet) find(ctx context.Context, kid string) (key, error) {
 	idx := s.current.Load()
 	k, ok := idx.lookup(kid)
 	if !ok {
-		idx = s.reload(ctx, time.Since(loadTime(&s.fetchTried)) >= s.minRefetch)
+		idx = s.reload(ctx, s.mayFetch())
 		k, ok = idx.lookup(kid)
 	}
 	s.mu.Unlock()
 	switch {
 	case ok:
 		return k, nil
-	case !idx.ready:
+	case len(idx.unread) > 0:
 		return key{}, policy.Errorf(policy.CodeUnavailable, "the keys for verifying tokens cannot be loaded at present; try again later")
 	case kid == "":
-		return key{}, rejected("it has no kid, and several keys are in force")
+		return key{}, rejected("it has no kid, and not exactly one key is in force")
 	}
 	return key{}, rejected("its kid names no key that is in force")
 }
@@ -99,11 +84,27 @@ func (x *keyIndex) lookup(kid string) (key, bool) {
 	return k, ok
 }
 
+// mayFetch reports whether the last download was tried long enough ago.
+func (s *keySet) mayFetch() bool { return time.Since(loadTime(&s.fetchTried)) >= s.minRefetch }
+
+// freshen reads what is due, and waits for that where keys would otherwise be used beyond their time.
+func (s *keySet) freshen(ctx context.Context) {
+	s.refreshStale(ctx)
+	if time.Now().UnixNano() < s.until.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Now().UnixNano() >= s.until.Load() {
+		s.reload(ctx, s.mayFetch())
+	}
+}
+
 // refreshStale reads the files again after fileInterval, and downloads a remote set in the background when it is older
 // than the refresh interval. A set of twice that age, as after a long idle time, is downloaded before it is used.
 func (s *keySet) refreshStale(ctx context.Context) {
 	age := time.Since(loadTime(&s.fetched))
-	due := s.hasRemote() && age >= s.refresh && time.Since(loadTime(&s.fetchTried)) >= s.minRefetch
+	due := s.hasRemote() && age >= s.refresh && s.mayFetch()
 	switch {
 	case due && age < 2*s.refresh:
 		if s.refreshing.CompareAndSwap(false, true) {
@@ -131,64 +132,89 @@ func (s *keySet) hasRemote() bool {
 	return false
 }
 
-// reload reads the files, and downloads the remote set if remote is set, and returns the new index. A source that fails
-// keeps its earlier keys. The caller holds mu.
+// reload reads the files, and downloads the remote set if remote is set, and returns the new index. A source that cannot
+// be read keeps its earlier keys for keepUnread, and loses them then: a key may have been revoked since. The caller holds
+// mu.
 func (s *keySet) reload(ctx context.Context, remote bool) *keyIndex {
-	changed := false
+	changed, failing := false, false
 	for _, src := range s.sources {
 		if src.remote && !remote {
 			continue
 		}
-		ok, err := src.refresh(ctx)
-		changed = changed || ok
-		if err != nil {
-			s.log.Warn("token keys not reloaded; the earlier ones stay in use", "source", src.name, "error", err)
+		wasFailing := src.problem != nil
+		ok, report := src.refresh(ctx)
+		changed, failing = changed || ok, failing || wasFailing != (src.problem != nil)
+		if report != nil {
+			s.log.Warn("token keys not reloaded; the earlier ones stay in force for a limited time", "source", src.name, "until", src.endOf(s.keepUnread), "error", report)
 		}
 		if src.remote {
 			s.fetchTried.Store(time.Now().UnixNano())
-			if err == nil {
+			if src.problem == nil {
 				s.fetched.Store(time.Now().UnixNano())
 			}
 		}
 	}
 	s.filesRead.Store(time.Now().UnixNano())
-	if !changed {
+	for _, src := range s.sources {
+		if src.data != nil && time.Now().After(src.endOf(s.keepUnread)) {
+			s.log.Error("token keys are no longer in force: their source could not be read for too long", "source", src.name, "limit", s.keepUnread, "error", src.problem)
+			src.data, src.keys, src.lastFailed, changed = nil, nil, nil, true
+		}
+	}
+	s.renew()
+	if !changed && !failing {
 		return s.current.Load()
 	}
-	idx, err := s.build()
-	if err != nil {
-		s.log.Warn("token keys not reloaded; the earlier ones stay in use", "error", err)
-		return s.current.Load()
+	idx, conflicts := s.build()
+	for _, err := range conflicts {
+		s.log.Error("a kid that names several keys names none", "error", err)
 	}
 	s.current.Store(idx)
-	s.log.Info("token keys loaded", "keys", len(idx.byID))
+	if changed {
+		s.log.Info("token keys loaded", "keys", len(idx.byID))
+	}
 	return idx
 }
 
-// build returns the index of the keys of all sources; one kid for two different keys is an error.
-func (s *keySet) build() (*keyIndex, error) {
-	idx := &keyIndex{byID: make(map[string]key), ready: true}
-	distinct := make([]key, 0, 4)
-	add := func(from string, k key) error {
-		if old, ok := idx.byID[k.id]; ok && !old.equal(k) {
-			return policy.Errorf(policy.CodeInvalid, "%s: kid %q already names a different key: each key needs its own kid", from, k.id)
-		}
-		idx.byID[k.id] = k
-		for _, d := range distinct {
-			if d.equal(k) {
-				return nil
-			}
-		}
-		distinct = append(distinct, k)
-		return nil
-	}
+// renew notes when the keys of the first source end.
+func (s *keySet) renew() {
+	until := time.Now().Add(s.keepUnread)
 	for _, src := range s.sources {
-		idx.ready = idx.ready && src.data != nil
+		if end := src.endOf(s.keepUnread); src.data != nil && end.Before(until) {
+			until = end
+		}
+	}
+	s.until.Store(until.UnixNano() + 1)
+}
+
+// build returns the index of the keys of all sources. A kid of two different keys is left out, with an error for each.
+func (s *keySet) build() (*keyIndex, []error) {
+	idx := &keyIndex{byID: make(map[string]key)}
+	var distinct []key
+	var conflicts []error
+	ambiguous := make(map[string]bool)
+	for _, src := range s.sources {
+		switch {
+		case src.data == nil && src.readAt.IsZero():
+			idx.unread = append(idx.unread, sourceNote{src.name, "was not read yet"})
+		case src.data == nil:
+			idx.unread = append(idx.unread, sourceNote{src.name, fmt.Sprintf("cannot be read since %s, so its keys are no longer in force", stamp(src.readAt))})
+		case src.problem != nil:
+			idx.failing = append(idx.failing, sourceNote{src.name, fmt.Sprintf("cannot be read since %s; its keys stay in force until %s", stamp(src.readAt), stamp(src.endOf(s.keepUnread)))})
+		}
 		for _, k := range src.keys {
-			if err := add(src.name, k); err != nil {
-				return nil, err
+			if old, ok := idx.byID[k.id]; ok && !old.equal(k) {
+				conflicts = append(conflicts, policy.Errorf(policy.CodeInvalid, "%s: kid %q already names a different key: each key needs its own kid", src.name, k.id))
+				ambiguous[k.id] = true
+			}
+			idx.byID[k.id] = k
+			if !slices.ContainsFunc(distinct, k.equal) {
+				distinct = append(distinct, k)
 			}
 		}
+	}
+	for id := range ambiguous {
+		delete(idx.byID, id)
 	}
 	switch {
 	case len(s.secretKeys) > 0:
@@ -196,77 +222,24 @@ func (s *keySet) build() (*keyIndex, error) {
 	case len(distinct) == 1:
 		idx.sole = &distinct[0]
 	}
-	return idx, nil
+	return idx, conflicts
 }
 
-// refresh loads the source and reports whether its keys changed.
-func (src *keySource) refresh(ctx context.Context) (changed bool, err error) {
-	data, err := src.load(ctx)
-	if err != nil {
-		if src.lastFailed != nil && bytes.Equal(src.lastFailed, []byte(err.Error())) {
-			return false, nil
+// readAgain reads every source now, and returns how many keys are in force and which sources could not be read.
+func (s *keySet) readAgain(ctx context.Context) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	idx := s.reload(ctx, true)
+	var errs []error
+	for _, src := range s.sources {
+		if src.problem != nil {
+			errs = append(errs, policy.Errorf(policy.CodeUnavailable, "read token keys from %s: %w", src.name, src.problem))
 		}
-		if !src.remote { // a file is read every second: report the same failure once
-			src.lastFailed = []byte(err.Error())
-		}
-		return false, err
 	}
-	if src.data != nil && bytes.Equal(data, src.data) {
-		src.lastFailed = nil
-		return false, nil
-	}
-	if src.lastFailed != nil && bytes.Equal(data, src.lastFailed) {
-		return false, nil
-	}
-	keys, err := src.parse(data)
-	if err != nil {
-		src.lastFailed = data
-		return false, err
-	}
-	src.data, src.keys, src.lastFailed = data, keys, nil
-	return true, nil
+	return len(idx.byID) + len(s.secretKeys), errors.Join(errs...)
 }
 
-func readFile(path string) func(context.Context) ([]byte, error) {
-	return func(context.Context) ([]byte, error) {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }() // what was only read loses nothing
-		return readLimited(f)
-	}
-}
-
-func fetch(client *http.Client, url string) func(context.Context) ([]byte, error) {
-	return func(ctx context.Context) ([]byte, error) {
-		// The download serves every caller, so one that goes away must not end it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Accept", "application/jwk-set+json, application/json")
-		resp, err := client.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("the key set's server answered %s", resp.Status)
-		}
-		return readLimited(resp.Body)
-	}
-}
-
-func readLimited(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxKeyFile+1))
-	if err == nil && len(data) > maxKeyFile {
-		err = errors.New("larger than 1 MiB")
-	}
-	return data, err
-}
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func loadTime(ns *atomic.Int64) time.Time {
 	if n := ns.Load(); n != 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -26,7 +25,7 @@ const maxTokenSize = 16 << 10
 type VerifierOptions struct {
 	// Issuer and Audience must be the token's iss and among its aud; both "ucwarden" by default.
 	Issuer, Audience string
-	// JWKS is the path or the https URL of a JSON Web Key Set; may be empty.
+	// JWKS is the path or the URL of a JSON Web Key Set; may be empty.
 	JWKS string
 	// PEMFiles are paths of public keys or certificates. The kid of such a key is its RFC 7638 SHA-256 thumbprint, or
 	// the file's base name without extension where the file holds one key.
@@ -37,9 +36,12 @@ type VerifierOptions struct {
 	Refresh time.Duration
 	// MinRefetch is the shortest time between two downloads, whatever kids tokens name; default 30 seconds.
 	MinRefetch time.Duration
-	// HTTPClient downloads the key set; default a plain one. No redirect away from https is followed.
-	HTTPClient *http.Client
-	Logger     *slog.Logger // default: discards
+	// KeepUnread is how long keys stay in force that cannot be read again; default one hour.
+	KeepUnread time.Duration
+	// AllowHTTP permits a JWKS URL of plain http to a host that is not this machine; such keys can be forged on the way.
+	AllowHTTP bool
+	Transport http.RoundTripper // sends the downloads; for tests
+	Logger    *slog.Logger      // default: discards
 }
 
 func (o *VerifierOptions) validate() error {
@@ -61,24 +63,11 @@ func (o *VerifierOptions) validate() error {
 	if o.MinRefetch <= 0 {
 		o.MinRefetch = 30 * time.Second
 	}
-	client := http.Client{}
-	if o.HTTPClient != nil {
-		client = *o.HTTPClient
+	if o.KeepUnread <= 0 {
+		o.KeepUnread = time.Hour
 	}
-	client.CheckRedirect = httpsOnly
-	o.HTTPClient = &client
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	return nil
-}
-
-func httpsOnly(req *http.Request, via []*http.Request) error {
-	if req.URL.Scheme != "https" {
-		return errors.New("the key set's server redirects away from https")
-	}
-	if len(via) >= 5 {
-		return errors.New("too many redirects")
 	}
 	return nil
 }
@@ -91,12 +80,13 @@ type Verifier struct {
 }
 
 // NewVerifier loads the keys and returns a verifier. A file that cannot be used is an error; a URL that does not answer
-// is not: that is logged and tried again, and until then Verify returns errors of class policy.CodeUnavailable.
+// is not: that is logged and tried again, and until then Verify returns errors of class policy.CodeUnavailable. A key set
+// without any key is none either: it revokes every token.
 func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &keySet{log: o.Logger, refresh: o.Refresh, minRefetch: o.MinRefetch}
+	s := &keySet{log: o.Logger, refresh: o.Refresh, minRefetch: o.MinRefetch, keepUnread: o.KeepUnread}
 	if len(o.HS256Secret) > 0 {
 		s.secretKeys = []key{{method: jwt.SigningMethodHS256, public: o.HS256Secret}}
 	}
@@ -108,10 +98,7 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 		s.sources = append(s.sources, src)
 	}
 	for _, path := range o.PEMFiles {
-		s.sources = append(s.sources, &keySource{
-			name: path, load: readFile(path),
-			parse: func(data []byte) ([]key, error) { return parsePEM(path, data) },
-		})
+		s.sources = append(s.sources, pemSource(path))
 	}
 	for _, src := range s.sources {
 		_, err := src.refresh(ctx)
@@ -125,46 +112,43 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 			s.fetched.Store(time.Now().UnixNano())
 		case err != nil:
 			return nil, policy.Errorf(policy.CodeInvalid, "load token keys from %s: %w", src.name, err)
+		case len(src.keys) == 0 && len(src.skipped) > 0: // not emptied to revoke its keys: a mistake to be found at once
+			return nil, policy.Errorf(policy.CodeInvalid, "load token keys from %s: no usable key in the set: %s", src.name,
+				strings.Join(append(src.skipped, "want RS256, ES256 or EdDSA public keys"), "; "))
 		}
 	}
 	s.filesRead.Store(time.Now().UnixNano())
-	idx, err := s.build()
-	if err != nil {
-		return nil, err
+	idx, conflicts := s.build()
+	if len(conflicts) > 0 {
+		return nil, conflicts[0]
 	}
 	s.current.Store(idx)
+	s.renew()
 	return &Verifier{set: s, issuer: o.Issuer, audience: o.Audience}, nil
 }
 
-func jwksSource(o VerifierOptions) (*keySource, error) {
-	src := &keySource{name: o.JWKS, load: readFile(o.JWKS)}
-	src.parse = func(data []byte) ([]key, error) {
-		keys, skipped, err := parseJWKS(data)
-		if err == nil && len(skipped) > 0 {
-			o.Logger.Warn("some keys of the key set are ignored", "source", src.name, "reasons", skipped)
-		}
-		return keys, err
+// Ready returns nil while the keys of every source are in force; otherwise an error of class unavailable that names a
+// source that was never read, or not for so long that its keys have ended.
+func (v *Verifier) Ready(ctx context.Context) error {
+	v.set.freshen(ctx)
+	if unread := v.set.current.Load().unread; len(unread) > 0 {
+		return policy.Errorf(policy.CodeUnavailable, "the source of token keys %s %s", unread[0].name, unread[0].text)
 	}
-	if !strings.Contains(o.JWKS, "://") {
-		return src, nil
-	}
-	u, err := url.Parse(o.JWKS)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return nil, policy.Errorf(policy.CodeInvalid, "the JWKS address must be a file or an https URL")
-	}
-	src.remote, src.name = true, u.Redacted()
-	src.load = fetch(o.HTTPClient, o.JWKS)
-	return src, nil
+	return nil
 }
 
-// Ready returns nil once every source of keys was loaded at least once, before that an error of class unavailable.
-func (v *Verifier) Ready(ctx context.Context) error {
-	v.set.refreshStale(ctx)
-	if v.set.current.Load().ready {
-		return nil
+// Warnings returns a line for each source that cannot be read and whose earlier keys are still in force.
+func (v *Verifier) Warnings() []string {
+	var lines []string
+	for _, note := range v.set.current.Load().failing {
+		lines = append(lines, fmt.Sprintf("the source of token keys %s %s", note.name, note.text))
 	}
-	return policy.Errorf(policy.CodeUnavailable, "the key set for verifying tokens was not downloaded yet")
+	return lines
 }
+
+// Reload reads every source again, at once, and returns the number of keys in force. The error, of class unavailable,
+// names the sources that could not be read; their earlier keys stay in force for a limited time.
+func (v *Verifier) Reload(ctx context.Context) (int, error) { return v.set.readAgain(ctx) }
 
 // rejected returns the error for a token that is not valid; why must not quote the token.
 func rejected(why string) error {
@@ -207,8 +191,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, rejected(rejectReason(err, claims))
 	}
-	if err := checkUniqueMembers(token, 1); err != nil {
-		return Identity{}, rejected(fmt.Sprintf("its claims are ambiguous: %v", err))
+	if err := checkClaims(token); err != nil {
+		return Identity{}, err
 	}
 	id, err := identityOf(claims)
 	if err != nil {

@@ -22,33 +22,35 @@ const module = "ucwarden"
 var arrows = map[string][]string{
 	"atomicfile":                   {},
 	"endpoint":                     {},
+	"input":                        {},
 	"policy":                       {},
-	"policy/ranger":                {"policy"},
-	"policy/schedule":              {"policy", "policy/ranger"},
+	"policy/ranger":                {"input", "policy"},
+	"policy/schedule":              {"input", "policy", "policy/ranger"},
 	"policy/match":                 {"policy", "policy/ranger", "policy/schedule"},
 	"policy/rules":                 {"policy", "policy/match", "policy/ranger", "policy/schedule"},
 	"policy/evaluate":              {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/compile":               {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/order":                 {"policy"},
+	"policy/directory":             {"input", "policy"},
+	"policy/compile":               {"policy", "policy/directory", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/explain":               {"policy", "policy/compile", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/lint":                  {"policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/lint":                  {"input", "policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/suite":                 {"policy", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/script":                {"policy", "policy/match", "policy/schedule"},
 	"policy/policytest":            {"policy", "policy/match", "policy/ranger", "policy/rules"},
 	"policy/policytest/shareddata": {},
 	"policy/source":                {"atomicfile", "endpoint", "policy", "policy/ranger", "policy/rules"},
 	"policy/source/rangertest":     {"policy", "policy/ranger"},
-	"connector":                    {"atomicfile", "policy", "policy/compile", "policy/order", "policy/ranger", "policy/rules"},
+	"connector":                    {"atomicfile", "policy", "policy/compile", "policy/directory", "policy/ranger", "policy/rules"},
+	"connector/audit":              {"atomicfile", "connector", "policy"},
 	"connector/tasks":              {"connector", "ondemand", "policy"},
-	"connector/unitycatalog":       {"connector", "endpoint", "policy"},
+	"connector/unitycatalog":       {"connector", "endpoint", "policy", "policy/directory"},
 	"connector/emulator":           {"policy"},
-	"ondemand":                     {"policy"},
+	"ondemand":                     {"input", "policy"},
 	"ondemand/eventhub":            {"ondemand", "policy"},
 	"ondemand/eventhub/emulator":   {},
-	"apiserver":                    {"apiserver/keys", "endpoint", "ondemand", "policy"},
-	"apiserver/client":             {"ondemand"},
-	"apiserver/keys":               {"atomicfile", "policy"},
-	"config":                       {"endpoint", "policy"},
+	"apiserver":                    {"apiserver/keys", "endpoint", "input", "ondemand", "policy"},
+	"apiserver/client":             {"endpoint", "ondemand"},
+	"apiserver/keys":               {"atomicfile", "endpoint", "input", "policy"},
+	"config":                       {"endpoint", "input"},
 	"examples":                     {},
 	"cmd/ucwarden":                 {"*"},
 }
@@ -59,7 +61,7 @@ var planned = []string{"ondemand/eventhub", "ondemand/eventhub/emulator"}
 // daemonPath are the packages that change grants or serve those that ask for it. They reach none of the packages in
 // questions, at any depth: those answer what people ask of policies, scripts among them, and decide no grant.
 var (
-	daemonPath = []string{"apiserver", "connector", "connector/tasks", "connector/unitycatalog", "ondemand", "policy/compile", "policy/source"}
+	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "policy/compile", "policy/source"}
 	questions  = []string{"policy/evaluate", "policy/explain", "policy/lint", "policy/script", "policy/suite"}
 )
 

@@ -29,7 +29,7 @@ func BenchmarkTaskLatency(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d, err := newDaemon(b.Context(), c, slog.New(slog.DiscardHandler))
+	d, err := newDaemon(b.Context(), c, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,11 +13,13 @@ import (
 
 	"ucwarden/apiserver/client"
 	"ucwarden/config"
+	"ucwarden/endpoint"
 )
 
 // clientFlags say which daemon to talk to and with which token.
 type clientFlags struct {
 	server, token, tokenFile, caFile string
+	allowHTTP                        bool
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
@@ -25,6 +27,7 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.server, "server", "", "URL of the REST API (or UCWARDEN_SERVER; default: from apiserver.addr)")
 	flags.StringVar(&f.token, "token", "", "bearer token (or UCWARDEN_TOKEN; a file keeps it from other users' eyes)")
 	flags.StringVar(&f.tokenFile, "token-file", "", "file that holds the token (or UCWARDEN_TOKEN_FILE)")
+	flags.BoolVar(&f.allowHTTP, "allow-http", false, "send the token over plain http to a server that is not this machine (or UCWARDEN_SERVER_ALLOW_HTTP=true)")
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM file of certificate authorities to trust instead of the system's")
 }
 
@@ -45,7 +48,7 @@ func (f *clientFlags) client(a *app) (*client.Client, error) {
 		}
 		server = localURL(c.APIServer)
 	}
-	o := client.Options{BaseURL: server, Token: token, UserAgent: "ucwarden/" + buildVersion()}
+	o := client.Options{BaseURL: server, Token: token, AllowHTTP: f.allowHTTP || a.getenv("UCWARDEN_SERVER_ALLOW_HTTP") == "true", UserAgent: "ucwarden/" + buildVersion()}
 	if f.caFile != "" {
 		pem, err := os.ReadFile(f.caFile)
 		if err != nil {
@@ -57,6 +60,10 @@ func (f *clientFlags) client(a *app) (*client.Client, error) {
 		}
 	}
 	c, err := client.New(o)
+	if plain, ok := errors.AsType[*endpoint.PlainTextError](err); ok {
+		plain.Setting, plain.AllowedBy = "--server", "--allow-http"
+		return nil, &usageError{plain}
+	}
 	if err != nil {
 		return nil, usageErrorf("--server: %w", err)
 	}

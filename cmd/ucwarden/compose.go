@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/config"
 	"ucwarden/connector"
+	"ucwarden/connector/audit"
 	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/ondemand"
@@ -44,7 +48,7 @@ func openSource(ctx context.Context, c *config.Config, cacheDir string, partialS
 		}
 		src, err = source.NewRanger(source.RangerOptions{
 			URL: p.Ranger.URL, Service: p.Ranger.Service, Username: p.Ranger.Username, Password: p.Ranger.Password.Reveal(),
-			CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
+			AllowHTTP: p.Ranger.AllowHTTP, CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
 			PollInterval: p.Ranger.PollInterval, Timeout: p.Ranger.Timeout, PluginID: p.Ranger.PluginID, ClusterName: p.Ranger.ClusterName,
 			Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
 		})
@@ -88,7 +92,7 @@ func openWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, reg 
 	return unitycatalog.New(ctx, unitycatalog.Options{
 		Host: c.Databricks.Host, Token: c.Databricks.Token.Reveal(), ClientID: c.Databricks.ClientID,
 		ClientSecret: c.Databricks.ClientSecret.Reveal(), AzureTenantID: c.Databricks.AzureTenantID,
-		UserAgent: "ucwarden/" + buildVersion(), RequestTimeout: c.Databricks.RequestTimeout, RootCAs: roots,
+		AllowHTTP: c.Databricks.AllowHTTP, UserAgent: "ucwarden/" + buildVersion(), RequestTimeout: c.Databricks.RequestTimeout, RootCAs: roots,
 		Pacing: unitycatalog.Pacing{
 			MaxConcurrency: c.Databricks.MaxConcurrency, MaxRate: c.Databricks.MaxRate, MaxAttempts: c.Databricks.MaxAttempts,
 		},
@@ -141,8 +145,9 @@ func guards(c *config.Config) []policy.Guard {
 	}
 }
 
-// openSyncer joins policies and workspace. state keeps what guards compare with; nil keeps nothing.
-func openSyncer(ctx context.Context, c *config.Config, src policySource, state connector.State, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
+// openSyncer joins policies and workspace. state keeps what guards compare with, and journal what is changed; nil keeps
+// nothing.
+func openSyncer(ctx context.Context, c *config.Config, src policySource, state connector.State, journal connector.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
 	client, err := openWorkspace(ctx, c, log, reg)
 	if err != nil {
 		return nil, err
@@ -159,8 +164,9 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 	}
 	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name)
 	return connector.New(connector.Options{
-		Workspace: client, Policies: src, Scope: scope, Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
-		Guards: guards(c), State: state, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
+		Workspace: client, Directory: client, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
+		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
+		Guards: guards(c), State: state, Journal: journal, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,
 	})
 }
@@ -169,12 +175,32 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 type pipeline struct {
 	source policySource
 	store  *ondemand.Store
+	audit  *audit.Log
 	queue  *ondemand.Queue
 	syncer *connector.Syncer
 }
 
-// openPipeline opens the store first, so that a second process stops before it does anything else.
-func openPipeline(ctx context.Context, c *config.Config, partialStart bool, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
+// close closes what openPipeline opened.
+func (p *pipeline) close() error {
+	var err error
+	if p.audit != nil {
+		err = p.audit.Close()
+	}
+	return errors.Join(err, p.store.Close())
+}
+
+// openAudit opens the trail of changes. stdout receives a copy where the configuration asks for one; nil receives none.
+func openAudit(c config.Audit, stdout io.Writer, log *slog.Logger, reg prometheus.Registerer) (*audit.Log, error) {
+	if !c.Stdout {
+		stdout = nil
+	}
+	l, err := audit.Open(audit.Options{Path: c.Path, MaxSize: c.MaxSize, Keep: c.Keep, Copy: stdout, Logger: log, Registerer: reg})
+	return l, withHint(err, "audit.path names the file; it must be writable, and no other daemon's")
+}
+
+// openPipeline opens the store first, so that a second process stops before it does anything else. stdout is for the
+// copy of the audit trail; nil for none.
+func openPipeline(ctx context.Context, c *config.Config, partialStart bool, stdout io.Writer, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
 	p := &pipeline{}
 	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
 		if policy.CodeOf(err) == policy.CodeUnavailable {
@@ -184,13 +210,16 @@ func openPipeline(ctx context.Context, c *config.Config, partialStart bool, log 
 	}
 	defer func() {
 		if err != nil {
-			_ = p.store.Close() // the first error says it
+			_ = p.close() // the first error says it
 		}
 	}()
+	if p.audit, err = openAudit(c.Audit, stdout, log, reg); err != nil {
+		return nil, err
+	}
 	if p.source, err = openSource(ctx, c, filepath.Join(c.Store.Path, "policies"), partialStart, log, reg); err != nil {
 		return nil, err
 	}
-	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, log, reg); err != nil {
+	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, p.audit, log, reg); err != nil {
 		return nil, err
 	}
 	handlers, err := tasks.New(tasks.Options{Syncer: p.syncer})

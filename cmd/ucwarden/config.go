@@ -38,13 +38,17 @@ func (a *app) loadPart() (*config.Config, error) {
 
 // needSubcommand is run for a command that does nothing by itself.
 func needSubcommand(cmd *cobra.Command, _ []string) error {
+	return usageErrorf("%s: say which: %s", cmd.CommandPath(), strings.Join(subcommands(cmd), ", "))
+}
+
+func subcommands(cmd *cobra.Command) []string {
 	var names []string
 	for _, sub := range cmd.Commands() {
 		if sub.IsAvailableCommand() {
 			names = append(names, sub.Name())
 		}
 	}
-	return usageErrorf("%s: say which: %s", cmd.CommandPath(), strings.Join(names, ", "))
+	return names
 }
 
 func newConfigShowCommand(a *app) *cobra.Command {

@@ -22,6 +22,7 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
+	"ucwarden/endpoint"
 	"ucwarden/ondemand"
 )
 
@@ -172,7 +173,7 @@ func (d *demo) startDaemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.daemon, err = newDaemon(ctx, c, log); err != nil {
+	if d.daemon, err = newDaemon(ctx, c, nil, log); err != nil {
 		return err
 	}
 	d.api, err = (&clientFlags{server: "http://" + d.daemon.api.Addr().String(), tokenFile: made.Token}).client(d.app)
@@ -267,7 +268,11 @@ func (d *demo) createTable(ctx context.Context, catalog, schema, table string) e
 	}
 	req.Header.Set("Authorization", "Bearer "+demoAdmin)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	client, err := endpoint.NewClient(endpoint.ClientOptions{URL: req.URL, Setting: "the emulator's address"})
+	if err != nil {
+		return fmt.Errorf("create table: %w", err)
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("create table: %w", err)
 	}

@@ -7,8 +7,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ucwarden/config"
+	"ucwarden/endpoint"
+	"ucwarden/input"
 )
 
 // The exit codes. Those from 64 on follow sysexits.h; 130 is the shells' code for an interrupt.
@@ -65,12 +68,45 @@ func wantArgs(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
+		if cmd.HasAvailableSubCommands() {
+			return unknownCommand(cmd, args[0])
+		}
 		want := "no arguments"
 		if len(names) > 0 {
 			want = strings.Join(names, " ")
 		}
 		return usageErrorf("%s: want %s, got %d argument(s)", cmd.CommandPath(), want, len(args))
 	}
+}
+
+// unknownCommand refuses a word that is no subcommand of cmd, with the nearest ones.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = nearEdits
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return usageErrorf("%s: unknown command %q; did you mean %s?", cmd.CommandPath(), word, strings.Join(near, " or "))
+	}
+	return usageErrorf("%s: unknown command %q; there are: %s", cmd.CommandPath(), word, strings.Join(subcommands(cmd), ", "))
+}
+
+// nearEdits is how many edits a name may be away that is proposed for an unknown one.
+const nearEdits = 2
+
+// flagError adds the nearest flag to the error for one that cmd does not have.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return &usageError{err}
+	}
+	name, best, distance := unknown.GetSpecifiedName(), "", nearEdits+1
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if d := input.Distance(name, f.Name); len(name) > 1 && d < distance {
+			best, distance = f.Name, d
+		}
+	})
+	if best == "" {
+		return &usageError{err}
+	}
+	return usageErrorf("%w; did you mean --%s?", err, best)
 }
 
 // hinted is an error with advice for the person at the terminal, printed on a line of its own.
@@ -128,7 +164,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 
 // printError prints err on one line.
 func (a *app) printError(err error) {
-	text := strings.Join(strings.Fields(err.Error()), " ")
+	text := endpoint.MaskURLs(strings.Join(strings.Fields(err.Error()), " "))
 	fmt.Fprintf(a.stderr, "ucwarden: %s\n", text)
 }
 

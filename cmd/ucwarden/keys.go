@@ -25,12 +25,13 @@ func newKeysCommand(a *app) *cobra.Command {
 
 func newKeysGenerateCommand(a *app) *cobra.Command {
 	var o keys.GenerateOptions
-	token := tokenFlags{ttl: keys.FirstTokenTTL}
+	token := tokenFlags{ttl: keys.DefaultTTL}
 	cmd := &cobra.Command{
 		Use:   "generate",
 		Short: "Make a key pair, its public JWKS and a first token",
 		Long: `Make a key pair and write, under DIR/INSTANCE/api-server: the private key (readable by its owner
-only), the public keys (` + keys.JWKSFile + `) for apiserver.jwt.jwks, and a first token.`,
+only), the public keys (` + keys.JWKSFile + `) for apiserver.jwt.jwks, and a first token, which is valid for a day
+unless --ttl says otherwise.`,
 		Example: "  ucwarden keys generate --instance instance1 --out keys",
 		Args:    wantArgs(),
 		RunE: func(*cobra.Command, []string) error {

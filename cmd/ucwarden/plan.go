@@ -23,7 +23,8 @@ func newPlanCommand(a *app) *cobra.Command {
 		Use:     "plan",
 		Short:   "Show what a sync would change, and change nothing",
 		GroupID: groupSync,
-		Long: `Show what a full sync would change in Unity Catalog, one line per change, and what of the policies
+		Long: `Show what a full sync would change in Unity Catalog, one line per change with the reason
+for it, and what of the policies
 Unity Catalog cannot express. Nothing is changed, and no running daemon is disturbed.`,
 		Example: `  ucwarden plan -c ucwarden.yaml
   ucwarden plan --securable schema:sales.emea --securable table:hr.core.salaries
@@ -43,7 +44,7 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 			if err != nil {
 				return err
 			}
-			syncer, err := openSyncer(cmd.Context(), c, src, nil, log, nil)
+			syncer, err := openSyncer(cmd.Context(), c, src, nil, nil, log, nil)
 			if err != nil {
 				return err
 			}
@@ -130,31 +131,33 @@ func (a *app) printChanges(w io.Writer, changes []policy.Change) {
 		bySecurable[c.Securable] = append(bySecurable[c.Securable], c)
 	}
 	slices.SortFunc(order, policy.Securable.Compare)
-	width := 0
+	width, wide := 0, 0 // of principals and of privileges
 	for _, c := range changes {
-		for _, g := range slices.Concat(c.Add, c.Remove, c.AddTemporary, c.RemoveTemporary) {
-			width = max(width, len(g.Name))
+		for _, g := range slices.Concat(c.Add, c.Remove) {
+			width, wide = max(width, len(g.Name)), max(wide, len(g.Privilege))
 		}
 	}
 	for _, s := range order {
 		fmt.Fprintln(w, a.paint(securableTitle(s), text.Bold))
 		var lines []signed
 		for _, c := range bySecurable[s] {
-			for _, part := range []struct {
-				list       []policy.Assignment
-				sign, mark string
-				color      text.Color
-			}{{c.Add, "+", "", text.FgGreen}, {c.Remove, "-", "", text.FgRed}, {c.AddTemporary, "+", temporary, text.FgGreen}, {c.RemoveTemporary, "-", temporary, text.FgRed}} {
-				for _, g := range part.list {
-					lines = append(lines, signed{g, part.sign, part.mark, part.color})
-				}
+			for _, g := range c.Add {
+				lines = append(lines, signed{g, "+", text.FgGreen, c.Causes.Of(policy.ActAdd, g).String()})
+			}
+			for _, g := range c.Remove {
+				lines = append(lines, signed{g, "-", text.FgRed, c.Causes.Of(policy.ActRemove, g).String()})
 			}
 		}
 		slices.SortFunc(lines, func(x, y signed) int {
 			return cmp.Or(policy.ComparePrincipals(x.Principal, y.Principal), cmp.Compare(x.sign, y.sign), cmp.Compare(x.Privilege, y.Privilege))
 		})
 		for _, l := range lines {
-			fmt.Fprintln(w, a.paint(fmt.Sprintf("  %s %-*s  %s%s", l.sign, width, l.Name, l.Privilege, l.mark), l.color))
+			change := fmt.Sprintf("  %s %-*s  %s", l.sign, width, l.Name, l.Privilege)
+			if l.cause == "" {
+				fmt.Fprintln(w, a.paint(change, l.color))
+				continue
+			}
+			fmt.Fprintf(w, "%s%*s  %s\n", a.paint(change, l.color), wide-len(l.Privilege), "", l.cause)
 		}
 	}
 	if len(order) > 0 {
@@ -162,15 +165,12 @@ func (a *app) printChanges(w io.Writer, changes []policy.Change) {
 	}
 }
 
-// temporary marks USE_* that is granted at first and taken at last, so that nobody loses access in between.
-const temporary = "  (while the plan is applied)"
-
-// signed is a grant to add or to revoke.
+// signed is a grant to add or to revoke, and why.
 type signed struct {
 	policy.Assignment
 	sign  string
-	mark  string // after the privilege
 	color text.Color
+	cause string
 }
 
 func securableTitle(s policy.Securable) string {

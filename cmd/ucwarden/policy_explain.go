@@ -11,9 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/config"
-	"ucwarden/connector"
+	"ucwarden/connector/unitycatalog"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/directory"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/script"
@@ -122,7 +123,7 @@ func parseObject(text string) (policy.Object, error) {
 // kind and owner, and the grants of today on it and on its containers. The notes say what could not be asked.
 func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, offline bool, q *explain.Question, o *compile.Options) (notes []string, err error) {
 	managed := scopeOptions(c)
-	var client connector.Workspace
+	var client *unitycatalog.Client
 	switch {
 	case offline:
 	case c.Databricks.Host == "":
@@ -157,11 +158,21 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 	default:
 		q.Object = object
 	}
+	who := &directory.Directory{}
+	if listing, err := client.Principals(ctx); err == nil {
+		who = directory.New(listing)
+	} else {
+		notes = append(notes, fmt.Sprintf("the principals of the workspace could not be read, so the shape of names tells users from groups (%v)", err))
+	}
+	o.Directory = who
 	q.Current = &policy.GrantSet{}
 	for s, ok := q.Object.Securable, true; ok; s, ok = s.Parent() {
 		grants, err := client.Grants(ctx, s)
 		if err != nil && policy.CodeOf(err) != policy.CodeNotFound {
 			return nil, err
+		}
+		for i := range grants {
+			grants[i].Principal = who.Identify(grants[i].Name)
 		}
 		q.Current.Set(s, grants)
 	}

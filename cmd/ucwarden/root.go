@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/config"
+	"ucwarden/endpoint"
 )
 
 // app is what every command needs of the process: its streams, its environment and the global flags.
@@ -55,7 +57,7 @@ Try it without a workspace: ucwarden demo`,
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
 		&cobra.Group{ID: groupSync, Title: "Bring a workspace into sync:"},
 		&cobra.Group{ID: groupTasks, Title: "Talk to a running daemon:"},
@@ -94,6 +96,7 @@ func commands(a *app) []*cobra.Command {
 		newServeCommand(a),
 		newPlanCommand(a),
 		newSyncCommand(a),
+		newAuditCommand(a),
 		newDemoCommand(a),
 		newTaskCommand(a),
 		newKeysCommand(a),
@@ -186,11 +189,27 @@ func (a *app) logger(c config.Log) *slog.Logger {
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		level = slog.LevelInfo // config knows the words
 	}
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: maskAttr}
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(a.stderr, options))
 	}
 	return slog.New(slog.NewTextHandler(a.stderr, options))
+}
+
+// maskAttr masks the passwords of URLs in log lines, in whatever a library put into them.
+func maskAttr(_ []string, attr slog.Attr) slog.Attr {
+	switch attr.Value.Kind() {
+	case slog.KindString:
+		if text := attr.Value.String(); strings.Contains(text, "://") {
+			attr.Value = slog.StringValue(endpoint.MaskURLs(text))
+		}
+	case slog.KindAny:
+		text := fmt.Sprint(attr.Value.Any())
+		if masked := endpoint.MaskURLs(text); masked != text {
+			attr.Value = slog.StringValue(masked)
+		}
+	}
+	return attr
 }
 
 // getenv returns the last value of a variable, as the system does.

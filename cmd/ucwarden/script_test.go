@@ -24,6 +24,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"serve":    serveScript,
 	"logged":   loggedScript,
 	"stop":     stopScript,
+	"hangup":   hangupScript,
 	"call":     callScript,
 	"mask":     maskScript,
 }
@@ -126,6 +127,14 @@ func stopScript(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("serve ended badly: %v\n%s", err, daemon.logs())
 	}
 	stateOf(ts).daemon = nil
+}
+
+// hangupScript asks the daemon to read policies and keys again.
+func hangupScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: hangup")
+	}
+	ts.Check(stateOf(ts).daemon.cmd.Process.Signal(syscall.SIGHUP))
 }
 
 // callScript makes a request and puts status and answer on stdout: call [-token TOKEN] METHOD URL [BODY-FILE]. Without

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +19,6 @@ import (
 	"ucwarden/config"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
-	"ucwarden/policy/ranger"
 )
 
 func newServeCommand(a *app) *cobra.Command {
@@ -35,13 +36,17 @@ REST API. Tasks survive a crash and go on at the next start.`,
 				return err
 			}
 			warnWithoutEffect(c, log)
+			warnOfFiles(c, log)
 			if err := c.CheckServe(); err != nil {
 				return err
 			}
-			d, err := newDaemon(cmd.Context(), c, log)
+			hangups, stop := takeHangups()
+			defer stop()
+			d, err := newDaemon(cmd.Context(), c, a.stdout, log)
 			if err != nil {
 				return err
 			}
+			d.hangups = hangups
 			return d.run(cmd.Context())
 		},
 	}
@@ -55,21 +60,25 @@ type daemon struct {
 	registry  *prometheus.Registry
 	scheduler *ondemand.Scheduler
 	api       *apiserver.Server // nil when no API is served
+
+	hangups  <-chan os.Signal // nil: nobody asks for a reload
+	changed  chan struct{}    // the policies changed, and a full sync is due
+	notified digestKept       // of the policies that changed was last sent for
 }
 
-func newDaemon(ctx context.Context, c *config.Config, log *slog.Logger) (_ *daemon, err error) {
+func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slog.Logger) (_ *daemon, err error) {
 	if c.OnDemand.Enabled && c.OnDemand.EventHub.Enabled {
 		return nil, withHint(policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.enabled is set, but this version takes tasks from the REST API only"),
 			"unset ondemand.eventhub.enabled and post tasks to the REST API")
 	}
-	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry()}
+	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry(), changed: make(chan struct{}, 1)}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if d.pipeline, err = openPipeline(ctx, c, true, log, d.registry); err != nil {
+	if d.pipeline, err = openPipeline(ctx, c, true, stdout, log, d.registry); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.store.Close())
+			err = errors.Join(err, d.close())
 		}
 	}()
 	d.scheduler, err = ondemand.NewScheduler(d.queue, ondemand.ScheduleOptions{
@@ -93,7 +102,7 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	c := d.config.APIServer
 	verifier, err := keys.NewVerifier(ctx, keys.VerifierOptions{
 		Issuer: c.JWT.Issuer, Audience: c.JWT.Audience, JWKS: c.JWT.JWKS, PEMFiles: c.JWT.PEMKeys,
-		HS256Secret: []byte(c.JWT.HS256Secret.Reveal()), Logger: d.log,
+		AllowHTTP: c.JWT.AllowHTTP, KeepUnread: c.JWT.KeepUnread, HS256Secret: []byte(c.JWT.HS256Secret.Reveal()), Logger: d.log,
 	})
 	if err != nil {
 		return nil, err
@@ -104,7 +113,7 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	}
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
-		Tasks: d.queue, Verifier: verifier,
+		Tasks: d.queue, Verifier: verifier, Reload: d.reloadPolicies,
 		Checks: []apiserver.Check{
 			{Name: "policies", Run: func(context.Context) error {
 				if d.source.Current() == nil {
@@ -120,18 +129,17 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 
 // run works until ctx ends, then lets what runs come to a good end.
 func (d *daemon) run(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
+	if s := d.source.Current(); s != nil {
+		d.notified.replace(s.Digest)
+	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.source.Watch(ctx, d.policiesChanged) })
+	g.Go(func() error { return d.syncOnChange(ctx, d.changed) })
+	g.Go(func() error { return d.reloadOn(ctx, d.hangups) })
 	g.Go(func() error {
-		return d.source.Watch(ctx, func(s *ranger.Snapshot) {
-			d.log.Info("policies changed", "version", s.Version, "policies", len(s.Policies))
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-		})
+		d.audit.Settle(ctx, d.syncer.Workspace) // what fails now is tried again by the next sync
+		return nil
 	})
-	g.Go(func() error { return d.syncOnChange(ctx, changed) })
 	g.Go(func() error { return d.queue.Run(ctx) })
 	g.Go(func() error { return d.scheduler.Run(ctx) })
 	if d.api != nil {
@@ -144,8 +152,8 @@ func (d *daemon) run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil // asked to stop
 	}
-	if closeErr := d.store.Close(); closeErr != nil {
-		err = errors.Join(err, fmt.Errorf("close task store: %w", closeErr))
+	if closeErr := d.close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close the daemon's files: %w", closeErr))
 	}
 	return err
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -89,7 +92,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 		return report, err
 	}
 	warnWithoutEffect(c, log)
-	p, err := openPipeline(ctx, c, false, log, nil)
+	p, err := openPipeline(ctx, c, false, nil, log, nil)
 	if err != nil {
 		return report, err
 	}
@@ -101,10 +104,11 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 		if runErr := <-ended; err == nil {
 			err = runErr
 		}
-		if closeErr := p.store.Close(); err == nil {
+		if closeErr := p.close(); err == nil {
 			err = closeErr
 		}
 	}()
+	task.PostedBy = localUser()
 	submitted, _, err := p.queue.Submit(ctx, task)
 	if err != nil {
 		return report, err
@@ -119,6 +123,15 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncRepo
 	}
 	report.Shards, err = shardsOf(ctx, p.queue, submitted.ID)
 	return report, err
+}
+
+// localUser is who runs this process, for the audit trail.
+func localUser() string {
+	u, err := user.Current()
+	if err != nil {
+		return "uid " + strconv.Itoa(os.Getuid())
+	}
+	return u.Username
 }
 
 // followShards shows, until stopped, how many of the shards of a full sync have ended.

@@ -83,19 +83,32 @@ func (a *app) printResults(w io.Writer, t ondemand.Task) error {
 		}
 		fmt.Fprintln(w, line)
 		for _, c := range r.Changes {
-			var b strings.Builder
-			for _, p := range c.Add {
-				b.WriteString("  " + a.paint("+"+c.Principal+" "+p, text.FgGreen))
-			}
-			for _, p := range c.Remove {
-				b.WriteString("  " + a.paint("-"+c.Principal+" "+p, text.FgRed))
-			}
-			if _, err := fmt.Fprintf(w, "    %s%s\n", c.Securable, b.String()); err != nil {
+			if err := a.printChange(w, c); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// printChange shows what was changed for one principal: one line, and below it why, privilege by privilege.
+func (a *app) printChange(w io.Writer, c ondemand.Change) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "    %s", c.Securable)
+	for _, p := range c.Add {
+		b.WriteString("  " + a.paint("+"+c.Principal+" "+p, text.FgGreen))
+	}
+	for _, p := range c.Remove {
+		b.WriteString("  " + a.paint("-"+c.Principal+" "+p, text.FgRed))
+	}
+	b.WriteByte('\n')
+	for _, p := range slices.Concat(c.Add, c.Remove) {
+		if why := c.Causes[p]; why != "" {
+			fmt.Fprintf(&b, "      %s: %s\n", p, why)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func (a *app) status(s ondemand.Status) string {

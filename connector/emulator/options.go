@@ -6,6 +6,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"ucwarden/policy"
 )
@@ -85,6 +86,7 @@ type Server struct {
 	tokenKey   []byte
 	privs      *privilegeTable
 	trace      traceLog
+	requests   atomic.Int64 // numbers them
 	faultRules faultRules
 
 	resources         map[string]*resource               // by path

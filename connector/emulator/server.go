@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -59,11 +60,12 @@ func (s *Server) routePublic(pattern string, h handlerFunc) {
 // handle wraps a handler with what applies to all requests: the trace, faults, authentication.
 func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		entry := TraceEntry{Time: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Route: pattern}
+		entry := TraceEntry{RequestID: fmt.Sprintf("emulator-%d", s.requests.Add(1)), Time: time.Now(), Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Route: pattern}
 		defer func() { // also when the connection is dropped by a panic
 			entry.Duration = time.Since(entry.Time)
 			s.trace.add(entry)
 		}()
+		w.Header().Set("X-Request-Id", entry.RequestID)
 		c := &call{srv: s, req: r}
 		readErr := c.readBody()
 		entry.Body = redactedBody(pattern, c.body)

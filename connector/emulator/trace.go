@@ -22,6 +22,8 @@ type TraceEntry struct {
 	Status   int    // 0: no answer was sent
 	Duration time.Duration
 	Fault    string // ids of the faults that affected it, joined by commas
+
+	RequestID string // header X-Request-Id of the answer; not reused after a reset
 }
 
 // traceWire is the JSON form of a TraceEntry: the body nested when it is JSON, the duration in microseconds.
@@ -37,12 +39,14 @@ type traceWire struct {
 	Status   int             `json:"status"`
 	Duration int64           `json:"duration_us"`
 	Fault    string          `json:"fault,omitempty"`
+
+	RequestID string `json:"request_id,omitempty"`
 }
 
 // MarshalJSON returns the form of GET /_emulator/trace: "body" holds the request's JSON, or a string when it was not
 // JSON; "duration_us" is in microseconds.
 func (e TraceEntry) MarshalJSON() ([]byte, error) {
-	w := traceWire{e.Seq, e.Time, e.Caller, e.Method, e.Path, e.Query, nil, e.Route, e.Status, e.Duration.Microseconds(), e.Fault}
+	w := traceWire{e.Seq, e.Time, e.Caller, e.Method, e.Path, e.Query, nil, e.Route, e.Status, e.Duration.Microseconds(), e.Fault, e.RequestID}
 	switch {
 	case e.Body == "":
 	case json.Valid([]byte(e.Body)):
@@ -63,7 +67,7 @@ func (e *TraceEntry) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*e = TraceEntry{w.Seq, w.Time, w.Caller, w.Method, w.Path, w.Query, string(w.Body), w.Route, w.Status, time.Duration(w.Duration) * time.Microsecond, w.Fault}
+	*e = TraceEntry{w.Seq, w.Time, w.Caller, w.Method, w.Path, w.Query, string(w.Body), w.Route, w.Status, time.Duration(w.Duration) * time.Microsecond, w.Fault, w.RequestID}
 	if text := ""; strings.HasPrefix(e.Body, `"`) && json.Unmarshal(w.Body, &text) == nil {
 		e.Body = text
 	}

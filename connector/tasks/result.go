@@ -31,6 +31,9 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 		return out
 	}
 	t := sum(root, result)
+	for _, p := range result.LeftOut {
+		t.unknown[p] = true
+	}
 	out.Changes, out.Message = t.recorded, t.message()
 	if t.failed > 0 {
 		out.Status = ondemand.Failed
@@ -45,9 +48,7 @@ type totals struct {
 	changed       map[policy.Securable]bool
 	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
 	failed        int
-	failure       error            // the first, of those that are not the consequence of another
-	failedOn      policy.Securable // its securable
-	heldBack      int              // of failed, those that are
+	failure       error // the first, of those that are not the consequence of another
 	recorded      []ondemand.Change
 	unrecorded    bool // recorded is not all
 }
@@ -70,16 +71,13 @@ func (t *totals) addOutcome(o connector.Outcome) {
 	for _, p := range o.Unknown {
 		t.unknown[p] = true
 	}
-	if o.Err != nil {
+	switch {
+	case o.Err != nil:
 		t.failed++
-		if errors.Is(o.Err, connector.ErrHeldBack) {
-			t.heldBack++
-		}
 		if t.failure == nil || errors.Is(t.failure, connector.ErrHeldBack) {
-			t.failure, t.failedOn = o.Err, o.Change.Securable
+			t.failure = o.Err
 		}
-	}
-	if !o.Gone && len(o.Change.Add)+len(o.Change.Remove) > 0 { // else all of it failed, or was for principals that are not known
+	case !o.Gone && len(o.Change.Add)+len(o.Change.Remove) > 0: // else all of it was for principals that are not known
 		t.addChange(o.Change)
 	}
 }
@@ -100,10 +98,7 @@ func (t *totals) addChange(c policy.Change) {
 func (t *totals) message() string {
 	var notes []string
 	if t.failed > 0 {
-		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first on %s because: %v", t.failed, t.failedOn, t.failure))
-	}
-	if t.heldBack > 0 && t.heldBack < t.failed {
-		notes = append(notes, fmt.Sprintf("%d of them held back, in all or in part, because what they depend on failed", t.heldBack))
+		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first because: %v", t.failed, t.failure))
 	}
 	counts := fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
 	switch {
@@ -133,11 +128,22 @@ func recordedChanges(c policy.Change) []ondemand.Change {
 		}
 		return by[p]
 	}
+	why := func(act policy.Act, a policy.Assignment) {
+		if !c.Causes.Has(act, a) {
+			return
+		}
+		if at(a.Principal).Causes == nil {
+			at(a.Principal).Causes = make(map[string]string)
+		}
+		at(a.Principal).Causes[string(a.Privilege)] = c.Causes.Of(act, a).String()
+	}
 	for _, a := range c.Add {
 		at(a.Principal).Add = append(at(a.Principal).Add, string(a.Privilege))
+		why(policy.ActAdd, a)
 	}
 	for _, a := range c.Remove {
 		at(a.Principal).Remove = append(at(a.Principal).Remove, string(a.Privilege))
+		why(policy.ActRemove, a)
 	}
 	list := make([]ondemand.Change, 0, len(by))
 	for _, p := range slices.SortedFunc(maps.Keys(by), policy.ComparePrincipals) {

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,12 +84,21 @@ func splitApproval(approved string, whole *policy.Plan, shards []policy.Securabl
 	return list
 }
 
+// SourceRetry is the source of tasks that try again whom the workspace did not know.
+const SourceRetry = "unknown principal"
+
+// automatic are the sources of tasks that nobody asked for.
+var automatic = map[string]bool{"schedule": true, "policy change": true, SourceRetry: true}
+
 // resourceSync syncs the resources of a job.
 type resourceSync struct{ syncer Syncer }
 
 // Handle implements ondemand.Handler: it returns one result for each resource.
 func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
-	result, err := h.syncer.Sync(ctx, connector.Request{Roots: job.Securables, Approved: job.Task.RequestInfo.Approve})
+	result, err := h.syncer.Sync(ctx, connector.Request{
+		Roots: job.Securables, Approved: job.Task.RequestInfo.Approve, ByPerson: !automatic[job.Task.Source],
+		Origin: connector.Origin{Task: job.Task.ID, By: cmp.Or(job.Task.PostedBy, job.Task.Source)},
+	})
 	if err != nil {
 		return ondemand.Outcome{}, err
 	}

@@ -210,10 +210,10 @@ func TestResultsPerResource(t *testing.T) {
 			[]string{"SUCCESS mode observe: 2 grants, 0 revokes on 2 securables would be made, nothing was changed", "SUCCESS already in sync"}},
 		{"dropped meanwhile", gone, []string{"catalog:sales"}, []string{"SUCCESS already in sync"}},
 		{"one fails", failed(applied(t, open, leads), denied), []string{"schema:sales.emea", "schema:sales.apac", "catalog:sales"},
-			[]string{"FAILED 1 change(s) not applied, the first on SCHEMA:sales.emea because: permission denied", "SUCCESS 1 grant, 0 revokes on 1 securable",
-				"FAILED 1 change(s) not applied, the first on SCHEMA:sales.emea because: permission denied; 1 grant, 0 revokes on 1 securable"}},
+			[]string{"FAILED 1 change(s) not applied, the first because: permission denied", "SUCCESS 1 grant, 0 revokes on 1 securable",
+				"FAILED 1 change(s) not applied, the first because: permission denied; 1 grant, 0 revokes on 1 securable"}},
 		{"the cause is named, not its consequence", failed(applied(t, open, orders, leads), connector.ErrHeldBack, denied, connector.ErrHeldBack),
-			[]string{"catalog:sales"}, []string{"FAILED 3 change(s) not applied, the first on TABLE:sales.emea.orders because: permission denied; 2 of them held back, in all or in part, because what they depend on failed"}},
+			[]string{"catalog:sales"}, []string{"FAILED 3 change(s) not applied, the first because: permission denied"}},
 		{"unknown principals", unknown, []string{"schema:sales.emea", "catalog:sales"},
 			[]string{"SUCCESS not granted to principals the account does not know: analysts, zed",
 				"SUCCESS 1 grant, 0 revokes on 1 securable; not granted to principals the account does not know: analysts, zed"}},
@@ -308,5 +308,25 @@ func TestErrors(t *testing.T) {
 	r.Outcomes[0].Err, r.Outcomes[1].Err = policy.Errorf(policy.CodeForbidden, "denied"), busy
 	if _, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales")); !errors.Is(err, busy) {
 		t.Errorf("error is %v, want the one to try again after", err)
+	}
+}
+
+// A task records why each change was made.
+func TestCausesAreRecorded(t *testing.T) {
+	result := applied(t, "table:sales.emea.orders +analysts SELECT -bob@example.com MODIFY")
+	c := &result.Outcomes[0].Change
+	c.Causes = policy.Causes{}
+	c.Causes.Set(policy.ActAdd, c.Add[0], policy.Cause{Kind: policy.CausePolicy, PolicyID: 3, Policy: "analysts read", Item: "policyItems[0]"})
+	c.Causes.Set(policy.ActRemove, c.Remove[0], policy.Cause{Kind: policy.CauseDrift})
+	out, err := handle(t, &fake{result: result}, ondemand.ResourceSync, jobOf(t, "table:sales.emea.orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ondemand.Change{
+		{Securable: "TABLE:sales.emea.orders", Principal: "analysts", Add: []string{"SELECT"}, Causes: map[string]string{"SELECT": `policy 3 "analysts read" policyItems[0]`}},
+		{Securable: "TABLE:sales.emea.orders", Principal: "bob@example.com", Remove: []string{"MODIFY"}, Causes: map[string]string{"MODIFY": "no policy asks for it"}},
+	}
+	if diff := cmp.Diff(want, out.Results[0].Changes); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -2,13 +2,11 @@ package unitycatalog
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,27 +18,39 @@ import (
 	"github.com/databricks/databricks-sdk-go/logger"
 	"github.com/databricks/databricks-sdk-go/version"
 
+	"ucwarden/endpoint"
 	"ucwarden/policy"
 )
 
-// transport returns the transport that API calls and token requests share.
-func (o *Options) transport() http.RoundTripper {
-	base := o.Transport
-	if base == nil {
-		base = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: o.ConnectTimeout, KeepAlive: 30 * time.Second}).DialContext,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          o.Pacing.MaxConcurrency + 4,
-			MaxIdleConnsPerHost:   o.Pacing.MaxConcurrency,
-			IdleConnTimeout:       90 * time.Second,
-			TLSHandshakeTimeout:   o.ConnectTimeout,
-			ExpectContinueTimeout: time.Second,
-			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs,
-				InsecureSkipVerify: o.InsecureSkipVerify}, //nolint:gosec // off unless the operator asks for it
-		}
+// hostSetting names the setting of the workspace URL.
+const hostSetting = "databricks.host"
+
+// maxTokenSize bounds the answers of a server that issues tokens, in bytes.
+const maxTokenSize = 1 << 20
+
+// transport returns a transport that reaches one server: the workspace, or the server that issues tokens for it. maxBody
+// bounds its answers.
+func (o *Options) transport(server *url.URL, maxBody int64) (http.RoundTripper, error) {
+	base, err := endpoint.NewTransport(endpoint.ClientOptions{
+		URL: server, Setting: hostSetting, AllowHTTP: o.AllowHTTP, RootCAs: o.RootCAs, InsecureSkipVerify: o.InsecureSkipVerify,
+		ConnectTimeout: o.ConnectTimeout, MaxIdle: o.Pacing.MaxConcurrency, MaxBody: maxBody, Transport: o.Transport,
+	})
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "%w", err)
 	}
-	return &userAgentTransport{base: base, userAgent: o.UserAgent + " databricks-sdk-go/" + version.Version}
+	return &userAgentTransport{base: base, userAgent: o.UserAgent + " databricks-sdk-go/" + version.Version}, nil
+}
+
+// tokenServer returns the server that issues tokens: the workspace, unless Entra ID does.
+func (o *Options) tokenServer(host *url.URL) (*url.URL, error) {
+	if o.AzureTenantID == "" {
+		return host, nil
+	}
+	u, err := url.Parse(azureEnvironment(host.Host, o.AzureAuthority).AzureActiveDirectoryEndpoint())
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "the Entra ID endpoint is not a URL")
+	}
+	return u, nil
 }
 
 // userAgentTransport sets our User-Agent, instead of the library's, which describes the machine.
@@ -94,7 +104,10 @@ func fetchHostMetadata(ctx context.Context, base http.RoundTripper, host *url.UR
 // unreachableError returns the error for a host that does not answer, with what to check.
 func unreachableError(host string, err error) error {
 	check := "check databricks.host, DNS, firewall and proxy"
-	if isUntrusted(err) {
+	switch {
+	case isRefused(err):
+		return &policy.Error{Code: policy.CodeUnavailable, Err: fmt.Errorf("workspace %s: %w", host, err)}
+	case isUntrusted(err):
 		check = "check databricks.host, and that this machine trusts the certificate"
 	}
 	return policy.Errorf(policy.CodeUnavailable, "workspace %s does not answer: %s: %w", host, check, err)

@@ -106,6 +106,9 @@ func isTokenRejection(message string) bool {
 // classifyAuth distinguishes rejected credentials from a token server that does not answer.
 func (c *Client) classifyAuth(err *authError) error {
 	text := oneLine(err.Error())
+	if isRefused(err) {
+		return policy.Errorf(policy.CodeUnavailable, "no token for workspace %s: %s", c.host, text)
+	}
 	refused := false
 	for _, kind := range []error{apierr.ErrBadRequest, apierr.ErrUnauthenticated, apierr.ErrPermissionDenied, apierr.ErrNotFound} {
 		refused = refused || errors.Is(err, kind)

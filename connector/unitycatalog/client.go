@@ -26,9 +26,10 @@ type Client struct {
 	log  *slog.Logger
 
 	api         *client.DatabricksClient
-	workspaceID string // sent in a header where the host serves several workspaces
-	base        http.RoundTripper
-	maxParallel int // concurrent listings inside one List
+	workspaceID string            // sent in a header where the host serves several workspaces
+	base        http.RoundTripper // to the workspace
+	tokens      http.RoundTripper // to the server that issues tokens
+	maxParallel int               // concurrent listings inside one List
 
 	noSummaries atomic.Bool // the server does not support table-summaries
 }
@@ -51,15 +52,26 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if host.Scheme == "http" && !endpoint.IsLoopback(host.Hostname()) {
-		o.Logger.Warn("databricks.host does not use https: credentials are sent in clear text", "host", host.Host)
+	if endpoint.IsPlain(host) {
+		o.Logger.Warn("databricks.host does not use https: credentials are sent in clear text, to a proxy of the environment too", "host", host.Host)
 	}
-	base := o.transport()
+	base, err := o.transport(host, maxResponseSize)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := o.tokenServer(host)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := o.transport(issuer, maxTokenSize)
+	if err != nil {
+		return nil, err
+	}
 	meta, err := fetchHostMetadata(ctx, base, host, o.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}
-	cfg := o.libraryConfig(host, base, meta)
+	cfg := o.libraryConfig(host, tokens, meta)
 	if err := cfg.EnsureResolved(); err != nil {
 		return nil, fmt.Errorf("configure Databricks client: %w", trimDebug(err))
 	}
@@ -80,14 +92,16 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure Databricks client: %w", trimDebug(err))
 	}
-	return &Client{host: cfg.Host, auth: auth, log: o.Logger, api: api, workspaceID: cfg.WorkspaceID, base: base,
+	return &Client{host: cfg.Host, auth: auth, log: o.Logger, api: api, workspaceID: cfg.WorkspaceID, base: base, tokens: tokens,
 		maxParallel: o.Pacing.MaxConcurrency}, nil
 }
 
 // Close closes idle connections.
 func (c *Client) Close() {
-	if t, ok := c.base.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
+	for _, t := range []http.RoundTripper{c.base, c.tokens} {
+		if t, ok := t.(interface{ CloseIdleConnections() }); ok {
+			t.CloseIdleConnections()
+		}
 	}
 }
 

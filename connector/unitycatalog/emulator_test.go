@@ -229,6 +229,7 @@ func sameGrants(a, b []policy.Assignment) bool {
 	set := func(list []policy.Assignment) map[policy.Assignment]bool {
 		m := make(map[policy.Assignment]bool)
 		for _, a := range list {
+			a.Kind = policy.UnknownKind // the API says names
 			m[a] = true
 		}
 		return m

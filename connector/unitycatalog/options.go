@@ -37,6 +37,7 @@ type Options struct {
 	ConnectTimeout time.Duration
 	Pacing         Pacing
 
+	AllowHTTP          bool           // plain http to a host that is not this machine
 	RootCAs            *x509.CertPool // instead of the system's
 	InsecureSkipVerify bool           // accept any certificate; for tests
 	// Transport replaces the connections themselves; for tests.
@@ -144,7 +145,7 @@ func parseHost(host string) (*url.URL, error) {
 	u, err := url.Parse(host)
 	// The text of a parse error repeats the URL, which may hold a password.
 	if err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
-		return nil, policy.Errorf(policy.CodeInvalid, "databricks.host is not a workspace URL: "+
+		return nil, policy.Errorf(policy.CodeInvalid, hostSetting+" is not a workspace URL: "+
 			"want https://NAME, without user or password")
 	}
 	return u, nil

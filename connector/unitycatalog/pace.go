@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"ucwarden/connector"
 )
 
 // maxResponseSize bounds the size of one answer, in bytes. The largest page, 10,000 objects, is below a tenth of it.
@@ -48,8 +50,16 @@ func requestInfoOf(req *http.Request) requestInfo {
 	return requestInfo{route: req.Method + " other", idempotent: req.Method == http.MethodGet || req.Method == http.MethodHead}
 }
 
-// RoundTrip implements http.RoundTripper. When all attempts failed it returns the answer or error of the last one.
+// RoundTrip implements http.RoundTripper, and notes for the connector the id that the service gave the request. When all attempts failed it returns the answer or error of the last one.
 func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := p.roundTrip(req)
+	if resp != nil {
+		connector.NoteRequestID(req.Context(), resp.Header.Get("X-Request-Id"))
+	}
+	return resp, err
+}
+
+func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 	body, err := readBody(req)
 	if err != nil {
 		return nil, fmt.Errorf("read request body: %w", err)

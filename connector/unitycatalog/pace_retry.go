@@ -49,7 +49,7 @@ func decide(resp *http.Response, body []byte, err error, idempotent bool, now ti
 func decideOnError(err error, idempotent bool) retryDecision {
 	var op *net.OpError
 	switch {
-	case isUntrusted(err):
+	case isUntrusted(err), isRefused(err):
 		return retryDecision{signal: signalNone}
 	case errors.As(err, &op) && op.Op == "dial": // it was never sent
 		return retryDecision{signal: signalNone, retry: true, reason: "connect"}
@@ -68,6 +68,11 @@ func isUntrusted(err error) bool {
 		record       tls.RecordHeaderError
 	)
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &record)
+}
+
+// isRefused reports whether our own transport refused to go on, because another server would have got the request.
+func isRefused(err error) bool {
+	return errors.As(err, new(*endpoint.RedirectError)) || errors.As(err, new(*endpoint.OriginError))
 }
 
 // attemptTimeout says that an attempt did not receive the whole answer in time.

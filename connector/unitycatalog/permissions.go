@@ -30,7 +30,7 @@ func (g *grants) assignments() []policy.Assignment {
 			continue
 		}
 		for _, p := range a.Privileges {
-			list = append(list, policy.Assignment{Principal: policy.PrincipalByShape(a.Principal), Privilege: privilege(p)})
+			list = append(list, policy.Assignment{Principal: policy.NewPrincipal(policy.UnknownKind, a.Principal), Privilege: privilege(p)})
 		}
 	}
 	return list
@@ -100,12 +100,11 @@ func diffOf(change policy.Change) (permissionsDiff, error) {
 		}
 		return byPrincipal[p]
 	}
-	add, remove := change.Request()
-	for _, a := range add {
+	for _, a := range change.Add {
 		e := entry(a.Principal)
 		e.Add = append(e.Add, a.Privilege)
 	}
-	for _, a := range remove {
+	for _, a := range change.Remove {
 		e := entry(a.Principal)
 		e.Remove = append(e.Remove, a.Privilege)
 	}
@@ -212,17 +211,9 @@ type Identity struct {
 // Whoami returns the client's identity in the workspace. It fails with an error of class policy.CodeUnauthenticated when
 // the credentials are rejected.
 func (c *Client) Whoami(ctx context.Context) (Identity, error) {
-	var me struct {
-		UserName string `json:"userName"`
-		Groups   []struct {
-			Display string `json:"display"`
-		} `json:"groups"`
-	}
-	if err := c.get(ctx, "scim me", "/api/2.0/preview/scim/v2/Me", nil, &me); err != nil {
+	me, err := c.scimMe(ctx)
+	if err != nil {
 		return Identity{}, wrap(err, "ask the workspace who we are")
-	}
-	if me.UserName == "" {
-		return Identity{}, policy.Errorf(policy.CodeUnavailable, "ask the workspace who we are: the answer has no user name")
 	}
 	id := Identity{Principal: policy.PrincipalByShape(me.UserName)}
 	for _, g := range me.Groups {

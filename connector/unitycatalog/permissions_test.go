@@ -21,7 +21,7 @@ import (
 func assign(principal string, privileges ...policy.Privilege) []policy.Assignment {
 	var list []policy.Assignment
 	for _, p := range privileges {
-		list = append(list, policy.Assignment{Principal: policy.PrincipalByShape(principal), Privilege: p})
+		list = append(list, policy.Assignment{Principal: policy.NewPrincipal(policy.UnknownKind, principal), Privilege: p})
 	}
 	return list
 }

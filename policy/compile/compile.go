@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 	"ucwarden/policy"
+	"ucwarden/policy/directory"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -35,6 +36,9 @@ type Options struct {
 	// Manages tells whether grants to a principal are ours to make; nil means all are. A principal that is not
 	// managed gets nothing, and what it holds is not counted on for its members.
 	Manages func(policy.Principal) bool
+	// Directory resolves the principals that policies name; nil takes them as they are named. One that does not resolve
+	// gets nothing, and is reported where the policies allow it something.
+	Directory *directory.Directory
 }
 
 // Compiler turns the policies of one snapshot into grants. It is made once for a snapshot, is never changed
@@ -50,6 +54,8 @@ type Compiler struct {
 	opts        Options
 	principals  []policy.Principal                    // by subject
 	managed     []bool                                // by subject
+	withheld    map[rules.SubjectID]string            // why a subject that does not resolve is granted nothing
+	missing     int                                   // how many of those named the directory does not list
 	generics    []hypotheticalMember                  // by subject
 	users       []userList                            // by subject
 	aliases     map[rules.SubjectID][]rules.SubjectID // groups and roles of one principal
@@ -66,11 +72,14 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 	if o.ExpandLimit == 0 {
 		o.ExpandLimit = defaultExpandLimit
 	}
-	c := &Compiler{grantRules: readRules(set, o), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*levelIndex), expressible: set.Model.Expressible()}
+	c := &Compiler{
+		grantRules: readRules(set, o), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*levelIndex), expressible: set.Model.Expressible(),
+		withheld: make(map[rules.SubjectID]string),
+	}
+	c.resolve()
 	for id := range rules.SubjectID(set.Subjects.Len()) {
-		p := set.Subjects.Principal(id)
-		c.principals = append(c.principals, p)
-		c.managed = append(c.managed, o.Manages == nil || o.Manages(p))
+		p := c.principals[id]
+		c.managed = append(c.managed, c.withheld[id] == "" && (o.Manages == nil || o.Manages(p)))
 		c.generics = append(c.generics, c.newGeneric(id))
 		list, known := set.Members.UsersOf(id)
 		c.users = append(c.users, userList{list, known && id != rules.Everyone})
@@ -89,7 +98,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 	}
 	c.openUse = &compiledPolicy{
 		src: &rules.Policy{Source: &ranger.Policy{Name: "USE_* for who needs it"}}, priority: -1 << 30,
-		allow: []compiledItem{{policy.AllPrivilegeSet, rules.SubjectSet{rules.Everyone}}}, allowPrivs: policy.AllPrivilegeSet,
+		allow: []compiledItem{{privs: policy.AllPrivilegeSet, who: rules.SubjectSet{rules.Everyone}}}, allowPrivs: policy.AllPrivilegeSet,
 	}
 	return c
 }
@@ -111,11 +120,13 @@ func (c *Compiler) Policies() int { return len(c.set.Outside.All()) }
 type Result struct {
 	Grants *policy.GrantSet
 	Report *policy.Report
+	// Unresolved are the principals that are allowed something and do not resolve, sorted.
+	Unresolved []policy.Principal
 }
 
 // Compile returns the grants that the policies mean for the objects of inv.
 func (c *Compiler) Compile(inv *policy.Inventory) *Result {
-	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode)}
+	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode), unresolved: make(map[policy.Principal]bool)}
 	r.grants.BySecurable = make(map[policy.Securable][]policy.Assignment, inv.Len()/2)
 	for _, root := range inv.Roots {
 		if root.Type == policy.Catalog {
@@ -124,7 +135,10 @@ func (c *Compiler) Compile(inv *policy.Inventory) *Result {
 			r.root(root)
 		}
 	}
-	return &Result{Grants: r.grants, Report: &policy.Report{Findings: r.mergeFindings()}}
+	return &Result{
+		Grants: r.grants, Report: &policy.Report{Findings: r.mergeFindings()},
+		Unresolved: slices.SortedFunc(maps.Keys(r.unresolved), policy.ComparePrincipals),
+	}
 }
 
 // compilation is one run of a Compiler. Objects that the same policies match have the same grants, so what is worked
@@ -136,7 +150,9 @@ type compilation struct {
 	catalogs map[string]*catalogNode
 	findings []*placedFindings
 	scratch  []entryRef
-	key      []byte
+
+	unresolved map[policy.Principal]bool // who is allowed something
+	key        []byte
 }
 
 type catalogNode struct {
@@ -213,19 +229,9 @@ func (r *compilation) root(o policy.Object) {
 }
 
 func (r *compilation) catalog(o policy.Object) {
-	ix := r.byRoot[policy.ClassCatalog]
-	if ix == nil {
-		return
-	}
-	r.scratch = ix.match(r.entries, o.FullName, 1, r.scratch[:0])
-	key := r.memoKey(0, r.scratch)
-	n := r.catalogs[string(key)]
+	n := r.catalogNode(o)
 	if n == nil {
-		n = &catalogNode{active: mergeSorted(ix.always, r.scratch), schemas: make(map[string]*schemaNode)}
-		r.catalogs[string(key)] = n
-		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Catalog]...), depth: 1, active: n.active}, nil)
-		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
-		n.bySchema = newLevelIndex(r.entries, n.active, 2)
+		return
 	}
 	r.note(n.findings).at(o.Securable)
 
@@ -245,21 +251,28 @@ func (r *compilation) catalog(o policy.Object) {
 	r.grants.Put(o.Securable, r.assignments(final))
 }
 
-func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed map[rules.SubjectID]bool) {
-	name := o.FullName[len(o.FullName)-len(lastName(o.FullName)):]
-	r.scratch = parent.bySchema.match(r.entries, name, 2, r.scratch[:0])
-	key := r.memoKey(0, r.scratch)
-	n := parent.schemas[string(key)]
-	at := node{class: policy.ClassSchema, depth: 2}
-	if n == nil {
-		n = &schemaNode{active: mergeSorted(parent.bySchema.always, r.scratch), objects: make(map[string]*objectNode)}
-		parent.schemas[string(key)] = n
-		at.active, at.supported = n.active, policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Schema]...)
-		n.outcome = r.evaluate(at, &parent.outcome)
-		n.byObject = newLevelIndex(r.entries, n.active, 3)
-		n.noted = r.note(n.findings)
+// catalogNode returns the node of a catalog; nil where no policy is about any.
+func (r *compilation) catalogNode(o policy.Object) *catalogNode {
+	ix := r.byRoot[policy.ClassCatalog]
+	if ix == nil {
+		return nil
 	}
-	at.active = n.active
+	r.scratch = ix.match(r.entries, o.FullName, 1, r.scratch[:0])
+	key := r.memoKey(0, r.scratch)
+	n := r.catalogs[string(key)]
+	if n == nil {
+		n = &catalogNode{active: mergeSorted(ix.always, r.scratch), schemas: make(map[string]*schemaNode)}
+		r.catalogs[string(key)] = n
+		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Catalog]...), depth: 1, active: n.active}, nil)
+		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
+		n.bySchema = newLevelIndex(r.entries, n.active, 2)
+	}
+	return n
+}
+
+func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed map[rules.SubjectID]bool) {
+	n := r.schemaNode(parent, o)
+	at := node{class: policy.ClassSchema, depth: 2, active: n.active}
 	n.noted.at(o.Securable)
 
 	need := maps.Clone(parent.pendingUse)
@@ -294,6 +307,23 @@ func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed m
 		}
 	}
 	r.grants.Put(o.Securable, r.assignments(final))
+}
+
+// schemaNode returns the node of a schema in a catalog.
+func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNode {
+	r.scratch = parent.bySchema.match(r.entries, lastName(o.FullName), 2, r.scratch[:0])
+	key := r.memoKey(0, r.scratch)
+	n := parent.schemas[string(key)]
+	if n == nil {
+		n = &schemaNode{active: mergeSorted(parent.bySchema.always, r.scratch), objects: make(map[string]*objectNode)}
+		parent.schemas[string(key)] = n
+		n.outcome = r.evaluate(node{
+			class: policy.ClassSchema, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Schema]...), depth: 2, active: n.active,
+		}, &parent.outcome)
+		n.byObject = newLevelIndex(r.entries, n.active, 3)
+		n.noted = r.note(n.findings)
+	}
+	return n
 }
 
 func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {

@@ -75,26 +75,38 @@ type view struct {
 	allow []*compiledPolicy
 	deny  []*compiledPolicy // ones that touch the node; those that cover all of it come first
 	total int               // how many of deny cover all of it
-	byTag bool              // tag policies allow somewhere in it
 	named bool              // only denies that name somebody count, not "all else"
 }
 
 // decide reports whether the policies allow one person the privilege: at each priority a deny goes before an allow, and a
 // higher priority before a lower one. Source: RangerPolicyEngineImpl.evaluatePolicies.
 func (v *view) decide(m hypotheticalMember, deny []*compiledPolicy) bool {
-	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
-		return a.allows(m, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
-			return v.overrides(a, d) && v.denies(d, m)
-		})
+	return v.allowedBy(m, deny) != nil
+}
+
+// allowedBy returns the first policy that allows one person the privilege, nil where the policies do not.
+func (v *view) allowedBy(m hypotheticalMember, deny []*compiledPolicy) *compiledPolicy {
+	for _, a := range v.allow {
+		if v.allowed(a, m, deny) {
+			return a
+		}
+	}
+	return nil
+}
+
+// allowed reports whether policy a allows one person the privilege, and none of deny takes that back.
+func (v *view) allowed(a *compiledPolicy, m hypotheticalMember, deny []*compiledPolicy) bool {
+	return a.allows(m, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+		return v.overrides(a, d) && v.denies(d, m)
 	})
 }
 
-// overrides reports whether what d denies counts although a allows: at the priority of a and above. An allow of higher
-// priority withstands lower denies only because it ends the evaluation. Where the policy of a could go on to deny, it does
-// not: then a lower deny of a tag policy counts, and where tag policies allow too a lower deny of a resource policy.
-// Source: RangerPolicyEngineImpl, evaluateTagPolicies and evaluatePoliciesForOneAccessTypeNoAudit.
+// overrides reports whether what d denies counts although a allows: at the priority of a and above. Where a tag policy
+// denies with a lower priority than a resource policy allows, the allow holds only if it ends the evaluation, which it does
+// not where its policy could go on to deny. Source: RangerDefaultPolicyEvaluator.evaluatePolicyItems and
+// RangerPolicyEngineImpl.evaluatePoliciesForOneAccessTypeNoAudit.
 func (v *view) overrides(a, d *compiledPolicy) bool {
-	return d.priority >= a.priority || a.mayContinue() && (d.src.Tag || v.byTag && !a.src.Tag)
+	return d.priority >= a.priority || d.src.Tag && !a.src.Tag && a.mayContinue()
 }
 
 // openToOrder reports whether a person who is not allowed could be allowed in Ranger all the same: by an allow of a higher

@@ -173,11 +173,8 @@ func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *view {
 		if c.touch&cl == 0 {
 			continue
 		}
-		if p.allowPrivs&v.x != 0 {
-			if c.full&cl != 0 {
-				v.allow = append(v.allow, p)
-			}
-			v.byTag = v.byTag || p.src.Tag
+		if p.allowPrivs&v.x != 0 && c.full&cl != 0 {
+			v.allow = append(v.allow, p)
 		}
 		if p.denyPrivs&v.x != 0 {
 			if c.full&cl != 0 || e.leaf {
@@ -225,8 +222,11 @@ func (e *evaluation) privilege(x policy.Privilege) {
 		deniedBy[i] = v.deniedSubjects()
 	}
 	for _, p := range slices.Compact(candidates) {
-		if e.managed[p] && !e.impliedAbove(p, x) {
+		switch {
+		case e.managed[p] && !e.impliedAbove(p, x):
 			e.candidate(p, x, views, deniedBy, reach)
+		case e.withheld[p] != "":
+			e.reportUnresolved(p, x, views)
 		}
 	}
 }

@@ -24,6 +24,8 @@ type compiledPolicy struct {
 type compiledItem struct {
 	privs policy.PrivilegeSet
 	who   rules.SubjectSet
+	kind  rules.ItemKind // where it stands in the policy
+	index int32
 }
 
 // protectionPriority is above every policy's: no allow opens a table whose filter or mask is not enforced.
@@ -212,7 +214,7 @@ func (r *ruleReader) readItems(c *compiledPolicy) {
 				}
 			}
 			if privs := r.privileges(p, item); privs != 0 && len(item.Who) > 0 {
-				out = append(out, compiledItem{privs, item.Who})
+				out = append(out, compiledItem{privs, item.Who, item.Kind, int32(item.Index)})
 			}
 		}
 		return out
@@ -256,7 +258,7 @@ func (r *ruleReader) readProtection(c *compiledPolicy) {
 		if free && len(c.deny) > 0 || len(item.Who) == 0 || !item.MatchesAny() {
 			continue // an earlier item binds; whom this one frees is not certain
 		}
-		if entry := (compiledItem{policy.Select.Set(), item.Who}); free {
+		if entry := (compiledItem{policy.Select.Set(), item.Who, item.Kind, int32(item.Index)}); free {
 			c.denyExcept = append(c.denyExcept, entry)
 		} else {
 			c.deny = append(c.deny, entry)

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"slices"
+	"ucwarden/policy"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -25,14 +26,20 @@ type evalContext struct {
 
 	paths [3]match.Path // of the resource, by policy type
 
-	// Of requests for several access types: what each came to so far. Tag policies and resource policies share it.
-	accesses []string
+	// What each access type asked for came to so far. Tag policies and resource policies share it.
+	accesses []access
+	asked    []access // room for those of one request
 	byAccess []result
 	oneOf    [][]string // access groups
 	several  bool       // any access, or the like: the first access allowed settles it
 
 	candidates []int32
 }
+
+// access is an access type, with its name as items are compared with it.
+type access struct{ name, canonical string }
+
+func newAccess(name string) access { return access{name, policy.CanonicalName(name)} }
 
 func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	ctx := e.contexts.Get().(*evalContext)
@@ -53,12 +60,21 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	}
 	ctx.hasUser, ctx.hasGroups, ctx.hasRoles = false, false, false
 	ctx.setPath(t)
-	ctx.accesses, ctx.oneOf, ctx.several = r.AccessTypes, r.AccessGroups, r.AnyOf
-	if ctx.AnyAccess {
+	ctx.oneOf, ctx.several = r.AccessGroups, r.AnyOf
+	switch {
+	case ctx.AnyAccess:
 		ctx.accesses, ctx.several = e.accesses, true
 		if r.CountDescendantDeny {
 			ctx.oneOf = e.groups
 		}
+	case len(r.AccessTypes) > 0:
+		for _, name := range r.AccessTypes {
+			ctx.asked = append(ctx.asked, newAccess(name))
+		}
+		ctx.accesses = ctx.asked
+	default:
+		ctx.asked = append(ctx.asked, newAccess(r.AccessType))
+		ctx.accesses = ctx.asked
 	}
 	return ctx
 }
@@ -103,7 +119,7 @@ func (ctx *evalContext) release() {
 	for t := range ctx.paths {
 		ctx.paths[t].Clear()
 	}
-	ctx.accesses, ctx.oneOf = nil, nil
+	ctx.accesses, ctx.oneOf, ctx.asked = nil, nil, ctx.asked[:0]
 	ctx.candidates, ctx.groupIDs, ctx.roleIDs = ctx.candidates[:0], ctx.groupIDs[:0], ctx.roleIDs[:0]
 	if len(ctx.byAccess) > 0 {
 		clear(ctx.byAccess)
@@ -116,7 +132,7 @@ func (ctx *evalContext) setPath(t ranger.PolicyType) *match.Path {
 	return ctx.paths[t].Set(ctx.engine.rules.Model.Forest(t), ctx.Resource)
 }
 
-// reset forgets what access types came to, for evaluation in another zone.
+// reset forgets what access types came to.
 func (ctx *evalContext) reset() {
 	ctx.byAccess = slices.Grow(ctx.byAccess[:0], len(ctx.accesses))[:len(ctx.accesses)]
 	clear(ctx.byAccess)

@@ -33,6 +33,7 @@ func (r *result) decision() Decision {
 func (e *Evaluator) evaluate(r *Request, t ranger.PolicyType) Decision {
 	ctx := e.newContext(r, t)
 	defer ctx.release()
+	ctx.reset()
 	ctx.Tags = e.findTags(ctx)
 	zones := ctx.zones()
 	if len(zones) == 0 || len(zones) > 1 && !ctx.AnyAccess {
@@ -60,56 +61,63 @@ func (e *Evaluator) firstAllowed(ctx *evalContext, t ranger.PolicyType, zones []
 // evaluateIn asks tag policies, then resource policies, which may override by priority. Source:
 // RangerPolicyEngineImpl.evaluatePoliciesForOneAccessTypeNoAudit.
 func (e *Evaluator) evaluateIn(ctx *evalContext, t ranger.PolicyType, zone string) Decision {
-	ctx.reset()
 	var r result
-	access := policy.CanonicalName(ctx.AccessType)
-	if super := e.rules.SuperUser(ctx.User, ctx.Groups); super || access == rules.SuperUserOnly {
+	if super := e.rules.SuperUser(ctx.User, ctx.Groups); super || policy.CanonicalName(ctx.AccessType) == rules.SuperUserOnly {
 		r.allowed, r.determined, r.priority = super, true, math.MaxInt
 		if !super {
 			r.Outcome = Denied
 		}
 	}
 	if len(ctx.Tags) > 0 && e.rules.TagRules != nil {
-		e.evaluateTags(ctx, t, zone, access, &r)
+		e.evaluateTags(ctx, t, zone, &r)
 	}
 	if r.allowed {
 		r.determined = true
 	}
-	allowedByTags, deniedByTags := r.determined && r.allowed, r.determined && !r.allowed
-	policies := e.rules.InZone(zone)
-	if policies.Empty() {
-		return r.decision()
+	if policies := e.rules.InZone(zone); !policies.Empty() {
+		ctx.evaluateResources(policies, t, &r)
+		ctx.reset()
 	}
+	return r.decision()
+}
+
+// evaluateResources asks the policies on resources, given what those on tags came to.
+func (ctx *evalContext) evaluateResources(policies *rules.Repository, t ranger.PolicyType, r *result) {
+	allowedByTags, deniedByTags := r.determined && r.allowed, r.determined && !r.allowed
 	r.determined = false // resource policies of higher priority may override
 	path := &ctx.paths[t]
 	list := policies.Policies(t)
-	for _, i := range ctx.among(policies, t, path, ctx.AnyAccess || ctx.request.Descendant) {
+	below := ctx.AnyAccess || ctx.request.Descendant || allowedByTags || deniedByTags
+	candidates := ctx.among(policies, t, path, below)
+	if t != ranger.PolicyTypeAccess && len(ctx.Resource) == 0 {
+		slices.SortStableFunc(candidates, func(a, b int32) int { return rules.CompareByName(list[a], list[b]) })
+	}
+	for _, i := range candidates {
 		p := list[i]
 		if !p.Validity.OpenAt(ctx.Time) {
 			continue
 		}
-		switch priority := p.Priority; {
+		var final bool
+		switch {
 		case deniedByTags:
-			r.determined = r.priority >= priority
+			final = r.priority >= p.Priority
 		case r.allowed && t == ranger.PolicyTypeAccess:
-			r.determined = r.priority > priority
+			final = r.priority > p.Priority
 		case r.allowed:
-			r.determined = r.priority >= priority
+			final = r.priority >= p.Priority
 		}
-		if !r.determined {
-			ctx.evaluate(p, path, access, &r)
+		if final && deniedByTags && r.allowed && !ctx.lies(p, path) {
+			continue // a policy about something else, here because the index is coarse, does not confirm the override
 		}
-		if r.allowed && !p.HasDeny {
-			r.determined = true
+		matched := !final && ctx.evaluate(p, path, r)
+		if final || matched && r.allowed && !p.HasDeny {
+			r.determined = true // none of the policies that follow can change it
 		}
 		if r.determined {
-			break
+			return
 		}
 	}
-	if !r.determined {
-		r.allowed = allowedByTags || r.allowed && !deniedByTags
-	}
-	return r.decision()
+	r.allowed = allowedByTags || r.allowed && !deniedByTags
 }
 
 // decides reports whether a policy that matches in this way decides the request. Source:
@@ -135,174 +143,198 @@ func (ctx *evalContext) matchAs(m match.Type) match.Type {
 	return m
 }
 
-// evaluate applies the policy for each of its resources that decides the request. Where none does by the very names, but
-// one by names that are alike, the policy takes access away and gives none.
-func (ctx *evalContext) evaluate(p *rules.Policy, path *match.Path, access string, r *result) {
+// evaluate applies the policy for each of its resources that decides the request, and reports whether any of them lies
+// on the request's resource, above or below it. Where none decides by the very names, but one by names that are alike, the
+// policy takes access away and gives none.
+func (ctx *evalContext) evaluate(p *rules.Policy, path *match.Path, r *result) (matched bool) {
 	if p.Everywhere {
-		ctx.evaluateItems(p, match.Self, access, true, r)
-		return
+		ctx.evaluateItems(p, match.Self, true, r)
+		return true
 	}
 	applied := false
 	for i := range p.Resources {
-		if m := ctx.matchAs(p.Match(i, path, &ctx.Values)); ctx.decides(p, m) && !r.determined {
-			ctx.apply(p, m, access, false, r)
+		m := ctx.matchAs(p.Match(i, path, &ctx.Values))
+		matched = matched || m != match.None
+		if ctx.decides(p, m) && !r.determined {
+			ctx.apply(p, m, false, r)
 			applied = true
 		}
 	}
 	if applied || !p.MatchesLooselyAtAll(path) {
-		return
+		return matched
 	}
 	for i := range p.Resources {
 		if m := ctx.matchAs(p.MatchLoosely(i, path, &ctx.Values)); ctx.decides(p, m) && !r.determined {
-			ctx.apply(p, m, access, true, r)
+			ctx.apply(p, m, true, r)
 		}
 	}
+	return matched
+}
+
+// lies reports whether the policy is about the request's resource or something above or below it.
+func (ctx *evalContext) lies(p *rules.Policy, path *match.Path) bool {
+	for i := range p.Resources {
+		if p.Match(i, path, &ctx.Values) != match.None {
+			return true
+		}
+	}
+	return p.Everywhere
 }
 
 // apply applies the policy's items where its conditions let them; alike says that it matches by alike names only.
-func (ctx *evalContext) apply(p *rules.Policy, m match.Type, access string, alike bool, r *result) {
+func (ctx *evalContext) apply(p *rules.Policy, m match.Type, alike bool, r *result) {
 	switch p.Conditions.Eval(&ctx.Values) {
 	case rules.ConditionMet:
-		ctx.evaluateItems(p, m, access, alike, r)
+		ctx.evaluateItems(p, m, alike, r)
 	case rules.ConditionUnknown:
-		ctx.evaluateItems(p, m, access, true, r)
+		ctx.evaluateItems(p, m, true, r)
 	}
 }
 
-// evaluateItems applies the policy's items to the request's access type or types. onlyRestrict leaves out what gives
-// access, because a condition of the policy is unknown.
-func (ctx *evalContext) evaluateItems(p *rules.Policy, m match.Type, access string, onlyRestrict bool, r *result) {
-	if len(ctx.accesses) == 0 {
-		ctx.evaluateAccess(p, m, access, onlyRestrict, r)
-		return
-	}
-	for i, name := range ctx.accesses {
+// evaluateItems applies the policy's items to the request's access types and derives the result from what all of them came
+// to so far, by this policy and those before it. onlyRestrict leaves out what gives access, because a condition of the
+// policy is unknown. Source: RangerDefaultPolicyEvaluator.evaluatePolicyItems, which derives the result anew for some
+// policies that say nothing, too; for which hangs on the requests that were made before.
+func (ctx *evalContext) evaluateItems(p *rules.Policy, m match.Type, onlyRestrict bool, r *result) {
+	said := false
+	for i := range ctx.accesses {
 		var one result
-		ctx.evaluateAccess(p, m, policy.CanonicalName(name), onlyRestrict, &one)
-		if !one.allowed && !one.determined {
+		ctx.evaluateAccess(p, m, ctx.accesses[i], onlyRestrict, &one)
+		if !one.set {
 			continue
 		}
-		one.set = true
-		one.AccessType = name
-		merge(p, &ctx.byAccess[i], one)
-		if ctx.several && ctx.byAccess[i].allowed == !ctx.request.CountDescendantDeny {
+		said = true
+		ctx.merge(p, &ctx.byAccess[i], &one)
+		if ctx.several && one.allowed == !ctx.request.CountDescendantDeny {
 			break
 		}
 	}
-	if c, ok := ctx.composite(); ok {
-		c.Zone = r.Zone
-		*r = c
+	if !said {
+		return
+	}
+	if c := ctx.composite(); c != nil {
+		*r = *c
 	}
 }
 
-// merge lets a result replace the earlier one for the same access type by higher priority. With the same priority a
-// deny replaces an allow, and a mask or filter the one before. Source: RangerDefaultPolicyEvaluator.evaluatePolicyItems.
-func merge(p *rules.Policy, old *result, one result) {
-	replaces := old.allowed && (!one.allowed || p.Type != ranger.PolicyTypeAccess)
+// merge lets what a policy says of an access type replace what those before it came to: by higher priority, and with the
+// same one a deny replaces an allow, a mask or filter the one before, and where any access is enough an allow a deny.
+func (ctx *evalContext) merge(p *rules.Policy, old, one *result) {
+	replaces := old.allowed && (!one.allowed || p.Type != ranger.PolicyTypeAccess) || !old.allowed && one.allowed && ctx.several
 	if !old.set || p.Priority > old.priority || p.Priority == old.priority && replaces {
-		*old = one
+		*old = *one
 	}
 }
 
-// composite derives the result for all access types asked for; ok is false while it is open. Source:
+// composite derives the result of all access types asked for, nil while it is open. Source:
 // RangerDefaultPolicyEvaluator.getCompositeAccessResult.
-func (ctx *evalContext) composite() (r result, ok bool) {
-	optional := func(group []string) bool {
-		return len(ctx.request.Optional) > 0 &&
-			!slices.ContainsFunc(group, func(a string) bool { return !slices.Contains(ctx.request.Optional, a) })
-	}
+func (ctx *evalContext) composite() *result {
 	if len(ctx.oneOf) == 0 {
-		if r, ok = ctx.groupResult(ctx.accesses); !ok && optional(ctx.accesses) {
-			return result{allowed: true}, true
+		r := ctx.groupResult(nil)
+		if r == nil && ctx.areOptional(nil) {
+			return &result{allowed: true}
 		}
-		return r, ok
+		return r
 	}
+	var allow *result
 	open := false
 	for _, group := range ctx.oneOf {
-		one, decided := ctx.groupResult(group)
-		switch {
-		case decided && !one.allowed:
-			return one, true
-		case decided && !ok:
-			r, ok = one, true
-		case !decided && !optional(group):
-			open = true
+		switch one := ctx.groupResult(group); {
+		case one == nil:
+			open = open || !ctx.areOptional(group)
+		case !one.allowed:
+			return one
+		case allow == nil:
+			allow = one
 		}
 	}
-	if open {
-		return result{}, false
+	switch {
+	case open:
+		return nil
+	case allow == nil:
+		return &result{allowed: true}
 	}
-	if !ok {
-		return result{allowed: true}, true
-	}
-	return r, true
+	return allow
 }
 
-// groupResult is allowed when one access type of the group is, denied when all are.
-func (ctx *evalContext) groupResult(group []string) (r result, ok bool) {
-	deniedBy, open := -1, false
+// areOptional reports whether all access types of a group, nil for all asked for, are no obstacle while none is denied.
+func (ctx *evalContext) areOptional(group []string) bool {
+	optional := ctx.request.Optional
+	if len(optional) == 0 {
+		return false
+	}
+	if group == nil {
+		return !slices.ContainsFunc(ctx.accesses, func(a access) bool { return !slices.Contains(optional, a.name) })
+	}
+	return !slices.ContainsFunc(group, func(name string) bool { return !slices.Contains(optional, name) })
+}
+
+// groupResult is allowed when one access type of the group, nil for all asked for, is; denied when all are; else nil.
+func (ctx *evalContext) groupResult(group []string) *result {
+	var denied *result
+	open := false
+	if group == nil {
+		for i := range ctx.byAccess {
+			switch one := &ctx.byAccess[i]; {
+			case !one.set:
+				open = true
+			case one.allowed:
+				return one
+			case denied == nil:
+				denied = one
+			}
+		}
+	}
 	for _, name := range group {
-		i := slices.Index(ctx.accesses, name)
+		i := slices.IndexFunc(ctx.accesses, func(a access) bool { return a.name == name })
 		switch {
 		case i < 0 || !ctx.byAccess[i].set:
 			open = true
 		case ctx.byAccess[i].allowed:
-			return ctx.byAccess[i], true
-		case deniedBy < 0:
-			deniedBy = i
+			return &ctx.byAccess[i]
+		case denied == nil:
+			denied = &ctx.byAccess[i]
 		}
 	}
-	if open || deniedBy < 0 {
-		return result{}, false
+	if open {
+		return nil
 	}
-	return ctx.byAccess[deniedBy], true
+	return denied
 }
 
-// evaluateAccess applies the items to one access type: deny before allow, each with its exceptions.
-func (ctx *evalContext) evaluateAccess(p *rules.Policy, m match.Type, access string, onlyRestrict bool, r *result) {
+// evaluateAccess says what the policy's items come to for one access type: deny before allow, each with its exceptions.
+func (ctx *evalContext) evaluateAccess(p *rules.Policy, m match.Type, a access, onlyRestrict bool, r *result) {
 	if p.Type != ranger.PolicyTypeAccess {
-		if item, s := ctx.firstMatch(access, p.Protect, nil); item != nil {
-			ctx.protect(p, m, item, s, r)
+		if item, s := ctx.firstMatch(a.canonical, p.Protect, nil); item != nil {
+			ctx.decide(p, m, a, true, item.Kind, item.Index, s, r)
+			r.Mask, r.Filter = item.MaskFor(&ctx.Values), item.FilterFor(&ctx.Values)
 		}
 		return
 	}
-	if item, s := ctx.firstMatch(access, p.Deny, p.DenyExceptions); item != nil {
-		ctx.decide(p, m, false, item.Kind, item.Index, s, r)
+	if item, s := ctx.firstMatch(a.canonical, p.Deny, p.DenyExceptions); item != nil {
+		ctx.decide(p, m, a, false, item.Kind, item.Index, s, r)
 		return
 	}
-	if !r.determined {
-		if item, s := ctx.firstMatch(access, p.Allow, p.AllowExceptions); item != nil {
-			if !onlyRestrict { // else the policy is of no consequence to them, whether it holds or not
-				ctx.decide(p, m, true, item.Kind, item.Index, s, r)
-			}
-			return
+	if item, s := ctx.firstMatch(a.canonical, p.Allow, p.AllowExceptions); item != nil {
+		if !onlyRestrict { // else the policy is of no consequence to them, whether it holds or not
+			ctx.decide(p, m, a, true, item.Kind, item.Index, s, r)
 		}
+		return
 	}
 	if p.DenyAllElse {
-		ctx.decide(p, m, false, rules.ItemDenyAllElse, 0, SubjectPath{Kind: rules.SubjectEveryone}, r)
+		ctx.decide(p, m, a, false, rules.ItemDenyAllElse, 0, SubjectPath{Kind: rules.SubjectEveryone}, r)
 	}
 }
 
-// decide records a decision. A deny below the resource is ignored unless asked for; an allow does not replace one made
-// before. Source: RangerDefaultPolicyEvaluator.updateAccessResult.
-func (ctx *evalContext) decide(p *rules.Policy, m match.Type, allow bool, kind rules.ItemKind, index int, s SubjectPath, r *result) {
-	if !allow && m == match.Descendant && !ctx.request.CountDescendantDeny || allow && r.allowed {
+// decide records a decision. A deny below the resource is ignored unless asked for. Source:
+// RangerDefaultPolicyEvaluator.updateAccessResult.
+func (ctx *evalContext) decide(p *rules.Policy, m match.Type, a access, allow bool, kind rules.ItemKind, index int, s SubjectPath, r *result) {
+	if !allow && m == match.Descendant && !ctx.request.CountDescendantDeny {
 		return
 	}
-	r.allowed = allow
-	r.determined = r.determined || !allow
-	r.priority = p.Priority
-	r.Decision = Decision{Policy: p.Source, Item: kind, Index: index, AccessType: ctx.AccessType, Subject: s, Match: m, Zone: r.Zone}
+	r.set, r.allowed, r.determined, r.priority = true, allow, !allow, p.Priority
+	r.Decision = Decision{Policy: p.Source, Item: kind, Index: index, AccessType: a.name, Subject: s, Match: m}
 	if ctx.Tag != nil {
 		r.Tag = ctx.Tag.Type
 	}
-}
-
-// protect records a mask or filter, the first that applies.
-func (ctx *evalContext) protect(p *rules.Policy, m match.Type, item *rules.Item, s SubjectPath, r *result) {
-	if r.Mask != nil || r.Filter != nil {
-		return
-	}
-	ctx.decide(p, m, true, item.Kind, item.Index, s, r)
-	r.Mask, r.Filter = item.MaskFor(&ctx.Values), item.FilterFor(&ctx.Values)
 }

@@ -134,7 +134,7 @@ func (d Decision) String() string {
 // safe for concurrent use.
 type Evaluator struct {
 	rules    *rules.RuleSet
-	accesses []string // names of all access types, for any-access requests
+	accesses []access // all access types, in the order of hashNames, for any-access requests
 	groups   [][]string
 	contexts sync.Pool // of *evalContext
 }
@@ -145,9 +145,13 @@ func New(rs *rules.RuleSet) *Evaluator {
 	for repo := range rs.Repositories {
 		repo.Policies(ranger.PolicyTypeAccess) // makes the index now, not with the first request
 	}
+	var names []string
 	for _, a := range rs.Model.AccessTypes() {
-		e.accesses = append(e.accesses, a.Name)
-		e.groups = append(e.groups, []string{a.Name})
+		names = append(names, a.Name)
+	}
+	for _, name := range hashOrder(names) {
+		e.accesses = append(e.accesses, newAccess(name))
+		e.groups = append(e.groups, []string{name})
 	}
 	e.contexts.New = func() any {
 		ctx := new(evalContext)

@@ -27,8 +27,11 @@ func (e *Evaluator) findTags(ctx *evalContext) []*match.Tag {
 	if tagged == nil {
 		return nil
 	}
-	if ctx.AnyAccess && len(ctx.Resource) == 0 {
-		return tagged.All()
+	if len(ctx.Resource) == 0 {
+		if ctx.AnyAccess {
+			return tagged.All()
+		}
+		return nil
 	}
 	path := ctx.setPath(ranger.PolicyTypeAccess)
 	if !path.OK {
@@ -45,16 +48,13 @@ type policyForTag struct {
 }
 
 // evaluateTags asks the policies for each of the resource's tags. Source: RangerPolicyEngineImpl.evaluateTagPolicies.
-func (e *Evaluator) evaluateTags(ctx *evalContext, t ranger.PolicyType, zone, access string, r *result) {
+func (e *Evaluator) evaluateTags(ctx *evalContext, t ranger.PolicyType, zone string, r *result) {
 	defer func() { ctx.Tag = nil }()
 	for _, pt := range e.policiesForTags(ctx, t, zone) {
 		ctx.Tag = pt.tag
 		one := *r
-		if !one.determined {
-			ctx.evaluate(pt.policy, &pt.tag.Path, access, &one)
-		}
-		if one.allowed && !pt.policy.HasDeny {
-			one.determined = true
+		if !one.determined && ctx.evaluate(pt.policy, &pt.tag.Path, &one) && one.allowed && !pt.policy.HasDeny {
+			one.determined = true // none of the policies that follow with the same priority can deny
 		}
 		if !r.determined && (one.determined || !r.allowed && one.allowed) {
 			*r = one

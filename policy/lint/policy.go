@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/ranger"
@@ -272,7 +274,7 @@ func didYouMean(name string, list []string) string {
 		if len(candidate)-len(name) > distance || len(name)-len(candidate) > distance {
 			continue
 		}
-		if d := policy.EditDistance(strings.ToLower(name), strings.ToLower(candidate)); d <= distance && (best == "" || d < distance) {
+		if d := input.Distance(strings.ToLower(name), strings.ToLower(candidate)); d <= distance && (best == "" || d < distance) {
 			best, distance = candidate, d
 		}
 	}

@@ -105,7 +105,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 	for i := range list {
 		p := &list[i]
 		for range rapid.IntRange(0, 2).Draw(t, "oddities") {
-			switch rapid.IntRange(0, 14).Draw(t, "oddity") {
+			switch rapid.IntRange(0, 17).Draw(t, "oddity") {
 			case 0:
 				p.ZoneName = rapid.SampledFrom([]string{"z", "y", "absent"}).Draw(t, "zone name")
 			case 1:
@@ -147,7 +147,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 				}
 			case 11:
 				p.Unreadable = "denyPolicyItem is unknown"
-			case 12:
+			case 12, 17:
 				p.PolicyPriority = 1
 			case 14:
 				eachItem(p, func(item *ranger.PolicyItem) {
@@ -155,6 +155,14 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 						item.Users[j] = respell(t, user)
 					}
 				})
+			case 15:
+				p.IsDenyAllElse = true
+			case 16:
+				p.DenyPolicyItems = append(p.DenyPolicyItems, rapid.SampledFrom([]ranger.PolicyItem{
+					{}, {DelegateAdmin: true}, {Groups: []string{"public"}},
+					{Accesses: []ranger.ItemAccess{{Type: "other:select"}}, Groups: []string{"public"}},
+					{Accesses: []ranger.ItemAccess{{Type: "select", IsAllowed: &off}}, Groups: []string{"public"}},
+				}).Draw(t, "deny item that denies nothing"))
 			case 13:
 				delete(p.Resources, rapid.SampledFrom([]string{"catalog", "schema", "table"}).Draw(t, "without"))
 			}

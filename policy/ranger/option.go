@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"ucwarden/input"
 	"ucwarden/policy"
 )
 
@@ -64,7 +66,7 @@ func optionProblems(path string, options OptionMap, booleans, others []string) [
 			continue
 		default:
 			meant := slices.IndexFunc(booleans, func(b string) bool {
-				return policy.EditDistance(strings.ToLower(name), strings.ToLower(b)) <= 2
+				return input.Distance(strings.ToLower(name), strings.ToLower(b)) <= 2
 			})
 			if meant < 0 {
 				continue

@@ -2,8 +2,9 @@ package ranger
 
 import (
 	"strings"
-	"ucwarden/policy"
 	"unicode"
+
+	"ucwarden/input"
 )
 
 // nearest returns the known name that was probably meant by an unknown one, "" when none is near: one that differs in
@@ -23,7 +24,7 @@ func nearest(name string, known []string) string {
 		if max(len(k)-len(name), len(name)-len(k)) >= bestDistance {
 			continue
 		}
-		if d := policy.EditDistance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
+		if d := input.Distance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
 			best, bestDistance = k, d
 		}
 	}

@@ -28,7 +28,7 @@ func (p *Policy) evalOrder() int {
 
 	var users, groups, accesses []string
 	public, conditions := p.Source.IsDenyAllElse, len(p.Source.Conditions)
-	for item := range p.Source.AllItems() {
+	for item, allowed := range p.scoredItems {
 		for _, u := range item.Users {
 			users = append(users, u)
 			public = public || u == UserCurrent
@@ -37,11 +37,7 @@ func (p *Policy) evalOrder() int {
 			groups = append(groups, g)
 			public = public || g == GroupPublic
 		}
-		for _, a := range item.Accesses {
-			if a.Allowed() {
-				accesses = append(accesses, a.Type)
-			}
-		}
+		accesses = append(accesses, allowed...)
 		conditions += len(item.Conditions)
 	}
 	if public {
@@ -53,6 +49,32 @@ func (p *Policy) evalOrder() int {
 		order -= int(math.Floor(float64(maxAccess*distinct(accesses))/float64(n) + 0.5))
 	}
 	return order - max(0, maxConditions-5*conditions)
+}
+
+// scoredItems calls yield for every item of the policy with the access types that are not switched off. Of a policy on tags
+// what is about other services does not count.
+func (p *Policy) scoredItems(yield func(raw *ranger.PolicyItem, accesses []string) bool) {
+	if p.Tag {
+		for _, list := range [][]Item{p.Allow, p.Deny, p.AllowExceptions, p.DenyExceptions, p.Protect} {
+			for i := range list {
+				if raw := list[i].raw; raw != nil && !yield(raw, list[i].Named) {
+					return
+				}
+			}
+		}
+		return
+	}
+	for raw := range p.Source.AllItems() {
+		var accesses []string
+		for _, a := range raw.Accesses {
+			if a.Allowed() {
+				accesses = append(accesses, a.Type)
+			}
+		}
+		if !yield(raw, accesses) {
+			return
+		}
+	}
 }
 
 // distinct counts the different names of a list, which it sorts.
@@ -86,12 +108,12 @@ func resourceDiscount(r ranger.PolicyResource) int {
 }
 
 // CompareByOrder puts policies in the order of evaluation: higher priority first, then those with denies, then by
-// score. Source: RangerPolicyEvaluator.PolicyEvalOrderComparator.
+// score, then by name. Source: RangerPolicyEvaluator.PolicyEvalOrderComparator.
 func CompareByOrder(a, b *Policy) int {
-	return cmp.Or(comparePriority(a, b), cmp.Compare(a.order, b.order))
+	return cmp.Or(comparePriority(a, b), cmp.Compare(a.order, b.order), strings.Compare(a.Source.Name, b.Source.Name))
 }
 
-// CompareByName differs from CompareByOrder in going by name in the end.
+// CompareByName differs from CompareByOrder in not looking at the score.
 func CompareByName(a, b *Policy) int {
 	return cmp.Or(comparePriority(a, b), strings.Compare(a.Source.Name, b.Source.Name))
 }

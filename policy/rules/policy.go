@@ -55,7 +55,7 @@ type Policy struct {
 	Allow, Deny, AllowExceptions, DenyExceptions []Item
 	Protect                                      []Item // data masks or row filters
 	DenyAllElse                                  bool
-	HasDeny                                      bool // it could deny somebody
+	HasDeny                                      bool // it denies all else, or has deny items that may be about this service
 
 	model *Model
 	ascii bool // no resource has other characters than ASCII
@@ -130,7 +130,7 @@ func (r *reader) policy(e *Policy, m *Model, p *ranger.Policy, zone string) {
 		e.DenyExceptions = r.items(m, ItemDenyException, p.DenyExceptions)
 	}
 	e.DenyAllElse = p.IsDenyAllElse
-	e.HasDeny = p.IsDenyAllElse || len(p.DenyPolicyItems) > 0
+	e.HasDeny = p.IsDenyAllElse || len(e.Deny) > 0 || !m.denies && len(p.DenyPolicyItems) > 0
 	r.protection(e)
 }
 

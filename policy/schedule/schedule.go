@@ -2,14 +2,21 @@ package schedule
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"ucwarden/input"
 	"ucwarden/policy/ranger"
 )
 
 // Layout is how Ranger writes the ends of a validity schedule.
 const Layout = "2006/01/02 15:04:05"
+
+// openEnds are the years that policies write for "always" and "for ever"; others beyond [input.CheckTime] are a slip of the
+// pen: 0026 or 20260 for 2026 leaves open what should close.
+var openEnds = []int{1970, 9999}
 
 // zonePlaces holds places for abbreviations Java understands and Go does not; see java.time.ZoneId.SHORT_IDS.
 var zonePlaces = map[string]string{
@@ -106,6 +113,9 @@ func newSchedule(s ranger.ValiditySchedule) (schedule, error) {
 		at, err := time.ParseInLocation(Layout, side.text, zone)
 		if err != nil {
 			return schedule{}, fmt.Errorf("%s: %q is not a date of the form yyyy/MM/dd HH:mm:ss", side.name, side.text)
+		}
+		if err := input.CheckTime(at); err != nil && !slices.Contains(openEnds, at.Year()) {
+			return schedule{}, fmt.Errorf("%s: %q: %w", side.name, side.text, err)
 		}
 		*side.into = at
 	}

@@ -77,6 +77,7 @@ func TestValidity(t *testing.T) {
 func TestBadSchedules(t *testing.T) {
 	for _, s := range []ranger.ValiditySchedule{
 		{StartTime: "2026/13/01 00:00:00"}, {EndTime: "2026/01/01"}, {TimeZone: "Local"}, {TimeZone: "GMT+25"}, {TimeZone: "GMT+1:99"}, {TimeZone: "../etc/passwd"},
+		{StartTime: "0026/01/01 00:00:00"}, {StartTime: "1999/12/31 00:00:00"}, {EndTime: "2926/01/01 00:00:00"}, {EndTime: "20260/01/01 00:00:00"}, {EndTime: "2201/01/01 00:00:00"},
 		{Recurrences: []ranger.ValidityRecurrence{{Schedule: ranger.RecurrenceSchedule{Minute: "60"}}}}, {Recurrences: []ranger.ValidityRecurrence{{Schedule: ranger.RecurrenceSchedule{Hour: "5-2"}}}},
 		{Recurrences: []ranger.ValidityRecurrence{{Schedule: ranger.RecurrenceSchedule{DayOfWeek: "Monday"}}}}, {Recurrences: []ranger.ValidityRecurrence{{Schedule: ranger.RecurrenceSchedule{Year: "1999"}}}},
 		{Recurrences: []ranger.ValidityRecurrence{{Interval: ranger.ValidityInterval{Days: 1 << 40}}}}, {Recurrences: []ranger.ValidityRecurrence{{Interval: ranger.ValidityInterval{Hours: -1}}}},
@@ -84,5 +85,13 @@ func TestBadSchedules(t *testing.T) {
 		if _, err := New([]ranger.ValiditySchedule{s}); err == nil {
 			t.Errorf("%+v: no error", s)
 		}
+	}
+}
+
+// Policies write "always" and "for ever" as the ends of their calendars.
+func TestOpenEnds(t *testing.T) {
+	v, err := New([]ranger.ValiditySchedule{{StartTime: "1970/01/01 00:00:00", EndTime: "9999/12/31 23:59:59"}})
+	if err != nil || !v.OpenAt(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("%v, %v", v, err)
 	}
 }

@@ -338,6 +338,9 @@ func (r *Ranger) connectionError(e download, err error) error {
 	if errors.As(err, &inner) {
 		err = inner.Err
 	}
+	if errors.As(err, new(*endpoint.RedirectError)) {
+		return policy.Errorf(policy.CodeUnauthenticated, "ranger: download of the %s: %w; check policies.ranger.username and password", e.name, err)
+	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s broke off: %w", e.name, err)
 	}
@@ -359,11 +362,6 @@ func (r *Ranger) statusError(e download, resp *http.Response, body []byte) error
 	}
 	code, hint := policy.CodeUnavailable, "trying again later"
 	switch status := resp.StatusCode; {
-	case status >= 300 && status < 400:
-		code, hint = policy.CodeUnauthenticated, "it redirects, as to a login page; check url, username and password"
-		if to, err := resp.Location(); err == nil {
-			hint = fmt.Sprintf("it redirects to %s://%s%s, as to a login page; check url, username and password", to.Scheme, to.Host, oneLine(to.Path))
-		}
 	case status == http.StatusUnauthorized:
 		code, hint = policy.CodeUnauthenticated, "check policies.ranger.username and password, or the client certificate"
 	case status == http.StatusForbidden:

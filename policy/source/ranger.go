@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -43,6 +42,9 @@ type RangerOptions struct {
 	// AllowMissing accepts policies that need roles or tags which the server does not offer (404). Role items then
 	// match nobody and tag policies no resource, so this may widen access where tag policies deny.
 	AllowMissing bool
+
+	// AllowHTTP permits plain http to a host that is not this machine.
+	AllowHTTP bool
 
 	Guard GuardOptions
 	// CacheDir is a folder for the last verified snapshot; "" disables the cache.
@@ -108,11 +110,9 @@ func NewRanger(o RangerOptions) (*Ranger, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := o.HTTPTransport
-	if transport == nil {
-		if transport, err = newTransport(&o); err != nil {
-			return nil, err
-		}
+	client, err := newClient(&o, base)
+	if err != nil {
+		return nil, err
 	}
 	h, err := newSnapshotStore(snapshotStoreOptions{
 		kind: "ranger", identity: o.Service, cacheDir: o.CacheDir, guard: o.Guard, serverVersions: true, logger: o.Logger, registerer: o.Registerer,
@@ -120,23 +120,21 @@ func NewRanger(o RangerOptions) (*Ranger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Password != "" && base.Scheme == "http" && !endpoint.IsLoopback(base.Hostname()) {
-		h.log.Warn("the password for Ranger Admin is sent in clear text; use an https URL", "host", base.Host)
+	if endpoint.IsPlain(base) {
+		h.log.Warn("Ranger Admin is read over plain http: policies can be forged on the way, and a password is sent in clear text", "host", base.Host)
 	}
-	// Redirects are not followed: they lead to a login page or to another server, and neither has the policies.
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return &Ranger{snapshotStore: h, options: o, base: base, client: client}, nil
 }
 
-func newTransport(o *RangerOptions) (http.RoundTripper, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
+func newClient(o *RangerOptions, base *url.URL) (*http.Client, error) {
+	co := endpoint.ClientOptions{URL: base, Setting: "policies.ranger.url", AllowHTTP: o.AllowHTTP, Transport: o.HTTPTransport}
 	if o.CAFile != "" {
 		pem, err := os.ReadFile(o.CAFile)
 		if err != nil {
 			return nil, policy.Errorf(policy.CodeInvalid, "ranger: read policies.ranger.ca_file: %w", err)
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
+		co.RootCAs = x509.NewCertPool()
+		if !co.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, policy.Errorf(policy.CodeInvalid, "ranger: policies.ranger.ca_file %s holds no PEM certificate", o.CAFile)
 		}
 	}
@@ -149,13 +147,13 @@ func newTransport(o *RangerOptions) (http.RoundTripper, error) {
 		if _, err := read(nil); err != nil {
 			return nil, policy.Errorf(policy.CodeInvalid, "ranger: policies.ranger.cert_file and key_file: %w", err)
 		}
-		config.GetClientCertificate = read
+		co.GetClientCertificate = read
 	}
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 2,
-		IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
-		DialContext: (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-	}, nil
+	client, err := endpoint.NewClient(co)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: %w", err)
+	}
+	return client, nil
 }
 
 // Load downloads once and returns the snapshot in force. When the download fails or is rejected it returns the last

@@ -222,7 +222,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 		"404 tags":             {fault(rangertest.Tags, rangertest.Fault{Status: 404}), "no longer available", policy.CodeUnavailable},
 		"login page":           {fault(rangertest.Policies, rangertest.Fault{LoginPage: true}), "login page", policy.CodeInvalid},
 		"login page for users": {fault(rangertest.Users, rangertest.Fault{LoginPage: true}), "login page", policy.CodeInvalid},
-		"redirect":             {fault(rangertest.Policies, rangertest.Fault{Redirect: "/login.jsp?x=secret"}), "/login.jsp,", policy.CodeUnauthenticated},
+		"redirect":             {fault(rangertest.Policies, rangertest.Fault{Redirect: "/login.jsp?x=secret"}), "/login.jsp, which is not followed", policy.CodeUnauthenticated},
 		"empty body":           {fault(rangertest.Policies, rangertest.Fault{Empty: true}), "empty", policy.CodeInvalid},
 		"empty roles":          {fault(rangertest.Roles, rangertest.Fault{Empty: true}), "empty", policy.CodeInvalid},
 		"empty object":         {fault(rangertest.Policies, rangertest.Fault{Body: "{}"}), "service", policy.CodeInvalid},

@@ -30,6 +30,7 @@ type suiteRequest struct {
 	MatchingScope     string            `json:"resourceMatchingScope"`
 	ElementScopes     map[string]string `json:"resourceElementMatchingScopes"`
 	IgnoreDescendants *bool             `json:"ignoreDescendantDeny"`
+	DenyIgnored       *bool             `json:"isDescendantDenyIgnored"`  // the same, by the name of Ranger's field
 	CheckDescendants  bool              `json:"checkForDescendantDenial"` // the opposite, in older suites
 }
 
@@ -91,11 +92,13 @@ const (
 	contextOldAccesses = "ACCESSTYPES" // until Ranger 2.4
 )
 
+func isFalse(b *bool) bool { return b != nil && !*b }
+
 func (s *suiteRequest) request(now time.Time) (evaluate.Request, error) {
 	r := evaluate.Request{
 		Resource: s.Resource.resource(s.ElementScopes, s.MatchingScope), Owner: s.Resource.OwnerUser, AccessType: s.AccessType,
 		User: s.User, Groups: s.UserGroups, Roles: s.UserRoles, Time: now, Context: s.Context,
-		Descendant: s.MatchingScope == "SELF_OR_DESCENDANTS", CountDescendantDeny: s.CheckDescendants || s.IgnoreDescendants != nil && !*s.IgnoreDescendants,
+		Descendant: s.MatchingScope == "SELF_OR_DESCENDANTS", CountDescendantDeny: s.CheckDescendants || isFalse(s.IgnoreDescendants) || isFalse(s.DenyIgnored),
 		ClientIP: s.ClientIPAddress, ClientType: s.ClientType, Action: s.Action, Data: s.RequestData,
 	}
 	if r.Groups == nil {

@@ -1,0 +1,68 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"ucwarden/policy"
+)
+
+// Reloaded is one part that was read again.
+type Reloaded struct {
+	Part   string // policies, keys, certificate
+	Detail string // what is in force now
+	Err    error  // why it was not read; what was in force before still is
+}
+
+// reloadAnswer is the answer of a reload of which every part succeeded.
+type reloadAnswer struct {
+	Parts []reloadedPart `json:"parts"`
+}
+
+type reloadedPart struct {
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+}
+
+// Reload reads policies, token keys and the certificate again, at once, and returns each part. One that fails does not
+// keep the others from being read.
+func (s *Server) Reload(ctx context.Context) []Reloaded {
+	var parts []Reloaded
+	if s.opts.Reload != nil {
+		parts = s.opts.Reload(ctx)
+	}
+	n, err := s.verifier.Reload(ctx)
+	parts = append(parts, Reloaded{Part: "keys", Detail: fmt.Sprintf("%d in force", n), Err: err})
+	if s.certs != nil {
+		parts = append(parts, Reloaded{Part: "certificate", Detail: s.opts.TLSCert, Err: s.certs.reload()})
+	}
+	return parts
+}
+
+// reload answers with the parts, or with an error that has an entry for each part that failed.
+func (s *Server) reload(c echo.Context) error {
+	if identityOf(c).Limited {
+		return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: it may not read policies and keys again for all."}
+	}
+	answer := reloadAnswer{Parts: []reloadedPart{}}
+	var fields []FieldError
+	for _, p := range s.Reload(c.Request().Context()) {
+		if p.Err == nil {
+			answer.Parts = append(answer.Parts, reloadedPart{p.Part, p.Detail})
+			continue
+		}
+		s.log.Warn("not read again; what was in force stays in force", "part", p.Part, "error", p.Err)
+		detail := p.Err.Error()
+		if policy.CodeOf(p.Err) == policy.CodeInternal { // not classified: its text is for the log only
+			detail = "failed; see the server's log for the cause"
+		}
+		fields = append(fields, FieldError{Pointer: "/parts/" + p.Part, Detail: detail})
+	}
+	if len(fields) > 0 {
+		return &responseError{code: policy.CodeUnavailable, detail: "Not everything could be read again; what was in force stays in force. The errors say why.", fields: fields}
+	}
+	return c.JSON(http.StatusOK, answer)
+}

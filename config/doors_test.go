@@ -1,0 +1,275 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"ucwarden/config"
+)
+
+// Every setting of a URL has a switch for plain http, without which http beyond this machine is refused, by whatever name
+// it is set.
+func TestPlainHTTPIsRefused(t *testing.T) {
+	urls := []string{"apiserver.jwt.jwks"} // a file or a URL
+	for _, k := range config.Keys() {
+		if k.Type == config.TypeURL {
+			urls = append(urls, k.Name)
+		}
+	}
+	if len(urls) < 3 {
+		t.Fatalf("only %q", urls)
+	}
+	rest := "databricks.token: t\npolicies.ranger.service: s\n"
+	for _, key := range urls {
+		env := "UCWARDEN_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		const address = "http://me.example.com:8080/x"
+		if got := loadErr(t, rest+key+": "+address+"\n"); !strings.Contains(got, key+".allow_http") || !strings.Contains(got, "me.example.com:8080") {
+			t.Errorf("%s: %s", key, got)
+		}
+		if got := loadErr(t, rest, env+"="+address); !strings.Contains(got, key+".allow_http") {
+			t.Errorf("%s: %s", env, got)
+		}
+		section, last := key[:strings.LastIndex(key, ".")], key[strings.LastIndex(key, ".")+1:]
+		for _, file := range []string{
+			rest + key + ": " + address + "\n" + key + ".allow_http: true\n",
+			fmt.Sprintf("%s%s:\n  %s: %s\n  %s.allow_http: true\n", "databricks.token: t\npolicies.ranger.service: s\n", section, last, address, last),
+		} {
+			c := load(t, file)
+			if got := setting(c, key).Text(); got != address {
+				t.Errorf("%s is %q", key, got)
+			}
+			if w := strings.Join(c.Warnings(), "\n"); !strings.Contains(w, key+" uses http") {
+				t.Errorf("%s: warnings %q", key, w)
+			}
+		}
+		load(t, rest+key+": "+address+"\n", env+"_ALLOW_HTTP=true")
+		load(t, rest+key+": http://localhost:8080\n")
+		load(t, rest+key+": https://me.example.com\n")
+	}
+}
+
+// Wherever a URL with user and password is put, they are shown nowhere.
+func TestNoPasswordOfAURLInAnyOutput(t *testing.T) {
+	keys := config.Keys()
+	rapid.Check(t, func(rt *rapid.T) {
+		password := rapid.StringMatching(`[A-Z]{8}[a-z0-9:/!$&*+=-]{0,40}[A-Z]{8}`).Draw(rt, "password")
+		k := rapid.SampledFrom(keys).Draw(rt, "key")
+		name := rapid.SampledFrom(append([]string{k.Name}, k.Properties...)).Draw(rt, "name")
+		text := rapid.SampledFrom([]string{"https://", "http://", "sb://", "jdbc:x://"}).Draw(rt, "scheme") + "me:" + password + "@" +
+			rapid.SampledFrom([]string{"host.example/path", "host.example:8443", "localhost", "a b", ""}).Draw(rt, "host")
+		file := name + ": '" + text + "'\n"
+		var out strings.Builder
+		c, err := config.Load(config.Options{File: write(t, file), Environ: []string{k.Env() + "=" + rapid.SampledFrom([]string{"", text}).Draw(rt, "env")}})
+		fmt.Fprintf(&out, "%v\n", err)
+		if c != nil {
+			body, err := json.Marshal(map[string]any{"settings": c.Settings(), "warnings": c.Warnings(), "problems": c.FileProblems()})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			out.Write(body)
+			for _, s := range c.Settings() {
+				out.WriteString(s.Text() + "\n")
+			}
+		}
+		for _, part := range []string{password[:8], password[len(password)-8:]} {
+			if strings.Contains(out.String(), part) {
+				rt.Fatalf("%s is in the output:\n%s\nof the file:\n%s", part, out.String(), file)
+			}
+		}
+	})
+}
+
+// Every secret can come from a file, by the name of its variable and of each property.
+func TestSecretsFromFiles(t *testing.T) {
+	value := "Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=" + strings.Repeat("s", 32)
+	for _, k := range config.Keys() {
+		for _, name := range append([]string{k.Env()}, k.Properties...) {
+			path := write(t, value+"\r\n")
+			if k.Type != config.TypeSecret {
+				if got := loadErr(t, "", name+"_FILE="+path); !strings.Contains(got, "only secrets are read from files") || !strings.Contains(got, name) {
+					t.Errorf("%s_FILE: %s", name, got)
+				}
+				continue
+			}
+			var file string
+			if k.Name == "policies.ranger.password" {
+				file = "policies: {ranger: {url: r.com, service: s, username: u}}\n"
+			}
+			c := load(t, file, name+"_FILE="+path, name+"=")
+			s := setting(c, k.Name)
+			if got := s.Value.(config.Secret).Reveal(); got != value {
+				t.Errorf("%s_FILE: %d bytes", name, len(got))
+			}
+			if got := s.Source.String(); got != "env "+name+"_FILE" {
+				t.Errorf("%s_FILE: from %s", name, got)
+			}
+			if got := loadErr(t, file, name+"_FILE="+path, name+"="+value+"x"); !strings.Contains(got, name+"_FILE") || !strings.Contains(got, "keep one") {
+				t.Errorf("%s beside its file: %s", name, got)
+			}
+		}
+	}
+	dir := t.TempDir()
+	for name, content := range map[string]string{"empty": "", "blank": " \n", "lines": "s3cr3t\ns3cr3t\n", "large": strings.Repeat("s", 70_000), "nul": "s3cr3t\x00"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := loadErr(t, "", "UCWARDEN_DATABRICKS_TOKEN_FILE="+path)
+		if !strings.Contains(got, path) || !strings.Contains(got, "UCWARDEN_DATABRICKS_TOKEN_FILE") || strings.Contains(got, "s3cr3t") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	for _, path := range []string{filepath.Join(dir, "none"), dir} {
+		if got := loadErr(t, "", "UCWARDEN_DATABRICKS_TOKEN_FILE="+path); !strings.Contains(got, path) {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	// A key whose own name ends so is not a secret's.
+	load(t, "", "UCWARDEN_DATABRICKS_CA_FILE=/etc/ca.pem", "UCWARDEN_TOKEN_FILE=/run/token")
+}
+
+func TestPlaceholdersAreRefused(t *testing.T) {
+	for _, value := range []string{
+		"<PLEASE_CHANGE>", "<please change>", "<token>", "${DATABRICKS_TOKEN}", "$(DATABRICKS_TOKEN)", "{{ .Values.token }}", "%TOKEN%",
+		"PLEASE_CHANGE", "please-change-me", "CHANGEME", "Change_Me!", "replace-me", "TODO", "your-token-here", "xxxxxxxx", "XXX", "dapi<TOKEN>",
+	} {
+		got := loadErr(t, "databricks: {host: h.com, token: '"+value+"'}\n")
+		if !strings.Contains(got, "databricks.token") || !strings.Contains(got, "placeholder") || strings.Contains(got, value) {
+			t.Errorf("%s: %s", value, got)
+		}
+		if got := loadErr(t, "", "CONNECTOR_DATABRICKS_UNITY_CATALOG_API_ACCESS_TOKEN="+value); !strings.Contains(got, "placeholder") {
+			t.Errorf("%s: %s", value, got)
+		}
+		if got := loadErr(t, "", "UCWARDEN_DATABRICKS_TOKEN_FILE="+write(t, value+"\n")); !strings.Contains(got, "placeholder") {
+			t.Errorf("%s in a file: %s", value, got)
+		}
+	}
+	for file, key := range map[string]string{
+		"databricks: {host: 'https://<WORKSPACE>.cloud.databricks.com', token: t}":                                   "databricks.host",
+		"databricks: {host: '<your-workspace>', token: t}":                                                           "databricks.host",
+		"scope: {catalogs: {include: [sales, '<PLEASE_CHANGE>']}}":                                                   "scope.catalogs.include",
+		"CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_CATALOG_LIST: <PLEASE_CHANGE>":                                    "scope.catalogs.include",
+		"guard: {max_revokes: <PLEASE_CHANGE>}":                                                                      "guard.max_revokes",
+		"store: {path: '${DATA}'}":                                                                                   "store.path",
+		"CONNECTOR_DATABRICKS_UNITY_CATALOG_JDBC_URL: 'jdbc:databricks://<HOST>:443;httpPath=/sql/1.0/warehouses/a'": "databricks.warehouse",
+	} {
+		if got := loadErr(t, file+"\n"); !strings.Contains(got, key) || !strings.Contains(got, "placeholder") {
+			t.Errorf("%s: %s", file, got)
+		}
+	}
+	for _, token := range []string{"dapi0123456789abcdef", "a<b", "x", "xx", "<", "todo-list-token", "s${x}y", "1<A>2"} {
+		load(t, "databricks: {host: h.com, token: '"+token+"'}\n")
+	}
+	load(t, "scope: {catalogs: {include: [todo, changeme, xxx, placeholder]}}\n") // names that a catalog may have
+}
+
+func TestFileProblems(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil { // whatever the umask
+			t.Fatal(err)
+		}
+		return path
+	}
+	named := func(c *config.Config) string {
+		var names []string
+		for _, p := range c.FileProblems() {
+			rel, err := filepath.Rel(dir, p.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			what := "read"
+			switch {
+			case strings.Contains(p.Message, "replace"):
+				what = "replace"
+			case strings.Contains(p.Message, "write it"):
+				what = "write"
+			}
+			names = append(names, rel+" "+what)
+			if p.Setting == "" || !strings.Contains(p.Message, "chmod") {
+				t.Errorf("%+v does not say what to do", p)
+			}
+		}
+		return strings.Join(names, ", ")
+	}
+	flags := func(pairs ...string) *config.Config {
+		var list []config.Flag
+		for i := 0; i < len(pairs); i += 2 {
+			list = append(list, config.Flag{Key: pairs[i], Value: pairs[i+1], Name: "--set"})
+		}
+		c, err := config.Load(config.Options{Flags: list})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, test := range []struct {
+		c    *config.Config
+		want string
+	}{
+		{flags(), ""},
+		{flags("apiserver.jwt.jwks", file("a/jwks.json", 0o644)), ""},
+		{flags("apiserver.jwt.jwks", file("b/jwks.json", 0o666)), "b/jwks.json write"},
+		{flags("apiserver.jwt.jwks", "https://host/jwks", "databricks.ca_file", filepath.Join(dir, "none")), ""},
+		{flags("apiserver.jwt.pem_keys", file("c/1.pem", 0o644)+","+file("c/2.pem", 0o602)), "c/2.pem write"},
+		{flags("apiserver.tls.cert", file("d/cert.pem", 0o644), "apiserver.tls.key", file("d/key.pem", 0o644)), "d/key.pem read"},
+		{flags("apiserver.tls.cert", file("e/cert.pem", 0o646), "apiserver.tls.key", file("e/key.pem", 0o640)), "e/cert.pem write"},
+		{flags("policies.ranger.cert_file", file("f/cert.pem", 0o644), "policies.ranger.key_file", file("f/key.pem", 0o606)), "f/key.pem write, f/key.pem read"},
+		{flags("databricks.ca_file", file("g/ca.pem", 0o666)), "g/ca.pem write"},
+	} {
+		if got := named(test.c); got != test.want {
+			t.Errorf("found %q, want %q", got, test.want)
+		}
+	}
+	// The token and the private key that lie beside a key set are found, although no setting names them.
+	jwks := file("h/jwks.json", 0o644)
+	file("h/token", 0o644)
+	file("h/private-key.pem", 0o604)
+	if got := named(flags("apiserver.jwt.jwks", jwks)); got != "h/private-key.pem read, h/token read" {
+		t.Errorf("found %q", got)
+	}
+	// So is a folder in which everybody may replace the file, but not one as /tmp.
+	open := file("i/jwks.json", 0o644)
+	for mode, want := range map[os.FileMode]string{0o777: "i/jwks.json replace", 0o777 | os.ModeSticky: ""} {
+		if err := os.Chmod(filepath.Dir(open), mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := named(flags("apiserver.jwt.jwks", open)); got != want {
+			t.Errorf("%v: found %q, want %q", mode, got, want)
+		}
+	}
+	// Files with secrets: of a variable, and the configuration itself.
+	secret, plain := file("j/token", 0o644), file("k/plain.yaml", 0o644)
+	if err := os.WriteFile(plain, []byte("store.path: d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(config.Options{File: plain, Environ: []string{"UCWARDEN_DATABRICKS_TOKEN_FILE=" + secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := named(c); got != "j/token read" {
+		t.Errorf("found %q", got)
+	}
+	if err := os.WriteFile(plain, []byte("databricks.token: t\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = config.Load(config.Options{File: plain}); err != nil {
+		t.Fatal(err)
+	}
+	if got := named(c); got != "k/plain.yaml read" {
+		t.Errorf("found %q", got)
+	}
+}

@@ -1,0 +1,239 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ucwarden/connector"
+	"ucwarden/policy"
+)
+
+// Options say where the trail is kept.
+type Options struct {
+	Path    string // of the file; its folder is made if need be
+	MaxSize int64  // bytes after which a new file is begun; default 100 MB
+	Keep    int    // files kept besides the one that grows; default 10
+	// Copy receives the lines of changes, not of intents, when they are known. What it does not take is not repeated.
+	// Nil copies nowhere.
+	Copy       io.Writer
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // may be nil
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Path == "":
+		return policy.Errorf(policy.CodeInvalid, "audit: no path")
+	case o.MaxSize < 0 || o.Keep < 0:
+		return policy.Errorf(policy.CodeInvalid, "audit: size and number of files must not be negative")
+	}
+	if o.MaxSize == 0 {
+		o.MaxSize = 100_000_000
+	}
+	if o.Keep == 0 {
+		o.Keep = 10
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Log writes the trail. It is safe for concurrent use; only one process may have a file open.
+type Log struct {
+	opts    Options
+	started string // of the ids of intents
+	writer  *writer
+	metrics *metrics
+
+	mu   sync.Mutex
+	next int
+	sent map[string]intent // their requests are under way
+	left map[string]intent // of whose requests it is not known what became
+}
+
+var _ connector.Journal = (*Log)(nil)
+
+// Open opens the file, or begins it, and finds the intents that are open. It returns an error where the file cannot be
+// read and written; lines that are damaged are left as they are and logged.
+func Open(o Options) (*Log, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the audit trail: %w", err)
+	}
+	left, err := recoverOpen(o)
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{opts: o, started: strconv.FormatInt(time.Now().UnixNano(), 36), metrics: m, sent: make(map[string]intent), left: left}
+	if l.writer, err = openWriter(o, m, l.open); err != nil {
+		return nil, err
+	}
+	if len(left) > 0 {
+		o.Logger.Info("changes of an earlier run have an unknown end; the objects are read again", "requests", len(left))
+	}
+	return l, nil
+}
+
+// Close waits for what is being written and closes the file.
+func (l *Log) Close() error {
+	if err := l.writer.close(); err != nil {
+		return fmt.Errorf("close the audit trail: %w", err)
+	}
+	return nil
+}
+
+// Begin implements connector.Journal.
+func (l *Log) Begin(ctx context.Context, o connector.Origin, c policy.Change) (func(requestID string, err error), error) {
+	l.mu.Lock()
+	l.next++
+	in := newIntent(l.started+"-"+strconv.Itoa(l.next), time.Now(), o, c)
+	l.sent[in.ID] = in
+	l.mu.Unlock()
+	if err := l.writer.write(in); err != nil {
+		l.mu.Lock()
+		delete(l.sent, in.ID)
+		l.mu.Unlock()
+		return nil, policy.Errorf(policy.CodeUnavailable, "note a change in the audit trail %s: %w; nothing is changed until it can be written", l.opts.Path, err)
+	}
+	return func(requestID string, err error) { l.end(in, requestID, err) }, nil
+}
+
+// end closes an intent by what the call returned. Where that does not say what became of the change, the intent is left
+// open for Settle.
+func (l *Log) end(in intent, requestID string, err error) {
+	result, known := resultOf(err)
+	l.mu.Lock()
+	delete(l.sent, in.ID)
+	if !known {
+		l.left[in.ID] = in
+	}
+	l.mu.Unlock()
+	if !known {
+		return
+	}
+	list := in.changes(time.Now(), func(policy.Act, policy.Assignment) Result { return result })
+	for i := range list {
+		list[i].RequestID = requestID
+		if err != nil {
+			list[i].Error = err.Error()
+		}
+	}
+	l.close(list)
+}
+
+// resultOf returns what the error of a call says became of the change; known is false where it does not say.
+func resultOf(err error) (result Result, known bool) {
+	if err == nil {
+		return ResultApplied, true
+	}
+	if _, ok := errors.AsType[*connector.PrincipalError](err); ok {
+		return ResultRefused, true
+	}
+	switch policy.CodeOf(err) {
+	case policy.CodeNotFound:
+		return ResultGone, true
+	case policy.CodeInvalid, policy.CodeForbidden, policy.CodeUnauthenticated, policy.CodeTooLarge:
+		return ResultRefused, true
+	}
+	return "", false // no answer, or one of several attempts had none
+}
+
+// close writes the lines that close an intent.
+func (l *Log) close(list []Change) {
+	for _, c := range list {
+		l.metrics.changes.WithLabelValues(string(c.Act), string(c.Result)).Inc()
+	}
+	l.writer.writeLater(list)
+}
+
+// open returns the intents that have no end yet.
+func (l *Log) open() []intent {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]intent, 0, len(l.sent)+len(l.left))
+	for _, in := range l.left {
+		list = append(list, in)
+	}
+	for _, in := range l.sent {
+		list = append(list, in)
+	}
+	return list
+}
+
+// Settle implements connector.Journal.
+func (l *Log) Settle(ctx context.Context, from connector.Permissions) {
+	l.mu.Lock()
+	left := make([]intent, 0, len(l.left))
+	for _, in := range l.left {
+		left = append(left, in)
+	}
+	l.mu.Unlock()
+	for _, in := range left {
+		have, err := from.Grants(ctx, in.Change.Securable)
+		list, ok := settled(in, have, err)
+		if !ok {
+			l.opts.Logger.WarnContext(ctx, "cannot find out what became of a change; it is tried again", "securable", in.Change.Securable.String(), "error", err)
+			continue
+		}
+		l.mu.Lock()
+		_, mine := l.left[in.ID] // else another has settled it
+		delete(l.left, in.ID)
+		l.mu.Unlock()
+		if mine {
+			l.close(list)
+		}
+	}
+}
+
+// settled returns the lines that close an intent by the grants that its object has, or by the error of reading them; ok
+// is false where another time may tell more.
+func settled(in intent, have []policy.Assignment, err error) (list []Change, ok bool) {
+	shown := make(map[policy.Assignment]bool, len(have))
+	for _, a := range have {
+		shown[a] = true
+	}
+	var whole Result // of all acts
+	switch policy.CodeOf(err) {
+	case policy.CodeNotFound:
+		whole = ResultGone
+	case policy.CodeForbidden, policy.CodeInvalid:
+		whole = ResultUnknown
+	default:
+		if err != nil {
+			return nil, false
+		}
+	}
+	list = in.changes(time.Now(), func(act policy.Act, a policy.Assignment) Result {
+		switch {
+		case whole != "":
+			return whole
+		case shown[a] == (act == policy.ActAdd):
+			return ResultApplied
+		}
+		return ResultAbsent
+	})
+	for i := range list {
+		list[i].Settled = true
+		if err != nil {
+			list[i].Error = err.Error()
+		}
+	}
+	return list, true
+}

@@ -1,0 +1,62 @@
+package connector
+
+import (
+	"context"
+
+	"ucwarden/policy"
+)
+
+// Origin says what a change is made for.
+type Origin struct {
+	Task string // id of the task
+	By   string // who posted it, or what: a schedule, a change of the policies
+}
+
+// Journal notes every change that is made to the workspace.
+type Journal interface {
+	// Begin notes that the change is about to be sent. When it returns without an error the note survives a crash; with
+	// an error the change must not be sent. ended must be called with what became of it: the error of the call, and the
+	// id by which the workspace knows the request, where there is one.
+	Begin(ctx context.Context, o Origin, c policy.Change) (ended func(requestID string, err error), err error)
+	// Settle finds out, by reading the grants anew, what became of changes of which that is not known, after a crash or
+	// where no answer came. What cannot be read is left for the next time.
+	Settle(ctx context.Context, from Permissions)
+}
+
+// noJournal notes nothing.
+type noJournal struct{}
+
+func (noJournal) Begin(context.Context, Origin, policy.Change) (func(string, error), error) {
+	return func(string, error) {}, nil
+}
+
+func (noJournal) Settle(context.Context, Permissions) {}
+
+type requestIDKey struct{}
+
+// withRequestID returns a context that notes, for the call it is passed to, the id by which the workspace knows the
+// request; see [NoteRequestID].
+func withRequestID(ctx context.Context) (_ context.Context, id *string) {
+	id = new(string)
+	return context.WithValue(ctx, requestIDKey{}, id), id
+}
+
+// NoteRequestID is called by a [Workspace], before it returns from a call with ctx, with the id by which the service
+// knows the request.
+func NoteRequestID(ctx context.Context, id string) {
+	if noted, ok := ctx.Value(requestIDKey{}).(*string); ok {
+		*noted = id
+	}
+}
+
+// sendNoted sends a change, noted in the journal, and returns the grants on its securable afterwards.
+func (r *run) sendNoted(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	ended, err := r.Journal.Begin(ctx, r.request.Origin, c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, id := withRequestID(ctx)
+	have, err := r.change(ctx, c)
+	ended(*id, err)
+	return have, err
+}

@@ -1,0 +1,226 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"ucwarden/policy"
+	"ucwarden/policy/directory"
+)
+
+const (
+	// directoryRetry is how long a directory that could not be read is not asked again.
+	directoryRetry = 30 * time.Second
+	// directoryFresh is how old a directory may be when a person starts a sync that concerns somebody it does not list.
+	directoryFresh = 5 * time.Second
+	// directoryPatience is how long the syncs that need the directory wait for it.
+	directoryPatience = 2 * time.Minute
+)
+
+// principals keeps the directory of the workspace, which is read once per interval for all syncs.
+type principals struct {
+	source   Directory // nil: there is none, and the shape of names tells kinds
+	interval time.Duration
+	log      *slog.Logger
+
+	turn  chan struct{} // holds one token: who takes it reads
+	mu    sync.Mutex
+	last  *directory.Directory // the last that could be read; else the zero one
+	at    time.Time            // when it was read
+	err   error                // why the last attempt failed
+	tried time.Time
+}
+
+func newPrincipals(source Directory, interval time.Duration, log *slog.Logger) *principals {
+	p := &principals{source: source, interval: interval, log: log, turn: make(chan struct{}, 1), last: &directory.Directory{}}
+	p.turn <- struct{}{}
+	return p
+}
+
+// current returns the directory last read.
+func (p *principals) current() *directory.Directory {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
+// problem returns why the directory could not be read at the last attempt, and when it was read before.
+func (p *principals) problem() (at time.Time, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at, p.err
+}
+
+// due reports whether the directory is to be read now, that it be no older than age.
+func (p *principals) due(age time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.source == nil || p.err != nil && now.Sub(p.tried) < directoryRetry {
+		return false
+	}
+	return p.err != nil || !p.last.Read() || now.Sub(p.at) >= age
+}
+
+// refresh reads the directory if it is older than age, and reports whether it says something else than before. A directory
+// that cannot be read changes nothing: the old one stays in force. An error is only the end of ctx.
+func (p *principals) refresh(ctx context.Context, age time.Duration) (changed bool, err error) {
+	if !p.due(age) {
+		return false, nil
+	}
+	select {
+	case <-p.turn:
+		defer func() { p.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	if !p.due(age) { // another sync has read it meanwhile
+		return false, nil
+	}
+	reading, cancel := context.WithTimeout(ctx, directoryPatience)
+	defer cancel()
+	listing, err := p.source.Principals(reading)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tried = time.Now()
+	if err != nil {
+		if p.err == nil {
+			p.log.WarnContext(ctx, "cannot read the principals of the workspace; until it succeeds the last known ones are used, or the shape of names", "error", err)
+		}
+		p.err = err
+		return false, nil
+	}
+	next := directory.New(listing)
+	p.err, p.at = nil, p.tried
+	if next.Same(p.last) {
+		return false, nil
+	}
+	p.last = next
+	p.log.InfoContext(ctx, "read the principals of the workspace", "principals", next.Len())
+	return true, nil
+}
+
+// identities turns the principals of grants, which are names, into those of the directory. It remembers them: names are few,
+// grants are many.
+type identities struct {
+	directory *directory.Directory
+	mu        sync.RWMutex
+	known     map[string]policy.Principal
+}
+
+func newIdentities(d *directory.Directory) *identities {
+	return &identities{directory: d, known: make(map[string]policy.Principal)}
+}
+
+// resolve puts the principals of the directory into list.
+func (i *identities) resolve(list []policy.Assignment) {
+	i.mu.RLock()
+	missing := false
+	for j := range list {
+		if p, ok := i.known[list[j].Name]; ok {
+			list[j].Principal = p
+		} else {
+			missing = true
+		}
+	}
+	i.mu.RUnlock()
+	if !missing {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for j := range list {
+		name := list[j].Name
+		p, ok := i.known[name]
+		if !ok {
+			p = i.directory.Identify(name)
+			i.known[name] = p
+		}
+		list[j].Principal = p
+	}
+}
+
+// grants returns the direct grants on s with the principals that the directory knows.
+func (r *run) grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
+	list, err := r.Workspace.Grants(ctx, s)
+	r.identities.resolve(list)
+	return list, err
+}
+
+// change sends a change with the principals as the workspace spells them, and returns the grants afterwards.
+func (r *run) change(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	spelled := make(map[policy.Principal]policy.Principal)
+	spell := func(list []policy.Assignment) []policy.Assignment {
+		list = slices.Clone(list)
+		for i, a := range list {
+			list[i].Name = r.dir.Spelling(a.Principal)
+			spelled[list[i].Principal] = a.Principal
+		}
+		return list
+	}
+	sent := c
+	sent.Add, sent.Remove = spell(c.Add), spell(c.Remove)
+	list, err := r.Workspace.Apply(ctx, sent)
+	if unknown, ok := errors.AsType[*PrincipalError](err); ok && unknown.Principal.Name != "" {
+		unknown.Principal = spelled[unknown.Principal]
+	}
+	r.identities.resolve(list)
+	return list, err
+}
+
+// resolved is the permissions of the workspace with the principals that the directory knows.
+type resolved struct{ *run }
+
+func (r resolved) Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
+	return r.grants(ctx, s)
+}
+
+func (r resolved) Apply(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	return r.change(ctx, c)
+}
+
+// keepOwn returns the scope in which what gives us our own access by groups is kept. Where our groups are not known, any may
+// be ours.
+func (r *run) keepOwn(scope policy.Scope) policy.Scope {
+	if r.Directory == nil {
+		return scope
+	}
+	return scope.KeepOwn(func(p policy.Principal) bool { return !r.dir.Read() || r.dir.Own(p) })
+}
+
+// directoryFindings says what is not known of principals, and which grants are kept for our own access.
+func (r *run) directoryFindings(kept []policy.Grant) []policy.Finding {
+	var list []policy.Finding
+	at, err := r.principals.problem()
+	if err != nil && r.dir.Read() {
+		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
+			"the principals of the workspace could not be read again; they are taken to be those of %s (%v)", at.UTC().Format(time.RFC3339), err)})
+	} else if err != nil {
+		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
+			"the principals of the workspace could not be read, so the shape of names tells users from groups, and MANAGE, USE_* and ALL_PRIVILEGES, by which we may have our own access, are revoked from no group (%v)", err)})
+	}
+	at0 := make(map[policy.Principal]int)
+	for _, g := range kept {
+		i, found := at0[g.Principal]
+		if found {
+			list[i].Count++
+			continue
+		}
+		at0[g.Principal] = len(list)
+		why := "we are in it, directly or through other groups"
+		if !r.dir.Read() {
+			why = "we may be in it"
+		}
+		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
+			"group %s keeps %s on %s, which no policy grants: %s, and our own access is never revoked", g.Principal, g.Privilege, g.Securable, why)})
+	}
+	return list
+}

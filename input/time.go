@@ -1,0 +1,38 @@
+package input
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The years of times that can be meant: before the first nothing of this existed, and a time beyond the last is
+// milliseconds read as seconds, or "for ever" where there is a better way to say it.
+const (
+	FirstYear = 2000
+	LastYear  = 2200
+)
+
+// CheckTime returns an error unless the time lies in the years [FirstYear] to [LastYear] (UTC).
+func CheckTime(t time.Time) error {
+	if y := t.UTC().Year(); y < FirstYear || y > LastYear {
+		return fmt.Errorf("the year %d cannot be meant: want %d to %d", y, FirstYear, LastYear)
+	}
+	return nil
+}
+
+// EpochSeconds returns the time that a JSON number means as seconds since 1970: a whole one, of a year that [CheckTime]
+// accepts.
+func EpochSeconds(number string) (time.Time, error) {
+	if number == "" || strings.Trim(number, "0123456789") != "" {
+		return time.Time{}, fmt.Errorf("want whole seconds since 1970")
+	}
+	const lastSecond = 253402300799 // of the year 9999
+	seconds, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || seconds > lastSecond {
+		return time.Time{}, fmt.Errorf("the time cannot be meant: want seconds since 1970, in the years %d to %d", FirstYear, LastYear)
+	}
+	t := time.Unix(seconds, 0)
+	return t, CheckTime(t)
+}

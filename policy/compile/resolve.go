@@ -1,0 +1,92 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"ucwarden/policy"
+	"ucwarden/policy/rules"
+)
+
+// maxNearest bounds for how many principals that the directory does not list a near name is looked for: each look goes
+// through all of it.
+const maxNearest = 50
+
+// resolve finds the principal of each subject. Who is not listed, is misspelt or has the name of somebody of another kind
+// is reported if an item names them: for each who is allowed something, where that is; here for the others.
+func (c *Compiler) resolve() {
+	d := c.opts.Directory
+	allowed, denied := c.named()
+	nearest := 0
+	near := func(p policy.Principal) string {
+		if nearest++; nearest > maxNearest {
+			return ""
+		}
+		if name := d.Nearest(p); name != "" {
+			return fmt.Sprintf("; did you mean %q?", name)
+		}
+		return ""
+	}
+	for id := range rules.SubjectID(c.set.Subjects.Len()) {
+		p := c.set.Subjects.Principal(id)
+		if d == nil {
+			c.principals = append(c.principals, p)
+			continue
+		}
+		r := d.Resolve(p)
+		c.principals = append(c.principals, r.Principal)
+		named := allowed[id] || denied[id]
+		missing := ""
+		if named && !r.Listed {
+			c.missing++
+			missing = near(p)
+		}
+		if r.Withheld != "" {
+			c.withheld[id] = r.Withheld + missing
+		}
+		switch {
+		case !named:
+		case r.Note != "":
+			c.note(id, r.Note+missing)
+		case r.Withheld != "" && !allowed[id]:
+			c.note(id, c.withheld[id]+"; what denies it stands")
+		}
+	}
+}
+
+func (c *Compiler) note(id rules.SubjectID, what string) {
+	c.findings = append(c.findings, policy.Finding{
+		Effect: policy.EffectNone, Principal: c.principals[id], Message: fmt.Sprintf("%s is named by policies: %s", c.describe(id), what),
+	})
+}
+
+// named tells which subjects are allowed something by their name, and which are named otherwise.
+func (c *Compiler) named() (allowed, otherwise map[rules.SubjectID]bool) {
+	allowed, otherwise = make(map[rules.SubjectID]bool), make(map[rules.SubjectID]bool)
+	for _, p := range c.policies {
+		for list, by := range map[*[]compiledItem]map[rules.SubjectID]bool{&p.allow: allowed, &p.allowExcept: otherwise, &p.deny: otherwise, &p.denyExcept: otherwise} {
+			for i := range *list {
+				for _, id := range (*list)[i].who {
+					by[id] = true
+				}
+			}
+		}
+	}
+	return allowed, otherwise
+}
+
+// Missing is how many of those whom policies name the directory does not list.
+func (c *Compiler) Missing() int { return c.missing }
+
+// reportUnresolved reports, once, that p does not resolve, if the policies allow it x at all of the node.
+func (e *evaluation) reportUnresolved(p rules.SubjectID, x policy.Privilege, views []*view) {
+	if e.out.settled[p].Has(x) || slices.ContainsFunc(views, func(v *view) bool { return !v.decide(e.generic(p), v.deny) }) {
+		return
+	}
+	e.out.settled[p] |= x.Set()
+	e.unresolved[e.principals[p]] = true
+	message := fmt.Sprintf("%s is granted nothing: %s", e.describe(p), e.withheld[p])
+	if !slices.ContainsFunc(e.out.findings, func(f policy.Finding) bool { return f.Message == message }) {
+		e.report(p, x, policy.EffectNarrower, message, views[0].allow)
+		e.out.findings[len(e.out.findings)-1].Privilege = ""
+	}
+}
