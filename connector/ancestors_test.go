@@ -215,9 +215,10 @@ func TestUnknownPrincipalsLackNothing(t *testing.T) {
 	}
 }
 
-// A container that is gone by the time it is looked at requires nothing; one that cannot be read fails the sync.
+// A container that is gone by the time it is looked at requires nothing; one that may not be read is named, and the
+// object inside is synced all the same; a workspace that does not answer fails the sync.
 func TestAncestorsThatCannotBeRead(t *testing.T) {
-	for code, wantErr := range map[policy.Code]bool{policy.CodeNotFound: false, policy.CodeUnavailable: true, policy.CodeForbidden: true} {
+	for code, wantErr := range map[policy.Code]bool{policy.CodeNotFound: false, policy.CodeUnavailable: true, policy.CodeForbidden: false} {
 		f := &fake{}
 		r := newRig(t, rigOptions{wrap: through(f)}, usual()...)
 		f.grants = func(s policy.Securable) error {
@@ -225,6 +226,9 @@ func TestAncestorsThatCannotBeRead(t *testing.T) {
 				return policy.Errorf(code, "no answer for the catalog")
 			}
 			return nil
+		}
+		if code == policy.CodeNotFound {
+			f.get = f.grants
 		}
 		r.grant("schema:hr.core", "eve@example.com", "USE_SCHEMA")
 		r.server.ResetTrace()
@@ -241,6 +245,9 @@ func TestAncestorsThatCannotBeRead(t *testing.T) {
 		if diff := cmp.Diff([]string{"1 TABLE:hr.core.staff +eve@example.com SELECT"}, planned(result)); diff != "" {
 			t.Errorf("%s: plan (-want +got):\n%s", code, diff)
 		}
+		if named := len(result.Unread) == 1 && result.Unread[0].Securable == sec(t, "catalog:hr"); named != (code == policy.CodeForbidden) {
+			t.Errorf("%s: left out %v", code, result.Unread)
+		}
 	}
 }
 
@@ -254,11 +261,35 @@ func TestRootsThatAreGone(t *testing.T) {
 		}
 		return nil
 	}
+	f.get = f.grants
 	result := r.sync("catalog:hr")
 	if diff := cmp.Diff([]string{"CATALOG:hr"}, spell(result.Missing)); diff != "" || !result.Plan.Empty() {
 		t.Errorf("missing %q, plan %q", spell(result.Missing), planned(result))
 	}
 	if whole := r.sync(); len(whole.Missing) > 0 { // nobody asked for it by name
 		t.Errorf("missing %q of everything", spell(whole.Missing))
+	}
+}
+
+// USE_* that an object requires would wake a grant on the container above that the policies do not want: that container is
+// synced too, and the grant is gone before.
+func TestDormantGrantsAboveAreRevokedFirst(t *testing.T) {
+	r := newRig(t, rigOptions{}, allow("table:hr.core.staff", "bob@example.com", "select"))
+	r.grant("catalog:hr", "bob@example.com", "USE_CATALOG", "MODIFY")
+	result := r.sync("table:hr.core.staff")
+	if got := strings.Join(spell(result.AlsoSynced), " "); !strings.Contains(got, "CATALOG:hr") {
+		t.Errorf("synced too: %s", got)
+	}
+	revoked, opened := -1, -1
+	for i, line := range planned(result) {
+		if strings.Contains(line, "-bob@example.com MODIFY") {
+			revoked = i
+		}
+		if strings.Contains(line, "+bob@example.com USE_SCHEMA") {
+			opened = i
+		}
+	}
+	if revoked < 0 || opened < revoked {
+		t.Errorf("the grant that USE_SCHEMA wakes is not revoked before: %q", planned(result))
 	}
 }

@@ -93,9 +93,17 @@ func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
 	if err != nil {
 		r.coordinator.forget(c.Securable)
 	}
+	if policy.CodeOf(err) == policy.CodeNotFound { // perhaps about the call alone
+		switch _, getErr := r.Workspace.Get(ctx, c.Securable); {
+		case policy.CodeOf(getErr) == policy.CodeNotFound:
+			out.Gone, err = true, nil // dropped since it was listed: nothing is left to protect
+		case getErr == nil:
+			err = policy.Errorf(policy.CodeInvalid, "%s exists, but the call that changes its grants does not find it: %w", c.Securable, err)
+		default:
+			err = getErr
+		}
+	}
 	switch {
-	case policy.CodeOf(err) == policy.CodeNotFound:
-		out.Gone = true // dropped since it was listed: nothing is left to protect
 	case err != nil:
 		r.metrics.failures.Inc()
 		out.Err = err
@@ -127,6 +135,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 			return err
 		}
 		r.coordinator.wrote(c.Securable, have)
+		r.watch.landed(part, have)
 		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)
 	}
 	return nil

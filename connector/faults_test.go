@@ -20,43 +20,66 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// Whatever cannot be listed or read ends the sync before anything is changed.
+// What cannot be listed or read is never taken for empty: either the sync fails before anything is changed, or it goes on
+// without what could not be looked at, names it, and takes nothing away that what is there may need.
 func TestUnknownIsNotEmpty(t *testing.T) {
 	const api = "/api/2.1/unity-catalog/"
-	for name, f := range map[string]emulator.Fault{
-		"no catalogs":             {Path: api + "catalogs", Status: 500},
-		"no schemas":              {Path: api + "schemas", Status: 503},
-		"a page of tables":        {Path: api + "table-summaries", Skip: 1, Status: 500},
-		"tables are not found":    {Path: api + "table-summaries", Status: 404},
-		"tables cut short":        {Path: api + "table-summaries", Truncate: true},
-		"tables garbled":          {Path: api + "table-summaries", Garble: true},
-		"a connection lost":       {Path: api + "volumes", Drop: true},
-		"functions not found":     {Path: api + "functions", Status: 404},
-		"volumes not found":       {Path: api + "volumes", Status: 404, ErrorCode: "SCHEMA_DOES_NOT_EXIST"},
-		"models forbidden":        {Path: api + "models", Status: 403},
-		"external locations gone": {Path: api + "external-locations", Status: 500},
-		"one permissions call":    {Securable: "table:sales.apac.leads", Method: "GET", Status: 500},
-		"one catalog's":           {Securable: "catalog:hr", Method: "GET", Status: 429},
-		"one cut short":           {Path: api + "permissions/schema/*", Skip: 2, Truncate: true},
-		"one garbled":             {Path: api + "permissions/table/*", Skip: 3, Garble: true},
-		"nobody knows us":         {Path: api + "permissions/*", Status: 401},
+	for name, f := range map[string]struct {
+		emulator.Fault
+		left string // what is left out; "" where the sync fails
+	}{
+		"no catalogs":             {emulator.Fault{Path: api + "catalogs", Status: 500}, ""},
+		"no schemas":              {emulator.Fault{Path: api + "schemas", Status: 503}, ""},
+		"a page of tables":        {emulator.Fault{Path: api + "table-summaries", Skip: 1, Status: 500}, ""},
+		"tables are not found":    {emulator.Fault{Path: api + "table-summaries", Status: 404}, "CATALOG:sales"},
+		"tables cut short":        {emulator.Fault{Path: api + "table-summaries", Truncate: true}, ""},
+		"tables garbled":          {emulator.Fault{Path: api + "table-summaries", Garble: true}, ""},
+		"a connection lost":       {emulator.Fault{Path: api + "volumes", Drop: true}, ""},
+		"functions not found":     {emulator.Fault{Path: api + "functions", Status: 404}, "SCHEMA:sales.emea"},
+		"volumes not found":       {emulator.Fault{Path: api + "volumes", Status: 404, ErrorCode: "SCHEMA_DOES_NOT_EXIST"}, "SCHEMA:sales.apac"},
+		"models forbidden":        {emulator.Fault{Path: api + "models", Status: 403}, "SCHEMA:sales.emea"},
+		"external locations gone": {emulator.Fault{Path: api + "external-locations", Status: 500}, ""},
+		"locations forbidden":     {emulator.Fault{Path: api + "external-locations", Status: 403}, "EXTERNAL_LOCATION:"},
+		"one permissions call":    {emulator.Fault{Securable: "table:sales.emea.orders", Method: "GET", Status: 500}, "TABLE:sales.emea.orders"},
+		"one forbidden":           {emulator.Fault{Securable: "table:sales.emea.orders", Method: "GET", Status: 403}, "TABLE:sales.emea.orders"},
+		"one schema's forbidden":  {emulator.Fault{Securable: "schema:sales.apac", Method: "GET", Status: 403}, "SCHEMA:sales.apac"},
+		"one catalog's":           {emulator.Fault{Securable: "catalog:hr", Method: "GET", Status: 429}, ""},
+		"all garbled":             {emulator.Fault{Path: api + "permissions/table/*", Garble: true}, "TABLE:sales.apac.orders"},
+		"nobody knows us":         {emulator.Fault{Path: api + "permissions/*", Status: 401}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, rigOptions{attempts: 2, emulator: emulator.Options{PageSize: 2, MaxPageSize: 2}}, usual()...)
 			r.sync()
 			// Much to revoke, were the unknown taken for empty, and something to do anyway.
 			r.grant("table:sales.apac.leads", "bob@example.com", "SELECT", "MODIFY")
+			r.grant("connection:pg", "bob@example.com", "USE_CONNECTION")
 			r.revoke("schema:sales.apac", "engineers", "USE_SCHEMA")
 			r.server.ResetTrace()
-			r.fault(f)
+			r.fault(f.Fault)
 			result, err := r.Sync(t.Context(), connector.Request{})
-			if err == nil || r.patches() > 0 {
+			if f.left == "" && (err == nil || r.patches() > 0) {
 				t.Fatalf("error %v, %d PATCHes: %v", err, r.patches(), result)
 			}
-			if code := policy.CodeOf(err); f.Status >= 404 && f.Status != 403 && !code.Retryable() {
+			if code := policy.CodeOf(err); f.Status >= 404 && f.left == "" && !code.Retryable() {
 				t.Errorf("class %q of %v", code, err)
 			}
 			r.server.ClearFaults()
+			if f.left != "" {
+				if err != nil || !slices.ContainsFunc(result.Unread, func(l connector.LeftOut) bool { return l.Securable.String() == f.left }) {
+					t.Fatalf("error %v, left out %v, want %s", err, result.Unread, f.left)
+				}
+				if result.Plan.Report.Exact() || !strings.Contains(fmt.Sprint(result.Plan.Report.Findings), strings.Trim(f.left, ":")) {
+					t.Errorf("findings %v", result.Plan.Report.Findings)
+				}
+				if got := r.server.Grants().Of(sec(t, "connection:pg")); len(got) != 1 {
+					t.Errorf("the rest did not go on: %v", got)
+				}
+				for g := range r.desired().All() {
+					if lost := g.Securable != sec(t, "schema:sales.apac") && !r.server.Grants().Has(g); lost {
+						t.Errorf("lost: %v", g)
+					}
+				}
+			}
 			r.sync()
 			if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
 				t.Errorf("grants afterwards (-want +got):\n%s", diff)
@@ -110,6 +133,12 @@ func TestDroppedWhileSynced(t *testing.T) {
 	}
 	f.apply = func(c policy.Change) error {
 		if c.Securable == staff {
+			return notFound
+		}
+		return nil
+	}
+	f.get = func(s policy.Securable) error {
+		if s == orders || s == staff {
 			return notFound
 		}
 		return nil

@@ -15,12 +15,24 @@ type lister struct {
 	Lister
 	parallel int
 	builtIn  bool // what Unity Catalog itself keeps is listed too
+	// failed notes that what a container holds could not be listed, and returns nil where the rest may go on; nil: a
+	// listing that fails fails everything.
+	failed func(container policy.Securable, err error) error
+}
+
+// tolerate returns nil where a failed listing of a container is noted and the rest goes on. That a container was not
+// found is for the caller to look into.
+func (l lister) tolerate(container policy.Securable, err error) error {
+	if err == nil || l.failed == nil || policy.CodeOf(err) == policy.CodeNotFound {
+		return err
+	}
+	return l.failed(container, err)
 }
 
 // Inventory lists everything that policies can be about, Unity Catalog's own objects included, with at most parallel
 // calls at once for each catalog. It fails when anything cannot be listed; what is dropped meanwhile is left out.
 func Inventory(ctx context.Context, from Lister, parallel int) (*policy.Inventory, error) {
-	l := lister{from, max(parallel, 1), true}
+	l := lister{Lister: from, parallel: max(parallel, 1), builtIn: true}
 	var types []policy.SecurableType
 	for _, t := range policy.SecurableTypes {
 		if t.Depth() == 1 && t != policy.Catalog && len(policy.Privileges(t, "")) > 0 {
@@ -58,14 +70,20 @@ func Inventory(ctx context.Context, from Lister, parallel int) (*policy.Inventor
 
 // confirmGone looks a container up whose listing said that it does not exist. The answer may have been about the call,
 // and what is taken for gone is no reason any more to let anybody keep USE_* above it. The error is of
-// policy.CodeNotFound only if the container is really gone.
+// policy.CodeNotFound only if the container is really gone, and an *unlistedError if it is there.
 func (l lister) confirmGone(ctx context.Context, container policy.Securable, listing error) error {
 	_, err := l.Get(ctx, container)
 	if err == nil {
-		return policy.Errorf(policy.CodeUnavailable, "%s exists, but cannot be listed: %w", container, listing)
+		return &unlistedError{policy.Errorf(policy.CodeUnavailable, "%s exists, but cannot be listed: %w", container, listing)}
 	}
 	return err
 }
+
+// unlistedError says that a container exists whose listing says that it does not.
+type unlistedError struct{ err error }
+
+func (e *unlistedError) Error() string { return e.err.Error() }
+func (e *unlistedError) Unwrap() error { return e.err }
 
 // catalog lists a catalog: its tables in bulk, what else it holds schema by schema.
 func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
@@ -73,11 +91,11 @@ func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		schemas, err = l.List(gctx, catalog, policy.Schema)
-		return err
+		return l.tolerate(catalog, err)
 	})
 	g.Go(func() (err error) {
 		tables, err = l.List(gctx, catalog, policy.Table)
-		return err
+		return l.tolerate(catalog, err)
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -93,14 +111,15 @@ func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy
 	g.SetLimit(l.parallel)
 	for i, schema := range schemas {
 		g.Go(func() (err error) {
-			inside[i], err = l.listEach(gctx, schema.Securable, policy.Function, policy.Volume)
+			inside[i], err = l.listTypes(gctx, schema.Securable, schema.Securable, policy.Function, policy.Volume)
 			if policy.CodeOf(err) != policy.CodeNotFound {
 				return err
 			}
 			if err = l.confirmGone(gctx, schema.Securable, err); policy.CodeOf(err) == policy.CodeNotFound {
-				dropped[i], err = true, nil // since it was listed
+				dropped[i] = true // since it was listed
+				return nil
 			}
-			return err
+			return l.tolerate(schema.Securable, err)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -117,7 +136,7 @@ func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy
 }
 
 func (l lister) schema(ctx context.Context, schema policy.Securable) ([]policy.Object, error) {
-	inside, err := l.listEach(ctx, schema, policy.Table, policy.Function, policy.Volume)
+	inside, err := l.listTypes(ctx, schema, schema, policy.Table, policy.Function, policy.Volume)
 	if err != nil {
 		return nil, err
 	}
@@ -125,10 +144,20 @@ func (l lister) schema(ctx context.Context, schema policy.Securable) ([]policy.O
 }
 
 func (l lister) listEach(ctx context.Context, parent policy.Securable, types ...policy.SecurableType) ([]policy.Object, error) {
+	return l.listTypes(ctx, policy.Securable{}, parent, types...)
+}
+
+// listTypes lists objects of the types directly inside parent. Of a type that cannot be listed, about is noted: the
+// container, or, for one without a type or a name, the type of root objects.
+func (l lister) listTypes(ctx context.Context, about, parent policy.Securable, types ...policy.SecurableType) ([]policy.Object, error) {
 	var all []policy.Object
 	for _, t := range types {
 		list, err := l.List(ctx, parent, t)
-		if err != nil {
+		container := about
+		if about.FullName == "" {
+			container.Type = t
+		}
+		if err := l.tolerate(container, err); err != nil {
 			return nil, err
 		}
 		all = append(all, list...)

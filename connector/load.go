@@ -2,6 +2,8 @@ package connector
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"unique"
@@ -15,6 +17,8 @@ import (
 type loaded struct {
 	roots     []policy.Securable // those that exist; a METASTORE root without a name is spelled out
 	missing   []policy.Securable
+	skipped   []Skipped
+	left      []LeftOut
 	ancestors []policy.Securable               // containers above the roots, outermost first
 	inventory *policy.Inventory                // everything listed, and the ancestors
 	kinds     map[policy.Securable]policy.Kind // of what is no plain object of its type
@@ -22,6 +26,33 @@ type loaded struct {
 	current   *policy.GrantSet
 	listings  []listing
 }
+
+// Skipped is a requested root that is not for a sync, and why.
+type Skipped struct {
+	Securable policy.Securable `json:"securable"`
+	Reason    string           `json:"reason"`
+}
+
+// LeftOut is an object in scope that a sync could not look at, so that it is neither granted nor revoked anything there.
+type LeftOut struct {
+	Securable policy.Securable `json:"securable"`
+	Code      policy.Code      `json:"code"`
+	Reason    string           `json:"reason"`
+	Listing   bool             `json:"listing,omitempty"` // what it holds could not be listed; it may be known itself
+}
+
+func (l LeftOut) String() string {
+	if l.Listing && l.Securable.FullName == "" {
+		return fmt.Sprintf("objects of type %s cannot be listed: %s", l.Securable.Type, l.Reason)
+	}
+	if l.Listing {
+		return fmt.Sprintf("what %s holds cannot be listed: %s", l.Securable, l.Reason)
+	}
+	return fmt.Sprintf("the grants on %s cannot be read: %s", l.Securable, l.Reason)
+}
+
+// passing reports whether the next attempt may be able to look at it.
+func (l LeftOut) passing() bool { return l.Code.Retryable() || l.Code == policy.CodeInternal }
 
 // rootTypes are the types of root object, catalogs aside, whose grants policies can manage. Shares are granted to
 // recipients, not to principals of the account, and are synced only when named.
@@ -47,16 +78,12 @@ func covers(root, o policy.Securable) bool {
 	return root.Contains(o)
 }
 
-// load lists what the roots hold and reads the grants on all of it. What does not exist is no error; everything else
-// that cannot be listed or read fails the whole load, since unknown is not empty.
-func (r *run) load(ctx context.Context, roots []policy.Securable) (*loaded, error) {
-	l := &loader{run: r, lister: lister{r.Workspace, r.Parallel, false}, roots: roots, out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
-	if len(roots) == 0 {
-		var err error
-		if l.roots, err = r.Shards(ctx); err != nil {
-			return nil, err
-		}
-	}
+// load lists what the roots hold and reads the grants on all of it. What does not exist is no error, and what cannot be
+// read is left out, with everything that depends on it; a workspace that does not answer fails the whole load, since
+// unknown is not empty.
+func (r *run) load(ctx context.Context, roots []policy.Securable, also []policy.Object) (*loaded, error) {
+	l := &loader{run: r, roots: roots, objects: slices.Clone(also), out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
+	l.lister = lister{Lister: r.Workspace, parallel: r.Parallel, failed: l.leaveOutListing}
 	if err := l.list(ctx); err != nil {
 		return nil, err
 	}
@@ -82,9 +109,9 @@ func (l *loader) list(ctx context.Context) error {
 	roots := slices.Compact(slices.SortedFunc(slices.Values(l.roots), policy.Securable.Compare))
 	var inside []policy.Securable // roots that the listing of another root shows
 	for _, root := range roots {
-		switch {
-		case builtIn(root):
-			l.out.missing = append(l.out.missing, root)
+		switch reason := l.run.skipReason(root); {
+		case reason != "":
+			l.out.skipped = append(l.out.skipped, Skipped{root, reason})
 		case slices.ContainsFunc(roots, func(r policy.Securable) bool { return r != root && covers(r, root) }):
 			inside = append(inside, root)
 		default:
@@ -116,13 +143,26 @@ func (l *loader) list(ctx context.Context) error {
 	return nil
 }
 
+// skipReason returns why a root is not for a sync; "" where it is.
+func (r *run) skipReason(root policy.Securable) string {
+	switch {
+	case builtIn(root):
+		return "Unity Catalog keeps it itself, and its grants are not for anyone to manage"
+	case !r.Scope.Reaches(root):
+		return "it is outside the scope that scope.* sets"
+	}
+	return ""
+}
+
 // root lists one root, and what is inside.
 func (l *loader) root(ctx context.Context, root policy.Securable) error {
 	var found []policy.Object
 	var err error
 	switch {
 	case root.Type == policy.Metastore && root.FullName == "":
-		found, err = l.listEach(ctx, policy.Securable{}, rootTypes...)
+		found, err = l.listTypes(ctx, root, policy.Securable{}, slices.DeleteFunc(slices.Clone(rootTypes), func(t policy.SecurableType) bool {
+			return !l.run.Scope.ReachesType(t)
+		})...)
 	case root.Type == policy.Catalog:
 		found, err = l.catalog(ctx, root)
 	case root.Type == policy.Schema:
@@ -136,10 +176,20 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 	if root.Type.IsContainer() && policy.CodeOf(err) == policy.CodeNotFound {
 		err = l.confirmGone(ctx, root, err)
 	}
+	if _, unlisted := errors.AsType[*unlistedError](err); unlisted {
+		found, err = []policy.Object{{Securable: root}}, l.leaveOutListing(root, err)
+	}
+	if err == nil && (root.Type.IsContainer() || root.FullName == "") {
+		found, err = l.recall(ctx, root, found)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if policy.CodeOf(err) == policy.CodeNotFound {
 		l.out.missing = append(l.out.missing, root)
+		return nil
+	}
+	if err != nil && failsSmall(err) {
+		l.leaveOut(LeftOut{Securable: root, Code: policy.CodeOf(err), Reason: err.Error()})
 		return nil
 	}
 	if err != nil {
@@ -153,9 +203,6 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 		l.out.roots = append(l.out.roots, root)
 	}
 	l.objects = append(l.objects, found...)
-	if root.Type.IsContainer() {
-		l.out.listings = append(l.out.listings, listing{root, len(found)})
-	}
 	for parent, ok := root.Parent(); ok; parent, ok = parent.Parent() {
 		if !slices.Contains(l.out.ancestors, parent) {
 			l.out.ancestors = append(l.out.ancestors, parent)
@@ -165,37 +212,77 @@ func (l *loader) root(ctx context.Context, root policy.Securable) error {
 	return nil
 }
 
+// failsSmall reports whether an error is about the one object that was asked for, and not about the workspace, our
+// credentials or this process.
+func failsSmall(err error) bool {
+	switch policy.CodeOf(err) {
+	case policy.CodeForbidden, policy.CodeNotFound, policy.CodeInvalid, policy.CodeConflict, policy.CodeTooLarge, policy.CodeInternal:
+		return true
+	}
+	return false
+}
+
+// leaveOut notes what could not be looked at; the lock is held.
+func (l *loader) leaveOut(left LeftOut) {
+	l.out.left = append(l.out.left, left)
+	l.run.metrics.leftOut.Inc()
+}
+
+// leaveOutListing notes that what a container, or a type of root objects, holds could not be listed. It returns an error
+// where that says that nothing can be.
+func (l *loader) leaveOutListing(s policy.Securable, err error) error {
+	if _, unlisted := errors.AsType[*unlistedError](err); !unlisted && !failsSmall(err) {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaveOut(LeftOut{Securable: s, Code: policy.CodeOf(err), Reason: err.Error(), Listing: true})
+	return nil
+}
+
+// maxUnanswered is how many objects of one load may be left out because the workspace did not answer for them: more, and
+// it is the workspace that does not answer.
+const maxUnanswered = 10
+
 // readGrants reads the grants on every listed object in scope. An object that is gone by now is left out.
 func (l *loader) readGrants(ctx context.Context) error {
 	var read []policy.Securable
 	for _, o := range l.objects {
-		if l.run.Scope.Filters(o.Securable) && len(policy.Privileges(o.Type, o.Kind)) > 0 {
+		if (l.run.Scope.Filters(o.Securable) || l.run.Scope.AddsOnly(o.Securable)) && len(policy.Privileges(o.Type, o.Kind)) > 0 {
 			read = append(read, o.Securable)
 		}
 	}
 	grants := make([][]policy.Assignment, len(read))
-	gone := make([]bool, len(read))
+	without := make([]bool, len(read)) // gone, or left out
+	unanswered := 0
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(l.run.Parallel)
 	for i, sec := range read {
 		g.Go(func() error {
-			list, err := l.run.grants(ctx, sec)
+			list, err := l.run.grantsOf(ctx, sec)
 			for j := range list { // the same few words on every object are held once
 				list[j].Privilege = unique.Make(list[j].Privilege).Value()
 			}
-			switch {
-			case policy.CodeOf(err) == policy.CodeNotFound:
-				gone[i] = true
-			case err != nil:
-				return err
-			case sec.Type.IsContainer():
+			if err == nil && sec.Type.IsContainer() {
 				l.run.coordinator.saw(l.run.id, sec, list) // from here on others read it
 			}
-			grants[i] = list
+			grants[i], without[i] = list, err != nil
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if l.done++; l.done%64 == 0 || l.done == len(read) {
 				l.run.request.report("read", l.done, len(read))
+			}
+			switch _, gone := errors.AsType[*goneError](err); {
+			case err == nil:
+			case gone:
+				l.gone(sec)
+			case failsSmall(err):
+				l.leaveOut(LeftOut{Securable: sec, Code: policy.CodeOf(err), Reason: err.Error()})
+			case policy.CodeOf(err) == policy.CodeUnavailable && ctx.Err() == nil && unanswered < maxUnanswered && unanswered < len(read)/2:
+				unanswered++
+				l.leaveOut(LeftOut{Securable: sec, Code: policy.CodeUnavailable, Reason: err.Error()})
+			default:
+				return err
 			}
 			return nil
 		})
@@ -205,34 +292,45 @@ func (l *loader) readGrants(ctx context.Context) error {
 	}
 	l.out.current = &policy.GrantSet{}
 	for i, sec := range read {
-		if gone[i] {
-			l.out.roots = slices.DeleteFunc(l.out.roots, func(r policy.Securable) bool { return r == sec })
-			if slices.Contains(l.roots, sec) {
-				l.out.missing = append(l.out.missing, sec)
-			}
-			continue
+		if !without[i] {
+			l.out.read = append(l.out.read, sec)
+			l.out.current.Set(sec, grants[i])
+			grants[i] = nil
 		}
-		l.out.read = append(l.out.read, sec)
-		l.out.current.Set(sec, grants[i])
-		grants[i] = nil
 	}
 	slices.SortFunc(l.out.missing, policy.Securable.Compare)
+	slices.SortFunc(l.out.left, func(a, b LeftOut) int { return a.Securable.Compare(b.Securable) })
+	for _, left := range l.out.left {
+		l.run.Logger.WarnContext(ctx, "left out of the sync, which goes on without it", "securable", left.Securable.String(), "reason", left.Reason)
+	}
 	return nil
 }
 
-// Shards lists what a full sync is made of: each catalog in scope, and a METASTORE without a name for the metastore
-// with its other root objects.
-func (s *Syncer) Shards(ctx context.Context) ([]policy.Securable, error) {
-	catalogs, err := s.Workspace.List(ctx, policy.Securable{}, policy.Catalog)
-	if err != nil {
-		return nil, err
+// gone notes that a listed object does not exist any more; the lock is held.
+func (l *loader) gone(sec policy.Securable) {
+	l.out.roots = slices.DeleteFunc(l.out.roots, func(r policy.Securable) bool { return r == sec })
+	if slices.Contains(l.roots, sec) {
+		l.out.missing = append(l.out.missing, sec)
 	}
-	shards := []policy.Securable{{Type: policy.Metastore}}
-	for _, c := range catalogs {
-		if !builtIn(c.Securable) && s.Scope.Filters(c.Securable) {
-			shards = append(shards, c.Securable)
-		}
+}
+
+// goneError says that an object, asked for itself, does not exist.
+type goneError struct{ err error }
+
+func (e *goneError) Error() string { return e.err.Error() }
+func (e *goneError) Unwrap() error { return e.err }
+
+// grantsOf reads the grants on an object. That the call does not find it may be about the call: only an object that,
+// asked for itself, does not exist is a *goneError.
+func (r *run) grantsOf(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
+	list, err := r.grants(ctx, s)
+	if policy.CodeOf(err) != policy.CodeNotFound {
+		return list, err
 	}
-	slices.SortFunc(shards, policy.Securable.Compare)
-	return shards, nil
+	if _, getErr := r.Workspace.Get(ctx, s); policy.CodeOf(getErr) == policy.CodeNotFound {
+		return nil, &goneError{getErr}
+	} else if getErr != nil {
+		return nil, fmt.Errorf("the call for its grants does not find it (%w), and it cannot be asked for itself: %w", err, getErr)
+	}
+	return nil, policy.Errorf(policy.CodeInvalid, "it exists, but the call for its grants does not find it: %w", err)
 }

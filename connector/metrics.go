@@ -15,6 +15,8 @@ type metrics struct {
 	grants   prometheus.Counter
 	revokes  prometheus.Counter
 	failures prometheus.Counter
+	leftOut  prometheus.Counter
+	recalled prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -29,11 +31,13 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		grants:   prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_grants_added_total", Help: "Grants added in Unity Catalog."}),
 		revokes:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_grants_removed_total", Help: "Grants removed in Unity Catalog."}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_change_failures_total", Help: "Changes that Unity Catalog did not take."}),
+		leftOut:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_left_out_total", Help: "Objects in scope that could not be read or listed, and that a sync went on without."}),
+		recalled: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_listing_misses_total", Help: "Objects that a listing did not show although they exist."}),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.syncs, m.duration, m.grants, m.revokes, m.failures} {
+	for _, c := range []prometheus.Collector{m.syncs, m.duration, m.grants, m.revokes, m.failures, m.leftOut, m.recalled} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -30,8 +30,10 @@ type Options struct {
 	Compile   compile.Options
 	Mode      policy.Mode // "" is enforce
 	Guards    []policy.Guard
-	State     State   // listing sizes of earlier runs; nil forgets them
+	State     State   // what earlier runs found; nil forgets it
 	Journal   Journal // of every change; nil notes none
+	// Settings identifies all settings that plans depend on: a plan stored under others is made anew.
+	Settings string
 	// UnknownState keeps whom the workspace did not know, for later runs and for plans made elsewhere; nil forgets them.
 	UnknownState State
 	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.

@@ -7,8 +7,8 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// revokeBudget adds up what plans made by one snapshot of the policies revoke, so that guards can judge a full sync as a
-// whole although each of its shards has a plan of its own.
+// revokeBudget adds up what syncs of named objects by one snapshot of the policies revoke, so that guards notice when
+// many small ones revoke much. A full sync is judged as a whole, by its own plan.
 type revokeBudget struct {
 	mu               sync.Mutex
 	of               *ranger.Snapshot
@@ -17,14 +17,14 @@ type revokeBudget struct {
 
 // admit counts a plan and asks check about it, with what plans before it revoke. A plan that is refused is taken
 // out again. One that a person approved is not counted: it says nothing about the others.
-func (b *revokeBudget) admit(s *ranger.Snapshot, p *policy.Plan, c policy.GuardInput, check func(policy.GuardInput) error) error {
-	if c.Approved == p.Digest() {
+func (b *revokeBudget) admit(s *ranger.Snapshot, c policy.GuardInput, check func(policy.GuardInput) error) error {
+	if c.Approved == c.Digest {
 		return check(c)
 	}
-	c.RevokedBefore, c.ManagedBefore = b.add(s, p.Totals.Removes, p.Totals.Managed)
+	c.RevokedBefore, c.ManagedBefore = b.add(s, c.Totals.Removes, c.Totals.Managed)
 	err := check(c)
 	if err != nil {
-		b.add(s, -p.Totals.Removes, -p.Totals.Managed)
+		b.add(s, -c.Totals.Removes, -c.Totals.Managed)
 	}
 	return err
 }

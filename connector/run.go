@@ -19,6 +19,7 @@ type run struct {
 	snapshot *ranger.Snapshot
 	compiler *compile.Compiler
 	unknown  unknownView // whom not to try
+	watch    *standings  // of a plan that was stored; nil for others
 
 	dir        *directory.Directory // of principals, by which the compiler resolved
 	identities *identities
@@ -42,12 +43,18 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 	if err != nil {
 		return nil, givenUp(err)
 	}
-	run := &run{
-		Syncer: s, request: r, id: id, snapshot: g.snapshot, compiler: g.compiler, unknown: unknown,
-		dir: g.identities.directory, identities: g.identities,
-	}
+	run := s.runOf(g, r)
+	run.id, run.unknown = id, unknown
 	s.Journal.Settle(ctx, resolved{run})
 	return run, nil
+}
+
+// runOf returns a run by a generation that is not known to the coordinator yet.
+func (s *Syncer) runOf(g generation, r Request) *run {
+	return &run{
+		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, unknown: s.unknown.view(r.ByPerson),
+		dir: g.identities.directory, identities: g.identities,
+	}
 }
 
 func (r *run) end() { r.coordinator.end(r.id) }

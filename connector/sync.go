@@ -2,6 +2,8 @@ package connector
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,25 +15,42 @@ import (
 //
 //	load securables and their grants → compile the policies → diff → ask the guards → apply, wave by wave
 //
+// A sync of everything plans each shard by itself, asks the guards about all of them together, and then applies them.
+//
 // An error says that the sync could not be done or was refused as a whole; what went wrong with single changes is in
-// the result's outcomes. Errors are classified; a retryable one asks for the same sync again, which finds done what was
-// done.
+// the result's outcomes, what could not be looked at in what it left out. Errors are classified; a retryable one asks for
+// the same sync again, which finds done what was done.
 func (s *Syncer) Sync(ctx context.Context, r Request) (*Result, error) {
 	start := time.Now()
-	result, err := s.sync(ctx, r)
+	sync := s.sync
+	if len(r.Roots) == 0 {
+		sync = s.syncAll
+	}
+	result, err := sync(ctx, r)
 	s.metrics.synced(err, time.Since(start))
 	return result, err
 }
 
-// Plan returns what a sync would change, and changes nothing. Guards are not asked.
+// Plan returns what a sync would change, and changes nothing. Where a guard would refuse it, the result says so.
 func (s *Syncer) Plan(ctx context.Context, r Request) (*Result, error) {
+	if len(r.Roots) == 0 {
+		return s.planAll(ctx, r)
+	}
 	run, err := s.begin(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	defer run.end()
-	result, _, err := run.plan(ctx)
-	return result, err
+	result, found, err := run.plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := run.judge(ctx, result.Plan, found.listings); policy.CodeOf(err) == policy.CodeRefused {
+		result.Refused = err
+	} else if err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
 func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
@@ -45,32 +64,46 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := run.guard(result.Plan, found.listings); err != nil {
+	if s.Mode == policy.ModeObserve {
+		return result, nil
+	}
+	if err := run.judge(ctx, result.Plan, found.listings); err != nil {
 		return result, err
 	}
-	if s.Mode != policy.ModeObserve {
-		if result.Outcomes, err = run.apply(ctx, result.Plan.Changes); err != nil {
-			return result, err
-		}
+	s.meet(ctx)
+	s.remember(ctx, found.listings)
+	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes); err != nil {
+		return result, err
 	}
-	if err := saveSizes(s.State, found.listings); err != nil {
-		s.Logger.WarnContext(ctx, "cannot save the size of the listing", "error", err)
+	if len(r.Roots) == 1 {
+		run.noteInSync(ctx, r.Roots[0], result)
 	}
 	return result, nil
 }
 
 // plan loads, compiles and diffs. Where somebody lacks USE_* that a root requires on a container above it, the
-// container becomes a root itself and everything is loaded again.
+// container becomes a root itself and everything is loaded again; likewise where USE_* would be taken away although an
+// object that policies name, and that no listing showed, exists.
 func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 	result := &Result{}
+	var also []policy.Object
+	asked := make(map[policy.Securable]bool)
 	for roots := r.request.Roots; ; {
-		found, err := r.load(ctx, roots)
+		found, err := r.load(ctx, roots, also)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
 		compiled := r.compiler.Compile(found.inventory)
 		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(roots, found))
-		above, err := r.requireUse(ctx, found, compiled.Grants)
+		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
+		if err != nil {
+			return nil, nil, orGivenUp(ctx, err)
+		}
+		if len(unlisted) > 0 {
+			also = append(also, unlisted...)
+			continue
+		}
+		above, err := r.requireUse(ctx, found, result.Plan, compiled.Grants)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
@@ -78,20 +111,47 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 		if len(above.lacking) == 0 {
 			r.compiler.SetCauses(compile.CauseInput{Inventory: found.inventory, Desired: compiled.Grants, Kinds: found.kinds}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
+			result.Skipped, result.Unread = found.skipped, append(found.left, above.left...)
+			r.report(ctx, result)
 			return result, found, nil
 		}
 		for _, c := range above.lacking {
-			r.Logger.InfoContext(ctx, "syncing a container too: who is granted something inside lacks USE_* on it", "container", c.String())
+			r.Logger.InfoContext(ctx, "syncing a container too: who is granted something inside lacks USE_* on it, or USE_* inside would wake what is granted on it", "container", c.String())
 		}
 		result.AlsoSynced = append(result.AlsoSynced, above.lacking...)
 		roots = slices.Concat(above.lacking, roots) // those inside stay: whether they exist is still asked for
 	}
 }
 
+// maxNamed bounds how many objects that policies name exactly are asked for in one catalog.
+const maxNamed = 5000
+
+// unlisted returns objects that policies name, that no listing showed, and that exist, in containers that the plan takes
+// USE_* away on: each is asked for once.
+func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *loaded, asked map[policy.Securable]bool) ([]policy.Object, error) {
+	named := make(map[policy.Securable]bool)
+	for _, c := range plan.Changes {
+		if !closes(c) {
+			continue
+		}
+		for _, s := range r.compiler.Named(c.Securable, maxNamed) {
+			if !asked[s] && !builtIn(s) && !found.inventory.Has(s) {
+				named[s], asked[s] = true, true
+			}
+		}
+	}
+	if len(named) == 0 {
+		return nil, nil
+	}
+	l := &loader{run: r}
+	return l.ask(ctx, slices.SortedFunc(maps.Keys(named), policy.Securable.Compare))
+}
+
 // diff returns the plan that leads from what was loaded to what was compiled, and whom it leaves out because the workspace
 // does not know them.
 func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal) {
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
+	desired = found.withoutNewUse(found.keepUse(desired))
 	var kept []policy.Grant
 	changes, totals := policy.Diff(policy.DiffInput{
 		Read: found.read, Current: found.current, Desired: desired, Scope: r.keepOwn(scope), Mode: r.Mode, Expresses: r.compiler.Expresses,
@@ -110,25 +170,94 @@ func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) 
 	return plan, slices.Compact(leftOut)
 }
 
+// keepUse returns the desired grants with the USE_* that stand on containers whose objects are not all known: who needs
+// them there is not known either.
+func (l *loaded) keepUse(desired *policy.GrantSet) *policy.GrantSet {
+	var unknown []policy.Securable
+	for _, left := range l.left {
+		if left.Listing {
+			unknown = append(unknown, left.Securable)
+		}
+	}
+	if len(unknown) == 0 {
+		return desired
+	}
+	kept := desired.Clone()
+	for _, s := range l.read {
+		if !s.Type.IsContainer() || !slices.ContainsFunc(unknown, func(u policy.Securable) bool { return u.Contains(s) || s.Contains(u) }) {
+			continue
+		}
+		for _, a := range l.current.Of(s) {
+			if a.Privilege.IsUse() {
+				kept.Add(policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
+			}
+		}
+	}
+	return kept
+}
+
+// withoutNewUse returns the desired grants without USE_* that nobody holds yet above what did not answer this time: a grant
+// there that is to be revoked would wake. The sync is tried again, and grants it when it has read everything.
+func (l *loaded) withoutNewUse(desired *policy.GrantSet) *policy.GrantSet {
+	kept := desired
+	for _, left := range l.left {
+		if !left.passing() {
+			continue
+		}
+		for c, ok := left.Securable, true; ok; c, ok = c.Parent() {
+			list := slices.DeleteFunc(slices.Clone(kept.Of(c)), func(a policy.Assignment) bool {
+				return a.Privilege.IsUse() && !l.current.Has(policy.Grant{Securable: c, Principal: a.Principal, Privilege: a.Privilege})
+			})
+			if len(list) == len(kept.Of(c)) {
+				continue
+			}
+			if kept == desired {
+				kept = desired.Clone()
+			}
+			kept.Set(c, list)
+		}
+	}
+	return kept
+}
+
 // scopeOf returns what a sync of the roots may change: of the managed scope what was found of them.
 func (r *run) scopeOf(roots []policy.Securable, found *loaded) policy.Scope {
-	switch {
-	case len(roots) == 0:
-		return r.Scope
-	case len(found.roots) == 0:
+	if len(found.roots) == 0 {
 		return r.Scope.Within(policy.Securable{}) // nothing that was asked for exists
 	}
 	return r.Scope.Within(found.roots...)
 }
 
-// guard asks the guards about the plan, together with what other plans by the same policies revoke.
-func (r *run) guard(plan *policy.Plan, listings []listing) error {
-	now, before, err := largestLoss(r.State, listings)
-	if err != nil {
-		return err
+// remember keeps what listings held, for later syncs to compare with.
+func (s *Syncer) remember(ctx context.Context, listings []listing) {
+	if err := s.memory.save(listings); err != nil {
+		s.Logger.WarnContext(ctx, "cannot keep what the listing held; the next sync compares with an older one", "error", err)
 	}
-	return r.revokes.admit(r.snapshot, plan, policy.GuardInput{
-		Now: time.Now(), FetchedAt: r.snapshot.FetchedAt, Policies: r.compiler.Policies(),
-		Listed: now, LastTime: before, Approved: r.request.Approved,
-	}, func(c policy.GuardInput) error { return policy.CheckAll(r.Guards, plan, c) })
+}
+
+// noteInSync keeps by which policies a shard was brought into sync, if nothing of it is left to do.
+func (r *run) noteInSync(ctx context.Context, shard policy.Securable, result *Result) {
+	if !isShard(shard) {
+		return
+	}
+	basis := r.basis(shard)
+	if len(result.Unread)+len(result.LeftOut) > 0 || slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil }) {
+		basis = ""
+	}
+	if err := r.memory.inSync(shard, basis); err != nil {
+		r.Logger.WarnContext(ctx, "cannot keep that a catalog is in sync; the next change of the policies syncs it again", "securable", shard.String(), "error", err)
+	}
+}
+
+func isShard(s policy.Securable) bool {
+	return s.Type == policy.Catalog || s == policy.Securable{Type: policy.Metastore}
+}
+
+// basis identifies all that a plan of the root is made by: the policies about it and the settings.
+func (r *run) basis(root policy.Securable) string {
+	catalog := ""
+	if root.Type.Depth() > 1 || root.Type == policy.Catalog {
+		catalog = root.Names()[0]
+	}
+	return fmt.Sprintf("%s/%s", r.compiler.Fingerprint(catalog), r.Settings)
 }

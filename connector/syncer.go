@@ -20,9 +20,12 @@ type Syncer struct {
 	coordinator *coordinator
 	principals  *principals
 	unknown     *unknownPrincipals
+	memory      *worldMemory
 
-	mu  sync.Mutex
-	now generation
+	mu          sync.Mutex
+	now         generation
+	held        map[string]uint64 // syncs of planned shards, not yet applied
+	metastoreID string            // "" while not known
 }
 
 // New returns a Syncer; the error says what is wrong with the options.
@@ -40,6 +43,7 @@ func New(o Options) (*Syncer, error) {
 	return &Syncer{
 		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: newPrincipals(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState),
+		memory:  &worldMemory{state: o.State}, held: make(map[string]uint64),
 	}, nil
 }
 
@@ -137,6 +141,8 @@ type Request struct {
 	Approved string         // digest of a plan that a guard refused and a person approved
 	Origin   Origin         // for the journal
 	Progress func(Progress) // called now and then, never twice at once; must return soon
+
+	judged *judgedShard // what this takes the place of
 }
 
 // Progress is how far a sync is.
@@ -155,7 +161,10 @@ func (r Request) report(phase string, done, total int) {
 // Result is what a sync found and did.
 type Result struct {
 	Plan       *policy.Plan
-	Missing    []policy.Securable // requested roots that do not exist, or are Unity Catalog's own to keep
+	Missing    []policy.Securable // requested roots that do not exist
+	Skipped    []Skipped          // requested roots that are not for a sync
+	Unread     []LeftOut          // what could not be looked at
+	Refused    error              // of a plan: why a guard would refuse it
 	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
 	AlsoSynced []policy.Securable // containers that had to be synced too, to open the way to a root
 	LeftOut    []policy.Principal // whom the policies grant something there and the workspace does not know; sorted

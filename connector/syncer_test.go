@@ -53,6 +53,7 @@ func TestSync(t *testing.T) {
 		want    []string
 		widened []string
 		missing []string
+		skipped []string
 	}{
 		{name: "everything", want: slices.Concat(sales, hr, metastore)},
 		{name: "catalog", roots: []string{"catalog:sales"}, want: sales},
@@ -72,7 +73,7 @@ func TestSync(t *testing.T) {
 		{name: "some missing", roots: []string{"table:hr.core.none", "table:hr.core.staff"}, want: hr, widened: []string{"CATALOG:hr"}, missing: []string{"TABLE:hr.core.none"}},
 		{name: "missing inside a root", roots: []string{"catalog:hr", "schema:hr.none", "function:hr.core.none"}, want: hr, missing: []string{"FUNCTION:hr.core.none", "SCHEMA:hr.none"}},
 		{name: "built in", roots: []string{"catalog:system", "table:system.access.audit", "schema:sales.information_schema"},
-			missing: []string{"CATALOG:system", "SCHEMA:sales.information_schema", "TABLE:system.access.audit"}},
+			skipped: []string{"SCHEMA:sales.information_schema", "CATALOG:system", "TABLE:system.access.audit"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRig(t, rigOptions{}, usual()...)
@@ -87,6 +88,13 @@ func TestSync(t *testing.T) {
 			}
 			if diff := cmp.Diff(test.missing, spell(result.Missing)); diff != "" {
 				t.Errorf("missing (-want +got):\n%s", diff)
+			}
+			var skipped []string
+			for _, s := range result.Skipped {
+				skipped = append(skipped, s.Securable.String())
+			}
+			if diff := cmp.Diff(test.skipped, skipped); diff != "" {
+				t.Errorf("skipped (-want +got):\n%s", diff)
 			}
 			r.server.ResetTrace()
 			if again := r.sync(test.roots...); !again.Plan.Empty() || r.patches() > 0 {

@@ -3,6 +3,7 @@ package ondemand
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -93,7 +94,7 @@ func BenchmarkClaim(b *testing.B) {
 				t := syncTask("leader", name)
 				t.Status = Waiting
 				l.add(newEntry(&t, none), now)
-				leader, followers := l.claim(now)
+				leader, followers := l.claim(now, math.MinInt)
 				if want := map[string]int{"table": 1, "catalog": 100}[names]; len(followers) != want {
 					b.Fatalf("%d followers, want %d", len(followers), want)
 				}

@@ -234,14 +234,14 @@ func (l *liveTasks) dequeue(e *entry) {
 	}
 }
 
-// claim removes from the queue and returns the next task to run, with the waiting tasks that its run covers; leader is
-// nil when no task can run now.
-func (l *liveTasks) claim(now time.Time) (leader *entry, followers []*entry) {
+// claim removes from the queue and returns the next task to run, of at least the given priority, with the waiting tasks
+// that its run covers; leader is nil when no task can run now.
+func (l *liveTasks) claim(now time.Time, least int) (leader *entry, followers []*entry) {
 	for e := l.delayed.peek(); e != nil && !e.notBefore.After(now); e = l.delayed.peek() {
 		l.delayed.remove(e)
 		l.ready.push(e)
 	}
-	for e := l.ready.peek(); e != nil; e = l.ready.peek() {
+	for e := l.ready.peek(); e != nil && e.priority >= least; e = l.ready.peek() {
 		if lock, held := l.blocked(e); held {
 			l.ready.remove(e)
 			l.parked[lock] = append(l.parked[lock], e)

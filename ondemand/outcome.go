@@ -58,6 +58,8 @@ func (v *completion) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]
 		switch {
 		case v.err != nil:
 			done, err = v.retryOrFail(tx, t, claimed.NotBefore, now)
+		case i == 0 && v.outcome.Again:
+			done, err = v.putBack(tx, t, now)
 		case i == 0 && len(v.outcome.Children) > 0:
 			done, err = v.storeChildren(tx, t, results, newID, now)
 		default:
@@ -83,6 +85,15 @@ func (v *completion) endByResults(tx *bolt.Tx, t Task, leader bool, results map[
 		t.StatusMessage = joinMessages(v.outcome.Message, message)
 	}
 	return endTask(tx, t, status, message, now)
+}
+
+// putBack moves a task whose job goes on later back to WAITING, behind on-demand work.
+func (v *completion) putBack(tx *bolt.Tx, t Task, now time.Time) ([]change, error) {
+	t.Attempts--
+	t.Priority = min(t.Priority, shardPriority)
+	t.StatusMessage = v.outcome.Message
+	c, err := moveTask(tx, t, Waiting, joinMessages("makes room for other tasks", v.outcome.Message), now)
+	return []change{c}, err
 }
 
 // storeChildren stores the children of a task, which stays INPROGRESS until they have ended.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -72,8 +73,12 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	for q.running < q.opts.Workers {
-		leader, followers := q.live.claim(now)
+	for q.running <= q.opts.Workers {
+		least := math.MinInt
+		if q.running == q.opts.Workers {
+			least = Urgent
+		}
+		leader, followers := q.live.claim(now, least)
 		if leader == nil {
 			break
 		}
@@ -104,7 +109,7 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	if due, ok := q.live.nextDue(); ok {
 		wait = min(wait, max(due.Sub(now), 0))
 	}
-	if q.running >= q.opts.Workers {
+	if q.running > q.opts.Workers {
 		wait = 24 * time.Hour // the end of a job wakes the loop
 	}
 	return time.NewTimer(wait)
@@ -190,7 +195,16 @@ func (q *Queue) claim(r *run) (Job, error) {
 	}
 	q.metrics.coalesced.Add(float64(len(job.Followers)))
 	job.setResources(r.named())
+	job.Yield = q.othersWait
 	return job, nil
+}
+
+// othersWait reports whether on-demand tasks are ready while every worker has a job.
+func (q *Queue) othersWait() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	next := q.live.ready.peek()
+	return q.running >= q.opts.Workers && next != nil && next.priority > shardPriority
 }
 
 // named returns what the resources of each task name, by the id of the task.

@@ -3,6 +3,7 @@ package ondemand
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -352,7 +353,7 @@ func TestStartAfterCrash(t *testing.T) {
 		r := newRig(t, Options{Handlers: handlers(succeed), MaxAttempts: 3})
 		r.submit(syncTask("a", "catalog:c"))
 		for crash := 1; crash <= 3; crash++ {
-			leader, _ := r.live.claim(time.Now())
+			leader, _ := r.live.claim(time.Now(), math.MinInt)
 			if leader == nil {
 				t.Fatal("the task is not claimable")
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -105,6 +106,64 @@ func (s *Store) Save(key string, value []byte) error {
 		}
 		return tx.Bucket(bucketValues).Put([]byte(key), value)
 	}, nil)
+}
+
+// SaveAll stores many values as Save does, in one transaction; a nil value removes its key.
+func (s *Store) SaveAll(values map[string][]byte) error {
+	if _, found := values[""]; found {
+		return policy.Errorf(policy.CodeInvalid, "save values: a key is empty")
+	}
+	return s.commits.do(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket(bucketValues)
+		for key, value := range values {
+			if value == nil {
+				if err := bucket.Delete([]byte(key)); err != nil {
+					return err
+				}
+			} else if err := bucket.Put([]byte(key), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+}
+
+// Range calls visit with every saved value whose key begins with prefix, in the order of their keys, until visit returns
+// an error, which Range returns. visit must not keep the value, and must not write to the store.
+func (s *Store) Range(prefix string, visit func(key string, value []byte) error) error {
+	return s.view(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketValues).Cursor()
+		for k, v := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, v = c.Next() {
+			if err := visit(string(k), v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// maxRemoved bounds how many values one transaction removes, so that others need not wait long for it.
+const maxRemoved = 1000
+
+// RemoveAll removes every saved value whose key begins with prefix.
+func (s *Store) RemoveAll(prefix string) error {
+	for removed := maxRemoved; removed == maxRemoved; {
+		err := s.commits.do(func(tx *bolt.Tx) error {
+			removed = 0
+			c := tx.Bucket(bucketValues).Cursor()
+			for k, _ := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix) && removed < maxRemoved; k, _ = c.Seek([]byte(prefix)) {
+				if err := c.Delete(); err != nil {
+					return err
+				}
+				removed++
+			}
+			return nil
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openChecked opens the file, reads all of it, and creates missing buckets. bbolt panics on a damaged page, and reading

@@ -157,6 +157,43 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestManyValues(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "tasks.db"))
+	defer s.Close()
+	values := map[string][]byte{"other": []byte("x"), "plan": []byte("y")}
+	for i := range 2500 {
+		values[fmt.Sprintf("plan/%04d", i)] = fmt.Append(nil, i)
+	}
+	if err := s.SaveAll(values); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveAll(map[string][]byte{"plan/0000": nil, "plan/0001": []byte("new")}); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	if err := s.Range("plan/", func(key string, value []byte) error {
+		if keys = append(keys, key); key == "plan/0001" && string(value) != "new" {
+			t.Errorf("%s is %s", key, value)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(keys) != 2499 || keys[0] != "plan/0001" || keys[2498] != "plan/2499" {
+		t.Errorf("%d keys from %v", len(keys), keys[:1])
+	}
+	if err := s.RemoveAll("plan/"); err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	if err := s.Range("", func(string, []byte) error { left++; return nil }); err != nil || left != 2 {
+		t.Errorf("%d values are left, %v", left, err)
+	}
+	if err := s.SaveAll(map[string][]byte{"": nil}); policy.CodeOf(err) != policy.CodeInvalid {
+		t.Errorf("an empty key: %v", err)
+	}
+}
+
 func TestGroupCommit(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s, err := Open(filepath.Join(t.TempDir(), "tasks.db"), StoreOptions{Registerer: reg})

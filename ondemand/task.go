@@ -34,6 +34,9 @@ const (
 // Terminal reports whether the status is final.
 func (s Status) Terminal() bool { return s == Success || s == Failed || s == Skipped }
 
+// Urgent is the priority of tasks that cannot wait for others: one of them runs even where every worker has a job.
+const Urgent = 100
+
 // Type is what a task asks for.
 type Type string
 
@@ -60,7 +63,7 @@ type Task struct {
 	Attempts      int              `json:"attempts"`
 	ParentID      string           `json:"parentId,omitempty"`
 	PostedBy      string           `json:"postedBy,omitempty"` // who submitted it, as verified: the subject of a token, a person at the terminal
-	Priority      int              `json:"priority"`           // higher runs first; 0 is on-demand work, full-sync shards are below
+	Priority      int              `json:"priority"`           // higher runs first; 0 is on-demand work, full-sync shards are below, [Urgent] above
 	ReceivedTime  time.Time        `json:"receivedTime,omitzero"`
 	NotBefore     time.Time        `json:"notBefore,omitzero"` // earliest time of the next attempt
 	StartTime     time.Time        `json:"startTime,omitzero"`
@@ -136,6 +139,9 @@ type Job struct {
 	Resources []Resource // of all these tasks, without duplicates; valid ones only
 	// Securables are what Resources name, in their order.
 	Securables []policy.Securable
+	// Yield reports whether tasks wait for the worker that the job has. A long job may end its run then, with
+	// Outcome.Again, and go on later.
+	Yield func() bool
 }
 
 // Outcome is the result of a job.
@@ -145,6 +151,9 @@ type Outcome struct {
 	// Children are tasks to store in the same transaction as the leader's result (the shards of a full sync). The
 	// leader then stays INPROGRESS until they have ended.
 	Children []Task
+	// Again says that the job is not done: the leader goes back to WAITING, behind on-demand work, and its handler is called
+	// again. The attempt is not counted. There are no children then.
+	Again bool
 	// Message goes into the leader's statusMessage; may be empty.
 	Message string
 }

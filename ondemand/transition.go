@@ -236,7 +236,7 @@ func (q *Queue) applyOne(t *Task, from Status, now time.Time) {
 		q.pendingAdmission = append(q.pendingAdmission, e)
 	case from == InProgress && t.Status == Waiting: // another attempt
 		q.live.setStatus(e, Waiting)
-		e.run, e.notBefore = nil, t.NotBefore
+		e.run, e.notBefore, e.priority = nil, t.NotBefore, t.Priority
 		q.live.enqueue(e, now)
 	default:
 		q.live.setStatus(e, t.Status)

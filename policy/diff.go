@@ -48,7 +48,8 @@ func Diff(in DiffInput) ([]Change, Totals) {
 	managed := managedPrincipals{scope: in.Scope, known: make(map[Principal]bool)}
 	var changes []Change
 	for _, s := range in.Read {
-		if !in.Scope.Includes(s) {
+		addsOnly := in.Scope.AddsOnly(s) // USE_CATALOG alone, and nothing is taken away
+		if !in.Scope.inRoots(s) || !addsOnly && !in.Scope.Filters(s) {
 			continue
 		}
 		c := Change{Securable: s}
@@ -73,7 +74,7 @@ func Diff(in DiffInput) ([]Change, Totals) {
 				i++
 				j++
 			case order < 0:
-				if a := have[i]; managed.has(a.Principal) && a.Privilege.Set() != 0 && (in.Expresses == nil || in.Expresses(s.Type, a.Privilege)) {
+				if a := have[i]; !addsOnly && managed.has(a.Principal) && a.Privilege.Set() != 0 && (in.Expresses == nil || in.Expresses(s.Type, a.Privilege)) {
 					switch {
 					case in.Mode == ModeGrantOnly:
 						totals.Managed++
@@ -86,7 +87,7 @@ func Diff(in DiffInput) ([]Change, Totals) {
 				}
 				i++
 			default:
-				if managed.has(want[j].Principal) {
+				if managed.has(want[j].Principal) && (!addsOnly || want[j].Privilege == UseCatalog) {
 					totals.Desired++
 					c.Add = append(c.Add, want[j])
 				}

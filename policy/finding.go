@@ -50,6 +50,33 @@ func (r *Report) Exact() bool {
 	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Effect != EffectNone })
 }
 
+// Merge adds the findings of a plan of other securables. What a policy comes to on several is said once, and counted.
+func (r *Report) Merge(findings []Finding) {
+	at := make(map[Finding]int, len(r.Findings))
+	said := func(f Finding) Finding {
+		if f.PolicyID != 0 || f.Policy != "" {
+			f.Securable = Securable{}
+		}
+		f.Count = 0
+		return f
+	}
+	for i, f := range r.Findings {
+		at[said(f)] = i
+	}
+	for _, f := range findings {
+		i, known := at[said(f)]
+		switch {
+		case !known:
+			at[said(f)] = len(r.Findings)
+			r.Findings = append(r.Findings, f)
+		case f.Securable != r.Findings[i].Securable:
+			r.Findings[i].Count += f.Count + 1
+		}
+	}
+	slices.SortStableFunc(r.Findings, CompareFindings)
+}
+
+// CompareFindings orders findings by policy, then by what they are about.
 func CompareFindings(a, b Finding) int {
 	return cmp.Or(cmp.Compare(a.PolicyID, b.PolicyID), a.Securable.Compare(b.Securable), ComparePrincipals(a.Principal, b.Principal),
 		cmp.Compare(a.Privilege, b.Privilege), cmp.Compare(a.Message, b.Message))

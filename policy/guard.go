@@ -5,67 +5,91 @@ import (
 	"time"
 )
 
-// Guard may refuse a whole plan. Refusals are errors of class CodeRefused that say why and what to do.
+// Guard may refuse what a sync would do, as a whole. Refusals are errors of class CodeRefused that say why.
 type Guard interface {
-	Check(p *Plan, c GuardInput) error
+	Check(c GuardInput) error
 }
 
-// GuardInput is what a guard knows besides the plan.
+// GuardInput is what a guard judges: all that one sync would do, and what is known besides.
 type GuardInput struct {
+	Totals    Totals
+	Digest    string // of the plan; what an approval names
 	Now       time.Time
 	FetchedAt time.Time // when the policies were last confirmed to be current; zero when the source has no such time
 	Policies  int       // enabled policies in force
 	Listed    int       // objects listed in the plan's scope
 	LastTime  int       // objects listed there the last time; 0 when not known
-	// RevokedBefore of ManagedBefore grants were revoked by earlier plans of the same policies, not counting approved
-	// ones: the other shards of a full sync.
+	// FirstContact says that no sync of this metastore was ever applied from here.
+	FirstContact bool
+	// RevokedBefore of ManagedBefore grants were revoked by earlier syncs of named objects by the same policies, not
+	// counting approved ones. A full sync is judged by its own totals.
 	RevokedBefore, ManagedBefore int
 
 	Approved string // digest of the plan a person has approved; "" for none
 }
 
-// RevokeGuard refuses a plan that revokes more than Max grants and also more than MaxRatio of the grants that are ours
-// to manage, by itself or together with what earlier plans of the same policies revoked, unless exactly this plan was
-// approved.
+// passes reports whether there is nothing for a guard to judge: nothing is revoked, or a person approved exactly this.
+func (c GuardInput) passes() bool {
+	return c.Totals.Removes == 0 || c.Approved != "" && c.Approved == c.Digest
+}
+
+// handful is how many revokes are never too large a share.
+const handful = 10
+
+// firstContactRatio is the share of what was read that may be revoked at first contact with a metastore.
+const firstContactRatio = 0.5
+
+// RevokeGuard refuses a sync that revokes more than Max grants, or more than ten and a share of the grants that are
+// ours to manage above MaxRatio, or, at first contact with a metastore, more than ten and more than half of them, unless
+// exactly that was approved. MaxRatio 1 switches the bounds of shares off.
 type RevokeGuard struct {
 	Max      int
 	MaxRatio float64 // 0 to 1
 }
 
 // Check implements Guard.
-func (g RevokeGuard) Check(p *Plan, c GuardInput) error {
-	removes, managed := p.Totals.Removes, p.Totals.Managed
-	if removes == 0 || c.Approved == p.Digest() {
+func (g RevokeGuard) Check(c GuardInput) error {
+	if c.passes() {
 		return nil
 	}
-	whole := ""
-	if !g.exceeded(removes, managed) {
-		removes, managed = removes+c.RevokedBefore, managed+c.ManagedBefore
-		if !g.exceeded(removes, managed) {
-			return nil
-		}
-		whole = fmt.Sprintf(" (%d of them here, the others earlier by the same policies)", p.Totals.Removes)
+	n, managed := c.Totals.Removes, c.Totals.Managed
+	share := func(ratio float64) bool { return g.MaxRatio < 1 && n > handful && float64(n) > ratio*float64(managed) }
+	counts := fmt.Sprintf("%d of %d managed grants (%s)", n, managed, percent(n, managed))
+	switch {
+	case n > g.Max:
+		return Errorf(CodeRefused, "the plan revokes %s, more than guard.max_revokes %d allows", counts, g.Max)
+	case share(g.MaxRatio):
+		return Errorf(CodeRefused, "the plan revokes %s, a larger share than guard.max_revoke_ratio %g allows", counts, g.MaxRatio)
+	case c.FirstContact && share(firstContactRatio):
+		return Errorf(CodeRefused, "this is the first sync of this metastore from here, and the plan revokes %s, more than half of what is granted", counts)
 	}
-	return Errorf(CodeRefused, "the plan revokes %d of %d managed grants (%.0f%%)%s, more than guard.max_revokes %d and guard.max_revoke_ratio %g allow; nothing was changed. "+
-		"Look at it with 'ucwarden plan'; if it is right, run 'ucwarden sync --approve %s'",
-		removes, managed, 100*float64(removes)/float64(managed), whole, g.Max, g.MaxRatio, p.Digest())
+	// Syncs of named objects are judged one by one; many small ones count together, by both bounds.
+	all, of := n+c.RevokedBefore, managed+c.ManagedBefore
+	if all > g.Max && float64(all) > g.MaxRatio*float64(of) {
+		return Errorf(CodeRefused, "the plan revokes %d grants, with earlier syncs by the same policies %d of %d managed grants (%s), more than guard.max_revokes %d and guard.max_revoke_ratio %g allow",
+			n, all, of, percent(all, of), g.Max, g.MaxRatio)
+	}
+	return nil
 }
 
-func (g RevokeGuard) exceeded(removes, managed int) bool {
-	return removes > g.Max && managed > 0 && float64(removes) > g.MaxRatio*float64(managed)
+func percent(n, of int) string {
+	if of == 0 {
+		return "100%"
+	}
+	return fmt.Sprintf("%.0f%%", 100*float64(n)/float64(of))
 }
 
-// ShrunkenListingGuard refuses a plan that removes anything when the listing of its scope has become suspiciously
-// small: an empty listing, or one that lost more than MaxLoss of its objects, is more likely a fault than the truth,
-// and would revoke USE_* from everybody who needs it for what was not listed.
+// ShrunkenListingGuard refuses to revoke anything when the listing of its scope has become suspiciously small: an empty
+// listing, or one that lost more than MaxLoss of its objects, is more likely a fault than the truth, and would revoke
+// USE_* from everybody who needs it for what was not listed.
 type ShrunkenListingGuard struct {
 	MaxLoss float64 // 0 to 1
 	MinLast int     // listings smaller than this the last time are not judged, unless empty now
 }
 
 // Check implements Guard.
-func (g ShrunkenListingGuard) Check(p *Plan, c GuardInput) error {
-	if p.Totals.Removes == 0 || c.LastTime == 0 || c.Approved == p.Digest() {
+func (g ShrunkenListingGuard) Check(c GuardInput) error {
+	if c.passes() || c.LastTime == 0 {
 		return nil
 	}
 	lost := c.LastTime - c.Listed
@@ -73,8 +97,7 @@ func (g ShrunkenListingGuard) Check(p *Plan, c GuardInput) error {
 	if !empty && (c.LastTime < g.MinLast || float64(lost) <= g.MaxLoss*float64(c.LastTime)) {
 		return nil
 	}
-	return Errorf(CodeRefused, "the listing shows %d objects where there were %d the last time, so what it seems to revoke may be a fault of the listing; nothing was changed. "+
-		"If the objects are really gone, run 'ucwarden sync --approve %s'", c.Listed, c.LastTime, p.Digest())
+	return Errorf(CodeRefused, "the listing shows %d objects where there were %d the last time, so what it would revoke may be a fault of the listing", c.Listed, c.LastTime)
 }
 
 // StalePolicyGuard refuses to revoke by policies that their source has not confirmed for longer than MaxAge, or by an
@@ -84,24 +107,24 @@ type StalePolicyGuard struct {
 }
 
 // Check implements Guard.
-func (g StalePolicyGuard) Check(p *Plan, c GuardInput) error {
-	if p.Totals.Removes == 0 || c.Approved == p.Digest() {
+func (g StalePolicyGuard) Check(c GuardInput) error {
+	if c.passes() {
 		return nil
 	}
 	if c.Policies == 0 {
-		return Errorf(CodeRefused, "no policy is in force, and the plan would revoke %d grants; nothing was changed. Check policies.path or policies.ranger", p.Totals.Removes)
+		return Errorf(CodeRefused, "no policy is in force, and %d grants would be revoked: check policies.path or policies.ranger", c.Totals.Removes)
 	}
-	if g.MaxAge > 0 && !c.FetchedAt.IsZero() && c.Now.Sub(c.FetchedAt) > g.MaxAge {
-		return Errorf(CodeRefused, "the policies were last confirmed %s ago, more than guard.max_policy_age %s, and the plan would revoke %d grants; nothing was changed. Check that the policy source answers",
-			c.Now.Sub(c.FetchedAt).Round(time.Second), g.MaxAge, p.Totals.Removes)
+	if age := c.Now.Sub(c.FetchedAt); g.MaxAge > 0 && !c.FetchedAt.IsZero() && age > g.MaxAge {
+		return Errorf(CodeRefused, "the policies were last confirmed %s ago, more than guard.max_policy_age %s, and %d grants would be revoked: check that the policy source answers",
+			age.Round(time.Second), g.MaxAge, c.Totals.Removes)
 	}
 	return nil
 }
 
-// CheckAll asks every guard and gives the first refusal.
-func CheckAll(guards []Guard, p *Plan, c GuardInput) error {
+// CheckAll asks every guard and returns the first refusal.
+func CheckAll(guards []Guard, c GuardInput) error {
 	for _, g := range guards {
-		if err := g.Check(p, c); err != nil {
+		if err := g.Check(c); err != nil {
 			return fmt.Errorf("guard: %w", err)
 		}
 	}

@@ -39,6 +39,9 @@ type Plan struct {
 	Changes       []Change `json:"changes"`
 	Totals        Totals   `json:"totals"`
 	Report        *Report  `json:"report"`
+	// Parts are the digests of the plans that this one was joined from, those that change nothing left out. A full sync
+	// is planned shard by shard, and what is approved is all of its parts.
+	Parts []string `json:"-"`
 }
 
 // Totals counts what a plan looked at and what it would do.
@@ -52,12 +55,26 @@ type Totals struct {
 	Removes    int `json:"removes"`
 }
 
+// Add adds the counts of another plan, of other securables.
+func (t *Totals) Add(o Totals) {
+	t.Securables += o.Securables
+	t.Grants += o.Grants
+	t.Managed += o.Managed
+	t.Desired += o.Desired
+	t.Changed += o.Changed
+	t.Adds += o.Adds
+	t.Removes += o.Removes
+}
+
 // Empty reports whether the plan changes nothing.
 func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
 
-// Digest identifies the plan's changes: the first 16 hexadecimal digits of their SHA-256. An approval names it, and
-// so holds for exactly these changes.
+// Digest identifies the plan's changes: the first 16 hexadecimal digits of their SHA-256, or of that of its parts. An
+// approval names it, and so holds for exactly these changes.
 func (p *Plan) Digest() string {
+	if len(p.Parts) > 0 {
+		return DigestOf(p.Parts)
+	}
 	sum := sha256.New()
 	separator := "["
 	for _, c := range p.Changes {
@@ -76,4 +93,13 @@ func (p *Plan) Digest() string {
 		io.WriteString(sum, "]")
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// DigestOf identifies several plans by their digests, in order; one plan by its own.
+func DigestOf(parts []string) string {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, " ")))
+	return hex.EncodeToString(sum[:8])
 }

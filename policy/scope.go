@@ -14,7 +14,8 @@ type Filter struct {
 // ScopeOptions says what is ours to manage.
 type ScopeOptions struct {
 	// Objects filters full names by type. The parts of a schema's or table's full name may be patterns too; a filter
-	// on a container holds for everything inside it.
+	// on a container holds for everything inside it. Any filter on catalogs or schemas takes root objects and the
+	// metastore out of scope, but those that an Include of their own type names.
 	Objects map[SecurableType]Filter
 	// Users, Groups and Roles filter principals. A principal outside is never granted or revoked anything.
 	Users, Groups, Roles Filter
@@ -29,6 +30,8 @@ type ScopeOptions struct {
 type Scope struct {
 	roots      []Securable // empty: the whole metastore
 	objects    map[SecurableType]filter
+	bounded    bool               // a filter on catalogs or schemas bounds the scope
+	around     []Pattern          // catalogs that included schemas may lie in, where catalogs have no Include; nil: no such bound
 	principals [3]principalFilter // users, groups, roles
 	rolePrefix string
 	protected  map[string]bool // folded
@@ -48,11 +51,23 @@ func NewScope(o ScopeOptions) (Scope, error) {
 			if n := strings.Count(text, ".") + 1; t.Depth() > 1 && n != t.Depth() {
 				return Scope{}, Errorf(CodeInvalid, "scope: pattern %q for %s needs %d dot-separated parts, has %d", text, t, t.Depth(), n)
 			}
+			if strings.TrimSpace(text) == "" { // it would match nothing, and so leave everything in or out
+				return Scope{}, Errorf(CodeInvalid, "scope: an empty pattern for %s", t)
+			}
 		}
 		if s.objects == nil {
 			s.objects = make(map[SecurableType]filter)
 		}
 		s.objects[t] = compileFilter(f)
+		if t.IsContainer() && len(f.Include)+len(f.Exclude) > 0 {
+			s.bounded = true
+		}
+	}
+	if len(o.Objects[Catalog].Include) == 0 {
+		for _, text := range o.Objects[Schema].Include {
+			catalog, _, _ := strings.Cut(text, ".")
+			s.around = append(s.around, NewPattern(catalog, true, true))
+		}
 	}
 	for i, f := range []Filter{o.Users, o.Groups, o.Roles} {
 		s.principals[i] = newPrincipalFilter(f, i == 0)
@@ -114,20 +129,46 @@ func (s Scope) Roots() []Securable { return s.roots }
 
 // Includes reports whether the grants on o are ours to change: o lies in a root, and no filter leaves it or a
 // container of it out.
-func (s Scope) Includes(o Securable) bool {
-	if len(s.roots) > 0 && !slices.ContainsFunc(s.roots, func(r Securable) bool { return r.Contains(o) }) {
-		return false
-	}
-	return s.Filters(o)
+func (s Scope) Includes(o Securable) bool { return s.inRoots(o) && s.Filters(o) }
+
+func (s Scope) inRoots(o Securable) bool {
+	return len(s.roots) == 0 || slices.ContainsFunc(s.roots, func(r Securable) bool { return r.Contains(o) })
 }
 
 // Filters reports whether the filters take o and every container of it, whatever the roots.
-func (s Scope) Filters(o Securable) bool {
+func (s Scope) Filters(o Securable) bool { return !s.AddsOnly(o) && s.reaches(o) }
+
+// AddsOnly reports whether o is a catalog that is not itself in scope, but that schemas in scope may lie in: USE_CATALOG
+// may be added there for who needs it, and nothing else is changed.
+func (s Scope) AddsOnly(o Securable) bool {
+	return s.around != nil && o.Type == Catalog && s.reaches(o)
+}
+
+// Reaches reports whether o, or something inside it, may be in scope.
+func (s Scope) Reaches(o Securable) bool {
+	if o.Type == Metastore && o.FullName == "" {
+		return slices.ContainsFunc(SecurableTypes, func(t SecurableType) bool { return t.isRootObject() && s.ReachesType(t) })
+	}
+	return s.reaches(o)
+}
+
+// ReachesType reports whether objects of a type may be in scope.
+func (s Scope) ReachesType(t SecurableType) bool {
+	return !s.bounded || !t.isRootObject() || len(s.objects[t].include) > 0
+}
+
+func (s Scope) reaches(o Securable) bool {
 	if len(s.objects) == 0 {
 		return true
 	}
+	if !s.ReachesType(o.Type) {
+		return false
+	}
 	for ok := true; ok; o, ok = o.Parent() {
 		if f, found := s.objects[o.Type]; found && !f.takes(o.FullName) {
+			return false
+		}
+		if o.Type == Catalog && s.around != nil && !slices.ContainsFunc(s.around, func(p Pattern) bool { return p.Match(o.FullName) }) {
 			return false
 		}
 	}
@@ -149,6 +190,9 @@ func (s Scope) keeps(on Securable, a Assignment) bool {
 	}
 	return a.Privilege == Manage || a.Privilege.IsUse() || a.Privilege == AllPrivileges && on.Type.IsContainer()
 }
+
+// isRootObject reports whether objects of the type are the metastore or lie directly in it, catalogs aside.
+func (t SecurableType) isRootObject() bool { return t.Depth() == 1 && t != Catalog }
 
 // Manages reports whether grants to p are ours to change.
 func (s Scope) Manages(p Principal) bool {

@@ -68,20 +68,28 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 }
 
 // splitApproval returns what is approved of each shard. Whoever approved the plan of the whole approved each shard's
-// part of it. Any other digest may be that of one shard's own plan, and is passed to all of them: a guard compares it
-// with the plan it looks at, so the digest of a whole that has changed since approves nothing.
+// part of it; the digest of one shard's own plan approves that one alone. Any other digest is passed to all of them, and
+// is an error there.
 func splitApproval(approved string, whole *policy.Plan, shards []policy.Securable) []string {
-	list := slices.Repeat([]string{approved}, len(shards))
-	if whole.Digest() != approved {
-		return list
-	}
+	own := make([]string, len(shards))
 	for i, shard := range shards {
 		part := policy.Plan{Changes: slices.DeleteFunc(slices.Clone(whole.Changes), func(c policy.Change) bool {
 			return !concerns(shard, c.Securable)
 		})}
-		list[i] = part.Digest()
+		own[i] = part.Digest()
 	}
-	return list
+	switch {
+	case whole.Digest() == approved:
+		return own
+	case slices.Contains(own, approved):
+		for i := range own {
+			if own[i] != approved {
+				own[i] = ""
+			}
+		}
+		return own
+	}
+	return slices.Repeat([]string{approved}, len(shards))
 }
 
 // SourceRetry is the source of tasks that try again whom the workspace did not know.

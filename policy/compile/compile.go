@@ -62,6 +62,7 @@ type Compiler struct {
 	byRoot      map[policy.ObjectClass]*levelIndex
 	openUse     *compiledPolicy // allows everyone USE_*, below every deny
 	expressible map[policy.ObjectClass]policy.PrivilegeSet
+	prints      fingerprints
 }
 
 // New prepares a rule set for compilation.

@@ -1,0 +1,95 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"ucwarden/policy"
+)
+
+// judge asks the guards about the plan of a sync of named roots, together with what other such syncs by the same policies
+// revoke. An approval must name the plan.
+func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []listing) error {
+	input, err := r.guardInput(ctx, plan.Totals, plan.Digest(), r.request.Approved)
+	if err != nil {
+		return err
+	}
+	input.Listed, input.LastTime = largestLoss(listings)
+	if j := r.request.judged; j != nil {
+		return r.judgeAnew(plan, *j, input)
+	}
+	if err := checkApproval(input, nil); err != nil {
+		return err
+	}
+	if err := r.revokes.admit(r.snapshot, input, func(c policy.GuardInput) error { return policy.CheckAll(r.Guards, c) }); err != nil {
+		return refusal(err, "nothing was changed", approve(input.Digest, r.request.Roots))
+	}
+	return nil
+}
+
+// guardInput returns what guards know of a sync besides its listings. Where it is let pass, the metastore is known from
+// then on.
+func (r *run) guardInput(ctx context.Context, totals policy.Totals, digest, approved string) (policy.GuardInput, error) {
+	input := policy.GuardInput{
+		Totals: totals, Digest: digest, Approved: approved,
+		Now: time.Now(), FetchedAt: r.snapshot.FetchedAt, Policies: r.compiler.Policies(),
+	}
+	if totals.Removes == 0 || r.memory.state == nil {
+		return input, nil
+	}
+	id, err := r.metastore(ctx)
+	if err != nil {
+		return input, err
+	}
+	known, err := r.memory.knows(id)
+	input.FirstContact = !known
+	return input, err
+}
+
+// checkApproval returns an error for an approval of a plan that the sync would not carry out: neither the whole nor one
+// of its parts has the digest.
+func checkApproval(c policy.GuardInput, parts []string) error {
+	if c.Approved == "" || c.Approved == c.Digest {
+		return nil
+	}
+	for _, p := range parts {
+		if p == c.Approved {
+			return nil
+		}
+	}
+	return policy.Errorf(policy.CodeInvalid,
+		"the approval %q names no plan that would be carried out now, so nothing was changed: the plan now is %s. Look at it with 'ucwarden plan'; only one that a guard refuses needs an approval",
+		c.Approved, c.Digest)
+}
+
+// refusal returns the error of a guard with what was changed, and what to do.
+func refusal(err error, changed, advice string) error {
+	return fmt.Errorf("%w; %s. %s", err, changed, advice)
+}
+
+// approve says how a plan is looked at and approved.
+func approve(digest string, roots []policy.Securable) string {
+	if len(roots) > 3 {
+		return fmt.Sprintf("Look at its resources with 'ucwarden plan'; if it is right, submit the task again with --approve %s", digest)
+	}
+	var only strings.Builder
+	for _, root := range roots {
+		if root.FullName != "" {
+			fmt.Fprintf(&only, " --securable %s:%s", strings.ToLower(string(root.Type)), root.FullName)
+		}
+	}
+	return fmt.Sprintf("Look at it with 'ucwarden plan%s'; if it is right, run 'ucwarden sync%s --approve %s'", only.String(), only.String(), digest)
+}
+
+// meet notes that a sync of the metastore was let pass.
+func (s *Syncer) meet(ctx context.Context) {
+	id, err := s.metastore(ctx)
+	if err == nil {
+		err = s.memory.met(id)
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "cannot keep that this metastore is synced; the next sync counts as the first", "error", err)
+	}
+}

@@ -1,0 +1,71 @@
+package ondemand
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// An urgent task runs although every worker has a job; another that is not waits.
+func TestUrgentTasksDoNotWaitForAWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Workers = 1
+		r := newRig(t, o)
+		r.start()
+		r.submit(syncTask("long", "catalog:c"))
+		synctest.Wait()
+		r.submit(syncTask("usual", "table:d.s.t"))
+		r.submit(withPriority(syncTask("now", "table:c.s.t"), Urgent))
+		r.submit(withPriority(syncTask("then", "table:c.s.u"), Urgent))
+		synctest.Wait()
+		if got := g.seen(); got != "long now" {
+			t.Errorf("jobs at once: %s", got)
+		}
+		close(g.open)
+		for _, id := range []string{"long", "usual", "now", "then"} {
+			if done := r.wait(id); done.Status != Success {
+				t.Errorf("%s ended %s", id, done.Status)
+			}
+		}
+		r.close()
+	})
+}
+
+// A long job makes room for on-demand tasks, goes on behind them, and its runs count as one attempt.
+func TestLongJobsMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ran []string
+		var r *rig
+		r = newRig(t, Options{Workers: 1, MaxAttempts: 1, Handlers: handlers(func(ctx context.Context, job Job) (Outcome, error) {
+			ran = append(ran, job.Task.ID)
+			if job.Task.Type == ResourceSync {
+				return succeed(ctx, job)
+			}
+			if len(ran) == 1 {
+				if job.Yield() {
+					t.Error("makes room for nobody")
+				}
+				r.submit(syncTask("small", "table:c.s.t"))
+				if !job.Yield() {
+					t.Error("does not make room")
+				}
+				return Outcome{Again: true, Message: "1 of 2 planned"}, nil
+			}
+			return Outcome{Message: "done"}, nil
+		})})
+		r.submit(Task{ID: "full", Type: FullSync})
+		r.start()
+		done := r.wait("full")
+		if got := strings.Join(ran, " "); got != "full small full" || done.Status != Success || done.Attempts != 1 {
+			t.Errorf("ran %s; the long one ended %s after %d attempts", got, done.Status, done.Attempts)
+		}
+		if text := fmt.Sprint(done.Transitions); !strings.Contains(text, "1 of 2 planned") {
+			t.Errorf("transitions do not tell: %s", text)
+		}
+		r.close()
+	})
+}
