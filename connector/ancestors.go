@@ -28,11 +28,14 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 		want := desired.Of(a)
 		covered := slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) })
 		opens := slices.ContainsFunc(plan.Changes, func(c policy.Change) bool { return opensInside(a, c) })
-		if len(want) == 0 && !opens || covered || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
+		if len(want) == 0 && !opens || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
 			continue
 		}
 		if err := r.coordinator.requireUse(ctx, r.id, a, want); err != nil {
 			return ancestry{}, err
+		}
+		if covered { // read only now that no removal is on its way
+			continue
 		}
 		have, err := r.containerGrants(ctx, a)
 		if _, gone := errors.AsType[*goneError](err); gone {
