@@ -8,6 +8,7 @@ FUZZTIME ?= 1m
 BENCH    ?= .
 PKG      ?= ./...
 N        ?=
+SEEDS    ?=
 ROUNDS   ?= $(if $(N),1,10)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
@@ -32,7 +33,7 @@ SAY_SHARED = d=$$PWD; while [ ! -d "$$d/shared/ranger" ] && [ "$$d" != / ]; do d
 	echo "*** The project's suites in the same format (policy/suite/testdata/suites) check the same rules."; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint lint-full vuln release bench fuzz soak clean
+.PHONY: help build demo test lint lint-full vuln release bench fuzz soak rangerdiff clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +78,9 @@ fuzz: ## Run every fuzz target for FUZZTIME
 
 soak: ## Repeat all tests ROUNDS times in random order; N=100000 makes that many worlds for each property, once
 	@$(SET_RACE); set -x; $(if $(N),RAPID_CHECKS=$(N)) $(GO) test $$race -count=$(ROUNDS) -shuffle=on -timeout 0 $(PKG)
+
+rangerdiff: ## Compare decisions with Ranger's own engine, which needs Java 17 and Maven; SEEDS="1 2 3"
+	tools/rangerdiff/run.sh $(SEEDS)
 
 clean: ## Remove what was built, cached and kept by a demo
 	rm -rf bin data .cache
