@@ -199,7 +199,7 @@ func TestFileProblems(t *testing.T) {
 				what = "write"
 			}
 			names = append(names, rel+" "+what)
-			if p.Setting == "" || !strings.Contains(p.Message, "chmod") {
+			if p.Setting == "" || !strings.HasPrefix(p.Do, "chmod ") {
 				t.Errorf("%+v does not say what to do", p)
 			}
 		}

@@ -14,10 +14,13 @@ import (
 type FileProblem struct {
 	Path    string `json:"path"`
 	Setting string `json:"setting"` // that names the file
-	Message string `json:"message"` // what is wrong, and what to do
+	Message string `json:"message"` // what is wrong
+	Do      string `json:"do"`      // a command that corrects it
 }
 
-func (p FileProblem) String() string { return fmt.Sprintf("%s (%s): %s", p.Path, p.Setting, p.Message) }
+func (p FileProblem) String() string {
+	return fmt.Sprintf("%s (%s): %s; run: %s", p.Path, p.Setting, p.Message, p.Do)
+}
 
 // The files that keys generate writes beside a key set; see package apiserver/keys.
 var besideJWKS = []string{"private-key.pem", "token"}
@@ -71,15 +74,15 @@ func fileProblems(path, setting string, secret bool) []FileProblem {
 	var found []FileProblem
 	mode := info.Mode().Perm()
 	if mode&othersWrite != 0 {
-		found = append(found, FileProblem{path, setting, fmt.Sprintf("every user may write it (mode %04o): chmod o-w", mode)})
+		found = append(found, FileProblem{path, setting, fmt.Sprintf("every user may write it (mode %04o)", mode), "chmod o-w " + path})
 	}
 	if secret && mode&othersRead != 0 {
-		found = append(found, FileProblem{path, setting, fmt.Sprintf("it holds a secret that every user may read (mode %04o): chmod o-r", mode)})
+		found = append(found, FileProblem{path, setting, fmt.Sprintf("it holds a secret that every user may read (mode %04o)", mode), "chmod o-r " + path})
 	}
 	// In a folder that everybody may write, without the sticky bit, the file can be replaced.
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&othersWrite != 0 && info.Mode()&fs.ModeSticky == 0 {
-		found = append(found, FileProblem{path, setting, fmt.Sprintf("every user may replace it, because its folder %s is writable by everybody (mode %04o): chmod o-w", dir, info.Mode().Perm())})
+		found = append(found, FileProblem{path, setting, fmt.Sprintf("every user may replace it, because its folder %s is writable by everybody (mode %04o)", dir, info.Mode().Perm()), "chmod o-w " + dir})
 	}
 	return found
 }

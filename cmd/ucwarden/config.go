@@ -22,7 +22,7 @@ write (CONNECTOR_...), which works in the file and in the environment alike.`,
 		Args: wantArgs(),
 		RunE: needSubcommand,
 	}
-	cmd.AddCommand(newConfigShowCommand(a), newConfigKeysCommand(a))
+	cmd.AddCommand(newConfigShowCommand(a), newConfigCheckCommand(a), newConfigKeysCommand(a))
 	return cmd
 }
 

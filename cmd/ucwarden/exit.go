@@ -30,7 +30,7 @@ var exitCodes = []struct {
 	meaning string
 }{
 	{exitOK, "done; of a task: SUCCESS; of plan --exit-code: nothing to change"},
-	{exitFailed, "failed: the last line on standard error says why; of a task: FAILED; of policy test and lint: found"},
+	{exitFailed, "failed: the last line on standard error says why; of a task: FAILED; of policy test, policy lint and doctor: problems found"},
 	{exitChanges, "plan --exit-code: there are changes to make"},
 	{exitSkipped, "a watched task ended SKIPPED"},
 	{exitUsage, "the command line is wrong"},

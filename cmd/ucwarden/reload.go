@@ -98,6 +98,6 @@ func (d *daemon) reloadOn(ctx context.Context, hangups <-chan os.Signal) error {
 // warnOfFiles names the files that every user of the machine may write, or read although they hold a secret.
 func warnOfFiles(c *config.Config, log *slog.Logger) {
 	for _, p := range c.FileProblems() {
-		log.Warn("file permissions: "+p.Message, "file", p.Path, "setting", p.Setting)
+		log.Warn("file permissions: "+p.Message, "file", p.Path, "setting", p.Setting, "do", p.Do)
 	}
 }

@@ -103,6 +103,7 @@ func commands(a *app) []*cobra.Command {
 		newTokenCommand(a),
 		newEmulatorCommand(a),
 		newPolicyCommand(a),
+		newDoctorCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	}

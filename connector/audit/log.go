@@ -77,9 +77,12 @@ func Open(o Options) (*Log, error) {
 	if err := os.MkdirAll(filepath.Dir(o.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the audit trail: %w", err)
 	}
-	left, err := recoverOpen(o)
+	left, damaged, _, err := findOpen(o.Path)
 	if err != nil {
 		return nil, err
+	}
+	if len(damaged) > 0 {
+		o.Logger.Warn("lines of the audit trail cannot be read; they are left as they are", "lines", len(damaged), "first", damaged[0].String())
 	}
 	l := &Log{opts: o, started: strconv.FormatInt(time.Now().UnixNano(), 36), metrics: m, sent: make(map[string]intent), left: left}
 	if l.writer, err = openWriter(o, m, l.open); err != nil {

@@ -170,25 +170,34 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// recoverOpen finds the intents that have no end. A file begins with those that were open, so it looks at two files: ends
-// may have been lost with a crash just after the last rotation, or stand in the file that it began.
-func recoverOpen(o Options) (map[string]intent, error) {
-	open := make(openIntents)
+// Check returns how many requests have an unknown end, and which lines of the newest files cannot be read. An error of class
+// CodeNotFound says that there is no file.
+func Check(path string) (open int, damaged []Damage, err error) {
+	left, damaged, files, err := findOpen(path)
+	if err == nil && files == 0 {
+		err = policy.Errorf(policy.CodeNotFound, "there is no audit trail at %s", path)
+	}
+	return len(left), damaged, err
+}
+
+// findOpen finds the intents that have no end. A file begins with those that were open, so it looks at two files: ends may
+// have been lost with a crash just after the last rotation, or stand in the file that it began.
+func findOpen(path string) (open openIntents, damaged []Damage, files int, err error) {
+	open = make(openIntents)
 	for _, n := range []int{1, 0} {
-		f, err := os.Open(rotatedPath(o.Path, n))
+		f, err := os.Open(rotatedPath(path, n))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("open the audit trail: %w", err)
+			return nil, nil, 0, fmt.Errorf("open the audit trail: %w", err)
 		}
-		damaged, err := scan(f, open.note)
+		files++
+		bad, err := scan(f, open.note)
 		if err = errors.Join(err, f.Close()); err != nil {
-			return nil, fmt.Errorf("read the audit trail: %w", err)
+			return nil, nil, 0, fmt.Errorf("read the audit trail: %w", err)
 		}
-		if len(damaged) > 0 {
-			o.Logger.Warn("lines of the audit trail cannot be read; they are left as they are", "lines", len(damaged), "first", damaged[0].String())
-		}
+		damaged = append(damaged, bad...)
 	}
-	return open, nil
+	return open, damaged, files, nil
 }

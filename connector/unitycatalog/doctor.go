@@ -1,0 +1,251 @@
+package unitycatalog
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"ucwarden/connector/doctor"
+	"ucwarden/endpoint"
+	"ucwarden/policy"
+)
+
+// CheckOptions say what of the workspace is to be looked at.
+type CheckOptions struct {
+	Scope     policy.Scope // what we are to manage
+	Catalogs  []string     // that the configuration names, patterns left out
+	Warehouse string       // id; empty for none
+}
+
+// Checks returns the checks of a workspace: who we are, what we may do there, its clock and its SQL warehouse.
+func (c *Client) Checks(o CheckOptions) []doctor.Check {
+	checks := []doctor.Check{
+		{Name: "identity", Run: c.checkIdentity},
+		{Name: "rights", Run: func(ctx context.Context) []doctor.Finding { return c.checkRights(ctx, o) }},
+		{Name: "clock", Run: c.checkClock},
+	}
+	if o.Warehouse != "" {
+		checks = append(checks, doctor.Check{Name: "warehouse", Run: func(ctx context.Context) []doctor.Finding {
+			return c.checkWarehouse(ctx, o.Warehouse)
+		}})
+	}
+	return checks
+}
+
+func (c *Client) checkIdentity(ctx context.Context) []doctor.Finding {
+	me, err := c.Whoami(ctx)
+	if err != nil {
+		return []doctor.Finding{doctor.Problem.Is("check "+c.auth.settings, "%s", oneLine(err.Error()))}
+	}
+	groups := "no group"
+	if len(me.Groups) > 0 {
+		groups = "groups " + joinPrincipals(me.Groups)
+	}
+	return []doctor.Finding{doctor.Found("we are %s, in %s; our own access is never changed", me.Principal, groups)}
+}
+
+// checkRights finds out by which right we manage each catalog in scope: as metastore admin, as owner, or by MANAGE.
+func (c *Client) checkRights(ctx context.Context, o CheckOptions) []doctor.Finding {
+	me, err := c.Whoami(ctx)
+	if err != nil {
+		return nil // the check of the identity says it
+	}
+	who := append([]policy.Principal{me.Principal, policy.AccountUsers}, me.Groups...)
+	metastore, err := c.metastore(ctx)
+	if err != nil {
+		return []doctor.Finding{doctor.Problem.Is("assign a metastore to the workspace, in the account console", "the workspace's metastore cannot be read: %v", oneLine(err.Error()))}
+	}
+	catalogs, err := c.List(ctx, policy.Securable{}, policy.Catalog)
+	if err != nil {
+		return []doctor.Finding{doctor.Problem.Is("see the line about the workspace; try again", "the catalogs cannot be listed: %v", oneLine(err.Error()))}
+	}
+	admin := owns(who, metastore)
+	var found []doctor.Finding
+	if admin {
+		found = append(found, doctor.Found("we are metastore admin: metastore %s belongs to %s", metastore.FullName, metastore.Owner))
+	} else if o.Scope.Filters(metastore.Securable) {
+		found = append(found, doctor.Note.Is("make us its owner, or leave these grants to others: what we may not read there is skipped",
+			"we are not metastore admin: metastore %s belongs to %s, and grants on it and on root objects that we neither own nor MANAGE cannot be managed", metastore.FullName, metastore.Owner))
+	}
+	by := make(map[string][]string) // catalogs by right
+	seen, inScope := make(map[string]bool), 0
+	for _, catalog := range catalogs {
+		seen[catalog.FullName] = true
+		if !o.Scope.Filters(catalog.Securable) || slices.Contains(builtInCatalogs, catalog.FullName) {
+			continue
+		}
+		inScope++
+		right, missing := c.rightOn(ctx, catalog, who)
+		switch {
+		case missing != nil && !admin:
+			found = append(found, *missing)
+		case admin:
+			by[asAdmin] = append(by[asAdmin], catalog.FullName)
+		default:
+			by[right] = append(by[right], catalog.FullName)
+		}
+	}
+	for _, right := range []string{asAdmin, asOwner, byManage} {
+		noun := "catalogs"
+		if len(by[right]) == 1 {
+			noun = "catalog"
+		}
+		if list := by[right]; len(list) > 0 {
+			found = append(found, doctor.Found("%d %s in scope can be managed %s: %s", len(list), noun, right, joinSome(list)))
+		}
+	}
+	for _, name := range o.Catalogs {
+		switch {
+		case seen[policy.CanonicalName(name)]:
+		case admin:
+			found = append(found, doctor.Problem.Is("correct scope.catalogs.include", "catalog %s is named by the scope, and does not exist", name))
+		default:
+			found = append(found, doctor.Problem.Is("correct scope.catalogs.include, or as its owner run: "+grantManage(name, me.Principal),
+				"catalog %s is named by the scope, and does not exist or is hidden from us", name))
+		}
+	}
+	if inScope == 0 && len(o.Catalogs) == 0 {
+		found = append(found, doctor.Problem.Is("correct scope.catalogs, or make us metastore admin, or as owner of a catalog run: "+grantManage("NAME", me.Principal), "we see no catalog in scope"))
+	}
+	return found
+}
+
+// The rights by which we manage a catalog.
+const (
+	asAdmin  = "as metastore admin"
+	asOwner  = "as owner"
+	byManage = "by MANAGE"
+)
+
+// builtInCatalogs are Unity Catalog's own.
+var builtInCatalogs = []string{"system", "samples", "hive_metastore", "__databricks_internal"}
+
+// owns reports whether one of the principals owns an object.
+func owns(who []policy.Principal, o policy.Object) bool {
+	return o.Owner != "" && slices.Contains(who, policy.PrincipalByShape(o.Owner))
+}
+
+// rightOn returns by which right we, whom who names first, manage a catalog, or what is missing.
+func (c *Client) rightOn(ctx context.Context, catalog policy.Object, who []policy.Principal) (right string, missing *doctor.Finding) {
+	if owns(who, catalog) {
+		return asOwner, nil
+	}
+	problem := func(status doctor.Status, format string, args ...any) *doctor.Finding {
+		f := status.Is("as its owner, "+catalog.Owner+", run: "+grantManage(catalog.FullName, who[0]), format, args...)
+		return &f
+	}
+	have, err := c.Grants(ctx, catalog.Securable)
+	if code := policy.CodeOf(err); err != nil && code != policy.CodeForbidden && code != policy.CodeNotFound {
+		f := doctor.Problem.Is("try again", "the grants on catalog %s cannot be read: %v", catalog.FullName, oneLine(err.Error()))
+		return "", &f
+	}
+	held := make(map[policy.Privilege]bool)
+	for _, a := range have {
+		if slices.Contains(who, a.Principal) {
+			held[a.Privilege] = true
+		}
+	}
+	use := held[policy.AllPrivileges] || held[policy.UseCatalog] && held[policy.UseSchema]
+	switch {
+	case held[policy.Manage] && use:
+		return byManage, nil
+	case held[policy.Manage]:
+		return "", problem(doctor.Warning, "on catalog %s we hold MANAGE without USE_CATALOG and USE_SCHEMA, and may not see all that is inside", catalog.FullName)
+	}
+	return "", problem(doctor.Problem, "catalog %s is in scope, and we are neither its owner nor hold MANAGE on it", catalog.FullName)
+}
+
+func grantManage(catalog string, to policy.Principal) string {
+	quote := func(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+	return fmt.Sprintf("GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG %s TO %s", quote(catalog), quote(to.Name))
+}
+
+// The skew of clocks from which on something is said: validity periods are judged by our clock, tokens by both.
+const (
+	noticeSkew  = 5 * time.Second
+	harmfulSkew = time.Minute
+)
+
+// checkClock compares our clock with the Date of an answer, which counts whole seconds.
+func (c *Client) checkClock(ctx context.Context) []doctor.Finding {
+	const unknown = "the workspace's clock could not be read: %v"
+	host, err := url.Parse(c.host)
+	if err != nil {
+		return []doctor.Finding{doctor.Note.Is("correct databricks.host", unknown, err)}
+	}
+	host.Path = "/.well-known/databricks-config"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, host.String(), nil)
+	if err != nil {
+		return []doctor.Finding{doctor.Note.Is("correct databricks.host", unknown, err)}
+	}
+	asked := time.Now()
+	resp, err := c.base.RoundTrip(req)
+	if err != nil {
+		return []doctor.Finding{doctor.Note.Is("see the line about the workspace", unknown, oneLine(err.Error()))}
+	}
+	defer resp.Body.Close()
+	theirs, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return []doctor.Finding{doctor.Note.Is("compare the clock of this machine with a time server by hand", unknown, "the answer has no Date")}
+	}
+	took := time.Since(asked)
+	skew := theirs.Add(time.Second / 2).Sub(asked.Add(took / 2)).Abs()
+	const do = "let a time service (NTP) set the clock of this machine"
+	switch skew -= took/2 + time.Second/2; {
+	case skew > harmfulSkew:
+		return []doctor.Finding{doctor.Problem.Is(do, "our clock and the workspace's differ by %s: validity periods of policies and tokens are judged by ours", skew.Round(time.Second))}
+	case skew > noticeSkew:
+		return []doctor.Finding{doctor.Warning.Is(do, "our clock and the workspace's differ by %s", skew.Round(time.Second))}
+	}
+	return []doctor.Finding{doctor.Found("our clock and the workspace's agree")}
+}
+
+func (c *Client) checkWarehouse(ctx context.Context, id string) []doctor.Finding {
+	var w struct {
+		Name  string `json:"name"`
+		State string `json:"state"`
+	}
+	const setting = "correct databricks.warehouse, or let us use the warehouse: CAN USE, under its permissions"
+	if err := c.get(ctx, "warehouse", "/api/2.0/sql/warehouses/"+url.PathEscape(id), nil, &w); err != nil {
+		return []doctor.Finding{doctor.Problem.Is(setting, "SQL warehouse %s cannot be read: %v", id, oneLine(err.Error()))}
+	}
+	switch w.State {
+	case "DELETED", "DELETING":
+		return []doctor.Finding{doctor.Problem.Is(setting, "SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
+	case "STOPPED", "STOPPING":
+		return []doctor.Finding{doctor.Note.Is("nothing: the first statement starts it, which takes a while", "SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
+	}
+	return []doctor.Finding{doctor.Found("SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
+}
+
+func joinPrincipals(list []policy.Principal) string {
+	names := make([]string, len(list))
+	for i, p := range list {
+		names[i] = p.Name
+	}
+	return joinSome(names)
+}
+
+// joinSome joins the first few of the names.
+func joinSome(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// CheckHost returns what is found about a host, by the error of [New] for it.
+func CheckHost(host string, err error) doctor.Finding {
+	if err != nil {
+		return doctor.Problem.Is("correct databricks.host and the settings that the message names", "%s", oneLine(err.Error()))
+	}
+	if u, parseErr := url.Parse(host); parseErr == nil && endpoint.IsPlain(u) {
+		return doctor.Warning.Is("use https://", "%s answers, but what is sent there can be read on the way", host)
+	}
+	return doctor.Found("%s answers", host)
+}

@@ -1,0 +1,130 @@
+package unitycatalog_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ucwarden/connector/doctor"
+	"ucwarden/connector/emulator"
+	"ucwarden/connector/unitycatalog"
+	"ucwarden/policy"
+)
+
+// diagnosed returns what the named check found, one a line with what to do.
+func diagnosed(t *testing.T, c *unitycatalog.Client, check string, o unitycatalog.CheckOptions) []string {
+	t.Helper()
+	var list []string
+	for _, f := range doctor.Run(t.Context(), c.Checks(o)...) {
+		if f.Check != check {
+			continue
+		}
+		if (f.Do == "") != (f.Status == doctor.OK) {
+			t.Errorf("%s %q says to do %q", f.Status, f.Message, f.Do)
+		}
+		list = append(list, strings.TrimSuffix(fmt.Sprintf("%s: %s; %s", f.Status, f.Message, f.Do), "; "))
+	}
+	return list
+}
+
+func checkDiagnosed(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.EqualFunc(got, want, strings.HasPrefix) {
+		t.Errorf("got\n  %s\nwant, to begin with,\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+const rightsSeed = `
+metastore: {name: main, owner: admin@example.com}
+users: [ann@example.com, bob@example.com]
+groups: [{name: keepers, members: [ann@example.com]}]
+catalogs:
+- {name: mine, owner: ann@example.com}
+- {name: ours, owner: keepers}
+- {name: managed, owner: bob@example.com, grants: {keepers: [MANAGE], ann@example.com: [USE_CATALOG, USE_SCHEMA]}}
+- {name: for_all, owner: bob@example.com, grants: {account users: [MANAGE, ALL_PRIVILEGES]}}
+- {name: half, owner: bob@example.com, grants: {ann@example.com: [MANAGE]}}
+- {name: "odd` + "`" + `name", owner: bob@example.com, grants: {ann@example.com: [USE_CATALOG, BROWSE]}}
+`
+
+func TestCheckRights(t *testing.T) {
+	seed, err := emulator.ParseSeed([]byte(rightsSeed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, host := startEmulator(t, emulator.Options{Seed: seed})
+	scopeOf := func(o policy.ScopeOptions) policy.Scope {
+		scope, err := policy.NewScope(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return scope
+	}
+	everything := scopeOf(policy.ScopeOptions{})
+	ann := newClient(t, unitycatalog.Options{Host: host, Token: readerToken})
+	checkDiagnosed(t, diagnosed(t, ann, "identity", unitycatalog.CheckOptions{Scope: everything}),
+		"ok: we are ann@example.com, in groups keepers; our own access is never changed")
+	checkDiagnosed(t, diagnosed(t, ann, "rights", unitycatalog.CheckOptions{Scope: everything, Catalogs: []string{"mine", "Nowhere"}}),
+		"note: we are not metastore admin: metastore ",
+		"warning: on catalog half we hold MANAGE without USE_CATALOG and USE_SCHEMA, and may not see all that is inside; as its owner, bob@example.com, run: GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG `half` TO `ann@example.com`",
+		"problem: catalog odd`name is in scope, and we are neither its owner nor hold MANAGE on it; as its owner, bob@example.com, run: GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG `odd``name` TO `ann@example.com`",
+		"ok: 2 catalogs in scope can be managed as owner: mine, ours",
+		"ok: 2 catalogs in scope can be managed by MANAGE: for_all, managed",
+		"problem: catalog Nowhere is named by the scope, and does not exist or is hidden from us; correct scope.catalogs.include, or as its owner run: GRANT MANAGE",
+	)
+	some := scopeOf(policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Catalog: {Include: []string{"mine"}}, policy.Metastore: {Exclude: []string{"*"}}}})
+	checkDiagnosed(t, diagnosed(t, ann, "rights", unitycatalog.CheckOptions{Scope: some}), "ok: 1 catalog in scope can be managed as owner: mine")
+	none := scopeOf(policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Catalog: {Include: []string{"x*"}}, policy.Metastore: {Exclude: []string{"*"}}}})
+	checkDiagnosed(t, diagnosed(t, ann, "rights", unitycatalog.CheckOptions{Scope: none}), "problem: we see no catalog in scope; correct scope.catalogs, ")
+
+	boss := newClient(t, unitycatalog.Options{Host: host, Token: adminToken})
+	checkDiagnosed(t, diagnosed(t, boss, "rights", unitycatalog.CheckOptions{Scope: everything}),
+		"ok: we are metastore admin: metastore ", "ok: 6 catalogs in scope can be managed as metastore admin: ")
+
+	stranger := newClient(t, unitycatalog.Options{Host: host, Token: "dapi-wrong"})
+	checkDiagnosed(t, diagnosed(t, stranger, "identity", unitycatalog.CheckOptions{Scope: everything}), "problem: ")
+	if found := diagnosed(t, stranger, "rights", unitycatalog.CheckOptions{Scope: everything}); len(found) > 0 {
+		t.Errorf("rights of nobody: %q", found)
+	}
+}
+
+// The clock and the SQL warehouse, which the emulator does not have.
+func TestCheckClockAndWarehouse(t *testing.T) {
+	var skew time.Duration
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
+		state, ok := map[string]string{"w1": "RUNNING", "w2": "STOPPED", "w3": "DELETED"}[strings.TrimPrefix(r.URL.Path, "/api/2.0/sql/warehouses/")]
+		switch {
+		case ok:
+			fmt.Fprintf(w, `{"name": "protect", "state": %q}`, state)
+		case strings.HasPrefix(r.URL.Path, "/api/2.0/sql/"):
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such warehouse"}`)
+		default:
+			fmt.Fprint(w, `{}`)
+		}
+	}))
+	defer server.Close()
+	c := newClient(t, unitycatalog.Options{Host: server.URL, Token: "dapi-1"})
+	for _, test := range []struct {
+		skew time.Duration
+		want string
+	}{
+		{0, "ok: our clock and the workspace's agree"},
+		{-20 * time.Second, "warning: our clock and the workspace's differ by "},
+		{time.Hour, "problem: our clock and the workspace's differ by "},
+	} {
+		skew = test.skew
+		checkDiagnosed(t, diagnosed(t, c, "clock", unitycatalog.CheckOptions{}), test.want)
+	}
+	for id, want := range map[string]string{
+		"w1": "ok: SQL warehouse w1 (protect) is RUNNING", "w2": "note: SQL warehouse w2 (protect) is STOPPED; nothing: the first statement starts it",
+		"w3": "problem: SQL warehouse w3 (protect) is DELETED", "w4": "problem: SQL warehouse w4 cannot be read: ",
+	} {
+		checkDiagnosed(t, diagnosed(t, c, "warehouse", unitycatalog.CheckOptions{Warehouse: id}), want)
+	}
+}
