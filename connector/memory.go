@@ -23,8 +23,9 @@ const (
 // worldMemory is what earlier runs learned of the workspace: what the last good listings held, which policies each part
 // was last brought into sync with, and which metastores were ever synced. With a nil State it knows nothing.
 type worldMemory struct {
-	state State
-	mu    sync.Mutex // one change of a value at a time
+	state  State
+	shared State      // of which metastores were ever synced: plans that are made without the store read it too
+	mu     sync.Mutex // one change of a value at a time
 }
 
 // listing is what was found in a container, itself included, or of the metastore's root objects.
@@ -49,11 +50,13 @@ func listingKey(root policy.Securable) string {
 	return "listing-" + hex.EncodeToString(sum[:8])
 }
 
-func (m *worldMemory) load(key string) ([]byte, error) {
-	if m.state == nil {
+func (m *worldMemory) load(key string) ([]byte, error) { return loadFrom(m.state, key) }
+
+func loadFrom(state State, key string) ([]byte, error) {
+	if state == nil {
 		return nil, nil
 	}
-	value, err := m.state.Load(key)
+	value, err := state.Load(key)
 	if err != nil {
 		return nil, policy.Errorf(policy.CodeUnavailable, "read what earlier syncs found (%s): %w", key, err)
 	}
@@ -137,8 +140,8 @@ func (m *worldMemory) saveCatalogs(list []policy.Securable) error {
 }
 
 // readMap reads a JSON object. One that cannot be understood counts as empty.
-func readMap[V any](m *worldMemory, key string) (map[string]V, error) {
-	value, err := m.load(key)
+func readMap[V any](state State, key string) (map[string]V, error) {
+	value, err := loadFrom(state, key)
 	all := make(map[string]V)
 	if err != nil || len(value) == 0 {
 		return all, err
@@ -151,17 +154,17 @@ func readMap[V any](m *worldMemory, key string) (map[string]V, error) {
 
 // knows reports whether a sync of the metastore was applied before.
 func (m *worldMemory) knows(metastore string) (bool, error) {
-	if m.state == nil {
+	if m.shared == nil {
 		return true, nil // first contact cannot be told from any other
 	}
-	all, err := readMap[time.Time](m, keyMetastores)
+	all, err := readMap[time.Time](m.shared, keyMetastores)
 	_, ok := all[metastore]
 	return ok, err
 }
 
 // met notes that a sync of the metastore is applied.
 func (m *worldMemory) met(metastore string) error {
-	return change(m, keyMetastores, func(all map[string]time.Time) bool {
+	return change(m, m.shared, keyMetastores, func(all map[string]time.Time) bool {
 		if _, known := all[metastore]; known {
 			return false
 		}
@@ -171,11 +174,11 @@ func (m *worldMemory) met(metastore string) error {
 }
 
 // bases returns by which policies each shard was last brought into sync, by the shard's name.
-func (m *worldMemory) bases() (map[string]string, error) { return readMap[string](m, keyShards) }
+func (m *worldMemory) bases() (map[string]string, error) { return readMap[string](m.state, keyShards) }
 
 // inSync notes by which policies a shard was brought into sync; "" that it may not be.
 func (m *worldMemory) inSync(shard policy.Securable, basis string) error {
-	return change(m, keyShards, func(all map[string]string) bool {
+	return change(m, m.state, keyShards, func(all map[string]string) bool {
 		if all[shard.String()] == basis {
 			return false
 		}
@@ -188,13 +191,13 @@ func (m *worldMemory) inSync(shard policy.Securable, basis string) error {
 }
 
 // change changes a JSON object if edit says that it did.
-func change[V any](m *worldMemory, key string, edit func(map[string]V) bool) error {
-	if m.state == nil {
+func change[V any](m *worldMemory, state State, key string, edit func(map[string]V) bool) error {
+	if state == nil {
 		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all, err := readMap[V](m, key)
+	all, err := readMap[V](state, key)
 	if err != nil || !edit(all) {
 		return err
 	}
@@ -202,7 +205,7 @@ func change[V any](m *worldMemory, key string, edit func(map[string]V) bool) err
 	if err != nil {
 		return err
 	}
-	return m.state.Save(key, value)
+	return state.Save(key, value)
 }
 
 // largestLoss returns the size of the listing that lost the largest part of what it showed the last time, now and then;

@@ -1,19 +1,16 @@
 package connector
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"ucwarden/policy"
 )
 
 // ShardPlan is the plan of one shard of a sync, as data: it can be stored until all shards were planned and judged, and
-// applied then without reading again. Changes, Stood and Found may be large and are stored apart from the rest.
+// applied then without reading again. Its body may be large, and is stored apart from the rest.
 type ShardPlan struct {
 	Roots         []policy.Securable `json:"roots"`
 	Basis         string             `json:"basis"` // what it was made by; see Syncer.Fits
@@ -28,11 +25,25 @@ type ShardPlan struct {
 	LeftOut       []policy.Principal `json:"leftOut,omitempty"`
 	AlsoSynced    []policy.Securable `json:"alsoSynced,omitempty"`
 
-	Changes []policy.Change    `json:"-"`
-	Stood   []Standing         `json:"-"` // the grants on what is changed, when the plan was made
-	Found   []policy.Securable `json:"-"` // what the listing of Roots held
+	PlannedAt time.Time `json:"plannedAt"`
+
+	ShardBody `json:"-"`
 
 	findings []policy.Finding
+}
+
+// ShardBody is the large part of a shard's plan.
+type ShardBody struct {
+	Changes []policy.Change    `json:"changes"`
+	Stood   []Standing         `json:"stood"` // the grants on what is changed, when the plan was made
+	Found   []policy.Securable `json:"found"` // what the listing of Roots held
+}
+
+// Head returns the plan without its body.
+func (p *ShardPlan) Head() *ShardPlan {
+	head := *p
+	head.ShardBody, head.findings = ShardBody{}, nil
+	return &head
 }
 
 // Standing is what was granted on a securable.
@@ -56,10 +67,10 @@ type judgedShard struct {
 	removes map[policy.Grant]bool
 }
 
-// PlanShard plans one shard of a full sync, or any roots, to be judged and applied later. From then on, and until
-// ReleaseShards or a new plan of the same, USE_* that other syncs require is not taken away by it.
-func (s *Syncer) PlanShard(ctx context.Context, roots ...policy.Securable) (*ShardPlan, error) {
-	run, err := s.begin(ctx, Request{Roots: roots})
+// PlanShard plans one shard of a full sync, or any roots, to be judged and applied later. From then on, until it is applied,
+// planned anew or released, USE_* that other syncs require is not taken away by it.
+func (s *Syncer) PlanShard(ctx context.Context, r Request) (*ShardPlan, error) {
+	run, err := s.begin(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +79,7 @@ func (s *Syncer) PlanShard(ctx context.Context, roots ...policy.Securable) (*Sha
 		run.end()
 		return p, err
 	}
-	s.hold(roots, run.id)
+	s.hold(r.Roots, run.id)
 	return p, nil
 }
 
@@ -80,7 +91,7 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	p := &ShardPlan{
 		Roots: r.request.Roots, Basis: r.basis(r.request.Roots[0]), PolicyVersion: result.Plan.PolicyVersion, Totals: result.Plan.Totals,
 		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
-		Changes: result.Plan.Changes, findings: result.Plan.Report.Findings,
+		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes}, findings: result.Plan.Report.Findings,
 	}
 	if len(p.Changes) > 0 {
 		p.Digest = result.Plan.Digest()
@@ -111,6 +122,18 @@ func (s *Syncer) hold(roots []policy.Securable, id uint64) {
 	}
 }
 
+// release forgets the plan of the roots.
+func (s *Syncer) release(roots []policy.Securable) {
+	s.mu.Lock()
+	key := fmt.Sprint(roots)
+	id, found := s.held[key]
+	delete(s.held, key)
+	s.mu.Unlock()
+	if found {
+		s.coordinator.end(id)
+	}
+}
+
 // ReleaseShards forgets the shards that were planned: none of them will be applied any more.
 func (s *Syncer) ReleaseShards() {
 	s.mu.Lock()
@@ -123,12 +146,13 @@ func (s *Syncer) ReleaseShards() {
 }
 
 // resume returns the run that made the plan, by the policies now in force; nil where the plan does not fit any more.
-func (s *Syncer) resume(p *ShardPlan) (*run, error) {
+func (s *Syncer) resume(p *ShardPlan, request Request) (*run, error) {
 	g, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	r := s.runOf(g, Request{Roots: p.Roots})
+	request.Roots = p.Roots
+	r := s.runOf(g, request)
 	if r.basis(p.Roots[0]) != p.Basis {
 		return nil, nil
 	}
@@ -195,11 +219,8 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, approved string
 	return judged, nil
 }
 
-// Admitted notes that a sync was let pass by the guards: what its listings held is what the next are compared with.
-func (s *Syncer) Admitted(ctx context.Context, p *ShardPlan) {
-	if s.Mode == policy.ModeObserve {
-		return
-	}
+// admitted notes that a sync was let pass by the guards: what its listings held is what the next are compared with.
+func (s *Syncer) admitted(ctx context.Context, p *ShardPlan) {
 	s.meet(ctx)
 	for _, root := range p.Roots {
 		if isShard(root) && len(p.Found) > 0 {
@@ -209,8 +230,21 @@ func (s *Syncer) Admitted(ctx context.Context, p *ShardPlan) {
 }
 
 // ApplyShard applies a plan that was judged. Where it does not fit what stands any more, what is about it is planned anew,
-// and refused if it would revoke more than was judged and a guard does not let that pass.
-func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged) (*Result, error) {
+// and refused if it would revoke more than was judged and a guard does not let that pass. Where the request names roots,
+// these are read and planned anew from the beginning.
+func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged, r Request) (*Result, error) {
+	start := time.Now()
+	result, err := s.applyShard(ctx, p, whole, r)
+	s.metrics.synced(err, time.Since(start))
+	return result, err
+}
+
+func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, request Request) (*Result, error) {
+	defer s.release(p.Roots)
+	if len(request.Roots) > 0 {
+		request.judged = judgedOf(p, whole)
+		return s.sync(ctx, request)
+	}
 	result := &Result{
 		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Totals: p.Totals, Report: &policy.Report{Findings: p.findings}},
 		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced,
@@ -218,14 +252,16 @@ func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged) (*R
 	if s.Mode == policy.ModeObserve {
 		return result, nil
 	}
-	r, err := s.resume(p)
+	r, err := s.resume(p, request)
 	if err != nil {
 		return nil, err
 	}
 	if r == nil {
 		s.Logger.InfoContext(ctx, "planning a shard anew: the policies changed, or the process was started again", "roots", fmt.Sprint(p.Roots))
-		return s.ReplanShard(ctx, p, whole)
+		request.Roots, request.judged = p.Roots, judgedOf(p, whole)
+		return s.sync(ctx, request)
 	}
+	s.admitted(ctx, p)
 	r.watch = newStandings(p)
 	if result.Outcomes, err = r.apply(ctx, p.Changes); err != nil {
 		return result, err
@@ -235,7 +271,8 @@ func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged) (*R
 	}
 	if changed := r.watch.changed(); len(changed) > 0 {
 		s.Logger.InfoContext(ctx, "planning securables anew: their grants were changed by somebody else since they were read", "securables", len(changed), "one", changed[0].String())
-		again, err := s.sync(ctx, Request{Roots: changed, judged: judgedOf(p, whole)})
+		request.Roots, request.judged = changed, judgedOf(p, whole)
+		again, err := s.sync(ctx, request)
 		if err != nil {
 			return result, err
 		}
@@ -244,11 +281,6 @@ func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged) (*R
 		result.Unread = append(result.Unread, again.Unread...)
 	}
 	return result, nil
-}
-
-// ReplanShard reads and plans a judged shard anew and applies the result, unless it would revoke more than was judged.
-func (s *Syncer) ReplanShard(ctx context.Context, p *ShardPlan, whole Judged) (*Result, error) {
-	return s.sync(ctx, Request{Roots: p.Roots, judged: judgedOf(p, whole)})
 }
 
 func judgedOf(p *ShardPlan, whole Judged) *judgedShard {
@@ -284,144 +316,4 @@ func (r *run) judgeAnew(plan *policy.Plan, j judgedShard, input policy.GuardInpu
 			"of these nothing was changed; what the guards let pass elsewhere stays", approve(input.Digest, r.request.Roots))
 	}
 	return nil
-}
-
-// standings is what is granted on the securables of a plan while it is applied, to notice what others change.
-type standings struct {
-	mu       sync.Mutex
-	expected map[policy.Securable]*policy.GrantSet
-	drifted  map[policy.Securable]bool
-}
-
-func newStandings(p *ShardPlan) *standings {
-	w := &standings{expected: make(map[policy.Securable]*policy.GrantSet, len(p.Stood)), drifted: make(map[policy.Securable]bool)}
-	for _, s := range p.Stood {
-		g := &policy.GrantSet{}
-		g.Set(s.Securable, s.Grants)
-		w.expected[s.Securable] = g
-	}
-	return w
-}
-
-// landed notes a change with the grants that its answer shows. A nil standings notes nothing.
-func (w *standings) landed(c policy.Change, have []policy.Assignment) {
-	if w == nil {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	g := w.expected[c.Securable]
-	if g == nil {
-		return
-	}
-	next := slices.DeleteFunc(slices.Clone(g.Of(c.Securable)), func(a policy.Assignment) bool { return slices.Contains(c.Remove, a) })
-	g.Set(c.Securable, append(next, c.Add...))
-	shown := &policy.GrantSet{}
-	shown.Set(c.Securable, have)
-	w.drifted[c.Securable] = !slices.Equal(shown.Of(c.Securable), g.Of(c.Securable))
-}
-
-// changed returns the securables whose grants are not what the plan counted on, sorted.
-func (w *standings) changed() []policy.Securable {
-	var list []policy.Securable
-	for s, drifted := range w.drifted {
-		if drifted {
-			list = append(list, s)
-		}
-	}
-	slices.SortFunc(list, policy.Securable.Compare)
-	return list
-}
-
-// shardsAtOnce is how many shards are planned side by side.
-const shardsAtOnce = 4
-
-// planShards plans every shard of a full sync.
-func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Context, policy.Securable) (*ShardPlan, error)) ([]*ShardPlan, error) {
-	if _, err := s.current(); err != nil {
-		return nil, err
-	}
-	shards, _, err := s.shards(ctx)
-	if err != nil {
-		return nil, err
-	}
-	plans := make([]*ShardPlan, len(shards))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(shardsAtOnce)
-	for i, shard := range shards {
-		g.Go(func() (err error) {
-			plans[i], err = plan(ctx, shard)
-			return err
-		})
-	}
-	return plans, g.Wait()
-}
-
-// planAll plans everything, shard by shard, and joins the plans.
-func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
-	progress := newJoinedProgress(r)
-	plans, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
-		run, err := s.begin(ctx, Request{Roots: []policy.Securable{shard}, Progress: progress.of(shard)})
-		if err != nil {
-			return nil, err
-		}
-		defer run.end()
-		return run.planShard(ctx)
-	})
-	if err != nil {
-		return nil, err
-	}
-	result := joinPlans(plans)
-	if _, err := s.Judge(ctx, plans, ""); policy.CodeOf(err) == policy.CodeRefused {
-		result.Refused = err
-	} else if err != nil {
-		return nil, err
-	}
-	return result, nil
-}
-
-// syncAll is a full sync in this process: every shard is planned, all are judged, and then applied.
-func (s *Syncer) syncAll(ctx context.Context, r Request) (*Result, error) {
-	defer s.ReleaseShards()
-	plans, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) { return s.PlanShard(ctx, shard) })
-	if err != nil {
-		return nil, err
-	}
-	result := joinPlans(plans)
-	judged, err := s.Judge(ctx, plans, r.Approved)
-	if err != nil || s.Mode == policy.ModeObserve {
-		return result, err
-	}
-	result.Outcomes, result.Plan.Changes = []Outcome{}, nil
-	for _, p := range plans {
-		s.Admitted(ctx, p)
-		applied, err := s.ApplyShard(ctx, p, judged)
-		if err != nil {
-			return result, err
-		}
-		result.Plan.Changes = append(result.Plan.Changes, applied.Plan.Changes...)
-		result.Outcomes = append(result.Outcomes, applied.Outcomes...)
-	}
-	return result, nil
-}
-
-// joinPlans joins the plans of shards to that of the whole.
-func joinPlans(plans []*ShardPlan) *Result {
-	result := &Result{Plan: &policy.Plan{Report: &policy.Report{}}}
-	for _, p := range plans {
-		result.Plan.PolicyVersion = max(result.Plan.PolicyVersion, p.PolicyVersion)
-		result.Plan.Changes = append(result.Plan.Changes, p.Changes...)
-		result.Plan.Totals.Add(p.Totals)
-		if p.Digest != "" {
-			result.Plan.Parts = append(result.Plan.Parts, p.Digest)
-		}
-		result.Plan.Report.Merge(p.findings)
-		result.Unread = append(result.Unread, p.Unread...)
-		result.LeftOut = append(result.LeftOut, p.LeftOut...)
-		result.AlsoSynced = append(result.AlsoSynced, p.AlsoSynced...)
-	}
-	slices.SortStableFunc(result.Plan.Changes, func(a, b policy.Change) int {
-		return cmp.Or(cmp.Compare(a.Wave, b.Wave), a.Securable.Compare(b.Securable))
-	})
-	return result
 }

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ func New(o Options) (*Syncer, error) {
 	return &Syncer{
 		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: newPrincipals(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState),
-		memory:  &worldMemory{state: o.State}, held: make(map[string]uint64),
+		memory:  &worldMemory{state: o.State, shared: cmp.Or(o.UnknownState, o.State)}, held: make(map[string]uint64),
 	}, nil
 }
 

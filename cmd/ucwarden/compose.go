@@ -222,7 +222,7 @@ func openPipeline(ctx context.Context, c *config.Config, partialStart bool, stdo
 	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, p.audit, log, reg); err != nil {
 		return nil, err
 	}
-	handlers, err := tasks.New(tasks.Options{Syncer: p.syncer})
+	handlers, err := tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store})
 	if err != nil {
 		return nil, err
 	}

@@ -84,6 +84,7 @@ type planResult struct {
 	*policy.Plan
 	Digest  string             `json:"digest"`
 	Missing []policy.Securable `json:"missing,omitempty"`
+	Refused string             `json:"refused,omitempty"` // why a guard would refuse it
 }
 
 // planDocument is the JSON form of a plan. Lists without anything in them are written as such.
@@ -92,7 +93,11 @@ func planDocument(r *connector.Result) planResult {
 	p.Changes = append([]policy.Change{}, p.Changes...)
 	report.Findings = append([]policy.Finding{}, report.Findings...)
 	p.Report = &report
-	return planResult{Plan: &p, Digest: r.Plan.Digest(), Missing: r.Missing}
+	doc := planResult{Plan: &p, Digest: r.Plan.Digest(), Missing: r.Missing}
+	if r.Refused != nil {
+		doc.Refused = r.Refused.Error()
+	}
+	return doc
 }
 
 // printPlan writes a plan for people: changes by securable, totals, then the fidelity report.
@@ -100,6 +105,9 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 	p := r.Plan
 	for _, s := range r.Missing {
 		fmt.Fprintf(w, "%s does not exist in Unity Catalog\n", securableTitle(s))
+	}
+	for _, s := range r.Skipped {
+		fmt.Fprintf(w, "%s is not synced: %s\n", securableTitle(s.Securable), s.Reason)
 	}
 	a.printChanges(w, p.Changes)
 	if p.Empty() {
@@ -116,6 +124,9 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 			count(p.Totals.Adds, "grant"), p.Totals.Removes, count(p.Totals.Changed, "securable"), count(waves, "wave"))
 		fmt.Fprintf(w, "Read: %s with %s, %d of them managed here; policies at version %d.\n",
 			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed, p.PolicyVersion)
+	}
+	if r.Refused != nil {
+		fmt.Fprintln(w, a.paint("A sync would be refused: "+r.Refused.Error(), text.FgRed))
 	}
 	return a.printReport(w, p.Report)
 }

@@ -17,6 +17,7 @@ import (
 	"ucwarden/apiserver"
 	"ucwarden/apiserver/keys"
 	"ucwarden/config"
+	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -177,7 +178,7 @@ func (d *daemon) syncOnChange(ctx context.Context, changed <-chan struct{}) erro
 			case <-time.After(changeRetry):
 			}
 		}
-		if _, _, err := d.queue.Submit(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "policy change"}); err != nil && ctx.Err() == nil {
+		if _, _, err := d.queue.Submit(ctx, ondemand.Task{Type: ondemand.FullSync, Source: tasks.SourcePolicyChange}); err != nil && ctx.Err() == nil {
 			d.log.Error("cannot submit the full sync for changed policies; the next scheduled one will do", "error", err)
 		}
 	}

@@ -208,7 +208,7 @@ func (a *app) syncRemote(ctx context.Context, flags *clientFlags, task ondemand.
 // printSync shows what a sync did: a line for each shard or resource, then the end of the task.
 func (a *app) printSync(w io.Writer, r syncReport, changes bool) error {
 	tasks := r.Shards
-	if len(tasks) == 0 {
+	if len(tasks) == 0 && r.Task.Type != ondemand.FullSync { // a full sync without shards says all in its last line
 		tasks = []ondemand.Task{r.Task}
 	}
 	var rows [][]string
@@ -221,8 +221,10 @@ func (a *app) printSync(w io.Writer, r syncReport, changes bool) error {
 			rows = append(rows, []string{a.status(res.Status), resourceName(res.Type, res.Values), res.Message})
 		}
 	}
-	if err := printTable(w, []string{"status", "resource", "result"}, rows); err != nil {
-		return err
+	if len(rows) > 0 {
+		if err := printTable(w, []string{"status", "resource", "result"}, rows); err != nil {
+			return err
+		}
 	}
 	if changes {
 		for _, t := range tasks {

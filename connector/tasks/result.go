@@ -15,6 +15,9 @@ import (
 // maxRecordedChanges bounds what one resource's result keeps of its changes.
 const maxRecordedChanges = 1000
 
+// maxNamedUnread bounds how many of the objects that could not be looked at a message names.
+const maxNamedUnread = 5
+
 // concerns reports whether a change on s is part of syncing root: on it, inside it, or on a container above it.
 func concerns(root, s policy.Securable) bool {
 	if root.Type == policy.Metastore && root.FullName == "" {
@@ -30,15 +33,33 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 		out.Status, out.Message = ondemand.Skipped, "not found in Unity Catalog"
 		return out
 	}
+	for _, skipped := range result.Skipped {
+		if skipped.Securable == root {
+			out.Status, out.Message = ondemand.Skipped, "not synced: "+skipped.Reason
+			return out
+		}
+	}
 	t := sum(root, result)
 	for _, p := range result.LeftOut {
 		t.unknown[p] = true
 	}
+	for _, left := range result.Unread {
+		if concernsUnread(root, left.Securable) {
+			t.unread = append(t.unread, left)
+			t.unreadFails = t.unreadFails || left.Securable == root || left.Code != policy.CodeForbidden
+		}
+	}
 	out.Changes, out.Message = t.recorded, t.message()
-	if t.failed > 0 {
+	if t.failed > 0 || t.unreadFails {
 		out.Status = ondemand.Failed
 	}
 	return out
+}
+
+// concernsUnread reports whether what could not be looked at is part of syncing root. A type of root objects stands there
+// without a name.
+func concernsUnread(root, s policy.Securable) bool {
+	return concerns(root, s) || root.FullName == "" && s.FullName == ""
 }
 
 // totals add up the changes that concern one resource.
@@ -47,6 +68,8 @@ type totals struct {
 	adds, removes int
 	changed       map[policy.Securable]bool
 	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
+	unread        []connector.LeftOut       // what could not be looked at
+	unreadFails   bool                      // and is more than what we may not see
 	failed        int
 	failure       error // the first, of those that are not the consequence of another
 	recorded      []ondemand.Change
@@ -97,11 +120,23 @@ func (t *totals) addChange(c policy.Change) {
 // message returns the totals on one line, what failed first.
 func (t *totals) message() string {
 	var notes []string
+	if n := len(t.unread); n > 0 {
+		named := make([]string, min(n, maxNamedUnread))
+		for i := range named {
+			named[i] = t.unread[i].String()
+		}
+		if n > len(named) {
+			named = append(named, fmt.Sprintf("and %d more", n-len(named)))
+		}
+		notes = append(notes, fmt.Sprintf("left out %s: %s", count(n, "object"), strings.Join(named, ", ")))
+	}
 	if t.failed > 0 {
 		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first because: %v", t.failed, t.failure))
 	}
 	counts := fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
 	switch {
+	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && len(t.unread) > 0:
+		notes = append(notes, "nothing to change on the rest")
 	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0:
 		notes = append(notes, "already in sync")
 	case len(t.changed) == 0:

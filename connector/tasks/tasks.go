@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"ucwarden/connector"
 	"ucwarden/ondemand"
@@ -16,8 +15,18 @@ import (
 type Syncer interface {
 	// Shards returns the roots that together make up a full sync.
 	Shards(ctx context.Context) ([]policy.Securable, error)
-	// Plan returns what a sync would change, and changes nothing.
-	Plan(ctx context.Context, r connector.Request) (*connector.Result, error)
+	// Concerned returns those of the shards that a change of the policies concerns.
+	Concerned(shards []policy.Securable) ([]policy.Securable, error)
+	// PlanShard plans a shard, to be applied later.
+	PlanShard(ctx context.Context, r connector.Request) (*connector.ShardPlan, error)
+	// Fits reports whether a plan is by what is in force now.
+	Fits(p *connector.ShardPlan) (bool, error)
+	// Judge asks the guards about all shards of a sync together; an error of class policy.CodeRefused is their refusal.
+	Judge(ctx context.Context, shards []*connector.ShardPlan, approved string) (connector.Judged, error)
+	// ApplyShard applies a plan that was judged. Where the request names roots, they are planned anew.
+	ApplyShard(ctx context.Context, p *connector.ShardPlan, whole connector.Judged, r connector.Request) (*connector.Result, error)
+	// ReleaseShards forgets the plans that were not applied.
+	ReleaseShards()
 	// Sync plans and applies. Its errors are classified; see policy.CodeOf.
 	Sync(ctx context.Context, r connector.Request) (*connector.Result, error)
 }
@@ -27,92 +36,58 @@ var _ Syncer = (*connector.Syncer)(nil)
 // Options say what the handlers work with.
 type Options struct {
 	Syncer Syncer // required
+	Store  Store  // of plans, from when they are made until they are applied; required
 }
 
 // New returns the handler of each type of task that is carried out by a sync.
 func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
-	if o.Syncer == nil {
-		return nil, errors.New("tasks: no syncer")
+	if o.Syncer == nil || o.Store == nil {
+		return nil, errors.New("tasks: no syncer, or no store for plans")
 	}
 	return map[ondemand.Type]ondemand.Handler{
-		ondemand.FullSync:     fullSync{o.Syncer},
-		ondemand.ResourceSync: resourceSync{o.Syncer},
+		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}},
+		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}},
 	}, nil
 }
 
-// fullSync splits a full sync into its shards.
-type fullSync struct{ syncer Syncer }
-
-// Handle implements ondemand.Handler: it returns one child task for each shard.
-func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
-	shards, err := h.syncer.Shards(ctx)
-	if err != nil {
-		return ondemand.Outcome{}, err
-	}
-	approvals := slices.Repeat([]string{job.Task.RequestInfo.Approve}, len(shards))
-	if job.Task.RequestInfo.Approve != "" {
-		whole, err := h.syncer.Plan(ctx, connector.Request{})
-		if err != nil {
-			return ondemand.Outcome{}, err
-		}
-		approvals = splitApproval(job.Task.RequestInfo.Approve, whole.Plan, shards)
-	}
-	var out ondemand.Outcome
-	for i, shard := range shards {
-		out.Children = append(out.Children, ondemand.Task{
-			Type: ondemand.ResourceSync, Source: job.Task.Source,
-			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(shard)}, Approve: approvals[i]},
-		})
-	}
-	return out, nil
-}
-
-// splitApproval returns what is approved of each shard. Whoever approved the plan of the whole approved each shard's
-// part of it; the digest of one shard's own plan approves that one alone. Any other digest is passed to all of them, and
-// is an error there.
-func splitApproval(approved string, whole *policy.Plan, shards []policy.Securable) []string {
-	own := make([]string, len(shards))
-	for i, shard := range shards {
-		part := policy.Plan{Changes: slices.DeleteFunc(slices.Clone(whole.Changes), func(c policy.Change) bool {
-			return !concerns(shard, c.Securable)
-		})}
-		own[i] = part.Digest()
-	}
-	switch {
-	case whole.Digest() == approved:
-		return own
-	case slices.Contains(own, approved):
-		for i := range own {
-			if own[i] != approved {
-				own[i] = ""
-			}
-		}
-		return own
-	}
-	return slices.Repeat([]string{approved}, len(shards))
-}
+// SourcePolicyChange is the source of full syncs that a change of the policies asks for. They take only the shards that it
+// concerns.
+const SourcePolicyChange = "policy change"
 
 // SourceRetry is the source of tasks that try again whom the workspace did not know.
 const SourceRetry = "unknown principal"
 
 // automatic are the sources of tasks that nobody asked for.
-var automatic = map[string]bool{"schedule": true, "policy change": true, SourceRetry: true}
+var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourceRetry: true}
+
+// requestOf returns what a task asks for, without its roots.
+func requestOf(t ondemand.Task) connector.Request {
+	return connector.Request{
+		Approved: t.RequestInfo.Approve, ByPerson: !automatic[t.Source],
+		Origin: connector.Origin{Task: t.ID, By: cmp.Or(t.PostedBy, t.Source)},
+	}
+}
 
 // resourceSync syncs the resources of a job.
-type resourceSync struct{ syncer Syncer }
+type resourceSync struct {
+	syncer Syncer
+	plans  plans
+}
 
 // Handle implements ondemand.Handler: it returns one result for each resource.
 func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
-	result, err := h.syncer.Sync(ctx, connector.Request{
-		Roots: job.Securables, Approved: job.Task.RequestInfo.Approve, ByPerson: !automatic[job.Task.Source],
-		Origin: connector.Origin{Task: job.Task.ID, By: cmp.Or(job.Task.PostedBy, job.Task.Source)},
-	})
+	result, err := h.sync(ctx, job)
 	if err != nil {
 		return ondemand.Outcome{}, err
 	}
 	for _, o := range result.Outcomes {
 		if policy.CodeOf(o.Err).Retryable() {
 			return ondemand.Outcome{}, o.Err // the next attempt finds done what was done
+		}
+	}
+	for _, left := range result.Unread {
+		if left.Code.Retryable() {
+			return ondemand.Outcome{}, policy.Errorf(left.Code, "%s", left)
 		}
 	}
 	out := ondemand.Outcome{Results: make([]ondemand.ResourceResult, len(job.Resources))}
@@ -123,4 +98,23 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 		out.Message = fmt.Sprintf("%s synced too, because what is granted inside requires USE_* there", joinNames(result.AlsoSynced))
 	}
 	return out, nil
+}
+
+// sync applies the plan that a full sync made of its shard, or plans and applies.
+func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Result, error) {
+	request := requestOf(job.Task)
+	if job.Task.ParentID != "" {
+		shard, judged, begun, err := h.plans.take(job.Task.ParentID, job.Securables[0])
+		if err != nil {
+			return nil, err
+		}
+		if shard != nil {
+			if begun || len(job.Followers) > 0 { // others asked after it was planned
+				request.Roots = job.Securables
+			}
+			return h.syncer.ApplyShard(ctx, shard, judged, request)
+		}
+	}
+	request.Roots = job.Securables
+	return h.syncer.Sync(ctx, request)
 }

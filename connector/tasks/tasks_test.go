@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,33 +21,103 @@ import (
 
 // fake is a Syncer that returns what a test sets, and keeps what it was asked.
 type fake struct {
-	shards  []policy.Securable
-	plan    *policy.Plan
-	result  *connector.Result
-	err     error
-	request connector.Request
+	shards    []policy.Securable
+	concerned []policy.Securable
+	result    *connector.Result
+	err       error // of everything
+	refused   error // of the guards
+	request   connector.Request
+
+	planned  []string // shards
+	judged   []string // digests
+	approved string
+	applied  []*connector.ShardPlan
 }
 
 func (f *fake) Shards(context.Context) ([]policy.Securable, error) { return f.shards, f.err }
 
-func (f *fake) Plan(_ context.Context, r connector.Request) (*connector.Result, error) {
-	f.request = r
-	if f.plan == nil {
-		return nil, errors.New("no plan was to be made")
-	}
-	return &connector.Result{Plan: f.plan}, nil
+func (f *fake) Concerned([]policy.Securable) ([]policy.Securable, error) { return f.concerned, f.err }
+
+func (f *fake) PlanShard(_ context.Context, r connector.Request) (*connector.ShardPlan, error) {
+	name := r.Roots[0].String()
+	f.planned = append(f.planned, name)
+	return &connector.ShardPlan{
+		Roots: r.Roots, Digest: "digest of " + name, PlannedAt: time.Now(),
+		ShardBody: connector.ShardBody{Changes: []policy.Change{{Securable: r.Roots[0], Add: []policy.Assignment{{Principal: policy.PrincipalByShape("analysts"), Privilege: "SELECT"}}}}},
+	}, f.err
 }
+
+func (f *fake) Fits(*connector.ShardPlan) (bool, error) { return true, nil }
+
+func (f *fake) Judge(_ context.Context, shards []*connector.ShardPlan, approved string) (connector.Judged, error) {
+	f.judged, f.approved = nil, approved
+	for _, p := range shards {
+		f.judged = append(f.judged, p.Digest)
+	}
+	return connector.Judged{Digest: "all"}, f.refused
+}
+
+func (f *fake) ApplyShard(_ context.Context, p *connector.ShardPlan, whole connector.Judged, r connector.Request) (*connector.Result, error) {
+	if whole.Digest != "all" {
+		return nil, errors.New("applied without having been judged")
+	}
+	f.request, f.applied = r, append(f.applied, p)
+	return f.result, f.err
+}
+
+func (f *fake) ReleaseShards() {}
 
 func (f *fake) Sync(_ context.Context, r connector.Request) (*connector.Result, error) {
 	f.request = r
 	return f.result, f.err
 }
 
+// store keeps values in memory.
+type store struct {
+	mu     sync.Mutex
+	values map[string][]byte
+}
+
+func (s *store) Load(key string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.values[key], nil
+}
+
+func (s *store) SaveAll(values map[string][]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(s.values, values)
+	maps.DeleteFunc(s.values, func(_ string, v []byte) bool { return v == nil })
+	return nil
+}
+
+func (s *store) Range(prefix string, visit func(string, []byte) error) error {
+	for _, key := range slices.Sorted(maps.Keys(s.values)) {
+		if strings.HasPrefix(key, prefix) {
+			if err := visit(key, s.values[key]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *store) RemoveAll(prefix string) error {
+	maps.DeleteFunc(s.values, func(key string, _ []byte) bool { return strings.HasPrefix(key, prefix) })
+	return nil
+}
+
 var _ tasks.Syncer = (*fake)(nil)
 
 func handle(t *testing.T, f *fake, typ ondemand.Type, job ondemand.Job) (ondemand.Outcome, error) {
 	t.Helper()
-	handlers, err := tasks.New(tasks.Options{Syncer: f})
+	return handleWith(t, f, &store{values: make(map[string][]byte)}, typ, job)
+}
+
+func handleWith(t *testing.T, f *fake, s *store, typ ondemand.Type, job ondemand.Job) (ondemand.Outcome, error) {
+	t.Helper()
+	handlers, err := tasks.New(tasks.Options{Syncer: f, Store: s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,65 +183,6 @@ func applied(t *testing.T, changes ...string) *connector.Result {
 func TestNewWantsASyncer(t *testing.T) {
 	if _, err := tasks.New(tasks.Options{}); err == nil {
 		t.Error("no error without a syncer")
-	}
-}
-
-// A full sync becomes one task for each shard, which takes over where it came from.
-func TestFullSyncIsSplit(t *testing.T) {
-	f := &fake{shards: []policy.Securable{{Type: policy.Metastore}, sec(t, "catalog:sales")}}
-	out, err := handle(t, f, ondemand.FullSync, ondemand.Job{Task: ondemand.Task{Source: "schedule"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []ondemand.Task{
-		{Type: ondemand.ResourceSync, Source: "schedule", RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{{Type: "metastore"}}}},
-		{Type: ondemand.ResourceSync, Source: "schedule", RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{
-			{Type: "catalog", Values: map[string]string{"catalog": "sales"}},
-		}}},
-	}
-	if diff := cmp.Diff(want, out.Children); diff != "" {
-		t.Error(diff)
-	}
-	f.err = policy.Errorf(policy.CodeUnavailable, "listing failed")
-	if _, err := handle(t, f, ondemand.FullSync, ondemand.Job{}); !errors.Is(err, f.err) {
-		t.Errorf("error is %v, want that of the listing", err)
-	}
-}
-
-// Who approves the plan of the whole approves of each shard exactly its part; any other digest is handed on as it is.
-func TestApprovals(t *testing.T) {
-	const (
-		catalog   = "catalog:sales -bob@example.com USE_CATALOG"
-		table     = "table:sales.emea.orders -bob@example.com SELECT"
-		elsewhere = "table:hr.core.staff -eve@example.com SELECT"
-		location  = "external_location:lake -eve@example.com READ_FILES"
-	)
-	f := &fake{
-		shards: []policy.Securable{sec(t, "catalog:hr"), sec(t, "catalog:sales"), {Type: policy.Metastore}},
-		plan:   planOf(t, catalog, table, elsewhere, location),
-	}
-	whole, other := f.plan.Digest(), "0123456789abcdef"
-	parts := []string{planOf(t, elsewhere).Digest(), planOf(t, catalog, table).Digest(), planOf(t, location).Digest()}
-	for approve, want := range map[string][]string{whole: parts, other: {other, other, other}} {
-		out, err := handle(t, f, ondemand.FullSync, ondemand.Job{Task: ondemand.Task{RequestInfo: ondemand.RequestInfo{Approve: approve}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, child := range out.Children {
-			got = append(got, child.RequestInfo.Approve)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("approved %s: %s", approve, diff)
-		}
-	}
-	if len(f.request.Roots) > 0 {
-		t.Errorf("the plan compared with is one of %v, want the whole", f.request.Roots)
-	}
-	f.plan = nil
-	task := ondemand.Task{RequestInfo: ondemand.RequestInfo{Approve: whole}}
-	if _, err := handle(t, f, ondemand.FullSync, ondemand.Job{Task: task}); err == nil {
-		t.Error("no error although the whole could not be planned")
 	}
 }
 

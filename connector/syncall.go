@@ -1,0 +1,105 @@
+package connector
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/policy"
+)
+
+// shardsAtOnce is how many shards are planned side by side.
+const shardsAtOnce = 4
+
+// planShards plans every shard of a full sync.
+func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Context, policy.Securable) (*ShardPlan, error)) ([]*ShardPlan, error) {
+	if _, err := s.current(); err != nil {
+		return nil, err
+	}
+	shards, _, err := s.shards(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plans := make([]*ShardPlan, len(shards))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(shardsAtOnce)
+	for i, shard := range shards {
+		g.Go(func() (err error) {
+			plans[i], err = plan(ctx, shard)
+			return err
+		})
+	}
+	return plans, g.Wait()
+}
+
+// planAll plans everything, shard by shard, and joins the plans.
+func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
+	progress := newJoinedProgress(r)
+	plans, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
+		run, err := s.begin(ctx, Request{Roots: []policy.Securable{shard}, Progress: progress.of(shard)})
+		if err != nil {
+			return nil, err
+		}
+		defer run.end()
+		return run.planShard(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	result := joinPlans(plans)
+	if _, err := s.Judge(ctx, plans, ""); policy.CodeOf(err) == policy.CodeRefused {
+		result.Refused = err
+	} else if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// syncAll is a full sync in this process: every shard is planned, all are judged, and then applied.
+func (s *Syncer) syncAll(ctx context.Context, r Request) (*Result, error) {
+	defer s.ReleaseShards()
+	plans, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
+		return s.PlanShard(ctx, Request{Roots: []policy.Securable{shard}, ByPerson: r.ByPerson, Origin: r.Origin})
+	})
+	if err != nil {
+		return nil, err
+	}
+	result := joinPlans(plans)
+	judged, err := s.Judge(ctx, plans, r.Approved)
+	if err != nil || s.Mode == policy.ModeObserve {
+		return result, err
+	}
+	result.Outcomes, result.Plan.Changes = []Outcome{}, nil
+	for _, p := range plans {
+		applied, err := s.applyShard(ctx, p, judged, Request{ByPerson: r.ByPerson, Origin: r.Origin})
+		if err != nil {
+			return result, err
+		}
+		result.Plan.Changes = append(result.Plan.Changes, applied.Plan.Changes...)
+		result.Outcomes = append(result.Outcomes, applied.Outcomes...)
+	}
+	return result, nil
+}
+
+// joinPlans joins the plans of shards to that of the whole.
+func joinPlans(plans []*ShardPlan) *Result {
+	result := &Result{Plan: &policy.Plan{Report: &policy.Report{}}}
+	for _, p := range plans {
+		result.Plan.PolicyVersion = max(result.Plan.PolicyVersion, p.PolicyVersion)
+		result.Plan.Changes = append(result.Plan.Changes, p.Changes...)
+		result.Plan.Totals.Add(p.Totals)
+		if p.Digest != "" {
+			result.Plan.Parts = append(result.Plan.Parts, p.Digest)
+		}
+		result.Plan.Report.Merge(p.findings)
+		result.Unread = append(result.Unread, p.Unread...)
+		result.LeftOut = append(result.LeftOut, p.LeftOut...)
+		result.AlsoSynced = append(result.AlsoSynced, p.AlsoSynced...)
+	}
+	slices.SortStableFunc(result.Plan.Changes, func(a, b policy.Change) int {
+		return cmp.Or(cmp.Compare(a.Wave, b.Wave), a.Securable.Compare(b.Securable))
+	})
+	return result
+}

@@ -1,0 +1,120 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/connector"
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+const (
+	// shardsAtOnce is how many shards are planned side by side.
+	shardsAtOnce = 4
+	// maxPlanAge is how old the plan of a shard may be when a full sync goes on after it was interrupted.
+	maxPlanAge = time.Hour
+)
+
+// fullSync plans every shard of a full sync, has the guards judge all of it, and splits it into the tasks that apply it.
+type fullSync struct {
+	syncer Syncer
+	plans  plans
+}
+
+// Handle implements ondemand.Handler: it returns one child task for each shard, once all are planned and judged. A refusal
+// ends the task before anything is changed.
+func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+	id := job.Task.ID
+	if err := h.plans.dropOthers(id); err != nil { // no other full sync is under way
+		return ondemand.Outcome{}, err
+	}
+	all, err := h.syncer.Shards(ctx)
+	if err != nil {
+		return ondemand.Outcome{}, err
+	}
+	shards := all
+	if job.Task.Source == SourcePolicyChange {
+		if shards, err = h.syncer.Concerned(all); err != nil {
+			return ondemand.Outcome{}, err
+		}
+	}
+	heads, done, err := h.plan(ctx, job, shards)
+	if err != nil {
+		return ondemand.Outcome{}, err
+	}
+	if done < len(shards) {
+		return ondemand.Outcome{Again: true, Message: fmt.Sprintf("%d of %d shards planned", done, len(shards))}, nil
+	}
+	judged, err := h.syncer.Judge(ctx, heads, job.Task.RequestInfo.Approve)
+	if err != nil {
+		if !policy.CodeOf(err).Retryable() {
+			h.syncer.ReleaseShards()
+		}
+		return ondemand.Outcome{}, err
+	}
+	if err := h.plans.saveJudged(id, judged); err != nil {
+		return ondemand.Outcome{}, err
+	}
+	var out ondemand.Outcome
+	for _, shard := range shards {
+		out.Children = append(out.Children, ondemand.Task{
+			Type: ondemand.ResourceSync, Source: job.Task.Source, PostedBy: job.Task.PostedBy,
+			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(shard)}},
+		})
+	}
+	if left := len(all) - len(shards); left > 0 {
+		out.Message = fmt.Sprintf("%d of %d shards are in sync with policies that mean the same there", left, len(all))
+	}
+	return out, nil
+}
+
+// plan plans the shards that are not planned yet, and returns what the guards judge of each. It stops, with fewer done than
+// there are shards, where other tasks wait for the worker.
+func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Securable) (heads []*connector.ShardPlan, done int, err error) {
+	var planned atomic.Int64
+	heads = make([]*connector.ShardPlan, len(shards))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(shardsAtOnce)
+	var first atomic.Bool // one shard at least is planned in a run, however many tasks wait
+	for i, shard := range shards {
+		g.Go(func() error {
+			head, err := h.plans.head(job.Task.ID, shard)
+			if err != nil {
+				return err
+			}
+			if head != nil && time.Since(head.PlannedAt) < maxPlanAge {
+				fits, err := h.syncer.Fits(head)
+				if err != nil {
+					return err
+				}
+				if fits {
+					heads[i] = head
+					planned.Add(1)
+					return nil
+				}
+			}
+			if first.Swap(true) && job.Yield != nil && job.Yield() {
+				return nil
+			}
+			request := requestOf(job.Task)
+			request.Roots = []policy.Securable{shard}
+			plan, err := h.syncer.PlanShard(ctx, request)
+			if err != nil {
+				return err
+			}
+			if err := h.plans.save(job.Task.ID, shard, plan); err != nil {
+				return err
+			}
+			heads[i] = plan.Head()
+			planned.Add(1)
+			return nil
+		})
+	}
+	err = g.Wait()
+	return heads, int(planned.Load()), err
+}

@@ -1,0 +1,173 @@
+package tasks_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ucwarden/connector"
+	"ucwarden/connector/tasks"
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+func fullJob(task ondemand.Task) ondemand.Job {
+	task.ID, task.Type = "full", ondemand.FullSync
+	return ondemand.Job{Task: task}
+}
+
+// shardJob is the job of a full sync's child.
+func shardJob(child ondemand.Task, s policy.Securable) ondemand.Job {
+	child.ID, child.ParentID = "child", "full"
+	return ondemand.Job{Task: child, Resources: child.RequestInfo.Resources, Securables: []policy.Securable{s}}
+}
+
+// A full sync plans every shard, has all of them judged, and becomes one task for each, which applies what was planned.
+func TestFullSyncPlansAllBeforeAny(t *testing.T) {
+	sales := sec(t, "catalog:sales")
+	f := &fake{shards: []policy.Securable{{Type: policy.Metastore}, sales}, result: applied(t)}
+	s := &store{values: map[string][]byte{"plan/old/judged": []byte("{}"), "other": []byte("x")}}
+	out, err := handleWith(t, f, s, ondemand.FullSync, fullJob(ondemand.Task{Source: "schedule", PostedBy: "ann", RequestInfo: ondemand.RequestInfo{Approve: "digest"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []ondemand.Task{
+		{Type: ondemand.ResourceSync, Source: "schedule", PostedBy: "ann", RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{{Type: "metastore"}}}},
+		{Type: ondemand.ResourceSync, Source: "schedule", PostedBy: "ann", RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{
+			{Type: "catalog", Values: map[string]string{"catalog": "sales"}},
+		}}},
+	}
+	if diff := cmp.Diff(want, out.Children); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"digest of METASTORE:", "digest of CATALOG:sales"}, f.judged); diff != "" || f.approved != "digest" {
+		t.Errorf("judged with approval %q: %s", f.approved, diff)
+	}
+	if _, old := s.values["plan/old/judged"]; old || s.values["other"] == nil {
+		t.Errorf("kept: %v", slices.Sorted(keys(s.values)))
+	}
+	if len(f.applied) > 0 {
+		t.Error("applied while it was planned")
+	}
+
+	if _, err := handleWith(t, f, s, ondemand.ResourceSync, shardJob(out.Children[1], sales)); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.applied) != 1 || f.applied[0].Digest != "digest of CATALOG:sales" || len(f.applied[0].Changes) != 1 || len(f.request.Roots) > 0 {
+		t.Fatalf("applied %+v, roots %v", f.applied, f.request.Roots)
+	}
+	// Taken again, after a crash or a failure, what may be applied already is planned anew.
+	if _, err := handleWith(t, f, s, ondemand.ResourceSync, shardJob(out.Children[1], sales)); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.applied) != 2 || !slices.Contains(f.request.Roots, sales) {
+		t.Errorf("applied again from the beginning, roots %v", f.request.Roots)
+	}
+}
+
+func keys(m map[string][]byte) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// What the guards refuse becomes no task at all.
+func TestRefusedFullSync(t *testing.T) {
+	f := &fake{shards: []policy.Securable{{Type: policy.Metastore}, sec(t, "catalog:sales")}, refused: policy.Errorf(policy.CodeRefused, "too many")}
+	out, err := handle(t, f, ondemand.FullSync, fullJob(ondemand.Task{}))
+	if !errors.Is(err, f.refused) || len(out.Children) > 0 {
+		t.Errorf("error %v, children %v", err, out.Children)
+	}
+	f.err = policy.Errorf(policy.CodeUnavailable, "listing failed")
+	if _, err := handle(t, f, ondemand.FullSync, fullJob(ondemand.Task{})); !errors.Is(err, f.err) {
+		t.Errorf("error is %v, want that of the listing", err)
+	}
+}
+
+// A full sync makes room for tasks that wait, and goes on with the shards that are not planned yet.
+func TestFullSyncMakesRoom(t *testing.T) {
+	f := &fake{shards: []policy.Securable{{Type: policy.Metastore}, sec(t, "catalog:hr"), sec(t, "catalog:sales")}}
+	s := &store{values: make(map[string][]byte)}
+	job := fullJob(ondemand.Task{})
+	job.Yield = func() bool { return true }
+	for run := 1; ; run++ {
+		out, err := handleWith(t, f, s, ondemand.FullSync, job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !out.Again {
+			break
+		}
+		if len(f.judged) > 0 || run > 3 {
+			t.Fatalf("run %d: judged %v", run, f.judged)
+		}
+		if !strings.Contains(out.Message, "of 3 shards planned") {
+			t.Errorf("message %q", out.Message)
+		}
+	}
+	slices.Sort(f.planned)
+	if diff := cmp.Diff([]string{"CATALOG:hr", "CATALOG:sales", "METASTORE:"}, f.planned); diff != "" || len(f.judged) != 3 {
+		t.Errorf("judged %v, planned (-want +got):\n%s", f.judged, diff)
+	}
+}
+
+// A change of the policies takes the shards that it concerns; tasks that came after the plan have theirs planned anew.
+func TestFullSyncOfAPolicyChange(t *testing.T) {
+	hr := sec(t, "catalog:hr")
+	f := &fake{shards: []policy.Securable{{Type: policy.Metastore}, hr, sec(t, "catalog:sales")}, concerned: []policy.Securable{hr}, result: applied(t)}
+	s := &store{values: make(map[string][]byte)}
+	out, err := handleWith(t, f, s, ondemand.FullSync, fullJob(ondemand.Task{Source: tasks.SourcePolicyChange}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Children) != 1 || !strings.Contains(out.Message, "2 of 3 shards are in sync") {
+		t.Errorf("children %v, message %q", out.Children, out.Message)
+	}
+	job := shardJob(out.Children[0], hr)
+	table := sec(t, "table:hr.core.staff")
+	job.Followers = []ondemand.Task{{ID: "follower"}}
+	job.Securables, job.Resources = append(job.Securables, table), append(job.Resources, ondemand.ResourceOf(table))
+	if _, err := handleWith(t, f, s, ondemand.ResourceSync, job); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]policy.Securable{hr, table}, f.request.Roots); diff != "" {
+		t.Errorf("roots (-want +got):\n%s", diff)
+	}
+}
+
+// What could not be looked at is named; it fails the resource unless it is only not ours to see.
+func TestUnreadInResults(t *testing.T) {
+	table := sec(t, "table:sales.emea.orders")
+	for code, want := range map[policy.Code]ondemand.Status{policy.CodeForbidden: ondemand.Success, policy.CodeInvalid: ondemand.Failed} {
+		r := applied(t, "table:sales.emea.leads +analysts SELECT")
+		r.Unread = []connector.LeftOut{{Securable: table, Code: code, Reason: "why"}}
+		out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales", "table:sales.emea.orders", "catalog:hr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := out.Results[0]; got.Status != want || !strings.Contains(got.Message, "TABLE:sales.emea.orders") || !strings.Contains(got.Message, "1 grant") {
+			t.Errorf("%s: %s %q", code, got.Status, got.Message)
+		}
+		if out.Results[1].Status != ondemand.Failed || out.Results[2].Message != "already in sync" {
+			t.Errorf("%s: itself %+v, elsewhere %+v", code, out.Results[1], out.Results[2])
+		}
+	}
+	r := applied(t)
+	r.Unread = []connector.LeftOut{{Securable: table, Code: policy.CodeUnavailable, Reason: "busy"}}
+	if _, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales")); !policy.CodeOf(err).Retryable() {
+		t.Errorf("error %v, want one that is tried again", err)
+	}
+	r = applied(t)
+	r.Skipped = []connector.Skipped{{Securable: sec(t, "catalog:hr"), Reason: "outside"}}
+	out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:hr"))
+	if err != nil || out.Results[0].Status != ondemand.Skipped || !strings.Contains(out.Results[0].Message, "outside") {
+		t.Errorf("%v, skipped: %+v", err, out.Results)
+	}
+}
