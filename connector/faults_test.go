@@ -267,7 +267,9 @@ func TestConverges(t *testing.T) {
 			}
 		}
 		r.server.ClearFaults()
-		r.sync()
+		if _, err := r.Sync(t.Context(), connector.Request{ByPerson: true}); err != nil { // which also reads the directory again
+			rt.Fatal(err)
+		}
 		if diff := cmp.Diff(lines(after), lines(r.server.Grants())); diff != "" {
 			rt.Fatalf("grants (-want +got):\n%s", diff)
 		}

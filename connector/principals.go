@@ -61,7 +61,7 @@ func (p *principals) due(age time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.source == nil || p.err != nil && now.Sub(p.tried) < directoryRetry {
+	if p.source == nil || p.err != nil && now.Sub(p.tried) < min(directoryRetry, age) {
 		return false
 	}
 	return p.err != nil || !p.last.Read() || now.Sub(p.at) >= age

@@ -66,6 +66,9 @@ func (s *Syncer) refreshDirectory(ctx context.Context, byPerson bool) error {
 	if byPerson && s.missesSomebody() {
 		age = directoryFresh
 	}
+	if _, err := s.principals.problem(); byPerson && err != nil {
+		age = 0
+	}
 	changed, err := s.principals.refresh(ctx, age)
 	if err != nil || !changed {
 		return err
