@@ -62,6 +62,8 @@ type loader struct {
 	problems   problems
 	warnings   []string
 	unused     []Source // unknown properties in the file
+	// emptyFilters are properties in the file that bound what is changed by a list, and hold none.
+	emptyFilters []Source
 
 	secretFiles []SecretFile
 }
@@ -130,10 +132,13 @@ func (l *loader) resolveFile(entries []fileEntry) []resolvedValue {
 			all = append(all, resolvedValue{k, e.raw, e.from})
 		case strings.HasPrefix(e.name, propertyPrefix):
 			// Policy managers write every property, most of them empty.
-			if k := l.keyOfProperty(e.name, e.raw); k != nil && (e.raw.isList || strings.TrimSpace(e.raw.text) != "") {
+			switch k, empty := l.keyOfProperty(e.name, e.raw), isUnset(e.raw); {
+			case k == nil:
+				l.unknownProperty(e.name, e.raw, e.from)
+			case empty && k.isFilter() || e.raw.isList && len(e.raw.list) == 0 && k.isFilter():
+				l.emptyFilters = append(l.emptyFilters, e.from)
+			case !empty && (k.isFilter() || e.raw.isList || strings.TrimSpace(e.raw.text) != ""):
 				all = append(all, resolvedValue{k, e.raw, e.from})
-			} else if k == nil {
-				l.unknownProperty(e.name, e.from)
 			}
 		case l.byEnv[e.name] != nil:
 			l.problems.add(e.name, e.from, "unknown key: this is its name in the environment, in a file it is %s", l.byEnv[e.name].Name)
@@ -161,8 +166,20 @@ func (l *loader) keyOfProperty(property string, r rawValue) *Key {
 	return nil
 }
 
-// unknownProperty records an unknown property, or warns where its name is probably a misspelling.
-func (l *loader) unknownProperty(name string, from Source) {
+// isUnset reports whether a value is there and empty.
+func isUnset(r rawValue) bool { return !r.isList && r.text == "" }
+
+// unknownProperty records an unknown property, warns where its name is probably a misspelling, and refuses one that looks
+// like a limit.
+func (l *loader) unknownProperty(name string, raw rawValue, from Source) {
+	prefix := propertyPrefix
+	if strings.HasPrefix(name, unityPrefix) {
+		prefix = unityPrefix
+	}
+	if near, looks := looksLikeLimit(name, prefix, l.propertyKeys()); looks && !isUnset(raw) {
+		l.refuseLimit(name, near, from)
+		return
+	}
 	if strings.HasPrefix(name, unityPrefix) {
 		near, distance := nearest(name, slices.Sorted(maps.Keys(l.byProperty)))
 		if isNearMiss(strings.TrimPrefix(name, unityPrefix), distance) {
@@ -179,9 +196,25 @@ func (l *loader) unknownProperty(name string, from Source) {
 	}
 }
 
+// propertyKeys returns one key for each property.
+func (l *loader) propertyKeys() map[string]*Key {
+	keys := make(map[string]*Key, len(l.byProperty))
+	for name, list := range l.byProperty {
+		keys[name] = list[0]
+	}
+	return keys
+}
+
 // warnUnusedProperties warns in one line of the properties in the file that are not used; there may be hundreds.
 func (l *loader) warnUnusedProperties() {
 	const most = 5
+	if len(l.emptyFilters) > 0 {
+		names := make([]string, len(l.emptyFilters))
+		for i, from := range l.emptyFilters {
+			names[i] = fmt.Sprintf("%s (line %d)", shorten(from.Name, 100), from.Line)
+		}
+		l.warn("%s: lists that are there and empty bound nothing: %s", l.emptyFilters[0].File, strings.Join(names, ", "))
+	}
 	if len(l.unused) == 0 {
 		return
 	}
@@ -206,17 +239,24 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 	var all []resolvedValue
 	for _, pair := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(pair, "=")
-		if strings.TrimSpace(text) == "" {
+		r, from := rawValue{text: text}, Source{Kind: FromEnv, Name: name}
+		k := cmp.Or(l.byEnv[name], l.keyOfProperty(name, r))
+		if strings.TrimSpace(text) == "" && (text == "" || k == nil || !k.isFilter()) {
 			continue
 		}
-		r, from := rawValue{text: text}, Source{Kind: FromEnv, Name: name}
-		switch k := cmp.Or(l.byEnv[name], l.keyOfProperty(name, r)); {
+		near, looks := "", false
+		if k == nil && strings.HasPrefix(name, envPrefix) && !l.isFileVariable(name) {
+			near, looks = looksLikeLimit(name, envPrefix, l.byEnv)
+		}
+		switch {
+		case looks:
+			l.refuseLimit(name, near, from)
 		case k != nil:
 			all = append(all, resolvedValue{k, r, from})
 		case l.isFileVariable(name):
 			all = append(all, l.secretFromFile(name, text)...)
-		case strings.HasPrefix(name, unityPrefix):
-			l.unknownProperty(name, from)
+		case strings.HasPrefix(name, propertyPrefix):
+			l.unknownProperty(name, r, from)
 		case strings.HasPrefix(name, envPrefix):
 			near, distance := nearest(name, slices.Sorted(maps.Keys(l.byEnv)))
 			if isNearMiss(strings.TrimPrefix(name, envPrefix), distance) {

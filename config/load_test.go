@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,7 @@ func TestEveryName(t *testing.T) {
 	special := map[string]string{
 		"ondemand.eventhub.connection_string": "Endpoint=sb://n.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=hub",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
+		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",
 	}
 	// The keys that cannot stand alone, with what they need.
 	needs := map[string]string{
@@ -123,6 +125,9 @@ func TestEveryName(t *testing.T) {
 		}
 		if s, ok := special[key.Name]; ok {
 			text = s
+		}
+		if section, _, ok := strings.Cut(strings.TrimPrefix(key.Name, "scope."), "."); ok && slices.Contains([]string{"tables", "functions", "volumes"}, section) {
+			text = "a.*.*,b.c.d"
 		}
 		if key.Name == "databricks.auth" {
 			text = "token"

@@ -31,6 +31,11 @@ func (k Key) parseValue(r rawValue) (value any, problem string) {
 				return nil, placeholderProblem
 			}
 		}
+		if k.isFilter() {
+			if problem := k.filterProblem(r, items); problem != "" {
+				return nil, problem
+			}
+		}
 		return items, ""
 	}
 	if r.isList {

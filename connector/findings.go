@@ -3,9 +3,12 @@ package connector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // maxLeftOutFindings bounds how many findings name what was left out; the rest is counted.
@@ -29,5 +32,48 @@ func (r *run) report(_ context.Context, result *Result) {
 		}
 		*findings = append(*findings, finding)
 	}
+	if slices.ContainsFunc(r.request.Roots, func(root policy.Securable) bool { return isShard(root) || builtIn(root) }) {
+		*findings = append(*findings, r.builtInFindings()...)
+	}
 	slices.SortStableFunc(*findings, policy.CompareFindings)
+}
+
+// builtInFindings names the policies on what Unity Catalog itself keeps, where nothing is granted or revoked.
+func (r *run) builtInFindings() []policy.Finding {
+	var list []policy.Finding
+	lists := [][]ranger.Policy{r.snapshot.Policies}
+	for _, name := range slices.Sorted(maps.Keys(r.snapshot.Zones)) {
+		lists = append(lists, r.snapshot.Zones[name].Policies)
+	}
+	for _, policies := range lists {
+		for i := range policies {
+			p := &policies[i]
+			if names := builtInNames(p); p.Enabled() && len(names) > 0 {
+				list = append(list, policy.Finding{PolicyID: p.ID, Policy: p.Name, Effect: policy.EffectNarrower, Message: fmt.Sprintf(
+					"nothing is granted or revoked on %s: Unity Catalog keeps it itself, and its grants are not for policies to manage", strings.Join(names, ", "))})
+			}
+		}
+	}
+	return list
+}
+
+// builtInNames returns what a policy names of that, sorted.
+func builtInNames(p *ranger.Policy) []string {
+	var names []string
+	for _, resources := range append([]map[string]ranger.PolicyResource{p.Resources}, p.AdditionalResources...) {
+		for _, level := range []string{"catalog", "schema"} {
+			for _, value := range resources[level].Values {
+				name := strings.ToLower(value)
+				catalog, schema := name, "x"
+				if level == "schema" {
+					catalog, schema = "x", name
+				}
+				if !resources[level].IsExcludes && builtIn(policy.Securable{Type: policy.Schema, FullName: catalog + "." + schema}) {
+					names = append(names, level+" "+name)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -140,4 +141,23 @@ func TestStalePolicies(t *testing.T) {
 	r.sync("table:sales.emea.orders") // nothing is revoked
 	r.policies.set(t)
 	r.refused("", "no policy is in force")
+}
+
+// A policy on what Unity Catalog keeps itself is named in the plan, which is not exact then.
+func TestPoliciesOnBuiltInObjects(t *testing.T) {
+	r := newRig(t, rigOptions{}, allow("catalog:system", "bob@example.com", "select"), allow("schema:sales.information_schema", "bob@example.com", "select"),
+		allow("table:hive_metastore.a.b", "bob@example.com", "select"), allow("table:sales.emea.orders", "bob@example.com", "select"))
+	result, err := r.Plan(t.Context(), connector.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprint(result.Plan.Report.Findings)
+	for _, name := range []string{"catalog system", "schema information_schema", "catalog hive_metastore"} {
+		if strings.Count(text, "revoked on "+name) != 1 {
+			t.Errorf("%s is not named once in %s", name, text)
+		}
+	}
+	if result.Plan.Report.Exact() || strings.Contains(text, "revoked on catalog sales") {
+		t.Errorf("findings: %s", text)
+	}
 }

@@ -69,6 +69,9 @@ failure.`,
 			if result.Failed > 0 {
 				return exitError{exitFailed}
 			}
+			if result.Passed == 0 { // a pipeline whose tests were moved away must not stay green
+				return policy.Errorf(policy.CodeNotFound, "no test in %s", strings.Join(args, ", "))
+			}
 			return nil
 		},
 	}

@@ -20,7 +20,7 @@ type CauseInput struct {
 // hold many times more.
 func (c *Compiler) SetCauses(in CauseInput, changes []policy.Change) {
 	f := &causeFinder{
-		compilation: &compilation{Compiler: c, inv: in.Inventory, catalogs: make(map[string]*catalogNode)},
+		compilation: &compilation{Compiler: c, inv: in.Inventory, catalogs: make(map[string]*catalogNode), unresolved: make(map[policy.Principal]bool)},
 		in:          in, subjects: make(map[policy.Principal][]rules.SubjectID),
 	}
 	for id, p := range c.principals {
