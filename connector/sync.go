@@ -75,8 +75,8 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes); err != nil {
 		return result, err
 	}
-	if len(r.Roots) == 1 {
-		run.noteInSync(ctx, r.Roots[0], result)
+	for _, root := range r.Roots {
+		run.noteInSync(ctx, root, result)
 	}
 	return result, nil
 }

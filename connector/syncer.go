@@ -56,7 +56,7 @@ type generation struct {
 	compiler   *compile.Compiler
 	identities *identities // of the directory that the compiler resolved by
 	open       string      // which schedules are open
-	minute     time.Time   // when that was looked at
+	looked     time.Time   // when that was looked at
 }
 
 // refreshDirectory reads the principals of the workspace where it is time to: once per interval, and for a sync that a
@@ -102,11 +102,11 @@ func (s *Syncer) current() (generation, error) {
 	same := g.compiler != nil && g.snapshot.Same(snapshot)
 	principals := s.principals.current()
 	resolved := g.compiler != nil && g.identities.directory == principals
-	minute := now.Truncate(time.Minute)
-	if same && resolved && (!g.rules.Scheduled() || g.minute.Equal(minute)) {
+	looked := now.Truncate(validityPrecision)
+	if same && resolved && (!g.rules.Scheduled() || g.looked.Equal(looked)) {
 		return g.with(snapshot), nil
 	}
-	next := generation{snapshot: snapshot, rules: g.rules, identities: g.identities, minute: minute}
+	next := generation{snapshot: snapshot, rules: g.rules, identities: g.identities, looked: looked}
 	if !same {
 		var err error
 		if next.rules, err = rules.New(snapshot, s.Read); err != nil {
@@ -117,7 +117,7 @@ func (s *Syncer) current() (generation, error) {
 		next.identities = newIdentities(principals)
 	}
 	if next.open = next.rules.OpenAt(now); same && resolved && next.open == g.open {
-		g.minute = minute
+		g.looked = looked
 		return g.with(snapshot), nil
 	}
 	o := s.Compile

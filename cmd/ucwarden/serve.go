@@ -141,6 +141,10 @@ func (d *daemon) run(ctx context.Context) error {
 		d.audit.Settle(ctx, d.syncer.Workspace) // what fails now is tried again by the next sync
 		return nil
 	})
+	g.Go(func() error {
+		d.syncer.WatchValidity(ctx, d.syncNow)
+		return nil
+	})
 	g.Go(func() error { return d.queue.Run(ctx) })
 	g.Go(func() error { return d.scheduler.Run(ctx) })
 	if d.api != nil {
@@ -156,6 +160,16 @@ func (d *daemon) run(ctx context.Context) error {
 	if closeErr := d.close(); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("close the daemon's files: %w", closeErr))
 	}
+	return err
+}
+
+// syncNow submits a sync of shards before all other work.
+func (d *daemon) syncNow(ctx context.Context, shards []policy.Securable) error {
+	t := ondemand.Task{Type: ondemand.ResourceSync, Source: tasks.SourceValidity, Priority: ondemand.Urgent}
+	for _, shard := range shards {
+		t.RequestInfo.Resources = append(t.RequestInfo.Resources, ondemand.ResourceOf(shard))
+	}
+	_, _, err := d.queue.Submit(ctx, t)
 	return err
 }
 

@@ -57,8 +57,11 @@ const SourcePolicyChange = "policy change"
 // SourceRetry is the source of tasks that try again whom the workspace did not know.
 const SourceRetry = "unknown principal"
 
+// SourceValidity is the source of tasks for what a validity schedule opened or closed.
+const SourceValidity = "validity"
+
 // automatic are the sources of tasks that nobody asked for.
-var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourceRetry: true}
+var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourceRetry: true, SourceValidity: true}
 
 // requestOf returns what a task asks for, without its roots.
 func requestOf(t ondemand.Task) connector.Request {
