@@ -32,6 +32,10 @@ type evalContext struct {
 	byAccess []result
 	oneOf    [][]string // access groups
 	several  bool       // any access, or the like: the first access allowed settles it
+	room     struct {   // for the most common request, which asks for one
+		asked    [1]access
+		byAccess [1]result
+	}
 
 	candidates []int32
 }
@@ -119,6 +123,7 @@ func (ctx *evalContext) release() {
 	for t := range ctx.paths {
 		ctx.paths[t].Clear()
 	}
+	clear(ctx.asked)
 	ctx.accesses, ctx.oneOf, ctx.asked = nil, nil, ctx.asked[:0]
 	ctx.candidates, ctx.groupIDs, ctx.roleIDs = ctx.candidates[:0], ctx.groupIDs[:0], ctx.roleIDs[:0]
 	if len(ctx.byAccess) > 0 {

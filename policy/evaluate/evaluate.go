@@ -134,7 +134,7 @@ func (d Decision) String() string {
 // safe for concurrent use.
 type Evaluator struct {
 	rules    *rules.RuleSet
-	accesses []access // all access types, in the order of hashNames, for any-access requests
+	accesses []access // all access types, in the order of hashOrder, for any-access requests
 	groups   [][]string
 	contexts sync.Pool // of *evalContext
 }
@@ -156,6 +156,7 @@ func New(rs *rules.RuleSet) *Evaluator {
 	e.contexts.New = func() any {
 		ctx := new(evalContext)
 		ctx.heldRoles = ctx.roleNames
+		ctx.asked, ctx.byAccess = ctx.room.asked[:0], ctx.room.byAccess[:0]
 		return ctx
 	}
 	return e
