@@ -57,6 +57,16 @@ func (s *Syncer) runOf(g generation, r Request) *run {
 	}
 }
 
+// Settle finds out what became of changes of which the journal does not know it, also where there are no policies yet. What
+// fails is tried again by the next sync.
+func (s *Syncer) Settle(ctx context.Context) {
+	if err := s.refreshDirectory(ctx, false); err != nil {
+		return // ctx has ended
+	}
+	dir := s.principals.current()
+	s.Journal.Settle(ctx, resolved{&run{Syncer: s, dir: dir, identities: newIdentities(dir)}})
+}
+
 func (r *run) end() { r.coordinator.end(r.id) }
 
 // givenUp classifies the end of a context: whoever asks again may be answered.

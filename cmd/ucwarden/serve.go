@@ -138,7 +138,7 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.syncOnChange(ctx, d.changed) })
 	g.Go(func() error { return d.reloadOn(ctx, d.hangups) })
 	g.Go(func() error {
-		d.audit.Settle(ctx, d.syncer.Workspace) // what fails now is tried again by the next sync
+		d.syncer.Settle(ctx) // what fails now is tried again by the next sync
 		return nil
 	})
 	g.Go(func() error {

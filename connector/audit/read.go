@@ -156,15 +156,25 @@ func scan(f *os.File, yield func(line)) ([]Damage, error) {
 	}
 }
 
+// A line that is being written is looked at again after tornWait, tornLooks times: then a crash has torn it.
+const (
+	tornWait  = 5 * time.Millisecond
+	tornLooks = 20
+)
+
 // readLine reads a line of any length; of one longer than maxLine, the beginning.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	var text []byte
-	for {
+	for looks := 0; ; {
 		part, err := r.ReadSlice('\n')
 		if len(text)+len(part) <= maxLine {
 			text = append(text, part...)
 		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
+		switch {
+		case errors.Is(err, io.EOF) && len(text) > 0 && looks < tornLooks:
+			looks++
+			time.Sleep(tornWait)
+		case !errors.Is(err, bufio.ErrBufferFull):
 			return text, err
 		}
 	}

@@ -145,7 +145,8 @@ func (c *Client) rightOn(ctx context.Context, catalog policy.Object, who []polic
 	}
 	held := make(map[policy.Privilege]bool)
 	for _, a := range have {
-		if slices.Contains(who, a.Principal) {
+		// A grant holds a name, of which the directory would tell the kind.
+		if slices.ContainsFunc(who, func(p policy.Principal) bool { return policy.FoldPrincipal(p.Name) == policy.FoldPrincipal(a.Name) }) {
 			held[a.Privilege] = true
 		}
 	}
