@@ -6,18 +6,19 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/order"
 )
 
 // ancestry is what a sync has to do on the containers above its roots, which it does not load as a whole.
 type ancestry struct {
-	// changes grant, on the containers, what the policies grant there and what was loaded inherits. Adding it is safe
-	// by itself.
+	// changes grant, on the containers, what the policies grant there and what was loaded inherits.
 	changes []policy.Change
-	// lacking are containers on which somebody lacks USE_* that the policies grant, or has a grant to be revoked that USE_*
-	// inside would wake. Granting USE_* may wake grants on objects inside that were not read, so each must be synced as a
-	// whole.
+	// lacking are containers on which somebody lacks what the policies grant and what confers USE_*, or has a grant to be
+	// revoked that USE_* inside would wake, or USE_* to be revoked that opens the way to what is granted inside. Granting
+	// USE_* may wake grants on objects inside that were not read, so each must be synced as a whole.
 	lacking []policy.Securable
-	left    []LeftOut // whose grants cannot be read
+	left    []LeftOut          // whose grants cannot be read
+	unread  []policy.Securable // whose grants were not looked at, or cannot be read
 }
 
 // requireUse looks at the containers above the roots: at what the policies grant there, what is granted, and whether the
@@ -28,7 +29,9 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 		want := desired.Of(a)
 		covered := slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) })
 		opens := slices.ContainsFunc(plan.Changes, func(c policy.Change) bool { return opensInside(a, c) })
-		if len(want) == 0 && !opens || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
+		closed := r.noWayTo(a, plan.Changes, desired)
+		if len(want) == 0 && !opens && len(closed) == 0 || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
+			above.unread = append(above.unread, a)
 			continue
 		}
 		if err := r.coordinator.requireUse(ctx, r.id, a, want); err != nil {
@@ -43,22 +46,25 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 		}
 		if err != nil && failsSmall(err) {
 			above.left = append(above.left, LeftOut{Securable: a, Code: policy.CodeOf(err), Reason: err.Error()})
+			above.unread = append(above.unread, a)
 			continue
 		}
 		if err != nil {
 			return ancestry{}, err
 		}
+		found.current.Set(a, have) // for the order of changes
 		adds := r.missingGrants(a, have, desired)
+		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, closed) })
 		wakes := opens && r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(have, func(g policy.Assignment) bool {
 			return !g.Privilege.IsUse() && r.Scope.Manages(g.Principal) && r.compiler.Expresses(a.Type, g.Privilege) && !slices.Contains(want, g)
 		})
-		if wakes || slices.ContainsFunc(adds, func(g policy.Assignment) bool { return g.Privilege.IsUse() }) {
+		if wakes || exposes || slices.ContainsFunc(adds, func(g policy.Assignment) bool { return g.Privilege.ConfersUse() }) {
 			above.lacking = append(above.lacking, a)
 			continue
 		}
 		adds = slices.DeleteFunc(adds, func(g policy.Assignment) bool { return !found.inherits(a, g.Privilege) })
 		if len(adds) > 0 {
-			above.changes = append(above.changes, policy.Change{Securable: a, Wave: 1, Add: adds})
+			above.changes = append(above.changes, policy.Change{Securable: a, Add: adds})
 		}
 	}
 	return above, nil
@@ -68,7 +74,55 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 // may begin to confer access.
 func opensInside(container policy.Securable, c policy.Change) bool {
 	return c.Securable != container && container.Contains(c.Securable) &&
-		slices.ContainsFunc(c.Add, func(a policy.Assignment) bool { return a.Privilege.IsUse() || a.Privilege == policy.AllPrivileges })
+		slices.ContainsFunc(c.Add, func(a policy.Assignment) bool { return a.Privilege.ConfersUse() })
+}
+
+// noWayTo returns the USE_* on a container that somebody is not to have although the plan grants them something inside: who
+// has it all the same would reach what is granted.
+func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desired *policy.GrantSet) map[policy.Assignment]bool {
+	if r.Mode != policy.ModeEnforce || !r.Scope.Filters(container) {
+		return nil
+	}
+	closed := make(map[policy.Assignment]bool)
+	for _, c := range changes {
+		if c.Securable.Type.IsContainer() || !container.Contains(c.Securable) {
+			continue
+		}
+		for _, a := range c.Add {
+			for use := range usesOf[container.Type].All() {
+				if !holdsUse(desired, c.Securable, a.Principal, use) {
+					closed[policy.Assignment{Principal: a.Principal, Privilege: use}] = true
+					closed[policy.Assignment{Principal: policy.AccountUsers, Privilege: use}] = true
+				}
+			}
+		}
+	}
+	return closed
+}
+
+// exposes reports whether a grant on a container, which the scope manages, is one of closed.
+func (r *run) exposes(container policy.Securable, g policy.Assignment, closed map[policy.Assignment]bool) bool {
+	if !g.Privilege.ConfersUse() || !r.Scope.Manages(g.Principal) || !r.compiler.Expresses(container.Type, g.Privilege) {
+		return false
+	}
+	for use := range (g.Privilege.Set().WithImplied() & usesOf[container.Type]).All() {
+		if closed[policy.Assignment{Principal: g.Principal, Privilege: use}] {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsUse reports whether grants on the containers above an object give a principal the USE_*.
+func holdsUse(grants *policy.GrantSet, object policy.Securable, p policy.Principal, use policy.Privilege) bool {
+	for s, ok := object.Parent(); ok; s, ok = s.Parent() {
+		if slices.ContainsFunc(grants.Of(s), func(a policy.Assignment) bool {
+			return (a.Principal == p || a.Principal.IsEveryone()) && a.Privilege.Implies(use)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // missingGrants returns what is to be granted on a container that has the given grants. Nothing is to be revoked
@@ -84,13 +138,14 @@ func (r *run) missingGrants(container policy.Securable, have []policy.Assignment
 	})
 }
 
-// prepend puts changes that only add in front of a plan's.
-func prepend(plan *policy.Plan, changes []policy.Change) {
-	for _, c := range changes {
+// order adds the changes above the roots to a plan, and puts all of them in the order of their application.
+func (r *run) order(plan *policy.Plan, above ancestry, current *policy.GrantSet) {
+	for _, c := range above.changes {
 		plan.Totals.Changed++
 		plan.Totals.Adds += len(c.Add)
 	}
-	plan.Changes = slices.Concat(changes, plan.Changes)
+	changes, findings := order.Changes(slices.Concat(above.changes, plan.Changes), current, order.Options{MayRemove: r.compiler.Expresses, Unread: above.unread})
+	plan.Changes, plan.Report.Findings = changes, append(plan.Report.Findings, findings...)
 }
 
 // inherits reports whether a grant of p on the container bears on an object inside that was read.

@@ -144,8 +144,7 @@ func everywhere() []ranger.Policy {
 	}
 }
 
-// What the policies grant on a container above a root is granted when what was read inherits it, first of all; what
-// only other objects inherit waits for their sync.
+// What the policies grant on a container above a root is granted when what was read inherits it; what only other objects inherit waits for their sync.
 func TestGrantsOnAncestors(t *testing.T) {
 	for _, test := range []struct {
 		roots []string
@@ -157,9 +156,9 @@ func TestGrantsOnAncestors(t *testing.T) {
 		{[]string{"function:sales.emea.net"}, nil},
 		{[]string{"table:hr.core.staff", "volume:sales.emea.landing"}, // each by what was read inside it
 			[]string{"1 CATALOG:hr +analysts MODIFY +analysts SELECT", "1 CATALOG:sales +analysts READ_VOLUME"}},
-		// The changes of the roots come after.
+		// Together with the changes of the roots.
 		{[]string{"table:sales.emea.orders", "connection:pg"},
-			[]string{"1 CATALOG:sales +analysts MODIFY +analysts SELECT", "1 CONNECTION:pg +bob@example.com USE_CONNECTION"}},
+			[]string{"1 CONNECTION:pg +bob@example.com USE_CONNECTION", "1 CATALOG:sales +analysts MODIFY +analysts SELECT"}},
 	} {
 		t.Run(strings.Join(test.roots, " "), func(t *testing.T) {
 			r := newRig(t, rigOptions{}, append(everywhere(), allow("connection:pg", "bob@example.com", "use_connection"))...)

@@ -9,33 +9,29 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ucwarden/policy"
+	"ucwarden/policy/order"
 )
 
-// ErrHeldBack is the error of a change that was not tried, because one it depends on failed: applying it alone could
-// open or close what should not be.
-var ErrHeldBack = errors.New("held back, because an earlier change above or below it failed")
+// ErrHeldBack is the error of a change of which some was not tried, because a change that this depends on failed:
+// applying it alone could open what should stay closed.
+var ErrHeldBack = errors.New("held back, because an earlier change that it depends on failed")
 
 // errOutdated ends an apply whose plan is no longer what the policies mean.
 var errOutdated = policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
 
-// apply carries out changes wave by wave, those of a wave at once. A change whose lineage had a failure in an earlier
-// wave is held back. With an error, the outcomes end with the wave it happened in.
+// apply carries out changes wave by wave, those of a wave at once. What waits for something that was not made is held
+// back; see policy.Wait. With an error, the outcomes end with the wave it happened in.
 func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(changes))
-	failed := newLineages()
+	var unmade order.Unmade
 	for first := 0; first < len(changes); {
 		last := endOfWave(changes, first)
 		var outdated atomic.Bool
 		var g errgroup.Group // not ended by the first error: what is on its way when the policies change is waited for
 		g.SetLimit(r.Parallel)
 		for i := first; i < last; i++ {
-			if failed.touch(changes[i].Securable) {
-				outcomes[i] = nothingDone(changes[i])
-				outcomes[i].Err = ErrHeldBack
-				continue
-			}
 			g.Go(func() error {
-				if outcomes[i] = r.applyChange(ctx, changes[i]); errors.Is(outcomes[i].Err, errOutdated) {
+				if outcomes[i] = r.applyUnlessHeldBack(ctx, changes[i], &unmade); errors.Is(outcomes[i].Err, errOutdated) {
 					outdated.Store(true)
 				}
 				return nil
@@ -50,13 +46,26 @@ func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, er
 		}
 		for i := first; i < last; i++ {
 			if outcomes[i].Err != nil {
-				failed.add(changes[i].Securable)
+				unmade.Note(changes[i], outcomes[i].Change)
 			}
 		}
 		r.request.report("apply", last, len(changes))
 		first = last
 	}
 	return outcomes, nil
+}
+
+// applyUnlessHeldBack applies what of a change does not depend on what was not made.
+func (r *run) applyUnlessHeldBack(ctx context.Context, c policy.Change, unmade *order.Unmade) Outcome {
+	rest, held := unmade.WithoutHeldBack(c)
+	out := nothingDone(c)
+	if !rest.Empty() {
+		out = r.applyChange(ctx, rest)
+	}
+	if held && out.Err == nil && !out.Gone {
+		out.Err = ErrHeldBack
+	}
+	return out
 }
 
 // endOfWave returns the index after the last change of the wave that begins at first.
@@ -118,7 +127,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		part, left := dropAdds(parts[0], r.unknown.has)
 		out.addUnknown(left...)
 		parts = parts[1:]
-		if empty(part) {
+		if part.Empty() {
 			continue
 		}
 		have, err := r.write(ctx, part)
@@ -137,6 +146,8 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		r.coordinator.wrote(c.Securable, have)
 		r.watch.landed(part, have)
 		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)
+		out.Change.AddTemporary = append(out.Change.AddTemporary, part.AddTemporary...)
+		out.Change.RemoveTemporary = append(out.Change.RemoveTemporary, part.RemoveTemporary...)
 	}
 	return nil
 }
@@ -158,13 +169,13 @@ func (r *run) rememberUnknown(ctx context.Context, p policy.Principal) {
 // write sends a change in one request and returns the grants on its securable afterwards, in which the change shows.
 func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
 	have, err := r.sendNoted(ctx, c)
-	if err != nil || empty(remaining(c, have)) {
+	if err != nil || remaining(c, have).Empty() {
 		return have, err
 	}
 	if have, err = r.grants(ctx, c.Securable); err != nil { // the answer may be older than the change
 		return nil, err
 	}
-	if rest := remaining(c, have); !empty(rest) {
+	if rest := remaining(c, have); !rest.Empty() {
 		return nil, policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
 	}
 	return have, nil

@@ -96,10 +96,12 @@ func (co *coordinator) enter(id uint64, by *compile.Compiler, c policy.Change) p
 	if !closes(c) {
 		return c
 	}
-	c.Remove = slices.DeleteFunc(slices.Clone(c.Remove), func(a policy.Assignment) bool {
+	required := func(a policy.Assignment) bool {
 		r, ok := co.required[policy.Grant{Securable: c.Securable, Principal: a.Principal, Privilege: a.Privilege}]
 		return ok && r.by != id && (r.at > id || co.running[r.by])
-	})
+	}
+	c.Remove = slices.DeleteFunc(slices.Clone(c.Remove), required)
+	c.RemoveTemporary = slices.DeleteFunc(slices.Clone(c.RemoveTemporary), required)
 	if closes(c) {
 		co.closing[c.Securable]++
 	}
@@ -123,7 +125,8 @@ func (co *coordinator) leave(by *compile.Compiler, c policy.Change) {
 
 // closes reports whether a change takes USE_* away on a container.
 func closes(c policy.Change) bool {
-	return c.Securable.Type.IsContainer() && slices.ContainsFunc(c.Remove, func(a policy.Assignment) bool { return a.Privilege.IsUse() })
+	_, remove := c.Request()
+	return c.Securable.Type.IsContainer() && slices.ContainsFunc(remove, func(a policy.Assignment) bool { return a.Privilege.ConfersUse() })
 }
 
 // requireUse notes which USE_* on a container a sync requires. When it returns, no removal of them is on its way.
@@ -135,7 +138,7 @@ func (co *coordinator) requireUse(ctx context.Context, id uint64, container poli
 	}
 	co.clock++
 	for _, a := range want {
-		if a.Privilege.IsUse() {
+		if a.Privilege.ConfersUse() {
 			co.required[policy.Grant{Securable: container, Principal: a.Principal, Privilege: a.Privilege}] = requirement{co.clock, id}
 		}
 	}

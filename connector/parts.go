@@ -9,42 +9,50 @@ import (
 
 // splitRefused takes a change apart that was refused because of a principal that the workspace does not know: into
 // the change without that principal or, when the answer did not say which one it is, into parts among which it can be
-// found. unknown is that principal, empty while it is not found. Parts are in the order that policy.Diff keeps between
-// changes.
+// found. unknown is that principal, empty while it is not found.
 func splitRefused(c policy.Change, named policy.Principal) (unknown policy.Principal, parts []policy.Change) {
 	principals := principalsOf(c)
 	if len(principals) == 1 {
 		named = principals[0]
 	}
 	if slices.Contains(principals, named) {
-		return named, []policy.Change{only(c, func(a policy.Assignment) bool { return a.Principal != named })}
+		return named, []policy.Change{c.Filter(func(a policy.Assignment) bool { return a.Principal != named })}
 	}
 	if parts = stages(c); len(parts) > 1 {
 		return policy.Principal{}, parts
 	}
 	half := principals[:len(principals)/2]
-	inHalf := func(a policy.Assignment) bool { return slices.Contains(half, a.Principal) }
-	return policy.Principal{}, []policy.Change{only(c, inHalf), only(c, func(a policy.Assignment) bool { return !inHalf(a) })}
+	return policy.Principal{}, divide(c, func(a policy.Assignment) bool { return slices.Contains(half, a.Principal) })
 }
 
-// stages takes a change apart into what must not be swapped: access is added before access is removed, that before
-// USE_* is added, and that before USE_* is removed.
+// divide returns the part of a change that first picks, and the rest.
+func divide(c policy.Change, first func(policy.Assignment) bool) []policy.Change {
+	parts := []policy.Change{c.Filter(first), c.Filter(func(a policy.Assignment) bool { return !first(a) })}
+	return slices.DeleteFunc(parts, policy.Change.Empty)
+}
+
+// stages takes a change apart into what comes first and what comes after. On an object it is the adds, so that nobody is
+// left without for a moment. On a container, where adds may open what removes are to close, it is the removes; but what
+// a principal loses only to have it by an add of the same change stays with that add. What a principal has by
+// ALL_PRIVILEGES and keeps is sent with its removal, which would clear it.
 func stages(c policy.Change) []policy.Change {
-	use := func(a policy.Assignment) bool { return a.Privilege.IsUse() }
-	access := func(a policy.Assignment) bool { return !use(a) }
-	var parts []policy.Change
-	for _, pick := range []func(policy.Assignment) bool{access, use} {
-		part := only(c, pick)
-		for _, p := range []policy.Change{
-			{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes, Add: part.Add},
-			{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes, Remove: part.Remove},
-		} {
-			if !empty(p) {
-				parts = append(parts, p)
-			}
-		}
+	has := func(list []policy.Assignment, implied func(policy.Privilege) bool, who policy.Principal) bool {
+		return slices.ContainsFunc(list, func(a policy.Assignment) bool { return a.Principal == who && implied(a.Privilege) })
 	}
-	return parts
+	isAll := func(p policy.Privilege) bool { return p == policy.AllPrivileges }
+	container := c.Securable.Type.IsContainer()
+	return divide(c, func(a policy.Assignment) bool {
+		losesAll := has(c.Remove, isAll, a.Principal)
+		switch added := slices.Contains(c.Add, a) || slices.Contains(c.AddTemporary, a); {
+		case added && container:
+			return losesAll && policy.AllPrivileges.Implies(a.Privilege)
+		case added:
+			return !losesAll
+		case container:
+			return !has(c.Add, func(p policy.Privilege) bool { return p.Implies(a.Privilege) }, a.Principal)
+		}
+		return false
+	})
 }
 
 // dropAdds returns the change without what it adds for the principals that drop picks, and those principals.
@@ -61,31 +69,23 @@ func dropAdds(c policy.Change, drop func(policy.Principal) bool) (rest policy.Ch
 
 func principalsOf(c policy.Change) []policy.Principal {
 	set := make(map[policy.Principal]bool)
-	for _, a := range slices.Concat(c.Add, c.Remove) {
+	add, remove := c.Request()
+	for _, a := range slices.Concat(add, remove) {
 		set[a.Principal] = true
 	}
 	return slices.SortedFunc(maps.Keys(set), policy.ComparePrincipals)
 }
 
-func only(c policy.Change, keep func(policy.Assignment) bool) policy.Change {
-	pick := func(list []policy.Assignment) []policy.Assignment {
-		return slices.DeleteFunc(slices.Clone(list), func(a policy.Assignment) bool { return !keep(a) })
-	}
-	c.Add, c.Remove = pick(c.Add), pick(c.Remove)
-	return c
-}
-
-func empty(c policy.Change) bool { return len(c.Add)+len(c.Remove) == 0 }
-
 // remaining returns what of c is not so yet, given the grants on its securable.
 func remaining(c policy.Change, have []policy.Assignment) policy.Change {
 	rest := policy.Change{Securable: c.Securable, Wave: c.Wave}
-	for _, a := range c.Add {
+	add, remove := c.Request()
+	for _, a := range add {
 		if !slices.Contains(have, a) {
 			rest.Add = append(rest.Add, a)
 		}
 	}
-	for _, a := range c.Remove {
+	for _, a := range remove {
 		if slices.Contains(have, a) {
 			rest.Remove = append(rest.Remove, a)
 		}

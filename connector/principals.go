@@ -168,6 +168,7 @@ func (r *run) change(ctx context.Context, c policy.Change) ([]policy.Assignment,
 	}
 	sent := c
 	sent.Add, sent.Remove = spell(c.Add), spell(c.Remove)
+	sent.AddTemporary, sent.RemoveTemporary, sent.Keep = spell(c.AddTemporary), spell(c.RemoveTemporary), spell(c.Keep)
 	list, err := r.Workspace.Apply(ctx, sent)
 	if unknown, ok := errors.AsType[*PrincipalError](err); ok && unknown.Principal.Name != "" {
 		unknown.Principal = spelled[unknown.Principal]

@@ -164,6 +164,9 @@ func TestPartsKeepOrder(t *testing.T) {
 	w := &account{tables: 1, known: map[string]bool{"zoe@x": true, "bob@x": true}, grants: &policy.GrantSet{}}
 	table := policy.Securable{Type: policy.Table, FullName: "c.s.t0"}
 	w.grants.Set(table, []policy.Assignment{{Principal: policy.PrincipalByShape("bob@x"), Privilege: policy.Select}})
+	for s, use := range map[policy.Securable]policy.Privilege{{Type: policy.Schema, FullName: "c.s"}: policy.UseSchema, {Type: policy.Catalog, FullName: "c"}: policy.UseCatalog} {
+		w.grants.Set(s, []policy.Assignment{{Principal: policy.PrincipalByShape("zoe@x"), Privilege: use}, {Principal: policy.PrincipalByShape("gone@x"), Privilege: use}})
+	}
 	policies := &fixed{}
 	policies.set(t, allow("table:c.s.t0", "zoe@x gone@x", "select"))
 	s, err := connector.New(connector.Options{Workspace: w, Policies: policies, Parallel: 1})

@@ -35,8 +35,7 @@ func (w *standings) landed(c policy.Change, have []policy.Assignment) {
 	if g == nil {
 		return
 	}
-	next := slices.DeleteFunc(slices.Clone(g.Of(c.Securable)), func(a policy.Assignment) bool { return slices.Contains(c.Remove, a) })
-	g.Set(c.Securable, append(next, c.Add...))
+	g.Set(c.Securable, c.AppliedTo(g.Of(c.Securable)))
 	shown := &policy.GrantSet{}
 	shown.Set(c.Securable, have)
 	w.drifted[c.Securable] = !slices.Equal(shown.Of(c.Securable), g.Of(c.Securable))

@@ -13,7 +13,7 @@ import (
 
 // Sync brings the requested roots into sync with the policies:
 //
-//	load securables and their grants → compile the policies → diff → ask the guards → apply, wave by wave
+//	load securables and their grants → compile the policies → diff → order → ask the guards → apply, wave by wave
 //
 // A sync of everything plans each shard by itself, asks the guards about all of them together, and then applies them.
 //
@@ -81,7 +81,7 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	return result, nil
 }
 
-// plan loads, compiles and diffs. Where somebody lacks USE_* that a root requires on a container above it, the
+// plan loads, compiles, diffs and orders. Where somebody lacks USE_* that a root requires on a container above it, the
 // container becomes a root itself and everything is loaded again; likewise where USE_* would be taken away although an
 // object that policies name, and that no listing showed, exists.
 func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
@@ -107,8 +107,8 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
-		prepend(result.Plan, above.changes)
 		if len(above.lacking) == 0 {
+			r.order(result.Plan, above, found.current)
 			r.compiler.SetCauses(compile.CauseInput{Inventory: found.inventory, Desired: compiled.Grants, Kinds: found.kinds}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.skipped, append(found.left, above.left...)
@@ -188,12 +188,29 @@ func (l *loaded) keepUse(desired *policy.GrantSet) *policy.GrantSet {
 			continue
 		}
 		for _, a := range l.current.Of(s) {
-			if a.Privilege.IsUse() {
-				kept.Add(policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
+			for use := range (a.Privilege.Set().WithImplied() & usesOf[s.Type]).All() { // ALL_PRIVILEGES may go, what it opens not
+				kept.Add(policy.Grant{Securable: s, Principal: a.Principal, Privilege: use})
 			}
 		}
 	}
 	return kept
+}
+
+// usesOf are the USE_* of a type of container.
+var usesOf = map[policy.SecurableType]policy.PrivilegeSet{
+	policy.Catalog: policy.NewPrivilegeSet(policy.UseCatalog, policy.UseSchema),
+	policy.Schema:  policy.NewPrivilegeSet(policy.UseSchema),
+}
+
+// opens reports whether a grant on a container opens a way that its principal does not have there.
+func (l *loaded) opens(container policy.Securable, a policy.Assignment) bool {
+	uses := a.Privilege.Set().WithImplied() & usesOf[container.Type]
+	for _, have := range l.current.Of(container) {
+		if have.Principal == a.Principal {
+			uses &^= have.Privilege.Set().WithImplied()
+		}
+	}
+	return uses != 0
 }
 
 // withoutNewUse returns the desired grants without USE_* that nobody holds yet above what did not answer this time: a grant
@@ -206,7 +223,7 @@ func (l *loaded) withoutNewUse(desired *policy.GrantSet) *policy.GrantSet {
 		}
 		for c, ok := left.Securable, true; ok; c, ok = c.Parent() {
 			list := slices.DeleteFunc(slices.Clone(kept.Of(c)), func(a policy.Assignment) bool {
-				return a.Privilege.IsUse() && !l.current.Has(policy.Grant{Securable: c, Principal: a.Principal, Privilege: a.Privilege})
+				return l.opens(c, a)
 			})
 			if len(list) == len(kept.Of(c)) {
 				continue

@@ -102,6 +102,11 @@ type changeJSON struct {
 	Wave      int          `json:"wave"`
 	Add       []causedJSON `json:"add,omitempty"`
 	Remove    []causedJSON `json:"remove,omitempty"`
+
+	AddTemporary    []Assignment `json:"addTemporary,omitempty"`
+	RemoveTemporary []Assignment `json:"removeTemporary,omitempty"`
+	Keep            []Assignment `json:"keep,omitempty"`
+	Waits           []Wait       `json:"waits,omitempty"`
 }
 
 type causedJSON struct {
@@ -111,7 +116,7 @@ type causedJSON struct {
 
 // MarshalJSON writes each grant with its cause.
 func (c Change) MarshalJSON() ([]byte, error) {
-	out := changeJSON{Securable: c.Securable, Wave: c.Wave}
+	out := changeJSON{Securable: c.Securable, Wave: c.Wave, AddTemporary: c.AddTemporary, RemoveTemporary: c.RemoveTemporary, Keep: c.Keep, Waits: c.Waits}
 	for _, a := range c.Add {
 		out.Add = append(out.Add, causedJSON{a, c.Causes.Of(ActAdd, a)})
 	}
@@ -127,7 +132,7 @@ func (c *Change) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return err
 	}
-	*c = Change{Securable: in.Securable, Wave: in.Wave}
+	*c = Change{Securable: in.Securable, Wave: in.Wave, AddTemporary: in.AddTemporary, RemoveTemporary: in.RemoveTemporary, Keep: in.Keep, Waits: in.Waits}
 	read := func(act Act, list []causedJSON) (assignments []Assignment) {
 		for _, a := range list {
 			assignments = append(assignments, a.Assignment)

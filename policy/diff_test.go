@@ -1,100 +1,52 @@
 package policy_test
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/policytest"
-	"ucwarden/policy/ranger"
-
-	"pgregory.net/rapid"
 )
 
-// TestDiffNeverWider applies plans change by change, in an order the waves allow, and holds every state on the way
-// between old ∩ new and old ∪ new, for every person.
-func TestDiffNeverWider(t *testing.T) {
+// TestDiff applies a diff: what was read ends as desired, a second diff is empty, and the totals count the changes, of
+// which each securable has one.
+func TestDiff(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
-		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
-		compiled := compile.New(policytest.Rules(w.Snapshot, policytest.Names), compile.Options{}).Compile(policy.NewInventory(w.Listed...))
-		if slices.ContainsFunc(compiled.Report.Findings, func(f policy.Finding) bool { return f.Privilege.IsUse() }) {
-			return // a policy denies the way to what another allows: what is behind stays closed, see policy.Diff
-		}
+		desired := compile.New(policytest.Rules(w.Snapshot, policytest.Names), compile.Options{}).Compile(policy.NewInventory(w.Listed...)).Grants
 		current := drawGrants(t, &w)
 		var read []policy.Securable
 		for _, o := range w.Listed {
 			read = append(read, o.Securable)
 		}
-		changes, totals := policy.Diff(policy.DiffInput{Read: read, Current: current, Desired: compiled.Grants})
-
+		changes, totals := policy.Diff(policy.DiffInput{Read: read, Current: current, Desired: desired})
 		state := current.Clone()
-		persons := w.Persons(w.GroupsOf)
-		var path strings.Builder
-		for wave := 1; wave <= lastWave(changes); wave++ {
-			var now []policy.Change
-			for _, c := range changes {
-				if c.Wave == wave {
-					now = append(now, c)
-				}
+		want := policy.Totals{Securables: len(read), Grants: current.Len(), Managed: current.Len(), Desired: totals.Desired, Changed: len(changes)}
+		seen := make(map[policy.Securable]bool)
+		for _, c := range changes {
+			if seen[c.Securable] {
+				t.Fatalf("two changes on %s", c.Securable)
 			}
-			for _, i := range rapid.Permutation(indexes(len(now))).Draw(t, fmt.Sprintf("order in wave %d", wave)) {
-				c := now[i]
-				fmt.Fprintf(&path, "wave %d %s\n", wave, c)
-				applyChange(state, c)
-				for _, p := range persons {
-					who := p.Principals()
-					for _, o := range w.Listed {
-						if !c.Securable.Contains(o.Securable) && !o.Contains(c.Securable) {
-							continue
-						}
-						for _, x := range []policy.Privilege{policy.Select, policy.Modify, policy.Execute, policy.Manage} {
-							if policy.ActsOn[x]&policy.ClassOf(o) == 0 || x == policy.Manage && o.Type.IsContainer() {
-								continue
-							}
-							before, after, is := policytest.Effective(current, who, x, o), policytest.Effective(compiled.Grants, who, x, o), policytest.Effective(state, who, x, o)
-							if is && !before && !after {
-								t.Fatalf("wider on the way: %s has %s on %s\n%s%s", p.Name, x, o, path.String(), policytest.Dump(&w, compiled.Grants, compiled.Report)+dumpGrants(current))
-							}
-							if !is && before && after {
-								t.Fatalf("a gap on the way: %s lacks %s on %s\n%s%s", p.Name, x, o, path.String(), policytest.Dump(&w, compiled.Grants, compiled.Report)+dumpGrants(current))
-							}
-						}
-					}
-				}
-			}
+			seen[c.Securable] = true
+			want.Adds, want.Removes = want.Adds+len(c.Add), want.Removes+len(c.Remove)
+			list := slices.DeleteFunc(slices.Clone(state.Of(c.Securable)), func(a policy.Assignment) bool { return slices.Contains(c.Remove, a) })
+			state.Set(c.Securable, append(list, c.Add...))
+		}
+		if totals != want {
+			t.Fatalf("totals %+v, want %+v", totals, want)
 		}
 		for _, s := range read {
-			if !slices.Equal(state.Of(s), compiled.Grants.Of(s)) {
-				t.Fatalf("%s ends with %v, want %v", s, state.Of(s), compiled.Grants.Of(s))
+			if !slices.Equal(state.Of(s), desired.Of(s)) {
+				t.Fatalf("%s ends with %v, want %v", s, state.Of(s), desired.Of(s))
 			}
 		}
-		if again, _ := policy.Diff(policy.DiffInput{Read: read, Current: state, Desired: compiled.Grants}); len(again) > 0 {
+		if again, _ := policy.Diff(policy.DiffInput{Read: read, Current: state, Desired: desired}); len(again) > 0 {
 			t.Fatalf("a second diff still has %v", again)
 		}
-		adds, removes := 0, 0
-		for _, c := range changes {
-			adds, removes = adds+len(c.Add), removes+len(c.Remove)
-		}
-		if totals.Adds != adds || totals.Removes != removes {
-			t.Fatalf("totals %+v, but %d adds and %d removes", totals, adds, removes)
-		}
 	})
-}
-
-func indexes(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i
-	}
-	return list
-}
-
-func applyChange(g *policy.GrantSet, c policy.Change) {
-	list := slices.DeleteFunc(slices.Clone(g.Of(c.Securable)), func(a policy.Assignment) bool { return slices.Contains(c.Remove, a) })
-	g.Set(c.Securable, append(list, c.Add...))
 }
 
 // drawGrants makes a state somebody else may have left: any grants, well-formed or not.
@@ -115,20 +67,4 @@ func drawGrants(t *rapid.T, w *policytest.World) *policy.GrantSet {
 		g.Add(policy.Grant{Securable: o.Securable, Principal: rapid.SampledFrom(principals).Draw(t, "principal"), Privilege: rapid.SampledFrom(list).Draw(t, "privilege")})
 	}
 	return g
-}
-
-func dumpGrants(g *policy.GrantSet) string {
-	var b strings.Builder
-	for x := range g.All() {
-		fmt.Fprintf(&b, "before %s %s %s\n", x.Securable, x.Principal, x.Privilege)
-	}
-	return b.String()
-}
-
-func lastWave(changes []policy.Change) int {
-	last := 0
-	for _, c := range changes {
-		last = max(last, c.Wave)
-	}
-	return last
 }

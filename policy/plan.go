@@ -6,29 +6,107 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
-// Change is all adds and removes of one securable that are sent together, in one request that applies whole or not
-// at all. Changes of a lower Wave are applied before changes of a higher one; see [Diff] for what each wave holds.
+// Change is adds and removes of one securable that are sent together, in one request that applies whole or not at all.
+// Changes of a lower Wave are applied before changes of a higher one; package order says why.
 type Change struct {
 	Securable Securable    `json:"securable"`
 	Wave      int          `json:"wave"`
 	Add       []Assignment `json:"add,omitempty"`
 	Remove    []Assignment `json:"remove,omitempty"`
+
+	// AddTemporary is USE_* that its principals hold already, by ALL_PRIVILEGES that this change removes. A later change
+	// removes it: RemoveTemporary. Neither counts as a grant or a revoke.
+	AddTemporary    []Assignment `json:"addTemporary,omitempty"`
+	RemoveTemporary []Assignment `json:"removeTemporary,omitempty"`
+	// Keep are grants that stand and stay. They are sent with the removal of ALL_PRIVILEGES, which would clear them.
+	Keep []Assignment `json:"keep,omitempty"`
+
+	// Waits are those of Add, Remove and RemoveTemporary that must not be made while something else was not; what is not
+	// in it depends on nothing.
+	Waits []Wait `json:"waits,omitempty"`
+
 	// Causes says why, grant by grant; nil where that was not asked for. In JSON each grant has its cause.
 	Causes Causes `json:"-"`
+}
+
+// Wait is an add or a remove of a [Change], and whose changes it depends on. An add would let somebody reach what is yet
+// to be taken away: it must not be made while a removal from one of On, by a change of an earlier wave on the same
+// securable, above or below it, was not made. A remove takes what is replaced: it must not be made while what is added
+// for one of On was not.
+type Wait struct {
+	Assignment
+	On []Principal `json:"on"`
+}
+
+// Request returns all that is sent: what is added, put back and removed.
+func (c Change) Request() (add, remove []Assignment) {
+	add, remove = c.Acts()
+	return append(add, c.Keep...), remove
+}
+
+// AppliedTo returns the grants on the securable after the change, where it has the given ones before.
+func (c Change) AppliedTo(have []Assignment) []Assignment {
+	add, remove := c.Request()
+	left := slices.DeleteFunc(slices.Clone(have), func(a Assignment) bool {
+		return slices.Contains(remove, a) || a.Privilege.ClearedByAll() && slices.Contains(remove, Assignment{a.Principal, AllPrivileges})
+	})
+	left = append(left, add...)
+	slices.SortFunc(left, CompareAssignments)
+	return slices.Compact(left)
+}
+
+// Acts returns all that the change adds and removes.
+func (c Change) Acts() (add, remove []Assignment) {
+	return slices.Concat(c.Add, c.AddTemporary), slices.Concat(c.Remove, c.RemoveTemporary)
+}
+
+// Empty reports whether the change changes nothing.
+func (c Change) Empty() bool {
+	return len(c.Add)+len(c.Remove)+len(c.AddTemporary)+len(c.RemoveTemporary) == 0
+}
+
+// Filter returns the change with only those adds and removes that keep reports true for. What is put back stays with
+// the removal of ALL_PRIVILEGES that it belongs to.
+func (c Change) Filter(keep func(Assignment) bool) Change {
+	pick := func(list []Assignment) []Assignment {
+		var picked []Assignment
+		for _, a := range list {
+			if keep(a) {
+				picked = append(picked, a)
+			}
+		}
+		return picked
+	}
+	f := Change{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes, Add: pick(c.Add), Remove: pick(c.Remove),
+		AddTemporary: pick(c.AddTemporary), RemoveTemporary: pick(c.RemoveTemporary)}
+	for _, a := range c.Keep {
+		if slices.Contains(f.Remove, Assignment{a.Principal, AllPrivileges}) {
+			f.Keep = append(f.Keep, a)
+		}
+	}
+	for _, w := range c.Waits {
+		if keep(w.Assignment) {
+			f.Waits = append(f.Waits, w)
+		}
+	}
+	return f
 }
 
 // String is the change on one line: "TABLE:a.b.c  +analysts SELECT  -bob MODIFY".
 func (c Change) String() string {
 	var b strings.Builder
 	b.WriteString(c.Securable.String())
-	for _, a := range c.Add {
-		fmt.Fprintf(&b, "  +%s", a)
-	}
-	for _, a := range c.Remove {
-		fmt.Fprintf(&b, "  -%s", a)
+	for _, part := range []struct {
+		sign, mark string
+		list       []Assignment
+	}{{"+", "", c.Add}, {"+", " (temporary)", c.AddTemporary}, {"-", "", c.Remove}, {"-", " (temporary)", c.RemoveTemporary}} {
+		for _, a := range part.list {
+			fmt.Fprintf(&b, "  %s%s%s", part.sign, a, part.mark)
+		}
 	}
 	return b.String()
 }
@@ -70,7 +148,7 @@ func (t *Totals) Add(o Totals) {
 func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
 
 // Digest identifies the plan's changes: the first 16 hexadecimal digits of their SHA-256, or of that of its parts. An
-// approval names it, and so holds for exactly these changes.
+// approval names it, and so holds for exactly these changes. What they depend on follows from them, and is left out.
 func (p *Plan) Digest() string {
 	if len(p.Parts) > 0 {
 		return DigestOf(p.Parts)
@@ -78,7 +156,7 @@ func (p *Plan) Digest() string {
 	sum := sha256.New()
 	separator := "["
 	for _, c := range p.Changes {
-		c.Causes = nil // a policy that is given another name changes nothing
+		c.Causes, c.Waits = nil, nil // a policy that is given another name changes nothing
 		body, err := json.Marshal(c)
 		if err != nil {
 			panic("plan does not marshal: " + err.Error()) // strings and ints only: cannot happen

@@ -96,6 +96,12 @@ func IsPrivilege(p Privilege) bool {
 	return false
 }
 
+// ClearedByAll reports whether revoking ALL_PRIVILEGES on a securable takes p from its principal too, also where it was
+// granted by itself. Unity Catalog spares four privileges.
+func (p Privilege) ClearedByAll() bool {
+	return p != Manage && p != "READ_METADATA" && p != externalUseSchema && p != "EXTERNAL_USE_LOCATION"
+}
+
 // Implies reports whether a grant of p on some securable also confers q there. ALL_PRIVILEGES confers everything
 // but MANAGE and EXTERNAL_USE_SCHEMA, which Unity Catalog wants to be given by name.
 func (p Privilege) Implies(q Privilege) bool {
@@ -104,3 +110,7 @@ func (p Privilege) Implies(q Privilege) bool {
 
 // IsUse reports whether p opens the way to a container's objects without giving access to any of them.
 func (p Privilege) IsUse() bool { return p == UseCatalog || p == UseSchema }
+
+// ConfersUse reports whether a grant of p on a container opens the way to its objects: USE_* does, and so does
+// ALL_PRIVILEGES.
+func (p Privilege) ConfersUse() bool { return p.Implies(UseCatalog) || p.Implies(UseSchema) }

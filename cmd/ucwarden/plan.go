@@ -144,7 +144,7 @@ func (a *app) printChanges(w io.Writer, changes []policy.Change) {
 	slices.SortFunc(order, policy.Securable.Compare)
 	width, wide := 0, 0 // of principals and of privileges
 	for _, c := range changes {
-		for _, g := range slices.Concat(c.Add, c.Remove) {
+		for _, g := range slices.Concat(c.Add, c.Remove, c.AddTemporary, c.RemoveTemporary) {
 			width, wide = max(width, len(g.Name)), max(wide, len(g.Privilege))
 		}
 	}
@@ -157,6 +157,13 @@ func (a *app) printChanges(w io.Writer, changes []policy.Change) {
 			}
 			for _, g := range c.Remove {
 				lines = append(lines, signed{g, "-", text.FgRed, c.Causes.Of(policy.ActRemove, g).String()})
+			}
+			temporary := policy.Cause{Kind: policy.CauseKept}.String()
+			for _, g := range c.AddTemporary {
+				lines = append(lines, signed{g, "+", text.FgGreen, temporary})
+			}
+			for _, g := range c.RemoveTemporary {
+				lines = append(lines, signed{g, "-", text.FgRed, temporary})
 			}
 		}
 		slices.SortFunc(lines, func(x, y signed) int {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 
 	"ucwarden/connector"
@@ -53,7 +54,20 @@ type intent struct {
 }
 
 func newIntent(id string, now time.Time, o connector.Origin, c policy.Change) intent {
-	return intent{Time: now.UTC().Truncate(time.Millisecond), ID: id, Task: o.Task, By: o.By, Change: c}
+	noted := policy.Change{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes}
+	noted.Add, noted.Remove = c.Acts()
+	if len(c.AddTemporary)+len(c.RemoveTemporary) > 0 {
+		noted.Causes = maps.Clone(c.Causes)
+		if noted.Causes == nil {
+			noted.Causes = make(policy.Causes)
+		}
+		for act, list := range map[policy.Act][]policy.Assignment{policy.ActAdd: c.AddTemporary, policy.ActRemove: c.RemoveTemporary} {
+			for _, a := range list {
+				noted.Causes.Set(act, a, policy.Cause{Kind: policy.CauseKept})
+			}
+		}
+	}
+	return intent{Time: now.UTC().Truncate(time.Millisecond), ID: id, Task: o.Task, By: o.By, Change: noted}
 }
 
 // changes returns the lines that close the intent, with what result says of each act.

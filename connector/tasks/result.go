@@ -71,7 +71,9 @@ type totals struct {
 	unread        []connector.LeftOut       // what could not be looked at
 	unreadFails   bool                      // and is more than what we may not see
 	failed        int
-	failure       error // the first, of those that are not the consequence of another
+	failure       error            // the first, of those that are not the consequence of another
+	failedOn      policy.Securable // its securable
+	heldBack      int              // of failed, those that are
 	recorded      []ondemand.Change
 	unrecorded    bool // recorded is not all
 }
@@ -94,13 +96,16 @@ func (t *totals) addOutcome(o connector.Outcome) {
 	for _, p := range o.Unknown {
 		t.unknown[p] = true
 	}
-	switch {
-	case o.Err != nil:
+	if o.Err != nil {
 		t.failed++
-		if t.failure == nil || errors.Is(t.failure, connector.ErrHeldBack) {
-			t.failure = o.Err
+		if errors.Is(o.Err, connector.ErrHeldBack) {
+			t.heldBack++
 		}
-	case !o.Gone && len(o.Change.Add)+len(o.Change.Remove) > 0: // else all of it was for principals that are not known
+		if t.failure == nil || errors.Is(t.failure, connector.ErrHeldBack) {
+			t.failure, t.failedOn = o.Err, o.Change.Securable
+		}
+	}
+	if !o.Gone && len(o.Change.Add)+len(o.Change.Remove) > 0 { // else all of it failed, or was for principals that are not known
 		t.addChange(o.Change)
 	}
 }
@@ -131,7 +136,10 @@ func (t *totals) message() string {
 		notes = append(notes, fmt.Sprintf("left out %s: %s", count(n, "object"), strings.Join(named, ", ")))
 	}
 	if t.failed > 0 {
-		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first because: %v", t.failed, t.failure))
+		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first on %s because: %v", t.failed, t.failedOn, t.failure))
+	}
+	if t.heldBack > 0 && t.heldBack < t.failed {
+		notes = append(notes, fmt.Sprintf("%d of them held back, in all or in part, because what they depend on failed", t.heldBack))
 	}
 	counts := fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
 	switch {

@@ -100,11 +100,12 @@ func diffOf(change policy.Change) (permissionsDiff, error) {
 		}
 		return byPrincipal[p]
 	}
-	for _, a := range change.Add {
+	add, remove := change.Request()
+	for _, a := range add {
 		e := entry(a.Principal)
 		e.Add = append(e.Add, a.Privilege)
 	}
-	for _, a := range change.Remove {
+	for _, a := range remove {
 		e := entry(a.Principal)
 		e.Remove = append(e.Remove, a.Privilege)
 	}

@@ -1,0 +1,94 @@
+package connector_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ucwarden/connector"
+	"ucwarden/connector/emulator"
+	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/ranger"
+)
+
+// USE_* above a root that is to be revoked is revoked before something is granted behind it, although the root alone was
+// asked for.
+func TestWayAboveThatCloses(t *testing.T) {
+	denied := allow("schema:hr.core", "nobody@example.com", "browse")
+	denied.DenyPolicyItems = []ranger.PolicyItem{{Users: []string{"eve@example.com"}, Accesses: []ranger.ItemAccess{{Type: "use_schema"}}}}
+	r := newRig(t, rigOptions{}, allow("table:hr.core.staff", "eve@example.com", "select"), denied)
+	r.grant("catalog:hr", "eve@example.com", "USE_CATALOG")
+	r.grant("schema:hr.core", "eve@example.com", "USE_SCHEMA")
+	result := r.sync("table:hr.core.staff")
+	if diff := cmp.Diff([]string{"SCHEMA:hr.core"}, spell(result.AlsoSynced)); diff != "" {
+		t.Errorf("synced too (-want +got):\n%s", diff)
+	}
+	want := []string{"1 SCHEMA:hr.core -eve@example.com USE_SCHEMA", "2 TABLE:hr.core.staff +eve@example.com SELECT"}
+	if diff := cmp.Diff(want, planned(result)); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	r.server.ResetTrace()
+	if again := r.sync("table:hr.core.staff"); !again.Plan.Empty() || len(again.AlsoSynced) > 0 {
+		t.Errorf("a second sync has %v, and syncs %v too", planned(again), again.AlsoSynced)
+	}
+}
+
+// ALL_PRIVILEGES on a container opens the way to what is inside: what was granted there by hand is revoked first.
+func TestAllPrivilegesOpenTheWay(t *testing.T) {
+	r := newRig(t, rigOptions{}, allow("catalog:hr", "eve@example.com", "all_privileges"))
+	r.grant("table:hr.core.staff", "eve@example.com", "MANAGE")
+	result := r.sync("schema:hr.core")
+	if diff := cmp.Diff([]string{"1 TABLE:hr.core.staff -eve@example.com MANAGE", "2 CATALOG:hr +eve@example.com ALL_PRIVILEGES"}, planned(result)); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
+// Where not all objects of a schema are known, ALL_PRIVILEGES that no policy gives goes, and the way that it opened stays.
+func TestAllPrivilegesAboveWhatIsUnknown(t *testing.T) {
+	r := newRig(t, rigOptions{attempts: 2})
+	r.grant("schema:sales.apac", "analysts", "ALL_PRIVILEGES")
+	r.fault(emulator.Fault{Path: "/api/2.1/unity-catalog/volumes", Status: 404, ErrorCode: "SCHEMA_DOES_NOT_EXIST"})
+	if _, err := r.Sync(t.Context(), r.roots("catalog:sales")); err != nil {
+		t.Fatal(err)
+	}
+	got := slices.DeleteFunc(r.server.Grants().Of(sec(t, "schema:sales.apac")), func(a policy.Assignment) bool { return a.Name != "analysts" })
+	if len(got) != 1 || got[0].Privilege != policy.UseSchema {
+		t.Errorf("granted %v", got)
+	}
+	r.server.ClearFaults()
+	r.sync("catalog:sales")
+	if got := r.server.Grants().Of(sec(t, "schema:sales.apac")); len(got) > 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+// The plan shows USE_* that stands in for ALL_PRIVILEGES while it is applied, and nobody is left with it.
+func TestTemporaryUse(t *testing.T) {
+	r := newRig(t, rigOptions{syncer: connector.Options{Compile: compile.Options{SkipUse: true}}}, allow("catalog:sales", "analysts", "select"),
+		allow("catalog:sales", "engineers", "all_privileges"), allow("schema:sales.emea", "ann@example.com", "all_privileges"), allow("volume:sales.emea.landing", "ann@example.com", "manage"))
+	r.grant("catalog:sales", "analysts", "ALL_PRIVILEGES")
+	r.grant("catalog:sales", "engineers", "MANAGE")
+	result := r.sync("catalog:sales")
+	var temporary []string
+	for _, c := range result.Plan.Changes {
+		for _, a := range c.AddTemporary {
+			temporary = append(temporary, "+"+c.Securable.String()+" "+a.String())
+		}
+		for _, a := range c.RemoveTemporary {
+			temporary = append(temporary, "-"+c.Securable.String()+" "+a.String())
+		}
+	}
+	if diff := cmp.Diff([]string{"+CATALOG:sales analysts USE_SCHEMA", "-CATALOG:sales analysts USE_SCHEMA"}, temporary); diff != "" {
+		t.Errorf("temporary (-want +got):\n%s", diff)
+	}
+	for _, o := range result.Outcomes {
+		if o.Err != nil {
+			t.Errorf("%s: %v", o.Change, o.Err)
+		}
+	}
+	if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
+		t.Errorf("grants (-want +got):\n%s", diff)
+	}
+}
