@@ -28,8 +28,9 @@ type fake struct {
 	refused   error // of the guards
 	request   connector.Request
 
-	planned  []string // shards
-	judged   []string // digests
+	mu       sync.Mutex // guards planned: shards are planned side by side
+	planned  []string   // shards
+	judged   []string   // digests
 	approved string
 	applied  []*connector.ShardPlan
 }
@@ -40,7 +41,9 @@ func (f *fake) Concerned([]policy.Securable) ([]policy.Securable, error) { retur
 
 func (f *fake) PlanShard(_ context.Context, r connector.Request) (*connector.ShardPlan, error) {
 	name := r.Roots[0].String()
+	f.mu.Lock()
 	f.planned = append(f.planned, name)
+	f.mu.Unlock()
 	return &connector.ShardPlan{
 		Roots: r.Roots, Digest: "digest of " + name, PlannedAt: time.Now(),
 		ShardBody: connector.ShardBody{Changes: []policy.Change{{Securable: r.Roots[0], Add: []policy.Assignment{{Principal: policy.PrincipalByShape("analysts"), Privilege: "SELECT"}}}}},
