@@ -144,7 +144,8 @@ func everywhere() []ranger.Policy {
 	}
 }
 
-// What the policies grant on a container above a root is granted when what was read inherits it; what only other objects inherit waits for their sync.
+// What the policies grant on a container above a root is granted when what was read inherits it; what only other objects
+// inherit waits for their sync.
 func TestGrantsOnAncestors(t *testing.T) {
 	for _, test := range []struct {
 		roots []string

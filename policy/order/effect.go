@@ -69,7 +69,8 @@ type actor struct {
 type visitor func(first, second int, hard bool) bool
 
 // relate finds what the ops of principal x, who loses something, and y, who gains something, require of each other,
-// because one person may hold the grants of both, and those of account users. They may be one principal.
+// because one person may hold the grants of both, and those of account users. They may be one principal, and are not two
+// persons.
 //
 // Never wider: a need that only x meets, and only before, and one that only y meets, and only afterwards, give access
 // together that there neither was nor will be. So x loses the first before y gains the second. This includes the grant
@@ -79,8 +80,8 @@ type visitor func(first, second int, hard bool) bool
 //
 // Needs of which neither is USE_* never give access together.
 func (p *problem) relate(x, y *actor, visit visitor) bool {
-	if len(x.removes) == 0 || len(y.adds) == 0 || x.who != y.who && p.persons[x.who] && p.persons[y.who] {
-		return true // nobody is two users
+	if len(x.removes) == 0 || len(y.adds) == 0 {
+		return true
 	}
 	loser, gainer, all := p.state(x.who), p.state(y.who), p.state(p.everyone)
 	lost, gained := loser.old&^loser.new, gainer.new&^gainer.old

@@ -17,9 +17,10 @@ type Options struct {
 	Unread []policy.Securable
 }
 
-// Changes returns the changes in the order of their application: by waves, and in each those that revoke first. In go changes without waves, at most one for each
-// securable, and the grants that stand on the securables and, where known, on the containers above. The findings name
-// changes during which somebody may lack, for a moment, what they keep: nobody can be spared that by single requests.
+// Changes returns the changes in the order of their application: by waves, and in each those that revoke first. In go
+// changes without waves, at most one for each securable, and the grants that stand on the securables and, where known, on
+// the containers above. The findings name changes during which somebody may lack, for a moment, what they keep: nobody can
+// be spared that by single requests.
 func Changes(changes []policy.Change, current *policy.GrantSet, o Options) ([]policy.Change, []policy.Finding) {
 	var findings []policy.Finding
 	ordered := slices.Clone(changes)

@@ -40,7 +40,9 @@ type node struct {
 	place
 	change policy.Change // of the first of them
 	others []policy.Securable
-	actors []actor
+	actors []actor     // those that are no persons first
+	groups int         // how many these are
+	byWho  map[int]int // where the actors are
 	ops    []int
 	parts  int // changes that it takes
 	first  int // of them, among all
@@ -141,7 +143,7 @@ func (p *problem) key(c policy.Change) []byte {
 // addNode adds the securable of a change, with one op for each add and remove.
 func (p *problem) addNode(c policy.Change) int {
 	n := len(p.nodes)
-	p.nodes = append(p.nodes, node{place: p.place(c.Securable, c), change: c, parts: 1})
+	p.nodes = append(p.nodes, node{place: p.place(c.Securable, c), change: c, parts: 1, byWho: make(map[int]int)})
 	for _, a := range c.Add {
 		p.addOp(op{node: n, who: p.id(a.Principal), grant: a, add: true, effect: effect(c.Securable.Type, a.Privilege), outlasts: len(p.ops)})
 	}
@@ -179,10 +181,16 @@ func (p *problem) addOp(o op) {
 	p.ops = append(p.ops, o)
 	n := &p.nodes[o.node]
 	n.ops = append(n.ops, i)
-	at := slices.IndexFunc(n.actors, func(a actor) bool { return a.who == o.who })
-	if at < 0 {
+	at, found := n.byWho[o.who]
+	if !found {
 		at = len(n.actors)
-		n.actors = append(n.actors, actor{who: o.who})
+		n.byWho[o.who], n.actors = at, append(n.actors, actor{who: o.who})
+		if !p.persons[o.who] {
+			first := n.groups
+			n.actors[first], n.actors[at] = n.actors[at], n.actors[first]
+			n.byWho[n.actors[at].who], n.byWho[o.who] = at, first
+			at, n.groups = first, first+1
+		}
 	}
 	if a := &n.actors[at]; o.add {
 		a.adds = append(a.adds, i)
@@ -296,10 +304,19 @@ func (p *problem) setChain(end policy.SecurableType, anyUse grants) {
 
 // between calls visit for what the ops of two securables of the chain at hand, or of one, require of each other.
 func (p *problem) between(n, m int, visit visitor) {
+	both := func(x, y *actor) bool {
+		return p.relate(x, y, visit) && (n == m || p.relate(y, x, visit))
+	}
 	for i := range p.nodes[n].actors {
-		for j := range p.nodes[m].actors {
-			x, y := &p.nodes[n].actors[i], &p.nodes[m].actors[j]
-			if !p.relate(x, y, visit) || n != m && !p.relate(y, x, visit) {
+		x, others := &p.nodes[n].actors[i], p.nodes[m].actors
+		if p.persons[x.who] { // nobody is two of them
+			others = others[:p.nodes[m].groups]
+			if own, ok := p.nodes[m].byWho[x.who]; ok && !both(x, &p.nodes[m].actors[own]) {
+				return
+			}
+		}
+		for j := range others {
+			if !both(x, &others[j]) {
 				return
 			}
 		}
