@@ -51,8 +51,9 @@ func (l LeftOut) String() string {
 	return fmt.Sprintf("the grants on %s cannot be read: %s", l.Securable, l.Reason)
 }
 
-// passing reports whether the next attempt may be able to look at it.
-func (l LeftOut) passing() bool { return l.Code.Retryable() || l.Code == policy.CodeInternal }
+// mayWake reports whether there may be grants that are to be revoked, and that USE_* would wake before. What we may not
+// read is not ours to manage, and its grants are there to stay.
+func (l LeftOut) mayWake() bool { return l.Code != policy.CodeForbidden }
 
 // rootTypes are the types of root object, catalogs aside, whose grants policies can manage. Shares are granted to
 // recipients, not to principals of the account, and are synced only when named.
@@ -331,6 +332,9 @@ func (r *run) grantsOf(ctx context.Context, s policy.Securable) ([]policy.Assign
 		return nil, &goneError{getErr}
 	} else if getErr != nil {
 		return nil, fmt.Errorf("the call for its grants does not find it (%w), and it cannot be asked for itself: %w", err, getErr)
+	}
+	if list, err = r.grants(ctx, s); policy.CodeOf(err) != policy.CodeNotFound { // it may have been created just now
+		return list, err
 	}
 	return nil, policy.Errorf(policy.CodeInvalid, "it exists, but the call for its grants does not find it: %w", err)
 }

@@ -92,3 +92,55 @@ func TestTemporaryUse(t *testing.T) {
 		t.Errorf("grants (-want +got):\n%s", diff)
 	}
 }
+
+// USE_* does not open the way to an object whose grants the workspace does not find although it exists: what was granted
+// there may be to be revoked. Once it is found, that is revoked first. What we may not read is not ours, and holds nothing
+// back.
+func TestNoWayToWhatCannotBeRead(t *testing.T) {
+	staff := sec(t, "table:hr.core.staff")
+	for name, test := range map[string]struct {
+		code  policy.Code
+		times int
+		held  bool
+	}{
+		"not found for a moment": {policy.CodeNotFound, 1, false},
+		"never found":            {policy.CodeNotFound, 1000, true},
+		"not answered":           {policy.CodeUnavailable, 1000, true},
+		"forbidden":              {policy.CodeForbidden, 1000, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{}
+			r := newRig(t, rigOptions{wrap: through(f)}, allow("schema:hr.core", "eve@example.com", "use_schema"))
+			r.grant("table:hr.core.staff", "eve@example.com", "SELECT")
+			r.grant("catalog:hr", "eve@example.com", "USE_CATALOG")
+			r.grant("schema:sales.emea", "analysts", "SELECT")
+			left := test.times
+			f.grants = func(s policy.Securable) error {
+				if s != staff || left == 0 {
+					return nil
+				}
+				left--
+				return policy.Errorf(test.code, "not now")
+			}
+			result, err := r.Sync(t.Context(), connector.Request{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			opened := len(r.server.Grants().Of(sec(t, "schema:hr.core"))) > 0
+			named := slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool {
+				return f.Securable == sec(t, "schema:hr.core") && f.Effect == policy.EffectNarrower && f.Privilege == policy.UseSchema
+			})
+			if opened == test.held || named != test.held {
+				t.Errorf("opened %t, named %t: %v", opened, named, result.Plan.Report.Findings)
+			}
+			if got := r.server.Grants().Of(sec(t, "schema:sales.emea")); len(got) > 0 {
+				t.Errorf("elsewhere: %v", got)
+			}
+			left = 0
+			r.sync()
+			if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
+				t.Errorf("grants (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

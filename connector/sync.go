@@ -151,7 +151,7 @@ func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *loaded, as
 // does not know them.
 func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal) {
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
-	desired = found.withoutNewUse(found.keepUse(desired))
+	desired, closed := found.withoutNewUse(found.keepUse(desired))
 	var kept []policy.Grant
 	changes, totals := policy.Diff(policy.DiffInput{
 		Read: found.read, Current: found.current, Desired: desired, Scope: r.keepOwn(scope), Mode: r.Mode, Expresses: r.compiler.Expresses,
@@ -161,7 +161,7 @@ func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) 
 	})
 	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
 	unknown := r.unknown.findings(compiled.Grants, found.current, found.read)
-	plan.Report.Findings = slices.Concat(plan.Report.Findings, unknown, r.directoryFindings(kept))
+	plan.Report.Findings = slices.Concat(plan.Report.Findings, unknown, r.directoryFindings(kept), closed)
 	leftOut := slices.Clone(compiled.Unresolved)
 	for _, f := range unknown {
 		leftOut = append(leftOut, f.Principal)
@@ -213,28 +213,37 @@ func (l *loaded) opens(container policy.Securable, a policy.Assignment) bool {
 	return uses != 0
 }
 
-// withoutNewUse returns the desired grants without USE_* that nobody holds yet above what did not answer this time: a grant
-// there that is to be revoked would wake. The sync is tried again, and grants it when it has read everything.
-func (l *loaded) withoutNewUse(desired *policy.GrantSet) *policy.GrantSet {
-	kept := desired
+// withoutNewUse returns the desired grants without what opens a way, that its principal does not have yet, to what could not
+// be looked at: a grant there that is to be revoked would wake. The findings say so. A sync that has read everything grants
+// it.
+func (l *loaded) withoutNewUse(desired *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
+	kept = desired
 	for _, left := range l.left {
-		if !left.passing() {
+		if !left.mayWake() {
 			continue
 		}
 		for c, ok := left.Securable, true; ok; c, ok = c.Parent() {
-			list := slices.DeleteFunc(slices.Clone(kept.Of(c)), func(a policy.Assignment) bool {
-				return l.opens(c, a)
-			})
-			if len(list) == len(kept.Of(c)) {
+			var rest []policy.Assignment
+			for _, a := range kept.Of(c) {
+				if !l.opens(c, a) {
+					rest = append(rest, a)
+					continue
+				}
+				findings = append(findings, policy.Finding{
+					Effect: policy.EffectNarrower, Securable: c, Principal: a.Principal, Privilege: a.Privilege,
+					Message: fmt.Sprintf("%s is not granted %s on %s yet: %s, and what was granted there may be to be revoked first", a.Principal, a.Privilege, c, left),
+				})
+			}
+			if len(rest) == len(kept.Of(c)) {
 				continue
 			}
 			if kept == desired {
 				kept = desired.Clone()
 			}
-			kept.Set(c, list)
+			kept.Set(c, rest)
 		}
 	}
-	return kept
+	return kept, findings
 }
 
 // scopeOf returns what a sync of the roots may change: of the managed scope what was found of them.
