@@ -9,9 +9,10 @@ import (
 // case. Whoever compares names without regard to case, compares what it returns.
 func CanonicalName(name string) string { return strings.ToLower(name) }
 
-// LooseName folds a name further than [CanonicalName], by Unicode's simple case folding, so that 'ſ' is 's' and 'ς' is
-// 'σ'. Two names with one canonical name have one loose name. Where somebody is denied something, names are compared
-// loosely too: whether the other side takes two such names for one cannot be known, and a deny must not be lost by it.
+// LooseName folds a name further than [CanonicalName], by Unicode's simple case folding and by upper case, so that 'ſ' is
+// 's', 'ς' is 'σ' and 'ı' is 'i'. Two names with one canonical name have one loose name. Where somebody is denied
+// something, names are compared loosely too: whether the other side takes two such names for one cannot be known, and a
+// deny must not be lost by it.
 func LooseName(name string) string {
 	folded := true
 	for i := range len(name) {
@@ -28,7 +29,7 @@ func LooseName(name string) string {
 
 func looseRunes(name string) string {
 	return strings.Map(func(r rune) rune {
-		r = unicode.ToLower(r)
+		r = unicode.ToLower(unicode.ToUpper(unicode.ToLower(r)))
 		least := r
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 			least = min(least, f)

@@ -71,9 +71,18 @@ func PrincipalByShape(name string) Principal {
 	return NewPrincipal(Group, name)
 }
 
-// FoldPrincipal folds the name of a principal. It is the one rule by which names are compared without regard to case, be it
-// of users or to find whom a misspelt name may mean.
-func FoldPrincipal(name string) string { return LooseName(name) }
+// FoldPrincipal folds the name of a principal: without regard to case, as [LooseName], nor to blanks around it. It is the one
+// rule by which names are compared without regard to case, be it of users or to find whom a misspelt name may mean.
+func FoldPrincipal(name string) string { return LooseName(strings.TrimSpace(name)) }
+
+// SamePlainly reports whether two names are one in the narrow sense: they differ in blanks around them and in letters that
+// have one lower and one upper case. Names that only [FoldPrincipal] takes for one may be two people's; they are denied
+// together, and granted nothing by one another's name.
+func SamePlainly(a, b string) bool {
+	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
+	upper, other := strings.ToUpper(a), strings.ToUpper(b)
+	return a == b || CanonicalName(a) == CanonicalName(b) && upper == other
+}
 
 func (p Principal) String() string { return p.Name }
 

@@ -51,9 +51,9 @@ func (r *scimResource) entry(kind policy.PrincipalKind) directory.Entry {
 	e := directory.Entry{ID: r.ID, Kind: kind, Inactive: r.Active != nil && !*r.Active}
 	switch kind {
 	case policy.User:
-		e.Name = r.UserName
+		e.Name, e.Display = r.UserName, r.DisplayName
 	case policy.ServicePrincipal:
-		e.Name = r.ApplicationID
+		e.Name, e.Display = r.ApplicationID, r.DisplayName
 	case policy.Group:
 		e.Name, e.Local = r.DisplayName, r.Meta.ResourceType == "WorkspaceGroup"
 		e.Members, e.Parents = ids(r.Members), ids(r.Groups)
@@ -88,8 +88,8 @@ func (c *Client) principals(ctx context.Context) (directory.Listing, error) {
 		path, attributes string
 		kind             policy.PrincipalKind
 	}{
-		{"Users", "id,userName,active", policy.User},
-		{"ServicePrincipals", "id,applicationId,active", policy.ServicePrincipal},
+		{"Users", "id,userName,displayName,active", policy.User},
+		{"ServicePrincipals", "id,applicationId,displayName,active", policy.ServicePrincipal},
 		{"Groups", "id,displayName,members,groups,meta", policy.Group},
 	}
 	lists := make([][]scimResource, len(kinds))

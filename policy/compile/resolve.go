@@ -22,7 +22,7 @@ func (c *Compiler) resolve() {
 			return ""
 		}
 		if name := d.Nearest(p); name != "" {
-			return fmt.Sprintf("; did you mean %q?", name)
+			return "; did you mean " + name + "?"
 		}
 		return ""
 	}
@@ -33,6 +33,9 @@ func (c *Compiler) resolve() {
 			continue
 		}
 		r := d.Resolve(p)
+		if r.Withheld == "" {
+			r.Withheld = c.looselyNamed(id, d.Spelling(r.Principal))
+		}
 		c.principals = append(c.principals, r.Principal)
 		named := allowed[id] || denied[id]
 		missing := ""
@@ -51,6 +54,23 @@ func (c *Compiler) resolve() {
 			c.note(id, c.withheld[id]+"; what denies it stands")
 		}
 	}
+}
+
+// looselyNamed says why a user is granted nothing whose names, in policies or here and in the workspace, are one only where
+// somebody is denied something; empty where they are one beyond doubt.
+func (c *Compiler) looselyNamed(id rules.SubjectID, spelled string) string {
+	subject := c.set.Subjects.Of(id)
+	if subject.Kind != rules.SubjectUser {
+		return ""
+	}
+	other := c.set.Subjects.OtherName(id)
+	if other == "" && !policy.SamePlainly(subject.Name, spelled) {
+		other = spelled
+	}
+	if other == "" {
+		return ""
+	}
+	return fmt.Sprintf("%q may be another's name, since more than plain case tells them apart; what denies one of them denies both", other)
 }
 
 func (c *Compiler) note(id rules.SubjectID, what string) {
@@ -73,6 +93,9 @@ func (c *Compiler) named() (allowed, otherwise map[rules.SubjectID]bool) {
 	}
 	return allowed, otherwise
 }
+
+// Names reports whether p stands for somebody whom policies, the user store or roles name.
+func (c *Compiler) Names(p policy.Principal) bool { return slices.Contains(c.principals, p) }
 
 // Missing is how many of those whom policies name the directory does not list.
 func (c *Compiler) Missing() int { return c.missing }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ucwarden/input"
@@ -15,6 +16,7 @@ type Entry struct {
 	ID       string
 	Kind     policy.PrincipalKind // policy.User, policy.Group or policy.ServicePrincipal
 	Name     string               // user name, display name of a group, application id of a service principal
+	Display  string               // what people call it, which is no name in Unity Catalog; none of a group
 	Inactive bool
 	Local    bool     // a group of the workspace alone: Unity Catalog takes no grant to it
 	Members  []string // of a group: the ids of its direct members
@@ -140,11 +142,11 @@ func (d *Directory) resolveGroup(p policy.Principal) Resolution {
 	case len(others) > 0:
 		r.Withheld = "the workspace has no group of this name, only " + describe(others) + ", which a group in a policy never means"
 	case len(grantable) > 1 && grantable[0].Name != p.Name:
-		r.Withheld = "the workspace has no group of exactly this name, and several that differ from it in case alone: " + describe(grantable)
+		r.Withheld = "the workspace has no group of exactly this name, and several that differ from it in case or blanks alone: " + describe(grantable)
 	case len(grantable) > 0:
 		r.Principal, r.Listed = grantable[0].principal(), true
 		if r.Principal != p {
-			r.Note = fmt.Sprintf("it is taken for the group %q, which differs in case alone", r.Principal.Name)
+			r.Note = fmt.Sprintf("it is taken for the group %q, which differs in case or blanks alone", r.Principal.Name)
 		}
 	case len(named) > 0:
 		r.Withheld = "it is a group of the workspace alone, and Unity Catalog takes grants to groups of the account only"
@@ -196,10 +198,21 @@ func describe(list []*Entry) string {
 	return strings.Join(words, " and ")
 }
 
-// Nearest returns the name of the principal of p's kind that is most like its own, be it that the domain is missing; empty
-// where none is near.
+// Nearest returns, quoted, the name of the principal of p's kind that is most like its own, be it that the domain is missing,
+// or the names of those that are called so; empty where none is near.
 func (d *Directory) Nearest(p policy.Principal) string {
 	folded := policy.FoldPrincipal(p.Name)
+	if p.Kind != policy.Group {
+		var called []string
+		for i := range d.entries {
+			if e := &d.entries[i]; e.Display != "" && policy.FoldPrincipal(e.Display) == folded && len(called) < 3 {
+				called = append(called, fmt.Sprintf("%q (%s %q)", e.Name, strings.ReplaceAll(e.Kind.String(), "_", " "), e.Display))
+			}
+		}
+		if len(called) > 0 {
+			return strings.Join(called, " or ")
+		}
+	}
 	best, distance := -1, len(folded)/5+1
 	for i := range d.entries {
 		e := &d.entries[i]
@@ -220,11 +233,12 @@ func (d *Directory) Nearest(p policy.Principal) string {
 	if best < 0 {
 		return ""
 	}
-	return d.entries[best].Name
+	return strconv.Quote(d.entries[best].Name)
 }
 
-// Identify returns the principal that a grant names. A name that several have is of policy.UnknownKind; the kind of one that
-// the directory does not have is told by its shape.
+// Identify returns the principal that a grant names. A name that two kinds or two users have is of policy.UnknownKind; the kind
+// of one that the directory does not have is told by its shape. A group is the one of exactly that name: one that differs in
+// case may be another, of the account, that the workspace does not list.
 func (d *Directory) Identify(name string) policy.Principal {
 	if p := policy.NewPrincipal(policy.Group, name); p.IsEveryone() {
 		return p
@@ -235,9 +249,7 @@ func (d *Directory) Identify(name string) policy.Principal {
 		return policy.NewPrincipal(policy.UnknownKind, name)
 	case len(others) == 1:
 		return others[0].principal()
-	case len(groups) == 1:
-		return groups[0].principal()
-	case len(groups) > 1:
+	case len(groups) > 0:
 		return policy.NewPrincipal(policy.Group, name)
 	}
 	return policy.PrincipalByShape(name)
@@ -266,7 +278,7 @@ func (d *Directory) Same(o *Directory) bool {
 	}
 	for i := range d.entries {
 		a, b := &d.entries[i], &o.entries[i]
-		if a.ID != b.ID || a.Kind != b.Kind || a.Name != b.Name || a.Inactive != b.Inactive || a.Local != b.Local {
+		if a.ID != b.ID || a.Kind != b.Kind || a.Name != b.Name || a.Display != b.Display || a.Inactive != b.Inactive || a.Local != b.Local {
 			return false
 		}
 	}

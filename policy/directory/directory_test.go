@@ -16,13 +16,13 @@ func listing() directory.Listing {
 	return directory.Listing{
 		Self: "s1", Groups: []string{"g1"},
 		Entries: []directory.Entry{
-			{ID: "u1", Kind: user, Name: "Ana.Lopez@acme.example"},
+			{ID: "u1", Kind: user, Name: "Ana.Lopez@acme.example", Display: "Ana Lopez"},
 			{ID: "u2", Kind: user, Name: "bo@acme.example"},
 			{ID: "u3", Kind: user, Name: "left@acme.example", Inactive: true},
 			{ID: "u4", Kind: user, Name: "ſam@acme.example"},
 			{ID: "u5", Kind: user, Name: "sam@acme.example"},
 			{ID: "u6", Kind: user, Name: "both"},
-			{ID: "s1", Kind: service, Name: strings.ToUpper(app)},
+			{ID: "s1", Kind: service, Name: strings.ToUpper(app), Display: "etl-loader"},
 			{ID: "g1", Kind: group, Name: "connectors"},
 			{ID: "g2", Kind: group, Name: "uc-operators", Members: []string{"g1"}, Parents: []string{"g3"}},
 			{ID: "g3", Kind: group, Name: "Everything", Members: []string{"g2"}, Parents: []string{"g2"}},
@@ -50,6 +50,9 @@ func TestResolve(t *testing.T) {
 		listed   bool
 	}{
 		{kind: policy.User, name: "ana.lopez@ACME.example", want: "user ana.lopez@acme.example", listed: true},
+		{kind: policy.User, name: " Bo@acme.example\u00a0", want: "user bo@acme.example", listed: true},
+		{kind: policy.Group, name: " analysts", want: "group analysts", note: "case or blanks", listed: true},
+		{kind: policy.User, name: "etl-loader", withheld: "no user or service principal"},
 		{kind: policy.User, name: app, want: "service_principal " + app, listed: true},
 		{kind: policy.User, name: "left@acme.example", withheld: "deactivated", listed: true},
 		{kind: policy.User, name: "sam@acme.example", withheld: `user "ſam@acme.example" and user "sam@acme.example"`},
@@ -82,7 +85,7 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"ANA.LOPEZ@acme.example": "user ana.lopez@acme.example", "analysts": "group analysts", "both": "unknown both", "Both": "unknown Both",
+		"ANA.LOPEZ@acme.example": "user ana.lopez@acme.example", "analysts": "group analysts", "Analysts": "group Analysts", "both": "unknown both", "Both": "unknown Both",
 		"twins": "group twins", "Twins": "group Twins", "team@acme.example": "group team@acme.example", app: "service_principal " + app, "Account Users": "group account users",
 		"gone@acme.example": "user gone@acme.example", "gone": "group gone", "sam@acme.example": "unknown sam@acme.example",
 	} {
@@ -128,8 +131,10 @@ func TestOwnGroups(t *testing.T) {
 func TestNearest(t *testing.T) {
 	d := directory.New(listing())
 	for p, want := range map[policy.Principal]string{
-		policy.NewPrincipal(policy.User, "ana.lopes@acme.exampl"): "Ana.Lopez@acme.example", policy.NewPrincipal(policy.User, "bo"): "bo@acme.example",
-		policy.NewPrincipal(policy.Group, "analyst"): "analysts", policy.NewPrincipal(policy.Group, "ana.lopez@acme.example"): "", policy.NewPrincipal(policy.Group, "zebra"): "",
+		policy.NewPrincipal(policy.User, "ana.lopes@acme.exampl"): `"Ana.Lopez@acme.example"`, policy.NewPrincipal(policy.User, "bo"): `"bo@acme.example"`,
+		policy.NewPrincipal(policy.User, "etl-LOADER"): `"` + strings.ToUpper(app) + `" (service principal "etl-loader")`, policy.NewPrincipal(policy.Group, "etl-loader"): "",
+		policy.NewPrincipal(policy.User, "Ana Lopez"): `"Ana.Lopez@acme.example" (user "Ana Lopez")`,
+		policy.NewPrincipal(policy.Group, "analyst"):  `"analysts"`, policy.NewPrincipal(policy.Group, "ana.lopez@acme.example"): "", policy.NewPrincipal(policy.Group, "zebra"): "",
 	} {
 		if got := d.Nearest(p); got != want {
 			t.Errorf("next to %s %q: %q, want %q", p.Kind, p.Name, got, want)

@@ -166,6 +166,10 @@ func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *
 				continue
 			}
 			named++
+			if bare := strings.TrimSpace(name); bare != name && subject == rules.SubjectUser && ranger.NameProblem(bare) == "" {
+				l.find(p, SeverityWarning, CheckPrincipal, fmt.Sprintf("%s.users[%d]", path, i), "%q is taken for %q; write it without the blanks", name, bare)
+				continue
+			}
 			if why := ranger.NameProblem(name); why != "" {
 				l.find(p, SeverityError, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%q can be the name of nobody: %s", name, why)
 				continue

@@ -58,6 +58,12 @@ func (rs *RuleSet) findItem(p *Policy, kind ItemKind, index int, item *ranger.Po
 				continue
 			}
 			named++
+			if names.field == "users" && ranger.NameProblem(strings.TrimSpace(name)) == "" {
+				if bare := strings.TrimSpace(name); bare != name {
+					rs.find(p, policy.EffectNone, "%s[%d].users[%d]: %q is taken for %q", kind, index, i, name, bare)
+				}
+				continue
+			}
 			if why := ranger.NameProblem(name); why != "" {
 				rs.find(p, effect, "%s[%d].%s[%d]: %q can be the name of nobody: %s", kind, index, names.field, i, name, why)
 			}

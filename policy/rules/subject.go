@@ -62,11 +62,12 @@ type SubjectTable struct {
 	list     []Subject
 	names    NameMapping
 	store    *ranger.UserStore
-	cloudIDs map[string]string // of users, by folded name; "" where several differ in case alone
+	cloudIDs map[string]string    // of users, by folded name; "" where several differ in case alone
+	loose    map[SubjectID]string // another name of a user, which may be somebody else's
 }
 
 func newSubjectTable(names NameMapping, store *ranger.UserStore) *SubjectTable {
-	t := &SubjectTable{names: names, store: store, cloudIDs: make(map[string]string)}
+	t := &SubjectTable{names: names, store: store, cloudIDs: make(map[string]string), loose: make(map[SubjectID]string)}
 	for kind := range t.ids {
 		t.ids[kind] = make(map[string]SubjectID)
 	}
@@ -100,6 +101,10 @@ func (t *SubjectTable) add(kind SubjectKind, written string) SubjectID {
 			}
 			t.list = append(t.list, Subject{kind, name})
 			t.ids[kind][key] = id
+		} else if kind == SubjectUser {
+			if name := t.user(written); !policy.SamePlainly(name, t.list[id].Name) {
+				t.loose[id] = name
+			}
 		}
 	}
 	if key != written {
@@ -171,6 +176,9 @@ func (t *SubjectTable) user(name string) string {
 	}
 	return name
 }
+
+// OtherName returns another name of a user that may be somebody else's, by [policy.SamePlainly]; empty where there is none.
+func (t *SubjectTable) OtherName(id SubjectID) string { return t.loose[id] }
 
 // Len is the number of subjects, everyone included.
 func (t *SubjectTable) Len() int { return len(t.list) }
