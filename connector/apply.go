@@ -135,7 +135,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 			unknown, smaller := splitRefused(part, refused.Principal)
 			if unknown.Name != "" {
 				out.addUnknown(unknown)
-				r.rememberUnknown(ctx, unknown)
+				r.rememberUnknown(ctx, unknown, c.Securable)
 			}
 			parts = slices.Concat(smaller, parts)
 			continue
@@ -145,6 +145,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		}
 		r.coordinator.wrote(c.Securable, have)
 		r.watch.landed(part, have)
+		r.forgetUnknown(ctx, part.Add)
 		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)
 		out.Change.AddTemporary = append(out.Change.AddTemporary, part.AddTemporary...)
 		out.Change.RemoveTemporary = append(out.Change.RemoveTemporary, part.RemoveTemporary...)
@@ -160,9 +161,23 @@ func (o *Outcome) addUnknown(list ...policy.Principal) {
 	}
 }
 
-func (r *run) rememberUnknown(ctx context.Context, p policy.Principal) {
-	if err := r.Syncer.unknown.add(p); err != nil {
+func (r *run) rememberUnknown(ctx context.Context, p policy.Principal, on policy.Securable) {
+	if err := r.Syncer.unknown.add(p, on); err != nil {
 		r.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", p.Name, "error", err)
+	}
+}
+
+// forgetUnknown notes that the workspace knows whom a change granted something.
+func (r *run) forgetUnknown(ctx context.Context, granted []policy.Assignment) {
+	if len(granted) == 0 || r.Syncer.unknown.len() == 0 {
+		return
+	}
+	known := make(map[policy.Principal]bool)
+	for _, a := range granted {
+		known[a.Principal] = true
+	}
+	if err := r.Syncer.unknown.remove(func(p policy.Principal) bool { return known[p] }); err != nil {
+		r.Logger.WarnContext(ctx, "cannot save that principals are known", "error", err)
 	}
 }
 

@@ -176,16 +176,13 @@ func (m *worldMemory) met(metastore string) error {
 // bases returns by which policies each shard was last brought into sync, by the shard's name.
 func (m *worldMemory) bases() (map[string]string, error) { return readMap[string](m.state, keyShards) }
 
-// inSync notes by which policies a shard was brought into sync; "" that it may not be.
+// inSync notes by which policies a shard was brought into sync.
 func (m *worldMemory) inSync(shard policy.Securable, basis string) error {
 	return change(m, m.state, keyShards, func(all map[string]string) bool {
 		if all[shard.String()] == basis {
 			return false
 		}
 		all[shard.String()] = basis
-		if basis == "" {
-			delete(all, shard.String())
-		}
 		return true
 	})
 }

@@ -16,8 +16,10 @@ import (
 const (
 	// directoryRetry is how long a directory that could not be read is not asked again.
 	directoryRetry = 30 * time.Second
-	// directoryFresh is how old a directory may be when a person starts a sync that concerns somebody it does not list.
+	// directoryFresh is how old a directory may be when a person starts a sync and somebody is missing, and freshShare how many
+	// times as old as it takes to read one: a sync of many shards must not read it all the time.
 	directoryFresh = 5 * time.Second
+	freshShare     = 30
 	// directoryPatience is how long the syncs that need the directory wait for it.
 	directoryPatience = 2 * time.Minute
 )
@@ -34,6 +36,7 @@ type principals struct {
 	at    time.Time            // when it was read
 	err   error                // why the last attempt failed
 	tried time.Time
+	took  time.Duration // to read the last
 }
 
 func newPrincipals(source Directory, interval time.Duration, log *slog.Logger) *principals {
@@ -49,28 +52,55 @@ func (p *principals) current() *directory.Directory {
 	return p.last
 }
 
-// problem returns why the directory could not be read at the last attempt, and when it was read before.
-func (p *principals) problem() (at time.Time, err error) {
+// problem returns when it was last tried to read the directory, and why that failed.
+func (p *principals) problem() (tried time.Time, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.at, p.err
+	return p.tried, p.err
+}
+
+// fresh returns how old the directory may be where somebody is missing and a person waits.
+func (p *principals) fresh() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(directoryFresh, freshShare*p.took)
+}
+
+// readAt returns when the directory was read.
+func (p *principals) readAt() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at
+}
+
+// dueIn returns when the directory is to be read, that it be no older than age; at once where that is not positive.
+func (p *principals) dueIn(age time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.source == nil:
+		return 24 * time.Hour
+	case p.err != nil:
+		return time.Until(p.tried.Add(directoryRetry))
+	case !p.last.Read():
+		return 0
+	}
+	return time.Until(p.at.Add(age))
 }
 
 // due reports whether the directory is to be read now, that it be no older than age.
-func (p *principals) due(age time.Duration) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	if p.source == nil || p.err != nil && now.Sub(p.tried) < min(directoryRetry, age) {
-		return false
-	}
-	return p.err != nil || !p.last.Read() || now.Sub(p.at) >= age
-}
+func (p *principals) due(age time.Duration) bool { return p.dueIn(age) <= 0 }
 
 // refresh reads the directory if it is older than age, and reports whether it says something else than before. A directory
-// that cannot be read changes nothing: the old one stays in force. An error is only the end of ctx.
-func (p *principals) refresh(ctx context.Context, age time.Duration) (changed bool, err error) {
-	if !p.due(age) {
+// that cannot be read changes nothing: the old one stays in force, and it is asked for again after a while, or at once where
+// insist is set. An error is only the end of ctx.
+func (p *principals) refresh(ctx context.Context, age time.Duration, insist bool) (changed bool, err error) {
+	begun := time.Now()
+	due := func() bool {
+		at, err := p.problem()
+		return p.due(age) || insist && err != nil && !at.After(begun)
+	}
+	if !due() {
 		return false, nil
 	}
 	select {
@@ -79,11 +109,12 @@ func (p *principals) refresh(ctx context.Context, age time.Duration) (changed bo
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	if !p.due(age) { // another sync has read it meanwhile
+	if !due() { // another sync has read it meanwhile
 		return false, nil
 	}
 	reading, cancel := context.WithTimeout(ctx, directoryPatience)
 	defer cancel()
+	asked := time.Now()
 	listing, err := p.source.Principals(reading)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -99,7 +130,7 @@ func (p *principals) refresh(ctx context.Context, age time.Duration) (changed bo
 		return false, nil
 	}
 	next := directory.New(listing)
-	p.err, p.at = nil, p.tried
+	p.err, p.at, p.took = nil, p.tried, p.tried.Sub(asked)
 	if next.Same(p.last) {
 		return false, nil
 	}
@@ -114,6 +145,7 @@ type identities struct {
 	directory *directory.Directory
 	mu        sync.RWMutex
 	known     map[string]policy.Principal
+	ambiguous bool // some name is that of several
 }
 
 func newIdentities(d *directory.Directory) *identities {
@@ -143,6 +175,7 @@ func (i *identities) resolve(list []policy.Assignment) {
 		if !ok {
 			p = i.directory.Identify(name)
 			i.known[name] = p
+			i.ambiguous = i.ambiguous || p.Kind == policy.UnknownKind
 		}
 		list[j].Principal = p
 	}
@@ -150,9 +183,7 @@ func (i *identities) resolve(list []policy.Assignment) {
 
 // grants returns the direct grants on s with the principals that the directory knows.
 func (r *run) grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
-	list, err := r.Workspace.Grants(ctx, s)
-	r.identities.resolve(list)
-	return list, err
+	return resolved{r.Workspace, r.identities}.Grants(ctx, s)
 }
 
 // change sends a change with the principals as the workspace spells them, and returns the grants afterwards.
@@ -177,15 +208,25 @@ func (r *run) change(ctx context.Context, c policy.Change) ([]policy.Assignment,
 	return list, err
 }
 
-// resolved is the permissions of the workspace with the principals that the directory knows.
-type resolved struct{ *run }
-
-func (r resolved) Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
-	return r.grants(ctx, s)
+// resolved is the permissions of the workspace, read with the principals that the directory knows.
+type resolved struct {
+	Permissions
+	identities *identities
 }
 
-func (r resolved) Apply(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	return r.change(ctx, c)
+// Grants implements Permissions.
+func (r resolved) Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
+	list, err := r.Permissions.Grants(ctx, s)
+	r.identities.resolve(list)
+	return list, err
+}
+
+// Settle finds out what became of changes of which the journal does not know it, also where there are no policies yet. What
+// fails is tried again by the next sync.
+func (s *Syncer) Settle(ctx context.Context) {
+	if err := s.refreshDirectory(ctx, false, false); err == nil {
+		s.Journal.Settle(ctx, resolved{s.Workspace, newIdentities(s.principals.current())})
+	}
 }
 
 // keepOwn returns the scope in which what gives us our own access by groups is kept. Where our groups are not known, any may
@@ -197,13 +238,34 @@ func (r *run) keepOwn(scope policy.Scope) policy.Scope {
 	return scope.KeepOwn(func(p policy.Principal) bool { return !r.dir.Read() || r.dir.Own(p) })
 }
 
-// directoryFindings says what is not known of principals, and which grants are kept for our own access.
-func (r *run) directoryFindings(kept []policy.Grant) []policy.Finding {
+// shared returns, for each name that several principals have, one of the loaded grants to it.
+func (i *identities) shared(found *loaded) []policy.Grant {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	if !i.ambiguous {
+		return nil
+	}
+	seen := make(map[policy.Principal]bool)
+	var list []policy.Grant
+	for _, s := range found.read {
+		for _, a := range found.current.Of(s) {
+			if a.Kind == policy.UnknownKind && !seen[a.Principal] {
+				seen[a.Principal] = true
+				list = append(list, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
+			}
+		}
+	}
+	return list
+}
+
+// directoryFindings says what is not known of principals, which grants are kept for our own access, and which are left alone
+// because nobody can tell whose they are.
+func (r *run) directoryFindings(found *loaded, kept []policy.Grant) []policy.Finding {
 	var list []policy.Finding
-	at, err := r.principals.problem()
+	_, err := r.principals.problem()
 	if err != nil && r.dir.Read() {
 		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
-			"the principals of the workspace could not be read again; they are taken to be those of %s (%v)", at.UTC().Format(time.RFC3339), err)})
+			"the principals of the workspace could not be read again; they are taken to be those of %s (%v)", r.principals.readAt().UTC().Format(time.RFC3339), err)})
 	} else if err != nil {
 		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
 			"the principals of the workspace could not be read, so the shape of names tells users from groups, and MANAGE, USE_* and ALL_PRIVILEGES, by which we may have our own access, are revoked from no group (%v)", err)})
@@ -222,6 +284,10 @@ func (r *run) directoryFindings(kept []policy.Grant) []policy.Finding {
 		}
 		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
 			"group %s keeps %s on %s, which no policy grants: %s, and our own access is never revoked", g.Principal, g.Privilege, g.Securable, why)})
+	}
+	for _, g := range r.identities.shared(found) {
+		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
+			"the grants to %q are left as they are: several principals of the workspace have this name, and a grant does not tell them apart", g.Principal)})
 	}
 	return list
 }

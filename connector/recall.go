@@ -114,6 +114,9 @@ func everyNth[T any](list []T, n int) []T {
 // Shards lists what a full sync is made of: each catalog that may hold something in scope, and a METASTORE without a name
 // for the metastore with its other root objects. Catalogs that the last listing held and this one does not are asked for.
 func (s *Syncer) Shards(ctx context.Context) ([]policy.Securable, error) {
+	if err := s.refreshDirectory(ctx, false, true); err != nil {
+		return nil, givenUp(err)
+	}
 	shards, catalogs, err := s.shards(ctx)
 	if err == nil {
 		err = s.memory.saveCatalogs(catalogs)

@@ -31,40 +31,33 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 	if s.Policies.Current() == nil {
 		return nil, errNoPolicies
 	}
-	if err := s.refreshDirectory(ctx, r.ByPerson); err != nil {
+	if err := s.refreshDirectory(ctx, r.ByPerson, len(r.Roots) == 0); err != nil {
 		return nil, givenUp(err)
 	}
 	g, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	unknown := s.unknown.view(r.ByPerson)
+	if r.ByPerson {
+		s.unknown.tryAgain()
+	}
+	unknown := s.unknown.view()
 	id, err := s.coordinator.begin(ctx, g.compiler)
 	if err != nil {
 		return nil, givenUp(err)
 	}
 	run := s.runOf(g, r)
 	run.id, run.unknown = id, unknown
-	s.Journal.Settle(ctx, resolved{run})
+	s.Journal.Settle(ctx, resolved{s.Workspace, g.identities})
 	return run, nil
 }
 
 // runOf returns a run by a generation that is not known to the coordinator yet.
 func (s *Syncer) runOf(g generation, r Request) *run {
 	return &run{
-		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, unknown: s.unknown.view(r.ByPerson),
+		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, unknown: s.unknown.view(),
 		dir: g.identities.directory, identities: g.identities,
 	}
-}
-
-// Settle finds out what became of changes of which the journal does not know it, also where there are no policies yet. What
-// fails is tried again by the next sync.
-func (s *Syncer) Settle(ctx context.Context) {
-	if err := s.refreshDirectory(ctx, false); err != nil {
-		return // ctx has ended
-	}
-	dir := s.principals.current()
-	s.Journal.Settle(ctx, resolved{&run{Syncer: s, dir: dir, identities: newIdentities(dir)}})
 }
 
 func (r *run) end() { r.coordinator.end(r.id) }

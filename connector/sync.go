@@ -161,7 +161,7 @@ func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) 
 	})
 	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
 	unknown := r.unknown.findings(compiled.Grants, found.current, found.read)
-	plan.Report.Findings = slices.Concat(plan.Report.Findings, unknown, r.directoryFindings(kept), closed)
+	plan.Report.Findings = slices.Concat(plan.Report.Findings, unknown, r.directoryFindings(found, kept), closed)
 	leftOut := slices.Clone(compiled.Unresolved)
 	for _, f := range unknown {
 		leftOut = append(leftOut, f.Principal)
@@ -261,14 +261,18 @@ func (s *Syncer) remember(ctx context.Context, listings []listing) {
 	}
 }
 
-// noteInSync keeps by which policies a shard was brought into sync, if nothing of it is left to do.
+// unfinished is the basis of a shard of which something is left to do: every later change concerns it.
+const unfinished = "unfinished"
+
+// noteInSync keeps by which policies a shard was brought into sync. That principals were left out leaves nothing to do: who
+// does not resolve is part of the basis, and who is unknown is tried again by itself.
 func (r *run) noteInSync(ctx context.Context, shard policy.Securable, result *Result) {
 	if !isShard(shard) {
 		return
 	}
 	basis := r.basis(shard)
-	if len(result.Unread)+len(result.LeftOut) > 0 || slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil }) {
-		basis = ""
+	if len(result.Unread) > 0 || slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil }) {
+		basis = unfinished
 	}
 	if err := r.memory.inSync(shard, basis); err != nil {
 		r.Logger.WarnContext(ctx, "cannot keep that a catalog is in sync; the next change of the policies syncs it again", "securable", shard.String(), "error", err)

@@ -18,6 +18,9 @@ func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Co
 	if _, err := s.current(); err != nil {
 		return nil, err
 	}
+	if err := s.refreshDirectory(ctx, r.ByPerson, true); err != nil {
+		return nil, givenUp(err)
+	}
 	shards, _, err := s.shards(ctx)
 	if err != nil {
 		return nil, err
@@ -38,7 +41,7 @@ func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Co
 func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 	progress := newJoinedProgress(r)
 	plans, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
-		run, err := s.begin(ctx, Request{Roots: []policy.Securable{shard}, Progress: progress.of(shard)})
+		run, err := s.begin(ctx, Request{Roots: []policy.Securable{shard}, ByPerson: r.ByPerson, Progress: progress.of(shard)})
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,6 @@ package connector
 
 import (
 	"cmp"
-	"context"
 	"sync"
 	"time"
 
@@ -59,34 +58,6 @@ type generation struct {
 	looked     time.Time   // when that was looked at
 }
 
-// refreshDirectory reads the principals of the workspace where it is time to: once per interval, and for a sync that a
-// person started also when somebody was unknown. Whoever is listed now is tried again.
-func (s *Syncer) refreshDirectory(ctx context.Context, byPerson bool) error {
-	age := s.DirectoryInterval
-	if byPerson && s.missesSomebody() {
-		age = directoryFresh
-	}
-	if _, err := s.principals.problem(); byPerson && err != nil {
-		age = 0
-	}
-	changed, err := s.principals.refresh(ctx, age)
-	if err != nil || !changed {
-		return err
-	}
-	d := s.principals.current()
-	if err := s.unknown.remove(func(p policy.Principal) bool { return d.Resolve(p).Listed }); err != nil {
-		s.Logger.WarnContext(ctx, "cannot save who is unknown", "error", err)
-	}
-	return nil
-}
-
-// missesSomebody reports whether policies name a principal that the workspace did not know or list.
-func (s *Syncer) missesSomebody() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.unknown.next().IsZero() || s.now.compiler != nil && s.now.compiler.Missing() > 0
-}
-
 // current returns the snapshot in force and its compiler, which stays the same for as long as the policies and the
 // principals mean the same. An error, of class CodeUnavailable, says that there are no policies yet, or that they cannot
 // be read.
@@ -101,6 +72,9 @@ func (s *Syncer) current() (generation, error) {
 	g := &s.now
 	same := g.compiler != nil && g.snapshot.Same(snapshot)
 	principals := s.principals.current()
+	if g.compiler != nil && g.identities.directory != principals && sameResolutions(g.rules, g.identities.directory, principals) {
+		g.identities = newIdentities(principals) // plans under way stand
+	}
 	resolved := g.compiler != nil && g.identities.directory == principals
 	looked := now.Truncate(validityPrecision)
 	if same && resolved && (!g.rules.Scheduled() || g.looked.Equal(looked)) {

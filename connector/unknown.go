@@ -26,21 +26,33 @@ type unknownPrincipals struct {
 	state    State // nil: this process only
 	attempts uint64
 	known    map[policy.Principal]unknownPrincipal
+	added    chan struct{} // holds a token after somebody was noted
 }
 
 // unknownPrincipal is one whom the workspace did not know, as it is kept.
 type unknownPrincipal struct {
 	policy.Principal
-	Tries int       `json:"tries"`
-	Until time.Time `json:"until"` // when it is tried again
+	Tries int                `json:"tries"`
+	Until time.Time          `json:"until"`           // when it is tried again
+	Roots []policy.Securable `json:"roots,omitempty"` // where it was to be granted something: catalogs, or a METASTORE without a name
 
-	attempt uint64 // counts the attempts of this process, all principals'
+	attempt uint64    // counts the attempts of this process, all principals'
+	asked   time.Time // when a sync that tries it again was asked for
+}
+
+// due returns when a sync is to be asked for that tries the principal again. One that was asked for and did not come to it is
+// asked for again after ttl.
+func (k unknownPrincipal) due(ttl time.Duration) time.Time {
+	if again := k.asked.Add(ttl); !k.asked.IsZero() && again.After(k.Until) {
+		return again
+	}
+	return k.Until
 }
 
 // newUnknownPrincipals recovers what earlier runs kept. State that cannot be read holds nobody: whoever is unknown is
 // found out anew.
 func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
-	u := &unknownPrincipals{ttl: ttl, state: state, known: make(map[policy.Principal]unknownPrincipal)}
+	u := &unknownPrincipals{ttl: ttl, state: state, known: make(map[policy.Principal]unknownPrincipal), added: make(chan struct{}, 1)}
 	if state != nil {
 		var kept []unknownPrincipal
 		if value, err := state.Load(unknownKey); err == nil && json.Unmarshal(value, &kept) == nil {
@@ -52,15 +64,34 @@ func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
 	return u
 }
 
-// add notes that the workspace does not know p. An error says that later runs will not know of it.
-func (u *unknownPrincipals) add(p policy.Principal) error {
+// add notes that the workspace does not know p, which was to be granted something on s. An error says that later runs will
+// not know of it.
+func (u *unknownPrincipals) add(p policy.Principal, s policy.Securable) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := u.known[p]
-	wait := min(unknownBackoff<<min(k.Tries, 20), u.ttl)
 	u.attempts++
-	u.known[p] = unknownPrincipal{Principal: p, Tries: k.Tries + 1, Until: time.Now().Add(wait), attempt: u.attempts}
+	next := unknownPrincipal{Principal: p, Tries: k.Tries + 1, Until: time.Now().Add(min(unknownBackoff<<min(k.Tries, 20), u.ttl)), Roots: k.Roots, attempt: u.attempts}
+	if root := shardOf(s); !slices.Contains(next.Roots, root) {
+		next.Roots = append(slices.Clone(next.Roots), root)
+	}
+	u.known[p] = next
+	select {
+	case u.added <- struct{}{}:
+	default:
+	}
 	return u.save()
+}
+
+// shardOf returns the root that a sync of s belongs to: its catalog, or the METASTORE without a name.
+func shardOf(s policy.Securable) policy.Securable {
+	for parent, ok := s.Parent(); ok; parent, ok = parent.Parent() {
+		s = parent
+	}
+	if s.Type == policy.Catalog {
+		return s
+	}
+	return policy.Securable{Type: policy.Metastore}
 }
 
 // remove forgets the principals that are known after all.
@@ -90,39 +121,74 @@ func (u *unknownPrincipals) save() error {
 	return nil
 }
 
+// takeDue returns where principals are to be tried again now. It forgets those that policies do not name any more.
+func (u *unknownPrincipals) takeDue(now time.Time, named func(policy.Principal) bool) []policy.Securable {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	roots := make(map[policy.Securable]bool)
+	for p, k := range u.known {
+		switch {
+		case now.Before(k.due(u.ttl)):
+		case !named(p):
+			delete(u.known, p)
+		default:
+			k.asked = now
+			u.known[p] = k
+			for _, root := range k.Roots {
+				roots[root] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(roots), policy.Securable.Compare)
+}
+
+// len returns how many principals are unknown.
+func (u *unknownPrincipals) len() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.known)
+}
+
 // next returns when the first of the unknown principals is to be tried again; the zero time when there are none.
 func (u *unknownPrincipals) next() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var first time.Time
 	for _, k := range u.known {
-		if first.IsZero() || k.Until.Before(first) {
-			first = k.Until
+		if due := k.due(u.ttl); first.IsZero() || due.Before(first) {
+			first = due
 		}
 	}
 	return first
 }
 
+// tryAgain has everybody tried again by the syncs that begin from now on.
+func (u *unknownPrincipals) tryAgain() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	for p, k := range u.known {
+		k.Until = now
+		u.known[p] = k
+	}
+}
+
 // view is the unknown principals as one sync sees them.
 type unknownView struct {
 	*unknownPrincipals
-	since uint64 // those noted before, and in this process, count only until their time
-	retry bool   // those noted before are tried again
+	since uint64 // those noted before count only until their time
 }
 
-// view returns the unknown principals for a sync that begins. One that a person started tries all of them again.
-func (u *unknownPrincipals) view(byPerson bool) unknownView {
+// view returns the unknown principals for a sync that begins.
+func (u *unknownPrincipals) view() unknownView {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return unknownView{u, u.attempts, byPerson}
+	return unknownView{u, u.attempts}
 }
 
 // skips reports whether a principal is not to be tried now. u.mu must be held.
 func (v unknownView) skips(k unknownPrincipal, now time.Time) bool {
-	if k.attempt > v.since {
-		return true // found out since the sync began
-	}
-	return !v.retry && now.Before(k.Until)
+	return k.attempt > v.since || now.Before(k.Until) // the first: found out since the sync began
 }
 
 // has reports whether p is not to be tried now.

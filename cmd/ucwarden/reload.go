@@ -12,6 +12,7 @@ import (
 
 	"ucwarden/apiserver"
 	"ucwarden/config"
+	"ucwarden/connector/tasks"
 	"ucwarden/policy/ranger"
 )
 
@@ -38,7 +39,7 @@ func (d *daemon) policiesChanged(s *ranger.Snapshot) {
 	}
 	d.log.Info("policies changed", "version", s.Version, "policies", len(s.Policies))
 	select {
-	case d.changed <- struct{}{}:
+	case d.changed <- tasks.SourcePolicyChange:
 	default:
 	}
 }

@@ -63,7 +63,7 @@ type daemon struct {
 	api       *apiserver.Server // nil when no API is served
 
 	hangups  <-chan os.Signal // nil: nobody asks for a reload
-	changed  chan struct{}    // the policies changed, and a full sync is due
+	changed  chan string      // why a full sync is due: the policies or the principals that they name changed
 	notified digestKept       // of the policies that changed was last sent for
 }
 
@@ -72,7 +72,7 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 		return nil, withHint(policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.enabled is set, but this version takes tasks from the REST API only"),
 			"unset ondemand.eventhub.enabled and post tasks to the REST API")
 	}
-	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry(), changed: make(chan struct{}, 1)}
+	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry(), changed: make(chan string, 1)}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if d.pipeline, err = openPipeline(ctx, c, true, stdout, log, d.registry); err != nil {
 		return nil, err
@@ -145,6 +145,10 @@ func (d *daemon) run(ctx context.Context) error {
 		d.syncer.WatchValidity(ctx, d.syncNow)
 		return nil
 	})
+	g.Go(func() error {
+		d.syncer.WatchPrincipals(ctx, d.principalsChanged, func(roots []policy.Securable) { d.tryAgain(ctx, roots) })
+		return nil
+	})
 	g.Go(func() error { return d.queue.Run(ctx) })
 	g.Go(func() error { return d.scheduler.Run(ctx) })
 	if d.api != nil {
@@ -177,13 +181,36 @@ func (d *daemon) syncNow(ctx context.Context, shards []policy.Securable) error {
 // may have compiled the old policies already.
 const changeRetry = 2 * time.Second
 
-// syncOnChange submits a full sync after the policies changed.
-func (d *daemon) syncOnChange(ctx context.Context, changed <-chan struct{}) error {
+// principalsChanged has a full sync submitted, since the directory of the workspace says something else of those whom policies
+// name.
+func (d *daemon) principalsChanged() {
+	d.log.Info("principals that policies name changed in the workspace")
+	select {
+	case d.changed <- tasks.SourcePrincipals:
+	default:
+	}
+}
+
+// tryAgain submits a sync of the catalogs and other roots where somebody was to be granted something whom the workspace did not
+// know.
+func (d *daemon) tryAgain(ctx context.Context, roots []policy.Securable) {
+	t := ondemand.Task{Type: ondemand.ResourceSync, Source: tasks.SourceRetry}
+	for _, root := range roots {
+		t.RequestInfo.Resources = append(t.RequestInfo.Resources, ondemand.ResourceOf(root))
+	}
+	if _, _, err := d.queue.Submit(ctx, t); err != nil && ctx.Err() == nil {
+		d.log.Error("cannot submit a sync for principals that were unknown; the next full sync tries them again", "error", err)
+	}
+}
+
+// syncOnChange submits a full sync after the policies, or the principals that they name, changed.
+func (d *daemon) syncOnChange(ctx context.Context, changed <-chan string) error {
 	for {
+		var source string
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-changed:
+		case source = <-changed:
 		}
 		for d.queue.HasActive(ondemand.FullSync) {
 			select {
@@ -192,8 +219,8 @@ func (d *daemon) syncOnChange(ctx context.Context, changed <-chan struct{}) erro
 			case <-time.After(changeRetry):
 			}
 		}
-		if _, _, err := d.queue.Submit(ctx, ondemand.Task{Type: ondemand.FullSync, Source: tasks.SourcePolicyChange}); err != nil && ctx.Err() == nil {
-			d.log.Error("cannot submit the full sync for changed policies; the next scheduled one will do", "error", err)
+		if _, _, err := d.queue.Submit(ctx, ondemand.Task{Type: ondemand.FullSync, Source: source}); err != nil && ctx.Err() == nil {
+			d.log.Error("cannot submit a full sync; the next scheduled one will do", "because of", source, "error", err)
 		}
 	}
 }

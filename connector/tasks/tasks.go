@@ -54,6 +54,9 @@ func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
 // concerns.
 const SourcePolicyChange = "policy change"
 
+// SourcePrincipals is the source of full syncs for which the workspace says something else of those whom policies name.
+const SourcePrincipals = "principals changed"
+
 // SourceRetry is the source of tasks that try again whom the workspace did not know.
 const SourceRetry = "unknown principal"
 
@@ -61,7 +64,7 @@ const SourceRetry = "unknown principal"
 const SourceValidity = "validity"
 
 // automatic are the sources of tasks that nobody asked for.
-var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourceRetry: true, SourceValidity: true}
+var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true}
 
 // requestOf returns what a task asks for, without its roots.
 func requestOf(t ondemand.Task) connector.Request {

@@ -56,6 +56,7 @@ func (c *Compiler) fingerprint() {
 		writeJSON(h, s.TagPolicies.ServiceDef)
 		writeJSON(h, s.Tags)
 	}
+	c.hashResolutions(h)
 	c.prints.common = h.Sum(nil)
 	c.prints.entries = make([][sha256.Size]byte, len(c.entries))
 	for i := range c.entries {

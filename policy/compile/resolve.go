@@ -2,6 +2,8 @@ package compile
 
 import (
 	"fmt"
+	"hash"
+	"io"
 	"slices"
 	"ucwarden/policy"
 	"ucwarden/policy/rules"
@@ -92,6 +94,22 @@ func (c *Compiler) named() (allowed, otherwise map[rules.SubjectID]bool) {
 		}
 	}
 	return allowed, otherwise
+}
+
+// hashResolutions writes what the directory makes of whom policies name.
+func (c *Compiler) hashResolutions(h hash.Hash) {
+	if c.opts.Directory == nil {
+		return
+	}
+	lines := make([]string, len(c.principals))
+	for i, p := range c.principals {
+		id := rules.SubjectID(i)
+		lines[i] = fmt.Sprintf("%s %q %q %t\n", c.set.Subjects.Of(id), p.Kind, c.opts.Directory.Spelling(p), c.withheld[id] != "")
+	}
+	slices.Sort(lines) // subjects are numbered in any order
+	for _, line := range lines {
+		io.WriteString(h, line)
+	}
 }
 
 // Names reports whether p stands for somebody whom policies, the user store or roles name.

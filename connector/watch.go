@@ -1,0 +1,125 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/directory"
+	"ucwarden/policy/rules"
+)
+
+// refreshDirectory reads the principals of the workspace where it is time to: once per interval, and for a sync that a
+// person started also when somebody was unknown. Where they could not be read, every full sync, and every one that a person
+// started, tries again. Whoever is listed now is tried again.
+func (s *Syncer) refreshDirectory(ctx context.Context, byPerson, full bool) error {
+	age := s.DirectoryInterval
+	if byPerson && s.whoIsMissing() != (missing{}) {
+		age = min(age, s.principals.fresh())
+	}
+	changed, err := s.principals.refresh(ctx, age, byPerson || full)
+	if err != nil || !changed {
+		return err
+	}
+	s.tryListed(ctx, s.principals.current())
+	return nil
+}
+
+// tryListed forgets that the workspace did not know those whom a directory lists.
+func (s *Syncer) tryListed(ctx context.Context, d *directory.Directory) {
+	if err := s.unknown.remove(func(p policy.Principal) bool { return d.Resolve(p).Listed }); err != nil {
+		s.Logger.WarnContext(ctx, "cannot save who is unknown", "error", err)
+	}
+}
+
+// missing tells, by comparison, whether somebody else is missing than before; the zero missing is nobody.
+type missing struct {
+	compiler *compile.Compiler
+	unknown  int
+}
+
+// whoIsMissing returns whom policies name and the workspace did not know or list.
+func (s *Syncer) whoIsMissing() missing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := missing{unknown: s.unknown.len()}
+	if s.now.compiler != nil && s.now.compiler.Missing() > 0 {
+		m.compiler = s.now.compiler
+	}
+	return m
+}
+
+// sameResolutions reports whether two directories resolve alike everybody whom policies, the user store or roles name.
+func sameResolutions(set *rules.RuleSet, a, b *directory.Directory) bool {
+	for id := range rules.SubjectID(set.Subjects.Len()) {
+		p := set.Subjects.Principal(id)
+		if x, y := a.Resolve(p), b.Resolve(p); x != y || a.Spelling(x.Principal) != b.Spelling(y.Principal) {
+			return false
+		}
+	}
+	return true
+}
+
+// WatchPrincipals keeps the directory of principals up to date until ctx ends: it is read once per interval, and more often, with
+// backoff, while policies name somebody whom the workspace does not know or list. It calls changed when the directory says
+// something else of those whom policies name, and again, with the catalogs and other roots concerned, when it is time to try
+// again whom the workspace did not know. Both must return soon.
+func (s *Syncer) WatchPrincipals(ctx context.Context, changed func(), again func(roots []policy.Securable)) {
+	seen := s.principals.current()
+	var who missing
+	wait := unknownBackoff
+	for {
+		if now := s.whoIsMissing(); now != who {
+			wait, who = unknownBackoff, now
+		}
+		age := s.DirectoryInterval
+		if who != (missing{}) {
+			age = min(age, wait)
+		}
+		due := s.principals.dueIn(age)
+		if next := s.unknown.next(); !next.IsZero() {
+			due = min(due, time.Until(next))
+		}
+		timer := time.NewTimer(max(due, time.Second))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-s.unknown.added:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		if s.principals.due(age) {
+			if _, err := s.principals.refresh(ctx, age, false); err != nil {
+				return
+			}
+			wait = min(2*wait, s.DirectoryInterval)
+		}
+		if now := s.principals.current(); now != seen {
+			s.tryListed(ctx, now)
+			if s.resolvesDifferently(seen, now) {
+				changed()
+			}
+			seen = now
+		}
+		if roots := s.unknown.takeDue(time.Now(), s.names); len(roots) > 0 {
+			again(roots)
+		}
+	}
+}
+
+// resolvesDifferently reports whether two directories differ in what they say of those whom the policies in force name.
+func (s *Syncer) resolvesDifferently(a, b *directory.Directory) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now.rules != nil && !sameResolutions(s.now.rules, a, b)
+}
+
+// names reports whether the policies in force, or groups and roles that they know of, name a principal.
+func (s *Syncer) names(p policy.Principal) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now.compiler == nil || s.now.compiler.Names(p)
+}
