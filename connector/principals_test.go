@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 // account is a Workspace in memory with one catalog of tables, that knows some principals only.
 type account struct {
+	mu      sync.Mutex
 	tables  int
 	known   map[string]bool
 	tells   bool // names the unknown principal
@@ -46,10 +48,21 @@ func (a *account) Get(_ context.Context, s policy.Securable) (policy.Object, err
 }
 
 func (a *account) Grants(_ context.Context, s policy.Securable) ([]policy.Assignment, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	return slices.Clone(a.grants.Of(s)), nil
 }
 
+// learn has the account know a principal.
+func (a *account) learn(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known[name] = true
+}
+
 func (a *account) Apply(_ context.Context, c policy.Change) ([]policy.Assignment, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.applied = append(a.applied, c)
 	for _, x := range slices.Concat(c.Add, c.Remove) {
 		if !a.known[x.Name] {

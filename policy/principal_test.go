@@ -19,6 +19,12 @@ func TestPrincipals(t *testing.T) {
 		{policy.NewPrincipal(user, "ÉVA@acme.example"), policy.NewPrincipal(user, "éva@acme.example"), true},
 		{policy.NewPrincipal(user, "\u212Aim@acme.example"), policy.NewPrincipal(user, "kim@acme.example"), true}, // the sign for kelvin
 		{policy.NewPrincipal(user, "ſam@acme.example"), policy.NewPrincipal(user, "SAM@acme.example"), true},
+		{policy.NewPrincipal(user, "İan@acme.example"), policy.NewPrincipal(user, "ıAN@acme.example"), true},
+		{policy.NewPrincipal(user, "ıan@acme.example"), policy.NewPrincipal(user, "ian@acme.example"), true},
+		{policy.NewPrincipal(user, "STRAẞE@acme.example"), policy.NewPrincipal(user, "straße@acme.example"), true},
+		{policy.NewPrincipal(user, "strasse@acme.example"), policy.NewPrincipal(user, "straße@acme.example"), false},
+		{policy.NewPrincipal(user, "ΣΑΣ@acme.example"), policy.NewPrincipal(user, "σας@acme.example"), true},
+		{policy.NewPrincipal(user, " ana@acme.example\u00a0"), policy.NewPrincipal(user, "Ana@acme.example"), true},
 		{policy.NewPrincipal(user, "ana@acme.example"), policy.NewPrincipal(user, "anna@acme.example"), false},
 		{policy.NewPrincipal(service, "3F9D2C1E-0000-4000-8000-1A2B3C4D5E6F"), policy.NewPrincipal(service, "3f9d2c1e-0000-4000-8000-1a2b3c4d5e6f"), true},
 		{policy.NewPrincipal(group, "Analysts"), policy.NewPrincipal(group, "analysts"), false},
@@ -31,6 +37,21 @@ func TestPrincipals(t *testing.T) {
 	} {
 		if got := tt.a == tt.b; got != tt.same {
 			t.Errorf("%s %q and %s %q are one: %t", tt.a.Kind, tt.a.Name, tt.b.Kind, tt.b.Name, got)
+		}
+	}
+}
+
+// TestSamePlainly holds which names are one person's beyond doubt, so that one may be granted what the other is allowed.
+func TestSamePlainly(t *testing.T) {
+	for pair, want := range map[[2]string]bool{
+		{"Ana@x", "aNA@X"}: true, {"ÉVA", "éva"}: true, {" ana", "ana\t"}: true, {"straße", "straße"}: true, {"ſam", "ſam"}: true,
+		{"İan", "ian"}: false, {"ıan", "ian"}: false, {"\u212Aim", "kim"}: false, {"ſam", "sam"}: false, {"σας", "σασ"}: false, {"straße", "strasse"}: false, {"ana", "anna"}: false,
+	} {
+		if policy.SamePlainly(pair[0], pair[1]) != want || policy.SamePlainly(pair[1], pair[0]) != want {
+			t.Errorf("%q and %q are one: %t", pair[0], pair[1], !want)
+		}
+		if want && policy.FoldPrincipal(pair[0]) != policy.FoldPrincipal(pair[1]) {
+			t.Errorf("%q and %q are one beyond doubt and are not denied together", pair[0], pair[1])
 		}
 	}
 }

@@ -199,19 +199,22 @@ func describe(list []*Entry) string {
 }
 
 // Nearest returns, quoted, the name of the principal of p's kind that is most like its own, be it that the domain is missing,
-// or the names of those that are called so; empty where none is near.
+// or the names of those that are called so; empty where none is near, or where somebody has the name itself.
 func (d *Directory) Nearest(p policy.Principal) string {
 	folded := policy.FoldPrincipal(p.Name)
 	if p.Kind != policy.Group {
 		var called []string
 		for i := range d.entries {
-			if e := &d.entries[i]; e.Display != "" && policy.FoldPrincipal(e.Display) == folded && len(called) < 3 {
+			if e := &d.entries[i]; e.Display != "" && len(called) < 3 && policy.FoldPrincipal(e.Display) == folded && policy.FoldPrincipal(e.Name) != folded {
 				called = append(called, fmt.Sprintf("%q (%s %q)", e.Name, strings.ReplaceAll(e.Kind.String(), "_", " "), e.Display))
 			}
 		}
 		if len(called) > 0 {
 			return strings.Join(called, " or ")
 		}
+	}
+	if len(d.byName[folded]) > 0 {
+		return ""
 	}
 	best, distance := -1, len(folded)/5+1
 	for i := range d.entries {
