@@ -3,6 +3,7 @@ package compile
 import (
 	"slices"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
 
@@ -76,6 +77,7 @@ type view struct {
 	deny  []*compiledPolicy // ones that touch the node; those that cover all of it come first
 	total int               // how many of deny cover all of it
 	named bool              // only denies that name somebody count, not "all else"
+	ends  int               // the highest priority of a policy on resources here that cannot deny
 }
 
 // decide reports whether the policies allow one person the privilege: at each priority a deny goes before an allow, and a
@@ -119,8 +121,23 @@ func (v *view) openToOrder(m hypotheticalMember, deny []*compiledPolicy) bool {
 	})
 }
 
+// endedBefore reports whether a person who is not allowed is allowed in Ranger all the same: by an allow of a tag policy,
+// after which a policy on resources that cannot deny ends the evaluation before every deny, whatever it is about.
+func (v *view) endedBefore(m hypotheticalMember, deny []*compiledPolicy) bool {
+	return slices.ContainsFunc(v.allow, func(a *compiledPolicy) bool {
+		return a.src.Tag && a.allows(m, v.x) && !slices.ContainsFunc(deny, func(d *compiledPolicy) bool {
+			return d.priority >= a.priority && (d.src.Tag || d.priority >= v.ends) && v.denies(d, m)
+		})
+	})
+}
+
 // mayContinue reports whether an allow of the policy does not end the evaluation: it could go on to deny.
 func (p *compiledPolicy) mayContinue() bool { return p.src.HasDeny }
+
+// ends reports whether the policy ends an evaluation in which a tag policy allowed: it is on resources and cannot deny.
+func (p *compiledPolicy) ends() bool {
+	return !p.src.Tag && !p.src.HasDeny && p.src.Type == ranger.PolicyTypeAccess
+}
 
 func (v *view) denies(p *compiledPolicy, m hypotheticalMember) bool {
 	if v.named {

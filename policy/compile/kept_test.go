@@ -119,6 +119,15 @@ var keptWorlds = map[string]struct {
 		p.PolicyPriority = 1
 		return taggedWorld(keptWorld(denying("catalog=c1 schema=s1 table=t1", "select", "g1"), allowing(allTables, "select", "g2")), p)
 	}},
+	"an override about something else, between a tag that allows and a deny": {"", func() policytest.World {
+		p := allowing(everything, "modify", "g2")
+		p.PolicyPriority = 1
+		return taggedWorld(keptWorld(denying(everything, "select", "g1"), p), allowing("tag=PII", "uc:select", "g1"))
+	}},
+	"an override that says nothing, between a tag that allows and a deny": {"", func() policytest.World {
+		p := ranger.Policy{Resources: policytest.Resources("catalog=*"), PolicyPriority: 1}
+		return taggedWorld(keptWorld(denying(everything, "select", "g1"), p), allowing("tag=PII", "uc:select", "g1"))
+	}},
 	"a policy that cannot be understood closes what it is about": {`u1: cust_a "t1 ſtraße cust_ς s2.t1; u2: cust_a "t1 ſtraße cust_ς s2.t1`, func() policytest.World {
 		p := allowing("catalog=c1 schema=s1 table=t1", "select", "g2")
 		p.Unreadable = "denyPolicyItem is unknown"

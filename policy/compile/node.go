@@ -166,12 +166,15 @@ func (e *evaluation) limitToZones() {
 
 // view gathers what the policies say about x on the objects of one class here.
 func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *view {
-	v := &view{x: x.Set()}
+	v := &view{x: x.Set(), ends: e.silentEnds}
 	var partial []*compiledPolicy
 	for i, n := range e.active {
 		c, p := e.covers[i], e.policyAt(n)
 		if c.touch&cl == 0 {
 			continue
+		}
+		if p.ends() {
+			v.ends = max(v.ends, p.src.Priority)
 		}
 		if p.allowPrivs&v.x != 0 && c.full&cl != 0 {
 			v.allow = append(v.allow, p)
@@ -258,8 +261,12 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*v
 			e.describe(p), x, containerWord(e.class)), views[0].allow)
 	}
 	if result == denied {
-		if v := views[blocked]; v.openToOrder(e.generic(p), v.deny) {
+		switch v := views[blocked]; {
+		case v.openToOrder(e.generic(p), v.deny):
 			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s with a high priority by a policy that also denies, and denied it with a lower one; which of them wins hangs in Ranger on other policies, so it is not granted",
+				e.describe(p), x), v.allow)
+		case v.endedBefore(e.generic(p), v.deny):
+			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s by a tag and denied it on the resource; Ranger never comes to the deny, for a policy of higher priority about the same resource ends the evaluation, so it is not granted",
 				e.describe(p), x), v.allow)
 		}
 		return

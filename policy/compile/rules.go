@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"ucwarden/policy"
@@ -44,6 +45,9 @@ type grantRules struct {
 	entries  []entry
 	zoned    bool
 	findings []policy.Finding
+	// silentEnds is the highest priority of a policy that ends and neither allows nor denies anything; where it is about is
+	// not looked at.
+	silentEnds int
 }
 
 // ruleReader builds rules from a rule set.
@@ -61,6 +65,7 @@ func (r *ruleReader) levelsOf(m *match.Matcher) []match.NamedLevel {
 
 func readRules(set *rules.RuleSet, o Options) grantRules {
 	r := &ruleReader{set: set, opts: o}
+	r.silentEnds = math.MinInt
 	r.findings = append(r.findings, set.Findings...)
 	n := 0
 	for repo := range set.Repositories {
@@ -100,6 +105,9 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 		r.readProtection(c)
 	}
 	if c.allowPrivs|c.denyPrivs == 0 {
+		if c.ends() {
+			r.silentEnds = max(r.silentEnds, p.Priority)
+		}
 		return
 	}
 	r.policies = append(r.policies, c)
