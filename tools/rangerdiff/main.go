@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -96,7 +97,7 @@ func explainFiles(defs string, files []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, reason := range reasons {
+	for _, reason := range slices.Compact(slices.Clone(reasons)) {
 		if n := byReason[reason]; n > 0 {
 			fmt.Fprintf(out, "  %d differ on purpose: %s\n", n, reason)
 		}

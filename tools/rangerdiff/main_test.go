@@ -57,8 +57,8 @@ func TestDifferencesAreFound(t *testing.T) {
 	id := again.String()[len(`{"id":`):strings.Index(again.String(), ",")]
 	for _, tc := range []struct {
 		answers, reason string
-	}{{"A:1\tD:-1\tD:-1\tD:-1", "asked before"}, {"D:-1\tD:-1\tA:1\tD:-1", "calendars"}, {"D:-1\tD:-1\tD:-1\tD:-1", ""}, {"ERROR\tERROR\tERROR\tERROR", ""}} {
-		byReason, unexplained, err := e.explain(bytes.NewReader(again.Bytes()), strings.NewReader(id+"\t"+tc.answers+"\n"))
+	}{{"A:1 D:-1 D:-1 D:-1 D:-1 D:-1", "asked before"}, {"D:-1 D:-1 D:-1 A:1 D:-1 A:1", "calendars"}, {"D:-1 D:-1 D:-1 D:-1 D:-1 D:-1", ""}, {"ERROR ERROR ERROR ERROR ERROR ERROR", ""}} {
+		byReason, unexplained, err := e.explain(bytes.NewReader(again.Bytes()), strings.NewReader(id+"\t"+strings.ReplaceAll(tc.answers, " ", "\t")+"\n"))
 		if err != nil || tc.reason != "" && byReason[tc.reason] != 1 || tc.reason == "" && len(unexplained) != 1 {
 			t.Errorf("%q: %v, unexplained %v, error %v; want reason %q", tc.answers, byReason, unexplained, err, tc.reason)
 		}

@@ -3,7 +3,7 @@
 //  "serviceTags": ServiceTags, "kinds": ["access","mask","filter"], "requests": [as in Ranger's test suites], "again": false}.
 // Standard output: one line per document, id TAB answers joined by TAB, in the order of requests and kinds. An answer of
 // access is A or D, colon, policy id; of a mask type|condition|value:id; of a filter expr:id. With "again", each question is
-// answered four times, as Again says.
+// answered six times, as Again says.
 import com.google.gson.*;
 import com.google.gson.reflect.TypeToken;
 import java.io.*;
