@@ -43,14 +43,15 @@ catalogs:
   - name: emea
     grants: {tools: [ALL_PRIVILEGES], leavers: [ALL_PRIVILEGES]}
     tables: [{name: orders, grants: {tools: [ALL_PRIVILEGES], uc-operators: [MANAGE]}}]
-- {name: hr, owner: uc-operators, grants: {uc-operators: [USE_CATALOG], leavers: [USE_CATALOG]}, schemas: [{name: core, tables: [staff]}]}
+- {name: hr, owner: uc-operators, grants: {uc-operators: [USE_CATALOG], leavers: [USE_CATALOG], bob@example.com: [USE_CATALOG]}, schemas: [{name: core, tables: [staff]}]}
 `
 
 // TestOwnAccessThroughGroups holds that what gives us our own access through groups, at any depth, stays, that nothing else
 // does, and that where our groups cannot be known no group loses what may be ours.
 func TestOwnAccessThroughGroups(t *testing.T) {
-	for _, readable := range []bool{true, false} {
-		r := newRig(t, rigOptions{seed: nested, who: us}, allow("table:sales.emea.orders", "bob@example.com", "select"))
+	for _, known := range []string{"groups", "ourselves", "nothing"} {
+		readable := known == "groups"
+		r := newRig(t, rigOptions{seed: nested, who: us, syncer: connector.Options{UnknownSelf: known == "nothing"}}, allow("table:sales.emea.orders", "bob@example.com", "select"))
 		if !readable {
 			r.fault(emulator.Fault{Path: "/api/2.0/preview/scim/*", Status: 403})
 		}
@@ -60,6 +61,9 @@ func TestOwnAccessThroughGroups(t *testing.T) {
 			return grants.Has(policy.Grant{Securable: sec(t, s), Principal: p, Privilege: x})
 		}
 		group := func(name string) policy.Principal { return policy.NewPrincipal(policy.Group, name) }
+		if kept := has("catalog:hr", policy.NewPrincipal(policy.User, "bob@example.com"), policy.UseCatalog); kept != (known == "nothing") {
+			t.Errorf("known: %s: a user, who may be us, keeps USE_CATALOG: %t", known, kept)
+		}
 		for _, tt := range []struct {
 			on   string
 			who  string
@@ -77,17 +81,17 @@ func TestOwnAccessThroughGroups(t *testing.T) {
 		} {
 			want := tt.kept && readable || tt.may && !readable
 			if has(tt.on, group(tt.who), tt.priv) != want {
-				t.Errorf("our groups known: %t: %s keeps %s on %s: %t", readable, tt.who, tt.priv, tt.on, !want)
+				t.Errorf("known: %s: %s keeps %s on %s: %t", known, tt.who, tt.priv, tt.on, !want)
 			}
 		}
 		for what, say := range map[string]string{"kept": "group uc-operators keeps MANAGE on CATALOG:sales", "unread": "the principals of the workspace could not be read"} {
 			said := slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool { return strings.Contains(f.Message, say) })
 			if said != (what == "kept" || !readable) {
-				t.Errorf("our groups known: %t: says %q: %t, in %v", readable, say, said, result.Plan.Report.Findings)
+				t.Errorf("known: %s: says %q: %t, in %v", known, say, said, result.Plan.Report.Findings)
 			}
 		}
 		if plan := r.sync(); !plan.Plan.Empty() {
-			t.Errorf("our groups known: %t: a second sync changes %v", readable, plan.Plan.Changes)
+			t.Errorf("known: %s: a second sync changes %v", known, plan.Plan.Changes)
 		}
 	}
 }
@@ -306,4 +310,34 @@ func TestDirectoryThatFails(t *testing.T) {
 			t.Errorf("a full sync did not ask again: %q", text)
 		}
 	})
+}
+
+// TestDirectoryKept holds that a run that cannot read the directory takes the one that an earlier run kept, and not one of
+// another workspace.
+func TestDirectoryKept(t *testing.T) {
+	state := &memory{}
+	r := newRig(t, rigOptions{seed: nested, syncer: connector.Options{UnknownState: state}}, allow("table:hr.core.staff", "ANALYSTS", "select"))
+	r.sync()
+	for _, same := range []bool{true, false} {
+		o := r.Options
+		o.Directory, o.Registerer, o.Logger = &staff{err: errors.New("down")}, nil, nil
+		if !same {
+			other := newRig(t, rigOptions{seed: strings.Replace(nested, "12345678", "99999999", 1)}, allow("table:hr.core.staff", "ANALYSTS", "select"))
+			o.Workspace = other.client
+		}
+		s, err := connector.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := s.Plan(t.Context(), connector.Request{Roots: []policy.Securable{sec(t, "catalog:hr")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if empty := result.Plan.Empty(); empty != same {
+			t.Errorf("same workspace: %t: plans %v", same, result.Plan.Changes)
+		}
+		if said := slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool { return strings.Contains(f.Message, "they are taken to be those of") }); said != same {
+			t.Errorf("same workspace: %t: %v", same, result.Plan.Report.Findings)
+		}
+	}
 }

@@ -91,5 +91,7 @@ func (s *Syncer) meet(ctx context.Context) {
 	}
 	if err != nil {
 		s.Logger.WarnContext(ctx, "cannot keep that this metastore is synced; the next sync counts as the first", "error", err)
+	} else if err := s.principals.save(s.memory.shared, id); err != nil {
+		s.Logger.WarnContext(ctx, "cannot keep the principals of the workspace for runs that cannot read them", "error", err)
 	}
 }

@@ -24,14 +24,16 @@ type Policies interface {
 type Options struct {
 	Workspace Workspace
 	Policies  Policies
-	Directory Directory     // of principals; nil: the shape of their names tells their kinds
-	Scope     policy.Scope  // what is ours to manage; must have no roots
-	Read      rules.Options // how policies are read; scripts decide no grant and are not needed
-	Compile   compile.Options
-	Mode      policy.Mode // "" is enforce
-	Guards    []policy.Guard
-	State     State   // what earlier runs found; nil forgets it
-	Journal   Journal // of every change; nil notes none
+	Directory Directory // of principals; nil: the shape of their names tells their kinds
+	// UnknownSelf says that the workspace did not say who we are, so that Scope may not protect us.
+	UnknownSelf bool
+	Scope       policy.Scope  // what is ours to manage; must have no roots
+	Read        rules.Options // how policies are read; scripts decide no grant and are not needed
+	Compile     compile.Options
+	Mode        policy.Mode // "" is enforce
+	Guards      []policy.Guard
+	State       State   // what earlier runs found; nil forgets it
+	Journal     Journal // of every change; nil notes none
 	// Settings identifies all settings that plans depend on: a plan stored under others is made anew.
 	Settings string
 	// UnknownState keeps whom the workspace did not know, and which metastores were ever synced, for later runs and for plans

@@ -2,10 +2,12 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +39,59 @@ type principals struct {
 	err   error                // why the last attempt failed
 	tried time.Time
 	took  time.Duration // to read the last
+
+	listing directory.Listing // what last was made of
+	saved   bool              // that is kept for later runs
+}
+
+// principalsKey is where the directory is kept for later runs, and principalsKept how long it serves.
+const (
+	principalsKey  = "principals"
+	principalsKept = 7 * 24 * time.Hour
+)
+
+// keptPrincipals is the directory as it is kept.
+type keptPrincipals struct {
+	Metastore string            `json:"metastore"` // of the workspace
+	ReadAt    time.Time         `json:"readAt"`
+	Listing   directory.Listing `json:"listing"`
+}
+
+// save keeps the directory for runs that cannot read it.
+func (p *principals) save(to State, metastore string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if to == nil || metastore == "" || p.saved || !p.last.Read() {
+		return nil
+	}
+	value, err := json.Marshal(keptPrincipals{metastore, p.at, p.listing})
+	if err == nil {
+		err = to.Save(principalsKey, value)
+	}
+	p.saved = err == nil
+	return err
+}
+
+// recall takes the directory that an earlier run kept, unless one was read since, it is of another workspace, or old.
+func (p *principals) recall(from State, metastore string) (found bool, err error) {
+	if from == nil || metastore == "" {
+		return false, nil
+	}
+	value, err := from.Load(principalsKey)
+	if err != nil || value == nil {
+		return false, err
+	}
+	var kept keptPrincipals
+	if err := json.Unmarshal(value, &kept); err != nil || kept.Metastore != metastore || time.Since(kept.ReadAt) > principalsKept {
+		return false, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last.Read() {
+		return false, nil
+	}
+	p.last, p.listing, p.at, p.saved = directory.New(kept.Listing), kept.Listing, kept.ReadAt, true
+	return true, nil
 }
 
 func newPrincipals(source Directory, interval time.Duration, log *slog.Logger) *principals {
@@ -134,7 +189,7 @@ func (p *principals) refresh(ctx context.Context, age time.Duration, insist bool
 	if next.Same(p.last) {
 		return false, nil
 	}
-	p.last = next
+	p.last, p.listing, p.saved = next, listing, false
 	p.log.InfoContext(ctx, "read the principals of the workspace", "principals", next.Len())
 	return true, nil
 }
@@ -229,13 +284,18 @@ func (s *Syncer) Settle(ctx context.Context) {
 	}
 }
 
-// keepOwn returns the scope in which what gives us our own access by groups is kept. Where our groups are not known, any may
-// be ours.
+// keepOwn returns the scope in which what gives us our own access, be it by groups, is kept. Where our groups are not known, any
+// may be ours; where we are not known ourselves, anybody may be us.
 func (r *run) keepOwn(scope policy.Scope) policy.Scope {
 	if r.Directory == nil {
 		return scope
 	}
-	return scope.KeepOwn(func(p policy.Principal) bool { return !r.dir.Read() || r.dir.Own(p) })
+	return scope.KeepOwn(func(p policy.Principal) bool {
+		if r.dir.Read() {
+			return r.dir.Own(p)
+		}
+		return p.Kind == policy.Group || r.UnknownSelf
+	})
 }
 
 // shared returns, for each name that several principals have, one of the loaded grants to it.
@@ -267,23 +327,32 @@ func (r *run) directoryFindings(found *loaded, kept []policy.Grant) []policy.Fin
 		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
 			"the principals of the workspace could not be read again; they are taken to be those of %s (%v)", r.principals.readAt().UTC().Format(time.RFC3339), err)})
 	} else if err != nil {
+		from := "no group"
+		if r.UnknownSelf {
+			from = "nobody"
+		}
 		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
-			"the principals of the workspace could not be read, so the shape of names tells users from groups, and MANAGE, USE_* and ALL_PRIVILEGES, by which we may have our own access, are revoked from no group (%v)", err)})
+			"the principals of the workspace could not be read, so the shape of names tells users from groups, and MANAGE, USE_* and ALL_PRIVILEGES, by which we may have our own access, are revoked from %s (%v)", from, err)})
 	}
-	at0 := make(map[policy.Principal]int)
+	at := make(map[policy.Principal]int)
 	for _, g := range kept {
-		i, found := at0[g.Principal]
-		if found {
+		if i, found := at[g.Principal]; found {
 			list[i].Count++
 			continue
 		}
-		at0[g.Principal] = len(list)
+		at[g.Principal] = len(list)
 		why := "we are in it, directly or through other groups"
-		if !r.dir.Read() {
+		switch {
+		case g.Principal.Kind != policy.Group && r.dir.Read():
+			why = "that is us"
+		case g.Principal.Kind != policy.Group:
+			why = "that may be us"
+		case !r.dir.Read():
 			why = "we may be in it"
 		}
 		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
-			"group %s keeps %s on %s, which no policy grants: %s, and our own access is never revoked", g.Principal, g.Privilege, g.Securable, why)})
+			"%s %s keeps %s on %s, which no policy grants: %s, and our own access is never revoked",
+			strings.ReplaceAll(g.Principal.Kind.String(), "_", " "), g.Principal, g.Privilege, g.Securable, why)})
 	}
 	for _, g := range r.identities.shared(found) {
 		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(

@@ -101,6 +101,8 @@ func joinPlans(plans []*ShardPlan) *Result {
 		result.LeftOut = append(result.LeftOut, p.LeftOut...)
 		result.AlsoSynced = append(result.AlsoSynced, p.AlsoSynced...)
 	}
+	slices.SortFunc(result.LeftOut, policy.ComparePrincipals)
+	result.LeftOut = slices.Compact(result.LeftOut)
 	slices.SortStableFunc(result.Plan.Changes, func(a, b policy.Change) int {
 		return cmp.Or(cmp.Compare(a.Wave, b.Wave), a.Securable.Compare(b.Securable))
 	})

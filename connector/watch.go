@@ -19,11 +19,30 @@ func (s *Syncer) refreshDirectory(ctx context.Context, byPerson, full bool) erro
 		age = min(age, s.principals.fresh())
 	}
 	changed, err := s.principals.refresh(ctx, age, byPerson || full)
+	if err == nil && !s.principals.current().Read() {
+		changed = s.recallDirectory(ctx)
+	}
 	if err != nil || !changed {
 		return err
 	}
 	s.tryListed(ctx, s.principals.current())
 	return nil
+}
+
+// recallDirectory takes the directory of an earlier run where none could be read in this one.
+func (s *Syncer) recallDirectory(ctx context.Context) bool {
+	if _, err := s.principals.problem(); err == nil {
+		return false // there is none to read
+	}
+	id, err := s.metastore(ctx)
+	if err != nil {
+		return false // then nothing can be synced either
+	}
+	found, err := s.principals.recall(s.memory.shared, id)
+	if err != nil {
+		s.Logger.WarnContext(ctx, "cannot use the principals of the workspace that an earlier run kept", "error", err)
+	}
+	return found
 }
 
 // tryListed forgets that the workspace did not know those whom a directory lists.

@@ -175,17 +175,17 @@ func (s Scope) reaches(o Securable) bool {
 	return true
 }
 
-// KeepOwn returns the scope in which our own access is kept: what gives it to a group, of which own reports whether we may be
-// in it, is never removed.
+// KeepOwn returns the scope in which our own access is kept: what gives it to a principal, of whom own reports whether it is us
+// or a group that we may be in, is never removed.
 func (s Scope) KeepOwn(own func(Principal) bool) Scope {
 	s.own = own
 	return s
 }
 
-// keeps reports whether a grant may give us our own access: MANAGE, or USE_*, be it by ALL_PRIVILEGES, to a group that we
-// are in. Everybody's group is no reason to keep a grant: what it holds every user of the account has.
+// keeps reports whether a grant may give us our own access: MANAGE, or USE_*, be it by ALL_PRIVILEGES. Everybody's group is no
+// reason to keep a grant: what it holds every user of the account has.
 func (s Scope) keeps(on Securable, a Assignment) bool {
-	if s.own == nil || a.Kind != Group || a.IsEveryone() || !s.own(a.Principal) {
+	if s.own == nil || a.IsEveryone() || !s.own(a.Principal) {
 		return false
 	}
 	return a.Privilege == Manage || a.Privilege.IsUse() || a.Privilege == AllPrivileges && on.Type.IsContainer()

@@ -154,17 +154,22 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 	}
 	o := scopeOptions(c)
 	me, err := client.Whoami(ctx)
-	if err != nil {
+	unknown := policy.CodeOf(err) == policy.CodeForbidden || policy.CodeOf(err) == policy.CodeNotFound
+	switch {
+	case unknown:
+		log.Warn("the workspace does not say who we are; while its principals cannot be read, MANAGE and USE_* are revoked from nobody, since that may be us", "error", err)
+	case err != nil:
 		return nil, err
+	default:
+		o.Protected = append(o.Protected, me.Principal.Name) // never our own access
 	}
-	o.Protected = append(o.Protected, me.Principal.Name) // never our own access
 	scope, err := policy.NewScope(o)
 	if err != nil {
 		return nil, err
 	}
 	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name)
 	return connector.New(connector.Options{
-		Workspace: client, Directory: client, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
+		Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
 		Guards: guards(c), State: state, Journal: journal, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,

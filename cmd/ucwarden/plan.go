@@ -49,7 +49,12 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 				return err
 			}
 			bar := a.progress()
-			result, err := syncer.Plan(cmd.Context(), connector.Request{Roots: roots, Progress: bar.show})
+			request := connector.Request{Roots: roots, Progress: bar.show}
+			result, err := syncer.Plan(cmd.Context(), request)
+			if err == nil && result.Refused != nil && len(result.LeftOut) > 0 {
+				request.ByPerson = true // what a sync is refused for, and its digest, include whom it tries again
+				result, err = syncer.Plan(cmd.Context(), request)
+			}
 			bar.done()
 			if err != nil {
 				return err
@@ -84,6 +89,7 @@ type planResult struct {
 	*policy.Plan
 	Digest  string             `json:"digest"`
 	Missing []policy.Securable `json:"missing,omitempty"`
+	LeftOut []policy.Principal `json:"leftOut,omitempty"` // who is granted something and unknown
 	Refused string             `json:"refused,omitempty"` // why a guard would refuse it
 }
 
@@ -93,7 +99,7 @@ func planDocument(r *connector.Result) planResult {
 	p.Changes = append([]policy.Change{}, p.Changes...)
 	report.Findings = append([]policy.Finding{}, report.Findings...)
 	p.Report = &report
-	doc := planResult{Plan: &p, Digest: r.Plan.Digest(), Missing: r.Missing}
+	doc := planResult{Plan: &p, Digest: r.Plan.Digest(), Missing: r.Missing, LeftOut: r.LeftOut}
 	if r.Refused != nil {
 		doc.Refused = r.Refused.Error()
 	}
@@ -111,7 +117,11 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 	}
 	a.printChanges(w, p.Changes)
 	if p.Empty() {
-		fmt.Fprintf(w, "In sync: nothing to change. %s read, %s, %d of them managed here.\n",
+		says := "In sync: nothing to change."
+		if len(r.LeftOut)+len(r.Unread) > 0 {
+			says = "Nothing to change, and something is left out; see below."
+		}
+		fmt.Fprintf(w, "%s %s read, %s, %d of them managed here.\n", says,
 			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed)
 	} else {
 		waves := 0

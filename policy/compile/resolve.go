@@ -13,12 +13,21 @@ import (
 // through all of it.
 const maxNearest = 50
 
+// maxNoted bounds how many who are not listed, and tried all the same, are named one by one.
+const maxNoted = 200
+
 // resolve finds the principal of each subject. Who is not listed, is misspelt or has the name of somebody of another kind
 // is reported if an item names them: for each who is allowed something, where that is; here for the others.
 func (c *Compiler) resolve() {
 	d := c.opts.Directory
+	if d == nil {
+		for id := range rules.SubjectID(c.set.Subjects.Len()) {
+			c.principals = append(c.principals, c.set.Subjects.Principal(id))
+		}
+		return
+	}
 	allowed, denied := c.named()
-	nearest := 0
+	nearest, noted, unnoted := 0, 0, 0
 	near := func(p policy.Principal) string {
 		if nearest++; nearest > maxNearest {
 			return ""
@@ -30,10 +39,6 @@ func (c *Compiler) resolve() {
 	}
 	for id := range rules.SubjectID(c.set.Subjects.Len()) {
 		p := c.set.Subjects.Principal(id)
-		if d == nil {
-			c.principals = append(c.principals, p)
-			continue
-		}
 		r := d.Resolve(p)
 		if r.Withheld == "" {
 			r.Withheld = c.looselyNamed(id, d.Spelling(r.Principal))
@@ -50,11 +55,20 @@ func (c *Compiler) resolve() {
 		}
 		switch {
 		case !named:
+		case r.Note != "" && !r.Listed && noted == maxNoted:
+			unnoted++
 		case r.Note != "":
+			if !r.Listed {
+				noted++
+			}
 			c.note(id, r.Note+missing)
 		case r.Withheld != "" && !allowed[id]:
 			c.note(id, c.withheld[id]+"; what denies it stands")
 		}
+	}
+	if unnoted > 0 {
+		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
+			"%d more whom policies name are not listed by the workspace; they are tried all the same", unnoted)})
 	}
 }
 

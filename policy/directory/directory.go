@@ -71,6 +71,9 @@ func New(l Listing) *Directory {
 		}
 		queue = append(queue, parents[id]...)
 	}
+	if i, found := byID[l.Self]; found {
+		d.own[d.entries[i].principal()] = true
+	}
 	delete(d.own, policy.AccountUsers) // everybody's: a grant to it is no more ours than anyone's
 	return d
 }
@@ -83,7 +86,8 @@ func (d *Directory) Read() bool { return d.read }
 // Len is the number of principals.
 func (d *Directory) Len() int { return len(d.entries) }
 
-// Own reports whether we are in a group, directly or through other groups. Everybody's group is not ours.
+// Own reports whether a principal is us, or a group that we are in, directly or through other groups. Everybody's group is not
+// ours.
 func (d *Directory) Own(p policy.Principal) bool { return d.own[p] }
 
 // Resolution is what a principal that policies name is in the workspace.

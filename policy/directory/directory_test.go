@@ -122,6 +122,9 @@ func TestOwnGroups(t *testing.T) {
 			t.Errorf("we are in %s: %t", name, !want)
 		}
 	}
+	if !d.Own(policy.NewPrincipal(policy.ServicePrincipal, app)) || d.Own(policy.NewPrincipal(policy.User, "bo@acme.example")) {
+		t.Error("we are not ourselves, or somebody else")
+	}
 	everybody := directory.New(directory.Listing{Self: "s1", Groups: []string{"g1"}, Entries: []directory.Entry{{ID: "g1", Kind: policy.Group, Name: "account users"}}})
 	if everybody.Own(policy.AccountUsers) {
 		t.Error("everybody's group is ours")
