@@ -20,6 +20,9 @@ func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []listing) 
 	if j := r.request.judged; j != nil {
 		return r.judgeAnew(plan, *j, input)
 	}
+	if err := checkSaved(r.request, input.Digest); err != nil {
+		return err
+	}
 	if err := checkApproval(input, nil); err != nil {
 		return err
 	}
@@ -62,6 +65,25 @@ func checkApproval(c policy.GuardInput, parts []string) error {
 	return policy.Errorf(policy.CodeInvalid,
 		"the approval %q names no plan that would be carried out now, so nothing was changed: the plan now is %s. Look at it with 'ucwarden plan'; only one that a guard refuses needs an approval",
 		c.Approved, c.Digest)
+}
+
+const lookAgain = "Look again with 'ucwarden plan --out FILE'"
+
+// checkSaved returns an error for a saved plan that is not the plan now.
+func checkSaved(r Request, now string) error {
+	if r.Saved == "" || r.Saved == now {
+		return nil
+	}
+	return policy.Errorf(policy.CodeInvalid,
+		"the saved plan %q is stale: the plan now is %s, because policies, grants or settings changed meanwhile. Nothing was changed. %s", r.Saved, now, lookAgain)
+}
+
+// approveWhole says how the plan of a full sync, or a saved plan, is looked at and approved.
+func approveWhole(digest string, r Request) string {
+	if r.Saved != "" {
+		return fmt.Sprintf("If the saved plan is right, add --approve %s", digest)
+	}
+	return approve(digest, nil)
 }
 
 // refusal returns the error of a guard with what was changed, and what to do.

@@ -58,6 +58,8 @@ type Judged struct {
 	Digest string        // of the whole
 	// Approved says that a person approved it, so that its totals are no measure for more.
 	Approved bool
+	// Exact says that it is a saved plan: nothing else may be done in its place.
+	Exact bool
 }
 
 // judgedShard is what was judged of one shard.
@@ -65,6 +67,7 @@ type judgedShard struct {
 	Judged
 	shard   policy.Totals
 	removes map[policy.Grant]bool
+	adds    map[policy.Grant]bool
 }
 
 // PlanShard plans one shard of a full sync, or any roots, to be judged and applied later. From then on, until it is applied,
@@ -134,6 +137,9 @@ func (s *Syncer) release(roots []policy.Securable) {
 	}
 }
 
+// Release forgets a plan that will not be applied.
+func (s *Syncer) Release(p *ShardPlan) { s.release(p.Roots) }
+
 // ReleaseShards forgets the shards that were planned: none of them will be applied any more.
 func (s *Syncer) ReleaseShards() {
 	s.mu.Lock()
@@ -176,10 +182,11 @@ func (s *Syncer) Fits(p *ShardPlan) (bool, error) {
 	return r.basis(p.Roots[0]) == p.Basis, nil
 }
 
-// Judge asks the guards about all shards of a sync together, of which it needs no changes. An approval must name the
-// whole or one shard; a shard that it names is judged no further. A refusal, of class policy.CodeRefused, says that
-// nothing was changed.
-func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, approved string) (Judged, error) {
+// Judge asks the guards about all shards of a sync together, of which it needs no changes. The approval of the request
+// must name the whole or one shard; a shard that it names is judged no further. A saved plan must be the whole. A refusal,
+// of class policy.CodeRefused, says that nothing was changed.
+func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, request Request) (Judged, error) {
+	approved := request.Approved
 	g, err := s.current()
 	if err != nil {
 		return Judged{}, err
@@ -206,7 +213,10 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, approved string
 		return Judged{}, err
 	}
 	input.Listed, input.LastTime = now, before
-	judged := Judged{Totals: all, Digest: whole, Approved: approved != ""}
+	judged := Judged{Totals: all, Digest: whole, Approved: approved != "", Exact: request.Saved != ""}
+	if err := checkSaved(request, whole); err != nil {
+		return judged, err
+	}
 	if err := checkApproval(input, parts); err != nil {
 		return judged, err
 	}
@@ -214,7 +224,7 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, approved string
 		return judged, nil
 	}
 	if err := policy.CheckAll(s.Guards, input); err != nil {
-		return judged, refusal(err, "nothing was changed, in no part of the sync", approve(whole, nil))
+		return judged, refusal(err, "nothing was changed, in no part of the sync", approveWhole(whole, request))
 	}
 	return judged, nil
 }
@@ -284,22 +294,46 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 }
 
 func judgedOf(p *ShardPlan, whole Judged) *judgedShard {
-	j := &judgedShard{Judged: whole, shard: p.Totals, removes: make(map[policy.Grant]bool)}
+	j := &judgedShard{Judged: whole, shard: p.Totals, removes: make(map[policy.Grant]bool), adds: make(map[policy.Grant]bool)}
 	for _, c := range p.Changes {
-		for _, a := range c.Remove {
-			j.removes[policy.Grant{Securable: c.Securable, Principal: a.Principal, Privilege: a.Privilege}] = true
+		adds, removes := c.Acts()
+		for _, a := range adds {
+			j.adds[grantOn(c.Securable, a)] = true
+		}
+		for _, a := range removes {
+			j.removes[grantOn(c.Securable, a)] = true
 		}
 	}
 	return j
 }
 
+func grantOn(s policy.Securable, a policy.Assignment) policy.Grant {
+	return policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege}
+}
+
+// holds reports whether all that the plan would do was judged.
+func (j *judgedShard) holds(plan *policy.Plan) bool {
+	for _, c := range plan.Changes {
+		adds, removes := c.Acts()
+		if slices.ContainsFunc(adds, func(a policy.Assignment) bool { return !j.adds[grantOn(c.Securable, a)] }) ||
+			slices.ContainsFunc(removes, func(a policy.Assignment) bool { return !j.removes[grantOn(c.Securable, a)] }) {
+			return false
+		}
+	}
+	return true
+}
+
 // judgeAnew judges a plan that takes the place of one that was judged: it may revoke what that one did. For more, the
 // guards are asked again.
 func (r *run) judgeAnew(plan *policy.Plan, j judgedShard, input policy.GuardInput) error {
+	if j.Exact && !j.holds(plan) {
+		return policy.Errorf(policy.CodeInvalid,
+			"the saved plan %s became stale while it was applied: more would be changed now than it holds, and that was not done; what was done before stays. %s", j.Digest, lookAgain)
+	}
 	more := 0
 	for _, c := range plan.Changes {
 		for _, a := range c.Remove {
-			if !j.removes[policy.Grant{Securable: c.Securable, Principal: a.Principal, Privilege: a.Privilege}] {
+			if !j.removes[grantOn(c.Securable, a)] {
 				more++
 			}
 		}

@@ -45,6 +45,9 @@ func (s *Syncer) Plan(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !result.Plan.Empty() {
+		result.Parts = []*policy.Plan{{Changes: result.Plan.Changes}}
+	}
 	if err := run.judge(ctx, result.Plan, found.listings); policy.CodeOf(err) == policy.CodeRefused {
 		result.Refused = err
 	} else if err != nil {

@@ -52,7 +52,7 @@ func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	result := joinPlans(plans)
-	if _, err := s.Judge(ctx, plans, ""); policy.CodeOf(err) == policy.CodeRefused {
+	if _, err := s.Judge(ctx, plans, Request{}); policy.CodeOf(err) == policy.CodeRefused {
 		result.Refused = err
 	} else if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (s *Syncer) syncAll(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	result := joinPlans(plans)
-	judged, err := s.Judge(ctx, plans, r.Approved)
+	judged, err := s.Judge(ctx, plans, r)
 	if err != nil || s.Mode == policy.ModeObserve {
 		return result, err
 	}
@@ -95,6 +95,7 @@ func joinPlans(plans []*ShardPlan) *Result {
 		result.Plan.Totals.Add(p.Totals)
 		if p.Digest != "" {
 			result.Plan.Parts = append(result.Plan.Parts, p.Digest)
+			result.Parts = append(result.Parts, &policy.Plan{Changes: p.Changes})
 		}
 		result.Plan.Report.Merge(p.findings)
 		result.Unread = append(result.Unread, p.Unread...)

@@ -117,6 +117,7 @@ type Request struct {
 	Roots    []policy.Securable
 	ByPerson bool           // a person asked for it: whom the workspace did not know is tried again
 	Approved string         // digest of a plan that a guard refused and a person approved
+	Saved    string         // digest of a saved plan: that is carried out, or nothing
 	Origin   Origin         // for the journal
 	Progress func(Progress) // called now and then, never twice at once; must return soon
 
@@ -139,6 +140,7 @@ func (r Request) report(phase string, done, total int) {
 // Result is what a sync found and did.
 type Result struct {
 	Plan       *policy.Plan
+	Parts      []*policy.Plan     // of a plan: those that it was joined from, with their changes alone; without empty ones
 	Missing    []policy.Securable // requested roots that do not exist
 	Skipped    []Skipped          // requested roots that are not for a sync
 	Unread     []LeftOut          // what could not be looked at

@@ -95,7 +95,7 @@ var serverFields = []string{
 
 var (
 	requestFields  = []string{"id", "type", "appType", "appSubType", "source", "createTime", "requestInfo"}
-	infoFields     = []string{"resources", "approve"}
+	infoFields     = []string{"resources", "approve", "plan"}
 	resourceFields = []string{"type", "values"}
 	taskFields     = slices.Concat(requestFields, serverFields)
 )
@@ -159,6 +159,9 @@ func (r *RequestInfo) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	if err := o.take("approve", &r.Approve); err != nil {
+		return err
+	}
+	if err := o.take("plan", &r.Plan); err != nil {
 		return err
 	}
 	r.Extra = o.remaining()

@@ -17,6 +17,7 @@ type entry struct {
 	received   time.Time
 	notBefore  time.Time
 	approve    string
+	plan       string
 	parent     string
 	targets    []policy.Securable // the valid resources that it syncs, without duplicates
 	named      []policy.Securable // what each resource names; zero where that is not valid
@@ -128,7 +129,7 @@ func newLiveTasks() *liveTasks {
 func newEntry(t *Task, skipReason func(t *Task, valid int) string) *entry {
 	e := &entry{
 		id: t.ID, typ: t.Type, status: t.Status, priority: t.Priority, received: t.ReceivedTime,
-		notBefore: t.NotBefore, approve: t.RequestInfo.Approve, parent: t.ParentID, index: -1,
+		notBefore: t.NotBefore, approve: t.RequestInfo.Approve, plan: t.RequestInfo.Plan, parent: t.ParentID, index: -1,
 	}
 	e.named = securablesOf(t.RequestInfo.Resources)
 	if t.Type == ResourceSync {
@@ -184,13 +185,13 @@ func (l *liveTasks) setStatus(e *entry, to Status) {
 // queued reports whether a task of this status waits for its first or next attempt.
 func (s Status) queued() bool { return s == New || s == Waiting }
 
-// supersededBy returns a full sync before e that has not begun and carries the same approval; nil when there is none.
+// supersededBy returns a full sync before e that has not begun and carries the same approval, and no saved plan; nil when there is none.
 func (l *liveTasks) supersededBy(e *entry) *entry {
 	if e.typ != FullSync {
 		return nil
 	}
 	for o := range l.fullSyncs {
-		if o == e || o.run != nil || !o.status.queued() || o.approve != e.approve {
+		if o == e || o.run != nil || !o.status.queued() || o.approve != e.approve || o.plan != e.plan {
 			continue
 		}
 		if admitted := o.status == Waiting && e.status == New; admitted || o.status == e.status && l.ready.less(o, e) {
@@ -267,7 +268,8 @@ func (l *liveTasks) blocked(e *entry) (policy.Securable, bool) {
 }
 
 // covered returns the waiting tasks whose every resource the leader's resources cover. A task with an approval is
-// included only if the leader carries the same one: an approval is for one plan.
+// included only if the leader carries the same one: an approval is for one plan. What does exactly a
+// saved plan does nothing else, so both carry the same one or none.
 func (l *liveTasks) covered(leader *entry) []*entry {
 	if len(leader.targets) == 0 {
 		return nil
@@ -280,7 +282,7 @@ func (l *liveTasks) covered(leader *entry) []*entry {
 	var list []*entry
 	for _, k := range leader.roots {
 		for e := range l.waitingByCover[k] {
-			if seen[e] || e.approve != "" && e.approve != leader.approve {
+			if seen[e] || e.approve != "" && e.approve != leader.approve || e.plan != leader.plan {
 				continue
 			}
 			seen[e] = true

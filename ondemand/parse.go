@@ -239,7 +239,7 @@ func (p *parser) info(pointer string, raw json.RawMessage) RequestInfo {
 	if !ok {
 		return RequestInfo{}
 	}
-	info := RequestInfo{Approve: p.text(o, pointer, "approve")}
+	info := RequestInfo{Approve: p.text(o, pointer, "approve"), Plan: p.text(o, pointer, "plan")}
 	if raw, ok := o["resources"]; ok && jsonKind(raw) != "null" {
 		info.Resources = p.resources(pointer+"/resources", raw)
 	}

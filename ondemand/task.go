@@ -94,6 +94,7 @@ func (c Children) Open() int { return c.Total - c.Succeeded - c.Failed - c.Skipp
 type RequestInfo struct {
 	Resources []Resource                 `json:"resources,omitempty"`
 	Approve   string                     `json:"approve,omitempty"` // digest of a plan that a guard refused and an operator approved
+	Plan      string                     `json:"plan,omitempty"`    // digest of a saved plan: that is done, or nothing
 	Extra     map[string]json.RawMessage `json:"-"`
 }
 

@@ -173,9 +173,12 @@ func (p *Plan) Digest() string {
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
-// DigestOf identifies several plans by their digests, in order; one plan by its own.
+// DigestOf identifies several plans by their digests, in order; one plan by its own, and none as one that changes nothing.
 func DigestOf(parts []string) string {
-	if len(parts) == 1 {
+	switch len(parts) {
+	case 0:
+		return (&Plan{}).Digest()
+	case 1:
 		return parts[0]
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, " ")))

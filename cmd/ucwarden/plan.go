@@ -17,17 +17,19 @@ import (
 func newPlanCommand(a *app) *cobra.Command {
 	var (
 		exitCode   bool
+		out        string
 		securables []string
 	)
 	cmd := &cobra.Command{
 		Use:     "plan",
 		Short:   "Show what a sync would change, and change nothing",
 		GroupID: groupSync,
-		Long: `Show what a full sync would change in Unity Catalog, one line per change with the reason
-for it, and what of the policies
-Unity Catalog cannot express. Nothing is changed, and no running daemon is disturbed.`,
+		Long: `Show what a full sync would change in Unity Catalog, one line per change with the reason for it, and what of the
+policies Unity Catalog cannot express. Nothing is changed, and no running daemon is disturbed. A plan that was saved with
+--out is applied by sync --plan: exactly that one, or, where it is stale, nothing.`,
 		Example: `  ucwarden plan -c ucwarden.yaml
   ucwarden plan --securable schema:sales.emea --securable table:hr.core.salaries
+  ucwarden plan --out monday.json && ucwarden sync --plan monday.json
   ucwarden plan --exit-code    # 2 when there are changes`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,6 +64,12 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 			if err := a.print(planDocument(result), func(w io.Writer) error { return a.printPlan(w, result) }); err != nil {
 				return err
 			}
+			if out != "" {
+				if err := savePlan(out, c, roots, result); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.stderr, "ucwarden: saved; apply it with: ucwarden sync --plan %s\n", out)
+			}
 			if exitCode && !result.Plan.Empty() {
 				return exitError{exitChanges}
 			}
@@ -69,6 +77,7 @@ Unity Catalog cannot express. Nothing is changed, and no running daemon is distu
 		},
 	}
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 2 when there are changes to make")
+	cmd.Flags().StringVar(&out, "out", "", "save the plan in this file, for sync --plan")
 	cmd.Flags().StringArrayVar(&securables, "securable", nil, "plan for TYPE:NAME and everything inside only; may be repeated")
 	return cmd
 }

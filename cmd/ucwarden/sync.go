@@ -22,6 +22,7 @@ func newSyncCommand(a *app) *cobra.Command {
 	var (
 		daemon     clientFlags
 		approve    string
+		planFile   string
 		securables []string
 		changes    bool
 	)
@@ -34,10 +35,20 @@ With --server the task is given to the daemon there; without, it runs here, on t
 same configuration would use. Look first with: ucwarden plan`,
 		Example: `  ucwarden sync -c ucwarden.yaml
   ucwarden sync --securable catalog:sales
+  ucwarden sync --plan monday.json            # what plan --out saved, or nothing
   ucwarden sync --approve 3f2a9c0d11e84b52    # a plan that a guard refused`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var saved *savedPlan
 			task, err := syncTask(securables, approve)
+			if err == nil && planFile != "" {
+				if len(securables) > 0 {
+					return usageErrorf("--plan and --securable exclude one another: the saved plan says what it is for")
+				}
+				if saved, err = readPlan(planFile); err == nil {
+					task, err = saved.task(approve)
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -45,7 +56,7 @@ same configuration would use. Look first with: ucwarden plan`,
 			if cmd.Flags().Changed("server") {
 				done, err = a.syncRemote(cmd.Context(), &daemon, task)
 			} else {
-				done, err = a.syncHere(cmd.Context(), task)
+				done, err = a.syncHere(cmd.Context(), task, saved)
 			}
 			if err != nil {
 				return err
@@ -59,6 +70,7 @@ same configuration would use. Look first with: ucwarden plan`,
 	daemon.register(cmd)
 	cmd.PersistentFlags().Lookup("server").Usage = "give the task to the daemon whose REST API is at this URL"
 	cmd.Flags().StringVar(&approve, "approve", "", "digest of a plan that a guard refused, to carry out exactly that one")
+	cmd.Flags().StringVar(&planFile, "plan", "", "apply exactly the plan that plan --out saved in this file, or nothing where it is stale")
 	cmd.Flags().StringArrayVar(&securables, "securable", nil, "sync TYPE:NAME and everything inside only; may be repeated")
 	cmd.Flags().BoolVar(&changes, "changes", false, "list every change that was made")
 	return cmd
@@ -85,13 +97,16 @@ type syncReport struct {
 	Shards []ondemand.Task `json:"shards,omitempty"`
 }
 
-// syncHere runs the task in this process.
-func (a *app) syncHere(ctx context.Context, task ondemand.Task) (report syncReport, err error) {
+// syncHere runs the task in this process. A saved plan must be of the workspace that is configured.
+func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan) (report syncReport, err error) {
 	c, log, err := a.loadOnce()
 	if err != nil {
 		return report, err
 	}
 	warnWithoutEffect(c, log)
+	if here := workspaceOf(c); saved != nil && saved.Host != here {
+		return report, fmt.Errorf("the saved plan is of the workspace %s, and %s is configured", saved.Host, here)
+	}
 	p, err := openPipeline(ctx, c, false, nil, log, nil)
 	if err != nil {
 		return report, err

@@ -50,7 +50,7 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 	if done < len(shards) {
 		return ondemand.Outcome{Again: true, Message: fmt.Sprintf("%d of %d shards planned", done, len(shards))}, nil
 	}
-	judged, err := h.syncer.Judge(ctx, heads, job.Task.RequestInfo.Approve)
+	judged, err := h.syncer.Judge(ctx, heads, requestOf(job.Task))
 	if err != nil {
 		if !policy.CodeOf(err).Retryable() {
 			h.syncer.ReleaseShards()
@@ -64,7 +64,7 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 	for _, shard := range shards {
 		out.Children = append(out.Children, ondemand.Task{
 			Type: ondemand.ResourceSync, Source: job.Task.Source, PostedBy: job.Task.PostedBy,
-			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(shard)}},
+			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(shard)}, Plan: job.Task.RequestInfo.Plan},
 		})
 	}
 	if left := len(all) - len(shards); left > 0 {

@@ -22,9 +22,11 @@ type Syncer interface {
 	// Fits reports whether a plan is by what is in force now.
 	Fits(p *connector.ShardPlan) (bool, error)
 	// Judge asks the guards about all shards of a sync together; an error of class policy.CodeRefused is their refusal.
-	Judge(ctx context.Context, shards []*connector.ShardPlan, approved string) (connector.Judged, error)
+	Judge(ctx context.Context, shards []*connector.ShardPlan, r connector.Request) (connector.Judged, error)
 	// ApplyShard applies a plan that was judged. Where the request names roots, they are planned anew.
 	ApplyShard(ctx context.Context, p *connector.ShardPlan, whole connector.Judged, r connector.Request) (*connector.Result, error)
+	// Release forgets a plan that will not be applied.
+	Release(p *connector.ShardPlan)
 	// ReleaseShards forgets the plans that were not applied.
 	ReleaseShards()
 	// Sync plans and applies. Its errors are classified; see policy.CodeOf.
@@ -69,7 +71,7 @@ var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, Sour
 // requestOf returns what a task asks for, without its roots.
 func requestOf(t ondemand.Task) connector.Request {
 	return connector.Request{
-		Approved: t.RequestInfo.Approve, ByPerson: !automatic[t.Source],
+		Approved: t.RequestInfo.Approve, Saved: t.RequestInfo.Plan, ByPerson: !automatic[t.Source],
 		Origin: connector.Origin{Task: t.ID, By: cmp.Or(t.PostedBy, t.Source)},
 	}
 }
@@ -106,10 +108,13 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	return out, nil
 }
 
-// sync applies the plan that a full sync made of its shard, or plans and applies.
+// sync applies the plan that a full sync made of its shard, or a saved plan, or plans and applies.
 func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Result, error) {
 	request := requestOf(job.Task)
-	if job.Task.ParentID != "" {
+	switch {
+	case job.Task.ParentID == "" && request.Saved != "":
+		return h.applySaved(ctx, job, request)
+	case job.Task.ParentID != "":
 		shard, judged, begun, err := h.plans.take(job.Task.ParentID, job.Securables[0])
 		if err != nil {
 			return nil, err
@@ -120,7 +125,40 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 			}
 			return h.syncer.ApplyShard(ctx, shard, judged, request)
 		}
+		if request.Saved != "" {
+			return nil, policy.Errorf(policy.CodeInvalid, "the saved plan %s is not kept any more for what was not applied yet, which was not changed. Look again with 'ucwarden plan --out FILE'", request.Saved)
+		}
 	}
 	request.Roots = job.Securables
 	return h.syncer.Sync(ctx, request)
+}
+
+// applySaved plans, and applies what it planned if that is the saved plan. Like a shard's, the plan is kept: a further
+// attempt does what is left of it and nothing else.
+func (h resourceSync) applySaved(ctx context.Context, job ondemand.Job, request connector.Request) (*connector.Result, error) {
+	id, at := job.Task.ID, job.Securables[0]
+	plan, judged, _, err := h.plans.take(id, at)
+	if err != nil {
+		return nil, err
+	}
+	if plan != nil { // of an earlier attempt, which may have applied some of it
+		request.Roots = job.Securables
+		return h.syncer.ApplyShard(ctx, plan, judged, request)
+	}
+	ask := request
+	ask.Roots = job.Securables
+	if plan, err = h.syncer.PlanShard(ctx, ask); err != nil {
+		return nil, err
+	}
+	defer h.syncer.Release(plan)
+	if judged, err = h.syncer.Judge(ctx, []*connector.ShardPlan{plan}, request); err != nil {
+		return nil, err
+	}
+	if err := h.plans.save(id, at, plan); err != nil {
+		return nil, err
+	}
+	if err := h.plans.saveJudged(id, judged); err != nil {
+		return nil, err
+	}
+	return h.syncer.ApplyShard(ctx, plan, judged, request)
 }

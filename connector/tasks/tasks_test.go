@@ -32,6 +32,7 @@ type fake struct {
 	planned  []string   // shards
 	judged   []string   // digests
 	approved string
+	saved    string
 	applied  []*connector.ShardPlan
 }
 
@@ -52,8 +53,8 @@ func (f *fake) PlanShard(_ context.Context, r connector.Request) (*connector.Sha
 
 func (f *fake) Fits(*connector.ShardPlan) (bool, error) { return true, nil }
 
-func (f *fake) Judge(_ context.Context, shards []*connector.ShardPlan, approved string) (connector.Judged, error) {
-	f.judged, f.approved = nil, approved
+func (f *fake) Judge(_ context.Context, shards []*connector.ShardPlan, r connector.Request) (connector.Judged, error) {
+	f.judged, f.approved, f.saved = nil, r.Approved, r.Saved
 	for _, p := range shards {
 		f.judged = append(f.judged, p.Digest)
 	}
@@ -67,6 +68,8 @@ func (f *fake) ApplyShard(_ context.Context, p *connector.ShardPlan, whole conne
 	f.request, f.applied = r, append(f.applied, p)
 	return f.result, f.err
 }
+
+func (f *fake) Release(*connector.ShardPlan) {}
 
 func (f *fake) ReleaseShards() {}
 
