@@ -73,6 +73,8 @@ func TestCoalescing(t *testing.T) {
 		{"similar names are not inside", []Task{syncTask("a", "catalog:c"), syncTask("b", "table:cc.s.t"), syncTask("d", "schema:c1.s")}, "a b d"},
 		{"the metastore takes root objects but no catalogs", []Task{{ID: "a", Type: ResourceSync, RequestInfo: RequestInfo{Resources: []Resource{{Type: "metastore"}}}}, syncTask("b", "share:s"), syncTask("d", "catalog:d")}, "a+b d"},
 		{"an approval goes alone or with its like", []Task{withApproval(syncTask("a", "table:c.s.t"), "1"), withApproval(syncTask("b", "table:c.s.t"), "2"), withApproval(syncTask("d", "table:c.s.t"), "1"), syncTask("e", "table:c.s.t")}, "a+d+e"},
+		{"a saved plan goes with nothing else", []Task{withPlan(syncTask("a", "catalog:c"), "1"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a b"},
+		{"and nothing else with a saved plan", []Task{syncTask("a", "catalog:c"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a+d b"},
 		{"priority first", []Task{withPriority(syncTask("low", "catalog:c"), -1), syncTask("high", "catalog:c")}, "high+low"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -100,6 +102,8 @@ func TestCoalescing(t *testing.T) {
 }
 
 func withApproval(t Task, digest string) Task { t.RequestInfo.Approve = digest; return t }
+
+func withPlan(t Task, digest string) Task { t.RequestInfo.Plan = digest; return t }
 
 func withPriority(t Task, p int) Task { t.Priority = p; return t }
 

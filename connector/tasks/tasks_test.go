@@ -318,6 +318,37 @@ func TestRequestAndMessage(t *testing.T) {
 	}
 }
 
+// A saved plan is judged by its digest; a further attempt does what is left of the plan that was judged, and is not judged
+// as a new one.
+func TestSavedPlan(t *testing.T) {
+	f, s := &fake{result: applied(t)}, &store{values: make(map[string][]byte)}
+	job := jobOf(t, "table:sales.emea.orders")
+	job.Task.ID, job.Task.RequestInfo.Plan = "task", "digest"
+	if _, err := handleWith(t, f, s, ondemand.ResourceSync, job); err != nil {
+		t.Fatal(err)
+	}
+	if f.saved != "digest" || !cmp.Equal(f.judged, []string{"digest of TABLE:sales.emea.orders"}) || len(f.applied) != 1 || len(f.request.Roots) > 0 {
+		t.Errorf("judged %v as %q, applied %d as %+v", f.judged, f.saved, len(f.applied), f.request)
+	}
+	f.judged, f.planned = nil, nil
+	if _, err := handleWith(t, f, s, ondemand.ResourceSync, job); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.judged)+len(f.planned) > 0 || len(f.applied) != 2 || !cmp.Equal(f.request.Roots, job.Securables) {
+		t.Errorf("judged %v, planned %v, applied %d as %+v", f.judged, f.planned, len(f.applied), f.request)
+	}
+	stale := policy.Errorf(policy.CodeInvalid, "stale")
+	f.refused, job.Task.ID = stale, "other"
+	if _, err := handleWith(t, f, s, ondemand.ResourceSync, job); !errors.Is(err, stale) || len(f.applied) != 2 {
+		t.Errorf("error %v, applied %d", err, len(f.applied))
+	}
+	// A part of a full sync whose plan is gone is not planned anew.
+	job.Task.ParentID = "parent"
+	if _, err := handleWith(t, f, s, ondemand.ResourceSync, job); policy.CodeOf(err) != policy.CodeInvalid || len(f.applied) != 2 {
+		t.Errorf("error %v, applied %d", err, len(f.applied))
+	}
+}
+
 // An error of the sync, and a change that may succeed later, leave the task to be tried again.
 func TestErrors(t *testing.T) {
 	refused := policy.Errorf(policy.CodeRefused, "too many revokes")
