@@ -2,7 +2,7 @@
 // [Principal], a [Privilege], a [Grant] and the [GrantSet] that is a state of the world, the [Scope] a sync may change,
 // the [Plan] with its changes in order ([Change]) and what its reader must know ([Finding]), and the classified [Error].
 //
-// In go two GrantSets, the current one and the desired one; [Diff] returns the changes that lead from the first to the
+// It takes two GrantSets, the current one and the desired one; [Diff] returns the changes that lead from the first to the
 // second, and a [Guard] may refuse the plan they make. Package connector calls both. The packages under this one are
 // about Ranger's policies: ranger, schedule, match and rules read them, once; evaluate and compile decide by what was
 // read; explain, lint, suite and script answer what people ask; source fetches.

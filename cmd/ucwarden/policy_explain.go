@@ -72,7 +72,8 @@ says which is meant. Offline, view: and model: before an object's name tell what
 			if err != nil {
 				return err
 			}
-			rules, err := rules.New(snapshot, rules.Options{Names: nameMapping(c), Scripts: script.Compile})
+			var scripts script.Recorder
+			rules, err := rules.New(snapshot, rules.Options{Names: nameMapping(c), Scripts: scripts.Compile})
 			if err != nil {
 				return fmt.Errorf("read the policies: %w", err)
 			}
@@ -80,7 +81,7 @@ says which is meant. Offline, view: and model: before an object's name tell what
 			if err != nil {
 				return err
 			}
-			answer.Notes = append(notes, answer.Notes...)
+			answer.Notes = slices.Concat(notes, answer.Notes, scripts.Warnings())
 			return a.print(answer, func(w io.Writer) error { return a.printExplanation(w, answer) })
 		},
 	}

@@ -29,7 +29,8 @@ that do not exist, misspelt fields, values and policies that match nothing, item
 that are over, and what Unity Catalog cannot express. Where a workspace is configured, policies that
 match no object of it are found too.
 
-An error is what keeps policies from being taken; a warning, that they do not do what they seem to.`,
+An error is a policy that is not taken, or one that can never do what it says; a warning, one that does not do what it seems to.
+Scripts of conditions are tried once.`,
 		Example: `  ucwarden policy lint policies/
   ucwarden policy lint --strict --offline policies/ people.yaml
   ucwarden policy lint -c ucwarden.yaml -o json`,
@@ -42,7 +43,7 @@ An error is what keeps policies from being taken; a warning, that they do not do
 			if err != nil {
 				return err
 			}
-			result, err := a.lint(cmd.Context(), c, log, &flags, args, offline, lint.Options{Names: nameMapping(c), Scripts: script.Compile, Compile: timed(compileOptions(c), now)})
+			result, err := a.lint(cmd.Context(), c, log, &flags, args, offline, lint.Options{Names: nameMapping(c), Scripts: new(script.Recorder).Compile, Compile: timed(compileOptions(c), now)})
 			if err != nil {
 				return err
 			}

@@ -63,6 +63,7 @@ failure.`,
 				}
 				result.add(run.file(file))
 			}
+			result.Warnings = run.scripts.Warnings()
 			if err := a.print(&result, func(w io.Writer) error { return a.printSuites(w, &result, verbose) }); err != nil {
 				return err
 			}
@@ -85,6 +86,8 @@ type suitesResult struct {
 	Passed int          `json:"passed"`
 	Failed int          `json:"failed"`
 	Files  []fileResult `json:"files"`
+
+	Warnings []string `json:"warnings,omitempty"` // of the policies that the files do not bring
 }
 
 // fileResult is what became of one file. NoTests tells that there is nothing to run in it, Error why it cannot be run.
@@ -145,11 +148,14 @@ type suiteRunner struct {
 	now   time.Time
 	ctx   context.Context
 	rules *rules.RuleSet
+
+	scripts script.Recorder // of the policies in rules
 }
 
 func (r *suiteRunner) file(file string) fileResult {
 	result := fileResult{File: file}
-	suite, err := r.run(file)
+	scripts := &script.Recorder{}
+	suite, err := r.run(file, scripts)
 	switch {
 	case errors.Is(err, errNoTests):
 		result.NoTests = true
@@ -158,6 +164,9 @@ func (r *suiteRunner) file(file string) fileResult {
 	default:
 		result.Passed, result.Failed, result.Cases = suite.Passed, suite.Failed, suite.Cases
 		result.Warnings = suite.Warnings
+		for _, warning := range scripts.Warnings() {
+			result.Warnings = append(result.Warnings, file+": "+warning)
+		}
 		result.NoTests = len(suite.Cases) == 0
 	}
 	return result
@@ -166,7 +175,7 @@ func (r *suiteRunner) file(file string) fileResult {
 // errNoTests says that a file is well-formed and holds nothing to run.
 var errNoTests = errors.New("holds no tests")
 
-func (r *suiteRunner) run(file string) (suite.Result, error) {
+func (r *suiteRunner) run(file string, scripts *script.Recorder) (suite.Result, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return suite.Result{}, fmt.Errorf("read suite: %w", err)
@@ -201,7 +210,7 @@ func (r *suiteRunner) run(file string) (suite.Result, error) {
 		}
 		return suite.Result{}, errNoTests
 	}
-	return suite.Run(data, file, suite.Options{Now: r.now, Scripts: script.Compile, File: func(name string) ([]byte, error) {
+	return suite.Run(data, file, suite.Options{Now: r.now, Scripts: scripts.Compile, File: func(name string) ([]byte, error) {
 		return os.ReadFile(filepath.Join(filepath.Dir(file), name))
 	}})
 }
@@ -218,7 +227,7 @@ func (r *suiteRunner) policies(file string) (*rules.RuleSet, error) {
 	if err == nil {
 		var snapshot *ranger.Snapshot
 		if snapshot, err = r.flags.snapshot(r.ctx, c, log); err == nil {
-			r.rules, err = rules.New(snapshot, rules.Options{Scripts: script.Compile})
+			r.rules, err = rules.New(snapshot, rules.Options{Names: nameMapping(c), Scripts: r.scripts.Compile})
 		}
 	}
 	if err != nil {
@@ -254,6 +263,9 @@ func (a *app) printSuites(w io.Writer, r *suitesResult, verbose bool) error {
 				}
 			}
 		}
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(a.stderr, "warning: %s\n", warning)
 	}
 	_, err := fmt.Fprintf(w, "%d passed, %d failed\n", r.Passed, r.Failed)
 	return err

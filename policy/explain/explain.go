@@ -11,7 +11,7 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// Question asks who gives a principal which privileges on an object, and why.
+// Question asks which policies allow a principal which privileges on an object, and why.
 type Question struct {
 	// Principal is a user, group or role as policies or Unity Catalog name it; "user:", "group:" or "role:" before the
 	// name says which, where that is not clear.
@@ -84,7 +84,7 @@ const (
 	GrantExtra   GrantState = "extra"   // is there, and does not follow from the policies
 )
 
-// ExplainedGrant is a grant that gives the principal a privilege.
+// ExplainedGrant is a grant by which the principal holds a privilege.
 type ExplainedGrant struct {
 	Securable policy.Securable `json:"securable"` // the object itself, or a container it inherits from
 	policy.Principal

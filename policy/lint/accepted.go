@@ -1,10 +1,12 @@
 package lint
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"ucwarden/policy/explain"
+	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -14,6 +16,7 @@ const (
 	CheckField     = "unknown-field"     // a field without a meaning here
 	CheckZone      = "unknown-zone"      // a zone that does not exist, or that the policy is not in
 	CheckCondition = "unknown-condition" // a condition that nothing can judge
+	CheckScript    = "script"            // a script that fails
 	CheckService   = "other-service"     // a service or service type other than that of the policies
 )
 
@@ -80,7 +83,13 @@ func (l *lintList) accepted(p *ranger.Policy) {
 			l.acceptedItem(p, explain.ItemPath(kind, i), &item)
 		}
 	}
+	for i, item := range p.DataMaskPolicyItems {
+		path := fmt.Sprintf("dataMaskPolicyItems[%d].dataMaskInfo", i)
+		l.expressions(p, path+".conditionExpr", item.DataMaskInfo.ConditionExpr)
+		l.expressions(p, path+".valueExpr", item.DataMaskInfo.ValueExpr)
+	}
 	for i := range p.RowFilterPolicyItems {
+		l.expressions(p, fmt.Sprintf("rowFilterPolicyItems[%d].rowFilterInfo.filterExpr", i), p.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr)
 		if p.PolicyType == ranger.PolicyTypeRowFilter && p.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr == "" {
 			l.find(p, SeverityWarning, CheckNothing, fmt.Sprintf("rowFilterPolicyItems[%d].rowFilterInfo.filterExpr", i), "it is empty, so no row is filtered; write the condition of the rows to show")
 		}
@@ -172,7 +181,31 @@ func (l *lintList) conditions(p *ranger.Policy, path string, list []ranger.Condi
 			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].type", path, i), "the service definition has no condition %q, so nothing can judge it: what it allows is not allowed, what it denies, masks or filters always is; correct the name, or define it in policyConditions", c.Type)
 		} else if len(c.Values) == 0 {
 			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].values", path, i), "the condition %q has no value; write one, or remove the condition", c.Type)
+		} else if source, _, ok := l.model.Script(c); ok {
+			l.script(p, fmt.Sprintf("%s[%d].values", path, i), source, "what it allows is not allowed, what it denies, masks or filters always is")
 		}
+	}
+}
+
+// script reports a script that is no JavaScript, uses what it may not use, or has to be ended even where nothing is asked
+// for. That it throws then says nothing: what it reads is not there.
+func (l *lintList) script(p *ranger.Policy, field, source, consequence string) {
+	if l.options.Scripts == nil {
+		return
+	}
+	s, err := l.options.Scripts(source)
+	if err == nil {
+		if _, err = s.Met(&match.Values{}); !errors.Is(err, match.ErrScriptBounds) {
+			return
+		}
+	}
+	l.find(p, SeverityWarning, CheckScript, field, "%v: %s; correct the script", err, consequence)
+}
+
+// expressions reports those, in a text, that fail as scripts.
+func (l *lintList) expressions(p *ranger.Policy, field, text string) {
+	for _, source := range match.Expressions(text) {
+		l.script(p, field, source, "the expression becomes an empty text")
 	}
 }
 

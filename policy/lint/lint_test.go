@@ -19,7 +19,7 @@ import (
 
 var lintTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// lintDocument lints a JSON list of policies with some users and roles, and gives the findings as lines of severity,
+// lintDocument lints a JSON list of policies with some users and roles, and returns the findings as lines of severity,
 // check, policy, field and message.
 func lintDocument(t *testing.T, policies string, inv *policy.Inventory) ([]string, *Result) {
 	t.Helper()

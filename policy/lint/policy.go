@@ -52,6 +52,9 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	if def == nil {
 		return true
 	}
+	for _, v := range r.Values {
+		l.expressions(p, path+".values", v)
+	}
 	any := slices.ContainsFunc(r.Values, func(v string) bool { return v != "" && strings.Trim(v, "*") == "" })
 	if r.IsExcludes && any {
 		l.find(p, SeverityWarning, CheckNoMatch, path, "it excludes '*', every name, so the policy matches nothing; name what to exclude")

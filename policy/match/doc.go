@@ -1,6 +1,6 @@
-// Package match decides whether the resources that a policy names are the ones that a request asks for. In go the resource
-// definitions ([Forest]), the resources of a policy ([New] returns a [Matcher]) and the [Values] of one request; out comes
-// how the two lie to each other ([Type]). An [Index] finds the matchers that may match a [Path], and a [Template] fills in
+// Package match decides whether the resources that a policy names are the ones that a request asks for. It takes the resource
+// definitions ([Forest]), the resources of a policy ([New] returns a [Matcher]) and the [Values] of one request
+// and returns how the two lie to each other ([Type]). An [Index] finds the matchers that may match a [Path], and a [Template] fills in
 // macros. Scripts come in as a [ScriptCompiler], so that no JavaScript engine is imported. Packages rules, evaluate and
 // compile call it.
 //

@@ -253,7 +253,7 @@ func (m *elementMatcher) matchName(name string, scope ElementScope, v *Values) b
 	return false
 }
 
-// matchesLoosely reports whether a name that does not match does so when names are compared by [LooseName].
+// matchesLoosely reports whether a name that does not match does so when names are compared by [policy.LooseName].
 func (m *elementMatcher) matchesLoosely(e *Element) bool {
 	if m.any || m.excludes || e == nil || m.ascii && policy.IsASCII(e.Value) {
 		return false // what is not excluded by its very name matches already
@@ -310,7 +310,7 @@ func New(f *Forest, resources map[string]ranger.PolicyResource, scripts ScriptCo
 }
 
 // Match compares with the path of the request, which must come from the same forest; loosely, with names compared by
-// [LooseName].
+// [policy.LooseName].
 func (m *Matcher) Match(path []*Element, v *Values, loosely bool) Type {
 	result := None
 	if len(path) == 0 {

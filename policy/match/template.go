@@ -20,12 +20,7 @@ func NewTemplate(text string, compile ScriptCompiler) *Template {
 		return nil
 	}
 	t := &Template{}
-	for {
-		before, rest, ok := strings.Cut(text, expressionStart)
-		expression, after, closed := strings.Cut(rest, expressionEnd)
-		if !ok || !closed {
-			break
-		}
+	rest := cutExpressions(text, func(before, expression string) {
 		var script Script
 		if compile != nil {
 			if s, err := compile(expression); err == nil {
@@ -33,10 +28,29 @@ func NewTemplate(text string, compile ScriptCompiler) *Template {
 			}
 		}
 		t.literals, t.scripts = append(t.literals, before), append(t.scripts, script)
+	})
+	t.literals = append(t.literals, rest)
+	return t
+}
+
+// Expressions returns the sources of the expressions in a text.
+func Expressions(text string) []string {
+	var list []string
+	cutExpressions(text, func(_, expression string) { list = append(list, expression) })
+	return list
+}
+
+// cutExpressions calls yield with each expression of a text and what is before it, and returns what follows the last.
+func cutExpressions(text string, yield func(before, expression string)) string {
+	for {
+		before, rest, ok := strings.Cut(text, expressionStart)
+		expression, after, closed := strings.Cut(rest, expressionEnd)
+		if !ok || !closed {
+			return text
+		}
+		yield(before, expression)
 		text = after
 	}
-	t.literals = append(t.literals, text)
-	return t
 }
 
 func hasExpression(text string) bool {

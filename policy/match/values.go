@@ -1,6 +1,7 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -74,6 +75,9 @@ type Script interface {
 	Met(v *Values) (bool, error)    // as a condition
 	Text(v *Values) (string, error) // as an expression in a resource value, mask or filter; "" where it has no value
 }
+
+// ErrScriptBounds is what the error of a script says that was ended because it takes too much time or memory.
+var ErrScriptBounds = errors.New("ended at a bound")
 
 // ScriptCompiler compiles the source of a script. It is handed in, because scripts decide no grant: only what tests,
 // explains or checks policies runs them.

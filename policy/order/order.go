@@ -17,7 +17,7 @@ type Options struct {
 	Unread []policy.Securable
 }
 
-// Changes returns the changes in the order of their application: by waves, and in each those that revoke first. In go
+// Changes returns the changes in the order of their application: by waves, and in each those that revoke first. It takes
 // changes without waves, at most one for each securable, and the grants that stand on the securables and, where known, on
 // the containers above. The findings name changes during which somebody may lack, for a moment, what they keep: nobody can
 // be spared that by single requests.

@@ -97,7 +97,7 @@ type PolicyResource struct {
 	IsRecursive bool     `json:"isRecursive,omitempty"`
 }
 
-// PolicyItem gives (or denies) accesses to users, groups and roles under conditions.
+// PolicyItem allows (or denies) accesses to users, groups and roles under conditions.
 type PolicyItem struct {
 	Accesses      []ItemAccess `json:"accesses,omitempty"`
 	Users         []string     `json:"users,omitempty"`

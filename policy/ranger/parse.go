@@ -22,7 +22,7 @@ import (
 // type, or a key that an object has twice.
 func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) {
 	if jsonKind(data) != '{' {
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: want a JSON object with policies, as Ranger's policy download gives", origin)
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: want a JSON object with policies, as Ranger's policy download returns", origin)
 	}
 	doc := &ServicePolicies{}
 	w, err := read(data, origin, doc)
@@ -230,7 +230,7 @@ func wanted(e *json.UnmarshalTypeError) string {
 	case "bool":
 		return "true or false"
 	case "string":
-		return "a text"
+		return "a string"
 	default:
 		return "a whole number (" + kind + ")"
 	}

@@ -37,9 +37,9 @@ func (u UnknownField) reason() string {
 	case u.Ignored:
 		return "decides access in Ranger but is not supported here"
 	case u.Nearest != "":
-		return fmt.Sprintf("is no field of Ranger's model; did you mean %s?", u.Nearest)
+		return fmt.Sprintf("is not a field of Ranger's model; did you mean %s?", u.Nearest)
 	}
-	return "is no field of Ranger's model"
+	return "is not a field of Ranger's model"
 }
 
 // maxUnknown is how many unknown fields of one document are kept. A newer server may add a field to each of its

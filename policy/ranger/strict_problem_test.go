@@ -33,7 +33,7 @@ func TestProblemsOfDeltas(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("by changes %+v\nwhole      %+v", got, want)
 	}
-	const unknown = "is no field of Ranger's model"
+	const unknown = "is not a field of Ranger's model"
 	expected := []ranger.Problem{
 		{Origin: "d", Field: "serverName", Effect: policy.EffectNone, Message: unknown + "; did you mean serviceName?"},
 		{Origin: "d", Field: "userRoles", Effect: policy.EffectWider, Message: "decides access in Ranger but is not supported here"},

@@ -45,7 +45,7 @@ func TestUnknownFieldsAreFoundWithTheNearest(t *testing.T) {
 				t.Errorf("found %+v, want path %s, nearest %s", got, tc.path, tc.nearest)
 			}
 			err = StrictError(doc.Unknown, "uc.json")
-			want := "uc.json: " + tc.path + ` (policy 7 "orders") is no field of Ranger's model`
+			want := "uc.json: " + tc.path + ` (policy 7 "orders") is not a field of Ranger's model`
 			if tc.nearest != "" {
 				want += "; did you mean " + tc.nearest + "?"
 			}

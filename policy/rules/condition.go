@@ -68,28 +68,39 @@ func newConditions(m *Model, list []ranger.Condition, scripts match.ScriptCompil
 	return compiled
 }
 
-func newCondition(m *Model, c ranger.Condition, scripts match.ScriptCompiler) condition {
-	i := slices.IndexFunc(m.def.PolicyConditions, func(d ranger.ConditionDef) bool { return d.Name == c.Type })
-	if i < 0 {
-		if c.Type == implicitExpression && len(c.Values) > 0 {
-			return newScriptCondition(strings.Join(c.Values, "\n"), false, scripts)
-		}
-		return unknownCondition{}
+// Script returns the source of a condition that is written as a script, and whether it is met where the script says no.
+// ok is false for conditions of other sorts, and for those that hold no source.
+func (m *Model) Script(c ranger.Condition) (source string, reverse, ok bool) {
+	d, evaluator := m.condition(c.Type)
+	switch {
+	case len(c.Values) == 0:
+	case d == nil && c.Type == implicitExpression:
+		source = strings.Join(c.Values, "\n")
+	case evaluator == "RangerScriptConditionEvaluator":
+		source = c.Values[0]
+	case evaluator == "RangerScriptTemplateConditionEvaluator":
+		source = d.EvaluatorOptions["scriptTemplate"]
+		reverse = strings.EqualFold(c.Values[0], "false") || strings.EqualFold(c.Values[0], "no")
 	}
-	d := &m.def.PolicyConditions[i]
-	evaluator := d.Evaluator[strings.LastIndexByte(d.Evaluator, '.')+1:]
+	return source, reverse, strings.TrimSpace(source) != ""
+}
+
+// condition returns the definition of a condition and the name of the class that evaluates it; nil for an unknown one.
+func (m *Model) condition(name string) (d *ranger.ConditionDef, evaluator string) {
+	i := slices.IndexFunc(m.def.PolicyConditions, func(d ranger.ConditionDef) bool { return d.Name == name })
+	if i < 0 {
+		return nil, ""
+	}
+	d = &m.def.PolicyConditions[i]
+	return d, d.Evaluator[strings.LastIndexByte(d.Evaluator, '.')+1:]
+}
+
+func newCondition(m *Model, c ranger.Condition, scripts match.ScriptCompiler) condition {
+	if source, reverse, ok := m.Script(c); ok {
+		return newScriptCondition(source, reverse, scripts)
+	}
+	d, evaluator := m.condition(c.Type)
 	switch evaluator {
-	case "RangerScriptConditionEvaluator":
-		if len(c.Values) == 0 || strings.TrimSpace(c.Values[0]) == "" {
-			return unknownCondition{}
-		}
-		return newScriptCondition(c.Values[0], false, scripts)
-	case "RangerScriptTemplateConditionEvaluator":
-		if len(c.Values) == 0 || d.EvaluatorOptions["scriptTemplate"] == "" {
-			return unknownCondition{}
-		}
-		reverse := strings.EqualFold(c.Values[0], "false") || strings.EqualFold(c.Values[0], "no")
-		return newScriptCondition(d.EvaluatorOptions["scriptTemplate"], reverse, scripts)
 	case "RangerTagsAllPresentConditionEvaluator":
 		return tagsCondition{want: c.Values, all: true}
 	case "RangerAnyOfExpectedTagsPresentConditionEvaluator":

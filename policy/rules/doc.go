@@ -1,4 +1,4 @@
-// Package rules reads policies, once for everybody. In goes a ranger.Snapshot; [New] returns a [RuleSet]: which policies
+// Package rules reads policies, once for everybody. It takes a ranger.Snapshot; [New] returns a [RuleSet]: which policies
 // hold where (zones included), for whom, when, in what order, with which access types, implied grants, conditions and
 // unreadable parts. Evaluator, compiler, explanations and lint take their facts from it, so that none of them can read a
 // policy in another way. A [Policy] is its lists of items ([Item]); the users, groups and roles they name are numbered by

@@ -9,7 +9,7 @@ import (
 )
 
 // Model is a service definition prepared for use: what its resource trees and implied grants come to. Build it
-// once with newServiceModel and share it; it is never changed.
+// once with [NewModel] and share it; it is never changed.
 type Model struct {
 	def         *ranger.ServiceDef
 	Resources   map[string]*ranger.ResourceDef // by name, for access policies

@@ -33,7 +33,7 @@ type Options struct {
 	Scripts match.ScriptCompiler // nil: conditions written as scripts cannot be judged
 }
 
-// New reads a snapshot. It accepts what [NewSnapshot] accepts, unless roles nest so deep that their members cannot
+// New reads a snapshot. It accepts what [ranger.NewSnapshot] accepts, unless roles nest so deep that their members cannot
 // be held. What a policy of a snapshot that was not verified gets wrong makes that policy match nothing.
 func New(s *ranger.Snapshot, o Options) (*RuleSet, error) {
 	def := s.ServiceDef

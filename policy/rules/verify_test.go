@@ -57,7 +57,7 @@ func TestSnapshotNamesTheFault(t *testing.T) {
 		"time zone":      {policyDoc(onCat + `,"validitySchedules":[{"timeZone":"Mars/Base"}]`), `validitySchedules[0].timeZone: unknown time zone`},
 		"recurrence":     {policyDoc(onCat + `,"validitySchedules":[{"recurrences":[{"schedule":{"hour":"25"}}]}]`), `recurrences[0].schedule.hour: "25" is not`},
 		"mask":           {policyDoc(`"policyType":1,` + onCat + `,"dataMaskPolicyItems":[{"dataMaskInfo":{"dataMaskType":"X"}}]`), `dataMaskPolicyItems[0].dataMaskInfo.dataMaskType`},
-		"bad JSON type":  {policyDoc(onCat + `,"policyItems":[{},{"users":[1]}]`), `uc.json: policy 7 "orders": policyItems[1].users[0]: a JSON number does not fit here, want a text`},
+		"bad JSON type":  {policyDoc(onCat + `,"policyItems":[{},{"users":[1]}]`), `uc.json: policy 7 "orders": policyItems[1].users[0]: a JSON number does not fit here, want a string`},
 		"object wanted":  {policyDoc(`"resources":{"catalog":"x"}`), `policy 7 "orders": resources.catalog: a JSON string does not fit here, want an object`},
 		"not JSON":       {"{\n\"policies\": [,]}", `uc.json: line 2, column 14: not valid JSON`},
 		"truncated":      {`{"policies":[{"id":1`, `not valid JSON`},

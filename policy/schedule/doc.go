@@ -1,4 +1,4 @@
-// Package schedule reads validity schedules: spans of time in a time zone, with recurrences as in cron. In go the
+// Package schedule reads validity schedules: spans of time in a time zone, with recurrences as in cron. It takes the
 // schedules of a policy, a tag or a condition as Ranger writes them; [New] returns a [Validity], or an error for one that
 // cannot be read, and the Validity answers whether it is open at a time and within which span it can be. Packages match,
 // rules and lint call it.

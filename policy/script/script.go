@@ -30,10 +30,10 @@ const (
 )
 
 var (
-	errTooLong   = errors.New("script: runs too long")
-	errTooDeep   = fmt.Errorf("script: more than %d nested calls", maxCalls)
-	errTooMuch   = errors.New("script: makes too large strings or lists")
-	errAbandoned = errors.New("script: not run, since earlier scripts that ran too long have not ended yet")
+	errTooLong   = fmt.Errorf("script: %w: it runs too long", match.ErrScriptBounds)
+	errTooDeep   = fmt.Errorf("script: %w: more than %d nested calls", match.ErrScriptBounds, maxCalls)
+	errTooMuch   = fmt.Errorf("script: %w: it makes too large strings or lists", match.ErrScriptBounds)
+	errAbandoned = fmt.Errorf("script: %w: not run, since earlier scripts that ran too long have not ended yet", match.ErrScriptBounds)
 )
 
 // abandoned counts the runs nobody waits for any more. It belongs to the process because the threads do.
@@ -51,7 +51,7 @@ type script struct {
 }
 
 // Compile compiles a script. It fails when the source is no JavaScript, or uses what scripts of policies may not use.
-// It is a [policy.ScriptCompiler].
+// It is a [match.ScriptCompiler].
 func Compile(source string) (match.Script, error) {
 	s, err := compile(source)
 	if err != nil {

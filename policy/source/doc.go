@@ -6,7 +6,7 @@
 // each new snapshot; Current returns the snapshot in force, and Problem the error that keeps a newer one out. Neither
 // takes unknown for empty:
 //
-//   - A version is used as a whole or not at all, and only after [policy.NewSnapshot] has verified it. Policies, roles,
+//   - A version is used as a whole or not at all, and only after ranger.NewSnapshot has verified it. Policies, roles,
 //     user store and tags that were read together are one version.
 //   - The last verified snapshot stays in force after any failure: a file that does not parse, a server that is down,
 //     a login page, a truncated answer, a version that goes back.

@@ -99,7 +99,7 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// A key that stands twice is found wherever it is; the same key in two objects is none.
+// A duplicate key is found wherever it is; the same key in two objects is none.
 func TestDuplicateKeys(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"resources":{"a":1,"b":{"a":1}},"a":[{"a":1},{"a":2}]}`:   false,

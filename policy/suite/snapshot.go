@@ -8,7 +8,7 @@ import (
 )
 
 // RunOn runs tests of the policy engine on the policies of a rule set instead of policies of their own: the suite has
-// tests only (see [RunSuite]). A request that names no userGroups has those of the user store. An error, of class
+// tests only (see [Run]). A request that names no userGroups has those of the user store. An error, of class
 // CodeInvalid, means that the suite could not be run.
 func RunOn(rs *rules.RuleSet, data []byte, name string, now time.Time) (Result, error) {
 	var suite engineSuite

@@ -75,7 +75,7 @@ func TestUnknownFieldsOfASuite(t *testing.T) {
 	}
 	all := strings.Join(r.Warnings, "\n")
 	for _, want := range []string{
-		"s.json: colour: ", "s.json: serviceDef.colours: ", `s.json: policy 5 "five": denyPolicyItem: it is no field of Ranger's model; did you mean denyPolicyItems?`,
+		"s.json: colour: ", "s.json: serviceDef.colours: ", `s.json: policy 5 "five": denyPolicyItem: it is not a field of Ranger's model; did you mean denyPolicyItems?`,
 		`s.json: policy 5 "five": resources.catalog.isExclude: `,
 	} {
 		if !strings.Contains(all, want) {

@@ -1,0 +1,48 @@
+package script_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"ucwarden/policy/match"
+	"ucwarden/policy/script"
+)
+
+func TestRecorder(t *testing.T) {
+	var r script.Recorder
+	run := func(source string) error {
+		s, err := r.Compile(source)
+		if err == nil {
+			_, err = s.Met(&match.Values{User: "ann"})
+		}
+		return err
+	}
+	for _, source := range []string{"true", "(", "x.y", "x.y", "REQ.accessType == 'select'"} {
+		_ = run(source)
+	}
+	var failed []string
+	for _, f := range r.Failures() {
+		failed = append(failed, f.Source)
+	}
+	if want := []string{"(", "x.y"}; !slices.Equal(failed, want) {
+		t.Errorf("failed: %q, want %q", failed, want)
+	}
+	if w := r.Warnings(); len(w) != 2 || w[1] != `script "x.y": ReferenceError: x is not defined (line 1, column 1)` {
+		t.Errorf("warnings %q", w)
+	}
+
+	// Each script that has to be ended is run once, and after four no other is.
+	for n := range 40 {
+		if err := run(fmt.Sprintf("'x'.repeat(1 << 28) //%d", n%20)); !errors.Is(err, match.ErrScriptBounds) {
+			t.Fatalf("script %d: %v", n, err)
+		}
+	}
+	if err := run("true"); !errors.Is(err, match.ErrScriptBounds) {
+		t.Errorf("a script is run after four had to be ended: %v", err)
+	}
+	if n, warnings := r.NotRun(), r.Warnings(); n != 17 || len(warnings) != 7 {
+		t.Errorf("%d not run, warnings %q", n, warnings)
+	}
+}
