@@ -130,10 +130,25 @@ func (m *memory) Save(key string, value []byte) error {
 	return m.err
 }
 
+// workspace is an emulator whose grants are the product's.
+type workspace struct{ *emulator.Server }
+
+func (w workspace) Grants() *policy.GrantSet { return grantSet(w.Server.Grants()) }
+
+// grantSet returns the emulator's grants as the product holds them.
+func grantSet(list []emulator.Grant) *policy.GrantSet {
+	set := policy.NewGrantSet()
+	for _, g := range list {
+		set.Add(policy.Grant{Securable: policy.Securable{Type: policy.SecurableType(g.Type), FullName: g.Name},
+			Principal: policy.PrincipalByShape(g.Principal), Privilege: policy.Privilege(g.Privilege)})
+	}
+	return set
+}
+
 // rig is a syncer over an emulator.
 type rig struct {
 	t        testing.TB
-	server   *emulator.Server
+	server   workspace
 	client   *unitycatalog.Client
 	policies *fixed
 	stop     func() // for properties, which make many; at the end of the test at the latest
@@ -189,7 +204,7 @@ func newRig(t testing.TB, o rigOptions, policies ...ranger.Policy) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	r := &rig{t: t, server: server, client: client, policies: &fixed{}, stop: func() { client.Close(); stop() }}
+	r := &rig{t: t, server: workspace{server}, client: client, policies: &fixed{}, stop: func() { client.Close(); stop() }}
 	r.policies.set(t, policies...)
 	o.syncer.Policies, o.syncer.Workspace, o.syncer.Directory = r.policies, client, client
 	if o.wrap != nil {

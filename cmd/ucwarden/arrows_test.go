@@ -45,7 +45,7 @@ var arrows = map[string][]string{
 	"connector/doctor":             {},
 	"connector/tasks":              {"connector", "ondemand", "policy"},
 	"connector/unitycatalog":       {"connector", "connector/doctor", "endpoint", "policy", "policy/directory"},
-	"connector/emulator":           {"policy"},
+	"connector/emulator":           {},
 	"ondemand":                     {"input", "policy"},
 	"ondemand/eventhub":            {"ondemand", "policy"},
 	"ondemand/eventhub/emulator":   {},

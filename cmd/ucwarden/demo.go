@@ -24,6 +24,7 @@ import (
 	"ucwarden/connector/emulator"
 	"ucwarden/endpoint"
 	"ucwarden/ondemand"
+	"ucwarden/policy"
 )
 
 func newDemoCommand(a *app) *cobra.Command {
@@ -127,7 +128,7 @@ func (d *demo) startEmulator() (stop func() error, err error) {
 	}
 	running, err := d.emulator.Start("127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return nil, policy.Errorf(policy.CodeUnavailable, "%w", err)
 	}
 	d.workspace = running.URL
 	d.title("A Unity Catalog emulator with a sample metastore serves on %s", d.workspace)

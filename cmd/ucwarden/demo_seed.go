@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"ucwarden/connector/emulator"
-	"ucwarden/policy"
 )
 
 // demoPolicies are the sample policies. The demo writes them to a folder, where they can be edited.
@@ -49,33 +48,33 @@ func demoSeed(admin, service string) *emulator.Seed {
 		emulator.SeedGroup{Name: "steward", Members: []string{"stewards"}},
 		emulator.SeedGroup{Name: "auditors"},
 	)
-	type privileges = []policy.Privilege
+	type privileges = []string
 	for i := range seed.Catalogs {
 		catalog := &seed.Catalogs[i]
 		switch catalog.Name {
 		case "sales":
 			catalog.Grants = emulator.SeedGrants{
-				"analysts":  privileges{policy.UseCatalog},
-				"engineers": privileges{policy.UseCatalog, policy.Select}, // too much: raw and staging only
+				"analysts":  privileges{"USE_CATALOG"},
+				"engineers": privileges{"USE_CATALOG", "SELECT"}, // too much: raw and staging only
 			}
 		case "finance":
 			catalog.Grants = emulator.SeedGrants{
-				"auditors":        privileges{policy.UseCatalog, policy.UseSchema, policy.Select}, // the audit is over
-				"bob@example.com": privileges{policy.UseCatalog},
+				"auditors":        privileges{"USE_CATALOG", "USE_SCHEMA", "SELECT"}, // the audit is over
+				"bob@example.com": privileges{"USE_CATALOG"},
 			}
 		}
 		for j := range catalog.Schemas {
 			schema := &catalog.Schemas[j]
 			switch catalog.Name + "." + schema.Name {
 			case "sales.curated":
-				schema.Grants = emulator.SeedGrants{"analysts": privileges{policy.UseSchema}}
-				schema.Tables[0].Grants = emulator.SeedGrants{"analysts": privileges{policy.Select}, "carol@example.com": privileges{policy.Modify}}
+				schema.Grants = emulator.SeedGrants{"analysts": privileges{"USE_SCHEMA"}}
+				schema.Tables[0].Grants = emulator.SeedGrants{"analysts": privileges{"SELECT"}, "carol@example.com": privileges{"MODIFY"}}
 			case "finance.curated":
-				schema.Grants = emulator.SeedGrants{"bob@example.com": privileges{policy.UseSchema, policy.Select}} // denied to Bob
+				schema.Grants = emulator.SeedGrants{"bob@example.com": privileges{"USE_SCHEMA", "SELECT"}} // denied to Bob
 			case "marketing.raw":
 				schema.Tables[1].Grants = emulator.SeedGrants{
-					"marketers": privileges{policy.Select},
-					"engineers": privileges{policy.Modify}, // dormant: engineers lack USE_SCHEMA here
+					"marketers": privileges{"SELECT"},
+					"engineers": privileges{"MODIFY"}, // dormant: engineers lack USE_SCHEMA here
 				}
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"ucwarden/config"
 	"ucwarden/connector/emulator"
+	"ucwarden/policy"
 )
 
 // adminPrincipal owns the metastore of a seed that names no owner.
@@ -36,6 +37,7 @@ type emulatorFlags struct {
 	tokens                     []string
 	pageSize                   int
 	emptyPages, autoPrincipals bool
+	expandAll                  bool
 }
 
 func newUnityCatalogCommand(a *app) *cobra.Command {
@@ -60,19 +62,20 @@ func newUnityCatalogCommand(a *app) *cobra.Command {
 	flags.IntVar(&f.pageSize, "page-size", 0, "size of a list's page when a request names none")
 	flags.BoolVar(&f.emptyPages, "empty-pages", false, "put empty pages between the pages of lists")
 	flags.BoolVar(&f.autoPrincipals, "auto-principals", false, "know every principal that is named")
+	flags.BoolVar(&f.expandAll, "expand-all-privileges", false, "answer with what ALL_PRIVILEGES confers instead of it, as some workspaces do")
 	return cmd
 }
 
 // options reads the seed and the tokens.
 func (f *emulatorFlags) options() (emulator.Options, error) {
-	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, Tokens: make(map[string]string)}
+	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, ExpandAllPrivileges: f.expandAll, Tokens: make(map[string]string)}
 	switch {
 	case f.seed != "" && f.generate != "":
 		return o, usageErrorf("--seed and --generate exclude one another")
 	case f.seed != "":
 		seed, err := emulator.LoadSeed(f.seed)
 		if err != nil {
-			return o, err
+			return o, policy.Errorf(policy.CodeInvalid, "%w", err)
 		}
 		o.Seed = seed
 	case f.generate != "":
@@ -117,11 +120,11 @@ func (a *app) serveEmulator(ctx context.Context, f emulatorFlags) error {
 	o.Logger = a.logger(config.Log{Level: a.logLevel, Format: a.logFormat})
 	server, err := emulator.New(o)
 	if err != nil {
-		return err
+		return policy.Errorf(policy.CodeInvalid, "%w", err)
 	}
 	running, err := server.Start(f.addr)
 	if err != nil {
-		return err
+		return policy.Errorf(policy.CodeUnavailable, "%w", err)
 	}
 	result := struct {
 		URL   string `json:"url"`

@@ -15,7 +15,6 @@ import (
 	"ucwarden/apiserver/keys"
 	"ucwarden/connector/emulator"
 	"ucwarden/ondemand"
-	"ucwarden/policy"
 )
 
 // world is a workspace, emulated in this process, and the folder of an ucwarden that works on it.
@@ -142,8 +141,8 @@ func tableSync(id, catalog, schema, table string) ondemand.Task {
 // grants lists everything that is granted in the workspace, one grant a line.
 func (w *world) grants() []string {
 	var list []string
-	for g := range w.emulator.Grants().All() {
-		list = append(list, g.Securable.String()+" "+g.Principal.Name+" "+string(g.Privilege))
+	for _, g := range w.emulator.Grants() {
+		list = append(list, g.Type+":"+g.Name+" "+g.Principal+" "+g.Privilege)
 	}
 	slices.Sort(list)
 	return list
@@ -157,13 +156,13 @@ func onlyIn(a, b []string) []string {
 // oneSchema is a metastore of one schema, c.s, with these tables, where analysts may use catalog and schema.
 func oneSchema(tables ...string) *emulator.Seed {
 	schema := emulator.SeedSchema{SeedObject: emulator.SeedObject{
-		Name: "s", Grants: emulator.SeedGrants{"analysts": {policy.UseSchema}},
+		Name: "s", Grants: emulator.SeedGrants{"analysts": {"USE_SCHEMA"}},
 	}}
 	for _, name := range tables {
 		schema.Tables = append(schema.Tables, emulator.SeedTable{SeedObject: emulator.SeedObject{Name: name}})
 	}
 	return &emulator.Seed{Catalogs: []emulator.SeedCatalog{{
-		SeedObject: emulator.SeedObject{Name: "c", Grants: emulator.SeedGrants{"analysts": {policy.UseCatalog}}},
+		SeedObject: emulator.SeedObject{Name: "c", Grants: emulator.SeedGrants{"analysts": {"USE_CATALOG"}}},
 		Schemas:    []emulator.SeedSchema{schema},
 	}}}
 }

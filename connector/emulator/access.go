@@ -2,8 +2,6 @@ package emulator
 
 import (
 	"encoding/json"
-
-	"ucwarden/policy"
 )
 
 // caller is the principal that makes a request, with the names and ids of itself and its groups.
@@ -48,7 +46,7 @@ func (c *call) isAccountAdmin() bool {
 // holdsInherited reports whether the caller has one of the privileges on o or on a container of it.
 func (c *call) holdsInherited(o *object, set privilegeSet) bool {
 	for at := o; at != nil; at = at.container() {
-		if c.directPrivileges(at)&set != 0 {
+		if !c.directPrivileges(at).overlap(set).empty() {
 			return true
 		}
 	}
@@ -59,26 +57,26 @@ func (c *call) holdsInherited(o *object, set privilegeSet) bool {
 func (c *call) directPrivileges(o *object) privilegeSet {
 	var set privilegeSet
 	if len(o.grants) == 0 {
-		return 0
+		return set
 	}
 	for _, id := range c.who.ids {
-		set |= o.grants.of(id)
+		set = set.union(o.grants.of(id))
 	}
 	return set
 }
 
 // implying returns the set of privileges any of which implies one of the list.
-func (c *call) implying(list ...policy.Privilege) privilegeSet {
+func (c *call) implying(list ...privilege) privilegeSet {
 	var set privilegeSet
 	for _, p := range list {
-		set |= c.srv.privs.implying(p)
+		set = set.union(c.srv.privs.implying(p))
 	}
 	return set
 }
 
 // ownsOrManages reports whether the caller owns o, or has MANAGE on it, which counts as ownership.
 func (c *call) ownsOrManages(o *object) bool {
-	return c.who.identities[o.owner] || c.holdsInherited(o, c.srv.privs.bit[policy.Manage])
+	return c.who.identities[o.owner] || c.holdsInherited(o, c.srv.privs.bit[manage])
 }
 
 // mayManage reports whether the caller may read and change all grants on o.
@@ -93,13 +91,13 @@ func (c *call) mayManage(o *object) bool {
 
 // mayUseContainer reports whether the caller has USE_* on the container and the ones above it.
 func (c *call) mayUseContainer(container *object) bool {
-	if container.res.typ == policy.Metastore || c.isAdmin(container) {
+	if container.res.typ == typeMetastore || c.isAdmin(container) {
 		return true
 	}
 	for at := container; at != nil; at = at.container() {
-		use := policy.UseSchema
-		if at.res.typ == policy.Catalog {
-			use = policy.UseCatalog
+		use := useSchema
+		if at.res.typ == typeCatalog {
+			use = useCatalog
 		}
 		if !c.ownsOrManages(at) && !c.holdsInherited(at, c.implying(use)) {
 			return false
@@ -122,7 +120,7 @@ func (c *call) mayRead(o *object) bool {
 	case o.res.onlyOwnersRead:
 		return false
 	case o.res.readPrivileges == nil:
-		return c.directPrivileges(o) != 0
+		return !c.directPrivileges(o).empty()
 	}
 	return c.holdsInherited(o, c.implying(o.res.readPrivileges...))
 }
@@ -135,8 +133,8 @@ func (c *call) mayCreate(res *resource, parent *object) bool {
 	if c.isAdmin(parent) {
 		return true
 	}
-	if parent.res.typ == policy.Metastore {
-		return c.directPrivileges(parent)&c.implying(res.createPrivileges...) != 0
+	if parent.res.typ == typeMetastore {
+		return !c.directPrivileges(parent).overlap(c.implying(res.createPrivileges...)).empty()
 	}
 	return c.mayUseContainer(parent) && (c.ownsOrManages(parent) || c.holdsInherited(parent, c.implying(res.createPrivileges...)))
 }
@@ -156,7 +154,7 @@ func (c *call) mayUpdate(o *object, body []byte, renamed bool) error {
 		return denied("User is not an owner of %s '%s'.", displayLabel(o.res.label), o.fullName())
 	case renamed && o.res.renameNeedsAdmin && !admin:
 		return denied("Only a metastore admin who owns %s '%s' may rename it.", displayLabel(o.res.label), o.fullName())
-	case renamed && o.res.typ == policy.Schema && !c.mayCreate(o.res, o.parent):
+	case renamed && o.res.typ == typeSchema && !c.mayCreate(o.res, o.parent):
 		return denied("Renaming schema '%s' needs CREATE SCHEMA on its catalog.", o.fullName())
 	}
 	return nil

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // registerControl registers the admin calls, which need no token and are not traced.
@@ -38,12 +36,12 @@ func (s *Server) registerControl() {
 	})
 }
 
-// control registers a handler; its errors of class policy.CodeInvalid are answered with 400.
+// control registers a handler; its errors are answered with 400.
 func (s *Server) control(pattern string, h func(*http.Request) (any, error)) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		payload, err := h(r)
 		var api *apiError
-		if err != nil && !errors.As(err, &api) && policy.CodeOf(err) == policy.CodeInvalid {
+		if err != nil && !errors.As(err, &api) {
 			err = invalid("%v", err)
 		}
 		s.writeAnswer(w, payload, err, faultEffect{})

@@ -3,8 +3,6 @@ package emulator
 import (
 	"slices"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // PrincipalKind is user, group or service principal.
@@ -27,35 +25,28 @@ type principal struct {
 	deleted bool
 }
 
-// principal returns it as package policy names it. A recipient is none of the account's, so its name alone tells its kind.
-func (p *principal) principal() policy.Principal {
-	switch p.kind {
-	case User:
-		return policy.NewPrincipal(policy.User, p.name)
-	case Group:
-		return policy.NewPrincipal(policy.Group, p.name)
-	case ServicePrincipal:
-		return policy.NewPrincipal(policy.ServicePrincipal, p.name)
-	}
-	return policy.PrincipalByShape(p.name)
-}
+// accountUsers is the group that every user of the account belongs to.
+const accountUsers = "account users"
 
-// directory holds the principals of the account. The account-wide group always exists and contains everyone.
+// directory holds the principals of the account. The account-wide group always exists and contains everyone. Users and
+// service principals are found without regard to case, groups by their exact name.
 type directory struct {
 	byName map[string]*principal
-	byID   map[int64]*principal // deleted principals and recipients too
-	groups map[string][]string  // groups that list a member by name
+	byFold map[string]*principal // users and service principals, by folded name
+	byID   map[int64]*principal  // deleted principals and recipients too
+	groups map[string][]string   // groups that list a member by name
 	lastID int64
 }
 
 func newDirectory() *directory {
 	d := &directory{
 		byName: make(map[string]*principal),
+		byFold: make(map[string]*principal),
 		byID:   make(map[int64]*principal),
 		groups: make(map[string][]string),
 		lastID: 1000,
 	}
-	d.add(Group, policy.AccountUsers.Name, nil)
+	d.add(Group, accountUsers, nil)
 	return d
 }
 
@@ -71,17 +62,40 @@ func guessKind(name string) PrincipalKind {
 	return Group
 }
 
+// find returns the principal of that name, nil if there is none.
+func (d *directory) find(name string) *principal {
+	if p := d.byName[name]; p != nil {
+		return p
+	}
+	return d.byFold[foldPrincipal(name)]
+}
+
+// spelled returns a name as the directory spells it; the name itself when nobody has it.
+func (d *directory) spelled(name string) string {
+	if p := d.find(name); p != nil {
+		return p.name
+	}
+	return name
+}
+
 // add adds a principal if there is none of the name, and adds members to a group.
 func (d *directory) add(kind PrincipalKind, name string, members []string) *principal {
 	p := d.byName[name]
+	if p == nil && kind != Group {
+		p = d.byFold[foldPrincipal(name)]
+	}
 	if p == nil {
 		p = d.register(kind, name)
 		d.byName[name] = p
+		if kind != Group {
+			d.byFold[foldPrincipal(name)] = p
+		}
 	}
 	for _, member := range members {
+		member = d.spelled(member)
 		if !slices.Contains(p.members, member) {
 			p.members = append(p.members, member)
-			d.groups[member] = append(d.groups[member], name)
+			d.groups[member] = append(d.groups[member], p.name)
 		}
 	}
 	return p
@@ -98,12 +112,16 @@ func (d *directory) register(kind PrincipalKind, name string) *principal {
 // remove deletes a principal, and reports whether there was one. Its grants remain under its id, as in Unity Catalog; a
 // later principal of the same name has another id and none of them.
 func (d *directory) remove(name string) bool {
-	p := d.byName[name]
-	if p == nil || name == policy.AccountUsers.Name {
+	p := d.find(name)
+	if p == nil || p.name == accountUsers {
 		return false
 	}
+	name = p.name
 	p.deleted = true
 	delete(d.byName, name)
+	if fold := foldPrincipal(name); d.byFold[fold] == p {
+		delete(d.byFold, fold)
+	}
 	for _, member := range p.members {
 		d.groups[member] = slices.DeleteFunc(d.groups[member], func(group string) bool { return group == name })
 	}
@@ -126,7 +144,7 @@ func (d *directory) nameOfID(id int64) string {
 
 // identities returns the name and every group it is in, directly or through groups, with the account-wide group.
 func (d *directory) identities(name string) map[string]bool {
-	all := map[string]bool{name: true, policy.AccountUsers.Name: true}
+	all := map[string]bool{name: true, accountUsers: true}
 	queue := []string{name}
 	for len(queue) > 0 {
 		for _, group := range d.groups[queue[0]] {

@@ -1,7 +1,8 @@
 // Package emulator is an in-memory Unity Catalog 2.1 server over HTTP, for demos, tests, fault and scale experiments.
 // In: a [Seed] (or [Generate] for a large one), HTTP requests, and faults to inject ([Fault]). Out: HTTP answers, the
 // state (Server.State, Server.Grants), and a record of every request (Server.Trace, Server.Stats). Tests and the
-// emulator command call it; no other package of the product does.
+// emulator command call it; no other package of the product does. It imports none: its table of privileges and its rules
+// are written down apart from the product's, so that one mistake is not made on both sides.
 //
 // [New] returns a [Server], an http.Handler; Server.Start listens. The server is strict: what Unity Catalog rejects it
 // rejects, with the same status and error code, and a rejected request changes nothing.
@@ -15,6 +16,11 @@
 //     server ignores them; unknown fields of a permissions diff are an error, since a misspelt one changes access.
 //   - A principal may manage grants on an object when it is metastore admin, owns the object or a container of it, or
 //     holds MANAGE on either.
+//   - Revoking ALL_PRIVILEGES takes everything that it confers from the principal, however that was granted; what the same
+//     change adds is added afterwards. One principal twice in a diff is an error.
+//   - Users and service principals are found in any case of their names, and answered as the directory spells them;
+//     groups by their exact name only. A principal must exist to be granted anything: see [Seed].
+//   - What a call does not define in its query is ignored; HEAD works where GET does.
 //   - Effective permissions list every privilege of the containers, also those that do not apply to the object.
 //
 // Besides the API there are admin calls, without authentication: GET and DELETE /_emulator/trace, GET

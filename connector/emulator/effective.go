@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-
-	"ucwarden/policy"
 )
 
 type effectivePrivilege struct {
-	Privilege         policy.Privilege     `json:"privilege"`
-	InheritedFromType policy.SecurableType `json:"inherited_from_type,omitempty"` // absent: granted on the object itself
-	InheritedFromName string               `json:"inherited_from_name,omitempty"`
+	Privilege         privilege     `json:"privilege"`
+	InheritedFromType securableType `json:"inherited_from_type,omitempty"` // absent: granted on the object itself
+	InheritedFromName string        `json:"inherited_from_name,omitempty"`
 }
 
 type effectiveAssignment struct {
@@ -44,7 +42,7 @@ func (s *Server) getEffective(c *call) (any, error) {
 			if only != 0 && g.id != only {
 				continue
 			}
-			for _, p := range s.privs.list(g.privs) {
+			for _, p := range s.privs.list(s.reported(at, g.privs)) {
 				e := effectivePrivilege{Privilege: p}
 				if at != o {
 					e.InheritedFromType, e.InheritedFromName = at.res.typ, at.fullName()

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // apiError is an error answer of the API: {"error_code": ..., "message": ...}.
@@ -42,6 +40,15 @@ func denied(format string, args ...any) error {
 	return &apiError{status: http.StatusForbidden, code: "PERMISSION_DENIED", message: fmt.Sprintf(format, args...)}
 }
 
+// unauthorized returns the 403 of a permissions call: the permissions API has a code of its own for it, which the calls
+// about the permissions of shares do not use.
+func (c *call) unauthorized(format string, args ...any) error {
+	if c.req.PathValue("type") == "" {
+		return denied(format, args...)
+	}
+	return &apiError{status: http.StatusForbidden, code: "UNAUTHORIZED", message: fmt.Sprintf(format, args...)}
+}
+
 func notFound(label, name string) error {
 	return &apiError{status: http.StatusNotFound, code: label + "_DOES_NOT_EXIST",
 		message: fmt.Sprintf("%s '%s' does not exist.", displayLabel(label), name)}
@@ -69,8 +76,8 @@ func displayLabel(label string) string {
 
 // checkName returns one part of a name in lower case, as the server stores every name but column names, or an error.
 func checkName(name string) (string, error) {
-	if err := policy.ValidateName(name); err != nil {
+	if err := validateName(name); err != nil {
 		return "", invalid("%v", err)
 	}
-	return policy.CanonicalName(name), nil
+	return canonicalName(name), nil
 }

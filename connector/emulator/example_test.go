@@ -51,8 +51,8 @@ catalogs:
 		log.Fatal(err)
 	}
 	fmt.Print(string(answer))
-	for grant := range server.Grants().All() {
-		fmt.Println(grant.Securable, grant.Principal, grant.Privilege)
+	for _, g := range server.Grants() {
+		fmt.Println(g.Type+":"+g.Name, g.Principal, g.Privilege)
 	}
 	fmt.Println(server.Stats().Count("PATCH "), "PATCH by", server.Trace()[0].Caller)
 	// Output:

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -10,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"ucwarden/policy"
 )
 
 // Fault is a rule that delays or fails the requests it matches. Every condition that is set must be met; a rule without
@@ -73,7 +72,7 @@ func (f Fault) validate() error {
 		problem = "securable must be TYPE:NAME"
 	}
 	if problem != "" {
-		return policy.Errorf(policy.CodeInvalid, "fault: %s", problem)
+		return fmt.Errorf("fault: %s", problem)
 	}
 	return nil
 }
@@ -81,9 +80,9 @@ func (f Fault) validate() error {
 // rule is an active Fault.
 type rule struct {
 	FaultState
-	path    policy.Pattern
-	typ     policy.SecurableType
-	name    policy.Pattern
+	path    likePattern
+	typ     securableType
+	name    likePattern
 	limiter *rate.Limiter
 }
 
@@ -108,21 +107,21 @@ type faultEffect struct {
 }
 
 // AddFaults activates faults, after those that are active already, and returns their ids. If one of them is invalid it
-// returns an error of class policy.CodeInvalid and activates none.
+// returns an error and activates none.
 func (s *Server) AddFaults(faults ...Fault) ([]string, error) {
 	rules := make([]*rule, 0, len(faults))
 	for _, f := range faults {
 		if err := f.validate(); err != nil {
 			return nil, err
 		}
-		r := &rule{FaultState: FaultState{Fault: f}, path: policy.NewPattern(f.Path, true, false)}
+		r := &rule{FaultState: FaultState{Fault: f}, path: newGlob(f.Path, false)}
 		if f.Securable != "" {
 			typ, name, _ := strings.Cut(f.Securable, ":")
-			t, err := policy.ParseSecurableType(typ)
+			t, err := parseSecurableType(typ)
 			if err != nil {
 				return nil, err
 			}
-			r.typ, r.name = t, policy.NewPattern(name, true, true)
+			r.typ, r.name = t, newGlob(name, true)
 		}
 		if f.AboveRate > 0 {
 			r.limiter = rate.NewLimiter(rate.Limit(f.AboveRate), max(1, int(f.AboveRate/10)))
@@ -210,12 +209,12 @@ func (b *faultRules) match(c *call, pattern, caller string) faultEffect {
 func (r *rule) matches(c *call, pattern, caller string) bool {
 	if r.Method != "" && !strings.EqualFold(r.Method, c.req.Method) ||
 		r.Caller != "" && r.Caller != caller ||
-		r.Path != "" && !r.path.Match(c.req.URL.Path) {
+		r.Path != "" && !r.path.match(c.req.URL.Path) {
 		return false
 	}
 	if r.typ != "" {
 		t, name := c.srv.securableOf(c.req, pattern)
-		if t != r.typ || !r.name.Match(name) {
+		if t != r.typ || !r.name.match(name) {
 			return false
 		}
 	}
@@ -250,7 +249,7 @@ func (r *rule) error() error {
 }
 
 // securableOf returns the type and lower-case name of the object that a request's path names.
-func (s *Server) securableOf(r *http.Request, pattern string) (policy.SecurableType, string) {
+func (s *Server) securableOf(r *http.Request, pattern string) (securableType, string) {
 	name := strings.ToLower(r.PathValue("name"))
 	if name == "" {
 		return "", ""

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // Size says how many objects [Generate] creates.
@@ -18,14 +16,13 @@ type Size struct {
 
 // ParseSize parses "catalogs=3,schemas=4,tables=20": schemas per catalog, tables per schema. "extras=N" means N
 // functions, N volumes and N registered models in each schema, 1 by default. Numbers may contain '_'.
-// The error is of class policy.CodeInvalid.
 func ParseSize(text string) (Size, error) {
 	size := Size{Catalogs: 1, Schemas: 1, Tables: 10, Extras: 1}
 	for part := range strings.SplitSeq(text, ",") {
 		key, value, ok := strings.Cut(strings.TrimSpace(part), "=")
 		n, err := strconv.Atoi(strings.ReplaceAll(value, "_", ""))
 		if !ok || err != nil || n < 0 {
-			return Size{}, policy.Errorf(policy.CodeInvalid, "size %q: want name=number parts like catalogs=3,schemas=4,tables=20", text)
+			return Size{}, fmt.Errorf("size %q: want name=number parts like catalogs=3,schemas=4,tables=20", text)
 		}
 		switch key {
 		case "catalogs":
@@ -37,7 +34,7 @@ func ParseSize(text string) (Size, error) {
 		case "extras":
 			size.Extras = n
 		default:
-			return Size{}, policy.Errorf(policy.CodeInvalid, "size %q: unknown part %q: want catalogs, schemas, tables or extras", text, key)
+			return Size{}, fmt.Errorf("size %q: unknown part %q: want catalogs, schemas, tables or extras", text, key)
 		}
 	}
 	return size, nil

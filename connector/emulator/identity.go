@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // registerIdentity registers the calls about the caller, the principals (SCIM), and OAuth machine-to-machine.
@@ -160,7 +158,7 @@ func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 		defer s.mu.RUnlock()
 		var names []string
 		for name, p := range s.directory.byName {
-			if p.kind == kind && name != policy.AccountUsers.Name && (!filtered || strings.EqualFold(name, wanted)) {
+			if p.kind == kind && name != accountUsers && (!filtered || strings.EqualFold(name, wanted)) {
 				names = append(names, name)
 			}
 		}

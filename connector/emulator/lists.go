@@ -3,8 +3,6 @@ package emulator
 import (
 	"iter"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // registerLists registers the lists that are not the objects of one container.
@@ -58,11 +56,11 @@ func (s *Server) allModels(c *call, metastore *object, after string) iter.Seq2[s
 			return true
 		}
 		if resumed {
-			if catalog := metastore.list(policy.Catalog).get(afterCatalog); catalog != nil && c.mayUseContainer(catalog) && !in(catalog, rest) {
+			if catalog := metastore.list(typeCatalog).get(afterCatalog); catalog != nil && c.mayUseContainer(catalog) && !in(catalog, rest) {
 				return
 			}
 		}
-		for catalog := range s.children(c, metastore, policy.Catalog, afterCatalog) {
+		for catalog := range s.children(c, metastore, typeCatalog, afterCatalog) {
 			if c.mayUseContainer(catalog) && !in(catalog, "") {
 				return
 			}

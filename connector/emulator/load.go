@@ -3,9 +3,8 @@ package emulator
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // loader fills a server from a seed. Every object is checked as by the API, except for the caller's access.
@@ -22,6 +21,7 @@ func (s *Server) load(seed *Seed) error {
 	m := seed.Metastore
 	m.Name, m.Owner = cmp.Or(m.Name, "emulator"), cmp.Or(m.Owner, "admin@example.com")
 	s.addSeedPrincipals(seed, m.Owner)
+	m.Owner = s.directory.spelled(m.Owner)
 	l := &loader{s: s, c: &call{srv: s, who: s.callerOf(m.Owner)}}
 	metastore, err := l.metastore(m)
 	if err != nil {
@@ -77,11 +77,11 @@ func (s *Server) addSeedPrincipals(seed *Seed, owner string) {
 	}
 	s.directory.add(guessKind(owner), owner, nil)
 	if len(seed.AccountAdmins) == 0 {
-		s.accountAdmins[owner] = true
+		s.accountAdmins[s.directory.spelled(owner)] = true
 	}
 	for _, name := range seed.AccountAdmins {
 		s.directory.add(guessKind(name), name, nil)
-		s.accountAdmins[name] = true
+		s.accountAdmins[s.directory.spelled(name)] = true
 	}
 }
 
@@ -115,7 +115,7 @@ func (l *loader) add(path string, parent *object, in SeedObject, d detail) (*obj
 		return nil, seedError(path, in.Name, err)
 	}
 	o := l.s.newObject(res, parent, name, cmp.Or(in.Owner, l.c.who.name))
-	l.s.directory.add(guessKind(o.owner), o.owner, nil)
+	o.owner = l.s.directory.add(guessKind(o.owner), o.owner, nil).name
 	o.comment = in.Comment
 	if err := d.prepare(l.c, o, nil); err != nil {
 		return nil, seedError(path, o.fullName(), err)
@@ -127,11 +127,7 @@ func (l *loader) add(path string, parent *object, in SeedObject, d detail) (*obj
 
 func (l *loader) grant(o *object, grants SeedGrants) error {
 	for name, privileges := range grants {
-		texts := make([]string, len(privileges))
-		for i, p := range privileges {
-			texts[i] = string(p)
-		}
-		set, err := l.s.parsePrivileges(o, texts, true)
+		set, err := l.s.parsePrivileges(o, privileges, true)
 		if err != nil {
 			return seedError("grants of", o.fullName(), err)
 		}
@@ -140,7 +136,7 @@ func (l *loader) grant(o *object, grants SeedGrants) error {
 		case strings.HasPrefix(name, deletedPrefix):
 			p = l.s.directory.register(Group, name)
 			p.deleted = true
-		case o.res.typ == policy.Share:
+		case o.res.typ == typeShare:
 			if p, err = l.s.grantee(o, name); err != nil {
 				return seedError("grants of", o.fullName(), err)
 			}
@@ -179,7 +175,7 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 	}
 	for _, function := range in.Functions {
 		d := &functionDetail{DataType: "STRING", FullDataType: "STRING", RoutineDefinition: "NULL", ParameterStyle: "S",
-			SecurityType: "DEFINER", SQLDataAccess: "CONTAINS_SQL", SpecificName: policy.CanonicalName(function.Name)}
+			SecurityType: "DEFINER", SQLDataAccess: "CONTAINS_SQL", SpecificName: canonicalName(function.Name)}
 		if _, err := l.add("functions", schema, function.SeedObject, d); err != nil {
 			return err
 		}
@@ -259,7 +255,7 @@ func (l *loader) sharing(metastore *object, seed *Seed) error {
 			return err
 		}
 		for _, name := range in.Tables {
-			object := dataObject{Name: policy.CanonicalName(name)}
+			object := dataObject{Name: canonicalName(name)}
 			if err := l.c.prepareSharedObject(share, &object); err != nil {
 				return seedError("shares", in.Name, err)
 			}
@@ -269,12 +265,12 @@ func (l *loader) sharing(metastore *object, seed *Seed) error {
 	return nil
 }
 
-// seedError returns an error of class policy.CodeInvalid that names the object of the seed.
+// seedError returns an error that names the object of the seed.
 func seedError(what, name string, err error) error {
 	message := err.Error()
 	var api *apiError
 	if errors.As(err, &api) {
 		message = api.message
 	}
-	return policy.Errorf(policy.CodeInvalid, "seed: %s %q: %s", what, name, message)
+	return fmt.Errorf("seed: %s %q: %s", what, name, message)
 }

@@ -3,8 +3,6 @@ package emulator
 import (
 	"strconv"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // assignment ties the emulator's one workspace to a metastore.
@@ -243,7 +241,7 @@ func (s *Server) assign(c *call) (any, error) {
 		next.MetastoreID = strings.ToLower(*in.MetastoreID)
 	}
 	if in.DefaultCatalogName != nil {
-		next.DefaultCatalogName = policy.CanonicalName(*in.DefaultCatalogName)
+		next.DefaultCatalogName = canonicalName(*in.DefaultCatalogName)
 	}
 	m, err := s.find(s.metastoreResource, next.MetastoreID)
 	if err != nil {

@@ -2,13 +2,12 @@ package emulator
 
 import (
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
-
-	"ucwarden/policy"
 )
 
 // Options configures a Server.
@@ -31,6 +30,9 @@ type Options struct {
 	PermissionPageSize int
 	// EmptyPages returns an empty page between any two pages of a list, as the real server may when it filters.
 	EmptyPages bool
+	// ExpandAllPrivileges answers with what ALL_PRIVILEGES confers on an object instead of ALL_PRIVILEGES, as some
+	// workspaces do. The grant itself stays ALL_PRIVILEGES, as Server.Grants shows.
+	ExpandAllPrivileges bool
 	// AutoPrincipals adds every unknown principal in a change of grants, instead of answering PRINCIPAL_DOES_NOT_EXIST.
 	AutoPrincipals bool
 	// TraceSize is the number of requests in the trace; the oldest are dropped first. Default 100000.
@@ -55,23 +57,23 @@ func (o *Options) validate() error {
 		{"permission page size", &o.PermissionPageSize, 0},
 	} {
 		if *d.value < 0 {
-			return policy.Errorf(policy.CodeInvalid, "emulator: the %s must not be negative, it is %d", d.name, *d.value)
+			return fmt.Errorf("emulator: the %s must not be negative, it is %d", d.name, *d.value)
 		}
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}
 	}
 	if len(o.Tokens)+len(o.Clients) == 0 {
-		return policy.Errorf(policy.CodeInvalid, "emulator: no caller would be accepted: set at least one token or client")
+		return fmt.Errorf("emulator: no caller would be accepted: set at least one token or client")
 	}
 	for token, name := range o.Tokens {
 		if token == "" || name == "" {
-			return policy.Errorf(policy.CodeInvalid, "emulator: a token and its principal must not be empty (principal %q)", name)
+			return fmt.Errorf("emulator: a token and its principal must not be empty (principal %q)", name)
 		}
 	}
 	for id, secret := range o.Clients {
 		if id == "" || secret == "" {
-			return policy.Errorf(policy.CodeInvalid, "emulator: a client and its secret must not be empty (client %q)", id)
+			return fmt.Errorf("emulator: a client and its secret must not be empty (client %q)", id)
 		}
 	}
 	return nil
@@ -89,8 +91,8 @@ type Server struct {
 	requests   atomic.Int64 // numbers them
 	faultRules faultRules
 
-	resources         map[string]*resource               // by path
-	types             map[policy.SecurableType]*resource // the one by which objects of the type are found
+	resources         map[string]*resource        // by path
+	types             map[securableType]*resource // the one by which objects of the type are found
 	catalogResource   *resource
 	schemaResource    *resource
 	metastoreResource *resource
@@ -106,7 +108,7 @@ type Server struct {
 	lastID        int64
 }
 
-// New returns a server with the state of opts.Seed. An error is of class policy.CodeInvalid and names what is wrong
+// New returns a server with the state of opts.Seed. An error names what is wrong
 // with the options or the seed.
 func New(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
@@ -118,7 +120,7 @@ func New(opts Options) (*Server, error) {
 		metastores: make(map[string]*object),
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
-		return nil, policy.Errorf(policy.CodeInternal, "generate the key of page tokens: %w", err)
+		return nil, fmt.Errorf("generate the key of page tokens: %w", err)
 	}
 	s.trace.limit = opts.TraceSize
 	s.faultRules.random = mathrand.New(mathrand.NewPCG(opts.RandomSeed, 0))
@@ -138,13 +140,13 @@ func New(opts Options) (*Server, error) {
 }
 
 // AddPrincipal adds a principal; members are the names of a group's members. If the group exists, the members are added
-// to it. An error is of class policy.CodeInvalid.
+// to it. An error says what is wrong with the arguments.
 func (s *Server) AddPrincipal(kind PrincipalKind, name string, members ...string) error {
 	if name == "" {
-		return policy.Errorf(policy.CodeInvalid, "emulator: a principal needs a name")
+		return fmt.Errorf("emulator: a principal needs a name")
 	}
 	if kind != User && kind != Group && kind != ServicePrincipal {
-		return policy.Errorf(policy.CodeInvalid, "emulator: unknown kind of principal %q: want user, group or service_principal", kind)
+		return fmt.Errorf("emulator: unknown kind of principal %q: want user, group or service_principal", kind)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,19 +2,19 @@ package emulator
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"iter"
+	"slices"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 type privilegeAssignment struct {
-	Principal   string             `json:"principal"`
-	PrincipalID int64              `json:"principal_id,omitempty"` // only of deleted principals, which have no name
-	Privileges  []policy.Privilege `json:"privileges"`
+	Principal   string      `json:"principal"`
+	PrincipalID int64       `json:"principal_id,omitempty"` // only of deleted principals, which have no name
+	Privileges  []privilege `json:"privileges"`
 }
 
 type permissionsChange struct {
@@ -46,21 +46,11 @@ func (s *Server) registerPermissions() {
 	s.route("GET "+prefix+"/effective-permissions/{type}/{name}", s.getEffective)
 }
 
-// securableTypes maps the spellings that the API accepts in paths.
-var securableTypes = map[string]policy.SecurableType{
-	"metastore": policy.Metastore, "catalog": policy.Catalog, "schema": policy.Schema, "table": policy.Table,
-	"view": policy.Table, "function": policy.Function, "volume": policy.Volume,
-	"storage-credential": policy.StorageCredential, "storage_credential": policy.StorageCredential,
-	"external-location": policy.ExternalLocation, "external_location": policy.ExternalLocation,
-	"share": policy.Share, "recipient": policy.Recipient, "provider": policy.Provider,
-	"connection": policy.Connection, "credential": policy.Credential,
-}
-
 // findTyped returns the object that the path of a permissions call names. s.mu must be held.
 func (s *Server) findTyped(c *call) (*object, error) {
 	text := c.req.PathValue("type")
 	if text == "" { // P/shares/{name}/permissions
-		return s.find(s.types[policy.Share], c.req.PathValue("name"))
+		return s.find(s.types[typeShare], c.req.PathValue("name"))
 	}
 	t, ok := securableTypes[strings.ToLower(text)]
 	if !ok {
@@ -84,15 +74,15 @@ func (s *Server) getPermissions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pagePermissions(c, size, s.assignments(s.grantsFor(c, o), only))
+	return pagePermissions(c, size, s.assignments(o, s.grantsFor(c, o), only))
 }
 
 // checkReadGrants returns an error unless the caller may read the grants on o. Otherwise it returns the id of the
 // principal in the query, 0 for all.
 func (s *Server) checkReadGrants(c *call, o *object) (only int64, err error) {
 	name := c.req.URL.Query().Get("principal")
-	if !c.mayManage(o) && (name == "" || name != c.who.name) {
-		return 0, denied("only administrators or the owner of the securable may read other users' permissions")
+	if !c.mayManage(o) && (name == "" || s.directory.spelled(name) != c.who.name) {
+		return 0, c.unauthorized("only administrators or the owner of the securable may read other users' permissions")
 	}
 	if name == "" {
 		return 0, nil
@@ -106,28 +96,36 @@ func (s *Server) checkReadGrants(c *call, o *object) (only int64, err error) {
 
 // grantee returns the principal that a name means on o: a recipient on a share, else a principal of the account.
 func (s *Server) grantee(o *object, name string) (*principal, error) {
-	if o.res.typ == policy.Share {
-		recipient := o.parent.list(policy.Recipient).get(policy.CanonicalName(name))
+	if o.res.typ == typeShare {
+		recipient := o.parent.list(typeRecipient).get(canonicalName(name))
 		if recipient == nil {
 			return nil, notFound("RECIPIENT", name)
 		}
 		return s.directory.byID[recipient.detail.(*recipientDetail).grantee], nil
 	}
-	if p := s.directory.byName[name]; p != nil {
+	if p := s.directory.find(name); p != nil {
 		return p, nil
 	}
 	return nil, principalNotFound(name)
 }
 
-// assignments returns the JSON form of grants, sorted by name, deleted principals last; only the principal with the id
-// only, unless that is 0.
-func (s *Server) assignments(grants grantList, only int64) []privilegeAssignment {
+// reported returns the privileges on o as answers show them.
+func (s *Server) reported(o *object, set privilegeSet) privilegeSet {
+	if s.opts.ExpandAllPrivileges {
+		return s.privs.expanded(set, o.res.typ, o.kind)
+	}
+	return set
+}
+
+// assignments returns the JSON form of grants on o, sorted by name, deleted principals last; only the principal with the
+// id only, unless that is 0.
+func (s *Server) assignments(o *object, grants grantList, only int64) []privilegeAssignment {
 	list := make([]privilegeAssignment, 0, len(grants))
 	for _, g := range grants {
 		if only != 0 && g.id != only {
 			continue
 		}
-		a := privilegeAssignment{Principal: s.directory.nameOfID(g.id), Privileges: s.privs.list(g.privs)}
+		a := privilegeAssignment{Principal: s.directory.nameOfID(g.id), Privileges: s.privs.list(s.reported(o, g.privs))}
 		if a.Principal == "" {
 			a.PrincipalID = g.id
 		}
@@ -172,20 +170,20 @@ func (s *Server) patchPermissions(c *call) (any, error) {
 	}
 	next := o.grants
 	for _, id := range d.ids {
-		next = next.with(id, next.of(id)&^d.remove[id]|d.add[id])
+		next = next.with(id, s.privs.change(next.of(id), d.add[id], d.remove[id]))
 	}
 	o.setGrants(next)
 	if body.OmitPermissionsInResponse || body.OmitPermissionsList {
 		return nil, nil
 	}
-	return pageOf("privilege_assignments", s.assignments(next, 0), ""), nil
+	return pageOf("privilege_assignments", s.assignments(o, next, 0), ""), nil
 }
 
 func (s *Server) checkMayChange(c *call, o *object) error {
 	if c.mayManage(o) {
 		return nil
 	}
-	return denied("User is not an owner of %s '%s' and may not change permissions on it.", displayLabel(o.res.label), o.fullName())
+	return c.unauthorized("User is not an owner of %s '%s' and may not change permissions on it.", displayLabel(o.res.label), o.fullName())
 }
 
 // resolve checks every change, before any is applied.
@@ -204,7 +202,7 @@ func (s *Server) resolve(c *call, o *object, changes []permissionsChange) (diff,
 		if err != nil {
 			return d, err
 		}
-		id, err := s.changedPrincipal(c, o, change, add, remove)
+		id, err := s.changedPrincipal(c, o, change, add)
 		if err != nil {
 			var api *apiError
 			if s.opts.AutoPrincipals && errors.As(err, &api) && api.code == "PRINCIPAL_DOES_NOT_EXIST" {
@@ -213,14 +211,14 @@ func (s *Server) resolve(c *call, o *object, changes []permissionsChange) (diff,
 			}
 			return d, err
 		}
-		if d.add[id]|d.remove[id] == 0 {
-			d.ids = append(d.ids, id)
+		if slices.Contains(d.ids, id) {
+			return d, invalid("Duplicate principal in changes: %s", cmp.Or(change.Principal, jsonNumber(id)))
 		}
-		d.add[id] |= add
-		d.remove[id] |= remove
-		if both := d.add[id] & d.remove[id]; both != 0 {
+		if both := add.overlap(remove); !both.empty() {
 			return d, invalid("Privilege '%s' is both added and removed for principal '%s'.", s.privs.list(both)[0], change.Principal)
 		}
+		d.ids = append(d.ids, id)
+		d.add[id], d.remove[id] = add, remove
 	}
 	if len(unknown) > 0 { // everything else is valid: add them and start over
 		for _, name := range unknown {
@@ -232,13 +230,13 @@ func (s *Server) resolve(c *call, o *object, changes []permissionsChange) (diff,
 }
 
 // changedPrincipal returns the id of the principal whose grants a change is about.
-func (s *Server) changedPrincipal(c *call, o *object, change permissionsChange, add, remove privilegeSet) (int64, error) {
+func (s *Server) changedPrincipal(c *call, o *object, change permissionsChange, add privilegeSet) (int64, error) {
 	if change.PrincipalID != 0 {
 		p := s.directory.byID[change.PrincipalID]
 		switch {
-		case p == nil, (p.kind == recipientKind) != (o.res.typ == policy.Share):
+		case p == nil, (p.kind == recipientKind) != (o.res.typ == typeShare):
 			return 0, principalNotFound("with id " + jsonNumber(change.PrincipalID))
-		case p.deleted && add != 0:
+		case p.deleted && !add.empty():
 			return 0, invalid("Principal %d was deleted: privileges can only be removed.", change.PrincipalID)
 		}
 		return p.id, nil
@@ -247,8 +245,8 @@ func (s *Server) changedPrincipal(c *call, o *object, change permissionsChange, 
 	if err != nil {
 		return 0, err
 	}
-	if o.res.typ == policy.Share && add != 0 { // revoking does not need it
-		recipient := o.parent.list(policy.Recipient).get(p.name)
+	if o.res.typ == typeShare && !add.empty() { // revoking does not need it
+		recipient := o.parent.list(typeRecipient).get(p.name)
 		if !c.ownsOrManages(recipient) {
 			return 0, denied("Granting on a share needs ownership of Recipient '%s'.", p.name)
 		}
@@ -263,12 +261,12 @@ func (s *Server) parsePrivileges(o *object, texts []string, adding bool) (privil
 	for _, text := range texts {
 		p, err := s.privs.parse(text)
 		if err != nil {
-			return 0, err
+			return privilegeSet{}, err
 		}
-		if adding && !policy.Supports(o.res.typ, o.kind, p) {
-			return 0, invalid("Privilege %s is not applicable to this entity [%s:%s].", p, kindLabel(o), o.fullName())
+		if adding && !slices.Contains(applicable(o.res.typ, o.kind), p) {
+			return privilegeSet{}, invalid("Privilege %s is not applicable to this entity [%s:%s].", p, kindLabel(o), o.fullName())
 		}
-		set |= s.privs.bit[p]
+		set = set.union(s.privs.bit[p])
 	}
 	return set, nil
 }

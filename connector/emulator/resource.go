@@ -3,8 +3,6 @@ package emulator
 import (
 	"iter"
 	"net/http"
-
-	"ucwarden/policy"
 )
 
 // resource describes one collection of the API: its path, its objects, and who may do what with them. The handlers below
@@ -13,16 +11,16 @@ type resource struct {
 	path             string // below the API's prefix, also the JSON key of lists where listKey is empty
 	listKey          string
 	label            string // in error codes: LABEL_DOES_NOT_EXIST
-	typ              policy.SecurableType
-	kind             policy.Kind // only objects of this kind, when exact
-	byKind           bool        // the type's list holds several kinds (functions and models)
-	wrapper          string      // key under which a create body nests the object, "" for none
-	createPrivileges []policy.Privilege
+	typ              securableType
+	kind             objectKind // only objects of this kind, when exact
+	byKind           bool       // the type's list holds several kinds (functions and models)
+	wrapper          string     // key under which a create body nests the object, "" for none
+	createPrivileges []privilege
 	// readPrivileges are the privileges any of which allows to read the object; nil means any privilege on it.
-	readPrivileges      []policy.Privilege
+	readPrivileges      []privilege
 	onlyOwnersRead      bool // only admins and owners read
 	accountAdminsCreate bool // only account admins create
-	parent              policy.SecurableType
+	parent              securableType
 	renameNeedsAdmin    bool // a rename also needs a metastore admin
 	customList          bool // registerLists serves the collection
 	newDetail           func() detail
@@ -51,18 +49,18 @@ type detail interface {
 
 // commonFields are the JSON fields that most objects have in common.
 type commonFields struct {
-	Name          string               `json:"name,omitempty"`
-	CatalogName   string               `json:"catalog_name,omitempty"`
-	SchemaName    string               `json:"schema_name,omitempty"`
-	FullName      string               `json:"full_name,omitempty"`
-	Owner         string               `json:"owner,omitempty"`
-	Comment       string               `json:"comment,omitempty"`
-	MetastoreID   string               `json:"metastore_id,omitempty"`
-	SecurableType policy.SecurableType `json:"securable_type,omitempty"`
-	CreatedAt     int64                `json:"created_at,omitempty"`
-	CreatedBy     string               `json:"created_by,omitempty"`
-	UpdatedAt     int64                `json:"updated_at,omitempty"`
-	UpdatedBy     string               `json:"updated_by,omitempty"`
+	Name          string        `json:"name,omitempty"`
+	CatalogName   string        `json:"catalog_name,omitempty"`
+	SchemaName    string        `json:"schema_name,omitempty"`
+	FullName      string        `json:"full_name,omitempty"`
+	Owner         string        `json:"owner,omitempty"`
+	Comment       string        `json:"comment,omitempty"`
+	MetastoreID   string        `json:"metastore_id,omitempty"`
+	SecurableType securableType `json:"securable_type,omitempty"`
+	CreatedAt     int64         `json:"created_at,omitempty"`
+	CreatedBy     string        `json:"created_by,omitempty"`
+	UpdatedAt     int64         `json:"updated_at,omitempty"`
+	UpdatedBy     string        `json:"updated_by,omitempty"`
 
 	uuid string // rendered as a field whose name differs by type
 }
@@ -73,7 +71,7 @@ func (s *Server) commonFields(o *object) commonFields {
 		CreatedAt: o.createdAt, CreatedBy: o.createdBy, UpdatedAt: o.updatedAt, UpdatedBy: o.updatedBy, uuid: o.uuid(),
 	}
 	switch top := o; o.res.typ {
-	case policy.Metastore:
+	case typeMetastore:
 		h.MetastoreID = h.uuid
 	default:
 		for top.parent != nil {
@@ -81,7 +79,7 @@ func (s *Server) commonFields(o *object) commonFields {
 		}
 		h.MetastoreID = top.uuid()
 	}
-	switch o.res.typ.Depth() {
+	switch o.res.typ.depth() {
 	case 2:
 		h.CatalogName = o.parent.name
 	case 3:
@@ -105,11 +103,11 @@ type input struct {
 // parentOf returns the container of a new object.
 func (s *Server) parentOf(res *resource, catalogName, schemaName string) (*object, error) {
 	switch res.parent {
-	case policy.Catalog, policy.Schema:
+	case typeCatalog, typeSchema:
 		if catalogName == "" {
 			return nil, invalid("catalog_name is required.")
 		}
-		if res.parent == policy.Catalog {
+		if res.parent == typeCatalog {
 			return s.find(s.catalogResource, catalogName)
 		}
 		if schemaName == "" {
@@ -249,8 +247,12 @@ func (s *Server) updateObject(c *call, o *object, body []byte) (any, error) {
 			return nil, err
 		}
 	}
-	if in.Owner != nil && s.directory.byName[*in.Owner] == nil {
-		return nil, principalNotFound(*in.Owner)
+	if in.Owner != nil {
+		owner := s.directory.find(*in.Owner)
+		if owner == nil {
+			return nil, principalNotFound(*in.Owner)
+		}
+		in.Owner = &owner.name
 	}
 	if err := c.mayUpdate(o, body, name != o.name); err != nil {
 		return nil, err
@@ -292,7 +294,7 @@ func (s *Server) rename(o *object, name string) {
 	s.detach(o)
 	o.name = name
 	s.attach(o)
-	if o.res.typ == policy.Recipient {
+	if o.res.typ == typeRecipient {
 		s.directory.byID[o.detail.(*recipientDetail).grantee].name = name
 	}
 }
@@ -330,8 +332,8 @@ func (s *Server) inUse(o *object) string {
 	if !o.empty() {
 		return "it is not empty"
 	}
-	if o.res.typ == policy.StorageCredential {
-		for location := range o.parent.list(policy.ExternalLocation).after("") {
+	if o.res.typ == typeStorageCredential {
+		for location := range o.parent.list(typeExternalLocation).after("") {
 			if location.detail.(*locationDetail).CredentialName == o.name {
 				return "external location '" + location.name + "' uses it"
 			}

@@ -2,55 +2,53 @@ package emulator
 
 import (
 	"encoding/json"
-
-	"ucwarden/policy"
 )
 
 // allResources returns the collections of the API. Their createPrivileges and readPrivileges are those that the
 // specification names besides admins and owners.
 func allResources() []*resource {
 	return []*resource{
-		{path: "metastores", label: "METASTORE", typ: policy.Metastore, newDetail: func() detail { return &metastoreDetail{} }},
-		{path: "catalogs", label: "CATALOG", typ: policy.Catalog, parent: policy.Metastore, renameNeedsAdmin: true,
-			createPrivileges: []policy.Privilege{"CREATE_CATALOG"}, readPrivileges: []policy.Privilege{policy.UseCatalog, policy.Browse},
+		{path: "metastores", label: "METASTORE", typ: typeMetastore, newDetail: func() detail { return &metastoreDetail{} }},
+		{path: "catalogs", label: "CATALOG", typ: typeCatalog, parent: typeMetastore, renameNeedsAdmin: true,
+			createPrivileges: []privilege{"CREATE_CATALOG"}, readPrivileges: []privilege{useCatalog, browse},
 			newDetail: func() detail { return &catalogDetail{} }},
-		{path: "schemas", label: "SCHEMA", typ: policy.Schema, parent: policy.Catalog,
-			createPrivileges: []policy.Privilege{policy.CreateSchema}, readPrivileges: []policy.Privilege{policy.UseSchema},
+		{path: "schemas", label: "SCHEMA", typ: typeSchema, parent: typeCatalog,
+			createPrivileges: []privilege{createSchema}, readPrivileges: []privilege{useSchema},
 			newDetail: func() detail { return &schemaDetail{} }},
-		{path: "tables", label: "TABLE", typ: policy.Table, parent: policy.Schema,
-			createPrivileges: []policy.Privilege{policy.CreateTable}, readPrivileges: []policy.Privilege{policy.Select},
+		{path: "tables", label: "TABLE", typ: typeTable, parent: typeSchema,
+			createPrivileges: []privilege{createTable}, readPrivileges: []privilege{selectRows},
 			newDetail: func() detail { return &tableDetail{} }},
-		{path: "functions", label: "FUNCTION", typ: policy.Function, byKind: true, parent: policy.Schema, wrapper: "function_info",
-			createPrivileges: []policy.Privilege{"CREATE_FUNCTION"}, readPrivileges: []policy.Privilege{policy.Execute},
+		{path: "functions", label: "FUNCTION", typ: typeFunction, byKind: true, parent: typeSchema, wrapper: "function_info",
+			createPrivileges: []privilege{"CREATE_FUNCTION"}, readPrivileges: []privilege{execute},
 			newDetail: func() detail { return &functionDetail{} }},
-		{path: "models", listKey: "registered_models", label: "REGISTERED_MODEL", typ: policy.Function, kind: policy.KindModel,
-			byKind: true, customList: true, parent: policy.Schema, createPrivileges: []policy.Privilege{"CREATE_MODEL"},
-			readPrivileges: []policy.Privilege{policy.Execute}, newDetail: func() detail { return &modelDetail{} }},
-		{path: "volumes", label: "VOLUME", typ: policy.Volume, parent: policy.Schema,
-			createPrivileges: []policy.Privilege{"CREATE_VOLUME"}, readPrivileges: []policy.Privilege{policy.ReadVolume},
+		{path: "models", listKey: "registered_models", label: "REGISTERED_MODEL", typ: typeFunction, kind: kindModel,
+			byKind: true, customList: true, parent: typeSchema, createPrivileges: []privilege{"CREATE_MODEL"},
+			readPrivileges: []privilege{execute}, newDetail: func() detail { return &modelDetail{} }},
+		{path: "volumes", label: "VOLUME", typ: typeVolume, parent: typeSchema,
+			createPrivileges: []privilege{"CREATE_VOLUME"}, readPrivileges: []privilege{readVolume},
 			newDetail: func() detail { return &volumeDetail{} }},
-		{path: "external-locations", listKey: "external_locations", label: "EXTERNAL_LOCATION", typ: policy.ExternalLocation,
-			parent: policy.Metastore, createPrivileges: []policy.Privilege{"CREATE_EXTERNAL_LOCATION"},
+		{path: "external-locations", listKey: "external_locations", label: "EXTERNAL_LOCATION", typ: typeExternalLocation,
+			parent: typeMetastore, createPrivileges: []privilege{"CREATE_EXTERNAL_LOCATION"},
 			newDetail: func() detail { return &locationDetail{} }},
-		{path: "storage-credentials", listKey: "storage_credentials", label: "STORAGE_CREDENTIAL", typ: policy.StorageCredential,
-			parent: policy.Metastore, accountAdminsCreate: true,
+		{path: "storage-credentials", listKey: "storage_credentials", label: "STORAGE_CREDENTIAL", typ: typeStorageCredential,
+			parent: typeMetastore, accountAdminsCreate: true,
 			newDetail: func() detail { return &credentialDetail{} }},
-		{path: "credentials", label: "CREDENTIAL", typ: policy.Credential, parent: policy.Metastore, customList: true,
-			createPrivileges: []policy.Privilege{"CREATE_SERVICE_CREDENTIAL"}, newDetail: func() detail { return &credentialDetail{} }},
-		{path: "connections", label: "CONNECTION", typ: policy.Connection, parent: policy.Metastore,
-			createPrivileges: []policy.Privilege{"CREATE_CONNECTION"}, newDetail: func() detail { return &connectionDetail{} }},
-		{path: "shares", label: "SHARE", typ: policy.Share, parent: policy.Metastore, onlyOwnersRead: true, renameNeedsAdmin: true,
-			createPrivileges: []policy.Privilege{"CREATE_SHARE"}, newDetail: func() detail { return &shareDetail{} }},
-		{path: "recipients", label: "RECIPIENT", typ: policy.Recipient, parent: policy.Metastore, onlyOwnersRead: true,
-			renameNeedsAdmin: true, createPrivileges: []policy.Privilege{"CREATE_RECIPIENT"}, newDetail: func() detail { return &recipientDetail{} }},
-		{path: "providers", label: "PROVIDER", typ: policy.Provider, parent: policy.Metastore, onlyOwnersRead: true,
-			createPrivileges: []policy.Privilege{"CREATE_PROVIDER"}, newDetail: func() detail { return &providerDetail{} }},
+		{path: "credentials", label: "CREDENTIAL", typ: typeCredential, parent: typeMetastore, customList: true,
+			createPrivileges: []privilege{"CREATE_SERVICE_CREDENTIAL"}, newDetail: func() detail { return &credentialDetail{} }},
+		{path: "connections", label: "CONNECTION", typ: typeConnection, parent: typeMetastore,
+			createPrivileges: []privilege{"CREATE_CONNECTION"}, newDetail: func() detail { return &connectionDetail{} }},
+		{path: "shares", label: "SHARE", typ: typeShare, parent: typeMetastore, onlyOwnersRead: true, renameNeedsAdmin: true,
+			createPrivileges: []privilege{"CREATE_SHARE"}, newDetail: func() detail { return &shareDetail{} }},
+		{path: "recipients", label: "RECIPIENT", typ: typeRecipient, parent: typeMetastore, onlyOwnersRead: true,
+			renameNeedsAdmin: true, createPrivileges: []privilege{"CREATE_RECIPIENT"}, newDetail: func() detail { return &recipientDetail{} }},
+		{path: "providers", label: "PROVIDER", typ: typeProvider, parent: typeMetastore, onlyOwnersRead: true,
+			createPrivileges: []privilege{"CREATE_PROVIDER"}, newDetail: func() detail { return &providerDetail{} }},
 	}
 }
 
 // anyFunction returns a resource of both functions and registered models: the permissions API calls both "function".
 func anyFunction() *resource {
-	return &resource{path: "functions", label: "FUNCTION", typ: policy.Function}
+	return &resource{path: "functions", label: "FUNCTION", typ: typeFunction}
 }
 
 // stringMap is a JSON object of strings. Decoding replaces the map rather than adding to it, so a detail may share it.
@@ -96,7 +94,7 @@ func (d *catalogDetail) prepare(c *call, o *object, old detail) error {
 	case d.ProviderName != "":
 		d.CatalogType = "DELTASHARING_CATALOG"
 	case d.ConnectionName != "":
-		if o.parent.list(policy.Connection).get(policy.CanonicalName(d.ConnectionName)) == nil {
+		if o.parent.list(typeConnection).get(canonicalName(d.ConnectionName)) == nil {
 			return notFound("CONNECTION", d.ConnectionName)
 		}
 		d.CatalogType = "FOREIGN_CATALOG"

@@ -1,7 +1,5 @@
 package emulator
 
-import "ucwarden/policy"
-
 // locationDetail is an external location.
 type locationDetail struct {
 	URL            string `json:"url,omitempty"`
@@ -22,8 +20,8 @@ func (d *locationDetail) prepare(c *call, o *object, old detail) error {
 	if d.CredentialName == "" {
 		return invalid("credential_name is required.")
 	}
-	d.CredentialName = policy.CanonicalName(d.CredentialName)
-	credential := o.parent.list(policy.StorageCredential).get(d.CredentialName)
+	d.CredentialName = canonicalName(d.CredentialName)
+	credential := o.parent.list(typeStorageCredential).get(d.CredentialName)
 	if credential == nil {
 		return notFound("STORAGE_CREDENTIAL", d.CredentialName)
 	}
@@ -34,7 +32,7 @@ func (d *locationDetail) prepare(c *call, o *object, old detail) error {
 	if was, ok := old.(*locationDetail); ok && was.URL == d.URL {
 		return nil
 	}
-	for other := range o.parent.list(policy.ExternalLocation).after("") {
+	for other := range o.parent.list(typeExternalLocation).after("") {
 		if other.id != o.id && urlsOverlap(d.URL, other.detail.(*locationDetail).URL) {
 			return invalid("url '%s' overlaps external location '%s'.", d.URL, other.name)
 		}
@@ -47,9 +45,9 @@ func (d *locationDetail) prepare(c *call, o *object, old detail) error {
 
 // externalTableAbove returns an external table whose storage location is, or contains, the URL; nil when there is none.
 func (s *Server) externalTableAbove(metastore *object, url string) *object {
-	for catalog := range metastore.list(policy.Catalog).after("") {
-		for schema := range catalog.list(policy.Schema).after("") {
-			for table := range schema.list(policy.Table).after("") {
+	for catalog := range metastore.list(typeCatalog).after("") {
+		for schema := range catalog.list(typeSchema).after("") {
+			for table := range schema.list(typeTable).after("") {
 				if d := table.detail.(*tableDetail); d.TableType == tableExternal && urlWithin(url, d.StorageLocation) {
 					return table
 				}
@@ -147,9 +145,9 @@ func (d *credentialDetail) prepare(_ *call, o *object, old detail) error {
 		key.PrivateKey = ""
 		d.GCPKey = &key
 	}
-	other := policy.Credential // names are unique among storage and service credentials
-	if d.Purpose = "STORAGE"; o.res.typ == policy.Credential {
-		d.Purpose, other = "SERVICE", policy.StorageCredential
+	other := typeCredential // names are unique among storage and service credentials
+	if d.Purpose = "STORAGE"; o.res.typ == typeCredential {
+		d.Purpose, other = "SERVICE", typeStorageCredential
 	}
 	if !isUpdate && o.parent.list(other).get(o.name) != nil {
 		return alreadyExists(o.res.label, o.name)

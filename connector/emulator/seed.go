@@ -3,17 +3,20 @@ package emulator
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 
 	"sigs.k8s.io/yaml"
-
-	"ucwarden/policy"
 )
 
 // Seed is the initial state of a server. It is read from YAML or JSON; Server.State returns the same form. Owners default
-// to the metastore's owner. Principals that occur as owner, member or in a grant need not be declared: an e-mail is a
-// user, a UUID a service principal, anything else a group.
+// to the metastore's owner.
+//
+// A principal must exist to be granted anything, as in the real service. Principals that occur in the seed as owner,
+// member or in a grant, or that a token belongs to, exist without being declared: an e-mail is a user, a UUID a service
+// principal, anything else a group. So a seed without users and groups has those who hold something in it, and nobody
+// else; Options.AutoPrincipals makes everybody exist who is named in a change.
 type Seed struct {
 	Metastore          SeedMetastore    `json:"metastore"`
 	WorkspaceID        int64            `json:"workspace_id,omitempty"`
@@ -33,7 +36,7 @@ type Seed struct {
 
 // SeedGrants maps principals to the privileges granted to them directly. A name that begins with "deleted:" is a
 // principal that was deleted.
-type SeedGrants map[string][]policy.Privilege
+type SeedGrants map[string][]string
 
 const deletedPrefix = "deleted:"
 
@@ -175,17 +178,17 @@ func (v *SeedVolume) UnmarshalJSON(b []byte) error {
 	return unmarshalNameOr(b, &v.Name, (*plain)(v))
 }
 
-// ParseSeed parses a seed in YAML or JSON. Unknown fields are an error of class policy.CodeInvalid.
+// ParseSeed parses a seed in YAML or JSON. Unknown fields are an error.
 func ParseSeed(data []byte) (*Seed, error) {
 	text, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
-		return nil, policy.Errorf(policy.CodeInvalid, "parse the seed: %w", err)
+		return nil, fmt.Errorf("parse the seed: %w", err)
 	}
 	seed := &Seed{}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(seed); err != nil {
-		return nil, policy.Errorf(policy.CodeInvalid, "parse the seed: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return nil, fmt.Errorf("parse the seed: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return seed, nil
 }
@@ -194,11 +197,11 @@ func ParseSeed(data []byte) (*Seed, error) {
 func LoadSeed(path string) (*Seed, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, policy.Errorf(policy.CodeInvalid, "read the seed: %w", err)
+		return nil, fmt.Errorf("read the seed: %w", err)
 	}
 	seed, err := ParseSeed(data)
 	if err != nil {
-		return nil, policy.Errorf(policy.CodeInvalid, "seed %s: %w", path, err)
+		return nil, fmt.Errorf("seed %s: %w", path, err)
 	}
 	return seed, nil
 }

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"ucwarden/policy"
 )
 
 // prefix is the path of the API.
@@ -224,17 +222,17 @@ func (c *call) flag(name string) (bool, error) {
 // register registers all routes.
 func (s *Server) register() {
 	s.resources = make(map[string]*resource)
-	s.types = make(map[policy.SecurableType]*resource)
+	s.types = make(map[securableType]*resource)
 	for _, res := range allResources() {
 		s.resources[res.path] = res
 		if !res.byKind {
 			s.types[res.typ] = res
 		}
-		if res.typ != policy.Metastore {
+		if res.typ != typeMetastore {
 			s.routes(res)
 		}
 	}
-	s.types[policy.Function] = anyFunction()
+	s.types[typeFunction] = anyFunction()
 	s.metastoreResource, s.catalogResource, s.schemaResource = s.resources["metastores"], s.resources["catalogs"], s.resources["schemas"]
 	s.containerTypes = [2]*resource{s.catalogResource, s.schemaResource}
 	s.registerMetastores()
@@ -259,14 +257,14 @@ type Running struct {
 }
 
 // Start listens on addr and serves in the background; "" means a free port of the loopback interface. Stop it with
-// Shutdown. The error is of class policy.CodeUnavailable and names the address.
+// Shutdown. The error names the address.
 func (s *Server) Start(addr string) (*Running, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, policy.Errorf(policy.CodeUnavailable, "listen for the Unity Catalog emulator on %s: %w; choose another address or stop the process that uses it", addr, err)
+		return nil, fmt.Errorf("listen for the Unity Catalog emulator on %s: %w; choose another address or stop the process that uses it", addr, err)
 	}
 	host, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
@@ -313,9 +311,9 @@ func (s *Server) authenticate(r *http.Request) (string, error) {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	name := s.tokens[token]
-	if name == "" || s.directory.byName[name] == nil {
+	p := s.directory.find(s.tokens[token])
+	if p == nil {
 		return "", unauthenticated("Invalid access token.")
 	}
-	return name, nil
+	return p.name, nil
 }

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 type partitionValue struct {
@@ -53,7 +51,7 @@ func (d *shareDetail) prepare(c *call, o *object, old detail) error {
 			return invalid("data_object is required.")
 		}
 		object := *update.DataObject
-		object.Name = policy.CanonicalName(object.Name)
+		object.Name = canonicalName(object.Name)
 		at := slices.IndexFunc(next, func(other dataObject) bool { return other.Name == object.Name })
 		switch {
 		case update.Action == "ADD" && at < 0:
@@ -94,7 +92,7 @@ func (c *call) prepareSharedObject(share *object, object *dataObject) error {
 	if err := oneOf("data_object_type", &object.DataObjectType, "TABLE", "TABLE", "VIEW", "MATERIALIZED_VIEW", "STREAMING_TABLE"); err != nil {
 		return err
 	}
-	table, err := c.srv.find(c.srv.types[policy.Table], object.Name)
+	table, err := c.srv.find(c.srv.types[typeTable], object.Name)
 	if err != nil {
 		return err
 	}
@@ -105,7 +103,7 @@ func (c *call) prepareSharedObject(share *object, object *dataObject) error {
 	if object.SharedAs == "" {
 		object.SharedAs = table.parent.name + "." + table.name
 	}
-	object.SharedAs = policy.CanonicalName(object.SharedAs)
+	object.SharedAs = canonicalName(object.SharedAs)
 	if strings.Count(object.SharedAs, ".") != 1 {
 		return invalid("shared_as '%s' must be schema.table.", object.SharedAs)
 	}
@@ -209,9 +207,9 @@ func (d *recipientDetail) render(h commonFields) any {
 // removeRecipientGrants removes a deleted recipient's grants from every share. s.mu must be held.
 func (s *Server) removeRecipientGrants(metastore *object, grantee int64) {
 	s.directory.byID[grantee].deleted = true
-	for share := range metastore.list(policy.Share).after("") {
-		if share.grants.of(grantee) != 0 {
-			share.setGrants(share.grants.with(grantee, 0))
+	for share := range metastore.list(typeShare).after("") {
+		if !share.grants.of(grantee).empty() {
+			share.setGrants(share.grants.with(grantee, privilegeSet{}))
 		}
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"ucwarden/policy"
 )
 
 // registerSharing registers the calls that only shares, recipients and providers have.
@@ -19,7 +17,7 @@ func (s *Server) registerSharing() {
 }
 
 // findOwned returns the object of the path, or an error unless the caller is an admin or its owner.
-func (s *Server) findOwned(c *call, t policy.SecurableType) (*object, error) {
+func (s *Server) findOwned(c *call, t securableType) (*object, error) {
 	o, err := s.find(s.types[t], c.req.PathValue("name"))
 	if err != nil {
 		return nil, err
@@ -39,7 +37,7 @@ type sharePermissions struct {
 func (s *Server) recipientPermissions(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	recipient, err := s.findOwned(c, policy.Recipient)
+	recipient, err := s.findOwned(c, typeRecipient)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +48,11 @@ func (s *Server) recipientPermissions(c *call) (any, error) {
 	id := recipient.detail.(*recipientDetail).grantee
 	page, next, err := takePage(c, size, func(after string) iter.Seq2[string, sharePermissions] {
 		return func(yield func(string, sharePermissions) bool) {
-			for share := range recipient.parent.list(policy.Share).after(after) {
-				if share.grants.of(id) == 0 {
+			for share := range recipient.parent.list(typeShare).after(after) {
+				if share.grants.of(id).empty() {
 					continue
 				}
-				if !yield(share.name, sharePermissions{share.name, s.assignments(share.grants, id)}) {
+				if !yield(share.name, sharePermissions{share.name, s.assignments(share, share.grants, id)}) {
 					return
 				}
 			}
@@ -82,7 +80,7 @@ func (s *Server) rotateToken(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, err := s.find(s.types[policy.Recipient], c.req.PathValue("name"))
+	o, err := s.find(s.types[typeRecipient], c.req.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +110,7 @@ func (s *Server) rotateToken(c *call) (any, error) {
 func (s *Server) providerShares(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if _, err := s.findOwned(c, policy.Provider); err != nil {
+	if _, err := s.findOwned(c, typeProvider); err != nil {
 		return nil, err
 	}
 	return pageOf[any]("shares", nil, ""), nil

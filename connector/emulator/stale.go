@@ -5,8 +5,6 @@ import (
 	"iter"
 	"slices"
 	"time"
-
-	"ucwarden/policy"
 )
 
 // staleness says from how old a state a read is served; the zero value means the present state.
@@ -35,7 +33,7 @@ func (s *Server) grantsFor(c *call, o *object) grantList {
 
 // children ranges over the objects of type t in parent whose name is above after, by name, as of the time that c.stale
 // says.
-func (s *Server) children(c *call, parent *object, t policy.SecurableType, after string) iter.Seq[*object] {
+func (s *Server) children(c *call, parent *object, t securableType, after string) iter.Seq[*object] {
 	present := parent.list(t).after(after)
 	if c.stale == (staleness{}) {
 		return present
@@ -69,7 +67,7 @@ func (s *Server) children(c *call, parent *object, t policy.SecurableType, after
 
 // listChanges returns how the list differed at the time that c.stale says: hidden objects were not there yet, gone ones
 // were still there.
-func (s *Server) listChanges(c *call, parent *object, t policy.SecurableType) (hidden map[*object]bool, gone []*object) {
+func (s *Server) listChanges(c *call, parent *object, t securableType) (hidden map[*object]bool, gone []*object) {
 	hidden = make(map[*object]bool)
 	then := time.Now().Add(-c.stale.age)
 	left := c.stale.versions

@@ -1,11 +1,10 @@
 package emulator
 
 import (
+	"cmp"
 	"iter"
 	"net/url"
 	"slices"
-
-	"ucwarden/policy"
 )
 
 // State returns the present state as a seed, sorted by name. A server made from it has the same objects and grants;
@@ -25,35 +24,35 @@ func (s *Server) State() *Seed {
 	}
 	d := m.detail.(*metastoreDetail)
 	seed.Metastore = SeedMetastore{s.seedObjectOf(m), d.id, d.Region, d.StorageRoot[:len(d.StorageRoot)-len(d.id)-1]}
-	for o, in := range seedObjects(s, m, policy.StorageCredential) {
+	for o, in := range seedObjects(s, m, typeStorageCredential) {
 		seed.StorageCredentials = append(seed.StorageCredentials, SeedCredential{in, roleOf(o)})
 	}
-	for o, in := range seedObjects(s, m, policy.Credential) {
+	for o, in := range seedObjects(s, m, typeCredential) {
 		seed.Credentials = append(seed.Credentials, SeedCredential{in, roleOf(o)})
 	}
-	for o, in := range seedObjects(s, m, policy.ExternalLocation) {
+	for o, in := range seedObjects(s, m, typeExternalLocation) {
 		d := o.detail.(*locationDetail)
 		seed.ExternalLocations = append(seed.ExternalLocations, SeedLocation{in, d.URL, d.CredentialName, d.ReadOnly})
 	}
-	for o, in := range seedObjects(s, m, policy.Connection) {
+	for o, in := range seedObjects(s, m, typeConnection) {
 		seed.Connections = append(seed.Connections, SeedConnection{in, o.detail.(*connectionDetail).ConnectionType})
 	}
-	for o, in := range seedObjects(s, m, policy.Recipient) {
+	for o, in := range seedObjects(s, m, typeRecipient) {
 		seed.Recipients = append(seed.Recipients, SeedRecipient{in, o.detail.(*recipientDetail).GlobalMetastoreID})
 	}
-	for _, in := range seedObjects(s, m, policy.Provider) {
+	for _, in := range seedObjects(s, m, typeProvider) {
 		seed.Providers = append(seed.Providers, SeedProvider{in})
 	}
-	for o, in := range seedObjects(s, m, policy.Share) {
+	for o, in := range seedObjects(s, m, typeShare) {
 		share := SeedShare{SeedObject: in}
 		for _, object := range o.detail.(*shareDetail).objects {
 			share.Tables = append(share.Tables, object.Name)
 		}
 		seed.Shares = append(seed.Shares, share)
 	}
-	for o, in := range seedObjects(s, m, policy.Catalog) {
+	for o, in := range seedObjects(s, m, typeCatalog) {
 		catalog := SeedCatalog{SeedObject: in, Properties: o.detail.(*catalogDetail).Properties}
-		for schema, in := range seedObjects(s, o, policy.Schema) {
+		for schema, in := range seedObjects(s, o, typeSchema) {
 			catalog.Schemas = append(catalog.Schemas, s.seedSchemaOf(schema, in))
 		}
 		seed.Catalogs = append(seed.Catalogs, catalog)
@@ -61,34 +60,35 @@ func (s *Server) State() *Seed {
 	return seed
 }
 
-// Grants returns all grants in the metastore, without those of deleted principals.
-func (s *Server) Grants() *policy.GrantSet {
+// Grants returns all grants in the metastore, sorted by their fields, without those of deleted principals.
+func (s *Server) Grants() []Grant {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	set := policy.NewGrantSet()
-	if m, err := s.metastore(); err == nil {
-		s.collectGrants(m, set)
+	m, err := s.metastore()
+	if err != nil {
+		return nil
 	}
-	return set
+	list := s.collectGrants(m, nil)
+	slices.SortFunc(list, func(a, b Grant) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Principal, b.Principal), cmp.Compare(a.Privilege, b.Privilege))
+	})
+	return list
 }
 
-func (s *Server) collectGrants(o *object, set *policy.GrantSet) {
-	var assignments []policy.Assignment
+func (s *Server) collectGrants(o *object, list []Grant) []Grant {
 	for _, g := range o.grants {
-		if p := s.directory.byID[g.id]; p != nil && !p.deleted {
-			for _, x := range s.privs.list(g.privs) {
-				assignments = append(assignments, policy.Assignment{Principal: p.principal(), Privilege: x})
+		if name := s.directory.nameOfID(g.id); name != "" {
+			for _, p := range s.privs.list(g.privs) {
+				list = append(list, Grant{string(o.res.typ), o.fullName(), name, string(p)})
 			}
 		}
 	}
-	if len(assignments) > 0 {
-		set.Set(o.securable(), assignments)
-	}
-	for _, list := range o.children {
-		for child := range list.after("") {
-			s.collectGrants(child, set)
+	for _, children := range o.children {
+		for child := range children.after("") {
+			list = s.collectGrants(child, list)
 		}
 	}
+	return list
 }
 
 func (s *Server) seedPrincipals(seed *Seed) {
@@ -98,7 +98,7 @@ func (s *Server) seedPrincipals(seed *Seed) {
 			seed.Users = append(seed.Users, name)
 		case p.kind == ServicePrincipal:
 			seed.ServicePrincipals = append(seed.ServicePrincipals, name)
-		case name != policy.AccountUsers.Name:
+		case name != accountUsers:
 			seed.Groups = append(seed.Groups, SeedGroup{name, slices.Sorted(slices.Values(p.members))})
 		}
 	}
@@ -122,13 +122,15 @@ func (s *Server) seedObjectOf(o *object) SeedObject {
 		if name == "" {
 			name = deletedPrefix + jsonNumber(g.id)
 		}
-		in.Grants[name] = s.privs.list(g.privs)
+		for _, p := range s.privs.list(g.privs) {
+			in.Grants[name] = append(in.Grants[name], string(p))
+		}
 	}
 	return in
 }
 
 // seedObjects ranges over the objects of one type in parent, with their common seed fields.
-func seedObjects(s *Server, parent *object, t policy.SecurableType) iter.Seq2[*object, SeedObject] {
+func seedObjects(s *Server, parent *object, t securableType) iter.Seq2[*object, SeedObject] {
 	return func(yield func(*object, SeedObject) bool) {
 		for o := range parent.list(t).after("") {
 			if !yield(o, s.seedObjectOf(o)) {
@@ -140,7 +142,7 @@ func seedObjects(s *Server, parent *object, t policy.SecurableType) iter.Seq2[*o
 
 func (s *Server) seedSchemaOf(o *object, in SeedObject) SeedSchema {
 	schema := SeedSchema{SeedObject: in, Properties: o.detail.(*schemaDetail).Properties}
-	for o, in := range seedObjects(s, o, policy.Table) {
+	for o, in := range seedObjects(s, o, typeTable) {
 		d := o.detail.(*tableDetail)
 		table := SeedTable{SeedObject: in, Type: d.TableType, Format: d.DataSourceFormat, Location: d.StorageLocation,
 			Definition: d.ViewDefinition, Properties: d.Properties}
@@ -149,14 +151,14 @@ func (s *Server) seedSchemaOf(o *object, in SeedObject) SeedSchema {
 		}
 		schema.Tables = append(schema.Tables, table)
 	}
-	for o, in := range seedObjects(s, o, policy.Function) {
-		if o.kind == policy.KindModel {
+	for o, in := range seedObjects(s, o, typeFunction) {
+		if o.kind == kindModel {
 			schema.Models = append(schema.Models, SeedItem{in})
 		} else {
 			schema.Functions = append(schema.Functions, SeedItem{in})
 		}
 	}
-	for o, in := range seedObjects(s, o, policy.Volume) {
+	for o, in := range seedObjects(s, o, typeVolume) {
 		volume := SeedVolume{SeedObject: in}
 		if d := o.detail.(*volumeDetail); d.VolumeType == "EXTERNAL" {
 			volume.Location = d.StorageLocation
@@ -174,4 +176,4 @@ func roleOf(o *object) string {
 }
 
 // escapePath returns a name escaped for a storage URL.
-func escapePath(name string) string { return url.PathEscape(policy.CanonicalName(name)) }
+func escapePath(name string) string { return url.PathEscape(canonicalName(name)) }

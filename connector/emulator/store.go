@@ -5,15 +5,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"ucwarden/policy"
 )
 
 // object is a securable. The tree of objects is the whole state: a metastore contains catalogs and root objects, a
 // catalog contains schemas, a schema contains tables, functions and volumes. All of it is guarded by Server.mu.
 type object struct {
 	res       *resource
-	kind      policy.Kind
+	kind      objectKind
 	name      string // canonical, without those of its containers; of a metastore the display name
 	parent    *object
 	id        int64
@@ -26,7 +24,7 @@ type object struct {
 	detail    detail // the fields of its type; replaced, never changed
 	grants    grantList
 	history   []grantVersion // earlier grants, oldest first, for stale reads
-	children  map[policy.SecurableType]*nameList
+	children  map[securableType]*nameList
 }
 
 // grantVersion is the state of the grants until a time.
@@ -66,36 +64,32 @@ func (o *object) uuid() string {
 // a root object, the id of a metastore.
 func (o *object) fullName() string {
 	switch o.res.typ {
-	case policy.Metastore:
+	case typeMetastore:
 		return o.uuid()
-	case policy.Schema:
+	case typeSchema:
 		return o.parent.name + "." + o.name
-	case policy.Table, policy.Function, policy.Volume:
+	case typeTable, typeFunction, typeVolume:
 		return o.parent.parent.name + "." + o.parent.name + "." + o.name
 	}
 	return o.name
 }
 
-func (o *object) securable() policy.Securable {
-	return policy.Securable{Type: o.res.typ, FullName: o.fullName()}
-}
-
 // container returns the schema or catalog that o is in, nil for objects directly in the metastore.
 func (o *object) container() *object {
-	if o.parent == nil || o.parent.res.typ == policy.Metastore {
+	if o.parent == nil || o.parent.res.typ == typeMetastore {
 		return nil
 	}
 	return o.parent
 }
 
-func (o *object) list(t policy.SecurableType) *nameList { return o.children[t] }
+func (o *object) list(t securableType) *nameList { return o.children[t] }
 
 // put inserts a child into the list of its type.
 func (o *object) put(child *object) {
 	list := o.children[child.res.typ]
 	if list == nil {
 		if o.children == nil {
-			o.children = make(map[policy.SecurableType]*nameList)
+			o.children = make(map[securableType]*nameList)
 		}
 		list = &nameList{}
 		o.children[child.res.typ] = list
@@ -154,7 +148,7 @@ func (s *Server) metastore() (*object, error) {
 // find returns the object of the resource with the full name, which is unchecked and in any case. The error names the
 // outermost missing part.
 func (s *Server) find(res *resource, fullName string) (*object, error) {
-	if res.typ == policy.Metastore {
+	if res.typ == typeMetastore {
 		if m := s.metastores[strings.ToLower(fullName)]; m != nil {
 			return m, nil
 		}
@@ -165,10 +159,10 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 		return nil, err
 	}
 	parts := []string{fullName}
-	if res.typ.Depth() > 1 {
-		if parts = strings.Split(fullName, "."); len(parts) != res.typ.Depth() {
+	if res.typ.depth() > 1 {
+		if parts = strings.Split(fullName, "."); len(parts) != res.typ.depth() {
 			return nil, invalid("'%s' is not a full name of a %s: want %d names joined by dots.",
-				fullName, strings.ToLower(displayLabel(res.label)), res.typ.Depth())
+				fullName, strings.ToLower(displayLabel(res.label)), res.typ.depth())
 		}
 	}
 	for i, part := range parts {
@@ -182,7 +176,7 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 		}
 		next := at.list(step.typ).get(name)
 		if next == nil || (step == res && !res.includes(next)) {
-			return nil, notFound(step.label, policy.CanonicalName(strings.Join(parts[:i+1], ".")))
+			return nil, notFound(step.label, canonicalName(strings.Join(parts[:i+1], ".")))
 		}
 		at = next
 	}

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"ucwarden/policy"
 )
 
 // Table types, as in table_type.
@@ -97,14 +95,16 @@ func (d *tableDetail) render(h commonFields) any {
 }
 
 // kindOfTable returns the kind of a table type, which decides the applicable privileges.
-func kindOfTable(tableType string) policy.Kind {
+func kindOfTable(tableType string) objectKind {
 	switch tableType {
 	case tableView, "METRIC_VIEW":
-		return policy.KindView
+		return kindView
 	case "MATERIALIZED_VIEW":
-		return policy.KindMaterializedView
+		return kindMaterializedView
 	case "STREAMING_TABLE":
-		return policy.KindStreamingTable
+		return kindStreamingTable
+	case "FOREIGN":
+		return kindForeignTable
 	}
 	return ""
 }
@@ -202,11 +202,11 @@ func (s *Server) visibleInSchemas(c *call, catalog *object, res *resource, after
 			return true
 		}
 		if resumed {
-			if schema := catalog.list(policy.Schema).get(afterSchema); schema != nil && !inSchema(schema, afterName) {
+			if schema := catalog.list(typeSchema).get(afterSchema); schema != nil && !inSchema(schema, afterName) {
 				return
 			}
 		}
-		for schema := range s.children(c, catalog, policy.Schema, afterSchema) {
+		for schema := range s.children(c, catalog, typeSchema, afterSchema) {
 			if schemas.match(schema.name) && c.mayUseContainer(schema) && !inSchema(schema, "") {
 				return
 			}

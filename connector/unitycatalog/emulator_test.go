@@ -55,7 +55,22 @@ providers: [{name: supplier}]
 shares: [{name: out, tables: [sales.emea.t1], grants: {partner: [SELECT]}}]
 `
 
-func startEmulator(t *testing.T, o emulator.Options) (*emulator.Server, string) {
+// emulation is an emulator whose grants are the product's.
+type emulation struct{ *emulator.Server }
+
+func (w emulation) Grants() *policy.GrantSet { return grantSet(w.Server.Grants()) }
+
+// grantSet returns the emulator's grants as the product holds them.
+func grantSet(list []emulator.Grant) *policy.GrantSet {
+	set := policy.NewGrantSet()
+	for _, g := range list {
+		set.Add(policy.Grant{Securable: policy.Securable{Type: policy.SecurableType(g.Type), FullName: g.Name},
+			Principal: policy.PrincipalByShape(g.Principal), Privilege: policy.Privilege(g.Privilege)})
+	}
+	return set
+}
+
+func startEmulator(t *testing.T, o emulator.Options) (emulation, string) {
 	t.Helper()
 	if o.Seed == nil {
 		seed, err := emulator.ParseSeed([]byte(everything))
@@ -78,10 +93,10 @@ func startEmulator(t *testing.T, o emulator.Options) (*emulator.Server, string) 
 		defer cancel()
 		running.Shutdown(ctx)
 	})
-	return server, running.URL
+	return emulation{server}, running.URL
 }
 
-func emulated(t *testing.T, o emulator.Options) (*emulator.Server, *unitycatalog.Client) {
+func emulated(t *testing.T, o emulator.Options) (emulation, *unitycatalog.Client) {
 	t.Helper()
 	server, url := startEmulator(t, o)
 	c := newClient(t, unitycatalog.Options{Host: url, Token: adminToken,
@@ -90,7 +105,7 @@ func emulated(t *testing.T, o emulator.Options) (*emulator.Server, *unitycatalog
 	return server, c
 }
 
-func fault(t *testing.T, s *emulator.Server, faults ...emulator.Fault) {
+func fault(t *testing.T, s emulation, faults ...emulator.Fault) {
 	t.Helper()
 	if _, err := s.AddFaults(faults...); err != nil {
 		t.Fatal(err)
