@@ -126,13 +126,13 @@ func (f *causeFinder) find(s policy.Securable) place {
 		n.leaf = true
 		if at.schema != nil {
 			at.object = f.object(at.schema, o)
-			matching := at.schema.byObject.match(f.entries, lastName(s.FullName), 3, nil)
-			n.active, parent = mergeSorted(at.schema.byObject.always, matching), &at.schema.outcome
+			matching := at.schema.byObject.Match(lastName(s.FullName), nil)
+			n.active, parent = mergeSorted(at.schema.byObject.Always, matching), &at.schema.outcome
 		}
 	default:
 		n.leaf = true
 		if ix := f.byRoot[n.class]; ix != nil {
-			n.active = mergeSorted(ix.always, ix.match(f.entries, s.FullName, 1, nil))
+			n.active = mergeSorted(ix.Always, ix.Match(s.FullName, nil))
 		}
 	}
 	at.evaluation = &evaluation{compilation: f.compilation, node: n, parent: parent}

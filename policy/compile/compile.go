@@ -7,6 +7,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/directory"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
 
@@ -59,7 +60,7 @@ type Compiler struct {
 	generics    []hypotheticalMember                  // by subject
 	users       []userList                            // by subject
 	aliases     map[rules.SubjectID][]rules.SubjectID // groups and roles of one principal
-	byRoot      map[policy.ObjectClass]*levelIndex
+	byRoot      map[policy.ObjectClass]*region.Index
 	openUse     *compiledPolicy // allows everyone USE_*, below every deny
 	expressible map[policy.ObjectClass]policy.PrivilegeSet
 	prints      fingerprints
@@ -74,7 +75,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		o.ExpandLimit = defaultExpandLimit
 	}
 	c := &Compiler{
-		grantRules: readRules(set, o), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*levelIndex), expressible: set.Model.Expressible(),
+		grantRules: readRules(set, o), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
 		withheld: make(map[rules.SubjectID]string),
 	}
 	c.resolve()
@@ -86,16 +87,16 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		c.users = append(c.users, userList{list, known && id != rules.Everyone})
 	}
 	c.findAliases()
-	byClass := make(map[policy.ObjectClass][]entryRef)
-	for i := range c.entries {
-		cl := c.entries[i].region.Class
+	byClass := make(map[policy.ObjectClass][]region.Ref)
+	for i := range c.regions {
+		cl := c.regions[i].Class
 		if cl <= policy.ClassVolume {
 			cl = policy.ClassCatalog
 		}
-		byClass[cl] = append(byClass[cl], entryRef(i))
+		byClass[cl] = append(byClass[cl], region.Ref(i))
 	}
 	for cl, list := range byClass {
-		c.byRoot[cl] = newLevelIndex(c.entries, list, 1)
+		c.byRoot[cl] = region.NewIndex(c.regions, list, 1)
 	}
 	c.openUse = &compiledPolicy{
 		src: &rules.Policy{Source: &ranger.Policy{Name: "USE_* for who needs it"}}, priority: -1 << 30,
@@ -150,7 +151,7 @@ type compilation struct {
 	grants   *policy.GrantSet
 	catalogs map[string]*catalogNode
 	findings []*placedFindings
-	scratch  []entryRef
+	scratch  []region.Ref
 
 	unresolved map[policy.Principal]bool // who is allowed something
 	key        []byte
@@ -158,16 +159,16 @@ type compilation struct {
 
 type catalogNode struct {
 	outcome
-	bySchema *levelIndex
+	bySchema *region.Index
 	schemas  map[string]*schemaNode
-	active   []entryRef
+	active   []region.Ref
 }
 
 type schemaNode struct {
 	outcome
-	byObject *levelIndex
+	byObject *region.Index
 	objects  map[string]*objectNode
-	active   []entryRef
+	active   []region.Ref
 	noted    *placedFindings
 }
 
@@ -204,7 +205,7 @@ func (p *placedFindings) at(s policy.Securable) {
 }
 
 // memoKey spells the matching entries, and a kind of object, as a map key.
-func (r *compilation) memoKey(kind byte, extra []entryRef) []byte {
+func (r *compilation) memoKey(kind byte, extra []region.Ref) []byte {
 	r.key = append(r.key[:0], kind)
 	for _, i := range extra {
 		r.key = append(r.key, byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
@@ -212,7 +213,7 @@ func (r *compilation) memoKey(kind byte, extra []entryRef) []byte {
 	return r.key
 }
 
-func mergeSorted(a, b []entryRef) []entryRef {
+func mergeSorted(a, b []region.Ref) []region.Ref {
 	merged := append(slices.Clone(a), b...)
 	slices.Sort(merged)
 	return merged
@@ -223,7 +224,7 @@ func (r *compilation) root(o policy.Object) {
 	if ix == nil {
 		return
 	}
-	active := mergeSorted(ix.always, ix.match(r.entries, o.FullName, 1, nil))
+	active := mergeSorted(ix.Always, ix.Match(o.FullName, nil))
 	out := r.evaluate(node{class: policy.ClassOf(o), leaf: true, supported: policy.NewPrivilegeSet(policy.Privileges(o.Type, o.Kind)...), depth: 1, active: active}, nil)
 	r.grants.Put(o.Securable, r.assignments(out.granted))
 	r.note(out.findings).at(o.Securable)
@@ -258,15 +259,15 @@ func (r *compilation) catalogNode(o policy.Object) *catalogNode {
 	if ix == nil {
 		return nil
 	}
-	r.scratch = ix.match(r.entries, o.FullName, 1, r.scratch[:0])
+	r.scratch = ix.Match(o.FullName, r.scratch[:0])
 	key := r.memoKey(0, r.scratch)
 	n := r.catalogs[string(key)]
 	if n == nil {
-		n = &catalogNode{active: mergeSorted(ix.always, r.scratch), schemas: make(map[string]*schemaNode)}
+		n = &catalogNode{active: mergeSorted(ix.Always, r.scratch), schemas: make(map[string]*schemaNode)}
 		r.catalogs[string(key)] = n
 		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Catalog]...), depth: 1, active: n.active}, nil)
 		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
-		n.bySchema = newLevelIndex(r.entries, n.active, 2)
+		n.bySchema = region.NewIndex(r.regions, n.active, 2)
 	}
 	return n
 }
@@ -312,23 +313,23 @@ func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed m
 
 // schemaNode returns the node of a schema in a catalog.
 func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNode {
-	r.scratch = parent.bySchema.match(r.entries, lastName(o.FullName), 2, r.scratch[:0])
+	r.scratch = parent.bySchema.Match(lastName(o.FullName), r.scratch[:0])
 	key := r.memoKey(0, r.scratch)
 	n := parent.schemas[string(key)]
 	if n == nil {
-		n = &schemaNode{active: mergeSorted(parent.bySchema.always, r.scratch), objects: make(map[string]*objectNode)}
+		n = &schemaNode{active: mergeSorted(parent.bySchema.Always, r.scratch), objects: make(map[string]*objectNode)}
 		parent.schemas[string(key)] = n
 		n.outcome = r.evaluate(node{
 			class: policy.ClassSchema, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Schema]...), depth: 2, active: n.active,
 		}, &parent.outcome)
-		n.byObject = newLevelIndex(r.entries, n.active, 3)
+		n.byObject = region.NewIndex(r.regions, n.active, 3)
 		n.noted = r.note(n.findings)
 	}
 	return n
 }
 
 func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
-	r.scratch = parent.byObject.match(r.entries, lastName(o.FullName), 3, r.scratch[:0])
+	r.scratch = parent.byObject.Match(lastName(o.FullName), r.scratch[:0])
 	cl := policy.ClassOf(o)
 	key := r.memoKey(objectKind(o), r.scratch)
 	n := parent.objects[string(key)]
@@ -337,7 +338,7 @@ func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 		parent.objects[string(key)] = n
 		out := r.evaluate(node{
 			class: cl, leaf: true, objectKind: o.Kind, supported: policy.NewPrivilegeSet(policy.Privileges(o.Type, o.Kind)...), depth: 3,
-			active: mergeSorted(parent.byObject.always, r.scratch),
+			active: mergeSorted(parent.byObject.Always, r.scratch),
 		}, &parent.outcome)
 		n.assignments = r.assignments(out.granted)
 		n.needUse = slices.Sorted(maps.Keys(out.needUse))

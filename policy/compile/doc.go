@@ -1,7 +1,7 @@
 // Package compile turns policies into grants of Unity Catalog. It takes a rules.RuleSet ([New] returns a [Compiler]) and the
 // objects of a workspace as a policy.Inventory, and returns a [Result]: the desired policy.GrantSet, and a policy.Report of
-// what grants cannot express. [Options] hold the time, the [DenyStrategy] and who is managed; a [Region] says where in the
-// catalogs the resources of a policy lie. Package connector calls it for every plan, explain and lint for their answers.
+// what grants cannot express. [Options] hold the time, the [DenyStrategy] and who is managed; package region says where in
+// the catalogs the resources of a policy lie. Package connector calls it for every plan, explain and lint for their answers.
 //
 // # The rule of compilation
 //

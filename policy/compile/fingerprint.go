@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"ucwarden/policy"
+	"ucwarden/policy/region"
 )
 
 // fingerprints are computed once for a compiler, when they are first asked for.
@@ -26,20 +27,20 @@ func (c *Compiler) Fingerprint(catalog string) string {
 	c.prints.once.Do(c.fingerprint)
 	h := sha256.New()
 	h.Write(c.prints.common)
-	write := func(list []entryRef) {
+	write := func(list []region.Ref) {
 		for _, ref := range list {
-			h.Write(c.prints.entries[ref&^looseMark][:])
+			h.Write(c.prints.entries[ref.Number()][:])
 		}
 	}
 	if catalog != "" {
 		if ix := c.byRoot[policy.ClassCatalog]; ix != nil {
-			write(mergeSorted(ix.always, ix.match(c.entries, catalog, 1, nil)))
+			write(mergeSorted(ix.Always, ix.Match(catalog, nil)))
 		}
 		return hex.EncodeToString(h.Sum(nil)[:16])
 	}
 	for cl := range policy.ClassesOfRoots.Each() {
 		if ix := c.byRoot[cl]; ix != nil && cl != policy.ClassCatalog {
-			write(slices.Sorted(slices.Values(ix.all)))
+			write(slices.Sorted(slices.Values(ix.All)))
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])

@@ -20,13 +20,13 @@ func (c *Compiler) Named(container policy.Securable, limit int) []policy.Securab
 		return nil
 	}
 	seen := make(map[policy.Securable]bool)
-	for _, ref := range ix.match(c.entries, container.Names()[0], 1, nil) {
-		r := &c.entries[ref&^looseMark].region
+	for _, ref := range ix.Match(container.Names()[0], nil) {
+		r := &c.regions[ref.Number()]
 		t, ok := classTypes[r.Class]
 		if !ok || r.Depth < 2 || r.Depth != t.Depth() {
 			continue
 		}
-		for _, name := range r.exactNames(limit) {
+		for _, name := range r.ExactNames(limit) {
 			if s := (policy.Securable{Type: t, FullName: name}); container.Contains(s) && len(seen) < limit {
 				seen[s] = true
 			}
@@ -38,30 +38,4 @@ func (c *Compiler) Named(container policy.Securable, limit int) []policy.Securab
 	}
 	slices.SortFunc(list, policy.Securable.Compare)
 	return list
-}
-
-// exactNames returns the full names of all that the region names, if it names all of it exactly; at most limit.
-func (r *Region) exactNames(limit int) []string {
-	names := []string{""}
-	for i := range r.Depth {
-		level := &r.Levels[i]
-		if level.Any || level.Excludes || len(level.Patterns)*len(names) > limit {
-			return nil
-		}
-		var next []string
-		for _, p := range level.Patterns {
-			text, ok := p.Exact()
-			if !ok || policy.ValidateName(text) != nil {
-				continue // it may name others besides, which a listing alone can tell
-			}
-			for _, name := range names {
-				if i > 0 {
-					name += "."
-				}
-				next = append(next, name+policy.CanonicalName(text))
-			}
-		}
-		names = next
-	}
-	return names
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
 
@@ -16,7 +17,7 @@ type node struct {
 	supported  policy.PrivilegeSet
 	objectKind policy.Kind
 	depth      int // names in the full name: 1 to 3
-	active     []entryRef
+	active     []region.Ref
 }
 
 // outcome is what was worked out for a node.
@@ -79,7 +80,7 @@ type evaluation struct {
 	*compilation
 	node
 	parent  *outcome
-	covers  []cover             // by position in active
+	covers  []region.Cover      // by position in active
 	allowed policy.PrivilegeSet // by any policy that covers some class here
 	here    map[rules.SubjectID]policy.PrivilegeSet
 	out     outcome
@@ -87,21 +88,21 @@ type evaluation struct {
 
 // cover works out what each active entry covers here, security zones considered.
 func (e *evaluation) cover() {
-	e.covers = make([]cover, len(e.active))
+	e.covers = make([]region.Cover, len(e.active))
 	inside := e.class.Inside()
 	if e.leaf {
 		inside = e.class
 	}
 	for i, n := range e.active {
-		region := &e.entry(n).region
-		c := region.at(e.depth)
-		if region.views {
-			c = c.onlyViews(e.leaf, e.objectKind)
+		r := &e.regions[n.Number()]
+		c := r.At(e.depth)
+		if r.Views {
+			c = c.OnlyViews(e.leaf, e.objectKind)
 		}
-		if n.loose() {
-			c.full = 0 // the names are alike, not the same: nothing is allowed by it
+		if n.Loose() {
+			c.Full = 0 // the names are alike, not the same: nothing is allowed by it
 		}
-		e.covers[i] = cover{c.full & inside, c.touch & inside}
+		e.covers[i] = region.Cover{Full: c.Full & inside, Touch: c.Touch & inside}
 	}
 	if e.zoned {
 		e.limitToZones()
@@ -109,8 +110,8 @@ func (e *evaluation) cover() {
 	for i, n := range e.active {
 		switch p := e.policyAt(n); {
 		case p == nil:
-			e.covers[i] = cover{}
-		case e.covers[i].full != 0:
+			e.covers[i] = region.Cover{}
+		case e.covers[i].Full != 0:
 			e.allowed |= p.allowPrivs
 		}
 	}
@@ -121,20 +122,20 @@ func (e *evaluation) cover() {
 // Where several zones meet nothing is allowed: Ranger takes such a resource for outside, and what each zone denies
 // stays denied here.
 func (e *evaluation) limitToZones() {
-	var any, withTags cover
+	var any, withTags region.Cover
 	var shared policy.ObjectClass
-	zones := make(map[string]cover)
+	zones := make(map[string]region.Cover)
 	for i, n := range e.active {
 		z := e.entry(n).zone
 		if z == "" {
 			continue
 		}
 		c, old := e.covers[i], zones[z]
-		shared |= c.touch & any.touch &^ old.touch
-		zones[z] = cover{old.full | c.full, old.touch | c.touch}
-		any = cover{any.full | c.full, any.touch | c.touch}
+		shared |= c.Touch & any.Touch &^ old.Touch
+		zones[z] = old.Or(c)
+		any = any.Or(c)
 		if e.set.Zones.HasTagService(z) {
-			withTags = cover{withTags.full | c.full, withTags.touch | c.touch}
+			withTags = withTags.Or(c)
 		}
 	}
 	if shared != 0 {
@@ -153,13 +154,13 @@ func (e *evaluation) limitToZones() {
 		}
 		switch z := zones[p.src.Zone]; {
 		case p.src.Zone == "":
-			c.full &^= elsewhere.touch | shared
-			c.touch &^= elsewhere.full &^ shared
+			c.Full &^= elsewhere.Touch | shared
+			c.Touch &^= elsewhere.Full &^ shared
 		case p.src.Tag && !e.set.Zones.HasTagService(p.src.Zone):
-			*c = cover{}
+			*c = region.Cover{}
 		default:
-			c.full &= z.full &^ shared
-			c.touch &= z.touch
+			c.Full &= z.Full &^ shared
+			c.Touch &= z.Touch
 		}
 	}
 }
@@ -170,17 +171,17 @@ func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *view {
 	var partial []*compiledPolicy
 	for i, n := range e.active {
 		c, p := e.covers[i], e.policyAt(n)
-		if c.touch&cl == 0 {
+		if c.Touch&cl == 0 {
 			continue
 		}
 		if p.ends() {
 			v.ends = max(v.ends, p.src.Priority)
 		}
-		if p.allowPrivs&v.x != 0 && c.full&cl != 0 {
+		if p.allowPrivs&v.x != 0 && c.Full&cl != 0 {
 			v.allow = append(v.allow, p)
 		}
 		if p.denyPrivs&v.x != 0 {
-			if c.full&cl != 0 || e.leaf {
+			if c.Full&cl != 0 || e.leaf {
 				v.deny = append(v.deny, p)
 			} else {
 				partial = append(partial, p)
@@ -434,7 +435,7 @@ func (e *evaluation) checkAll() {
 func (e *evaluation) allowing(x policy.Privilege) []*compiledPolicy {
 	var list []*compiledPolicy
 	for i, n := range e.active {
-		if p := e.policyAt(n); e.covers[i].full != 0 && p.allowPrivs&x.Set() != 0 {
+		if p := e.policyAt(n); e.covers[i].Full != 0 && p.allowPrivs&x.Set() != 0 {
 			list = append(list, p)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
 
@@ -32,9 +33,8 @@ type compiledItem struct {
 // protectionPriority is above every policy's: no allow opens a table whose filter or mask is not enforced.
 const protectionPriority = 1 << 30
 
-// entry is one region of one policy, or of one security zone.
+// entry is what one region is of: one policy, or one security zone.
 type entry struct {
-	region Region
 	policy *compiledPolicy // nil for a zone
 	zone   string          // of a zone entry
 }
@@ -42,7 +42,8 @@ type entry struct {
 // grantRules is everything of a rule set that decides grants.
 type grantRules struct {
 	policies []*compiledPolicy
-	entries  []entry
+	regions  []region.Region
+	entries  []entry // of each region
 	zoned    bool
 	findings []policy.Finding
 	// silentEnds is the highest priority of a policy that ends and neither allows nor denies anything; where it is about is
@@ -50,12 +51,21 @@ type grantRules struct {
 	silentEnds int
 }
 
+func (r *grantRules) entry(ref region.Ref) *entry { return &r.entries[ref.Number()] }
+
+// policyAt returns the policy of an entry, nil for a zone.
+func (r *grantRules) policyAt(ref region.Ref) *compiledPolicy { return r.entry(ref).policy }
+
 // ruleReader builds rules from a rule set.
 type ruleReader struct {
 	grantRules
 	set    *rules.RuleSet
 	opts   Options
 	levels []match.NamedLevel // scratch
+}
+
+func (r *ruleReader) add(reg region.Region, e entry) {
+	r.regions, r.entries = append(r.regions, reg), append(r.entries, e)
 }
 
 func (r *ruleReader) levelsOf(m *match.Matcher) []match.NamedLevel {
@@ -71,18 +81,18 @@ func readRules(set *rules.RuleSet, o Options) grantRules {
 	for repo := range set.Repositories {
 		n += len(repo.All())
 	}
-	r.entries, r.policies = make([]entry, 0, n), make([]*compiledPolicy, 0, n)
+	r.regions, r.entries, r.policies = make([]region.Region, 0, n), make([]entry, 0, n), make([]*compiledPolicy, 0, n)
 	for p := range set.Policies {
 		r.addPolicy(p)
 	}
 	for m, zone := range set.Zones.Regions {
-		reg, err := NewRegion(r.levelsOf(m), true)
+		reg, err := region.New(r.levelsOf(m), true)
 		if reg.Open {
 			r.findings = append(r.findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
 				"security zone %q names a macro or a literal '*', which a grant cannot express; what policies outside it allow is not granted where it may lie", zone)})
 		}
 		if err == nil { // else a zone of places Unity Catalog does not have
-			r.entries = append(r.entries, entry{region: reg, zone: zone})
+			r.add(reg, entry{zone: zone})
 		}
 	}
 	r.zoned = r.zoned || len(set.Zones.Names) > 0
@@ -117,25 +127,25 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 		regions = r.carriersOf
 	}
 	for _, reg := range regions(c) {
-		e := entry{region: reg, policy: c}
-		if reg.columns { // a table of higher priority does not open a column that is denied
+		e := entry{policy: c}
+		if reg.Columns { // a table of higher priority does not open a column that is denied
 			onColumns := *c
 			onColumns.allow, onColumns.allowPrivs, onColumns.priority = nil, 0, protectionPriority
 			e.policy = &onColumns
 		}
-		r.entries = append(r.entries, e)
+		r.add(reg, e)
 	}
 }
 
 // regionsOf lists the regions of a policy on resources. A place Unity Catalog does not have grants and denies nothing
 // there.
-func (r *ruleReader) regionsOf(c *compiledPolicy) []Region {
+func (r *ruleReader) regionsOf(c *compiledPolicy) []region.Region {
 	if c.src.Everywhere {
-		return everywhere()
+		return region.Everywhere()
 	}
-	var list []Region
+	var list []region.Region
 	for i := range c.src.Resources {
-		reg, err := NewRegion(r.levelsOf(&c.src.Resources[i]), c.src.Inherits())
+		reg, err := region.New(r.levelsOf(&c.src.Resources[i]), c.src.Inherits())
 		if reg.Open {
 			r.find(c.src, policy.EffectNarrower, "its resource holds a macro or a literal '*', which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
 		}
@@ -143,7 +153,7 @@ func (r *ruleReader) regionsOf(c *compiledPolicy) []Region {
 			r.find(c.src, policy.EffectNarrower, "%v; nothing is granted for it", err)
 			continue
 		}
-		if reg.columns {
+		if reg.Columns {
 			r.findColumns(c, "it names single columns")
 		}
 		list = append(list, reg)
@@ -163,26 +173,26 @@ func (r *ruleReader) findColumns(c *compiledPolicy, what string) {
 
 // carriersOf lists the regions of a policy on tags: every resource that carries a tag it names. Tags hold for everything
 // inside the resource that carries them.
-func (r *ruleReader) carriersOf(c *compiledPolicy) []Region {
+func (r *ruleReader) carriersOf(c *compiledPolicy) []region.Region {
 	if r.set.Tagged == nil {
 		return nil
 	}
-	var list []Region
+	var list []region.Region
 	macros, timed := false, false
 	for m, tag := range r.set.Tagged.Carriers {
 		matched, conditional := c.src.MatchWithoutRequest(&tag.Path, nil)
 		if !matched {
 			continue
 		}
-		reg, err := NewRegion(r.levelsOf(m), true)
+		reg, err := region.New(r.levelsOf(m), true)
 		if err != nil {
 			continue
 		}
-		if reg.columns {
+		if reg.Columns {
 			r.findColumns(c, "tag "+tag.Type+" is on columns")
 		}
 		macros, timed = macros || conditional || reg.Open, timed || tag.Timed
-		reg.partial = reg.partial || conditional || tag.Timed // a tag that comes and goes denies always and allows never
+		reg.Partial = reg.Partial || conditional || tag.Timed // a tag that comes and goes denies always and allows never
 		list = append(list, reg)
 	}
 	if macros {

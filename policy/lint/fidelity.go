@@ -9,6 +9,7 @@ import (
 	"ucwarden/policy/compile"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
 
@@ -93,7 +94,7 @@ type examples struct {
 
 // add makes the objects that one set of resources names.
 func (e *examples) add(levels []match.NamedLevel) {
-	r, err := compile.NewRegion(levels, true)
+	r, err := region.New(levels, true)
 	if err != nil {
 		return
 	}

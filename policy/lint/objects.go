@@ -3,9 +3,9 @@ package lint
 import (
 	"fmt"
 	"ucwarden/policy"
-	"ucwarden/policy/compile"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
 
@@ -39,7 +39,7 @@ func newObjectTree(inv *policy.Inventory) *objectTree {
 }
 
 // holds reports whether an object lies in the region.
-func (t *objectTree) holds(r *compile.Region) bool {
+func (t *objectTree) holds(r *region.Region) bool {
 	if r.Class > policy.ClassVolume {
 		return anyName(t.roots[r.Class], &r.Levels[0])
 	}
@@ -89,7 +89,7 @@ func (l *lintList) objectsFor(p *ranger.Policy, path string, resources map[strin
 	if !ok {
 		return // the verifier reports it
 	}
-	r, err := compile.NewRegion(levels, true)
+	r, err := region.New(levels, true)
 	if err != nil || r.Open {
 		return // the fidelity of the policy is reported
 	}

@@ -1,4 +1,4 @@
-package compile
+package region
 
 import (
 	"slices"
@@ -11,32 +11,32 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLevelIndexFindsWhatMatches holds the index against asking each region.
-func TestLevelIndexFindsWhatMatches(t *testing.T) {
+// TestIndexFindsWhatMatches holds the index against asking each region.
+func TestIndexFindsWhatMatches(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`[ab*?]{1,8}`)
-		var entries []entry
+		var regions []Region
 		for range rapid.IntRange(0, 12).Draw(t, "regions") {
-			e := entry{region: Region{Depth: rapid.IntRange(1, 2).Draw(t, "depth"), inherit: rapid.Bool().Draw(t, "inherit"), Class: policy.ClassSchema}}
+			r := Region{Depth: rapid.IntRange(1, 2).Draw(t, "depth"), inherit: rapid.Bool().Draw(t, "inherit"), Class: policy.ClassSchema}
 			def := &ranger.ResourceDef{Name: "schema"}
 			m, _ := match.New(match.NewForest([][]*ranger.ResourceDef{{def}}), map[string]ranger.PolicyResource{"schema": {
 				Values: rapid.SliceOfN(text, 0, 3).Draw(t, "values"), IsExcludes: rapid.Bool().Draw(t, "excludes"),
 			}}, nil)
-			e.region.Levels[1] = m.AppendLevels(nil)[0].Level
-			entries = append(entries, e)
+			r.Levels[1] = m.AppendLevels(nil)[0].Level
+			regions = append(regions, r)
 		}
-		list := make([]entryRef, len(entries))
+		list := make([]Ref, len(regions))
 		for i := range list {
-			list[i] = entryRef(i)
+			list[i] = Ref(i)
 		}
-		ix := newLevelIndex(entries, list, 2)
+		ix := NewIndex(regions, list, 2)
 		for range 8 {
 			name := rapid.StringMatching(`[ab]{0,10}`).Draw(t, "name")
-			got := mergeSorted(ix.always, ix.match(entries, name, 2, nil))
-			var want []entryRef
-			for i := range entries {
-				if r := &entries[i].region; r.Depth >= 2 && r.Levels[1].Match(name) || r.Depth < 2 && r.inherit {
-					want = append(want, entryRef(i))
+			got := slices.Sorted(slices.Values(slices.Concat(ix.Always, ix.Match(name, nil))))
+			var want []Ref
+			for i := range regions {
+				if r := &regions[i]; r.Depth >= 2 && r.Levels[1].Match(name) || r.Depth < 2 && r.inherit {
+					want = append(want, Ref(i))
 				}
 			}
 			if !slices.Equal(got, want) {
@@ -58,7 +58,7 @@ func TestCoverAgreesWithPatterns(t *testing.T) {
 			}
 			resources[level] = ranger.PolicyResource{Values: []string{rapid.SampledFrom(values).Draw(t, level)}, IsExcludes: rapid.Bool().Draw(t, level+" excluded")}
 		}
-		r, err := NewRegion(levelsOf(resources), rapid.Bool().Draw(t, "inherit"))
+		r, err := New(levelsOf(resources), rapid.Bool().Draw(t, "inherit"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,22 +67,22 @@ func TestCoverAgreesWithPatterns(t *testing.T) {
 			if !matches(1, catalog) {
 				continue
 			}
-			above := r.at(1)
+			above := r.At(1)
 			for _, schema := range []string{"a", "ab", "c"} {
 				if !matches(2, schema) {
-					if above.full&policy.ClassesInCatalog != 0 {
-						t.Fatalf("%v covers %v of catalog %s, but not schema %s", resources, above.full, catalog, schema)
+					if above.Full&policy.ClassesInCatalog != 0 {
+						t.Fatalf("%v covers %v of catalog %s, but not schema %s", resources, above.Full, catalog, schema)
 					}
 					continue
 				}
-				inSchema := r.at(2)
+				inSchema := r.At(2)
 				for _, table := range []string{"a", "ab", "c"} {
-					var at cover
+					var at Cover
 					if matches(3, table) {
-						at = r.at(3)
+						at = r.At(3)
 					}
-					for _, c := range []cover{above, inSchema} {
-						if c.full&policy.ClassTable&^at.full != 0 || at.touch&policy.ClassTable&^c.touch != 0 {
+					for _, c := range []Cover{above, inSchema} {
+						if c.Full&policy.ClassTable&^at.Full != 0 || at.Touch&policy.ClassTable&^c.Touch != 0 {
 							t.Fatalf("%v: at a container %+v, at table %s.%s.%s %+v", resources, c, catalog, schema, table, at)
 						}
 					}
