@@ -55,8 +55,8 @@ const (
 	OutcomeNotMentioned = "not mentioned"
 )
 
-// Granted reports whether the policies give the privilege by some grant.
-func (p *PrivilegeExplanation) Granted() bool {
+// isGranted reports whether the policies give the privilege by some grant.
+func (p *PrivilegeExplanation) isGranted() bool {
 	return slices.ContainsFunc(p.Grants, func(g ExplainedGrant) bool { return g.State != GrantExtra })
 }
 
@@ -261,7 +261,7 @@ func (x *explainer) extraNote(s policy.Securable, a policy.Assignment) string {
 
 // fidelity says why an allowed privilege is not granted, or how the grants differ from the policies.
 func (x *explainer) fidelity(out *PrivilegeExplanation, about []int64) {
-	granted, aboutSubject := out.Granted(), false
+	granted, aboutSubject := out.isGranted(), false
 	for _, f := range x.compiled.Report.Findings {
 		mine := f.Principal != (policy.Principal{}) && slices.Contains(x.principals, f.Principal)
 		ofPolicy := f.Principal == (policy.Principal{}) && f.Privilege == "" && slices.Contains(about, f.PolicyID)

@@ -259,10 +259,10 @@ func TestExplainAgrees(t *testing.T) {
 					granted = granted || slices.Contains(e.Principal.Principals, a.Name) && a.Privilege.Implies(p.Privilege)
 				}
 			}
-			if granted != p.Granted() && !(p.Privilege.IsUse() && o.Type.IsContainer()) {
-				t.Fatalf("%s %s on %v: granted %v, by the whole compilation %v", e.Principal.Name, p.Privilege, o, p.Granted(), granted)
+			if granted != p.isGranted() && !(p.Privilege.IsUse() && o.Type.IsContainer()) {
+				t.Fatalf("%s %s on %v: granted %v, by the whole compilation %v", e.Principal.Name, p.Privilege, o, p.isGranted(), granted)
 			}
-			if p.Outcome == OutcomeAllowed && !p.Granted() && len(p.Fidelity) == 0 {
+			if p.Outcome == OutcomeAllowed && !p.isGranted() && len(p.Fidelity) == 0 {
 				t.Fatalf("%s %s on %v: allowed, not granted, and no reason", e.Principal.Name, p.Privilege, o)
 			}
 		}

@@ -11,8 +11,8 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// Layout is how Ranger writes the ends of a validity schedule.
-const Layout = "2006/01/02 15:04:05"
+// layout is how Ranger writes the ends of a validity schedule.
+const layout = "2006/01/02 15:04:05"
 
 // openEnds are the years that policies write for "always" and "for ever"; others beyond [input.CheckTime] are a slip of the
 // pen: 0026 or 20260 for 2026 leaves open what should close.
@@ -110,7 +110,7 @@ func newSchedule(s ranger.ValiditySchedule) (schedule, error) {
 		if side.text == "" {
 			continue
 		}
-		at, err := time.ParseInLocation(Layout, side.text, zone)
+		at, err := time.ParseInLocation(layout, side.text, zone)
 		if err != nil {
 			return schedule{}, fmt.Errorf("%s: %q is not a date of the form yyyy/MM/dd HH:mm:ss", side.name, side.text)
 		}
