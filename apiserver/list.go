@@ -31,6 +31,7 @@ func (s *Server) list(c echo.Context) error {
 	}
 	id := identityOf(c)
 	if id.Limited {
+		filter.TopLevel = false // a limited token knows of no parents; see shown
 		filter.Visible = func(t ondemand.Task) bool { return mayAccess(id, t) }
 	}
 	page, err := s.tasks.List(c.Request().Context(), filter)
@@ -51,7 +52,7 @@ var statuses = []ondemand.Status{
 }
 
 // listParameters are the query parameters of a list.
-var listParameters = []string{"status", "type", "source", "parentId", "since", "limit", "cursor"}
+var listParameters = []string{"status", "type", "source", "parentId", "topLevel", "since", "limit", "cursor"}
 
 // parseFilter parses the query parameters of a list; the error lists every invalid one.
 func parseFilter(query url.Values) (ondemand.Filter, error) {
@@ -80,6 +81,11 @@ func parseFilter(query url.Values) (ondemand.Filter, error) {
 	}
 	if f.Status != "" && !slices.Contains(statuses, f.Status) {
 		errs = append(errs, queryError("status", fmt.Sprintf("want one of %s", joinWords(statuses))))
+	}
+	if text := value("topLevel"); text != "" {
+		if f.TopLevel = text == "true"; !f.TopLevel && text != "false" {
+			errs = append(errs, queryError("topLevel", "want true or false"))
+		}
 	}
 	if text := value("since"); text != "" {
 		since, err := parseTime(text)

@@ -183,6 +183,7 @@ type Filter struct {
 	Type     Type
 	Source   string
 	ParentID string
+	TopLevel bool      // only tasks that are not part of another
 	Since    time.Time // received at or after
 	Limit    int       // page size; 0 means 100, at most 1,000
 	Cursor   string    // Page.NextCursor of the previous page, read with the same filter; "" for the first page
@@ -237,7 +238,7 @@ func list(tx *bolt.Tx, f Filter) (Page, error) {
 		}
 		fields := decodeSummary(v)
 		if f.Type != "" && fields.typ != f.Type || f.Source != "" && fields.source != f.Source ||
-			f.ParentID != "" && fields.parent != f.ParentID {
+			f.ParentID != "" && fields.parent != f.ParentID || f.TopLevel && fields.parent != "" {
 			continue
 		}
 		// Only between two times, so that the cursor need not hold the id of a task that is not visible.

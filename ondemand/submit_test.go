@@ -167,12 +167,13 @@ func TestList(t *testing.T) {
 			{Source: "s1"}, {Source: "s2", Type: ResourceSync}, {Since: all[10].ReceivedTime}, {Since: all[10].ReceivedTime.Add(1)},
 			{ParentID: ids[0]}, {ParentID: ids[0], Status: Skipped}, {ParentID: ids[0], Type: ResourceSync}, {ParentID: "none"},
 			{Status: Success, Since: all[30].ReceivedTime, Type: ResourceSync},
+			{TopLevel: true}, {TopLevel: true, Status: Success}, {TopLevel: true, ParentID: ids[0]},
 		}
 		for _, f := range filters {
 			var want []string
 			for _, task := range all {
 				if (f.Status == "" || f.Status == task.Status) && (f.Type == "" || f.Type == task.Type) && (f.Source == "" || f.Source == task.Source) &&
-					(f.ParentID == "" || f.ParentID == task.ParentID) && !task.ReceivedTime.Before(f.Since) {
+					(f.ParentID == "" || f.ParentID == task.ParentID) && (!f.TopLevel || task.ParentID == "") && !task.ReceivedTime.Before(f.Since) {
 					want = append(want, task.ID)
 				}
 			}

@@ -130,6 +130,9 @@ func (c *Client) List(ctx context.Context, f ondemand.Filter) (ondemand.Page, er
 			query.Set(name, value)
 		}
 	}
+	if f.TopLevel {
+		query.Set("topLevel", "true")
+	}
 	if !f.Since.IsZero() {
 		query.Set("since", f.Since.Format(time.RFC3339Nano))
 	}

@@ -237,7 +237,7 @@ func TestCalls(t *testing.T) {
 		}
 	}
 	page, err := c.List(ctx, ondemand.Filter{
-		Status: ondemand.Failed, Type: ondemand.FullSync, Source: "cli", ParentID: "p", Cursor: "c&d", Limit: 7,
+		Status: ondemand.Failed, Type: ondemand.FullSync, Source: "cli", ParentID: "p", TopLevel: true, Cursor: "c&d", Limit: 7,
 		Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	})
 	if err != nil || len(page.Items) != 1 || page.Items[0].ID != "t2" || page.NextCursor != "next" {
@@ -253,7 +253,7 @@ func TestCalls(t *testing.T) {
 		{Method: "POST", Path: root + "/t1/cancel"},
 		{Method: "POST", Path: root + "/t1/retry"},
 		{Method: "GET", Path: root,
-			Query: "cursor=c%26d&limit=7&parentId=p&since=2026-01-02T03%3A04%3A05Z&source=cli&status=FAILED&type=FULL_SYNC"},
+			Query: "cursor=c%26d&limit=7&parentId=p&since=2026-01-02T03%3A04%3A05Z&source=cli&status=FAILED&topLevel=true&type=FULL_SYNC"},
 		{Method: "GET", Path: root},
 	}
 	for i := range want {

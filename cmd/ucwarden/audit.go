@@ -92,23 +92,3 @@ func printAudit(w io.Writer, changes []audit.Change) error {
 	}
 	return printTable(w, []string{"time", "", "securable", "principal", "privilege", "result", "task", "request", "why"}, rows)
 }
-
-// parseSince reads a time as RFC 3339 text, or as the time so long before now: 90m, 24h, 7d. No text is no time.
-func parseSince(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	hours := text
-	var days int
-	if n, err := fmt.Sscanf(text, "%dd", &days); err == nil && n == 1 && text == fmt.Sprintf("%dd", days) {
-		hours = fmt.Sprintf("%dh", 24*days)
-	}
-	d, err := time.ParseDuration(hours)
-	if err != nil || d < 0 {
-		return time.Time{}, usageErrorf("--since %s: want a time such as 2026-01-31T10:00:00Z, or how long ago: 90m, 24h, 7d", text)
-	}
-	return now.Add(-d), nil
-}

@@ -40,6 +40,19 @@ func (stubSync) Handle(_ context.Context, job ondemand.Job) (ondemand.Outcome, e
 	return out, nil
 }
 
+// stubFullSync splits a full sync into three shards, of which one fails.
+type stubFullSync struct{}
+
+func (stubFullSync) Handle(context.Context, ondemand.Job) (ondemand.Outcome, error) {
+	var out ondemand.Outcome
+	for _, catalog := range []string{"sales", "broken", "hr"} {
+		out.Children = append(out.Children, ondemand.Task{Type: ondemand.ResourceSync, Source: "cli", RequestInfo: ondemand.RequestInfo{
+			Resources: []ondemand.Resource{{Type: "catalog", Values: map[string]string{"catalog": catalog}}},
+		}})
+	}
+	return out, nil
+}
+
 // startDaemon serves the REST API over a queue of its own for one script, and sets UCWARDEN_SERVER and
 // UCWARDEN_TOKEN_FILE to it.
 func startDaemon(env *testscript.Env) error {
@@ -56,7 +69,7 @@ func startDaemon(env *testscript.Env) error {
 		return err
 	}
 	queue, err := ondemand.NewQueue(store, ondemand.Options{Handlers: map[ondemand.Type]ondemand.Handler{
-		ondemand.ResourceSync: stubSync{}, ondemand.FullSync: stubSync{},
+		ondemand.ResourceSync: stubSync{}, ondemand.FullSync: stubFullSync{},
 	}})
 	if err != nil {
 		return err

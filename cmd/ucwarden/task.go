@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,14 +58,25 @@ func newTaskGetCommand(a *app, daemon *clientFlags) *cobra.Command {
 func newTaskListCommand(a *app, daemon *clientFlags) *cobra.Command {
 	var status, kind, source, parent, since, cursor string
 	var limit int
-	var all bool
+	var all, shards bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List tasks, newest first",
-		Args:  wantArgs(),
+		Long: `List tasks, newest first: where each comes from, how long ago it was received, how long it took, and how many of
+the shards of a full sync have ended. A full sync is split into shards, one for each catalog and one for all else; they
+are tasks too, and listed with --shards, --parent or --status.`,
+		Example: `  ucwarden task list
+  ucwarden task list --since 24h --status FAILED
+  ucwarden task list --parent ID    # the shards of a full sync`,
+		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 || limit > client.MaxPage {
 				return usageErrorf("--limit %d: want 1 to %d; --all reads every page", limit, client.MaxPage)
+			}
+			now := time.Now()
+			from, err := parseSince(since, now)
+			if err != nil {
+				return err
 			}
 			c, err := daemon.client(a)
 			if err != nil {
@@ -73,11 +85,17 @@ func newTaskListCommand(a *app, daemon *clientFlags) *cobra.Command {
 			query := url.Values{"limit": {strconv.Itoa(limit)}}
 			for name, value := range map[string]string{
 				"status": strings.ToUpper(status), "type": strings.ToUpper(kind), "source": source,
-				"parentId": parent, "since": since, "cursor": cursor,
+				"parentId": parent, "cursor": cursor,
 			} {
 				if value != "" {
 					query.Set(name, value)
 				}
+			}
+			if !from.IsZero() {
+				query.Set("since", from.UTC().Format(time.RFC3339Nano))
+			}
+			if !shards && status == "" && parent == "" {
+				query.Set("topLevel", "true")
 			}
 			page := ondemand.Page{Items: []ondemand.Task{}}
 			for {
@@ -91,15 +109,16 @@ func newTaskListCommand(a *app, daemon *clientFlags) *cobra.Command {
 				}
 				query.Set("cursor", next.NextCursor)
 			}
-			return a.print(page, func(w io.Writer) error { return a.printTasks(w, page) })
+			return a.print(page, func(w io.Writer) error { return a.printTasks(w, page, now) })
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&status, "status", "", "only tasks of this status")
 	flags.StringVar(&kind, "type", "", "only tasks of this type")
 	flags.StringVar(&source, "source", "", "only tasks of this source")
-	flags.StringVar(&parent, "parent", "", "only the parts of this task")
-	flags.StringVar(&since, "since", "", "only tasks received since this time, RFC 3339")
+	flags.StringVar(&parent, "parent", "", "only the shards of this task")
+	flags.BoolVar(&shards, "shards", false, "list the shards of full syncs too")
+	flags.StringVar(&since, "since", "", "only tasks received since this time, RFC 3339, or for so long: 24h, 7d")
 	flags.StringVar(&cursor, "cursor", "", "go on after the page that gave this cursor")
 	flags.IntVar(&limit, "limit", 50, "tasks per page, at most 500")
 	flags.BoolVar(&all, "all", false, "read every page")

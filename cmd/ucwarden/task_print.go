@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -13,19 +14,21 @@ import (
 	"ucwarden/ondemand"
 )
 
-const timeLayout = "2006-01-02 15:04:05"
-
-// printTasks lists a page of tasks.
-func (a *app) printTasks(w io.Writer, page ondemand.Page) error {
+// printTasks lists a page of tasks as they stand at the time now.
+func (a *app) printTasks(w io.Writer, page ondemand.Page, now time.Time) error {
 	if len(page.Items) == 0 {
 		_, err := fmt.Fprintln(w, "no tasks")
 		return err
 	}
 	rows := make([][]string, len(page.Items))
 	for i, t := range page.Items {
-		rows[i] = []string{t.ID, string(t.Type), a.status(t.Status), strconv.Itoa(t.Attempts), moment(t.ReceivedTime), took(t), summary(t)}
+		what := summary(t)
+		if len(t.RequestInfo.Resources) == 0 { // a message, which may be long
+			what = shorten(what, maxSummary)
+		}
+		rows[i] = []string{t.ID, string(t.Type), a.status(t.Status), t.Source, age(now.Sub(t.ReceivedTime)), took(t), progressOf(t), what}
 	}
-	if err := printTable(w, []string{"id", "type", "status", "attempts", "received", "took", "what"}, rows); err != nil {
+	if err := printTable(w, []string{"id", "type", "status", "source", "age", "took", "progress", "what"}, rows); err != nil {
 		return err
 	}
 	if page.NextCursor != "" {
@@ -35,11 +38,52 @@ func (a *app) printTasks(w io.Writer, page ondemand.Page) error {
 	return nil
 }
 
+// maxSummary is how many characters of a message a list shows; task get shows all of it.
+const maxSummary = 80
+
+// shorten returns text cut to n characters.
+func shorten(text string, n int) string {
+	runes := []rune(text)
+	if len(runes) <= n {
+		return text
+	}
+	return string(runes[:n-1]) + "…"
+}
+
+// shardsEnded returns how many of the shards of a full sync have ended: 12/45 shards, 1 failed. It is empty for other tasks.
+func shardsEnded(t ondemand.Task) string {
+	c := t.Children
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%d/%d shards", c.Total-c.Open(), c.Total)
+	if c.Failed > 0 {
+		text += fmt.Sprintf(", %d failed", c.Failed)
+	}
+	if c.Skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", c.Skipped)
+	}
+	return text
+}
+
+// progressOf says how far a task is, in few words: how many of its shards have ended, or at which attempt it is.
+func progressOf(t ondemand.Task) string {
+	switch {
+	case t.Children != nil:
+		return shardsEnded(t)
+	case t.Attempts > 1:
+		return fmt.Sprintf("attempt %d", t.Attempts)
+	case t.Type == ondemand.FullSync && t.Status == ondemand.InProgress:
+		return "planning"
+	}
+	return ""
+}
+
 // printTask shows one task whole.
 func (a *app) printTask(w io.Writer, t ondemand.Task) error {
 	lines := [][2]string{
 		{"id", t.ID}, {"type", string(t.Type)}, {"status", a.status(t.Status)}, {"message", t.StatusMessage},
-		{"source", t.Source}, {"parent", t.ParentID}, {"attempts", strconv.Itoa(t.Attempts)},
+		{"source", t.Source}, {"posted by", t.PostedBy}, {"parent", t.ParentID}, {"attempts", strconv.Itoa(t.Attempts)}, {"shards", shardsEnded(t)},
 		{"received", moment(t.ReceivedTime)}, {"next attempt", moment(t.NotBefore)}, {"took", took(t)},
 	}
 	if t.Status.Terminal() || t.Status == ondemand.InProgress {
@@ -128,12 +172,15 @@ func summary(t ondemand.Task) string {
 	resources := t.RequestInfo.Resources
 	switch len(resources) {
 	case 0:
-		return t.StatusMessage
+		return cmp.Or(t.StatusMessage, allInScope[t.Type])
 	case 1:
 		return resourceName(resources[0].Type, resources[0].Values)
 	}
 	return fmt.Sprintf("%s and %d more", resourceName(resources[0].Type, resources[0].Values), len(resources)-1)
 }
+
+// allInScope is what a task without resources is about.
+var allInScope = map[ondemand.Type]string{ondemand.FullSync: "all in scope"}
 
 // resourceName writes a resource as TYPE:full.name, also one that does not parse.
 func resourceName(kind string, values map[string]string) string {
@@ -144,17 +191,14 @@ func resourceName(kind string, values map[string]string) string {
 	return fmt.Sprintf("%s %v", kind, values)
 }
 
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format(timeLayout)
-}
-
 // took is the time from acceptance to the end; empty while it runs.
 func took(t ondemand.Task) string {
 	if t.EndTime.IsZero() || t.ReceivedTime.IsZero() {
 		return ""
 	}
-	return t.EndTime.Sub(t.ReceivedTime).Round(time.Millisecond).String()
+	d := t.EndTime.Sub(t.ReceivedTime)
+	if d < time.Minute {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
 }
