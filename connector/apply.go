@@ -180,18 +180,3 @@ func (r *run) forgetUnknown(ctx context.Context, granted []policy.Assignment) {
 		r.Logger.WarnContext(ctx, "cannot save that principals are known", "error", err)
 	}
 }
-
-// write sends a change in one request and returns the grants on its securable afterwards, in which the change shows.
-func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	have, err := r.sendNoted(ctx, c)
-	if err != nil || remaining(c, have).Empty() {
-		return have, err
-	}
-	if have, err = r.grants(ctx, c.Securable); err != nil { // the answer may be older than the change
-		return nil, err
-	}
-	if rest := remaining(c, have); !rest.Empty() {
-		return nil, policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
-	}
-	return have, nil
-}

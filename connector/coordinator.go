@@ -102,6 +102,15 @@ func (co *coordinator) enter(id uint64, by *compile.Compiler, c policy.Change) p
 	}
 	c.Remove = slices.DeleteFunc(slices.Clone(c.Remove), required)
 	c.RemoveTemporary = slices.DeleteFunc(slices.Clone(c.RemoveTemporary), required)
+	for _, removed := range c.Remove {
+		if removed.Privilege == policy.AllPrivileges { // which takes USE_* along, that the other sync may be about to add
+			for use := range usesOf[c.Securable.Type].All() {
+				if a := (policy.Assignment{Principal: removed.Principal, Privilege: use}); required(a) && !slices.Contains(c.Keep, a) && !slices.Contains(c.Add, a) {
+					c.Add = append(slices.Clone(c.Add), a)
+				}
+			}
+		}
+	}
 	if closes(c) {
 		co.closing[c.Securable]++
 	}

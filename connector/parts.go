@@ -75,20 +75,3 @@ func principalsOf(c policy.Change) []policy.Principal {
 	}
 	return slices.SortedFunc(maps.Keys(set), policy.ComparePrincipals)
 }
-
-// remaining returns what of c is not so yet, given the grants on its securable.
-func remaining(c policy.Change, have []policy.Assignment) policy.Change {
-	rest := policy.Change{Securable: c.Securable, Wave: c.Wave}
-	add, remove := c.Request()
-	for _, a := range add {
-		if !slices.Contains(have, a) {
-			rest.Add = append(rest.Add, a)
-		}
-	}
-	for _, a := range remove {
-		if slices.Contains(have, a) {
-			rest.Remove = append(rest.Remove, a)
-		}
-	}
-	return rest
-}

@@ -64,6 +64,11 @@ func (c Change) Acts() (add, remove []Assignment) {
 	return slices.Concat(c.Add, c.AddTemporary), slices.Concat(c.Remove, c.RemoveTemporary)
 }
 
+// RemovesAll reports whether the change removes ALL_PRIVILEGES from somebody.
+func (c Change) RemovesAll() bool {
+	return slices.ContainsFunc(c.Remove, func(a Assignment) bool { return a.Privilege == AllPrivileges })
+}
+
 // Empty reports whether the change changes nothing.
 func (c Change) Empty() bool {
 	return len(c.Add)+len(c.Remove)+len(c.AddTemporary)+len(c.RemoveTemporary) == 0

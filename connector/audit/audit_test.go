@@ -103,15 +103,17 @@ func TestTrail(t *testing.T) {
 	begin(t, l, "SCHEMA:sales.emea +ann USE_SCHEMA")("req-2", policy.Errorf(policy.CodeForbidden, "not yours"))
 	begin(t, l, "CATALOG:sales +Ann USE_CATALOG")("", policy.Errorf(policy.CodeNotFound, "no such catalog"))
 	begin(t, l, "CATALOG:hr +zoe USE_CATALOG")("", &connector.PrincipalError{Principal: policy.PrincipalByShape("zoe"), Err: errors.New("404")})
+	begin(t, l, "VOLUME:hr.core.files +ann READ_VOLUME")("", policy.Errorf(policy.CodeConflict, "being changed"))
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	all := []string{
 		"add TABLE:sales.emea.orders ann SELECT applied", "remove TABLE:sales.emea.orders bob MODIFY applied",
 		"add SCHEMA:sales.emea ann USE_SCHEMA refused", "add CATALOG:sales Ann USE_CATALOG gone", "add CATALOG:hr zoe USE_CATALOG refused",
+		"add VOLUME:hr.core.files ann READ_VOLUME refused",
 	}
 	check(t, read(t, path, Query{}), all...)
-	check(t, read(t, path, Query{Principal: "ANN"}), all[0], all[2], all[3])
+	check(t, read(t, path, Query{Principal: "ANN"}), all[0], all[2], all[3], all[5])
 	check(t, read(t, path, Query{Securable: change(t, "schema:sales.emea").Securable}), all[:3]...)
 	check(t, read(t, path, Query{Since: time.Now().Add(time.Hour)}))
 

@@ -152,7 +152,7 @@ func resultOf(err error) (result Result, known bool) {
 	switch policy.CodeOf(err) {
 	case policy.CodeNotFound:
 		return ResultGone, true
-	case policy.CodeInvalid, policy.CodeForbidden, policy.CodeUnauthenticated, policy.CodeTooLarge:
+	case policy.CodeInvalid, policy.CodeForbidden, policy.CodeUnauthenticated, policy.CodeTooLarge, policy.CodeConflict:
 		return ResultRefused, true
 	}
 	return "", false // no answer, or one of several attempts had none

@@ -35,6 +35,8 @@ func newPacer(base http.RoundTripper, pacing Pacing, timeout time.Duration, m *m
 type requestInfo struct {
 	route      string // metric label
 	idempotent bool   // may be sent twice with the same effect
+	// readFirst says that the request follows from what was read, so that after a conflict that must be read again.
+	readFirst bool
 }
 
 type requestInfoKey struct{}
@@ -90,7 +92,7 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		p.metrics.observe(c.route, last.status(), now.Sub(permit.started))
-		decision := decide(last.resp, last.body, last.err, c.idempotent, now)
+		decision := decide(last.resp, last.body, last.err, c, now)
 		if decision.hasWait && decision.pauseAll {
 			p.limiter.pause(now.Add(decision.wait)) // before the permit is released to the next request
 		}

@@ -25,9 +25,9 @@ type retryDecision struct {
 	pauseAll bool // the wait applies to all requests, not only to this one
 }
 
-// decide returns what to do after an attempt that ended with err, or with resp and its whole body. idempotent says that
-// the request may be sent twice with the same effect.
-func decide(resp *http.Response, body []byte, err error, idempotent bool, now time.Time) retryDecision {
+// decide returns what to do after an attempt of request c that ended with err, or with resp and its whole body.
+func decide(resp *http.Response, body []byte, err error, c requestInfo, now time.Time) retryDecision {
+	idempotent := c.idempotent
 	if err != nil {
 		return decideOnError(err, idempotent)
 	}
@@ -37,6 +37,8 @@ func decide(resp *http.Response, body []byte, err error, idempotent bool, now ti
 		return retryDecision{signal: signalThrottled, retry: true, reason: "throttled", wait: wait, hasWait: hasWait, pauseAll: true}
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return retryDecision{signal: signalOverloaded, retry: idempotent, reason: "unavailable", wait: wait, hasWait: hasWait}
+	case http.StatusConflict: // two clients changed one object at once
+		return retryDecision{signal: signalNone, retry: idempotent && !c.readFirst, reason: "conflict", wait: wait, hasWait: hasWait}
 	case http.StatusInternalServerError, http.StatusRequestTimeout:
 		return retryDecision{signal: signalNone, retry: idempotent, reason: "server error", wait: wait, hasWait: hasWait}
 	}

@@ -37,6 +37,7 @@ func TestRetries(t *testing.T) {
 		{"400", func() (*http.Response, error) { return reply(400, "{}") }, 1, 1},
 		{"404", func() (*http.Response, error) { return reply(404, "{}") }, 1, 1},
 		{"401", func() (*http.Response, error) { return reply(401, "{}") }, 1, 1},
+		{"409", func() (*http.Response, error) { return reply(409, "{}") }, 4, 1},
 		{"429", func() (*http.Response, error) { return reply(429, "{}") }, 4, 4},
 		{"500", func() (*http.Response, error) { return reply(500, "{}") }, 4, 1},
 		{"502", func() (*http.Response, error) { return reply(502, "<html>") }, 4, 1},

@@ -152,7 +152,8 @@ func (c *Client) apply(ctx context.Context, change policy.Change) ([]policy.Assi
 		return c.grants(ctx, s)
 	}
 	// The request adds and removes privileges, which is idempotent, so it is sent again when its answer was lost.
-	info := requestInfo{route: "PATCH " + permissionsRoute(s), idempotent: true}
+	// What it puts back, with the removal of ALL_PRIVILEGES, follows from what was read.
+	info := requestInfo{route: "PATCH " + permissionsRoute(s), idempotent: true, readFirst: change.RemovesAll()}
 	var g grants
 	if err := c.do(ctx, info, http.MethodPatch, permissionsPath(s), diff, &g); err != nil {
 		return nil, principalError(err, s.Type, diff)

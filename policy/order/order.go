@@ -30,7 +30,7 @@ func Changes(changes []policy.Change, current *policy.GrantSet, o Options) ([]po
 		if group := ordered[first:last]; plain(group) {
 			for i := range group {
 				group[i].Wave = 1
-				group[i].Keep = kept(current.Of(group[i].Securable), group[i])
+				group[i].Keep = Kept(current.Of(group[i].Securable), group[i])
 			}
 		} else {
 			p := newProblem(group, current, o)
@@ -89,9 +89,9 @@ func plain(group []policy.Change) bool {
 	return !adds || !removes || !container
 }
 
-// kept returns the grants of have that must be sent along with the change, because it removes ALL_PRIVILEGES and they
+// Kept returns the grants of have that must be sent along with the change, because it removes ALL_PRIVILEGES and they
 // stay.
-func kept(have []policy.Assignment, c policy.Change) []policy.Assignment {
+func Kept(have []policy.Assignment, c policy.Change) []policy.Assignment {
 	var keep []policy.Assignment
 	for _, r := range c.Remove {
 		if r.Privilege != policy.AllPrivileges {

@@ -154,7 +154,7 @@ func (p *problem) addNode(c policy.Change) int {
 			p.addOp(op{node: n, who: p.id(r.Principal), grant: r, effect: effect(c.Securable.Type, r.Privilege), outlasts: len(p.ops)})
 		}
 	}
-	for _, a := range p.current.Of(c.Securable) { // what was granted by itself too does not end with it: see kept
+	for _, a := range p.current.Of(c.Securable) { // what was granted by itself too does not end with it: see Kept
 		if i, ok := all[a.Principal]; ok && a.Privilege != policy.AllPrivileges {
 			p.ops[i].effect &^= a.Privilege.Set()
 		}

@@ -311,7 +311,7 @@ func (p *problem) fill(parts []policy.Change, n int) {
 	}
 	have := p.current.Of(s)
 	for i := range parts {
-		parts[i].Keep = kept(have, parts[i])
+		parts[i].Keep = Kept(have, parts[i])
 		have = parts[i].AppliedTo(have)
 	}
 }
