@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +225,39 @@ func TestWatchPrincipals(t *testing.T) {
 		stop()
 		<-ended
 	})
+}
+
+// TestFirstDirectory holds that the first directory that is read is news only to syncs that had to do without one.
+func TestFirstDirectory(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &account{tables: 1, known: map[string]bool{"a@x": true}, grants: &policy.GrantSet{}}
+			who, policies := &staff{}, &fixed{}
+			who.add(policy.User, "a@x")
+			policies.set(t, allow("table:c.s.t0", "a@x", "select"))
+			s, err := connector.New(connector.Options{Workspace: w, Policies: policies, Directory: who, Parallel: 1, DirectoryInterval: 10 * time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fails {
+				who.fail(policy.Errorf(policy.CodeUnavailable, "no answer"))
+			}
+			var changed atomic.Int32
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go s.WatchPrincipals(ctx, func() { changed.Add(1) }, func([]policy.Securable) {})
+			synctest.Wait()
+			if _, err := s.Sync(t.Context(), connector.Request{}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+			who.fail(nil)
+			time.Sleep(2 * time.Minute)
+			if n := changed.Load(); (n > 0) != fails {
+				t.Errorf("directory fails at first: %t: %d times changed", fails, n)
+			}
+		})
+	}
 }
 
 // TestListedLater holds that a user whom the workspace did not have, and whom nothing was therefore sent for, is granted what

@@ -41,6 +41,11 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 	if r.ByPerson {
 		s.unknown.tryAgain()
 	}
+	if !g.identities.directory.Read() {
+		s.mu.Lock()
+		s.byShape = true
+		s.mu.Unlock()
+	}
 	unknown := s.unknown.view()
 	id, err := s.coordinator.begin(ctx, g.compiler)
 	if err != nil {

@@ -26,6 +26,7 @@ type Syncer struct {
 	now         generation
 	held        map[string]uint64 // syncs of planned shards, not yet applied
 	metastoreID string            // "" while not known
+	byShape     bool              // syncs began without a directory, because it could not be read
 }
 
 // New returns a Syncer; the error says what is wrong with the options.

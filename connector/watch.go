@@ -129,10 +129,14 @@ func (s *Syncer) WatchPrincipals(ctx context.Context, changed func(), again func
 	}
 }
 
-// resolvesDifferently reports whether two directories differ in what they say of those whom the policies in force name.
+// resolvesDifferently reports whether two directories differ in what they say of those whom the policies in force name. The
+// first that is read differs from none only where syncs had to do without.
 func (s *Syncer) resolvesDifferently(a, b *directory.Directory) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !a.Read() && !s.byShape {
+		return false
+	}
 	return s.now.rules != nil && !sameResolutions(s.now.rules, a, b)
 }
 
