@@ -163,10 +163,8 @@ func TestGrants(t *testing.T) {
 				inventory.Add(policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: name}})
 			}
 			var got []string
-			for securable, list := range compile.New(set, compile.Options{Time: now}).Compile(inventory).Grants.BySecurable {
-				for _, a := range list {
-					got = append(got, securable.String()+" "+a.Name+" "+string(a.Privilege))
-				}
+			for g := range compile.New(set, compile.Options{Time: now}).Compile(inventory).Grants.All() {
+				got = append(got, g.Securable.String()+" "+g.Principal.Name+" "+string(g.Privilege))
 			}
 			slices.Sort(got)
 			if !slices.Contains(got, want) {

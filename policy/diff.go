@@ -33,13 +33,14 @@ func Diff(in DiffInput) ([]Change, Totals) {
 	totals := Totals{Securables: len(in.Read)}
 	managed := managedPrincipals{scope: in.Scope, known: make(map[Principal]bool)}
 	var changes []Change
+	current, desired := grantReader{set: in.Current}, grantReader{set: in.Desired}
 	for _, s := range in.Read {
 		addsOnly := in.Scope.AddsOnly(s) // USE_CATALOG alone, and nothing is taken away
 		if !in.Scope.inRoots(s) || !addsOnly && !in.Scope.Filters(s) {
 			continue
 		}
 		c := Change{Securable: s}
-		have, want := in.Current.Of(s), in.Desired.Of(s)
+		have, want := current.of(s), desired.of(s)
 		totals.Grants += len(have)
 		for i, j := 0, 0; i < len(have) || j < len(want); {
 			order := 0

@@ -3,7 +3,9 @@ package policy
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
+	"strings"
 )
 
 // Grant is one direct grant.
@@ -29,9 +31,11 @@ func CompareAssignments(a, b Assignment) int {
 // GrantSet is a state of the world: a set of direct grants. The zero value is an empty set, ready to use. Desired
 // and current grants are held alike, so that their difference is a subtraction of sets.
 type GrantSet struct {
-	// Each slice is sorted, without duplicates, and never changed once stored: many securables may share one.
-	BySecurable map[Securable][]Assignment
-	size        int
+	// containers holds the grants on what lies in a container, by its full name; "" for what lies in none. States are read
+	// and compared container by container, so what is looked up next is near. Each slice is sorted, without duplicates, and
+	// never changed once stored: many securables may share one.
+	containers map[string]map[Securable][]Assignment
+	size       int // grants
 }
 
 // NewGrantSet makes a set of the given grants.
@@ -46,7 +50,7 @@ func NewGrantSet(grants ...Grant) *GrantSet {
 // Add puts one grant into the set.
 func (g *GrantSet) Add(grant Grant) {
 	a := Assignment{grant.Principal, grant.Privilege}
-	old := g.BySecurable[grant.Securable]
+	old := g.Of(grant.Securable)
 	i, found := slices.BinarySearchFunc(old, a, CompareAssignments)
 	if found {
 		return
@@ -65,15 +69,21 @@ func (g *GrantSet) Set(s Securable, assignments []Assignment) {
 
 // Put stores list, which must be sorted, unique and never changed afterwards.
 func (g *GrantSet) Put(s Securable, list []Assignment) {
-	if g.BySecurable == nil {
-		g.BySecurable = make(map[Securable][]Assignment)
-	}
-	g.size += len(list) - len(g.BySecurable[s])
+	name := s.container()
+	in := g.containers[name]
+	g.size += len(list) - len(in[s])
 	if len(list) == 0 {
-		delete(g.BySecurable, s)
+		delete(in, s)
 		return
 	}
-	g.BySecurable[s] = list
+	if in == nil {
+		if g.containers == nil {
+			g.containers = make(map[string]map[Securable][]Assignment)
+		}
+		in = make(map[Securable][]Assignment)
+		g.containers[name] = in
+	}
+	in[s] = list
 }
 
 // Of returns the assignments on one securable, sorted by principal and privilege. The caller must not change them.
@@ -81,7 +91,29 @@ func (g *GrantSet) Of(s Securable) []Assignment {
 	if g == nil {
 		return nil
 	}
-	return g.BySecurable[s]
+	return g.containers[s.container()][s]
+}
+
+// container returns the full name of what the securable lies in, "" for a catalog.
+func (s Securable) container() string {
+	return s.FullName[:max(strings.LastIndexByte(s.FullName, '.'), 0)]
+}
+
+// grantReader looks up one securable after the other; in one container that is cheaper than [GrantSet.Of].
+type grantReader struct {
+	set  *GrantSet
+	name string
+	in   map[Securable][]Assignment // of the container called name
+}
+
+func (r *grantReader) of(s Securable) []Assignment {
+	if r.set == nil {
+		return nil
+	}
+	if name := s.container(); name != r.name || r.in == nil {
+		r.name, r.in = name, r.set.containers[name]
+	}
+	return r.in[s]
 }
 
 // Has reports whether the set holds the grant.
@@ -103,9 +135,9 @@ func (g *GrantSet) Securables() []Securable {
 	if g == nil {
 		return nil
 	}
-	list := make([]Securable, 0, len(g.BySecurable))
-	for s := range g.BySecurable {
-		list = append(list, s)
+	var list []Securable
+	for _, in := range g.containers {
+		list = slices.AppendSeq(list, maps.Keys(in))
 	}
 	slices.SortFunc(list, Securable.Compare)
 	return list
@@ -115,7 +147,7 @@ func (g *GrantSet) Securables() []Securable {
 func (g *GrantSet) All() iter.Seq[Grant] {
 	return func(yield func(Grant) bool) {
 		for _, s := range g.Securables() {
-			for _, a := range g.BySecurable[s] {
+			for _, a := range g.Of(s) {
 				if !yield(Grant{s, a.Principal, a.Privilege}) {
 					return
 				}
@@ -126,9 +158,9 @@ func (g *GrantSet) All() iter.Seq[Grant] {
 
 // Clone copies the set.
 func (g *GrantSet) Clone() *GrantSet {
-	c := &GrantSet{BySecurable: make(map[Securable][]Assignment, len(g.BySecurable)), size: g.size}
-	for s, list := range g.BySecurable {
-		c.BySecurable[s] = list
+	c := &GrantSet{containers: make(map[string]map[Securable][]Assignment, len(g.containers)), size: g.size}
+	for name, in := range g.containers {
+		c.containers[name] = maps.Clone(in)
 	}
 	return c
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Pattern is a compiled name pattern: '*' stands for any run of characters, '?' for one character. Matching takes
@@ -61,6 +62,9 @@ func (p Pattern) Prefix() string {
 	}
 	return p.text
 }
+
+// BeginsWith returns the text that a name must begin with to match, and is enough for it.
+func (p Pattern) BeginsWith() (text string, ok bool) { return p.text, p.kind == patternPrefix }
 
 // GramLength is the length of a gram, in bytes: long enough to be rare, short enough for most patterns to have one.
 const GramLength = 3
@@ -126,6 +130,9 @@ func matchGlob(pattern, name string) bool {
 }
 
 func runeLen(s string) int {
+	if s[0] < utf8.RuneSelf {
+		return 1
+	}
 	for i := range s {
 		if i > 0 {
 			return i

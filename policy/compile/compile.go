@@ -129,7 +129,6 @@ type Result struct {
 // Compile returns the grants that the policies mean for the objects of inv.
 func (c *Compiler) Compile(inv *policy.Inventory) *Result {
 	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode), unresolved: make(map[policy.Principal]bool)}
-	r.grants.BySecurable = make(map[policy.Securable][]policy.Assignment, inv.Len()/2)
 	for _, root := range inv.Roots {
 		if root.Type == policy.Catalog {
 			r.catalog(root)

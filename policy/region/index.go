@@ -25,8 +25,9 @@ type Index struct {
 	regions  []Region
 	level    int
 	exact    map[string][]Ref // by the only name
+	begins   map[string][]Ref // by the text that a name must begin with, and no more
 	prefix   map[string][]Ref // by the literal text before the first wildcard; to be tested
-	lengths  []int            // of the keys of prefix, ascending
+	lengths  []int            // of the keys of begins and prefix, ascending
 	grams    map[string][]Ref // by the rarest gram, where a wildcard comes first; to be tested
 	excludes []Ref            // to be tested
 	ascii    bool             // no pattern has other characters than ASCII
@@ -35,7 +36,7 @@ type Index struct {
 // NewIndex indexes the regions that list names by number; level is 1 to 3. A region that ends above the level
 // matches always if it inherits.
 func NewIndex(regions []Region, list []Ref, level int) *Index {
-	ix := &Index{regions: regions, level: level, All: list, exact: map[string][]Ref{}, prefix: map[string][]Ref{}, grams: map[string][]Ref{}, ascii: true}
+	ix := &Index{regions: regions, level: level, All: list, exact: map[string][]Ref{}, begins: map[string][]Ref{}, prefix: map[string][]Ref{}, grams: map[string][]Ref{}, ascii: true}
 	var floating []floatingPattern
 	for _, i := range list {
 		r := &ix.regions[i&^looseMark]
@@ -58,6 +59,8 @@ func NewIndex(regions []Region, list []Ref, level int) *Index {
 		for _, p := range m.Patterns {
 			if name, ok := p.Exact(); ok {
 				ix.exact[name] = append(ix.exact[name], i)
+			} else if text, ok := p.BeginsWith(); ok {
+				ix.begins[text] = append(ix.begins[text], i)
 			} else if prefix := p.Prefix(); prefix != "" {
 				ix.prefix[prefix] = append(ix.prefix[prefix], i)
 			} else {
@@ -66,8 +69,10 @@ func NewIndex(regions []Region, list []Ref, level int) *Index {
 		}
 	}
 	ix.addFloating(floating)
-	for text := range ix.prefix {
-		ix.lengths = append(ix.lengths, len(text))
+	for _, by := range []map[string][]Ref{ix.begins, ix.prefix} {
+		for text := range by {
+			ix.lengths = append(ix.lengths, len(text))
+		}
 	}
 	slices.Sort(ix.lengths)
 	ix.lengths = slices.Compact(ix.lengths)
@@ -116,7 +121,10 @@ func (ix *Index) Match(name string, dst []Ref) []Ref {
 		if n > len(name) {
 			break
 		}
-		test(ix.prefix[name[:n]])
+		dst = append(dst, ix.begins[name[:n]]...)
+		if len(ix.prefix) > 0 {
+			test(ix.prefix[name[:n]])
+		}
 	}
 	if len(ix.grams) > 0 {
 		for at := range len(name) - policy.GramLength + 1 {
