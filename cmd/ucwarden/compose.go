@@ -34,10 +34,22 @@ type policySource interface {
 	Problem() error
 }
 
-// openSource makes the policy source that the configuration names and loads it. cacheDir, when not empty, keeps the
-// last verified snapshot for a restart while the source is down. partialStart lets a daemon start with files of which some
-// are refused; a command that runs once says instead what is wrong with them.
-func openSource(ctx context.Context, c *config.Config, cacheDir string, partialStart bool, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
+// openSource makes the policy source that the configuration names and loads it.
+func openSource(ctx context.Context, c *config.Config, log *slog.Logger) (policySource, error) {
+	src, err := newSource(c, "", false, log, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := src.Load(ctx); err != nil {
+		return nil, err
+	}
+	return src, nil
+}
+
+// newSource makes the policy source that the configuration names, and loads nothing yet. cacheDir, when not empty, keeps
+// the last verified snapshot for a restart while the source is down. partialStart lets a daemon start with files of which
+// some are refused; a command that runs once says instead what is wrong with them.
+func newSource(c *config.Config, cacheDir string, partialStart bool, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
 	var src policySource
 	var err error
 	guard := source.GuardOptions{MaxShrink: c.Policies.MaxShrinkRatio, AllowEmpty: c.Policies.AllowEmpty, Accept: c.Policies.Accept}
@@ -65,9 +77,6 @@ func openSource(ctx context.Context, c *config.Config, cacheDir string, partialS
 			"set policies.path to a file or folder of policies, or policies.ranger.url and policies.ranger.service")
 	}
 	if err != nil {
-		return nil, err
-	}
-	if _, err := src.Load(ctx); err != nil {
 		return nil, err
 	}
 	return src, nil
@@ -145,13 +154,9 @@ func guards(c *config.Config) []policy.Guard {
 	}
 }
 
-// openSyncer joins policies and workspace. state keeps what guards compare with, and journal what is changed; nil keeps
-// nothing.
-func openSyncer(ctx context.Context, c *config.Config, src policySource, state connector.State, journal connector.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
-	client, err := openWorkspace(ctx, c, log, reg)
-	if err != nil {
-		return nil, err
-	}
+// newSyncer joins policies and workspace; it asks the workspace who we are. state keeps what guards compare with, and
+// journal what is changed; nil keeps nothing.
+func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state connector.State, journal connector.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
 	o := scopeOptions(c)
 	me, err := client.Whoami(ctx)
 	unknown := policy.CodeOf(err) == policy.CodeForbidden || policy.CodeOf(err) == policy.CodeNotFound
@@ -178,11 +183,19 @@ func openSyncer(ctx context.Context, c *config.Config, src policySource, state c
 
 // pipeline is everything that changes a workspace: the store, the queue in front of the syncer, and the policies.
 type pipeline struct {
-	source policySource
-	store  *ondemand.Store
-	audit  *audit.Log
-	queue  *ondemand.Queue
-	syncer *connector.Syncer
+	config     *config.Config
+	log        *slog.Logger
+	registerer prometheus.Registerer
+
+	source    policySource
+	store     *ondemand.Store
+	audit     *audit.Log
+	queue     *ondemand.Queue
+	workspace *unitycatalog.Client // nil until it answered once
+
+	// Set by connect, before the queue runs:
+	syncer   *connector.Syncer
+	handlers map[ondemand.Type]ondemand.Handler
 }
 
 // close closes what openPipeline opened.
@@ -203,10 +216,27 @@ func openAudit(c config.Audit, stdout io.Writer, log *slog.Logger, reg prometheu
 	return l, withHint(err, "audit.path names the file; it must be writable, and no other daemon's")
 }
 
-// openPipeline opens the store first, so that a second process stops before it does anything else. stdout is for the
-// copy of the audit trail; nil for none.
-func openPipeline(ctx context.Context, c *config.Config, partialStart bool, stdout io.Writer, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
-	p := &pipeline{}
+// openPipeline opens a pipeline, loads the policies and connects to the workspace, for a command that works once.
+func openPipeline(ctx context.Context, c *config.Config, log *slog.Logger) (*pipeline, error) {
+	p, err := newPipeline(c, false, nil, log, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = p.source.Load(ctx); err == nil {
+		err = p.connect(ctx)
+	}
+	if err != nil {
+		_ = p.close() // the first error says it
+		return nil, err
+	}
+	return p, nil
+}
+
+// newPipeline opens the store first, so that a second process stops before it does anything else. Policies are to be
+// loaded, and the workspace is to be connected to, before the queue runs. stdout is for the copy of the audit trail; nil
+// for none.
+func newPipeline(c *config.Config, partialStart bool, stdout io.Writer, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
+	p := &pipeline{config: c, log: log, registerer: reg}
 	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
 		if policy.CodeOf(err) == policy.CodeUnavailable {
 			err = withHint(err, "a daemon that runs there takes the work over REST: ucwarden sync --server URL")
@@ -221,15 +251,12 @@ func openPipeline(ctx context.Context, c *config.Config, partialStart bool, stdo
 	if p.audit, err = openAudit(c.Audit, stdout, log, reg); err != nil {
 		return nil, err
 	}
-	if p.source, err = openSource(ctx, c, filepath.Join(c.Store.Path, "policies"), partialStart, log, reg); err != nil {
+	if p.source, err = newSource(c, filepath.Join(c.Store.Path, "policies"), partialStart, log, reg); err != nil {
 		return nil, err
 	}
-	if p.syncer, err = openSyncer(ctx, c, p.source, p.store, p.audit, log, reg); err != nil {
-		return nil, err
-	}
-	handlers, err := tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store})
-	if err != nil {
-		return nil, err
+	handlers := make(map[ondemand.Type]ondemand.Handler)
+	for _, t := range tasks.Types {
+		handlers[t] = connectedHandler{p, t}
 	}
 	p.queue, err = ondemand.NewQueue(p.store, ondemand.Options{
 		Handlers: handlers,
@@ -240,4 +267,29 @@ func openPipeline(ctx context.Context, c *config.Config, partialStart bool, stdo
 		return nil, err
 	}
 	return p, nil
+}
+
+// connect connects to the workspace. After an error it may be called again.
+func (p *pipeline) connect(ctx context.Context) (err error) {
+	if p.workspace == nil {
+		if p.workspace, err = openWorkspace(ctx, p.config, p.log, p.registerer); err != nil {
+			return err
+		}
+	}
+	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.log, p.registerer); err != nil {
+		return err
+	}
+	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store})
+	return err
+}
+
+// connectedHandler is the handler of a type of task, which there is only once the workspace is connected.
+type connectedHandler struct {
+	pipeline *pipeline
+	typ      ondemand.Type
+}
+
+// Handle implements ondemand.Handler.
+func (h connectedHandler) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+	return h.pipeline.handlers[h.typ].Handle(ctx, job)
 }

@@ -104,6 +104,12 @@ func (d *demo) run(ctx context.Context, exit bool) (err error) {
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
+	select {
+	case <-d.daemon.begun:
+	case err := <-ended:
+		ended <- nil
+		return err
+	}
 	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.syncAgain} {
 		if err := step(ctx); err != nil {
 			return err

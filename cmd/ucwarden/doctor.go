@@ -206,7 +206,7 @@ func checkAudit(c *config.Config) []doctor.Finding {
 }
 
 func checkPolicies(ctx context.Context, c *config.Config) []doctor.Finding {
-	src, err := openSource(ctx, c, "", false, slog.New(slog.DiscardHandler), nil)
+	src, err := openSource(ctx, c, slog.New(slog.DiscardHandler))
 	if err != nil {
 		do := "correct policies.path or policies.ranger; ucwarden policy lint says more about files"
 		if hint, ok := errors.AsType[*hinted](err); ok {

@@ -42,11 +42,15 @@ policies Unity Catalog cannot express. Nothing is changed, and no running daemon
 				return err
 			}
 			warnWithoutEffect(c, log)
-			src, err := openSource(cmd.Context(), c, "", false, log, nil)
+			src, err := openSource(cmd.Context(), c, log)
 			if err != nil {
 				return err
 			}
-			syncer, err := openSyncer(cmd.Context(), c, src, nil, nil, log, nil)
+			workspace, err := openWorkspace(cmd.Context(), c, log, nil)
+			if err != nil {
+				return err
+			}
+			syncer, err := newSyncer(cmd.Context(), c, workspace, src, nil, nil, log, nil)
 			if err != nil {
 				return err
 			}

@@ -71,7 +71,7 @@ func (f *policyFlags) load(a *app) (*config.Config, *slog.Logger, error) {
 // snapshot loads the policies in force. The last good version of a cache does not do: what is asked about is what the
 // source holds now.
 func (f *policyFlags) snapshot(ctx context.Context, c *config.Config, log *slog.Logger) (*ranger.Snapshot, error) {
-	src, err := openSource(ctx, c, "", false, log, nil)
+	src, err := openSource(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}

@@ -16,25 +16,29 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// digestKept is the digest of the policies that a full sync was last asked for.
+// digestKept is the digest of the policies that were last loaded.
 type digestKept struct {
 	mu     sync.Mutex
 	digest string
 }
 
-// replace keeps the digest, and reports whether it is another one.
-func (k *digestKept) replace(digest string) bool {
+// replace keeps the digest, and reports whether it is another one, and the first.
+func (k *digestKept) replace(digest string) (changed, first bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	changed := k.digest != digest
+	changed, first = k.digest != digest, k.digest == ""
 	k.digest = digest
-	return changed
+	return changed, first
 }
 
 // policiesChanged asks for a full sync by the policies, once for each version of them: both the watch and a reload find
-// new ones.
+// new ones. The first ones are what a daemon waits for at its start.
 func (d *daemon) policiesChanged(s *ranger.Snapshot) {
-	if !d.notified.replace(s.Digest) {
+	changed, first := d.notified.replace(s.Digest)
+	if first {
+		close(d.loaded)
+	}
+	if !changed || first {
 		return
 	}
 	d.log.Info("policies changed", "version", s.Version, "policies", len(s.Policies))

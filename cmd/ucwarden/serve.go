@@ -56,15 +56,14 @@ REST API. Tasks survive a crash and go on at the next start.`,
 // daemon is everything that serve runs. This is the composition root: here, and in compose.go, the packages meet.
 type daemon struct {
 	*pipeline
-	config    *config.Config
-	log       *slog.Logger
+	*startup
 	registry  *prometheus.Registry
 	scheduler *ondemand.Scheduler
 	api       *apiserver.Server // nil when no API is served
 
 	hangups  <-chan os.Signal // nil: nobody asks for a reload
 	changed  chan string      // why a full sync is due: the policies or the principals that they name changed
-	notified digestKept       // of the policies that changed was last sent for
+	notified digestKept       // of the policies that were last loaded
 }
 
 func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slog.Logger) (_ *daemon, err error) {
@@ -72,9 +71,9 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 		return nil, withHint(policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.enabled is set, but this version takes tasks from the REST API only"),
 			"unset ondemand.eventhub.enabled and post tasks to the REST API")
 	}
-	d := &daemon{config: c, log: log, registry: prometheus.NewRegistry(), changed: make(chan string, 1)}
+	d := &daemon{startup: newStartup(), registry: prometheus.NewRegistry(), changed: make(chan string, 1)}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if d.pipeline, err = openPipeline(ctx, c, true, stdout, log, d.registry); err != nil {
+	if d.pipeline, err = newPipeline(c, true, stdout, log, d.registry); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -115,28 +114,43 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
 		Tasks: d.queue, Verifier: verifier, Reload: d.reloadPolicies,
-		Checks: []apiserver.Check{
-			{Name: "policies", Run: func(context.Context) error {
-				if d.source.Current() == nil {
-					return errors.New("no policies have been loaded yet")
-				}
-				return nil
-			}},
-		},
+		Checks: []apiserver.Check{{Name: "policies", Run: d.policiesMissing}, {Name: "workspace", Run: d.workspaceMissing}},
 		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
 		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate,
 	})
 }
 
-// run works until ctx ends, then lets what runs come to a good end.
+// run works until ctx ends, then lets what runs come to a good end. Tasks are taken at once; they are carried out once
+// policies and workspace are there.
 func (d *daemon) run(ctx context.Context) error {
-	if s := d.source.Current(); s != nil {
-		d.notified.replace(s.Digest)
-	}
+	stopping := context.AfterFunc(ctx, func() { d.log.Info("stopping: what runs may finish, what waits goes on at the next start") })
+	defer stopping()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return d.source.Watch(ctx, d.policiesChanged) })
-	g.Go(func() error { return d.syncOnChange(ctx, d.changed) })
 	g.Go(func() error { return d.reloadOn(ctx, d.hangups) })
+	if d.api != nil {
+		d.log.Info("serving tasks", "addr", d.api.Addr().String())
+		g.Go(func() error { return d.api.Run(ctx) })
+	}
+	g.Go(func() error {
+		if err := d.start(ctx, g); err != nil || ctx.Err() != nil {
+			return err
+		}
+		d.work(ctx, g)
+		return nil
+	})
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil // asked to stop
+	}
+	if closeErr := d.close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close the daemon's files: %w", closeErr))
+	}
+	return err
+}
+
+// work carries out tasks, and submits those that are due by themselves.
+func (d *daemon) work(ctx context.Context, g *errgroup.Group) {
+	g.Go(func() error { return d.syncOnChange(ctx, d.changed) })
 	g.Go(func() error {
 		d.syncer.Settle(ctx) // what fails now is tried again by the next sync
 		return nil
@@ -151,20 +165,6 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 	g.Go(func() error { return d.queue.Run(ctx) })
 	g.Go(func() error { return d.scheduler.Run(ctx) })
-	if d.api != nil {
-		d.log.Info("serving tasks", "addr", d.api.Addr().String())
-		g.Go(func() error { return d.api.Run(ctx) })
-	}
-	stopping := context.AfterFunc(ctx, func() { d.log.Info("stopping: what runs may finish, what waits goes on at the next start") })
-	defer stopping()
-	err := g.Wait()
-	if errors.Is(err, context.Canceled) {
-		err = nil // asked to stop
-	}
-	if closeErr := d.close(); closeErr != nil {
-		err = errors.Join(err, fmt.Errorf("close the daemon's files: %w", closeErr))
-	}
-	return err
 }
 
 // syncNow submits a sync of shards before all other work.

@@ -107,7 +107,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	if here := workspaceOf(c); saved != nil && saved.Host != here {
 		return report, fmt.Errorf("the saved plan is of the workspace %s, and %s is configured", saved.Host, here)
 	}
-	p, err := openPipeline(ctx, c, false, nil, log, nil)
+	p, err := openPipeline(ctx, c, log)
 	if err != nil {
 		return report, err
 	}

@@ -41,7 +41,10 @@ type Options struct {
 	Store  Store  // of plans, from when they are made until they are applied; required
 }
 
-// New returns the handler of each type of task that is carried out by a sync.
+// Types are the types of tasks that are carried out by a sync.
+var Types = []ondemand.Type{ondemand.FullSync, ondemand.ResourceSync}
+
+// New returns the handler of each of Types.
 func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
 	if o.Syncer == nil || o.Store == nil {
 		return nil, errors.New("tasks: no syncer, or no store for plans")

@@ -37,8 +37,8 @@ type Client struct {
 var _ connector.Workspace = (*Client)(nil)
 
 // New returns a Client. It sends one request to the workspace, so that a wrong host is found here: an error of class
-// policy.CodeUnavailable names the host and what to check. Credentials are first used, and may be rejected, by the first
-// call; see [Client.Whoami].
+// policy.CodeUnavailable names the host and what to check, and New may be called again with the same options. Credentials
+// are first used, and may be rejected, by the first call; see [Client.Whoami].
 func New(ctx context.Context, o Options) (*Client, error) {
 	host, err := o.validate()
 	if err != nil {
@@ -47,13 +47,6 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	auth, err := o.authMethod()
 	if err != nil {
 		return nil, err
-	}
-	m, err := newMetrics(o.Registerer)
-	if err != nil {
-		return nil, err
-	}
-	if endpoint.IsPlain(host) {
-		o.Logger.Warn("databricks.host does not use https: credentials are sent in clear text, to a proxy of the environment too", "host", host.Host)
 	}
 	base, err := o.transport(host, maxResponseSize)
 	if err != nil {
@@ -70,6 +63,13 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	meta, err := fetchHostMetadata(ctx, base, host, o.ConnectTimeout)
 	if err != nil {
 		return nil, err
+	}
+	m, err := newMetrics(o.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	if endpoint.IsPlain(host) {
+		o.Logger.Warn("databricks.host does not use https: credentials are sent in clear text, to a proxy of the environment too", "host", host.Host)
 	}
 	cfg := o.libraryConfig(host, tokens, meta)
 	if err := cfg.EnsureResolved(); err != nil {

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/policy"
+)
+
+// The delays between attempts to connect to the workspace: doubled from the first to the longest.
+const (
+	firstConnectDelay   = time.Second
+	longestConnectDelay = 10 * time.Second
+)
+
+// startup is what a daemon needs before it carries out tasks, and how far that is.
+type startup struct {
+	loaded chan struct{} // closed once there are policies
+	begun  chan struct{} // closed once the workspace is connected, too
+
+	mu      sync.Mutex
+	problem error // why the workspace is not connected; nil once it is
+}
+
+func newStartup() *startup {
+	return &startup{
+		loaded: make(chan struct{}), begun: make(chan struct{}),
+		problem: policy.Errorf(policy.CodeUnavailable, "not connected to the workspace yet"),
+	}
+}
+
+// start loads the policies and connects to the workspace. What does not answer is waited for. An answer that says that the
+// configuration is wrong ends the start; but of a workspace that was waited for, it may hold for a while only. With the end
+// of ctx start returns nil.
+func (d *daemon) start(ctx context.Context, g *errgroup.Group) error {
+	s, err := d.source.Load(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err == nil:
+		d.policiesChanged(s)
+	case policy.CodeOf(err).Retryable():
+		d.log.Warn("waiting for the policies; tasks are taken, and carried out once they are loaded", "error", err)
+	default:
+		return err
+	}
+	g.Go(func() error { return d.source.Watch(ctx, d.policiesChanged) })
+	if err := d.connectPatiently(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	select {
+	case <-d.loaded:
+		close(d.begun)
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// connectPatiently connects to the workspace, and tries again with backoff where it does not answer.
+func (d *daemon) connectPatiently(ctx context.Context) error {
+	last := ""
+	for delay := firstConnectDelay; ; delay = min(2*delay, longestConnectDelay) {
+		err := d.connect(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && last == "" && !policy.CodeOf(err).Retryable():
+			return err
+		}
+		d.noteWorkspace(err)
+		if err == nil {
+			return nil
+		}
+		if text := err.Error(); text != last {
+			d.log.Warn("waiting for the workspace; tasks are taken, and carried out once it answers", "error", err)
+			last = text
+		}
+		timer := time.NewTimer(delay/2 + rand.N(delay/2))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+	}
+}
+
+// noteWorkspace keeps why the workspace is not connected, for readiness.
+func (s *startup) noteWorkspace(err error) {
+	if err != nil {
+		err = policy.Errorf(policy.CodeUnavailable, "not connected to the workspace yet: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.problem = err
+}
+
+// workspaceMissing is the readiness check of the workspace.
+func (s *startup) workspaceMissing(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.problem
+}
+
+// policiesMissing is the readiness check of the policies.
+func (d *daemon) policiesMissing(context.Context) error {
+	if d.source.Current() != nil {
+		return nil
+	}
+	if err := d.source.Problem(); err != nil {
+		return policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet: %w", err)
+	}
+	return policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet")
+}

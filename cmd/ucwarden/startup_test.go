@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ucwarden/apiserver/client"
+	"ucwarden/ondemand"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/rangertest"
+)
+
+// served is a daemon that serves its API at a URL.
+type served struct {
+	*process
+	*client.Client
+	url string
+}
+
+func (w *world) serveAt(args ...string) served {
+	w.Helper()
+	p, url, err := launchServe(w.dir, environment(), append([]string{"-c", w.config}, args...)...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(p.kill)
+	return served{p, w.api(url), url}
+}
+
+// readiness returns what /readyz answers.
+func (s served) readiness(t *testing.T) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(s.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// acceptedWhileMissing submits a task to a daemon that is not ready, because of what the named check finds.
+func (s served) acceptedWhileMissing(t *testing.T, check string) ondemand.Task {
+	t.Helper()
+	if status, body := s.readiness(t); status != http.StatusServiceUnavailable || !strings.Contains(body, "/checks/"+check) {
+		t.Errorf("/readyz answers %d %s", status, body)
+	}
+	task, err := s.Submit(t.Context(), tableSync("", "c", "s", "t1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if task.Status.Terminal() {
+		t.Errorf("the task ended %s", task.Status)
+	}
+	return task
+}
+
+// A daemon takes tasks while its workspace is down at the start, and carries them out when it is there. Credentials that
+// are rejected after the wait may be good later.
+func TestServeWaitsForTheWorkspace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneSchema("t1"), readTables)
+	w.onRequest(func(*http.Request, func()) { panic(http.ErrAbortHandler) })
+	s := w.serveAt()
+	if _, err := s.logged(regexp.MustCompile(`level=WARN.*waiting for the workspace`)); err != nil {
+		t.Fatal(err)
+	}
+	task := s.acceptedWhileMissing(t, "workspace")
+	w.onRequest(func(r *http.Request, serve func()) {
+		r.Header.Set("Authorization", "Bearer unknown")
+		serve()
+	})
+	if _, err := s.logged(regexp.MustCompile(`waiting for the workspace.*rejects the credentials`)); err != nil {
+		t.Fatal(err)
+	}
+	w.onRequest(nil)
+	w.done(s.Client, task.ID, ondemand.Success)
+	if status, body := s.readiness(t); status != http.StatusOK {
+		t.Errorf("/readyz answers %d %s", status, body)
+	}
+	if err := s.signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+}
+
+// Likewise while the policy source is down. A daemon that waits can be stopped.
+func TestServeWaitsForThePolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneSchema("t1"), readTables)
+	admin := rangertest.New("unity")
+	admin.SetPolicies(ranger.Policy{ID: 1, Name: "analysts read", Resources: map[string]ranger.PolicyResource{
+		"catalog": {Values: []string{"c"}}, "schema": {Values: []string{"s"}}, "table": {Values: []string{"t*"}},
+	}, PolicyItems: []ranger.PolicyItem{{Groups: []string{"analysts"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}})
+	admin.SetFault(rangertest.Policies, rangertest.Fault{Status: http.StatusServiceUnavailable})
+	server := httptest.NewServer(admin)
+	t.Cleanup(server.Close)
+	for _, comesBack := range []bool{false, true} {
+		s := w.serveAt("--set", "policies.path=", "--set", "policies.ranger.url="+server.URL, "--set", "policies.ranger.service=unity")
+		if _, err := s.logged(regexp.MustCompile(`level=WARN.*waiting for the policies`)); err != nil {
+			t.Fatal(err)
+		}
+		task := s.acceptedWhileMissing(t, "policies")
+		if comesBack {
+			admin.SetFault(rangertest.Policies, rangertest.Fault{})
+			w.done(s.Client, task.ID, ondemand.Success)
+			if status, body := s.readiness(t); status != http.StatusOK {
+				t.Errorf("/readyz answers %d %s", status, body)
+			}
+		}
+		if err := s.signal(syscall.SIGTERM); err != nil {
+			t.Errorf("stopped: %v", err)
+		}
+	}
+	if got := strings.Join(w.grants(), "\n"); !strings.Contains(got, "TABLE:c.s.t1 analysts SELECT") {
+		t.Errorf("granted is %q", got)
+	}
+}
+
+// What says that the configuration is wrong ends the start, although the API is served already.
+func TestServeRefusesToStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneSchema("t1"), readTables)
+	admin := httptest.NewServer(rangertest.New("unity"))
+	t.Cleanup(admin.Close)
+	for name, test := range map[string]struct {
+		environ string
+		sets    []string
+		want    string
+	}{
+		"token":         {"UCWARDEN_DATABRICKS_TOKEN=other", nil, "rejects the credentials"},
+		"host":          {"", []string{"databricks.host=ftp://nowhere"}, "databricks.host"},
+		"policy folder": {"", []string{"policies.path=none"}, "none: no such file"},
+		"service":       {"", []string{"policies.path=", "policies.ranger.url=" + admin.URL, "policies.ranger.service=other"}, "other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"serve", "-c", w.config}
+			for _, set := range test.sets {
+				args = append(args, "--set", set)
+			}
+			p, err := launch(w.dir, environment(test.environ), args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.kill)
+			ctx, cancel := context.WithTimeout(t.Context(), processTimeout)
+			defer cancel()
+			select {
+			case <-p.ended:
+			case <-ctx.Done():
+				t.Fatal("it did not end")
+			}
+			if last := p.logs(); p.state == nil || !strings.Contains(last, test.want) {
+				t.Errorf("ended with %v: %s", p.state, last)
+			}
+		})
+	}
+}
