@@ -189,6 +189,10 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// pingTimeout is how long a connection of HTTP/2 may be silent before it is asked whether it lives, and how long it may take
+// to answer.
+const pingTimeout = 15 * time.Second
+
 func newBase(o *ClientOptions) *http.Transport {
 	connect := cmp.Or(o.ConnectTimeout, 10*time.Second)
 	idle := cmp.Or(o.MaxIdle, 2)
@@ -197,6 +201,9 @@ func newBase(o *ClientOptions) *http.Transport {
 		MaxIdleConns: idle + 2, MaxIdleConnsPerHost: idle, IdleConnTimeout: 90 * time.Second,
 		TLSHandshakeTimeout: connect, ExpectContinueTimeout: time.Second, ResponseHeaderTimeout: o.HeaderTimeout,
 		MaxResponseHeaderBytes: 256 << 10,
+		// All requests share one connection of HTTP/2. Without pings, one that died without a word would take every request
+		// with it until the system's TCP gives up, a quarter of an hour later.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingTimeout, PingTimeout: pingTimeout},
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs, GetClientCertificate: o.GetClientCertificate,
 			InsecureSkipVerify: o.InsecureSkipVerify}, //nolint:gosec // off unless a test asks for it
 	}

@@ -180,12 +180,7 @@ func (r *Ranger) delay(failures int) time.Duration {
 	if failures == 0 {
 		return r.options.PollInterval - rand.N(r.options.PollInterval/10+1)
 	}
-	most := max(r.options.PollInterval, min(4*r.options.PollInterval, time.Minute))
-	wait := most
-	if failures < 16 {
-		wait = min(most, time.Second<<(failures-1))
-	}
-	wait -= rand.N(wait/2 + 1)
+	wait := backoff(failures, max(r.options.PollInterval, min(4*r.options.PollInterval, time.Minute)))
 	r.refreshing.Lock()
 	defer r.refreshing.Unlock()
 	const longest = 10 * time.Minute

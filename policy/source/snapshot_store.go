@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -355,4 +356,14 @@ func (store *snapshotStore) watchLoop(ctx context.Context, refresh func(context.
 			onChange(s)
 		}
 	}
+}
+
+// backoff returns the delay after the given number of failures, at least one: from half to the whole of 1 s, 2 s, 4 s and
+// so on, and no more than most.
+func backoff(failures int, most time.Duration) time.Duration {
+	wait := most
+	if failures < 16 {
+		wait = min(most, time.Second<<(failures-1))
+	}
+	return wait - rand.N(wait/2+1)
 }

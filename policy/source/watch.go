@@ -15,17 +15,21 @@ import (
 
 // Watch watches the files until ctx ends, and calls onChange, from one goroutine, with each snapshot whose content is
 // new. A change is found by a file system notification or by polling. A change that cannot be used is logged once and
-// returned by Problem. Watch returns the error of ctx. Call Load first to get the first error; without it Watch loads
-// at once.
+// returned by Problem; the files are read again soon, and with backoff up to PollInterval. Watch returns the error of ctx.
+// Call Load first to get the first error; without it Watch loads at once.
 func (f *Files) Watch(ctx context.Context, onChange func(*ranger.Snapshot)) error {
 	changed := make(chan struct{}, 1)
 	n := f.startNotifier(ctx, changed)
 	defer n.close()
-	wait := func(ctx context.Context, _ int) error {
+	wait := func(ctx context.Context, failures int) error {
 		if n.addFolders(f.watchedFolders()) {
 			return nil // something may have changed between the last read and now
 		}
-		timer := time.NewTimer(f.options.PollInterval)
+		delay := f.options.PollInterval
+		if failures > 0 {
+			delay = backoff(failures, delay)
+		}
+		timer := time.NewTimer(delay)
 		defer timer.Stop()
 		select {
 		case <-ctx.Done():

@@ -93,6 +93,26 @@ func TestWatchPolls(t *testing.T) {
 	})
 }
 
+// Files that could not be read are tried again soon, not only after the poll interval.
+func TestWatchTriesAgainSoon(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFiles(t, source.FilesOptions{Path: dir, DisableNotify: true, PollInterval: time.Hour})
+		ctx, cancel := context.WithCancel(t.Context())
+		var out notifications
+		done := make(chan error, 1)
+		go func() { done <- f.Watch(ctx, out.add) }()
+		synctest.Wait()
+		write(t, dir, map[string]string{"p.json": list(2)})
+		advance(5 * time.Second)
+		if out.sizes() != "2" {
+			t.Errorf("notified of %q", out.sizes())
+		}
+		cancel()
+		<-done
+	})
+}
+
 func TestWatchStartsWithoutPolicies(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
