@@ -127,14 +127,15 @@ type Request struct {
 
 // Progress is how far a sync is.
 type Progress struct {
-	Phase string // "list", "read" or "apply"
+	Phase string // "list", "read" or "apply"; of a full sync "plan"
 	Done  int
 	Total int // 0 while not known
+	Read  int // while a full sync is planned: objects whose grants were read
 }
 
 func (r Request) report(phase string, done, total int) {
 	if r.Progress != nil {
-		r.Progress(Progress{phase, done, total})
+		r.Progress(Progress{Phase: phase, Done: done, Total: total})
 	}
 }
 

@@ -186,6 +186,7 @@ type pipeline struct {
 	config     *config.Config
 	log        *slog.Logger
 	registerer prometheus.Registerer
+	progress   func(task string, at connector.Progress) // see tasks.Options; may be nil
 
 	source    policySource
 	store     *ondemand.Store
@@ -217,11 +218,13 @@ func openAudit(c config.Audit, stdout io.Writer, log *slog.Logger, reg prometheu
 }
 
 // openPipeline opens a pipeline, loads the policies and connects to the workspace, for a command that works once.
-func openPipeline(ctx context.Context, c *config.Config, log *slog.Logger) (*pipeline, error) {
+// progress is told how far tasks are.
+func openPipeline(ctx context.Context, c *config.Config, progress func(string, connector.Progress), log *slog.Logger) (*pipeline, error) {
 	p, err := newPipeline(c, false, nil, log, nil)
 	if err != nil {
 		return nil, err
 	}
+	p.progress = progress
 	if _, err = p.source.Load(ctx); err == nil {
 		err = p.connect(ctx)
 	}
@@ -279,7 +282,7 @@ func (p *pipeline) connect(ctx context.Context) (err error) {
 	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.log, p.registerer); err != nil {
 		return err
 	}
-	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store})
+	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store, Progress: p.progress})
 	return err
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/apiserver/client"
-	"ucwarden/connector"
 	"ucwarden/ondemand"
 )
 
@@ -32,7 +31,8 @@ func newSyncCommand(a *app) *cobra.Command {
 		GroupID: groupSync,
 		Long: `Run one full sync, or with --securable a sync of these objects, as a task, and wait for its end.
 With --server the task is given to the daemon there; without, it runs here, on the task store that a daemon with the
-same configuration would use. Look first with: ucwarden plan`,
+same configuration would use. How far it is appears on standard error: a bar on a terminal, a few lines elsewhere.
+Look first with: ucwarden plan`,
 		Example: `  ucwarden sync -c ucwarden.yaml
   ucwarden sync --securable catalog:sales
   ucwarden sync --plan monday.json            # what plan --out saved, or nothing
@@ -107,7 +107,8 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	if here := workspaceOf(c); saved != nil && saved.Host != here {
 		return report, fmt.Errorf("the saved plan is of the workspace %s, and %s is configured", saved.Host, here)
 	}
-	p, err := openPipeline(ctx, c, log)
+	bar := a.progressInLines()
+	p, err := openPipeline(ctx, c, bar.showOf, log)
 	if err != nil {
 		return report, err
 	}
@@ -128,10 +129,11 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	if err != nil {
 		return report, err
 	}
-	bar := a.progress()
-	stopBar := followShards(ctx, p.queue, submitted.ID, bar)
+	bar.watch(submitted.ID)
+	stopBar := bar.follow(ctx, 200*time.Millisecond, func(ctx context.Context) (ondemand.Task, error) { return p.queue.Get(ctx, submitted.ID) })
 	report.Task, err = p.queue.Wait(ctx, submitted.ID)
 	stopBar()
+	bar.showTask(report.Task)
 	bar.done()
 	if err != nil {
 		return report, err
@@ -147,31 +149,6 @@ func localUser() string {
 		return "uid " + strconv.Itoa(os.Getuid())
 	}
 	return u.Username
-}
-
-// followShards shows, until stopped, how many of the shards of a full sync have ended.
-func followShards(ctx context.Context, q *ondemand.Queue, id string, bar *progress) (stop func()) {
-	if bar.bars == nil {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if t, err := q.Get(ctx, id); err == nil && t.Children != nil {
-				bar.show(connector.Progress{Phase: "sync", Done: t.Children.Total - t.Children.Open(), Total: t.Children.Total})
-			}
-		}
-	}()
-	return func() { cancel(); <-ended }
 }
 
 // taskLister lists tasks: the queue of this process, or a client of another's.
@@ -213,7 +190,13 @@ func (a *app) syncRemote(ctx context.Context, flags *clientFlags, task ondemand.
 	if err != nil {
 		return report, fmt.Errorf("submit sync: %w", err)
 	}
-	if report.Task, err = c.Follow(ctx, submitted.ID, func(ondemand.Transition) {}); err != nil {
+	bar := a.progressInLines()
+	stopBar := bar.follow(ctx, 2*time.Second, func(ctx context.Context) (ondemand.Task, error) { return c.Get(ctx, submitted.ID) })
+	report.Task, err = c.Follow(ctx, submitted.ID, func(ondemand.Transition) {})
+	stopBar()
+	bar.showTask(report.Task)
+	bar.done()
+	if err != nil {
 		return report, a.lost(err, submitted.ID)
 	}
 	report.Shards, err = shardsOf(ctx, c, submitted.ID)

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,8 +23,9 @@ const (
 
 // fullSync plans every shard of a full sync, has the guards judge all of it, and splits it into the tasks that apply it.
 type fullSync struct {
-	syncer Syncer
-	plans  plans
+	syncer   Syncer
+	plans    plans
+	progress func(task string, at connector.Progress) // may be nil
 }
 
 // Handle implements ondemand.Handler: it returns one child task for each shard, once all are planned and judged. A refusal
@@ -76,7 +78,11 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 // plan plans the shards that are not planned yet, and returns what the guards judge of each. It stops, with fewer done than
 // there are shards, where other tasks wait for the worker.
 func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Securable) (heads []*connector.ShardPlan, done int, err error) {
-	var planned atomic.Int64
+	planned := planProgress{total: len(shards), report: func(at connector.Progress) {
+		if h.progress != nil {
+			h.progress(job.Task.ID, at)
+		}
+	}}
 	heads = make([]*connector.ShardPlan, len(shards))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(shardsAtOnce)
@@ -94,7 +100,7 @@ func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Se
 				}
 				if fits {
 					heads[i] = head
-					planned.Add(1)
+					planned.add(0, 1)
 					return nil
 				}
 			}
@@ -103,6 +109,7 @@ func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Se
 			}
 			request := requestOf(job.Task)
 			request.Roots = []policy.Securable{shard}
+			request.Progress = planned.ofShard()
 			plan, err := h.syncer.PlanShard(ctx, request)
 			if err != nil {
 				return err
@@ -111,10 +118,39 @@ func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Se
 				return err
 			}
 			heads[i] = plan.Head()
-			planned.Add(1)
+			planned.add(0, 1)
 			return nil
 		})
 	}
 	err = g.Wait()
-	return heads, int(planned.Load()), err
+	return heads, planned.done, err
+}
+
+// planProgress adds up how far the shards of a full sync are that are planned side by side.
+type planProgress struct {
+	total  int
+	report func(connector.Progress)
+
+	mu         sync.Mutex
+	done, read int // shards planned, and objects whose grants were read
+}
+
+func (p *planProgress) add(read, done int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.read, p.done = p.read+read, p.done+done
+	p.report(connector.Progress{Phase: "plan", Done: p.done, Total: p.total, Read: p.read})
+}
+
+// ofShard returns what one shard reports its progress to.
+func (p *planProgress) ofShard() func(connector.Progress) {
+	last := 0
+	return func(at connector.Progress) {
+		if at.Phase != "read" {
+			last = 0 // a container above is read too, and all of it again
+			return
+		}
+		p.add(max(at.Done-last, 0), 0)
+		last = at.Done
+	}
 }

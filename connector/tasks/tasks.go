@@ -39,6 +39,9 @@ var _ Syncer = (*connector.Syncer)(nil)
 type Options struct {
 	Syncer Syncer // required
 	Store  Store  // of plans, from when they are made until they are applied; required
+	// Progress, where set, is called now and then, never twice at once for a task, with how far that is. The shards of a
+	// full sync, once it is planned, are tasks whose ends tell it.
+	Progress func(task string, at connector.Progress)
 }
 
 // Types are the types of tasks that are carried out by a sync.
@@ -50,8 +53,8 @@ func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
 		return nil, errors.New("tasks: no syncer, or no store for plans")
 	}
 	return map[ondemand.Type]ondemand.Handler{
-		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}},
-		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}},
+		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}, o.Progress},
+		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress},
 	}, nil
 }
 
@@ -81,8 +84,9 @@ func requestOf(t ondemand.Task) connector.Request {
 
 // resourceSync syncs the resources of a job.
 type resourceSync struct {
-	syncer Syncer
-	plans  plans
+	syncer   Syncer
+	plans    plans
+	progress func(task string, at connector.Progress) // may be nil
 }
 
 // Handle implements ondemand.Handler: it returns one result for each resource.
@@ -114,6 +118,9 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 // sync applies the plan that a full sync made of its shard, or a saved plan, or plans and applies.
 func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Result, error) {
 	request := requestOf(job.Task)
+	if h.progress != nil && job.Task.ParentID == "" {
+		request.Progress = func(at connector.Progress) { h.progress(job.Task.ID, at) }
+	}
 	switch {
 	case job.Task.ParentID == "" && request.Saved != "":
 		return h.applySaved(ctx, job, request)
