@@ -44,7 +44,7 @@ catalogs:
   - name: emea
     grants: {tools: [ALL_PRIVILEGES], leavers: [ALL_PRIVILEGES]}
     tables: [{name: orders, grants: {tools: [ALL_PRIVILEGES], uc-operators: [MANAGE]}}]
-- {name: hr, owner: uc-operators, grants: {uc-operators: [USE_CATALOG], leavers: [USE_CATALOG], bob@example.com: [USE_CATALOG]}, schemas: [{name: core, tables: [staff]}]}
+- {name: hr, owner: uc-operators, grants: {uc-operators: [USE_CATALOG], leavers: [USE_CATALOG], bob@example.com: [USE_CATALOG]}, schemas: [{name: core, owner: uc-operators, tables: [staff]}]}
 `
 
 // TestOwnAccessThroughGroups holds that what gives us our own access through groups, at any depth, stays, that nothing else

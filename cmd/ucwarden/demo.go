@@ -263,8 +263,7 @@ func (d *demo) newTable(ctx context.Context) error {
 func (d *demo) createTable(ctx context.Context, catalog, schema, table string) error {
 	body, err := json.Marshal(map[string]any{
 		"catalog_name": catalog, "schema_name": schema, "name": table, "table_type": "MANAGED", "data_source_format": "DELTA",
-		"storage_location": "s3://demo/tables/" + table,
-		"columns":          []map[string]any{{"name": "id", "type_name": "LONG", "type_text": "bigint", "type_json": `"long"`, "position": 0}},
+		"columns": []map[string]any{{"name": "id", "type_name": "LONG", "type_text": "bigint", "type_json": `"long"`, "position": 0}},
 	})
 	if err != nil {
 		return fmt.Errorf("write table: %w", err)

@@ -28,7 +28,7 @@ func TestConcurrentCallers(t *testing.T) {
 					privilege, other = other, privilege
 				}
 				attempt("PATCH", orders, fmt.Sprintf(`{"changes":[{"principal":"w%d","add":[%q],"remove":[%q]}]}`, i, privilege, other))
-				attempt("POST", "tables", fmt.Sprintf(`{"catalog_name":"sales","schema_name":"emea","name":"t%d_%d","table_type":"VIEW","view_definition":"x"}`, i, round))
+				attempt("POST", "tables", fmt.Sprintf(`{"catalog_name":"sales","schema_name":"emea","name":"t%d_%d","table_type":"VIEW","view_definition":"x","columns":[]}`, i, round))
 				attempt("GET", "tables?catalog_name=sales&schema_name=emea", "")
 				attempt("GET", "effective-permissions/table/sales.emea.orders", "")
 				if round%3 == 0 {

@@ -25,8 +25,19 @@ type principal struct {
 	deleted bool
 }
 
-// accountUsers is the group that every user of the account belongs to.
-const accountUsers = "account users"
+const (
+	// accountUsers is the group that every user of the account belongs to.
+	accountUsers = "account users"
+	// workspaceAdmins and workspaceUsers are groups of the workspace, not of the account. They are granted nothing and own
+	// nothing.
+	workspaceAdmins = "admins"
+	workspaceUsers  = "users"
+)
+
+// local reports whether p is a group of the workspace alone.
+func (p *principal) local() bool {
+	return p.kind == Group && (p.name == workspaceAdmins || p.name == workspaceUsers)
+}
 
 // directory holds the principals of the account. The account-wide group always exists and contains everyone. Users and
 // service principals are found without regard to case, groups by their exact name.

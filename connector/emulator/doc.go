@@ -8,12 +8,15 @@
 // rejects, with the same status and error code, and a rejected request changes nothing.
 //
 // Rules come from the Unity Catalog REST API 2.1 specification; where that is silent the public client library's
-// shapes and comments decide. The deliberate choices between the two:
+// shapes and comments decide. They are kept as data: each collection is a resource with the fields that its calls read,
+// in a file of its own, and authorization.go says who may do what. The deliberate choices between the two sources:
 //
 //   - Every list is paged, also when max_results is absent, so that a client that ignores next_page_token is detected.
 //     Permissions are the exception: the API documents that all are returned when max_results is absent.
-//   - Objects carry the fields that the specification names. Unknown fields of an object are ignored, as the real
-//     server ignores them; unknown fields of a permissions diff are an error, since a misspelt one changes access.
+//   - Fields that a call does not know are ignored, as the real server ignores them, in permissions too.
+//   - The workspace's own groups, admins and users, are granted nothing and own nothing. Members of admins are workspace
+//     admins.
+//   - A caller who may not change an object is told that, whatever is wrong with the body.
 //   - A principal may manage grants on an object when it is metastore admin, owns the object or a container of it, or
 //     holds MANAGE on either.
 //   - Revoking ALL_PRIVILEGES takes everything that it confers from the principal, however that was granted; what the same

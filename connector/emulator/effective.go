@@ -19,20 +19,15 @@ type effectiveAssignment struct {
 	Privileges  []effectivePrivilege `json:"privileges"`
 }
 
-// getEffective returns direct and inherited privileges: those of the object, then of its schema and its catalog.
+func (s *Server) getEffective(c *call) (any, error)  { return s.effectiveGrants(c, permissionPages) }
+func (s *Server) listEffective(c *call) (any, error) { return s.effectiveGrants(c, effectiveNewPages) }
+
+// effectiveGrants returns direct and inherited privileges: those of the object, then of its schema and its catalog.
 // Groups are not resolved: a privilege is listed under the principal it was granted to.
-func (s *Server) getEffective(c *call) (any, error) {
+func (s *Server) effectiveGrants(c *call, pages grantPages) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	o, err := s.findTyped(c)
-	if err != nil {
-		return nil, err
-	}
-	only, err := s.checkReadGrants(c, o)
-	if err != nil {
-		return nil, err
-	}
-	size, err := c.permissionPageSize()
+	o, only, err := s.findReadable(c)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +55,7 @@ func (s *Server) getEffective(c *call) (any, error) {
 		list = append(list, a)
 	}
 	sortByPrincipal(list, func(a effectiveAssignment) (string, int64) { return a.Principal, a.PrincipalID })
-	return pagePermissions(c, size, list)
+	return pagePermissions(c, pages, list)
 }
 
 // pageable is an assignment in a paged list.

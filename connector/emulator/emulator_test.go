@@ -20,14 +20,16 @@ const (
 	admin = "admin-token" // of admin@example.com, who owns the metastore
 	alice = "alice-token" // of alice@example.com, member of analysts
 	bob   = "bob-token"   // of bob@example.com, member of nothing
+	wendy = "wendy-token" // of wendy@example.com, admin of the workspace
 )
 
 // seedText is the world of most tests.
 const seedText = `
-metastore: {name: main, id: 11111111-2222-4333-8444-555555555555, owner: admins}
-users: [alice@example.com, bob@example.com, carol@example.com]
+metastore: {name: main, id: 11111111-2222-4333-8444-555555555555, owner: metastore-admins}
+users: [alice@example.com, bob@example.com, carol@example.com, wendy@example.com]
 groups:
-  - {name: admins, members: [admin@example.com]}
+  - {name: metastore-admins, members: [admin@example.com]}
+  - {name: admins, members: [wendy@example.com]}
   - {name: analysts, members: [alice@example.com]}
   - {name: staff, members: [analysts]}
 catalogs:
@@ -71,7 +73,7 @@ func newWorld(t *testing.T, change ...func(*emulator.Options)) *world {
 	opts := emulator.Options{
 		Seed: seed,
 		Tokens: map[string]string{admin: "admin@example.com", alice: "alice@example.com", bob: "bob@example.com",
-			"carol-token": "carol@example.com"},
+			"carol-token": "carol@example.com", wendy: "wendy@example.com"},
 	}
 	for _, f := range change {
 		f(&opts)

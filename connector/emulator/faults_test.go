@@ -200,7 +200,7 @@ func TestStaleReads(t *testing.T) {
 	equal(t, "a minute ago", stale(`{"method":"GET","stale_ms":60000}`), []string{})
 	equal(t, "now", w.grants("table", "sales.emea.orders"), []string{"analysts MODIFY", "analysts SELECT"})
 
-	w.must(admin, "POST", "tables", `{"catalog_name":"sales","schema_name":"emea","name":"new","table_type":"VIEW","view_definition":"x"}`)
+	w.must(admin, "POST", "tables", `{"catalog_name":"sales","schema_name":"emea","name":"new","table_type":"VIEW","view_definition":"x","columns":[]}`)
 	w.must(admin, "DELETE", "tables/sales.emea.orders_v", "")
 	for fault, want := range map[string][]string{
 		`{"stale_versions":1}`:                   {"ext", "new", "orders", "orders_mv", "orders_st", "orders_v"},

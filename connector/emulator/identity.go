@@ -11,10 +11,8 @@ import (
 	"strings"
 )
 
-// registerIdentity registers the calls about the caller, the principals (SCIM), and OAuth machine-to-machine.
+// registerIdentity registers the calls about principals (SCIM), and OAuth machine-to-machine.
 func (s *Server) registerIdentity() {
-	s.route("GET "+prefix+"/userinfo/me", s.userInfo)
-	s.route("GET "+prefix+"/userinfo/my-groups", s.myGroups)
 	s.route("GET /api/2.0/preview/scim/v2/Me", s.scimMe)
 	for _, base := range []string{"/api/2.0/preview/scim/v2/", "/api/2.0/accounts/{account}/scim/v2/"} {
 		for path, kind := range map[string]PrincipalKind{"Users": User, "Groups": Group, "ServicePrincipals": ServicePrincipal} {
@@ -25,32 +23,6 @@ func (s *Server) registerIdentity() {
 	s.routePublic("GET /.well-known/databricks-config", s.hostMetadata)
 	s.routePublic("GET /oidc/.well-known/oauth-authorization-server", s.oauthMetadata)
 	s.routePublic("POST "+tokenPath, s.issueToken)
-}
-
-func (s *Server) userInfo(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	m, err := s.metastore()
-	if err != nil {
-		return nil, err
-	}
-	return map[string]bool{"is_metastore_admin": c.isAdmin(m)}, nil
-}
-
-func (s *Server) myGroups(c *call) (any, error) {
-	if _, err := c.flag("for_account_level"); err != nil {
-		return nil, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	groups := []string{}
-	for name := range c.who.identities {
-		if p := s.directory.byName[name]; p != nil && p.kind == Group {
-			groups = append(groups, name)
-		}
-	}
-	slices.Sort(groups)
-	return map[string][]string{"group_name": groups}, nil
 }
 
 // scimValue is a reference to another resource in SCIM.

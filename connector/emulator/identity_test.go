@@ -61,7 +61,7 @@ func TestSCIM(t *testing.T) {
 	w := newWorld(t, func(o *emulator.Options) { o.PageSize = 2 })
 	const base = "/api/2.0/preview/scim/v2/"
 	r := w.must(admin, "GET", base+"Groups?count=1&startIndex=2", "")
-	if r.json["totalResults"] != 3.0 || r.json["itemsPerPage"] != 1.0 || !strings.Contains(r.raw, `"displayName":"analysts"`) {
+	if r.json["totalResults"] != 4.0 || r.json["itemsPerPage"] != 1.0 || !strings.Contains(r.raw, `"displayName":"analysts"`) {
 		t.Errorf("the second group: %s", r.raw)
 	}
 	if past := w.must(admin, "GET", base+"Groups?startIndex=9", ""); past.json["itemsPerPage"] != 0.0 {

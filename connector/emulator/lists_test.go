@@ -57,7 +57,7 @@ func TestPagesSurviveChanges(t *testing.T) {
 		schema := fmt.Sprintf("s%d", run)
 		w.must(admin, "POST", "schemas", `{"catalog_name":"hr","name":"`+schema+`"}`)
 		create := func(name string) {
-			w.must(admin, "POST", "tables", fmt.Sprintf(`{"catalog_name":"hr","schema_name":%q,"name":%q,"table_type":"VIEW","view_definition":"x"}`, schema, name))
+			w.must(admin, "POST", "tables", fmt.Sprintf(`{"catalog_name":"hr","schema_name":%q,"name":%q,"table_type":"VIEW","view_definition":"x","columns":[]}`, schema, name))
 		}
 		name := rapid.StringMatching(`[a-e]{1,2}`)
 		stable := make(map[string]bool) // there all the time
@@ -139,7 +139,8 @@ func TestTableSummaries(t *testing.T) {
 	if a, b := first.json["tables"].([]any), second.json["tables"].([]any); len(a) != 3 || len(b) != 2 {
 		t.Errorf("POST: pages of %d and %d tables, want 3 and 2", len(a), len(b))
 	}
-	w.refused(admin, "POST", "table-summaries", `{"catalog":"sales"}`, 400, "MALFORMED_REQUEST")
+	w.refused(admin, "POST", "table-summaries", `{"catalog":"sales"}`, 400, "INVALID_PARAMETER_VALUE")
+	w.refused(admin, "POST", "table-summaries", `{"catalog_name":7}`, 400, "MALFORMED_REQUEST")
 }
 
 func TestModelsOfTheWholeMetastore(t *testing.T) {

@@ -2,8 +2,10 @@ package emulator
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -169,8 +171,12 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 	root := "s3://unity-emulator/" + escapePath(catalog.name) + "/" + escapePath(schema.name) + "/"
 	for i := range in.Tables {
 		table := &in.Tables[i]
-		if _, err := l.add("tables", schema, table.SeedObject, l.table(table, root)); err != nil {
+		d := l.table(table, root)
+		if _, err := l.add("tables", schema, table.SeedObject, d); err != nil {
 			return err
+		}
+		if d.TableType == tableManaged {
+			d.StorageLocation = table.Location
 		}
 	}
 	for _, function := range in.Functions {
@@ -202,9 +208,9 @@ func (l *loader) table(t *SeedTable, root string) *tableDetail {
 	d := &tableDetail{TableType: cmp.Or(t.Type, tableManaged), Properties: t.Properties, Columns: l.columns(t.Columns)}
 	switch d.TableType {
 	case tableManaged, tableExternal:
-		d.DataSourceFormat, d.StorageLocation = cmp.Or(t.Format, "DELTA"), t.Location
-		if d.StorageLocation == "" {
-			d.StorageLocation = root + escapePath(t.Name)
+		d.DataSourceFormat = cmp.Or(t.Format, "DELTA")
+		if d.TableType == tableExternal {
+			d.StorageLocation = cmp.Or(t.Location, root+escapePath(t.Name))
 		}
 	case tableView:
 		d.ViewDefinition = cmp.Or(t.Definition, "SELECT 1")
@@ -224,43 +230,53 @@ func (l *loader) columns(in []SeedColumn) []column {
 	l.lastSeedColumns, l.lastColumns = &in[0], make([]column, len(in))
 	for i, c := range in {
 		typ := cmp.Or(c.Type, "STRING")
-		l.lastColumns[i] = column{Name: c.Name, TypeName: typ, TypeText: strings.ToLower(typ), Position: i}
+		l.lastColumns[i] = column{Name: c.Name, TypeName: typ, TypeText: strings.ToLower(typ), TypeJSON: typeJSON(c.Name, typ), Position: i, Nullable: true}
 	}
 	return l.lastColumns
 }
 
 func (c SeedCredential) detail() *credentialDetail {
-	return &credentialDetail{AWSRole: &awsRole{RoleARN: cmp.Or(c.RoleARN, "arn:aws:iam::123456789012:role/"+c.Name)}}
+	role, err := json.Marshal(cmp.Or(c.RoleARN, "arn:aws:iam::123456789012:role/"+c.Name))
+	if err != nil {
+		role = nil // a string always has a JSON form
+	}
+	return &credentialDetail{given: map[*credentialKind]map[string]json.RawMessage{credentialKinds[0]: {"role_arn": role}}}
 }
 
 func (l *loader) sharing(metastore *object, seed *Seed) error {
 	for _, in := range seed.Recipients {
-		d := &recipientDetail{AuthenticationType: "TOKEN", GlobalMetastoreID: in.GlobalMetastoreID}
+		d := &recipientDetail{AuthenticationType: byToken, GlobalMetastoreID: in.GlobalMetastoreID}
 		if in.GlobalMetastoreID != "" {
-			d.AuthenticationType = "DATABRICKS"
+			d.AuthenticationType = byDatabricks
 		}
 		if _, err := l.add("recipients", metastore, in.SeedObject, d); err != nil {
 			return err
 		}
 	}
 	for _, in := range seed.Providers {
-		if _, err := l.add("providers", metastore, in.SeedObject, &providerDetail{AuthenticationType: "DATABRICKS"}); err != nil {
+		d := &providerDetail{AuthenticationType: byDatabricks, globalID: in.GlobalMetastoreID}
+		for _, name := range in.Shares {
+			d.shares = append(d.shares, canonicalName(name))
+		}
+		slices.Sort(d.shares)
+		if _, err := l.add("providers", metastore, in.SeedObject, d); err != nil {
 			return err
 		}
 	}
 	for _, in := range seed.Shares {
-		d := &shareDetail{}
-		share, err := l.add("shares", metastore, in.SeedObject, d)
+		share, err := l.add("shares", metastore, in.SeedObject, &shareDetail{})
 		if err != nil {
 			return err
 		}
+		d := &shareDetail{}
 		for _, name := range in.Tables {
-			object := dataObject{Name: canonicalName(name)}
-			if err := l.c.prepareSharedObject(share, &object); err != nil {
+			table, err := l.s.find(l.s.types[typeTable], name)
+			if err != nil {
 				return seedError("shares", in.Name, err)
 			}
-			d.objects = append(d.objects, object)
+			d.objects = append(d.objects, sharedObject{target: table, sharedAs: defaultSharedAs(table), addedAt: nowMillis(), addedBy: l.c.who.name})
 		}
+		share.detail = d
 	}
 	return nil
 }

@@ -19,13 +19,13 @@ func TestMetastoreSummaryAndAssignment(t *testing.T) {
 	if r.json["metastore_id"] != metastoreID || r.json["workspace_id"] != 1.0 {
 		t.Errorf("assignment: %s", r.raw)
 	}
-	w.must(admin, "PATCH", "workspaces/1/metastore", `{"default_catalog_name":"Sales"}`)
+	w.must(wendy, "PATCH", "workspaces/1/metastore", `{"default_catalog_name":"Sales"}`)
 	if r = w.must(admin, "GET", "current-metastore-assignment", ""); r.json["default_catalog_name"] != "sales" {
 		t.Errorf("assignment: %s", r.raw)
 	}
-	w.refused(admin, "PATCH", "workspaces/2/metastore", `{"default_catalog_name":"sales"}`, 404, "WORKSPACE_DOES_NOT_EXIST")
+	w.refused(wendy, "PATCH", "workspaces/2/metastore", `{"default_catalog_name":"sales"}`, 404, "WORKSPACE_DOES_NOT_EXIST")
 	w.refused(admin, "PUT", "workspaces/1/metastore", `{}`, 400, "INVALID_PARAMETER_VALUE")
-	w.refused(admin, "PUT", "workspaces/1/metastore", `{"metastore_id":"none"}`, 404, "METASTORE_DOES_NOT_EXIST")
+	w.refused(admin, "PUT", "workspaces/1/metastore", `{"metastore_id":"none","default_catalog_name":""}`, 404, "METASTORE_DOES_NOT_EXIST")
 	w.refused(bob, "PATCH", "workspaces/1/metastore", `{"default_catalog_name":"hr"}`, 403, "PERMISSION_DENIED")
 }
 
@@ -53,7 +53,7 @@ func TestSecondMetastore(t *testing.T) {
 	equal(t, "catalogs of the new metastore", names, nil)
 	w.must(admin, "POST", "catalogs", `{"name":"x"}`)
 	w.refused(admin, "DELETE", "metastores/"+id, "", 400, "INVALID_STATE")
-	w.must(admin, "PUT", "workspaces/1/metastore", `{"metastore_id":"`+metastoreID+`"}`)
+	w.must(admin, "PUT", "workspaces/1/metastore", `{"metastore_id":"`+metastoreID+`","default_catalog_name":""}`)
 	w.must(admin, "DELETE", "metastores/"+id+"?force=true", "")
 	w.refused(admin, "GET", "metastores/"+id, "", 404, "METASTORE_DOES_NOT_EXIST")
 	w.must(admin, "DELETE", "workspaces/1/metastore?metastore_id="+metastoreID, "")
@@ -64,9 +64,8 @@ func TestSecondMetastore(t *testing.T) {
 // TestAssigningNeedsAnAccountAdmin: being admin of both metastores is not enough to swap them.
 func TestAssigningNeedsAnAccountAdmin(t *testing.T) {
 	w := newWorld(t, func(o *emulator.Options) { o.Seed.AccountAdmins = []string{"carol@example.com"} })
-	w.refused(admin, "POST", "metastores", `{"name":"second","storage_root":"gs://x"}`, 403, "PERMISSION_DENIED")
 	id := w.must("carol-token", "POST", "metastores", `{"name":"second","storage_root":"gs://x"}`).json["metastore_id"].(string)
-	w.must("carol-token", "PATCH", "metastores/"+id, `{"owner":"admins"}`)
+	w.must("carol-token", "PATCH", "metastores/"+id, `{"owner":"metastore-admins"}`)
 	w.refused(admin, "PATCH", "workspaces/1/metastore", `{"metastore_id":"`+id+`"}`, 403, "PERMISSION_DENIED")
 	w.must("carol-token", "PATCH", "workspaces/1/metastore", `{"metastore_id":"`+id+`"}`)
 	w.refused(admin, "DELETE", "workspaces/1/metastore?metastore_id="+id, "", 403, "PERMISSION_DENIED")

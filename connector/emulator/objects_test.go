@@ -23,8 +23,8 @@ func TestLifeOfEveryResource(t *testing.T) {
 		{path: "schemas", list: "schemas?catalog_name=SALES", key: "schemas", body: `{"name":"New","catalog_name":"Sales"}`, name: "sales.new",
 			label: "SCHEMA", update: `{"comment":"d"}`, field: "comment", renamed: "sales.newer", incomplete: `{"name":"x"}`},
 		{path: "tables", list: "tables?catalog_name=sales&schema_name=emea", key: "tables",
-			body: `{"name":"New","catalog_name":"sales","schema_name":"emea","table_type":"MANAGED","data_source_format":"DELTA","storage_location":"s3://b/t","columns":[{"name":"Id","type_name":"LONG","type_text":"bigint","position":0}]}`,
-			name: "sales.emea.new", label: "TABLE", incomplete: `{"name":"x","catalog_name":"sales","schema_name":"emea","table_type":"MANAGED","storage_location":"s3://b/t"}`},
+			body: `{"name":"New","catalog_name":"sales","schema_name":"emea","table_type":"MANAGED","data_source_format":"DELTA","columns":[{"name":"Id","type_name":"LONG","type_text":"bigint","type_json":"{}","position":0}]}`,
+			name: "sales.emea.new", label: "TABLE", incomplete: `{"name":"x","catalog_name":"sales","schema_name":"emea","table_type":"MANAGED","columns":[]}`},
 		{path: "functions", list: "functions?catalog_name=sales&schema_name=emea", key: "functions",
 			body: `{"function_info":{"name":"New","catalog_name":"sales","schema_name":"emea","routine_body":"SQL","routine_definition":"1","input_params":{"parameters":[{"name":"x","position":0}]}}}`,
 			name: "sales.emea.new", label: "FUNCTION", incomplete: `{"name":"x","catalog_name":"sales","schema_name":"emea"}`},
@@ -45,10 +45,10 @@ func TestLifeOfEveryResource(t *testing.T) {
 			label: "CONNECTION", update: `{"options":{"host":"i"}}`, field: "options", renamed: "newer", incomplete: `{"name":"x"}`},
 		{path: "shares", list: "shares", key: "shares", body: `{"name":"New"}`, name: "new", label: "SHARE", update: `{"comment":"d"}`, field: "comment", renamed: "newer"},
 		{path: "recipients", list: "recipients", key: "recipients", body: `{"name":"New","authentication_type":"TOKEN"}`, name: "new",
-			label: "RECIPIENT", update: `{"comment":"d"}`, field: "comment", renamed: "newer", incomplete: `{"name":"x","authentication_type":"DATABRICKS"}`},
+			label: "RECIPIENT", update: `{"comment":"d"}`, field: "comment", renamed: "newer", incomplete: `{"name":"x"}`},
 		{path: "providers", list: "providers", key: "providers",
 			body: `{"name":"New","authentication_type":"TOKEN","recipient_profile_str":"{\"shareCredentialsVersion\":1,\"endpoint\":\"https://x\",\"bearerToken\":\"hush\"}"}`, name: "new",
-			label: "PROVIDER", update: `{"comment":"d"}`, field: "comment", renamed: "newer", incomplete: `{"name":"x","authentication_type":"TOKEN"}`},
+			label: "PROVIDER", update: `{"comment":"d"}`, field: "comment", renamed: "newer", incomplete: `{"name":"x"}`},
 	}
 	for _, test := range tests {
 		t.Run(test.path, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestVisibility(t *testing.T) {
 func TestCreatePrivileges(t *testing.T) {
 	w := newWorld(t)
 	const metastore = "11111111-2222-4333-8444-555555555555"
-	table := `{"name":"t1","catalog_name":"sales","schema_name":"emea","table_type":"VIEW","view_definition":"SELECT 1"}`
+	table := `{"name":"t1","catalog_name":"sales","schema_name":"emea","table_type":"VIEW","view_definition":"SELECT 1","columns":[]}`
 	w.refused(alice, "POST", "catalogs", `{"name":"mine"}`, 403, "PERMISSION_DENIED")
 	w.grant("metastore", metastore, "analysts", "CREATE_CATALOG")
 	w.must(alice, "POST", "catalogs", `{"name":"mine"}`)
@@ -198,21 +198,21 @@ func TestTableRules(t *testing.T) {
 	base := `"name":"t","catalog_name":"sales","schema_name":"emea"`
 	for name, body := range map[string]string{
 		"no type":                `{` + base + `}`,
-		"unknown type":           `{` + base + `,"table_type":"CUBE"}`,
-		"view without a query":   `{` + base + `,"table_type":"VIEW"}`,
-		"unknown format":         `{` + base + `,"table_type":"EXTERNAL","data_source_format":"XLS","storage_location":"s3://b/x"}`,
-		"no location":            `{` + base + `,"table_type":"EXTERNAL","data_source_format":"CSV"}`,
-		"location of the web":    `{` + base + `,"table_type":"EXTERNAL","data_source_format":"CSV","storage_location":"https://b/x"}`,
-		"unknown column type":    `{` + base + `,"table_type":"VIEW","view_definition":"x","columns":[{"name":"a","type_name":"MONEY"}]}`,
-		"column twice, any case": `{` + base + `,"table_type":"VIEW","view_definition":"x","columns":[{"name":"a"},{"name":"A"}]}`,
-		"no schema":              `{"name":"t","catalog_name":"sales","table_type":"VIEW","view_definition":"x"}`,
+		"unknown type":           `{` + base + `,"table_type":"CUBE","columns":[]}`,
+		"view without a query":   `{` + base + `,"table_type":"VIEW","columns":[]}`,
+		"unknown format":         `{` + base + `,"table_type":"EXTERNAL","data_source_format":"XLS","storage_location":"s3://b/x","columns":[]}`,
+		"no location":            `{` + base + `,"table_type":"EXTERNAL","data_source_format":"CSV","columns":[]}`,
+		"location of the web":    `{` + base + `,"table_type":"EXTERNAL","data_source_format":"CSV","storage_location":"https://b/x","columns":[]}`,
+		"unknown column type":    `{` + base + `,"table_type":"VIEW","view_definition":"x","columns":[{"name":"a","type_name":"MONEY","type_text":"x","type_json":"x"}]}`,
+		"column twice, any case": `{` + base + `,"table_type":"VIEW","view_definition":"x","columns":[{"name":"a","type_name":"INT","type_text":"int","type_json":"x"},{"name":"A","type_name":"INT","type_text":"int","type_json":"x"}]}`,
+		"no schema":              `{"name":"t","catalog_name":"sales","table_type":"VIEW","view_definition":"x","columns":[]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			(&world{t, w.srv, w.url}).refused(admin, "POST", "tables", body, 400, "INVALID_PARAMETER_VALUE")
 		})
 	}
-	w.refused(admin, "POST", "tables", `{"name":"t","catalog_name":"none","schema_name":"emea"}`, 404, "CATALOG_DOES_NOT_EXIST")
-	r := w.must(admin, "POST", "tables", `{`+base+`,"table_type":"VIEW","view_definition":"x","columns":[{"name":"CaSe","type_name":"INT"}]}`)
+	w.refused(admin, "POST", "tables", `{"name":"t","catalog_name":"none","schema_name":"emea","columns":[],"table_type":"VIEW"}`, 404, "CATALOG_DOES_NOT_EXIST")
+	r := w.must(admin, "POST", "tables", `{`+base+`,"table_type":"VIEW","view_definition":"x","columns":[{"name":"CaSe","type_name":"INT","type_text":"int","type_json":"x"}]}`)
 	if column := r.json["columns"].([]any)[0].(map[string]any); column["name"] != "CaSe" {
 		t.Errorf("a column name lost its case: %v", column)
 	}
@@ -237,7 +237,7 @@ func TestLocationsDoNotOverlap(t *testing.T) {
 		}
 	}
 	w.refused(admin, "POST", "external-locations", `{"name":"x","url":"s3://n/x","credential_name":"none"}`, 404, "STORAGE_CREDENTIAL_DOES_NOT_EXIST")
-	w.refused(admin, "POST", "credentials", `{"name":"cred","aws_iam_role":{"role_arn":"a"}}`, 409, "CREDENTIAL_ALREADY_EXISTS")
+	w.refused(admin, "POST", "credentials", `{"name":"cred","aws_iam_role":{"role_arn":"a"}}`, 409, "STORAGE_CREDENTIAL_ALREADY_EXISTS")
 	got, _ := w.names(admin, "credentials", "credentials", "purpose")
 	equal(t, "purposes", got, []string{"STORAGE", "SERVICE"})
 	r := w.must(admin, "POST", "storage-credentials", `{"name":"az","azure_service_principal":{"directory_id":"d","application_id":"a","client_secret":"hush"}}`)

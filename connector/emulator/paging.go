@@ -35,6 +35,7 @@ func (c *call) tokenMAC(payload []byte) []byte {
 	query := c.req.URL.Query()
 	query.Del("page_token")
 	query.Del("max_results")
+	query.Del("page_size")
 	mac := hmac.New(sha256.New, c.srv.tokenKey)
 	mac.Write([]byte(c.req.URL.Path + "?" + query.Encode() + "\x00"))
 	mac.Write(payload)
@@ -43,7 +44,7 @@ func (c *call) tokenMAC(payload []byte) []byte {
 
 // pageSize returns the page size by max_results: absent or 0 means Options.PageSize; at most Options.MaxPageSize.
 func (c *call) pageSize() (int, error) {
-	size, _, err := c.maxResults()
+	size, _, err := c.number("max_results")
 	if err != nil {
 		return 0, err
 	}
@@ -53,17 +54,17 @@ func (c *call) pageSize() (int, error) {
 	return min(size, c.srv.opts.MaxPageSize), nil
 }
 
-// maxResults returns max_results and whether it is present.
-func (c *call) maxResults() (n int, present bool, err error) {
-	text := c.req.URL.Query().Get("max_results")
+// number returns a parameter of the query that is a number of at least 0, and whether it is present.
+func (c *call) number(name string) (n int, present bool, err error) {
+	text := c.req.URL.Query().Get(name)
 	if text == "" {
 		return 0, false, nil
 	}
-	n, err = strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, true, invalid("max_results must be a number of at least 0, not '%s'.", text)
+	wide, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || wide < 0 {
+		return 0, true, invalid("%s must be a number of at least 0, not '%s'.", name, text)
 	}
-	return n, true, nil
+	return int(wide), true, nil
 }
 
 // takePage returns one page of at most size items, keyed in order, and the token of the next page, "" at the end.
@@ -91,25 +92,17 @@ func takePage[T any](c *call, size int, items func(after string) iter.Seq2[strin
 	return page, "", nil
 }
 
-// listObjects returns one page of objects under the given JSON key.
-func listObjects(c *call, key string, items func(after string) iter.Seq2[string, *object]) (any, error) {
-	size, err := c.pageSize()
-	if err != nil {
-		return nil, err
-	}
+// listObjects returns one page of at most size objects, as view renders them, under the given JSON key.
+func listObjects(c *call, size int, key string, view func(*object) any, items func(after string) iter.Seq2[string, *object]) (any, error) {
 	objects, next, err := takePage(c, size, items)
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(key, c.srv.renderAll(objects), next), nil
-}
-
-func (s *Server) renderAll(objects []*object) []any {
 	rendered := make([]any, len(objects))
 	for i, o := range objects {
-		rendered[i] = s.render(o)
+		rendered[i] = view(o)
 	}
-	return rendered
+	return pageOf(key, rendered, next), nil
 }
 
 // pageOf returns the JSON form of a page. Like the real server it leaves out empty fields.

@@ -1,12 +1,10 @@
 package emulator
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
-	"io"
 	"iter"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -44,7 +42,22 @@ func (s *Server) registerPermissions() {
 	s.route("PATCH "+prefix+"/permissions/{type}/{name}", s.patchPermissions)
 	s.route("PUT "+prefix+"/permissions/{type}/{name}", s.putPermissions)
 	s.route("GET "+prefix+"/effective-permissions/{type}/{name}", s.getEffective)
+	s.route("GET "+prefix+"/privilege-assignments/{type}/{name}", s.listGrants)
+	s.route("GET "+prefix+"/effective-privilege-assignments/{type}/{name}", s.listEffective)
 }
+
+// grantPages says how a call pages grants: its JSON key, its parameter for the size of a page, and whether it pages when
+// that is absent.
+type grantPages struct {
+	key, size string
+	always    bool
+}
+
+var (
+	permissionPages   = grantPages{key: "privilege_assignments", size: "max_results"}
+	grantListPages    = grantPages{"privilege_assignments", "page_size", true}
+	effectiveNewPages = grantPages{"effective_privilege_assignments", "page_size", true}
+)
 
 // findTyped returns the object that the path of a permissions call names. s.mu must be held.
 func (s *Server) findTyped(c *call) (*object, error) {
@@ -59,39 +72,38 @@ func (s *Server) findTyped(c *call) (*object, error) {
 	return s.find(s.types[t], c.req.PathValue("name"))
 }
 
-func (s *Server) getPermissions(c *call) (any, error) {
+func (s *Server) getPermissions(c *call) (any, error) { return s.directGrants(c, permissionPages) }
+func (s *Server) listGrants(c *call) (any, error)     { return s.directGrants(c, grantListPages) }
+
+// directGrants returns the grants on the object itself.
+func (s *Server) directGrants(c *call, pages grantPages) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	o, err := s.findTyped(c)
+	o, only, err := s.findReadable(c)
 	if err != nil {
 		return nil, err
 	}
-	only, err := s.checkReadGrants(c, o)
-	if err != nil {
-		return nil, err
-	}
-	size, err := c.permissionPageSize()
-	if err != nil {
-		return nil, err
-	}
-	return pagePermissions(c, size, s.assignments(o, s.grantsFor(c, o), only))
+	return pagePermissions(c, pages, s.assignments(o, s.grantsFor(c, o), only))
 }
 
-// checkReadGrants returns an error unless the caller may read the grants on o. Otherwise it returns the id of the
-// principal in the query, 0 for all.
-func (s *Server) checkReadGrants(c *call, o *object) (only int64, err error) {
+// findReadable returns the securable of the path, and the id of the one principal in the query, 0 for all, or an error
+// unless the caller may read these grants.
+func (s *Server) findReadable(c *call) (o *object, only int64, err error) {
+	if o, err = s.findTyped(c); err != nil {
+		return nil, 0, err
+	}
 	name := c.req.URL.Query().Get("principal")
-	if !c.mayManage(o) && (name == "" || s.directory.spelled(name) != c.who.name) {
-		return 0, c.unauthorized("only administrators or the owner of the securable may read other users' permissions")
+	if !managesGrants.is(c, o) && (name == "" || s.directory.spelled(name) != c.who.name) {
+		return nil, 0, c.unauthorized("Only administrators or the owner of %s '%s' may read other users' permissions.", displayLabel(o.res.label), o.fullName())
 	}
 	if name == "" {
-		return 0, nil
+		return o, 0, nil
 	}
 	p, err := s.grantee(o, name)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	return p.id, nil
+	return o, p.id, nil
 }
 
 // grantee returns the principal that a name means on o: a recipient on a share, else a principal of the account.
@@ -103,7 +115,7 @@ func (s *Server) grantee(o *object, name string) (*principal, error) {
 		}
 		return s.directory.byID[recipient.detail.(*recipientDetail).grantee], nil
 	}
-	if p := s.directory.find(name); p != nil {
+	if p := s.directory.find(name); p != nil && !p.local() {
 		return p, nil
 	}
 	return nil, principalNotFound(name)
@@ -147,12 +159,15 @@ func (s *Server) findChangeable(c *call) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o, s.checkMayChange(c, o)
+	if !managesGrants.is(c, o) {
+		return nil, c.unauthorized("User may not change permissions on %s '%s': this takes %s.", displayLabel(o.res.label), o.fullName(), managesGrants)
+	}
+	return o, nil
 }
 
 func (s *Server) patchPermissions(c *call) (any, error) {
 	var body permissionsDiff
-	if err := c.decodeStrict(&body); err != nil {
+	if err := c.decodeBody(&body); err != nil {
 		return nil, err
 	}
 	if body.Changes == nil {
@@ -177,13 +192,6 @@ func (s *Server) patchPermissions(c *call) (any, error) {
 		return nil, nil
 	}
 	return pageOf("privilege_assignments", s.assignments(o, next, 0), ""), nil
-}
-
-func (s *Server) checkMayChange(c *call, o *object) error {
-	if c.mayManage(o) {
-		return nil
-	}
-	return c.unauthorized("User is not an owner of %s '%s' and may not change permissions on it.", displayLabel(o.res.label), o.fullName())
 }
 
 // resolve checks every change, before any is applied.
@@ -245,10 +253,12 @@ func (s *Server) changedPrincipal(c *call, o *object, change permissionsChange, 
 	if err != nil {
 		return 0, err
 	}
+	if c.req.Method == http.MethodPut {
+		add = add.minus(o.grants.of(p.id)) // what stays is not granted
+	}
 	if o.res.typ == typeShare && !add.empty() { // revoking does not need it
-		recipient := o.parent.list(typeRecipient).get(p.name)
-		if !c.ownsOrManages(recipient) {
-			return 0, denied("Granting on a share needs ownership of Recipient '%s'.", p.name)
+		if recipient := o.parent.list(typeRecipient).get(p.name); !c.may(toGrantTo, recipient) {
+			return 0, c.unauthorized("User may not grant Share '%s' to Recipient '%s': this takes %s.", o.name, p.name, recipient.res.groundFor(toGrantTo))
 		}
 	}
 	return p.id, nil
@@ -280,7 +290,7 @@ func kindLabel(o *object) string {
 
 func (s *Server) putPermissions(c *call) (any, error) {
 	var body permissionsList
-	if err := c.decodeStrict(&body); err != nil {
+	if err := c.decodeBody(&body); err != nil {
 		return nil, err
 	}
 	if body.PrivilegeAssignments == nil {
@@ -308,41 +318,38 @@ func (s *Server) putPermissions(c *call) (any, error) {
 	return nil, nil
 }
 
-// decodeStrict decodes the body. Unknown fields are an error, because a misspelt one would silently change access.
-func (c *call) decodeStrict(target any) error {
+// decodeBody decodes the body, a JSON object. Fields that target does not have are ignored.
+func (c *call) decodeBody(target any) error {
 	if _, err := c.object(""); err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(c.body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(target); err != nil {
-		return malformed("could not parse the request body: %s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return malformed("the request body holds more than one JSON value")
-	}
-	return nil
+	return decode(c.body, target)
 }
 
-// permissionPageSize returns the page size of a permissions call, in privileges, not principals; 0 means all. A
-// max_results of 1 to 149 is an error, because a page must hold at least one principal with all its privileges.
-func (c *call) permissionPageSize() (int, error) {
-	n, present, err := c.maxResults()
+// pageSizeOfGrants returns the page size of a permissions call, in privileges, not principals; 0 means all. A size of 1 to
+// 149 is an error, because a page must hold at least one principal with all its privileges.
+func (c *call) pageSizeOfGrants(pages grantPages) (int, error) {
+	n, present, err := c.number(pages.size)
 	switch {
 	case err != nil:
 		return 0, err
 	case n > 0 && n < 150:
-		return 0, invalid("max_results must be 0 or at least 150, not %d.", n)
+		return 0, invalid("%s must be 0 or at least 150, not %d.", pages.size, n)
 	case n > 0:
 		return min(n, c.srv.opts.MaxPageSize), nil
-	case present && c.srv.opts.PermissionPageSize == 0:
+	case (present || pages.always) && c.srv.opts.PermissionPageSize == 0:
 		return c.srv.opts.PageSize, nil
 	}
 	return c.srv.opts.PermissionPageSize, nil
 }
 
-// pagePermissions returns one page of whole assignments with at most size privileges in all, but at least one assignment.
-func pagePermissions[T pageable](c *call, size int, list []T) (any, error) {
+// pagePermissions returns one page of whole assignments with at most as many privileges as the page size says, but at
+// least one assignment.
+func pagePermissions[T pageable](c *call, pages grantPages, list []T) (any, error) {
+	size, err := c.pageSizeOfGrants(pages)
+	if err != nil {
+		return nil, err
+	}
 	if size == 0 {
 		size = 1 << 30
 	}
@@ -361,8 +368,8 @@ func pagePermissions[T pageable](c *call, size int, list []T) (any, error) {
 	}
 	for i, a := range page {
 		if left -= a.count(); left < 0 && i > 0 {
-			return pageOf("privilege_assignments", page[:i], c.encodeToken(tokenPlain, page[i-1].key())), nil
+			return pageOf(pages.key, page[:i], c.encodeToken(tokenPlain, page[i-1].key())), nil
 		}
 	}
-	return pageOf("privilege_assignments", page, next), nil
+	return pageOf(pages.key, page, next), nil
 }

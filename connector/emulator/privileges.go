@@ -116,13 +116,14 @@ func (s privilegeSet) overlap(o privilegeSet) privilegeSet {
 type privilegeTable struct {
 	names      []privilege // sorted, so that sets are listed in order
 	bit        map[privilege]privilegeSet
+	implying   map[privilege]privilegeSet // those any of which implies the privilege, itself included
 	notImplied privilegeSet
 }
 
 func newPrivilegeTable() *privilegeTable {
 	t := &privilegeTable{
 		names: sorted(onMetastore, onCatalog, onLocation, onStorageCredential, onCredential, onConnection, onShare, onOthers),
-		bit:   make(map[privilege]privilegeSet),
+		bit:   make(map[privilege]privilegeSet), implying: make(map[privilege]privilegeSet),
 	}
 	for i, name := range t.names {
 		var bit privilegeSet
@@ -130,6 +131,12 @@ func newPrivilegeTable() *privilegeTable {
 		t.bit[name] = bit
 	}
 	t.notImplied = t.set(notImplied...)
+	for _, p := range t.names {
+		t.implying[p] = t.bit[p]
+		if !slices.Contains(notImplied, p) {
+			t.implying[p] = t.set(p, allPrivileges)
+		}
+	}
 	return t
 }
 
@@ -159,14 +166,6 @@ func (t *privilegeTable) list(s privilegeSet) []privilege {
 		}
 	}
 	return list
-}
-
-// implying returns the set of privileges any of which implies p, itself included.
-func (t *privilegeTable) implying(p privilege) privilegeSet {
-	if slices.Contains(notImplied, p) {
-		return t.bit[p]
-	}
-	return t.set(p, allPrivileges)
 }
 
 // change returns what a principal holds that held the set, after a change. Revoking ALL_PRIVILEGES takes away all that it

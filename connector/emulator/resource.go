@@ -1,29 +1,32 @@
 package emulator
 
 import (
+	"encoding/json"
 	"iter"
 	"net/http"
 )
 
-// resource describes one collection of the API: its path, its objects, and who may do what with them. The handlers below
-// serve every collection by its description.
+// resource describes one collection of the API: its path, its objects, their fields, and who may do what with them. The
+// handlers below serve every collection by its description.
 type resource struct {
-	path             string // below the API's prefix, also the JSON key of lists where listKey is empty
-	listKey          string
-	label            string // in error codes: LABEL_DOES_NOT_EXIST
-	typ              securableType
-	kind             objectKind // only objects of this kind, when exact
-	byKind           bool       // the type's list holds several kinds (functions and models)
-	wrapper          string     // key under which a create body nests the object, "" for none
-	createPrivileges []privilege
-	// readPrivileges are the privileges any of which allows to read the object; nil means any privilege on it.
-	readPrivileges      []privilege
-	onlyOwnersRead      bool // only admins and owners read
-	accountAdminsCreate bool // only account admins create
-	parent              securableType
-	renameNeedsAdmin    bool // a rename also needs a metastore admin
-	customList          bool // registerLists serves the collection
-	newDetail           func() detail
+	path    string // below the API's prefix, also the JSON key of lists where listKey is empty
+	listKey string
+	label   string // in error codes: LABEL_DOES_NOT_EXIST; the key of authorization
+	typ     securableType
+	kind    objectKind // only objects of this kind, when byKind
+	byKind  bool       // the type's list holds several kinds (functions and models)
+	wrapper string     // key under which a create body nests the object, "" for none
+	parent  securableType
+	fields  fields
+	rules   rules // authorization[label]
+
+	newDetail func() detail
+	// inUse returns why an object may not be deleted without force, "" when it may; nil stands for "it is not empty".
+	inUse func(s *Server, o *object) string
+	// list serves the collection instead of listIn.
+	list func(s *Server, res *resource) handlerFunc
+	// view is how get and list render an object when the query asks for a part of it; nil renders all.
+	view func(c *call) (func(o *object) any, error)
 }
 
 // includes reports whether an object in the list of the resource's type belongs to the resource.
@@ -36,12 +39,12 @@ func (r *resource) key() string {
 	return r.path
 }
 
-// detail is the part of an object that differs by type. A stored detail is immutable.
+// detail is the part of an object that differs by type. A stored detail is immutable. Fields that are input only are
+// cleared once they are read, and so absent in a stored one.
 type detail interface {
 	// clone copies the detail deeply enough for a JSON body to be decoded into the copy.
 	clone() detail
-	// prepare checks the detail of o, sets what the server sets, and restores what an update may not change. old is nil
-	// for a new object.
+	// prepare checks the detail of o and sets what the server sets. old is nil for a new object.
 	prepare(c *call, o *object, old detail) error
 	// render returns the JSON form of the object.
 	render(h commonFields) any
@@ -62,22 +65,13 @@ type commonFields struct {
 	UpdatedAt     int64         `json:"updated_at,omitempty"`
 	UpdatedBy     string        `json:"updated_by,omitempty"`
 
-	uuid string // rendered as a field whose name differs by type
+	o *object
 }
 
 func (s *Server) commonFields(o *object) commonFields {
 	h := commonFields{
-		Name: o.name, FullName: o.fullName(), Owner: o.owner, Comment: o.comment, SecurableType: o.res.typ,
-		CreatedAt: o.createdAt, CreatedBy: o.createdBy, UpdatedAt: o.updatedAt, UpdatedBy: o.updatedBy, uuid: o.uuid(),
-	}
-	switch top := o; o.res.typ {
-	case typeMetastore:
-		h.MetastoreID = h.uuid
-	default:
-		for top.parent != nil {
-			top = top.parent
-		}
-		h.MetastoreID = top.uuid()
+		Name: o.name, FullName: o.fullName(), Owner: o.owner, Comment: o.comment, SecurableType: o.res.typ, MetastoreID: o.top().uuid(),
+		CreatedAt: o.createdAt, CreatedBy: o.createdBy, UpdatedAt: o.updatedAt, UpdatedBy: o.updatedBy, o: o,
 	}
 	switch o.res.typ.depth() {
 	case 2:
@@ -89,6 +83,14 @@ func (s *Server) commonFields(o *object) commonFields {
 }
 
 func (s *Server) render(o *object) any { return o.detail.render(s.commonFields(o)) }
+
+// viewFor returns how the call's answer renders objects.
+func (s *Server) viewFor(c *call, res *resource) (func(o *object) any, error) {
+	if res.view == nil {
+		return s.render, nil
+	}
+	return res.view(c)
+}
 
 // input holds the fields that create and update read for every type.
 type input struct {
@@ -121,21 +123,28 @@ func (s *Server) parentOf(res *resource, catalogName, schemaName string) (*objec
 	return s.metastore()
 }
 
+// readNew decodes the body of a create into in and a new detail, and returns the name of the object.
+func (c *call) readNew(res *resource, in *input) (name string, d detail, err error) {
+	body, err := c.object(res.wrapper)
+	if err != nil {
+		return "", nil, err
+	}
+	picked, err := res.fields.pick(body, false)
+	if err != nil {
+		return "", nil, err
+	}
+	d = res.newDetail()
+	if err := decode(picked, in, d); err != nil {
+		return "", nil, err
+	}
+	name, err = checkName(*in.Name) // required of every type
+	return name, d, err
+}
+
 func (s *Server) create(res *resource) handlerFunc {
 	return func(c *call) (any, error) {
-		body, err := c.object(res.wrapper)
-		if err != nil {
-			return nil, err
-		}
 		var in input
-		d := res.newDetail()
-		if err := decode(body, &in, d); err != nil {
-			return nil, err
-		}
-		if in.Name == nil {
-			return nil, invalid("name is required.")
-		}
-		name, err := checkName(*in.Name)
+		name, d, err := c.readNew(res, &in)
 		if err != nil {
 			return nil, err
 		}
@@ -145,11 +154,10 @@ func (s *Server) create(res *resource) handlerFunc {
 		if err != nil {
 			return nil, err
 		}
-		if !c.mayCreate(res, parent) {
-			return nil, denied("User does not have permission to create a %s in %s '%s'.",
-				displayLabel(res.label), displayLabel(parent.res.label), parent.name)
+		if err := c.checkIn(toCreate, res, parent); err != nil {
+			return nil, err
 		}
-		if other := parent.list(res.typ).get(name); other != nil {
+		if other := namesake(parent, res.typ, name); other != nil {
 			return nil, alreadyExists(other.res.label, other.fullName())
 		}
 		o := s.newObject(res, parent, name, c.who.name)
@@ -175,22 +183,34 @@ func (s *Server) newObject(res *resource, parent *object, name, owner string) *o
 
 func (s *Server) get(res *resource) handlerFunc {
 	return func(c *call) (any, error) {
+		view, err := s.viewFor(c, res)
+		if err != nil {
+			return nil, err
+		}
 		s.mu.RLock()
 		defer s.mu.RUnlock()
 		o, err := s.find(res, c.req.PathValue("name"))
 		if err != nil {
 			return nil, err
 		}
-		if !c.mayRead(o) {
-			return nil, denied("User does not have access to %s '%s'.", displayLabel(res.label), o.fullName())
+		if err := c.check(toRead, o); err != nil {
+			return nil, err
 		}
-		return s.render(o), nil
+		return view(o), nil
 	}
 }
 
 // listIn returns the handler that lists a collection in the container that the query names.
 func (s *Server) listIn(res *resource) handlerFunc {
 	return func(c *call) (any, error) {
+		view, err := s.viewFor(c, res)
+		if err != nil {
+			return nil, err
+		}
+		size, err := c.pageSize()
+		if err != nil {
+			return nil, err
+		}
 		query := c.req.URL.Query()
 		s.mu.RLock()
 		defer s.mu.RUnlock()
@@ -198,11 +218,38 @@ func (s *Server) listIn(res *resource) handlerFunc {
 		if err != nil {
 			return nil, err
 		}
-		if !c.mayUseContainer(parent) {
-			return nil, denied("User does not have access to %s '%s'.", displayLabel(parent.res.label), parent.name)
+		if err := c.checkIn(toList, res, parent); err != nil {
+			return nil, err
 		}
-		return listObjects(c, res.key(), func(after string) iter.Seq2[string, *object] {
+		return listObjects(c, size, res.key(), view, func(after string) iter.Seq2[string, *object] {
 			return s.visible(c, res, parent, after)
+		})
+	}
+}
+
+// listWhere returns the handler that lists root objects, only those of which the field of the query has the value there, if
+// the query has it.
+func (s *Server) listWhere(res *resource, field string, value func(*object) string) handlerFunc {
+	return func(c *call) (any, error) {
+		size, err := c.pageSize()
+		if err != nil {
+			return nil, err
+		}
+		wanted := canonicalName(c.req.URL.Query().Get(field))
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		metastore, err := s.metastore()
+		if err != nil {
+			return nil, err
+		}
+		return listObjects(c, size, res.key(), s.render, func(after string) iter.Seq2[string, *object] {
+			return func(yield func(string, *object) bool) {
+				for name, o := range s.visible(c, res, metastore, after) {
+					if (wanted == "" || value(o) == wanted) && !yield(name, o) {
+						return
+					}
+				}
+			}
 		})
 	}
 }
@@ -211,7 +258,7 @@ func (s *Server) listIn(res *resource) handlerFunc {
 func (s *Server) visible(c *call, res *resource, parent *object, after string) iter.Seq2[string, *object] {
 	return func(yield func(string, *object) bool) {
 		for o := range s.children(c, parent, res.typ, after) {
-			if res.includes(o) && c.mayRead(o) && !yield(o.name, o) {
+			if res.includes(o) && c.may(toSee, o) && !yield(o.name, o) {
 				return
 			}
 		}
@@ -234,35 +281,34 @@ func (s *Server) update(res *resource) handlerFunc {
 	}
 }
 
-func (s *Server) updateObject(c *call, o *object, body []byte) (any, error) {
+// updateObject changes the fields of o that are in the body. It works on a copy, so that a refused update changes nothing.
+func (s *Server) updateObject(c *call, o *object, body map[string]json.RawMessage) (any, error) {
 	var in input
 	next := o.detail.clone()
-	if err := decode(body, &in, next); err != nil {
-		return nil, err
+	picked, err := o.res.fields.pick(body, true)
+	if err == nil {
+		err = decode(picked, &in, next)
 	}
 	name := o.name
-	if wanted := in.wantedName(); wanted != nil {
-		var err error
-		if name, err = checkName(*wanted); err != nil {
-			return nil, err
-		}
+	if wanted := in.wantedName(); err == nil && wanted != nil {
+		name, err = checkName(*wanted)
 	}
-	if in.Owner != nil {
-		owner := s.directory.find(*in.Owner)
-		if owner == nil {
-			return nil, principalNotFound(*in.Owner)
-		}
-		in.Owner = &owner.name
+	if denied := c.checkUpdate(o, body, err == nil && name != o.name); denied != nil {
+		return nil, denied // who may not, is not told what is wrong with the body
 	}
-	if err := c.mayUpdate(o, body, name != o.name); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	if name != o.name && o.parent != nil && o.parent.list(o.res.typ).get(name) != nil {
+	if name != o.name && s.nameTaken(o, name) {
 		return nil, alreadyExists(o.res.label, name)
 	}
-	changed := *o // a copy, so that a rejected update changes nothing
+	changed := *o
 	if in.Owner != nil {
-		changed.owner = *in.Owner
+		owner, err := s.newOwner(*in.Owner)
+		if err != nil {
+			return nil, err
+		}
+		changed.owner = owner.name
 	}
 	if in.Comment != nil {
 		changed.comment = *in.Comment
@@ -278,6 +324,42 @@ func (s *Server) updateObject(c *call, o *object, body []byte) (any, error) {
 	return s.render(o), nil
 }
 
+// newOwner returns the principal of that name, who may own objects: not one of the workspace alone.
+func (s *Server) newOwner(name string) (*principal, error) {
+	if name == "" {
+		return nil, invalid("owner must not be empty.")
+	}
+	p := s.directory.find(name)
+	if p == nil || p.local() {
+		return nil, principalNotFound(name)
+	}
+	return p, nil
+}
+
+// namesake returns the object in parent that has the name, among those of the type and of types that share its names.
+func namesake(parent *object, t securableType, name string) *object {
+	other := parent.list(t).get(name)
+	switch {
+	case other == nil && t == typeStorageCredential:
+		other = parent.list(typeCredential).get(name)
+	case other == nil && t == typeCredential:
+		other = parent.list(typeStorageCredential).get(name)
+	}
+	return other
+}
+
+func (s *Server) nameTaken(o *object, name string) bool {
+	if o.parent != nil {
+		return namesake(o.parent, o.res.typ, name) != nil
+	}
+	for _, m := range s.metastores {
+		if m.name == name {
+			return true
+		}
+	}
+	return false
+}
+
 func (in input) wantedName() *string {
 	if in.NewName != nil && *in.NewName != "" {
 		return in.NewName
@@ -285,7 +367,8 @@ func (in input) wantedName() *string {
 	return in.Name
 }
 
-// rename changes the name of o. The full names of what is inside change with it, because they are computed.
+// rename changes the name of o. The full names of what is inside change with it, and what refers to o shows the new name,
+// because both are computed.
 func (s *Server) rename(o *object, name string) {
 	if o.parent == nil {
 		o.name = name
@@ -301,7 +384,7 @@ func (s *Server) rename(o *object, name string) {
 
 func (s *Server) remove(res *resource) handlerFunc {
 	return func(c *call) (any, error) {
-		force, err := c.flag("force")
+		force, err := c.force()
 		if err != nil {
 			return nil, err
 		}
@@ -311,43 +394,75 @@ func (s *Server) remove(res *resource) handlerFunc {
 		if err != nil {
 			return nil, err
 		}
-		if !c.mayDelete(o) {
-			return nil, denied("User is not an owner of %s '%s'.", displayLabel(res.label), o.fullName())
+		if err := c.check(toDelete, o); err != nil {
+			return nil, err
 		}
-		if !force {
-			if reason := s.inUse(o); reason != "" {
-				return nil, invalidState("Cannot delete %s '%s': %s.", displayLabel(res.label), o.fullName(), reason)
-			}
+		if reason := s.inUse(o); reason != "" && !force {
+			return nil, invalidState("Cannot delete %s '%s': %s.", displayLabel(res.label), o.fullName(), reason)
 		}
-		s.detach(o)
-		if r, ok := o.detail.(*recipientDetail); ok {
-			s.removeRecipientGrants(o.parent, r.grantee)
-		}
+		s.delete(o)
 		return nil, nil
 	}
 }
 
-// inUse returns why o may not be deleted without force, "" when it may.
 func (s *Server) inUse(o *object) string {
-	if !o.empty() {
+	switch {
+	case o.res.inUse != nil:
+		return o.res.inUse(s, o)
+	case !o.empty():
 		return "it is not empty"
 	}
-	if o.res.typ == typeStorageCredential {
-		for location := range o.parent.list(typeExternalLocation).after("") {
-			if location.detail.(*locationDetail).CredentialName == o.name {
-				return "external location '" + location.name + "' uses it"
-			}
-		}
-	}
 	return ""
+}
+
+// delete deletes o with everything in it.
+func (s *Server) delete(o *object) {
+	if o.parent == nil {
+		delete(s.metastores, o.uuid())
+		if s.assignment.MetastoreID == o.uuid() {
+			s.assignment.MetastoreID = ""
+		}
+		return
+	}
+	s.detach(o)
+	if r, ok := o.detail.(*recipientDetail); ok {
+		s.removeRecipientGrants(o.parent, r.grantee)
+	}
+}
+
+// force returns the option of deletes, which is in the query or in the body.
+func (c *call) force() (bool, error) {
+	var body struct {
+		Force bool `json:"force"`
+	}
+	if err := c.deleteOptions(&body); err != nil {
+		return false, err
+	}
+	force, err := c.flag("force")
+	return force || body.Force, err
+}
+
+// deleteOptions decodes the body of a DELETE, which may be absent.
+func (c *call) deleteOptions(target any) error {
+	if len(c.body) == 0 {
+		return nil
+	}
+	if _, err := jsonObject(c.body); err != nil {
+		return err
+	}
+	return decode(c.body, target)
 }
 
 // routes registers the handlers of a resource.
 func (s *Server) routes(res *resource) {
 	base := prefix + "/" + res.path
-	s.route("POST "+base, s.create(res))
-	if !res.customList {
-		s.route("GET "+base, s.listIn(res))
+	if res.typ != typeMetastore {
+		s.route("POST "+base, s.create(res))
+		if res.list != nil {
+			s.route("GET "+base, res.list(s, res))
+		} else {
+			s.route("GET "+base, s.listIn(res))
+		}
 	}
 	s.route("GET "+base+"/{name}", s.get(res))
 	s.route("PATCH "+base+"/{name}", s.update(res))

@@ -133,9 +133,11 @@ type SeedRecipient struct {
 	GlobalMetastoreID string `json:"global_metastore_id,omitempty"`
 }
 
-// SeedProvider is a provider.
+// SeedProvider is a provider of Databricks, with the global id of its metastore and the names of its shares.
 type SeedProvider struct {
 	SeedObject
+	GlobalMetastoreID string   `json:"global_metastore_id,omitempty"`
+	Shares            []string `json:"shares,omitempty"`
 }
 
 // SeedShare is a share with the full names of its tables. Its grants are to recipients.

@@ -175,18 +175,14 @@ func (c *call) readBody() error {
 	return nil
 }
 
-// object returns the JSON object of the body, or the one nested in it under wrapper.
-func (c *call) object(wrapper string) ([]byte, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(c.body, &fields); err != nil || fields == nil {
-		return nil, malformed("the request body must be a JSON object")
+// object returns the fields of the JSON object of the body, or of the one nested in it under wrapper.
+func (c *call) object(wrapper string) (map[string]json.RawMessage, error) {
+	fields, err := jsonObject(c.body)
+	if err != nil || wrapper == "" {
+		return fields, err
 	}
-	if wrapper == "" {
-		return c.body, nil
-	}
-	inner := fields[wrapper]
-	fields = nil
-	if err := json.Unmarshal(inner, &fields); err != nil || fields == nil {
+	inner, err := jsonObject(fields[wrapper])
+	if err != nil {
 		return nil, malformed("the request body must hold an object %q", wrapper)
 	}
 	return inner, nil
@@ -197,6 +193,10 @@ func decode(body []byte, targets ...any) error {
 	for _, target := range targets {
 		if err := json.Unmarshal(body, target); err != nil {
 			var kind *json.UnmarshalTypeError
+			var api *apiError
+			if errors.As(err, &api) {
+				return api
+			}
 			if errors.As(err, &kind) {
 				return malformed("field '%s' must not be a JSON %s", kind.Field, kind.Value)
 			}
@@ -224,22 +224,22 @@ func (s *Server) register() {
 	s.resources = make(map[string]*resource)
 	s.types = make(map[securableType]*resource)
 	for _, res := range allResources() {
+		res.rules = authorization[res.label]
 		s.resources[res.path] = res
 		if !res.byKind {
 			s.types[res.typ] = res
 		}
-		if res.typ != typeMetastore {
-			s.routes(res)
-		}
+		s.routes(res)
 	}
 	s.types[typeFunction] = anyFunction()
 	s.metastoreResource, s.catalogResource, s.schemaResource = s.resources["metastores"], s.resources["catalogs"], s.resources["schemas"]
 	s.containerTypes = [2]*resource{s.catalogResource, s.schemaResource}
 	s.registerMetastores()
 	s.registerTables()
-	s.registerLists()
+	s.registerFiles()
 	s.registerPermissions()
 	s.registerSharing()
+	s.registerUserInfo()
 	s.registerIdentity()
 	s.registerControl()
 	s.unknown = s.handle("/", func(c *call) (any, error) {

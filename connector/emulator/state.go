@@ -32,7 +32,7 @@ func (s *Server) State() *Seed {
 	}
 	for o, in := range seedObjects(s, m, typeExternalLocation) {
 		d := o.detail.(*locationDetail)
-		seed.ExternalLocations = append(seed.ExternalLocations, SeedLocation{in, d.URL, d.CredentialName, d.ReadOnly})
+		seed.ExternalLocations = append(seed.ExternalLocations, SeedLocation{in, d.URL, d.credential.name, d.ReadOnly})
 	}
 	for o, in := range seedObjects(s, m, typeConnection) {
 		seed.Connections = append(seed.Connections, SeedConnection{in, o.detail.(*connectionDetail).ConnectionType})
@@ -40,13 +40,16 @@ func (s *Server) State() *Seed {
 	for o, in := range seedObjects(s, m, typeRecipient) {
 		seed.Recipients = append(seed.Recipients, SeedRecipient{in, o.detail.(*recipientDetail).GlobalMetastoreID})
 	}
-	for _, in := range seedObjects(s, m, typeProvider) {
-		seed.Providers = append(seed.Providers, SeedProvider{in})
+	for o, in := range seedObjects(s, m, typeProvider) {
+		d := o.detail.(*providerDetail)
+		seed.Providers = append(seed.Providers, SeedProvider{in, d.globalID, d.shares})
 	}
 	for o, in := range seedObjects(s, m, typeShare) {
 		share := SeedShare{SeedObject: in}
 		for _, object := range o.detail.(*shareDetail).objects {
-			share.Tables = append(share.Tables, object.Name)
+			if object.target.res.typ == typeTable && !detached(object.target) {
+				share.Tables = append(share.Tables, object.target.fullName())
+			}
 		}
 		seed.Shares = append(seed.Shares, share)
 	}
@@ -168,12 +171,7 @@ func (s *Server) seedSchemaOf(o *object, in SeedObject) SeedSchema {
 	return schema
 }
 
-func roleOf(o *object) string {
-	if role := o.detail.(*credentialDetail).AWSRole; role != nil {
-		return role.RoleARN
-	}
-	return ""
-}
+func roleOf(o *object) string { return o.detail.(*credentialDetail).values["role_arn"] }
 
 // escapePath returns a name escaped for a storage URL.
 func escapePath(name string) string { return url.PathEscape(canonicalName(name)) }

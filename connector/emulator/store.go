@@ -74,6 +74,14 @@ func (o *object) fullName() string {
 	return o.name
 }
 
+// top returns the metastore that o is in.
+func (o *object) top() *object {
+	for o.parent != nil {
+		o = o.parent
+	}
+	return o
+}
+
 // container returns the schema or catalog that o is in, nil for objects directly in the metastore.
 func (o *object) container() *object {
 	if o.parent == nil || o.parent.res.typ == typeMetastore {
@@ -104,6 +112,16 @@ func (o *object) empty() bool {
 		}
 	}
 	return true
+}
+
+// detached reports whether o, or what it is in, was deleted.
+func detached(o *object) bool {
+	for ; o.parent != nil; o = o.parent {
+		if o.parent.list(o.res.typ).get(o.name) != o {
+			return true
+		}
+	}
+	return false
 }
 
 // attach adds an object to its parent and records that.

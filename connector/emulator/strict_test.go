@@ -98,7 +98,7 @@ func TestPrivilegesNewAndOld(t *testing.T) {
 
 func TestForeignTablesTakeNoModify(t *testing.T) {
 	w := newWorld(t)
-	w.must(admin, "POST", "tables", `{"catalog_name":"sales","schema_name":"emea","name":"ext_pg","table_type":"FOREIGN"}`)
+	w.must(admin, "POST", "tables", `{"catalog_name":"sales","schema_name":"emea","name":"ext_pg","table_type":"FOREIGN","columns":[]}`)
 	w.grant("table", "sales.emea.ext_pg", "analysts", "SELECT")
 	w.refused(admin, "PATCH", "permissions/table/sales.emea.ext_pg", `{"changes":[{"principal":"analysts","add":["MODIFY"]}]}`, 400, "INVALID_PARAMETER_VALUE")
 }
@@ -122,7 +122,7 @@ func TestUsersAreAnsweredAsTheDirectorySpellsThem(t *testing.T) {
 	if err := w.srv.AddPrincipal(emulator.User, "ana.lopez@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	if users, _ := w.names(admin, "/api/2.0/preview/scim/v2/Users", "Resources", "userName"); len(users) != 5 {
+	if users, _ := w.names(admin, "/api/2.0/preview/scim/v2/Users", "Resources", "userName"); len(users) != 6 {
 		t.Errorf("one user was added twice: %q", users)
 	}
 	if owner := w.must(admin, "PATCH", "tables/sales.emea.orders", `{"owner":"ana.lopez@example.com"}`).json["owner"]; owner != "Ana.Lopez@Example.com" {

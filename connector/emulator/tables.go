@@ -1,11 +1,7 @@
 package emulator
 
 import (
-	"encoding/json"
 	"errors"
-	"iter"
-	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -16,25 +12,16 @@ const (
 	tableView     = "VIEW"
 )
 
-type columnMask struct {
-	FunctionName     string   `json:"function_name,omitempty"`
-	UsingColumnNames []string `json:"using_column_names,omitempty"`
-}
-
-// column is the API's ColumnInfo. Column names keep their case.
-type column struct {
-	Name             string      `json:"name"`
-	TypeName         string      `json:"type_name,omitempty"`
-	TypeText         string      `json:"type_text,omitempty"`
-	TypeJSON         string      `json:"type_json,omitempty"`
-	TypePrecision    int         `json:"type_precision,omitempty"`
-	TypeScale        int         `json:"type_scale,omitempty"`
-	TypeIntervalType string      `json:"type_interval_type,omitempty"`
-	Position         int         `json:"position"`
-	Comment          string      `json:"comment,omitempty"`
-	Nullable         *bool       `json:"nullable,omitempty"` // absent means true
-	PartitionIndex   *int        `json:"partition_index,omitempty"`
-	Mask             *columnMask `json:"mask,omitempty"`
+func tables() *resource {
+	return &resource{path: "tables", label: "TABLE", typ: typeTable, parent: typeSchema,
+		// The specification has no update; the client library's changes the owner, and the comment.
+		fields: fields{
+			"name": "R/I", "catalog_name": "R/I", "schema_name": "R/I", "columns": "R/I", "table_type": "R/I",
+			"data_source_format": "O/I", "storage_location": "O/I", "storage_credential_name": "O/I", "view_definition": "O/I",
+			"sql_path": "O/I", "comment": "O/O", "properties": "O/I", "owner": "I/O", "pipeline_id": "O/I", "row_filter": "O/I",
+		},
+		view:      tableParts,
+		newDetail: func() detail { return &tableDetail{} }}
 }
 
 type rowFilter struct {
@@ -46,22 +33,21 @@ type tableDetail struct {
 	TableType             string     `json:"table_type,omitempty"`
 	DataSourceFormat      string     `json:"data_source_format,omitempty"`
 	Columns               []column   `json:"columns,omitempty"`
-	StorageLocation       string     `json:"storage_location,omitempty"`
-	StorageCredentialName string     `json:"storage_credential_name,omitempty"`
+	StorageLocation       string     `json:"storage_location,omitempty"`        // of a managed table: rendered
+	StorageCredentialName string     `json:"storage_credential_name,omitempty"` // input; rendered from credential
 	ViewDefinition        string     `json:"view_definition,omitempty"`
 	SQLPath               string     `json:"sql_path,omitempty"`
 	Properties            stringMap  `json:"properties,omitempty"`
 	PipelineID            string     `json:"pipeline_id,omitempty"`
 	RowFilter             *rowFilter `json:"row_filter,omitempty"`
+	credential            *object
 }
 
-// clone shares nothing that a decoder writes into.
-func (d *tableDetail) clone() detail { c := *d; c.Columns, c.RowFilter = nil, nil; return &c }
+// clone may share everything: an update decodes no field of it.
+func (d *tableDetail) clone() detail { c := *d; return &c }
 
-// prepare implements detail. An update changes only owner and comment of a table (client library, UpdateTableRequest).
-func (d *tableDetail) prepare(c *call, o *object, old detail) error {
-	if was, ok := old.(*tableDetail); ok {
-		*d = *was
+func (d *tableDetail) prepare(_ *call, o *object, old detail) error {
+	if old != nil {
 		return nil
 	}
 	if err := oneOf("table_type", &d.TableType, "", tableManaged, tableExternal, tableView, "MATERIALIZED_VIEW",
@@ -69,29 +55,97 @@ func (d *tableDetail) prepare(c *call, o *object, old detail) error {
 		return err
 	}
 	o.kind = kindOfTable(d.TableType)
-	switch d.TableType {
-	case tableManaged, tableExternal:
+	if d.DataSourceFormat != "" || d.TableType == tableManaged || d.TableType == tableExternal {
 		if err := oneOf("data_source_format", &d.DataSourceFormat, "", "DELTA", "ICEBERG", "CSV", "JSON", "AVRO", "PARQUET",
 			"ORC", "TEXT", "UNITY_CATALOG", "DELTASHARING"); err != nil {
 			return err
 		}
-		if err := checkURL("storage_location", d.StorageLocation, true); err != nil {
-			return err
-		}
-	case tableView:
-		if d.ViewDefinition == "" {
-			return invalid("view_definition is required for a view.")
-		}
+	}
+	if d.TableType == tableView && d.ViewDefinition == "" {
+		return invalid("view_definition is required for a view.")
+	}
+	if err := d.prepareStorage(o); err != nil {
+		return err
 	}
 	return checkColumns(d.Columns)
 }
 
+// prepareStorage checks where the table is stored. A location that is given for a managed table would have to come from
+// the API of staging tables, which the emulator does not have.
+func (d *tableDetail) prepareStorage(o *object) error {
+	switch {
+	case d.TableType == tableManaged && d.StorageLocation != "":
+		return invalid("storage_location of a managed table is chosen by the server.")
+	case d.TableType != tableExternal && d.StorageCredentialName != "":
+		return invalid("storage_credential_name is only for external tables.")
+	case d.TableType != tableExternal:
+		return checkURL("storage_location", d.StorageLocation, false)
+	}
+	if err := checkURL("storage_location", d.StorageLocation, true); err != nil {
+		return err
+	}
+	for location := range o.top().list(typeExternalLocation).after("") {
+		if urlWithin(location.detail.(*locationDetail).URL, d.StorageLocation) {
+			return invalid("storage_location '%s' contains External location '%s'.", d.StorageLocation, location.name)
+		}
+	}
+	if name := d.StorageCredentialName; name != "" {
+		d.StorageCredentialName = ""
+		if d.credential = o.top().list(typeStorageCredential).get(canonicalName(name)); d.credential == nil {
+			return notFound("STORAGE_CREDENTIAL", name)
+		}
+	}
+	return nil
+}
+
+// location returns where the table is stored, "" for a view. The path of a managed table is not stored, for there may be
+// a million of them.
+func (d *tableDetail) location(o *object) string {
+	if d.StorageLocation == "" && d.TableType == tableManaged {
+		return o.top().detail.(*metastoreDetail).StorageRoot + "/tables/" + o.uuid()
+	}
+	return d.StorageLocation
+}
+
 func (d *tableDetail) render(h commonFields) any {
+	out := *d
+	out.StorageLocation = d.location(h.o)
+	if d.credential != nil {
+		out.StorageCredentialName = d.credential.name
+	}
 	return struct {
 		commonFields
 		tableDetail
-		TableID string `json:"table_id"`
-	}{h, *d, h.uuid}
+		DataAccessConfigurationID string `json:"data_access_configuration_id,omitempty"`
+		TableID                   string `json:"table_id"`
+	}{h, out, h.o.top().detail.(*metastoreDetail).DefaultDataAccessConfig, h.o.uuid()}
+}
+
+// tableParts renders tables without the parts that the query leaves out.
+func tableParts(c *call) (func(o *object) any, error) {
+	var omit [3]bool
+	for i, name := range []string{"omit_columns", "omit_properties", "omit_username"} {
+		var err error
+		if omit[i], err = c.flag(name); err != nil {
+			return nil, err
+		}
+	}
+	if omit == [3]bool{} {
+		return c.srv.render, nil
+	}
+	return func(o *object) any {
+		h, d := c.srv.commonFields(o), *o.detail.(*tableDetail)
+		if omit[0] {
+			d.Columns = nil
+		}
+		if omit[1] {
+			d.Properties = nil
+		}
+		if omit[2] {
+			h.Owner, h.CreatedBy, h.UpdatedBy = "", "", ""
+		}
+		return d.render(h)
+	}, nil
 }
 
 // kindOfTable returns the kind of a table type, which decides the applicable privileges.
@@ -109,28 +163,6 @@ func kindOfTable(tableType string) objectKind {
 	return ""
 }
 
-// columnTypes is the specification's list; the client library adds a few.
-var columnTypes = []string{"BOOLEAN", "BYTE", "SHORT", "INT", "LONG", "FLOAT", "DOUBLE", "DATE", "TIMESTAMP", "TIMESTAMP_NTZ",
-	"STRING", "BINARY", "DECIMAL", "INTERVAL", "ARRAY", "STRUCT", "MAP", "CHAR", "NULL", "USER_DEFINED_TYPE", "TABLE_TYPE",
-	"VARIANT", "GEOGRAPHY", "GEOMETRY"}
-
-func checkColumns(columns []column) error {
-	seen := make(map[string]bool, len(columns))
-	for _, column := range columns {
-		folded := strings.ToLower(column.Name)
-		switch {
-		case column.Name == "":
-			return invalid("every column needs a name.")
-		case seen[folded]:
-			return invalid("column '%s' appears twice.", column.Name)
-		case column.TypeName != "" && !slices.Contains(columnTypes, column.TypeName):
-			return invalid("type_name '%s' of column '%s' is not a column type.", column.TypeName, column.Name)
-		}
-		seen[folded] = true
-	}
-	return nil
-}
-
 // registerTables registers the calls that only tables have.
 func (s *Server) registerTables() {
 	s.route("GET "+prefix+"/table-summaries", s.tableSummaries)
@@ -138,121 +170,23 @@ func (s *Server) registerTables() {
 	s.route("GET "+prefix+"/tables/{name}/exists", s.tableExists)
 }
 
-type tableSummary struct {
-	FullName  string `json:"full_name"`
-	TableType string `json:"table_type"`
-}
-
-// tableSummaries lists the tables of a catalog whose schema and name match LIKE patterns, in order of schema and name.
-func (s *Server) tableSummaries(c *call) (any, error) {
-	if c.req.Method == http.MethodPost { // the specification's form: the same parameters as a JSON object
-		if err := c.mergeBodyIntoQuery(); err != nil {
-			return nil, err
-		}
-	}
-	query := c.req.URL.Query()
-	if query.Get("catalog_name") == "" {
-		return nil, invalid("catalog_name is required.")
-	}
-	size, err := c.pageSize()
-	if err != nil {
-		return nil, err
-	}
-	schemas, tables := newLikePattern(query.Get("schema_name_pattern")), newLikePattern(query.Get("table_name_pattern"))
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	catalog, err := s.find(s.catalogResource, query.Get("catalog_name"))
-	if err != nil {
-		return nil, err
-	}
-	if !c.mayUseContainer(catalog) {
-		return nil, denied("User does not have access to Catalog '%s'.", catalog.name)
-	}
-	page, next, err := takePage(c, size, func(after string) iter.Seq2[string, tableSummary] {
-		return func(yield func(string, tableSummary) bool) {
-			for table := range s.visibleInSchemas(c, catalog, s.resources["tables"], after, schemas, tables) {
-				key := table.parent.name + "." + table.name
-				if !yield(key, tableSummary{table.fullName(), table.detail.(*tableDetail).TableType}) {
-					return
-				}
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return pageOf("tables", page, next), nil
-}
-
-// visibleInSchemas ranges over the visible objects of one type in all schemas of a catalog, in order of schema and name,
-// starting above "schema.name".
-func (s *Server) visibleInSchemas(c *call, catalog *object, res *resource, after string, schemas, names likePattern) iter.Seq[*object] {
-	afterSchema, afterName, resumed := strings.Cut(after, ".")
-	return func(yield func(*object) bool) {
-		inSchema := func(schema *object, after string) bool {
-			prefix := names.prefix()
-			for o := range s.children(c, schema, res.typ, after) {
-				if prefix != "" && o.name > prefix && !strings.HasPrefix(o.name, prefix) {
-					return true // names are in order: nothing further matches
-				}
-				if res.includes(o) && names.match(o.name) && c.mayRead(o) && !yield(o) {
-					return false
-				}
-			}
-			return true
-		}
-		if resumed {
-			if schema := catalog.list(typeSchema).get(afterSchema); schema != nil && !inSchema(schema, afterName) {
-				return
-			}
-		}
-		for schema := range s.children(c, catalog, typeSchema, afterSchema) {
-			if schemas.match(schema.name) && c.mayUseContainer(schema) && !inSchema(schema, "") {
-				return
-			}
-		}
-	}
-}
-
-// mergeBodyIntoQuery makes the fields of the JSON body, when there is one, parameters of the query.
-func (c *call) mergeBodyIntoQuery() error {
-	if len(c.body) == 0 {
-		return nil
-	}
-	var in struct {
-		CatalogName       string      `json:"catalog_name"`
-		SchemaNamePattern string      `json:"schema_name_pattern"`
-		TableNamePattern  string      `json:"table_name_pattern"`
-		MaxResults        json.Number `json:"max_results"`
-		PageToken         string      `json:"page_token"`
-	}
-	if err := c.decodeStrict(&in); err != nil {
-		return err
-	}
-	query := c.req.URL.Query()
-	for name, value := range map[string]string{"catalog_name": in.CatalogName, "schema_name_pattern": in.SchemaNamePattern,
-		"table_name_pattern": in.TableNamePattern, "max_results": in.MaxResults.String(), "page_token": in.PageToken} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	c.req.URL.RawQuery = query.Encode()
-	return nil
-}
-
+// tableExists answers whether there is a table, to who may look into where it would be.
 func (s *Server) tableExists(c *call) (any, error) {
+	res := s.resources["tables"]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	o, err := s.find(s.resources["tables"], c.req.PathValue("name"))
+	o, err := s.find(res, c.req.PathValue("name"))
 	var api *apiError
 	if errors.As(err, &api) && api.code == "TABLE_DOES_NOT_EXIST" {
-		return map[string]bool{"table_exists": false}, nil
+		name := c.req.PathValue("name")
+		schema, err := s.find(s.schemaResource, name[:strings.LastIndexByte(name, '.')])
+		if err == nil {
+			err = c.checkIn(toList, res, schema)
+		}
+		return map[string]bool{"table_exists": false}, err
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = c.check(toRead, o)
 	}
-	if !c.mayRead(o) {
-		return nil, denied("User does not have access to Table '%s'.", o.fullName())
-	}
-	return map[string]bool{"table_exists": true}, nil
+	return map[string]bool{"table_exists": true}, err
 }

@@ -45,8 +45,21 @@ func checkURL(field, text string, required bool) error {
 // urlsOverlap reports whether two storage URLs are equal or one is inside the other.
 func urlsOverlap(a, b string) bool { return urlWithin(a, b) || urlWithin(b, a) }
 
-// urlWithin reports whether the URL inner equals outer or is below it.
+// urlWithin reports whether the URL inner equals outer or is below it. They are compared by path element, so a/bc is not
+// below a/b.
 func urlWithin(inner, outer string) bool {
-	inner, outer = strings.TrimRight(inner, "/")+"/", strings.TrimRight(outer, "/")+"/"
-	return strings.HasPrefix(inner, outer)
+	return strings.HasPrefix(canonicalURL(inner)+"/", canonicalURL(outer)+"/")
+}
+
+// canonicalURL returns a storage URL with scheme and host in lower case, and without empty path elements.
+func canonicalURL(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	canonical := strings.ToLower(scheme + "://" + host)
+	for element := range strings.SplitSeq(path, "/") {
+		if element != "" {
+			canonical += "/" + element
+		}
+	}
+	return canonical
 }

@@ -1,0 +1,114 @@
+package emulator
+
+import (
+	"strings"
+)
+
+// ground is a reason for which a caller may do something with an object. The zero value is one that nobody has.
+type ground struct {
+	met func(c *call, o *object) bool
+	// text says what is needed, for refusals; what names the object, as in "the catalog".
+	text func(what string) string
+}
+
+func (g ground) is(c *call, o *object) bool { return g.met != nil && o != nil && g.met(c, o) }
+
+func (g ground) String() string {
+	if g.text == nil {
+		return "nobody may"
+	}
+	return g.text("it")
+}
+
+func plainText(text string) func(string) string { return func(string) string { return text } }
+
+var (
+	anyUser = ground{func(*call, *object) bool { return true }, plainText("any user")}
+
+	// metastoreAdmin is the owner of the metastore that the object is in, or a member of the group that owns it.
+	metastoreAdmin = ground{func(c *call, o *object) bool { return c.who.identities[o.top().owner] }, plainText("metastore admin")}
+
+	accountAdmin = ground{func(c *call, _ *object) bool {
+		for name := range c.who.identities {
+			if c.srv.accountAdmins[name] {
+				return true
+			}
+		}
+		return false
+	}, plainText("account admin")}
+
+	// workspaceAdmin is a member of the workspace's own group "admins".
+	workspaceAdmin = ground{func(c *call, _ *object) bool { return c.who.identities[workspaceAdmins] }, plainText("workspace admin")}
+
+	// owns is ownership alone, which lets its holder read data.
+	owns = ground{func(c *call, o *object) bool { return c.who.identities[o.owner] }, func(what string) string { return "owner of " + what }}
+
+	// owner is who owns the object, or holds MANAGE on it or on what it is in, which stands for ownership.
+	owner = ground{func(c *call, o *object) bool {
+		return c.who.identities[o.owner] || c.holdsInherited(o, c.srv.privs.bit[manage])
+	}, func(what string) string { return "owner of " + what }}
+
+	anyPrivilege = ground{func(c *call, o *object) bool { return !c.directPrivileges(o).empty() },
+		func(what string) string { return "any privilege on " + what }}
+
+	// use is what it takes to see into a catalog or schema; to see into a schema, its catalog must be seen into as well.
+	use = anyOf(owner, ground{func(c *call, o *object) bool {
+		if o.res.typ == typeCatalog {
+			return holds(useCatalog).is(c, o)
+		}
+		return holds(useSchema).is(c, o)
+	}, func(what string) string { return "USE on " + what }})
+)
+
+// holds is the privilege p on the object, granted there or on what it is in, by itself or as part of ALL_PRIVILEGES.
+func holds(p privilege) ground {
+	return ground{func(c *call, o *object) bool { return c.holdsInherited(o, c.srv.privs.implying[p]) },
+		func(what string) string { return string(p) + " on " + what }}
+}
+
+// inCatalog and inSchema are a ground on the catalog or schema that the object is in.
+func inCatalog(g ground) ground { return above(typeCatalog, "the catalog", g) }
+func inSchema(g ground) ground  { return above(typeSchema, "the schema", g) }
+
+func above(t securableType, name string, g ground) ground {
+	return ground{func(c *call, o *object) bool {
+		at := o.parent
+		for at != nil && at.res.typ != t {
+			at = at.parent
+		}
+		return g.is(c, at)
+	}, func(string) string { return g.text(name) }}
+}
+
+func anyOf(list ...ground) ground {
+	return ground{func(c *call, o *object) bool {
+		for _, g := range list {
+			if g.is(c, o) {
+				return true
+			}
+		}
+		return false
+	}, func(what string) string { return joinTexts(list, what, ", or ") }}
+}
+
+func allOf(list ...ground) ground {
+	return ground{func(c *call, o *object) bool {
+		for _, g := range list {
+			if !g.is(c, o) {
+				return false
+			}
+		}
+		return true
+	}, func(what string) string { return joinTexts(list, what, " and ") }}
+}
+
+func joinTexts(list []ground, what, separator string) string {
+	texts := make([]string, len(list))
+	for i, g := range list {
+		texts[i] = g.text(what)
+		if separator == " and " && strings.Contains(texts[i], ", or ") {
+			texts[i] = "(" + texts[i] + ")"
+		}
+	}
+	return strings.Join(texts, separator)
+}
