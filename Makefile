@@ -33,10 +33,10 @@ SAY_SHARED = d=$$PWD; while [ ! -d "$$d/shared/ranger" ] && [ "$$d" != / ]; do d
 	echo "*** The project's suites in the same format (policy/suite/testdata/suites) check the same rules."; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint lint-full vuln release bench fuzz soak rangerdiff clean
+.PHONY: help build demo test conformance lint lint-full vuln release bench fuzz soak rangerdiff clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/ucwarden, one static program
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/ucwarden
@@ -46,6 +46,10 @@ demo: build ## Show everything on an emulated workspace; ARGS=--exit ends when d
 
 test: ## Run all tests, with the race detector where there is a C compiler
 	@$(SET_RACE); code=0; (set -x; $(GO) test $$race -timeout 9m $(PKG)) || code=$$?; $(SAY_SHARED); exit $$code
+
+conformance: ## Hold the emulator to the API's specification, or the server URL= with TOKENS="role=token ..."; WORKSPACE= may lose its metastore
+	CONFORMANCE_URL='$(URL)' CONFORMANCE_TOKENS='$(TOKENS)' CONFORMANCE_WORKSPACE='$(WORKSPACE)' \
+		$(GO) test -count=1 $(if $(URL),-v) ./connector/emulator/conformance
 
 lint: ## Check format, vet, staticcheck and go.mod
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi

@@ -8,7 +8,8 @@ import (
 type ground struct {
 	met func(c *call, o *object) bool
 	// text says what is needed, for refusals; what names the object, as in "the catalog".
-	text func(what string) string
+	text   func(what string) string
+	either bool // the text is a choice
 }
 
 func (g ground) is(c *call, o *object) bool { return g.met != nil && o != nil && g.met(c, o) }
@@ -21,49 +22,51 @@ func (g ground) String() string {
 }
 
 func plainText(text string) func(string) string { return func(string) string { return text } }
+func named(text string) func(string) string {
+	return func(what string) string { return text + " " + what }
+}
 
 var (
-	anyUser = ground{func(*call, *object) bool { return true }, plainText("any user")}
+	anyUser = ground{met: func(*call, *object) bool { return true }, text: plainText("any user")}
 
 	// metastoreAdmin is the owner of the metastore that the object is in, or a member of the group that owns it.
-	metastoreAdmin = ground{func(c *call, o *object) bool { return c.who.identities[o.top().owner] }, plainText("metastore admin")}
+	metastoreAdmin = ground{met: func(c *call, o *object) bool { return c.who.identities[o.top().owner] }, text: plainText("metastore admin")}
 
-	accountAdmin = ground{func(c *call, _ *object) bool {
+	accountAdmin = ground{met: func(c *call, _ *object) bool {
 		for name := range c.who.identities {
 			if c.srv.accountAdmins[name] {
 				return true
 			}
 		}
 		return false
-	}, plainText("account admin")}
+	}, text: plainText("account admin")}
 
 	// workspaceAdmin is a member of the workspace's own group "admins".
-	workspaceAdmin = ground{func(c *call, _ *object) bool { return c.who.identities[workspaceAdmins] }, plainText("workspace admin")}
+	workspaceAdmin = ground{met: func(c *call, _ *object) bool { return c.who.identities[workspaceAdmins] }, text: plainText("workspace admin")}
 
 	// owns is ownership alone, which lets its holder read data.
-	owns = ground{func(c *call, o *object) bool { return c.who.identities[o.owner] }, func(what string) string { return "owner of " + what }}
+	owns = ground{met: func(c *call, o *object) bool { return c.who.identities[o.owner] }, text: named("owner of")}
 
 	// owner is who owns the object, or holds MANAGE on it or on what it is in, which stands for ownership.
-	owner = ground{func(c *call, o *object) bool {
+	owner = ground{met: func(c *call, o *object) bool {
 		return c.who.identities[o.owner] || c.holdsInherited(o, c.srv.privs.bit[manage])
-	}, func(what string) string { return "owner of " + what }}
+	}, text: named("owner of")}
 
-	anyPrivilege = ground{func(c *call, o *object) bool { return !c.directPrivileges(o).empty() },
-		func(what string) string { return "any privilege on " + what }}
+	anyPrivilege = ground{met: func(c *call, o *object) bool { return !c.directPrivileges(o).empty() }, text: named("any privilege on")}
 
 	// use is what it takes to see into a catalog or schema; to see into a schema, its catalog must be seen into as well.
-	use = anyOf(owner, ground{func(c *call, o *object) bool {
+	use = anyOf(owner, ground{met: func(c *call, o *object) bool {
+		p := useSchema
 		if o.res.typ == typeCatalog {
-			return holds(useCatalog).is(c, o)
+			p = useCatalog
 		}
-		return holds(useSchema).is(c, o)
-	}, func(what string) string { return "USE on " + what }})
+		return c.holdsInherited(o, c.srv.privs.implying[p])
+	}, text: named("USE on")})
 )
 
 // holds is the privilege p on the object, granted there or on what it is in, by itself or as part of ALL_PRIVILEGES.
 func holds(p privilege) ground {
-	return ground{func(c *call, o *object) bool { return c.holdsInherited(o, c.srv.privs.implying[p]) },
-		func(what string) string { return string(p) + " on " + what }}
+	return ground{met: func(c *call, o *object) bool { return c.holdsInherited(o, c.srv.privs.implying[p]) }, text: named(string(p) + " on")}
 }
 
 // inCatalog and inSchema are a ground on the catalog or schema that the object is in.
@@ -71,42 +74,42 @@ func inCatalog(g ground) ground { return above(typeCatalog, "the catalog", g) }
 func inSchema(g ground) ground  { return above(typeSchema, "the schema", g) }
 
 func above(t securableType, name string, g ground) ground {
-	return ground{func(c *call, o *object) bool {
+	return ground{met: func(c *call, o *object) bool {
 		at := o.parent
 		for at != nil && at.res.typ != t {
 			at = at.parent
 		}
 		return g.is(c, at)
-	}, func(string) string { return g.text(name) }}
+	}, text: func(string) string { return g.text(name) }, either: g.either}
 }
 
 func anyOf(list ...ground) ground {
-	return ground{func(c *call, o *object) bool {
+	return ground{met: func(c *call, o *object) bool {
 		for _, g := range list {
 			if g.is(c, o) {
 				return true
 			}
 		}
 		return false
-	}, func(what string) string { return joinTexts(list, what, ", or ") }}
+	}, text: func(what string) string { return joinTexts(list, what, ", or ") }, either: true}
 }
 
 func allOf(list ...ground) ground {
-	return ground{func(c *call, o *object) bool {
+	return ground{met: func(c *call, o *object) bool {
 		for _, g := range list {
 			if !g.is(c, o) {
 				return false
 			}
 		}
 		return true
-	}, func(what string) string { return joinTexts(list, what, " and ") }}
+	}, text: func(what string) string { return joinTexts(list, what, " and ") }}
 }
 
 func joinTexts(list []ground, what, separator string) string {
 	texts := make([]string, len(list))
 	for i, g := range list {
 		texts[i] = g.text(what)
-		if separator == " and " && strings.Contains(texts[i], ", or ") {
+		if separator == " and " && g.either {
 			texts[i] = "(" + texts[i] + ")"
 		}
 	}
