@@ -28,10 +28,9 @@ func (a act) String() string {
 
 type rules [numActs]ground
 
-// What it takes to see into the catalog and the schema of an object in a schema, and to own something there.
 var (
-	seesCatalog = anyOf(metastoreAdmin, inCatalog(use))
-	inside      = allOf(inCatalog(use), inSchema(use))
+	seesCatalog = anyOf(metastoreAdmin, inCatalog(access))
+	inside      = allOf(inCatalog(access), inSchema(access))
 )
 
 // authorization says who may do what, by type (the label of error codes): the column "who" of the specification. An act
@@ -66,8 +65,8 @@ var authorization = map[string]rules{
 		toDelete:      owner,
 	},
 	"SCHEMA": {
-		toCreate:      anyOf(metastoreAdmin, owner, allOf(use, holds(createSchema))),
-		toList:        anyOf(metastoreAdmin, use),
+		toCreate:      anyOf(metastoreAdmin, owner, allOf(access, holds(createSchema))),
+		toList:        anyOf(metastoreAdmin, access),
 		toSee:         anyOf(metastoreAdmin, inCatalog(owner), allOf(seesCatalog, anyOf(owner, holds(useSchema)))),
 		toRead:        anyOf(metastoreAdmin, allOf(seesCatalog, anyOf(owner, holds(useSchema)))),
 		toUpdate:      allOf(seesCatalog, owner),
@@ -77,12 +76,12 @@ var authorization = map[string]rules{
 		toShare:       anyOf(owns, holds(selectRows)),
 	},
 	"TABLE": {
-		toCreate:      anyOf(metastoreAdmin, allOf(inCatalog(use), owner), allOf(inCatalog(use), use, holds(createTable))),
-		toList:        anyOf(metastoreAdmin, allOf(inCatalog(use), use)),
+		toCreate:      anyOf(metastoreAdmin, allOf(inCatalog(access), owner), allOf(inCatalog(access), access, holds(createTable))),
+		toList:        anyOf(metastoreAdmin, allOf(inCatalog(access), access)),
 		toRead:        anyOf(metastoreAdmin, allOf(inside, anyOf(owner, holds(selectRows)))),
 		toUpdate:      allOf(inside, owner),
 		toChangeOwner: metastoreAdmin,
-		toDelete:      anyOf(inCatalog(owner), allOf(inCatalog(use), inSchema(owner)), allOf(inside, owner)),
+		toDelete:      anyOf(inCatalog(owner), allOf(inCatalog(access), inSchema(owner)), allOf(inside, owner)),
 		toShare:       anyOf(owns, holds(selectRows)),
 	},
 	"SHARE":     shared("CREATE_SHARE"),
@@ -124,12 +123,12 @@ func rootRules(create privilege) rules {
 // inSchemaRules returns the rules of other objects in a schema: those of tables.
 func inSchemaRules(create, read privilege) rules {
 	return rules{
-		toCreate:      anyOf(metastoreAdmin, allOf(inCatalog(use), owner), allOf(inCatalog(use), use, holds(create))),
-		toList:        anyOf(metastoreAdmin, allOf(inCatalog(use), use)),
+		toCreate:      anyOf(metastoreAdmin, allOf(inCatalog(access), owner), allOf(inCatalog(access), access, holds(create))),
+		toList:        anyOf(metastoreAdmin, allOf(inCatalog(access), access)),
 		toRead:        anyOf(metastoreAdmin, allOf(inside, anyOf(owner, holds(read)))),
 		toUpdate:      allOf(inside, owner),
 		toChangeOwner: metastoreAdmin,
-		toDelete:      anyOf(inCatalog(owner), allOf(inCatalog(use), inSchema(owner)), allOf(inside, owner)),
+		toDelete:      anyOf(inCatalog(owner), allOf(inCatalog(access), inSchema(owner)), allOf(inside, owner)),
 		toShare:       anyOf(owns, holds(read)),
 	}
 }

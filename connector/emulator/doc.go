@@ -9,7 +9,7 @@
 //
 // Rules come from the Unity Catalog REST API 2.1 specification; where that is silent the public client library's
 // shapes and comments decide. They are kept as data: each collection is a resource with the fields that its calls read,
-// in a file of its own, and authorization.go says who may do what. The deliberate choices between the two sources:
+// in a file of its own, and authorization.go says who may do what. API.md has the table of what is served. The deliberate choices between the two sources:
 //
 //   - Every list is paged, also when max_results is absent, so that a client that ignores next_page_token is detected.
 //     Permissions are the exception: the API documents that all are returned when max_results is absent.

@@ -9,7 +9,7 @@ import (
 
 // registerFiles registers the list of files in cloud storage.
 func (s *Server) registerFiles() {
-	s.route("GET "+prefix+"/files", s.listFiles)
+	s.route("GET "+prefix+"/files", "who may get the external location that holds url: "+s.types[typeExternalLocation].groundFor(toRead).String(), s.listFiles)
 }
 
 type fileInfo struct {

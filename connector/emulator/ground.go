@@ -15,10 +15,15 @@ type ground struct {
 func (g ground) is(c *call, o *object) bool { return g.met != nil && o != nil && g.met(c, o) }
 
 func (g ground) String() string {
+	return g.in("it")
+}
+
+// in returns the text with the name of what the ground is on.
+func (g ground) in(what string) string {
 	if g.text == nil {
-		return "nobody may"
+		return "nobody"
 	}
-	return g.text("it")
+	return g.text(what)
 }
 
 func plainText(text string) func(string) string { return func(string) string { return text } }
@@ -54,14 +59,15 @@ var (
 
 	anyPrivilege = ground{met: func(c *call, o *object) bool { return !c.directPrivileges(o).empty() }, text: named("any privilege on")}
 
-	// use is what it takes to see into a catalog or schema; to see into a schema, its catalog must be seen into as well.
-	use = anyOf(owner, ground{met: func(c *call, o *object) bool {
+	// access to a catalog or schema is to own it, or to hold USE_CATALOG or USE_SCHEMA on it. What is in a schema needs
+	// access to its catalog, too.
+	access = ground{met: func(c *call, o *object) bool {
 		p := useSchema
 		if o.res.typ == typeCatalog {
 			p = useCatalog
 		}
-		return c.holdsInherited(o, c.srv.privs.implying[p])
-	}, text: named("USE on")})
+		return owner.is(c, o) || c.holdsInherited(o, c.srv.privs.implying[p])
+	}, text: named("access to")}
 )
 
 // holds is the privilege p on the object, granted there or on what it is in, by itself or as part of ALL_PRIVILEGES.

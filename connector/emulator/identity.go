@@ -13,11 +13,11 @@ import (
 
 // registerIdentity registers the calls about principals (SCIM), and OAuth machine-to-machine.
 func (s *Server) registerIdentity() {
-	s.route("GET /api/2.0/preview/scim/v2/Me", s.scimMe)
+	s.route("GET /api/2.0/preview/scim/v2/Me", anyUser.String(), s.scimMe)
 	for _, base := range []string{"/api/2.0/preview/scim/v2/", "/api/2.0/accounts/{account}/scim/v2/"} {
 		for path, kind := range map[string]PrincipalKind{"Users": User, "Groups": Group, "ServicePrincipals": ServicePrincipal} {
-			s.route("GET "+base+path, s.scimList(kind))
-			s.route("GET "+base+path+"/{id}", s.scimGet(kind))
+			s.route("GET "+base+path, anyUser.String(), s.scimList(kind))
+			s.route("GET "+base+path+"/{id}", anyUser.String(), s.scimGet(kind))
 		}
 	}
 	s.routePublic("GET /.well-known/databricks-config", s.hostMetadata)

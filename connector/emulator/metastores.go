@@ -105,15 +105,12 @@ func metastoreInUse(_ *Server, m *object) string {
 }
 
 func (s *Server) registerMetastores() {
-	base := prefix + "/metastores"
-	s.route("POST "+base, s.createMetastore)
-	s.route("GET "+base, s.listMetastores)
-	s.route("GET "+prefix+"/metastore_summary", s.metastoreSummary)
-	s.route("GET "+prefix+"/current-metastore-assignment", s.currentAssignment)
+	s.route("GET "+prefix+"/metastore_summary", anyUser.String(), s.metastoreSummary)
+	s.route("GET "+prefix+"/current-metastore-assignment", anyUser.String(), s.currentAssignment)
 	workspace := prefix + "/workspaces/{workspace}/metastore"
-	s.route("PUT "+workspace, s.assign)
-	s.route("PATCH "+workspace, s.changeAssignment)
-	s.route("DELETE "+workspace, s.unassign)
+	s.route("PUT "+workspace, assigns.String(), s.assign)
+	s.route("PATCH "+workspace, "with metastore_id: "+assigns.String()+"; without: "+setsDefaultFor.String(), s.changeAssignment)
+	s.route("DELETE "+workspace, assigns.String(), s.unassign)
 }
 
 func (s *Server) createMetastore(c *call) (any, error) {

@@ -86,6 +86,7 @@ type Server struct {
 	mux        *http.ServeMux
 	unknown    http.HandlerFunc // serves paths without a route
 	tokenKey   []byte
+	served     []servedRoute
 	privs      *privilegeTable
 	trace      traceLog
 	requests   atomic.Int64 // numbers them

@@ -38,12 +38,14 @@ type permissionsList struct {
 }
 
 func (s *Server) registerPermissions() {
-	s.route("GET "+prefix+"/permissions/{type}/{name}", s.getPermissions)
-	s.route("PATCH "+prefix+"/permissions/{type}/{name}", s.patchPermissions)
-	s.route("PUT "+prefix+"/permissions/{type}/{name}", s.putPermissions)
-	s.route("GET "+prefix+"/effective-permissions/{type}/{name}", s.getEffective)
-	s.route("GET "+prefix+"/privilege-assignments/{type}/{name}", s.listGrants)
-	s.route("GET "+prefix+"/effective-privilege-assignments/{type}/{name}", s.listEffective)
+	changers := managesGrants.String()
+	readers := changers + "; others their own"
+	s.route("GET "+prefix+"/permissions/{type}/{name}", readers, s.getPermissions)
+	s.route("PATCH "+prefix+"/permissions/{type}/{name}", changers, s.patchPermissions)
+	s.route("PUT "+prefix+"/permissions/{type}/{name}", changers, s.putPermissions)
+	s.route("GET "+prefix+"/effective-permissions/{type}/{name}", readers, s.getEffective)
+	s.route("GET "+prefix+"/privilege-assignments/{type}/{name}", readers, s.listGrants)
+	s.route("GET "+prefix+"/effective-privilege-assignments/{type}/{name}", readers, s.listEffective)
 }
 
 // grantPages says how a call pages grants: its JSON key, its parameter for the size of a page, and whether it pages when

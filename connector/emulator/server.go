@@ -47,14 +47,6 @@ func isClean(path string) bool {
 		!strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../")
 }
 
-// route registers a handler for authenticated callers, routePublic one for everyone.
-func (s *Server) route(pattern string, h handlerFunc) {
-	s.mux.HandleFunc(pattern, s.handle(pattern, h, true))
-}
-func (s *Server) routePublic(pattern string, h handlerFunc) {
-	s.mux.HandleFunc(pattern, s.handle(pattern, h, false))
-}
-
 // handle wraps a handler with what applies to all requests: the trace, faults, authentication.
 func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -217,36 +209,6 @@ func (c *call) flag(name string) (bool, error) {
 		return false, invalid("%s must be true or false, not '%s'.", name, text)
 	}
 	return value, nil
-}
-
-// register registers all routes.
-func (s *Server) register() {
-	s.resources = make(map[string]*resource)
-	s.types = make(map[securableType]*resource)
-	for _, res := range allResources() {
-		res.rules = authorization[res.label]
-		s.resources[res.path] = res
-		if !res.byKind {
-			s.types[res.typ] = res
-		}
-		s.routes(res)
-	}
-	s.types[typeFunction] = anyFunction()
-	s.metastoreResource, s.catalogResource, s.schemaResource = s.resources["metastores"], s.resources["catalogs"], s.resources["schemas"]
-	s.containerTypes = [2]*resource{s.catalogResource, s.schemaResource}
-	s.registerMetastores()
-	s.registerTables()
-	s.registerFiles()
-	s.registerPermissions()
-	s.registerSharing()
-	s.registerUserInfo()
-	s.registerIdentity()
-	s.registerControl()
-	s.unknown = s.handle("/", func(c *call) (any, error) {
-		return nil, &apiError{status: http.StatusNotFound, code: "ENDPOINT_NOT_FOUND",
-			message: "No API found for '" + c.req.Method + " " + c.req.URL.Path + "'"}
-	}, false)
-	s.mux.HandleFunc("/", s.unknown)
 }
 
 // Running is a listening server.

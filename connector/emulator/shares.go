@@ -79,9 +79,12 @@ func shareParts(c *call) (func(o *object) any, error) {
 
 // registerSharing registers the calls that only shares, recipients and providers have.
 func (s *Server) registerSharing() {
-	s.route("GET "+prefix+"/shares/{name}/permissions", s.getPermissions)
-	s.route("PATCH "+prefix+"/shares/{name}/permissions", s.patchPermissions)
-	s.route("GET "+prefix+"/recipients/{name}/share-permissions", s.recipientPermissions)
-	s.route("POST "+prefix+"/recipients/{name}/rotate-token", s.rotateToken)
-	s.route("GET "+prefix+"/providers/{name}/shares", s.providerShares)
+	recipient, provider := s.types[typeRecipient], s.types[typeProvider]
+	managers := s.types[typeShare].groundFor(toRead).String()
+	s.route("GET "+prefix+"/shares/{name}/permissions", managers, s.getPermissions)
+	s.route("PATCH "+prefix+"/shares/{name}/permissions",
+		managers+"; a grant: besides, "+recipient.groundFor(toGrantTo).in("the recipient"), s.patchPermissions)
+	s.route("GET "+prefix+"/recipients/{name}/share-permissions", recipient.groundFor(toRead).String(), s.recipientPermissions)
+	s.route("POST "+prefix+"/recipients/{name}/rotate-token", recipient.groundFor(toRotate).String(), s.rotateToken)
+	s.route("GET "+prefix+"/providers/{name}/shares", provider.groundFor(toRead).String(), s.providerShares)
 }

@@ -165,9 +165,10 @@ func kindOfTable(tableType string) objectKind {
 
 // registerTables registers the calls that only tables have.
 func (s *Server) registerTables() {
-	s.route("GET "+prefix+"/table-summaries", s.tableSummaries)
-	s.route("POST "+prefix+"/table-summaries", s.tableSummaries)
-	s.route("GET "+prefix+"/tables/{name}/exists", s.tableExists)
+	who := s.schemaResource.groundFor(toList).in("the catalog") + "; shows what the caller may get"
+	s.route("GET "+prefix+"/table-summaries", who, s.tableSummaries)
+	s.route("POST "+prefix+"/table-summaries", who, s.tableSummaries)
+	s.route("GET "+prefix+"/tables/{name}/exists", s.types[typeTable].groundFor(toRead).String(), s.tableExists)
 }
 
 // tableExists answers whether there is a table, to who may look into where it would be.

@@ -4,8 +4,8 @@ import "slices"
 
 // registerUserInfo registers the calls about the caller.
 func (s *Server) registerUserInfo() {
-	s.route("GET "+prefix+"/userinfo/me", s.userInfo)
-	s.route("GET "+prefix+"/userinfo/my-groups", s.myGroups)
+	s.route("GET "+prefix+"/userinfo/me", anyUser.String(), s.userInfo)
+	s.route("GET "+prefix+"/userinfo/my-groups", anyUser.String(), s.myGroups)
 }
 
 func (s *Server) userInfo(c *call) (any, error) {
