@@ -52,6 +52,7 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 		if err != nil {
 			return ancestry{}, err
 		}
+		have = r.readBackOn(a, have, want)
 		found.current.Set(a, have) // for the order of changes
 		adds := r.missingGrants(a, have, desired)
 		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, closed) })

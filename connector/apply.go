@@ -22,6 +22,7 @@ var errOutdated = policy.Errorf(policy.CodeUnavailable, "the policies changed wh
 // apply carries out changes wave by wave, those of a wave at once. What waits for something that was not made is held
 // back; see policy.Wait. With an error, the outcomes end with the wave it happened in.
 func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, error) {
+	defer r.saveExpansions(context.WithoutCancel(ctx))
 	outcomes := make([]Outcome, len(changes))
 	var unmade order.Unmade
 	for first := 0; first < len(changes); {

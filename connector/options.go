@@ -36,8 +36,8 @@ type Options struct {
 	Journal     Journal // of every change; nil notes none
 	// Settings identifies all settings that plans depend on: a plan stored under others is made anew.
 	Settings string
-	// UnknownState keeps whom the workspace did not know, and which metastores were ever synced, for later runs and for plans
-	// made elsewhere; nil forgets the first, and keeps the second in State.
+	// UnknownState keeps whom the workspace did not know, how it shows ALL_PRIVILEGES, and which metastores were ever synced,
+	// for later runs and for plans made elsewhere; nil forgets the first, and keeps the others in State.
 	UnknownState State
 	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.
 	// Default 32.

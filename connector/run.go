@@ -19,7 +19,7 @@ type run struct {
 	snapshot *ranger.Snapshot
 	compiler *compile.Compiler
 	unknown  unknownView // whom not to try
-	watch    *standings  // of a plan that was stored; nil for others
+	watch    *standings  // while a plan is applied
 
 	dir        *directory.Directory // of principals, by which the compiler resolved
 	identities *identities
@@ -53,6 +53,7 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 	}
 	run := s.runOf(g, r)
 	run.id, run.unknown = id, unknown
+	s.recallExpansions(ctx)
 	s.Journal.Settle(ctx, resolved{s.Workspace, g.identities})
 	return run, nil
 }

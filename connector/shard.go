@@ -46,12 +46,6 @@ func (p *ShardPlan) Head() *ShardPlan {
 	return &head
 }
 
-// Standing is what was granted on a securable.
-type Standing struct {
-	Securable policy.Securable    `json:"securable"`
-	Grants    []policy.Assignment `json:"grants"`
-}
-
 // Judged is what the guards judged of a sync: a shard that is planned anew may revoke no more than that.
 type Judged struct {
 	Totals policy.Totals // of the whole sync
@@ -103,13 +97,7 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	for _, l := range found.listings {
 		p.Found = append(p.Found, l.found...)
 	}
-	var last policy.Securable
-	for _, c := range slices.SortedFunc(slices.Values(p.Changes), func(a, b policy.Change) int { return a.Securable.Compare(b.Securable) }) {
-		if _, read := slices.BinarySearchFunc(found.read, c.Securable, policy.Securable.Compare); read && c.Securable != last {
-			last = c.Securable
-			p.Stood = append(p.Stood, Standing{last, found.current.Of(last)})
-		}
-	}
+	p.Stood = found.stood(p.Changes)
 	return p, nil
 }
 
@@ -252,7 +240,7 @@ func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged, r R
 func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, request Request) (*Result, error) {
 	defer s.release(p.Roots)
 	if len(request.Roots) > 0 {
-		request.judged = judgedOf(p, whole)
+		request.judged = judgedOf(p.Changes, p.Totals, whole)
 		return s.sync(ctx, request)
 	}
 	result := &Result{
@@ -268,34 +256,43 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 	}
 	if r == nil {
 		s.Logger.InfoContext(ctx, "planning a shard anew: the policies changed, or the process was started again", "roots", fmt.Sprint(p.Roots))
-		request.Roots, request.judged = p.Roots, judgedOf(p, whole)
+		request.Roots, request.judged = p.Roots, judgedOf(p.Changes, p.Totals, whole)
 		return s.sync(ctx, request)
 	}
 	s.admitted(ctx, p)
-	r.watch = newStandings(p)
+	r.watch = newStandings(p.Stood)
 	if result.Outcomes, err = r.apply(ctx, p.Changes); err != nil {
 		return result, err
 	}
 	if len(p.Roots) == 1 {
 		r.noteInSync(ctx, p.Roots[0], result)
 	}
-	if changed := r.watch.changed(); len(changed) > 0 {
-		s.Logger.InfoContext(ctx, "planning securables anew: their grants were changed by somebody else since they were read", "securables", len(changed), "one", changed[0].String())
-		request.Roots, request.judged = changed, judgedOf(p, whole)
-		again, err := s.sync(ctx, request)
-		if err != nil {
-			return result, err
-		}
-		result.Plan.Changes = append(slices.Clone(p.Changes), again.Plan.Changes...)
-		result.Outcomes = append(result.Outcomes, again.Outcomes...)
-		result.Unread = append(result.Unread, again.Unread...)
-	}
-	return result, nil
+	request.judged = judgedOf(p.Changes, p.Totals, whole)
+	return result, r.syncDrifted(ctx, request, result)
 }
 
-func judgedOf(p *ShardPlan, whole Judged) *judgedShard {
-	j := &judgedShard{Judged: whole, shard: p.Totals, removes: make(map[policy.Grant]bool), adds: make(map[policy.Grant]bool)}
-	for _, c := range p.Changes {
+// syncDrifted syncs again, once, the securables whose grants the answers to changes show to be others than the plan counted
+// on, and adds that to the result.
+func (r *run) syncDrifted(ctx context.Context, request Request, result *Result) error {
+	changed := r.watch.changed()
+	if len(changed) == 0 {
+		return nil
+	}
+	r.Logger.InfoContext(ctx, "planning securables anew: their grants were changed by somebody else since they were read", "securables", len(changed), "one", changed[0].String())
+	request.Roots, request.again, request.Approved, request.Saved = changed, true, "", ""
+	again, err := r.Syncer.sync(ctx, request)
+	if err != nil {
+		return err
+	}
+	result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
+	result.Outcomes = append(result.Outcomes, again.Outcomes...)
+	result.Unread = append(result.Unread, again.Unread...)
+	return nil
+}
+
+func judgedOf(changes []policy.Change, totals policy.Totals, whole Judged) *judgedShard {
+	j := &judgedShard{Judged: whole, shard: totals, removes: make(map[policy.Grant]bool), adds: make(map[policy.Grant]bool)}
+	for _, c := range changes {
 		adds, removes := c.Acts()
 		for _, a := range adds {
 			j.adds[grantOn(c.Securable, a)] = true

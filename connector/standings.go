@@ -7,38 +7,60 @@ import (
 	"ucwarden/policy"
 )
 
+// Standing is what was granted on a securable, with ALL_PRIVILEGES where the workspace shows it written out.
+type Standing struct {
+	Securable policy.Securable    `json:"securable"`
+	Kind      policy.Kind         `json:"kind,omitempty"`
+	Grants    []policy.Assignment `json:"grants"`
+}
+
+// stood returns what was granted on what is changed, as far as it was read for the plan.
+func (l *loaded) stood(changes []policy.Change) []Standing {
+	var list []Standing
+	for _, c := range slices.SortedFunc(slices.Values(changes), func(a, b policy.Change) int { return a.Securable.Compare(b.Securable) }) {
+		again := len(list) > 0 && list[len(list)-1].Securable == c.Securable
+		if _, read := slices.BinarySearchFunc(l.read, c.Securable, policy.Securable.Compare); read && !again {
+			list = append(list, Standing{c.Securable, l.kinds[c.Securable], l.current.Of(c.Securable)})
+		}
+	}
+	return list
+}
+
 // standings is what is granted on the securables of a plan while it is applied, to notice what others change.
 type standings struct {
 	mu       sync.Mutex
-	expected map[policy.Securable]*policy.GrantSet
+	expected map[policy.Securable]Standing
 	drifted  map[policy.Securable]bool
 }
 
-func newStandings(p *ShardPlan) *standings {
-	w := &standings{expected: make(map[policy.Securable]*policy.GrantSet, len(p.Stood)), drifted: make(map[policy.Securable]bool)}
-	for _, s := range p.Stood {
-		g := &policy.GrantSet{}
-		g.Set(s.Securable, s.Grants)
-		w.expected[s.Securable] = g
+func newStandings(stood []Standing) *standings {
+	w := &standings{expected: make(map[policy.Securable]Standing, len(stood)), drifted: make(map[policy.Securable]bool)}
+	for _, s := range stood {
+		w.expected[s.Securable] = s
 	}
 	return w
 }
 
-// landed notes a change with the grants that its answer shows. A nil standings notes nothing.
-func (w *standings) landed(c policy.Change, have []policy.Assignment) {
-	if w == nil {
-		return
-	}
+// of returns what is granted on s, as far as the plan and the answers to its changes say.
+func (w *standings) of(s policy.Securable) Standing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g := w.expected[c.Securable]
-	if g == nil {
+	return w.expected[s]
+}
+
+// landed notes a change with the grants that its answer shows.
+func (w *standings) landed(c policy.Change, have []policy.Assignment) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, known := w.expected[c.Securable]
+	if !known {
 		return
 	}
-	g.Set(c.Securable, c.AppliedTo(g.Of(c.Securable)))
+	e.Grants = c.AppliedTo(e.Grants)
+	w.expected[c.Securable] = e
 	shown := &policy.GrantSet{}
 	shown.Set(c.Securable, have)
-	w.drifted[c.Securable] = !slices.Equal(shown.Of(c.Securable), g.Of(c.Securable))
+	w.drifted[c.Securable] = !slices.Equal(shown.Of(c.Securable), e.Grants)
 }
 
 // changed returns the securables whose grants are not what the plan counted on, sorted.

@@ -75,13 +75,20 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	}
 	s.meet(ctx)
 	s.remember(ctx, found.listings)
+	run.watch = newStandings(found.stood(result.Plan.Changes))
 	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes); err != nil {
 		return result, err
 	}
 	for _, root := range r.Roots {
 		run.noteInSync(ctx, root, result)
 	}
-	return result, nil
+	if r.again || r.Saved != "" {
+		return result, nil
+	}
+	if r.judged == nil {
+		r.judged = judgedOf(result.Plan.Changes, result.Plan.Totals, Judged{Totals: result.Plan.Totals, Digest: result.Plan.Digest()})
+	}
+	return result, run.syncDrifted(ctx, r, result)
 }
 
 // plan loads, compiles, diffs and orders. Where somebody lacks USE_* that a root requires on a container above it, the
@@ -153,6 +160,7 @@ func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *loaded, as
 // diff returns the plan that leads from what was loaded to what was compiled, and whom it leaves out because the workspace
 // does not know them.
 func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal) {
+	found.current = r.readBack(found.current, compiled.Grants)
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
 	desired, closed := found.withoutNewUse(found.keepUse(desired))
 	var kept []policy.Grant

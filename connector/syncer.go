@@ -20,6 +20,7 @@ type Syncer struct {
 	coordinator *coordinator
 	principals  *principals
 	unknown     *unknownPrincipals
+	expansions  *expansions
 	memory      *worldMemory
 
 	mu          sync.Mutex
@@ -43,8 +44,8 @@ func New(o Options) (*Syncer, error) {
 	}
 	return &Syncer{
 		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: newPrincipals(o.Directory, o.DirectoryInterval, o.Logger),
-		unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState),
-		memory:  &worldMemory{state: o.State, shared: cmp.Or(o.UnknownState, o.State)}, held: make(map[string]uint64),
+		unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState), expansions: newExpansions(),
+		memory: &worldMemory{state: o.State, shared: cmp.Or(o.UnknownState, o.State)}, held: make(map[string]uint64),
 	}, nil
 }
 
@@ -123,6 +124,7 @@ type Request struct {
 	Progress func(Progress) // called now and then, never twice at once; must return soon
 
 	judged *judgedShard // what this takes the place of
+	again  bool         // of what was just synced, because somebody else changed it meanwhile
 }
 
 // Progress is how far a sync is.

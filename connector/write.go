@@ -10,38 +10,107 @@ import (
 	"ucwarden/policy/order"
 )
 
-// write sends a change and returns the grants on its securable afterwards, in which the change shows. The answer is
-// compared with all that is to stand there for those who lose ALL_PRIVILEGES, and not only with what the change names.
+// write sends a change and returns the grants on its securable afterwards, in which the change shows, with ALL_PRIVILEGES
+// where the workspace shows it written out. Where the answer does not show all that is to stand, one further change is sent
+// that may help; see writing.further.
 func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	sent, stood, have, err := r.patch(ctx, c)
+	w, err := r.attempt(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	rest := remaining(sent, stood, have)
-	if !rest.Empty() { // the answer may be older than the change
-		if have, err = r.grants(ctx, c.Securable); err != nil {
+	rest := w.rest()
+	if further := w.further(rest); !further.Empty() {
+		again, err := r.attempt(ctx, further)
+		if err != nil {
 			return nil, err
 		}
-		rest = remaining(sent, stood, have)
-	}
-	if sent.RemovesAll() && len(rest.Add) > 0 { // more went with ALL_PRIVILEGES than is known to, or what was sent with it
-		again := policy.Change{Securable: c.Securable, Wave: c.Wave, Add: rest.Add, Causes: make(policy.Causes)}
-		for _, a := range rest.Add {
-			cause := policy.Cause{Kind: policy.CauseKept}
-			if slices.Contains(sent.Add, a) {
-				cause = c.Causes.Of(policy.ActAdd, a)
-			}
-			again.Causes.Set(policy.ActAdd, a, cause)
+		if w.have, rest = again.have, again.rest(); rest.Empty() {
+			rest = w.rest()
 		}
-		if _, _, have, err = r.patch(ctx, again); err != nil {
-			return nil, err
-		}
-		rest = remaining(sent, stood, have)
 	}
 	if !rest.Empty() {
 		return nil, policy.Errorf(policy.CodeUnavailable, "the workspace accepted the change but shows other grants afterwards (%s)", rest)
 	}
-	return have, nil
+	return w.have, nil
+}
+
+// writing is a change that the workspace has accepted.
+type writing struct {
+	policy.Change                     // as it was sent
+	before        Standing            // what stood, as far as known; all of it where ALL_PRIVILEGES is removed
+	have          []policy.Assignment // what stands
+}
+
+// attempt sends a change. Where the answer does not show it, the grants are read again: it may be older than the change.
+func (r *run) attempt(ctx context.Context, c policy.Change) (*writing, error) {
+	w, answer, err := r.patch(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	r.expansions.learn(w.Change, w.before, answer, false)
+	w.have = r.readBackOn(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	if rest := w.rest(); rest.Empty() {
+		return w, nil
+	}
+	if answer, err = r.grants(ctx, c.Securable); err != nil {
+		return nil, err
+	}
+	r.expansions.learn(w.Change, w.before, answer, true)
+	w.have = r.readBackOn(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	return w, nil
+}
+
+// rest returns what is not so yet. Whom ALL_PRIVILEGES is taken from is to hold all else that is not taken.
+func (w *writing) rest() policy.Change {
+	rest := policy.Change{Securable: w.Securable, Wave: w.Wave}
+	add, remove := w.Request()
+	for _, a := range w.before.Grants {
+		all := policy.Assignment{Principal: a.Principal, Privilege: policy.AllPrivileges}
+		if slices.Contains(remove, all) && !slices.Contains(remove, a) && !slices.Contains(add, a) {
+			add = append(add, a)
+		}
+	}
+	for _, a := range add {
+		if !slices.Contains(w.have, a) {
+			rest.Add = append(rest.Add, a)
+		}
+	}
+	for _, a := range remove {
+		if slices.Contains(w.have, a) {
+			rest.Remove = append(rest.Remove, a)
+		}
+	}
+	return rest
+}
+
+// further returns the change that makes up for what is not so; an empty one where none can. More may go with ALL_PRIVILEGES
+// than is known to, also what is sent with its removal: that is put back. And what cannot be removed by itself may be part of
+// an ALL_PRIVILEGES that the workspace shows written out, and that nobody is to have: that is removed.
+func (w *writing) further(rest policy.Change) policy.Change {
+	c := policy.Change{Securable: w.Securable, Wave: w.Wave, Causes: make(policy.Causes)}
+	if w.RemovesAll() {
+		c.Add = rest.Add
+		for _, a := range rest.Add {
+			cause := policy.Cause{Kind: policy.CauseKept}
+			if slices.Contains(w.Add, a) {
+				cause = w.Causes.Of(policy.ActAdd, a)
+			}
+			c.Causes.Set(policy.ActAdd, a, cause)
+		}
+	}
+	for _, a := range rest.Remove {
+		all := policy.Assignment{Principal: a.Principal, Privilege: policy.AllPrivileges}
+		if a == all || !policy.AllPrivileges.Implies(a.Privilege) || slices.Contains(w.AppliedTo(w.before.Grants), all) || slices.Contains(w.have, all) {
+			continue
+		}
+		for _, r := range []policy.Assignment{all, a} {
+			if !slices.Contains(c.Remove, r) {
+				c.Remove = append(c.Remove, r)
+				c.Causes.Set(policy.ActRemove, r, w.Causes.Of(policy.ActRemove, a))
+			}
+		}
+	}
+	return c
 }
 
 const (
@@ -53,50 +122,29 @@ const (
 
 // patch sends a change, and again while the workspace answers that the object is being changed by somebody else. What goes
 // with a removal of ALL_PRIVILEGES, which clears the rest, follows from what stands at that moment: it is read just before,
-// so that nothing is lost that was granted since the plan was made, and nothing comes back that was taken away. The change
-// is returned as it was sent, with the grants that stood then, where they were read.
-func (r *run) patch(ctx context.Context, c policy.Change) (sent policy.Change, stood, have []policy.Assignment, err error) {
+// so that nothing is lost that was granted since the plan was made, and nothing comes back that was taken away.
+func (r *run) patch(ctx context.Context, c policy.Change) (w *writing, answer []policy.Assignment, err error) {
+	w = &writing{Change: c, before: r.watch.of(c.Securable)}
 	for n, wait := 1, conflictWait; ; n, wait = n+1, 2*wait {
 		if c.RemovesAll() {
-			if stood, err = r.grants(ctx, c.Securable); err != nil {
-				return c, nil, nil, err
+			have, err := r.grants(ctx, c.Securable)
+			if err != nil {
+				return nil, nil, err
 			}
-			c.Keep = order.Kept(stood, c)
+			w.before.Grants = r.readBackOn(c.Securable, have, slices.Concat(c.Keep, c.Remove))
+			w.Keep = order.Kept(w.before.Grants, c)
 		}
-		have, err = r.sendNoted(ctx, c)
+		answer, err = r.sendNoted(ctx, w.Change)
 		if policy.CodeOf(err) != policy.CodeConflict {
-			return c, stood, have, err
+			return w, answer, err
 		}
 		if n == maxConflicts || !c.RemovesAll() { // the client itself has tried others again
-			return c, nil, nil, policy.Errorf(policy.CodeUnavailable, "somebody else keeps changing the same object: %w", err)
+			return nil, nil, policy.Errorf(policy.CodeUnavailable, "somebody else keeps changing the same object: %w", err)
 		}
 		if err := pause(ctx, wait/2+rand.N(wait)); err != nil {
-			return c, nil, nil, err
+			return nil, nil, err
 		}
 	}
-}
-
-// remaining returns what of c is not so yet, given the grants on its securable before, where they were read, and
-// afterwards. Whom it takes ALL_PRIVILEGES from is to hold all else that it does not take.
-func remaining(c policy.Change, stood, have []policy.Assignment) policy.Change {
-	rest := policy.Change{Securable: c.Securable, Wave: c.Wave}
-	add, remove := c.Request()
-	for _, a := range stood {
-		if slices.Contains(remove, policy.Assignment{Principal: a.Principal, Privilege: policy.AllPrivileges}) && !slices.Contains(remove, a) && !slices.Contains(add, a) {
-			add = append(add, a)
-		}
-	}
-	for _, a := range add {
-		if !slices.Contains(have, a) {
-			rest.Add = append(rest.Add, a)
-		}
-	}
-	for _, a := range remove {
-		if slices.Contains(have, a) {
-			rest.Remove = append(rest.Remove, a)
-		}
-	}
-	return rest
 }
 
 // pause waits; the error says that the sync was given up.

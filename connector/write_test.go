@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,4 +163,131 @@ func TestEndlessConflict(t *testing.T) {
 	if r.expectOn("table:sales.emea.orders"); len(result.Outcomes) != 2 {
 		t.Errorf("outcomes %v", result.Outcomes)
 	}
+}
+
+// Where the workspace shows ALL_PRIVILEGES written out, that is ALL_PRIVILEGES: in sync, for later runs and plans made
+// elsewhere too, and for whom we granted it alone.
+func TestAllPrivilegesShownWrittenOut(t *testing.T) {
+	for _, object := range []string{"catalog:hr", "schema:hr.core", "table:hr.core.staff", "table:sales.emea.orders_v", "volume:sales.emea.landing",
+		"function:sales.emea.net", "external_location:lake", "connection:pg"} {
+		for _, held := range []string{"", "ALL_PRIVILEGES"} {
+			t.Run(object+" "+held, func(t *testing.T) {
+				state := &memory{}
+				o := rigOptions{emulator: emulator.Options{ExpandAllPrivileges: true}, syncer: connector.Options{UnknownState: state}}
+				r := newRig(t, o, allow(object, "engineers ann@example.com", "all_privileges"))
+				r.grant(object, "ann@example.com", "MANAGE") // no policy gives it
+				if held != "" {
+					r.grant(object, "engineers", policy.Privilege(held))
+				}
+				r.sync()
+				r.expectOn(object, "ann@example.com ALL_PRIVILEGES", "engineers ALL_PRIVILEGES")
+				r.inSync()
+
+				again, err := connector.New(r.Options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if result, err := again.Plan(t.Context(), connector.Request{}); err != nil || !result.Plan.Empty() {
+					t.Fatalf("a plan made elsewhere: %v, %v", result.Plan.Changes, err)
+				}
+
+				r.policies.set(t, allow(object, "engineers", "all_privileges"))
+				r.sync()
+				r.expectOn(object, "engineers ALL_PRIVILEGES")
+				r.inSync()
+				r.policies.set(t)
+				r.sync()
+				r.expectOn(object)
+			})
+		}
+	}
+}
+
+// Single privileges beside ALL_PRIVILEGES that is shown written out: those that are wanted stay, those that are not go.
+func TestWrittenOutAndSingle(t *testing.T) {
+	r := newRig(t, rigOptions{emulator: emulator.Options{ExpandAllPrivileges: true}}, allow("table:hr.core.staff", "engineers", "all_privileges"))
+	r.grant("table:hr.core.staff", "engineers", "SELECT", "READ_METADATA")
+	r.grant("table:hr.core.staff", "analysts", "SELECT", "MODIFY")
+	r.sync()
+	r.inSync()
+	r.expectOn("table:hr.core.staff", "engineers ALL_PRIVILEGES READ_METADATA")
+
+	r.policies.set(t, allow("table:hr.core.staff", "engineers", "select"), allow("table:hr.core.staff", "analysts", "select modify"))
+	r.sync()
+	r.expectOn("table:hr.core.staff", "analysts MODIFY SELECT", "engineers READ_METADATA SELECT")
+	r.inSync()
+
+	r.policies.set(t, allow("table:hr.core.staff", "engineers", "select modify"))
+	r.sync()
+	r.expectOn("table:hr.core.staff", "engineers MODIFY READ_METADATA SELECT")
+	r.inSync()
+}
+
+// ALL_PRIVILEGES that the workspace shows written out, and that somebody else granted, looks like single privileges that
+// cannot be revoked: it is revoked itself, and what is to stay is put back, with what no policy can grant.
+func TestWrittenOutByOthers(t *testing.T) {
+	for _, object := range []string{"catalog:sales", "schema:sales.emea", "table:sales.emea.orders"} {
+		r := newRig(t, rigOptions{emulator: emulator.Options{ExpandAllPrivileges: true}}, allow(object, "analysts", "select"))
+		r.grant(object, "analysts", "ALL_PRIVILEGES", "READ_METADATA")
+		r.grant(object, "ann@example.com", "ALL_PRIVILEGES")
+		r.sync()
+		var left []string
+		for _, a := range r.server.Grants().Of(sec(t, object)) {
+			if a.Privilege.Set() != 0 && !a.Privilege.IsUse() || a.Privilege == "READ_METADATA" {
+				left = append(left, a.String())
+			}
+		}
+		if diff := cmp.Diff([]string{"analysts READ_METADATA", "analysts SELECT"}, left); diff != "" {
+			t.Errorf("on %s (-want +got):\n%s", object, diff)
+		}
+		r.inSync()
+	}
+}
+
+// A workspace that accepts ALL_PRIVILEGES and does nothing is not believed to show it written out.
+func TestAllPrivilegesIgnored(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, allow("table:hr.core.staff", "engineers", "all_privileges"))
+	r.grant("table:hr.core.staff", "engineers", "SELECT")
+	f.after = func(c policy.Change) error {
+		for _, a := range c.Add {
+			if a.Privilege == policy.AllPrivileges {
+				r.revoke(c.Securable.String(), "engineers", policy.AllPrivileges)
+				r.grant(c.Securable.String(), "engineers", policy.Select)
+				return errStale
+			}
+		}
+		return nil
+	}
+	for range 2 {
+		result, err := r.Sync(t.Context(), r.roots("catalog:hr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := slices.ContainsFunc(result.Outcomes, func(o connector.Outcome) bool {
+			return policy.CodeOf(o.Err) == policy.CodeUnavailable && strings.Contains(o.Err.Error(), "ALL_PRIVILEGES")
+		})
+		if !failed {
+			t.Fatalf("outcomes %v", result.Outcomes)
+		}
+	}
+}
+
+// What the answer to a change of one object shows that the plan did not count on is put right by the same sync, also where
+// the change is about somebody else.
+func TestAnswerHoldsMore(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, allow("table:hr.core.staff", "engineers analysts", "select"))
+	r.grant("table:hr.core.staff", "analysts", "SELECT")
+	first := true
+	f.apply = func(c policy.Change) error {
+		if first {
+			first = false
+			r.grant("table:hr.core.staff", "ann@example.com", "MODIFY")
+			r.revoke("table:hr.core.staff", "analysts", "SELECT")
+		}
+		return nil
+	}
+	r.sync("table:hr.core.staff")
+	r.expectOn("table:hr.core.staff", "analysts SELECT", "engineers SELECT")
 }

@@ -1,0 +1,242 @@
+package connector
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+
+	"ucwarden/policy"
+)
+
+// expansionsKey is where expansions are kept from run to run.
+const expansionsKey = "all-privileges-expanded"
+
+// expansions knows where the workspace shows what ALL_PRIVILEGES confers instead of it, as some do: on which securable, to
+// whom, and as what. It is learned from the answers to our own changes alone, so that nobody who holds the same privileges
+// one by one is taken to hold ALL_PRIVILEGES.
+type expansions struct {
+	mu       sync.Mutex
+	known    map[policy.Securable]map[policy.Principal]expansion
+	dirty    bool // something is not kept yet
+	recalled bool // what earlier runs kept was looked at
+}
+
+// expansion is what ALL_PRIVILEGES of one principal on one securable is shown as; in this form it is kept.
+type expansion struct {
+	Securable policy.Securable   `json:"securable"`
+	Principal policy.Principal   `json:"principal"`
+	Shown     []policy.Privilege `json:"shown"`
+	// Before are those of Shown that the principal held by themselves when ALL_PRIVILEGES was granted.
+	Before []policy.Privilege `json:"before,omitempty"`
+}
+
+// keptExpansions is how they are kept.
+type keptExpansions struct {
+	Metastore  string      `json:"metastore"` // of the workspace; "" where it may not be read
+	Expansions []expansion `json:"expansions"`
+}
+
+func newExpansions() *expansions {
+	return &expansions{known: make(map[policy.Securable]map[policy.Principal]expansion)}
+}
+
+// learn looks at the grants on a change's securable after it, as the workspace shows them. Where somebody must hold
+// ALL_PRIVILEGES then, it is not shown, and what is shown instead can be it, that is what it looks like. before is what was
+// granted there, as far as known, with ALL_PRIVILEGES read back. again says that have was read after the answer to the
+// change, which may be older than it.
+func (e *expansions) learn(c policy.Change, before Standing, have []policy.Assignment, again bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range principalsOf(c) {
+		all := policy.Assignment{Principal: p, Privilege: policy.AllPrivileges}
+		if slices.Contains(c.Remove, all) || slices.Contains(have, all) {
+			e.forget(c.Securable, p)
+			continue
+		}
+		x := expansion{Securable: c.Securable, Principal: p}
+		more := false // is shown than was there before, and was added besides
+		for _, a := range have {
+			if a.Principal != p || !policy.AllPrivileges.Implies(a.Privilege) {
+				continue
+			}
+			x.Shown = append(x.Shown, a.Privilege)
+			if slices.Contains(before.Grants, a) {
+				x.Before = append(x.Before, a.Privilege)
+			} else if !slices.Contains(c.Add, a) {
+				more = true
+			}
+		}
+		withdrawn, stays := 0, 0 // what was removed, and is shown all the same
+		for _, a := range c.Remove {
+			if a.Principal == p && policy.AllPrivileges.Implies(a.Privilege) {
+				if withdrawn++; slices.Contains(have, a) {
+					stays++
+				}
+			}
+		}
+		switch added := slices.Contains(c.Add, all); {
+		case added && more:
+		case added && again && stays == withdrawn && coversUse(c.Securable.Type, before.Kind, x.Shown):
+			x.Before = nil // ALL_PRIVILEGES was there already, or something that looks the same
+		case !added && again && stays > 0 && slices.Contains(before.Grants, all): // it is shown as more than was known
+			x.Before = e.known[c.Securable][p].Before
+		default:
+			continue
+		}
+		slices.Sort(x.Shown)
+		e.set(x)
+	}
+}
+
+// coversUse reports whether privileges hold those by which an object, or what a container holds, is mainly used.
+func coversUse(t policy.SecurableType, kind policy.Kind, shown []policy.Privilege) bool {
+	main := map[policy.SecurableType][]policy.Privilege{
+		policy.Catalog: {policy.UseCatalog, policy.Select}, policy.Schema: {policy.UseSchema, policy.Select},
+		policy.Table: {policy.Select, policy.Modify}, policy.Function: {policy.Execute}, policy.Volume: {policy.ReadVolume, policy.WriteVolume},
+		policy.ExternalLocation: {"READ_FILES", "WRITE_FILES"}, policy.StorageCredential: {"CREATE_EXTERNAL_LOCATION"},
+		policy.Credential: {"ACCESS"}, policy.Connection: {"USE_CONNECTION"},
+	}[t]
+	return len(main) > 0 && !slices.ContainsFunc(main, func(p policy.Privilege) bool {
+		return policy.Supports(t, kind, p) && !slices.Contains(shown, p)
+	})
+}
+
+// set notes an expansion; the lock is held.
+func (e *expansions) set(x expansion) {
+	by := e.known[x.Securable]
+	if old, ok := by[x.Principal]; ok && slices.Equal(old.Shown, x.Shown) {
+		return
+	}
+	if by == nil {
+		by = make(map[policy.Principal]expansion)
+		e.known[x.Securable] = by
+	}
+	by[x.Principal], e.dirty = x, true
+}
+
+// forget drops what is known of somebody on a securable; the lock is held.
+func (e *expansions) forget(s policy.Securable, p policy.Principal) {
+	by := e.known[s]
+	if _, ok := by[p]; !ok {
+		return
+	}
+	e.dirty = true
+	if delete(by, p); len(by) == 0 {
+		delete(e.known, s)
+	}
+}
+
+// readBack returns the grants on a securable with ALL_PRIVILEGES where they show it written out. What it is written out as
+// counts as granted by itself too where that is wanted, and where it was before and keeps reports that it is not ours to
+// take away: the grants do not tell. It returns the same list where there is nothing to read back.
+func (e *expansions) readBack(s policy.Securable, have, want []policy.Assignment, keeps func(policy.Privilege) bool) []policy.Assignment {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for p, known := range e.known[s] {
+		all := policy.Assignment{Principal: p, Privilege: policy.AllPrivileges}
+		if slices.Contains(have, all) || slices.ContainsFunc(known.Shown, func(x policy.Privilege) bool {
+			return !slices.Contains(have, policy.Assignment{Principal: p, Privilege: x})
+		}) {
+			continue // it shows itself, or is there no more
+		}
+		have = slices.DeleteFunc(slices.Clone(have), func(a policy.Assignment) bool {
+			alone := slices.Contains(want, a) || slices.Contains(known.Before, a.Privilege) && keeps(a.Privilege)
+			return a.Principal == p && slices.Contains(known.Shown, a.Privilege) && !alone
+		})
+		have = append(have, all)
+	}
+	return have
+}
+
+// on lists the securables where something is known.
+func (e *expansions) on() []policy.Securable {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.known))
+}
+
+// readBackOn returns the grants on a securable with ALL_PRIVILEGES read back, where want is to stand there.
+func (r *run) readBackOn(s policy.Securable, have, want []policy.Assignment) []policy.Assignment {
+	return r.expansions.readBack(s, have, want, func(p policy.Privilege) bool { return p.Set() == 0 || !r.compiler.Expresses(s.Type, p) })
+}
+
+// readBack returns the current grants with ALL_PRIVILEGES read back; the same set where there is nothing to.
+func (r *run) readBack(current, desired *policy.GrantSet) *policy.GrantSet {
+	read := current
+	for _, s := range r.expansions.on() {
+		if have := read.Of(s); len(have) > 0 {
+			if read == current {
+				read = current.Clone()
+			}
+			read.Set(s, r.readBackOn(s, have, desired.Of(s)))
+		}
+	}
+	return read
+}
+
+// recallExpansions takes what earlier runs learned of this workspace. What cannot be read is learned anew, by one change
+// for each.
+func (s *Syncer) recallExpansions(ctx context.Context) {
+	e := s.expansions
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.recalled || s.memory.shared == nil {
+		return
+	}
+	value, err := s.memory.shared.Load(expansionsKey)
+	var kept keptExpansions
+	if err == nil && value != nil {
+		err = json.Unmarshal(value, &kept)
+	}
+	dirty := e.dirty
+	e.recalled = true
+	if err == nil && len(kept.Expansions) > 0 {
+		var id string
+		if id, err = s.metastore(ctx); err != nil {
+			e.recalled = false // the sync will hardly succeed
+		} else if id == kept.Metastore {
+			for _, x := range kept.Expansions {
+				if len(e.known[x.Securable][x.Principal].Shown) == 0 {
+					e.set(x)
+				}
+			}
+			e.dirty = dirty
+		}
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "cannot use what an earlier run learned of how the workspace shows ALL_PRIVILEGES", "error", err)
+	}
+}
+
+// saveExpansions keeps what was learned, for later runs and for plans made elsewhere.
+func (s *Syncer) saveExpansions(ctx context.Context) {
+	e := s.expansions
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.dirty || s.memory.shared == nil {
+		return
+	}
+	id, err := s.metastore(ctx)
+	kept := keptExpansions{Metastore: id}
+	for _, by := range e.known {
+		kept.Expansions = slices.AppendSeq(kept.Expansions, maps.Values(by))
+	}
+	slices.SortFunc(kept.Expansions, func(a, b expansion) int {
+		return cmp.Or(a.Securable.Compare(b.Securable), policy.ComparePrincipals(a.Principal, b.Principal))
+	})
+	var value []byte
+	if err == nil {
+		value, err = json.Marshal(kept)
+	}
+	if err == nil {
+		err = s.memory.shared.Save(expansionsKey, value)
+	}
+	if err != nil {
+		s.Logger.WarnContext(ctx, "cannot keep how the workspace shows ALL_PRIVILEGES; it will be learned anew", "error", err)
+		return
+	}
+	e.dirty = false
+}
