@@ -3,6 +3,8 @@ package connector_test
 import (
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -96,10 +98,9 @@ func TestMoreGoesWithAllPrivileges(t *testing.T) {
 	r.sync()
 	r.revoke("table:sales.emea.orders", "analysts", "SELECT")
 	r.grant("table:sales.emea.orders", "analysts", "ALL_PRIVILEGES", "READ_METADATA")
-	first := true
+	var came atomic.Bool
 	f.after = func(c policy.Change) error {
-		if first && c.RemovesAll() {
-			first = false
+		if c.RemovesAll() && came.CompareAndSwap(false, true) {
 			r.revoke("table:sales.emea.orders", "analysts", "MANAGE", "SELECT", "READ_METADATA")
 			return errStale
 		}
@@ -119,17 +120,18 @@ func TestConflicts(t *testing.T) {
 	r.sync()
 	r.server.ClearFaults()
 	r.grant("table:hr.core.staff", "engineers", "ALL_PRIVILEGES")
-	conflicts := 0
+	var conflicts atomic.Int64
 	f.apply = func(c policy.Change) error {
-		if conflicts++; conflicts > 2 || !c.RemovesAll() {
+		n := conflicts.Add(1)
+		if n > 2 || !c.RemovesAll() {
 			return nil
 		}
-		r.grant("table:hr.core.staff", "engineers", []policy.Privilege{"INSERT", "UPDATE"}[conflicts-1])
+		r.grant("table:hr.core.staff", "engineers", []policy.Privilege{"INSERT", "UPDATE"}[n-1])
 		return policy.Errorf(policy.CodeConflict, "the object was changed")
 	}
 	r.sync()
-	if conflicts != 3 {
-		t.Errorf("%d requests", conflicts)
+	if n := conflicts.Load(); n != 3 {
+		t.Errorf("%d requests", n)
 	}
 	r.expectOn("table:hr.core.staff", "engineers INSERT SELECT UPDATE")
 }
@@ -279,13 +281,12 @@ func TestAnswerHoldsMore(t *testing.T) {
 	f := &fake{}
 	r := newRig(t, rigOptions{wrap: through(f)}, allow("table:hr.core.staff", "engineers analysts", "select"))
 	r.grant("table:hr.core.staff", "analysts", "SELECT")
-	first := true
+	var once sync.Once // changes are applied side by side
 	f.apply = func(c policy.Change) error {
-		if first {
-			first = false
+		once.Do(func() {
 			r.grant("table:hr.core.staff", "ann@example.com", "MODIFY")
 			r.revoke("table:hr.core.staff", "analysts", "SELECT")
-		}
+		})
 		return nil
 	}
 	r.sync("table:hr.core.staff")
