@@ -118,22 +118,31 @@ type PrincipalFilter struct {
 	Filter `mapstructure:",squash"`
 }
 
-// Scope selects the objects and principals that ucwarden manages.
+// PrivilegeFilter selects privileges on one type of securable.
+type PrivilegeFilter struct {
+	Include []string `mapstructure:"include"`
+	Add     []string `mapstructure:"add"`
+	Exclude []string `mapstructure:"exclude"`
+}
+
+// Scope selects the objects, privileges and principals that ucwarden manages.
 type Scope struct {
-	Catalogs           Filter          `mapstructure:"catalogs"`
-	Schemas            Filter          `mapstructure:"schemas"`
-	Tables             Filter          `mapstructure:"tables"`
-	Functions          Filter          `mapstructure:"functions"`
-	Volumes            Filter          `mapstructure:"volumes"`
-	ExternalLocations  Filter          `mapstructure:"external_locations"`
-	StorageCredentials Filter          `mapstructure:"storage_credentials"`
-	Credentials        Filter          `mapstructure:"credentials"`
-	Connections        Filter          `mapstructure:"connections"`
-	Shares             Filter          `mapstructure:"shares"`
-	Users              PrincipalFilter `mapstructure:"users"`
-	Groups             PrincipalFilter `mapstructure:"groups"`
-	Roles              PrincipalFilter `mapstructure:"roles"`
-	Protected          []string        `mapstructure:"protected"`
+	Catalogs           Filter `mapstructure:"catalogs"`
+	Schemas            Filter `mapstructure:"schemas"`
+	Tables             Filter `mapstructure:"tables"`
+	Functions          Filter `mapstructure:"functions"`
+	Volumes            Filter `mapstructure:"volumes"`
+	ExternalLocations  Filter `mapstructure:"external_locations"`
+	StorageCredentials Filter `mapstructure:"storage_credentials"`
+	Credentials        Filter `mapstructure:"credentials"`
+	Connections        Filter `mapstructure:"connections"`
+	Shares             Filter `mapstructure:"shares"`
+	// Privileges are filters by the type of securable, as in external_location; after a load, those that are set.
+	Privileges map[string]PrivilegeFilter `mapstructure:"privileges"`
+	Users      PrincipalFilter            `mapstructure:"users"`
+	Groups     PrincipalFilter            `mapstructure:"groups"`
+	Roles      PrincipalFilter            `mapstructure:"roles"`
+	Protected  []string                   `mapstructure:"protected"`
 }
 
 // Policies says where policies come from and how they are compiled to grants.

@@ -53,7 +53,7 @@ func (k Key) Env() string {
 
 // Keys returns every key, in the order of the printed reference.
 func Keys() []Key {
-	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), policyKeys(), processKeys())
+	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), privilegeKeys(), policyKeys(), processKeys())
 }
 
 // allowHTTP returns the key that permits plain http for the URL of another key.

@@ -26,6 +26,9 @@ CONNECTOR_ON_DEMAND_V2_AZURE_CONNECTION_STRING: "` + eventHubs + `;EntityPath=ta
 CONNECTOR_DATABRICKS_UNITY_CATALOG_GRANT_UPDATES: "false"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_CATALOG_LIST: "sales, hr*,"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_IGNORE_TABLE_LIST: "sales.*.tmp_*"
+CONNECTOR_DATABRICKS_UNITY_CATALOG_TABLE_CUSTOM_INCLUDE_PERMISSIONS_LIST: "READ_METADATA, APPLY TAG"
+CONNECTOR_DATABRICKS_UNITY_CATALOG_TABLE_CUSTOM_EXCLUDE_PERMISSIONS_LIST: MODIFY
+CONNECTOR_DATABRICKS_UNITY_CATALOG_EXTERNAL_LOCATION_CUSTOM_EXCLUDE_PERMISSIONS_LIST: "BROWSE"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_USERS: "true"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_GROUPS: "false"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_ROLES: "uc_*"
@@ -51,9 +54,13 @@ func TestVarsFile(t *testing.T) {
 	want := config.Scope{
 		Catalogs: config.Filter{Include: []string{"sales", "hr*"}},
 		Tables:   config.Filter{Exclude: []string{"sales.*.tmp_*"}},
-		Users:    config.PrincipalFilter{Manage: true, Filter: config.Filter{Exclude: []string{"admin@x.com"}}},
-		Groups:   config.PrincipalFilter{Filter: config.Filter{Exclude: []string{"*"}}},
-		Roles:    config.PrincipalFilter{Manage: true, Filter: config.Filter{Include: []string{"uc_*"}}},
+		Privileges: map[string]config.PrivilegeFilter{
+			"table":             {Add: []string{"READ_METADATA", "APPLY TAG"}, Exclude: []string{"MODIFY"}},
+			"external_location": {Exclude: []string{"BROWSE"}},
+		},
+		Users:  config.PrincipalFilter{Manage: true, Filter: config.Filter{Exclude: []string{"admin@x.com"}}},
+		Groups: config.PrincipalFilter{Filter: config.Filter{Exclude: []string{"*"}}},
+		Roles:  config.PrincipalFilter{Manage: true, Filter: config.Filter{Include: []string{"uc_*"}}},
 	}
 	if diff := cmp.Diff(want, c.Scope); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,10 @@ func (c *Config) validate(ps *problems) {
 	}
 	if c.Audit.Path == "" {
 		c.Audit.Path = filepath.Join(c.Store.Path, "audit.jsonl")
+	}
+	maps.DeleteFunc(c.Scope.Privileges, func(_ string, f PrivilegeFilter) bool { return len(f.Include)+len(f.Add)+len(f.Exclude) == 0 })
+	if len(c.Scope.Privileges) == 0 {
+		c.Scope.Privileges = nil
 	}
 	for _, f := range []*PrincipalFilter{&c.Scope.Users, &c.Scope.Groups, &c.Scope.Roles} {
 		if !f.Manage {

@@ -57,7 +57,7 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 		adds := r.missingGrants(a, have, desired)
 		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, closed) })
 		wakes := opens && r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(have, func(g policy.Assignment) bool {
-			return !g.Privilege.IsUse() && r.Scope.Manages(g.Principal) && r.compiler.Expresses(a.Type, g.Privilege) && !slices.Contains(want, g)
+			return !g.Privilege.IsUse() && r.Scope.Manages(g.Principal) && r.mayRemove(a.Type, g.Privilege) && !slices.Contains(want, g)
 		})
 		if wakes || exposes || slices.ContainsFunc(adds, func(g policy.Assignment) bool { return g.Privilege.ConfersUse() }) {
 			above.lacking = append(above.lacking, a)
@@ -103,7 +103,7 @@ func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desir
 
 // exposes reports whether a grant on a container, which the scope manages, is one of closed.
 func (r *run) exposes(container policy.Securable, g policy.Assignment, closed map[policy.Assignment]bool) bool {
-	if !g.Privilege.ConfersUse() || !r.Scope.Manages(g.Principal) || !r.compiler.Expresses(container.Type, g.Privilege) {
+	if !g.Privilege.ConfersUse() || !r.Scope.Manages(g.Principal) || !r.mayRemove(container.Type, g.Privilege) {
 		return false
 	}
 	for use := range (g.Privilege.Set().WithImplied() & usesOf[container.Type]).All() {
@@ -134,7 +134,7 @@ func (r *run) missingGrants(container policy.Securable, have []policy.Assignment
 	want := r.unknown.without(desired, current, []policy.Securable{container}).Of(container)
 	addsOnly := r.Scope.AddsOnly(container)
 	return slices.DeleteFunc(slices.Clone(want), func(a policy.Assignment) bool {
-		return !r.Scope.Manages(a.Principal) || addsOnly && a.Privilege != policy.UseCatalog ||
+		return !r.Scope.Manages(a.Principal) || r.Scope.LeavesAlone(container.Type, a.Privilege) != "" || addsOnly && a.Privilege != policy.UseCatalog ||
 			current.Has(policy.Grant{Securable: container, Principal: a.Principal, Privilege: a.Privilege})
 	})
 }
@@ -145,7 +145,7 @@ func (r *run) order(plan *policy.Plan, above ancestry, current *policy.GrantSet)
 		plan.Totals.Changed++
 		plan.Totals.Adds += len(c.Add)
 	}
-	changes, findings := order.Changes(slices.Concat(above.changes, plan.Changes), current, order.Options{MayRemove: r.compiler.Expresses, Unread: above.unread})
+	changes, findings := order.Changes(slices.Concat(above.changes, plan.Changes), current, order.Options{MayRemove: r.mayRemove, Unread: above.unread})
 	plan.Changes, plan.Report.Findings = changes, append(plan.Report.Findings, findings...)
 }
 

@@ -160,7 +160,7 @@ func (e *expansions) on() []policy.Securable {
 
 // readBackOn returns the grants on a securable with ALL_PRIVILEGES read back, where want is to stand there.
 func (r *run) readBackOn(s policy.Securable, have, want []policy.Assignment) []policy.Assignment {
-	return r.expansions.readBack(s, have, want, func(p policy.Privilege) bool { return p.Set() == 0 || !r.compiler.Expresses(s.Type, p) })
+	return r.expansions.readBack(s, have, want, func(p policy.Privilege) bool { return !r.mayRemove(s.Type, p) })
 }
 
 // readBack returns the current grants with ALL_PRIVILEGES read back; the same set where there is nothing to.

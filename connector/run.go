@@ -80,3 +80,8 @@ func orGivenUp(ctx context.Context, err error) error {
 	}
 	return err
 }
+
+// mayRemove reports whether a sync takes grants of a privilege on a type of securable away that no policy gives.
+func (r *run) mayRemove(t policy.SecurableType, p policy.Privilege) bool {
+	return r.Scope.Keeps(t, p, r.compiler.Expresses) == ""
+}

@@ -164,15 +164,16 @@ func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) 
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
 	desired, closed := found.withoutNewUse(found.keepUse(desired))
 	var kept []policy.Grant
+	var unmanaged policy.Unmanaged
 	changes, totals := policy.Diff(policy.DiffInput{
-		Read: found.read, Current: found.current, Desired: desired, Scope: r.keepOwn(scope), Mode: r.Mode, Expresses: r.compiler.Expresses,
+		Read: found.read, Current: found.current, Desired: desired, Scope: r.keepOwn(scope), Mode: r.Mode, Expresses: r.compiler.Expresses, Unmanaged: &unmanaged,
 		Kept: func(s policy.Securable, a policy.Assignment) {
 			kept = append(kept, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
 		},
 	})
 	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
 	unknown := r.unknown.findings(compiled.Grants, found.current, found.read)
-	plan.Report.Findings = slices.Concat(plan.Report.Findings, unknown, r.directoryFindings(found, kept), closed)
+	plan.Report.Findings = slices.Concat(plan.Report.Findings, unmanaged.Findings(), unknown, r.directoryFindings(found, kept), closed)
 	leftOut := slices.Clone(compiled.Unresolved)
 	for _, f := range unknown {
 		leftOut = append(leftOut, f.Principal)

@@ -38,6 +38,9 @@ func New(o Options) (*Syncer, error) {
 	if o.Compile.Manages == nil {
 		o.Compile.Manages = o.Scope.Manages
 	}
+	if o.Compile.More == nil {
+		o.Compile.More, o.Compile.Excluded = o.Scope.MorePrivileges, o.Scope.ExcludedPrivileges
+	}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {
 		return nil, err

@@ -235,7 +235,7 @@ func TestWrittenOutByOthers(t *testing.T) {
 		r.sync()
 		var left []string
 		for _, a := range r.server.Grants().Of(sec(t, object)) {
-			if a.Privilege.Set() != 0 && !a.Privilege.IsUse() || a.Privilege == "READ_METADATA" {
+			if a.Privilege.Set()&policy.DefaultPrivilegeSet != 0 && !a.Privilege.IsUse() || a.Privilege == "READ_METADATA" {
 				left = append(left, a.String())
 			}
 		}

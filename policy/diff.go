@@ -22,11 +22,12 @@ type DiffInput struct {
 	// Expresses tells whether the policies could say a privilege on a type of securable at all. What they cannot say
 	// is not theirs to take away. Nil means they can say everything.
 	Expresses func(SecurableType, Privilege) bool
+	// Unmanaged collects, if it is not nil, what is left alone because of its privilege.
+	Unmanaged *Unmanaged
 }
 
 // Diff returns the changes that lead from the current to the desired grants on the securables that were read, and counts
-// them. Only grants that the scope manages are changed, and only privileges this package knows; with ModeGrantOnly
-// nothing is removed.
+// them. Only grants that the scope manages are changed; with ModeGrantOnly nothing is removed.
 //
 // Each securable has one change. Package order says in which order they may be applied.
 func Diff(in DiffInput) ([]Change, Totals) {
@@ -61,11 +62,14 @@ func Diff(in DiffInput) ([]Change, Totals) {
 				i++
 				j++
 			case order < 0:
-				if a := have[i]; !addsOnly && managed.has(a.Principal) && a.Privilege.Set() != 0 && (in.Expresses == nil || in.Expresses(s.Type, a.Privilege)) {
+				if a := have[i]; !addsOnly && managed.has(a.Principal) {
+					why := in.Scope.Keeps(s.Type, a.Privilege, in.Expresses)
 					switch {
+					case why != "":
+						in.Unmanaged.note(s, a, true, why)
 					case in.Mode == ModeGrantOnly:
 						totals.Managed++
-					case !in.Scope.keeps(s, a):
+					case !in.Scope.keepsOwn(s, a):
 						totals.Managed++
 						c.Remove = append(c.Remove, a)
 					case in.Kept != nil:
@@ -74,9 +78,13 @@ func Diff(in DiffInput) ([]Change, Totals) {
 				}
 				i++
 			default:
-				if managed.has(want[j].Principal) && (!addsOnly || want[j].Privilege == UseCatalog) {
-					totals.Desired++
-					c.Add = append(c.Add, want[j])
+				if a := want[j]; managed.has(a.Principal) && (!addsOnly || a.Privilege == UseCatalog) {
+					if why := in.Scope.LeavesAlone(s.Type, a.Privilege); why != "" {
+						in.Unmanaged.note(s, a, false, why)
+					} else {
+						totals.Desired++
+						c.Add = append(c.Add, a)
+					}
 				}
 				j++
 			}

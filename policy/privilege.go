@@ -22,7 +22,9 @@ const (
 	CreateSchema  Privilege = "CREATE_SCHEMA"
 	CreateTable   Privilege = "CREATE_TABLE"
 
-	externalUseSchema Privilege = "EXTERNAL_USE_SCHEMA"
+	externalUseSchema   Privilege = "EXTERNAL_USE_SCHEMA"
+	externalUseLocation Privilege = "EXTERNAL_USE_LOCATION"
+	readMetadata        Privilege = "READ_METADATA"
 )
 
 var (
@@ -55,11 +57,36 @@ var PrivilegesOf = map[SecurableType][]Privilege{
 	Share:             {Select},
 }
 
+// privilegesNotManaged are further privileges that Unity Catalog accepts: newer ones, and old ones. They are kept where
+// they stand, and neither granted nor revoked unless the scope asks for them; see [Scope.LeavesAlone].
+var privilegesNotManaged = map[SecurableType][]Privilege{
+	Metastore:        {readMetadata, "CREATE_EXTERNAL_METADATA"},
+	Catalog:          {readMetadata},
+	Schema:           {readMetadata, "CREATE_SERVICE", "CREATE_SECRET", "READ_SECRET", "WRITE_SECRET", "CREATE_FEATURE", "READ_FEATURE"},
+	Table:            {readMetadata, "INSERT", "UPDATE", "DELETE"},
+	Function:         {readMetadata, "CREATE_MODEL_VERSION"},
+	Volume:           {readMetadata},
+	ExternalLocation: {externalUseLocation},
+}
+
+// MorePrivileges lists what Unity Catalog accepts on a securable of type t besides [Privileges], and what is not managed
+// unless the scope asks for it: not what is old and must not be granted any more.
+func MorePrivileges(t SecurableType) []Privilege {
+	switch t {
+	case Catalog:
+		return union(privilegesNotManaged[Catalog], MorePrivileges(Schema))
+	case Schema:
+		return union(privilegesNotManaged[Schema], privilegesNotManaged[Table], privilegesNotManaged[Function], privilegesNotManaged[Volume])
+	}
+	return privilegesNotManaged[t]
+}
+
 // privilegesOfKind holds the kinds that differ from the plain object of their type.
 var privilegesOfKind = map[Kind][]Privilege{
 	KindView:             viewPrivileges,
 	KindMaterializedView: append(slices.Clone(viewPrivileges), Refresh),
 	KindStreamingTable:   append(slices.Clone(viewPrivileges), Refresh),
+	KindForeignTable:     viewPrivileges,
 	KindModel:            {Execute, ApplyTag, Manage, AllPrivileges},
 }
 
@@ -86,7 +113,7 @@ func Supports(t SecurableType, k Kind, p Privilege) bool {
 	return slices.Contains(Privileges(t, k), p)
 }
 
-// IsPrivilege reports whether some securable type accepts p.
+// IsPrivilege reports whether some securable type accepts p, and p is managed unless the scope says otherwise.
 func IsPrivilege(p Privilege) bool {
 	for _, list := range PrivilegesOf {
 		if slices.Contains(list, p) {
@@ -99,13 +126,13 @@ func IsPrivilege(p Privilege) bool {
 // ClearedByAll reports whether revoking ALL_PRIVILEGES on a securable takes p from its principal too, also where it was
 // granted by itself. Unity Catalog spares four privileges.
 func (p Privilege) ClearedByAll() bool {
-	return p != Manage && p != "READ_METADATA" && p != externalUseSchema && p != "EXTERNAL_USE_LOCATION"
+	return p != Manage && p != readMetadata && p != externalUseSchema && p != externalUseLocation
 }
 
 // Implies reports whether a grant of p on some securable also confers q there. ALL_PRIVILEGES confers everything
-// but MANAGE and EXTERNAL_USE_SCHEMA, which Unity Catalog wants to be given by name.
+// but what Unity Catalog wants to be given by name.
 func (p Privilege) Implies(q Privilege) bool {
-	return p == q || p == AllPrivileges && q != Manage && q != externalUseSchema
+	return p == q || p == AllPrivileges && q.ClearedByAll()
 }
 
 // IsUse reports whether p opens the way to a container's objects without giving access to any of them.

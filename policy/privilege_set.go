@@ -12,14 +12,16 @@ var (
 	privilegeList   = allPrivileges()
 	privilegeIndex  = indexPrivileges(privilegeList)
 	AllPrivilegeSet = NewPrivilegeSet(privilegeList...)
-	// impliedByAll holds what ALL_PRIVILEGES confers besides itself.
+	// DefaultPrivilegeSet holds the privileges that are managed unless the scope says otherwise.
+	DefaultPrivilegeSet = AllPrivilegeSet.filter(IsPrivilege)
+	// ImpliedByAll holds what ALL_PRIVILEGES confers besides itself.
 	ImpliedByAll = AllPrivilegeSet.filter(func(p Privilege) bool { return p != AllPrivileges && AllPrivileges.Implies(p) })
 )
 
 func allPrivileges() []Privilege {
-	lists := make([][]Privilege, 0, len(PrivilegesOf))
-	for _, list := range PrivilegesOf {
-		lists = append(lists, list)
+	lists := make([][]Privilege, 0, 2*len(PrivilegesOf))
+	for t, list := range PrivilegesOf {
+		lists = append(lists, list, privilegesNotManaged[t])
 	}
 	all := union(lists...)
 	if len(all) > 64 {
@@ -159,6 +161,11 @@ func privilegeClasses() map[Privilege]ObjectClass {
 	add(ClassFunction, PrivilegesOf[Function])
 	add(ClassModel, privilegesOfKind[KindModel])
 	add(ClassVolume, volumePrivileges)
+	for t, list := range privilegesNotManaged {
+		add(ClassOfType[t], list)
+	}
+	m["CREATE_MODEL_VERSION"] = ClassModel
+	m[readMetadata] |= ClassModel
 	for t, list := range PrivilegesOf {
 		if c := ClassOfType[t]; c > ClassVolume {
 			add(c, list)

@@ -17,6 +17,8 @@ type ScopeOptions struct {
 	// on a container holds for everything inside it. Any filter on catalogs or schemas takes root objects and the
 	// metastore out of scope, but those that an Include of their own type names.
 	Objects map[SecurableType]Filter
+	// Privileges says which privileges are managed, by type of securable.
+	Privileges map[SecurableType]PrivilegeFilter
 	// Users, Groups and Roles filter principals. A principal outside is never granted or revoked anything.
 	Users, Groups, Roles Filter
 	// RolePrefix tells the groups that stand for roles.
@@ -30,8 +32,9 @@ type ScopeOptions struct {
 type Scope struct {
 	roots      []Securable // empty: the whole metastore
 	objects    map[SecurableType]filter
-	bounded    bool               // a filter on catalogs or schemas bounds the scope
-	around     []Pattern          // catalogs that included schemas may lie in, where catalogs have no Include; nil: no such bound
+	bounded    bool      // a filter on catalogs or schemas bounds the scope
+	around     []Pattern // catalogs that included schemas may lie in, where catalogs have no Include; nil: no such bound
+	privileges map[SecurableType]privilegeFilter
 	principals [3]principalFilter // users, groups, roles
 	rolePrefix string
 	protected  map[string]bool // folded
@@ -68,6 +71,10 @@ func NewScope(o ScopeOptions) (Scope, error) {
 			catalog, _, _ := strings.Cut(text, ".")
 			s.around = append(s.around, NewPattern(catalog, true, true))
 		}
+	}
+	var err error
+	if s.privileges, err = compilePrivileges(o.Privileges); err != nil {
+		return Scope{}, err
 	}
 	for i, f := range []Filter{o.Users, o.Groups, o.Roles} {
 		s.principals[i] = newPrincipalFilter(f, i == 0)
@@ -182,9 +189,9 @@ func (s Scope) KeepOwn(own func(Principal) bool) Scope {
 	return s
 }
 
-// keeps reports whether a grant may give us our own access: MANAGE, or USE_*, be it by ALL_PRIVILEGES. Everybody's group is no
+// keepsOwn reports whether a grant may give us our own access: MANAGE, or USE_*, be it by ALL_PRIVILEGES. Everybody's group is no
 // reason to keep a grant: what it holds every user of the account has.
-func (s Scope) keeps(on Securable, a Assignment) bool {
+func (s Scope) keepsOwn(on Securable, a Assignment) bool {
 	if s.own == nil || a.IsEveryone() || !s.own(a.Principal) {
 		return false
 	}

@@ -207,6 +207,7 @@ const (
 	KindView             Kind = "VIEW"
 	KindMaterializedView Kind = "MATERIALIZED_VIEW"
 	KindStreamingTable   Kind = "STREAMING_TABLE"
+	KindForeignTable     Kind = "FOREIGN"
 	KindModel            Kind = "REGISTERED_MODEL"
 )
 

@@ -114,8 +114,8 @@ func scopeOptions(c *config.Config) policy.ScopeOptions {
 	filter := func(f config.Filter) policy.Filter { return policy.Filter{Include: f.Include, Exclude: f.Exclude} }
 	s := c.Scope
 	o := policy.ScopeOptions{
-		Objects: make(map[policy.SecurableType]policy.Filter),
-		Users:   filter(s.Users.Filter), Groups: filter(s.Groups.Filter), Roles: filter(s.Roles.Filter),
+		Objects: make(map[policy.SecurableType]policy.Filter), Privileges: make(map[policy.SecurableType]policy.PrivilegeFilter),
+		Users: filter(s.Users.Filter), Groups: filter(s.Groups.Filter), Roles: filter(s.Roles.Filter),
 		RolePrefix: c.Principals.RolePrefix,
 	}
 	for t, f := range map[policy.SecurableType]config.Filter{
@@ -127,15 +127,26 @@ func scopeOptions(c *config.Config) policy.ScopeOptions {
 			o.Objects[t] = filter(f)
 		}
 	}
+	for name, f := range s.Privileges {
+		t, err := policy.ParseSecurableType(name)
+		if err != nil {
+			panic("no securable type: " + name) // the keys name types only
+		}
+		o.Privileges[t] = policy.PrivilegeFilter{Include: f.Include, Add: f.Add, Exclude: f.Exclude}
+	}
 	o.Protected = slices.Clone(s.Protected)
 	return o
 }
 
-// compileOptions copies how policies become grants.
+// compileOptions copies how policies become grants. A scope that is wrong is reported by who makes it.
 func compileOptions(c *config.Config) compile.Options {
-	return compile.Options{
+	o := compile.Options{
 		Deny: compile.DenyStrategy(c.Policies.DenyStrategy), ExpandLimit: c.Policies.ExpandLimit, SkipUse: !c.Policies.AddUse,
 	}
+	if scope, err := policy.NewScope(scopeOptions(c)); err == nil {
+		o.More, o.Excluded = scope.MorePrivileges, scope.ExcludedPrivileges
+	}
+	return o
 }
 
 // nameMapping copies how names in policies become principals.

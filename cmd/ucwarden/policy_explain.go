@@ -146,7 +146,7 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	o.Manages, q.Includes = scope.Manages, scope.Includes
+	o.Manages, q.Includes, q.LeavesAlone = scope.Manages, scope.Includes, scope.LeavesAlone
 	if client == nil {
 		return notes, nil
 	}

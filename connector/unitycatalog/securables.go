@@ -124,7 +124,7 @@ func (i objectInfo) object(t policy.SecurableType, kind policy.Kind) (policy.Obj
 }
 
 // kindOf returns the kind of a table_type. Metric views have the privileges of views; all other types (MANAGED,
-// EXTERNAL, FOREIGN, shallow clones) are plain tables.
+// EXTERNAL, shallow clones) are plain tables.
 func kindOf(tableType string) policy.Kind {
 	switch tableType {
 	case "VIEW", "METRIC_VIEW":
@@ -133,6 +133,8 @@ func kindOf(tableType string) policy.Kind {
 		return policy.KindMaterializedView
 	case "STREAMING_TABLE":
 		return policy.KindStreamingTable
+	case "FOREIGN":
+		return policy.KindForeignTable
 	}
 	return ""
 }

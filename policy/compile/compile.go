@@ -40,6 +40,10 @@ type Options struct {
 	// Directory resolves the principals that policies name; nil takes them as they are named. One that does not resolve
 	// gets nothing, and is reported where the policies allow it something.
 	Directory *directory.Directory
+	// More returns the privileges that may be granted on a type of securable besides those that are by default, and
+	// Excluded those that may not, so that ALL_PRIVILEGES, which would give them too, is granted one by one. Excluded
+	// privileges are in the result all the same: who compares it with what stands leaves them out. Nil means none.
+	More, Excluded func(policy.SecurableType) policy.PrivilegeSet
 }
 
 // Compiler turns the policies of one snapshot into grants. It is made once for a snapshot, is never changed
@@ -224,7 +228,7 @@ func (r *compilation) root(o policy.Object) {
 		return
 	}
 	active := mergeSorted(ix.Always, ix.Match(o.FullName, nil))
-	out := r.evaluate(node{class: policy.ClassOf(o), leaf: true, supported: policy.NewPrivilegeSet(policy.Privileges(o.Type, o.Kind)...), depth: 1, active: active}, nil)
+	out := r.evaluate(node{class: policy.ClassOf(o), leaf: true, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), depth: 1, active: active}, nil)
 	r.grants.Put(o.Securable, r.assignments(out.granted))
 	r.note(out.findings).at(o.Securable)
 }
@@ -264,7 +268,7 @@ func (r *compilation) catalogNode(o policy.Object) *catalogNode {
 	if n == nil {
 		n = &catalogNode{active: mergeSorted(ix.Always, r.scratch), schemas: make(map[string]*schemaNode)}
 		r.catalogs[string(key)] = n
-		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Catalog]...), depth: 1, active: n.active}, nil)
+		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: r.accepted(policy.Catalog, ""), notByAll: r.excluded(policy.Catalog), depth: 1, active: n.active}, nil)
 		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
 		n.bySchema = region.NewIndex(r.regions, n.active, 2)
 	}
@@ -319,7 +323,7 @@ func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNo
 		n = &schemaNode{active: mergeSorted(parent.bySchema.Always, r.scratch), objects: make(map[string]*objectNode)}
 		parent.schemas[string(key)] = n
 		n.outcome = r.evaluate(node{
-			class: policy.ClassSchema, supported: policy.NewPrivilegeSet(policy.PrivilegesOf[policy.Schema]...), depth: 2, active: n.active,
+			class: policy.ClassSchema, supported: r.accepted(policy.Schema, ""), notByAll: r.excluded(policy.Schema), depth: 2, active: n.active,
 		}, &parent.outcome)
 		n.byObject = region.NewIndex(r.regions, n.active, 3)
 		n.noted = r.note(n.findings)
@@ -336,7 +340,7 @@ func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 		n = &objectNode{}
 		parent.objects[string(key)] = n
 		out := r.evaluate(node{
-			class: cl, leaf: true, objectKind: o.Kind, supported: policy.NewPrivilegeSet(policy.Privileges(o.Type, o.Kind)...), depth: 3,
+			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), depth: 3,
 			active: mergeSorted(parent.byObject.Always, r.scratch),
 		}, &parent.outcome)
 		n.assignments = r.assignments(out.granted)
@@ -346,6 +350,23 @@ func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 	return n
 }
 
+// excluded returns the privileges that ALL_PRIVILEGES must not give on a securable of a type.
+func (r *compilation) excluded(t policy.SecurableType) policy.PrivilegeSet {
+	if r.opts.Excluded == nil {
+		return 0
+	}
+	return r.opts.Excluded(t)
+}
+
+// accepted returns the privileges that may be granted on a securable of a type and kind.
+func (r *compilation) accepted(t policy.SecurableType, k policy.Kind) policy.PrivilegeSet {
+	set := policy.NewPrivilegeSet(policy.Privileges(t, k)...)
+	if r.opts.More != nil {
+		set |= r.opts.More(t)
+	}
+	return set
+}
+
 // objectKind tells apart, in one byte, the kinds of object that accept different privileges.
 func objectKind(o policy.Object) byte {
 	switch o.Kind {
@@ -353,6 +374,8 @@ func objectKind(o policy.Object) byte {
 		return 'v'
 	case policy.KindMaterializedView, policy.KindStreamingTable:
 		return 'r'
+	case policy.KindForeignTable:
+		return 'f'
 	case policy.KindModel:
 		return 'm'
 	}

@@ -15,6 +15,7 @@ type node struct {
 	class      policy.ObjectClass
 	leaf       bool // holds nothing
 	supported  policy.PrivilegeSet
+	notByAll   policy.PrivilegeSet // what ALL_PRIVILEGES must not give here
 	objectKind policy.Kind
 	depth      int // names in the full name: 1 to 3
 	active     []region.Ref
@@ -419,14 +420,17 @@ func (e *evaluation) checkAll() {
 		for _, q := range e.withContainers(p) {
 			held |= e.here[q] | e.parent.above[q]
 		}
-		missing := needed &^ held
+		missing, why := needed&^held, "that is not allowed to all it reaches"
+		if not := e.notByAll & policy.ImpliedByAll; not != 0 {
+			missing, why = not, "the scope excludes that"
+		}
 		if missing == 0 {
 			continue
 		}
 		e.here[p] = set &^ policy.AllPrivileges.Set()
 		for x := range missing.All() {
-			e.report(p, policy.AllPrivileges, policy.EffectNarrower, fmt.Sprintf("%s is allowed ALL_PRIVILEGES, which would give %s too, and that is not allowed to all it reaches; the others are granted one by one",
-				e.describe(p), x), e.allowing(policy.AllPrivileges))
+			e.report(p, policy.AllPrivileges, policy.EffectNarrower, fmt.Sprintf("%s is allowed ALL_PRIVILEGES, which would give %s too, and %s; the others are granted one by one",
+				e.describe(p), x, why), e.allowing(policy.AllPrivileges))
 			break
 		}
 	}

@@ -62,6 +62,8 @@ type ruleReader struct {
 	set    *rules.RuleSet
 	opts   Options
 	levels []match.NamedLevel // scratch
+	// managed are the privileges that may be granted on some type of securable.
+	managed policy.PrivilegeSet
 }
 
 func (r *ruleReader) add(reg region.Region, e entry) {
@@ -74,7 +76,12 @@ func (r *ruleReader) levelsOf(m *match.Matcher) []match.NamedLevel {
 }
 
 func readRules(set *rules.RuleSet, o Options) grantRules {
-	r := &ruleReader{set: set, opts: o}
+	r := &ruleReader{set: set, opts: o, managed: policy.DefaultPrivilegeSet}
+	for _, t := range policy.SecurableTypes {
+		if o.More != nil {
+			r.managed |= o.More(t)
+		}
+	}
 	r.silentEnds = math.MinInt
 	r.findings = append(r.findings, set.Findings...)
 	n := 0
@@ -296,12 +303,16 @@ func (r *ruleReader) privileges(p *rules.Policy, item *rules.Item) policy.Privil
 	var set policy.PrivilegeSet
 	for _, access := range item.Expanded {
 		bit := policy.Privilege(strings.ToUpper(access)).Set()
-		if bit == 0 && !strings.HasPrefix(access, "_") && slices.Contains(item.Named, access) {
+		if bit&r.managed == 0 && !strings.HasPrefix(access, "_") && slices.Contains(item.Named, access) {
 			effect := policy.EffectNarrower
 			if item.Kind == rules.ItemDeny || item.Kind == rules.ItemDenyException {
 				effect = policy.EffectNone
 			}
-			r.find(p, effect, "%s[%d] names access type %q, which has no counterpart in Unity Catalog; it is left out", item.Kind, item.Index, access)
+			why := "has no counterpart in Unity Catalog"
+			if bit != 0 {
+				why = "is a privilege that is not managed unless scope.privileges.<type>.add names it"
+			}
+			r.find(p, effect, "%s[%d] names access type %q, which %s; it is left out", item.Kind, item.Index, access, why)
 		}
 		set |= bit
 	}

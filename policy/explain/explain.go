@@ -24,6 +24,9 @@ type Question struct {
 	Current *policy.GrantSet
 	// Includes tells whether grants on a securable are ours to change; nil means that all are.
 	Includes func(policy.Securable) bool
+	// LeavesAlone returns why grants of a privilege on a type of securable are not ours to make or take away, "" where they
+	// are; nil means that all are.
+	LeavesAlone func(policy.SecurableType, policy.Privilege) string
 }
 
 // Explanation answers a [Question].
@@ -216,11 +219,11 @@ func (x *explainer) grants(s policy.Securable, p policy.Privilege) []ExplainedGr
 				switch {
 				case a.Principal != h.principal || !a.Privilege.Implies(p):
 				case x.question.Current == nil:
-					add(a.Privilege, GrantPlanned, x.missingNote(at))
+					add(a.Privilege, GrantPlanned, x.missingNote(at, a.Privilege))
 				case slices.Contains(current, a):
 					add(a.Privilege, GrantInSync, "")
 				default:
-					add(a.Privilege, GrantMissing, x.missingNote(at))
+					add(a.Privilege, GrantMissing, x.missingNote(at, a.Privilege))
 				}
 			}
 			for _, a := range current {
@@ -237,20 +240,33 @@ func (x *explainer) includes(s policy.Securable) bool {
 	return x.question.Includes == nil || x.question.Includes(s)
 }
 
-func (x *explainer) missingNote(s policy.Securable) string {
+func (x *explainer) leavesAlone(s policy.Securable, p policy.Privilege) string {
+	if x.question.LeavesAlone == nil {
+		return ""
+	}
+	return x.question.LeavesAlone(s.Type, p)
+}
+
+func (x *explainer) missingNote(s policy.Securable, p policy.Privilege) string {
 	if !x.includes(s) {
 		return "not made: outside the managed scope"
+	}
+	if why := x.leavesAlone(s, p); why != "" {
+		return "not made: " + why
 	}
 	return ""
 }
 
 // extraNote says what a sync does about a grant that the policies do not ask for.
 func (x *explainer) extraNote(s policy.Securable, a policy.Assignment) string {
+	why := x.leavesAlone(s, a.Privilege)
 	switch {
 	case !x.includes(s):
 		return "left alone: outside the managed scope"
 	case x.options.Manages != nil && !x.options.Manages(a.Principal):
 		return "left alone: the principal is not managed"
+	case why != "":
+		return "left alone: " + why
 	case !x.compiler.Expresses(s.Type, a.Privilege):
 		return "left alone: the policies have no word for it"
 	case a.Privilege.IsUse():

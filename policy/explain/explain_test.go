@@ -189,6 +189,15 @@ func TestExplainToday(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	q.LeavesAlone = func(_ policy.SecurableType, p policy.Privilege) string {
+		if p == policy.UseCatalog {
+			return "excluded"
+		}
+		return ""
+	}
+	if way := explain(t, q, orders.String()).Way; !slices.ContainsFunc(way, func(g ExplainedGrant) bool { return g.Privilege == policy.UseCatalog && g.Note == "not made: excluded" }) {
+		t.Errorf("USE_CATALOG is excluded: %v", way)
+	}
 	q.Includes = func(policy.Securable) bool { return false }
 	for _, g := range explain(t, q, orders.String()).Way {
 		if !strings.HasSuffix(g.Note, "outside the managed scope") {
