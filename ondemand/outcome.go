@@ -139,7 +139,7 @@ func (v *completion) retryOrFail(tx *bolt.Tx, t Task, due, now time.Time) ([]cha
 		if !v.early[t.ID] {
 			t.Attempts--
 		}
-		return again(due, "interrupted by a shutdown")
+		return again(due, joinMessages("interrupted by a shutdown", v.outcome.Message))
 	}
 	message := v.err.Error()
 	if !retryable(v.err) {

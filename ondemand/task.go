@@ -162,7 +162,7 @@ type Outcome struct {
 // Handler runs jobs. It may be called for the same task again after a crash or a failure, and must be idempotent. After
 // an error of a retryable class (policy.CodeOf) the tasks get another attempt, after any other they end FAILED; with a
 // nil error the results decide. When ctx ends because of a shutdown, the tasks go back to WAITING and the attempt is
-// not counted.
+// not counted; of the outcome the message counts, which may say what was done until then.
 type Handler interface {
 	Handle(ctx context.Context, job Job) (Outcome, error)
 }

@@ -231,7 +231,7 @@ func openAudit(c config.Audit, stdout io.Writer, log *slog.Logger, reg prometheu
 // openPipeline opens a pipeline, loads the policies and connects to the workspace, for a command that works once.
 // progress is told how far tasks are.
 func openPipeline(ctx context.Context, c *config.Config, progress func(string, connector.Progress), log *slog.Logger) (*pipeline, error) {
-	p, err := newPipeline(c, false, nil, log, nil)
+	p, err := newPipeline(c, pipelineOptions{grace: time.Nanosecond, log: log}) // a person who interrupts it waits
 	if err != nil {
 		return nil, err
 	}
@@ -246,10 +246,19 @@ func openPipeline(ctx context.Context, c *config.Config, progress func(string, c
 	return p, nil
 }
 
+// pipelineOptions say how a pipeline works that is not in the configuration.
+type pipelineOptions struct {
+	partialStart bool          // see newSource
+	grace        time.Duration // how long what runs may go on after an interrupt; 0 means as long as the queue lets it
+	stdout       io.Writer     // for the copy of the audit trail; nil for none
+	log          *slog.Logger
+	registerer   prometheus.Registerer // may be nil
+}
+
 // newPipeline opens the store first, so that a second process stops before it does anything else. Policies are to be
-// loaded, and the workspace is to be connected to, before the queue runs. stdout is for the copy of the audit trail; nil
-// for none.
-func newPipeline(c *config.Config, partialStart bool, stdout io.Writer, log *slog.Logger, reg prometheus.Registerer) (_ *pipeline, err error) {
+// loaded, and the workspace is to be connected to, before the queue runs.
+func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
+	log, reg := o.log, o.registerer
 	p := &pipeline{config: c, log: log, registerer: reg}
 	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
 		if policy.CodeOf(err) == policy.CodeUnavailable {
@@ -262,10 +271,10 @@ func newPipeline(c *config.Config, partialStart bool, stdout io.Writer, log *slo
 			_ = p.close() // the first error says it
 		}
 	}()
-	if p.audit, err = openAudit(c.Audit, stdout, log, reg); err != nil {
+	if p.audit, err = openAudit(c.Audit, o.stdout, log, reg); err != nil {
 		return nil, err
 	}
-	if p.source, err = newSource(c, filepath.Join(c.Store.Path, "policies"), partialStart, log, reg); err != nil {
+	if p.source, err = newSource(c, filepath.Join(c.Store.Path, "policies"), o.partialStart, log, reg); err != nil {
 		return nil, err
 	}
 	handlers := make(map[ondemand.Type]ondemand.Handler)
@@ -275,7 +284,7 @@ func newPipeline(c *config.Config, partialStart bool, stdout io.Writer, log *slo
 	p.queue, err = ondemand.NewQueue(p.store, ondemand.Options{
 		Handlers: handlers,
 		Workers:  c.OnDemand.Workers, MaxAttempts: c.OnDemand.MaxAttempts, MaxQueued: c.OnDemand.MaxQueued, Retention: c.OnDemand.Retention,
-		Logger: log, Registerer: reg,
+		Grace: o.grace, Logger: log, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err

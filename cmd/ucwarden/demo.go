@@ -227,7 +227,7 @@ func (d *demo) fullSync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.printSync(d.stdout, syncReport{task, shards}, false)
+	return d.printSync(d.stdout, syncReport{Task: task, Shards: shards}, false)
 }
 
 func (d *demo) newTable(ctx context.Context) error {

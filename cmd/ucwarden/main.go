@@ -18,9 +18,19 @@ func main() {
 // run carries out one command line and returns the exit code (see exitCodes). The first interrupt ends the command in
 // good order, a second one at once.
 func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupts)
+	go func() {
+		select {
+		case <-interrupts:
+			signal.Stop(interrupts) // before anybody hears of it: the next one ends the process
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, environ: environ}
 	root := newRootCommand(a)

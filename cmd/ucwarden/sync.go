@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,8 @@ func newSyncCommand(a *app) *cobra.Command {
 		Long: `Run one full sync, or with --securable a sync of these objects, as a task, and wait for its end.
 With --server the task is given to the daemon there; without, it runs here, on the task store that a daemon with the
 same configuration would use. How far it is appears on standard error: a bar on a terminal, a few lines elsewhere.
-Look first with: ucwarden plan`,
+An interrupt (Ctrl-C) ends a sync that runs here once the requests on their way are answered, and says what was done and
+what was not; a second one ends it at once. Look first with: ucwarden plan`,
 		Example: `  ucwarden sync -c ucwarden.yaml
   ucwarden sync --securable catalog:sales
   ucwarden sync --plan monday.json            # what plan --out saved, or nothing
@@ -64,6 +66,10 @@ Look first with: ucwarden plan`,
 			if err := a.print(done, func(w io.Writer) error { return a.printSync(w, done, changes) }); err != nil {
 				return err
 			}
+			if done.Interrupted {
+				fmt.Fprintln(a.stderr, "ucwarden: interrupted: what was done stays, and the next sync does the rest")
+				return exitError{exitSignal}
+			}
 			return taskExit(done.Task)
 		},
 	}
@@ -93,8 +99,9 @@ func syncTask(securables []string, approve string) (ondemand.Task, error) {
 
 // syncReport is an ended task with the tasks it was split into.
 type syncReport struct {
-	Task   ondemand.Task   `json:"task"`
-	Shards []ondemand.Task `json:"shards,omitempty"`
+	Task        ondemand.Task   `json:"task"`
+	Shards      []ondemand.Task `json:"shards,omitempty"`
+	Interrupted bool            `json:"interrupted,omitempty"` // before it ended: the tasks are as they were then
 }
 
 // syncHere runs the task in this process. A saved plan must be of the workspace that is configured.
@@ -113,11 +120,14 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 		return report, err
 	}
 	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- p.queue.Run(running) }()
-	defer func() {
+	ran := make(chan error, 1)
+	go func() { ran <- p.queue.Run(running) }()
+	end := sync.OnceValue(func() error {
 		stop()
-		if runErr := <-ended; err == nil {
+		return <-ran
+	})
+	defer func() {
+		if runErr := end(); err == nil {
 			err = runErr
 		}
 		if closeErr := p.close(); err == nil {
@@ -133,12 +143,35 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	stopBar := bar.follow(ctx, 200*time.Millisecond, func(ctx context.Context) (ondemand.Task, error) { return p.queue.Get(ctx, submitted.ID) })
 	report.Task, err = p.queue.Wait(ctx, submitted.ID)
 	stopBar()
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(a.stderr, "ucwarden: interrupted: waiting for the requests on their way; interrupt again to end at once")
+		err = end()
+		bar.done()
+		if err != nil {
+			return report, err
+		}
+		return interrupted(context.WithoutCancel(ctx), p.queue, submitted.ID)
+	}
 	bar.showTask(report.Task)
 	bar.done()
 	if err != nil {
 		return report, err
 	}
 	report.Shards, err = shardsOf(ctx, p.queue, submitted.ID)
+	return report, err
+}
+
+// interrupted reports how far a sync came before it was interrupted. What of it waits is cancelled: no later run is to go
+// on with what a person has ended.
+func interrupted(ctx context.Context, q *ondemand.Queue, id string) (report syncReport, err error) {
+	if report.Task, err = q.Get(ctx, id); err != nil {
+		return report, err
+	}
+	if report.Shards, err = shardsOf(ctx, q, id); err != nil || report.Task.Status.Terminal() {
+		return report, err // it had just ended
+	}
+	report.Interrupted = true
+	_, err = q.Cancel(ctx, id)
 	return report, err
 }
 
@@ -212,7 +245,11 @@ func (a *app) printSync(w io.Writer, r syncReport, changes bool) error {
 	var rows [][]string
 	for _, t := range tasks {
 		if len(t.Resources) == 0 || t.Status == ondemand.Failed && t.Resources[0].Status != ondemand.Failed {
-			rows = append(rows, []string{a.status(t.Status), summary(t), t.StatusMessage})
+			says := t.StatusMessage
+			if says == "" && t.Attempts == 0 && !t.Status.Terminal() {
+				says = "not begun"
+			}
+			rows = append(rows, []string{a.status(t.Status), summary(t), says})
 			continue
 		}
 		for _, res := range t.Resources {
@@ -231,10 +268,31 @@ func (a *app) printSync(w io.Writer, r syncReport, changes bool) error {
 			}
 		}
 	}
+	if r.Interrupted {
+		_, err := fmt.Fprintf(w, "\n%s\n", interruptedLine(r))
+		return err
+	}
 	message := r.Task.StatusMessage
 	if message != "" {
 		message = ": " + message
 	}
 	_, err := fmt.Fprintf(w, "\n%s after %s%s\n", a.status(r.Task.Status), took(r.Task), message)
 	return err
+}
+
+// interruptedLine says what of a sync was not done.
+func interruptedLine(r syncReport) string {
+	ended := 0
+	for _, t := range r.Shards {
+		if t.Status.Terminal() {
+			ended++
+		}
+	}
+	switch {
+	case len(r.Shards) > 0:
+		return fmt.Sprintf("Interrupted: %d of %s ended; what waits was not done, or not all of it.", ended, count(len(r.Shards), "part"))
+	case r.Task.Type == ondemand.FullSync:
+		return "Interrupted before anything was changed."
+	}
+	return "Interrupted: not all of it was done."
 }

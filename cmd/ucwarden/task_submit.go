@@ -184,6 +184,9 @@ func (a *app) watch(ctx context.Context, c *client.Client, id string) error {
 
 // lost says that the task goes on without a watcher.
 func (a *app) lost(err error, id string) error {
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintf(a.stderr, "ucwarden: the daemon goes on with task %s; to end it: ucwarden task cancel %s\n", id, id)
+	}
 	return withHint(fmt.Errorf("watch task %s: %w", id, err), "the task is not affected; look again with: ucwarden task watch %s", id)
 }
 

@@ -122,6 +122,11 @@ func (t *totals) addChange(c policy.Change) {
 	}
 }
 
+// counts returns how much was changed.
+func (t *totals) counts() string {
+	return fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
+}
+
 // message returns the totals on one line, what failed first.
 func (t *totals) message() string {
 	var notes []string
@@ -141,7 +146,7 @@ func (t *totals) message() string {
 	if t.heldBack > 0 && t.heldBack < t.failed {
 		notes = append(notes, fmt.Sprintf("%d of them held back, in all or in part, because what they depend on failed", t.heldBack))
 	}
-	counts := fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
+	counts := t.counts()
 	switch {
 	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && len(t.unread) > 0:
 		notes = append(notes, "nothing to change on the rest")
@@ -160,6 +165,18 @@ func (t *totals) message() string {
 		notes = append(notes, "not granted to principals the account does not know: "+joinNames(slices.SortedFunc(maps.Keys(t.unknown), policy.ComparePrincipals)))
 	}
 	return strings.Join(notes, "; ")
+}
+
+// madeUntilThen returns what a sync that ended early made, and how much is left; "" for one that made nothing.
+func madeUntilThen(result *connector.Result) string {
+	if result == nil || result.Outcomes == nil {
+		return ""
+	}
+	t := totals{observed: true, changed: make(map[policy.Securable]bool), unknown: make(map[policy.Principal]bool)}
+	for _, o := range result.Outcomes {
+		t.addOutcome(o)
+	}
+	return fmt.Sprintf("made until then: %s; %s left", t.counts(), count(len(result.Plan.Changes)-len(result.Outcomes)+t.failed, "change"))
 }
 
 // recordedChanges returns a change as a task records it: one entry for each principal.

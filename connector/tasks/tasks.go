@@ -93,7 +93,7 @@ type resourceSync struct {
 func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
 	result, err := h.sync(ctx, job)
 	if err != nil {
-		return ondemand.Outcome{}, err
+		return ondemand.Outcome{Message: madeUntilThen(result)}, err
 	}
 	for _, o := range result.Outcomes {
 		if policy.CodeOf(o.Err).Retryable() {

@@ -137,7 +137,7 @@ func (a attemptResult) status() int {
 }
 
 func (p *pacer) attempt(ctx context.Context, req *http.Request, body []byte) attemptResult {
-	actx, cancel := context.WithTimeout(ctx, p.pacing.AttemptTimeout)
+	actx, cancel := p.attemptContext(ctx, req)
 	defer cancel()
 	again := req.Clone(actx)
 	if body != nil {
@@ -160,6 +160,29 @@ func (p *pacer) attempt(ctx context.Context, req *http.Request, body []byte) att
 	resp.Body = io.NopCloser(bytes.NewReader(content))
 	resp.ContentLength = int64(len(content))
 	return attemptResult{resp: resp, body: content}
+}
+
+// finishTime is how long a request that was sent, and changes something, may go on when its caller gives up: what became of
+// it is then known.
+const finishTime = 5 * time.Second
+
+// attemptContext returns the context of one attempt, a child of that of the call. One that changes something outlives the
+// context of its request for finishTime.
+func (p *pacer) attemptContext(ctx context.Context, req *http.Request) (context.Context, context.CancelFunc) {
+	if req.Method == http.MethodGet || req.Method == http.MethodHead {
+		return context.WithTimeout(ctx, p.pacing.AttemptTimeout)
+	}
+	end := time.Now().Add(p.pacing.AttemptTimeout)
+	if ofCall, ok := ctx.Deadline(); ok && ofCall.Before(end) {
+		end = ofCall
+	}
+	actx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+	stop := context.AfterFunc(req.Context(), func() {
+		if sleep(actx, finishTime) {
+			cancel()
+		}
+	})
+	return actx, func() { stop(); cancel() }
 }
 
 // timeoutError returns an *attemptTimeout if the attempt's or the call's time is over, otherwise err.

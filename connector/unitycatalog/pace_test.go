@@ -215,6 +215,26 @@ func TestGivingUp(t *testing.T) {
 			}
 		})
 	})
+	// What changes something is not cut off: its caller hears of it, or at least that it took too long.
+	for latency, want := range map[time.Duration]time.Duration{3 * time.Second: 3 * time.Second, time.Minute: time.Second + finishTime} {
+		t.Run("while a change is under way, "+latency.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &service{latency: latency, serve: func(int, *http.Request) (*http.Response, error) { return ok() }}
+				p := testPacer(t, s, Pacing{})
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, cancel)
+				start := time.Now()
+				status, err := send(t, p, request(ctx, "PATCH", "1", "{}"))
+				if done := latency == want; (status == 200) != done || errors.Is(err, context.Canceled) == done || time.Since(start) != want {
+					t.Errorf("got %d, %v after %s", status, err, time.Since(start))
+				}
+				start = time.Now()
+				if _, err := send(t, p, request(ctx, "PATCH", "2", "{}")); !errors.Is(err, context.Canceled) || time.Since(start) != 0 || s.n != 1 {
+					t.Errorf("a change that was not sent yet: %v after %s and %d requests", err, time.Since(start), s.n)
+				}
+			})
+		})
+	}
 	t.Run("between attempts", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &service{serve: func(int, *http.Request) (*http.Response, error) { return reply(503, "{}", "Retry-After", "60") }}
