@@ -114,6 +114,23 @@ func TestCompile(t *testing.T) {
 				"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"users":["eve"],"accesses":[{"type":"select"}]}]}`,
 			findings: []string{"may include user eve"},
 		}, {
+			name: "a member whom the overriding allow excepts may be in a denied group that nobody can list",
+			policies: `{"policyPriority":1,"resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["*"]}},
+				"policyItems":[{"roles":["r"],"accesses":[{"type":"select"}]}],"allowExceptions":[{"users":["eve"],"accesses":[{"type":"select"}]}]},
+				{"id":2,"resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["*"]}},
+				"policyItems":[{"roles":["r"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"groups":["h"],"accesses":[{"type":"select"}]}]}`,
+			roles:    []ranger.Role{{Name: "r", Users: []ranger.RoleMember{{Name: "ann"}, {Name: "eve"}}}},
+			findings: []string{"role r is allowed SELECT but may include group h"},
+		}, {
+			name: "and is allowed where the lower deny excepts that member",
+			policies: `{"policyPriority":1,"resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["*"]}},
+				"policyItems":[{"roles":["r"],"accesses":[{"type":"select"}]}],"allowExceptions":[{"users":["eve"],"accesses":[{"type":"select"}]}]},
+				{"id":2,"resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["*"]}},
+				"policyItems":[{"roles":["r"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"groups":["h"],"accesses":[{"type":"select"}]}],
+				"denyExceptions":[{"users":["eve"],"accesses":[{"type":"select"}]}]}`,
+			roles: []ranger.Role{{Name: "r", Users: []ranger.RoleMember{{Name: "ann"}, {Name: "eve"}}}},
+			want:  []string{"catalog:shop r USE_CATALOG", "schema:shop.a r SELECT", "schema:shop.a r USE_SCHEMA"},
+		}, {
 			name: "a deny of somebody who is known not to be a member changes nothing",
 			policies: `{"resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["*"]}},
 				"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}],"denyPolicyItems":[{"users":["eve"],"accesses":[{"type":"select"}]}]}`,

@@ -204,13 +204,18 @@ func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, den
 		if how == rules.Yes && c.kind(h) != rules.SubjectUser && c.kind(p) != rules.SubjectUser && p != rules.Everyone && !c.within(h, p) {
 			// Both memberships are known: ask each person who is in both.
 			for _, u := range c.common(p, h) {
-				if !v.decide(base.and(c.generic(u)), deny) {
-					return unsafe, u, rules.Yes
+				if ok, by, how := c.allowedWhatever(u, base.and(c.generic(u)), v, deny, deniedSubjects); !ok {
+					return unsafe, by, how
 				}
 			}
 			continue
 		}
-		if !v.decide(base.and(c.generic(h)), deny) {
+		member := base.and(c.generic(h))
+		if how == rules.Yes && p != rules.Everyone {
+			if ok, by, how := c.allowedWhatever(h, member, v, deny, deniedSubjects); !ok {
+				return unsafe, by, how
+			}
+		} else if !v.decide(member, deny) {
 			return unsafe, h, how
 		}
 	}
@@ -219,12 +224,30 @@ func (c *Compiler) judge(p rules.SubjectID, v *view, deny []*compiledPolicy, den
 	}
 	for _, q := range c.aliases[p] {
 		for _, u := range c.usersOf(q).users {
-			if !v.decide(c.generic(u), deny) {
-				return unsafe, u, rules.Yes
+			if ok, by, how := c.allowedWhatever(u, c.generic(u), v, deny, deniedSubjects); !ok {
+				return unsafe, by, how
 			}
 		}
 	}
 	return safe, rules.NoSubject, rules.No
+}
+
+// allowedWhatever reports whether the policies allow m, who is known to be h, whatever else h may be in that nobody can list.
+// Where they do not, it returns the subject that stands against it, as judge does.
+func (c *Compiler) allowedWhatever(h rules.SubjectID, m hypotheticalMember, v *view, deny []*compiledPolicy, deniedSubjects []rules.SubjectID) (ok bool, by rules.SubjectID, how rules.Tristate) {
+	if !v.decide(m, deny) {
+		return false, h, rules.Yes
+	}
+	var unknown []rules.SubjectID
+	for _, other := range deniedSubjects {
+		if !m.is(other) && c.mayBe(h, other) == rules.Unknown {
+			unknown = append(unknown, other)
+		}
+	}
+	if len(unknown) > 0 && !v.allowsAnyCombination(m, unknown, deny) {
+		return false, unknown[0], rules.Unknown
+	}
+	return true, rules.NoSubject, rules.No
 }
 
 // allowsAnyCombination reports whether some policy allows base in a way that no combination of the unknown memberships can
