@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -34,7 +35,8 @@ func newEmulatorCommand(a *app) *cobra.Command {
 // emulatorFlags describe a Unity Catalog emulator.
 type emulatorFlags struct {
 	addr, seed, generate       string
-	tokens                     []string
+	tokens, faults             []string
+	faultFile                  string
 	pageSize                   int
 	emptyPages, autoPrincipals bool
 	expandAll                  bool
@@ -48,7 +50,9 @@ func newUnityCatalogCommand(a *app) *cobra.Command {
 		Long: `Serve an in-memory Unity Catalog 2.1 over HTTP until interrupted. It is strict, records every request
 (GET /_emulator/trace, /_emulator/stats) and fails on demand (POST /_emulator/faults).`,
 		Example: `  ucwarden emulator unitycatalog --generate catalogs=3,schemas=4,tables=20 --token secret
-  ucwarden emulator unitycatalog --seed metastore.yaml --token secret=admin@example.com --token other=bob@example.com`,
+  ucwarden emulator unitycatalog --seed metastore.yaml --token secret=admin@example.com --token other=bob@example.com
+  ucwarden emulator unitycatalog --fault '{method: PATCH, probability: 0.1, status: 503}' \
+    --fault '{above_rate: 5, above_rate_max: 200, status: 429, retry_after: "1"}'`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.serveEmulator(cmd.Context(), f)
@@ -62,6 +66,8 @@ func newUnityCatalogCommand(a *app) *cobra.Command {
 	flags.IntVar(&f.pageSize, "page-size", 0, "size of a list's page when a request names none")
 	flags.BoolVar(&f.emptyPages, "empty-pages", false, "put empty pages between the pages of lists")
 	flags.BoolVar(&f.autoPrincipals, "auto-principals", false, "know every principal that is named")
+	flags.StringArrayVar(&f.faults, "fault", nil, "fault that is active from the start, as POST /_emulator/faults takes it, YAML or JSON; may be repeated")
+	flags.StringVar(&f.faultFile, "faults", "", "file with faults that are active from the start, YAML or JSON")
 	flags.BoolVar(&f.expandAll, "expand-all-privileges", false, "answer with what ALL_PRIVILEGES confers instead of it, as some workspaces do")
 	return cmd
 }
@@ -85,6 +91,10 @@ func (f *emulatorFlags) options() (emulator.Options, error) {
 		}
 		o.Seed = emulator.Generate(size)
 	}
+	var err error
+	if o.Faults, err = f.readFaults(); err != nil {
+		return o, err
+	}
 	owner := adminPrincipal
 	if o.Seed != nil && o.Seed.Metastore.Owner != "" {
 		owner = o.Seed.Metastore.Owner
@@ -100,6 +110,30 @@ func (f *emulatorFlags) options() (emulator.Options, error) {
 		o.Tokens[token] = principal
 	}
 	return o, nil
+}
+
+// readFaults returns the faults of the flags, those of the file first.
+func (f *emulatorFlags) readFaults() ([]emulator.Fault, error) {
+	var all []emulator.Fault
+	if f.faultFile != "" {
+		text, err := os.ReadFile(f.faultFile)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInvalid, "--faults: %w", err)
+		}
+		faults, err := emulator.ParseFaults(text)
+		if err != nil {
+			return nil, policy.Errorf(policy.CodeInvalid, "--faults %s: %w", f.faultFile, err)
+		}
+		all = faults
+	}
+	for _, text := range f.faults {
+		faults, err := emulator.ParseFaults([]byte(text))
+		if err != nil {
+			return nil, usageErrorf("--fault %s: %w", text, err)
+		}
+		all = append(all, faults...)
+	}
+	return all, nil
 }
 
 // serveEmulator runs the emulator until ctx ends.

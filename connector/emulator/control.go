@@ -66,15 +66,9 @@ func (s *Server) postFaults(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var faults []Fault
-	if strings.HasPrefix(string(body), "[") {
-		err = strictJSON(body, &faults)
-	} else {
-		faults = make([]Fault, 1)
-		err = strictJSON(body, &faults[0])
-	}
+	faults, err := ParseFaults(body)
 	if err != nil {
-		return nil, err
+		return nil, malformed("could not %v", err)
 	}
 	ids, err := s.AddFaults(faults...)
 	if err != nil {

@@ -1,8 +1,12 @@
 package emulator
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -11,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"sigs.k8s.io/yaml"
 )
 
 // Fault is a rule that delays or fails the requests it matches. Every condition that is set must be met; a rule without
@@ -30,20 +35,51 @@ type Fault struct {
 	Every       int     `json:"every,omitempty"`       // only every n-th; 0 and 1 mean all
 	Probability float64 `json:"probability,omitempty"` // probability from 0 to 1; 0 means always
 	Count       int     `json:"count,omitempty"`       // at most n; 0 means no limit
-	AboveRate   float64 `json:"above_rate,omitempty"`  // only requests beyond this many per second
+	// AboveRate affects only requests beyond this many per second. With AboveRateMax the rate moves: every MoveMS
+	// milliseconds (30,000 if that is 0) it is another one between the two.
+	AboveRate    float64 `json:"above_rate,omitempty"`
+	AboveRateMax float64 `json:"above_rate_max,omitempty"`
+	MoveMS       int     `json:"move_ms,omitempty"`
 
 	// Effects.
-	LatencyMS     int    `json:"latency_ms,omitempty"`     // milliseconds to wait first
-	JitterMS      int    `json:"jitter_ms,omitempty"`      // upper bound of random additional milliseconds
-	Status        int    `json:"status,omitempty"`         // answer with this error status, such as 429, 500, 503, 504
-	RetryAfter    string `json:"retry_after,omitempty"`    // the header's value, with Status: seconds or an HTTP date
-	ErrorCode     string `json:"error_code,omitempty"`     // with Status; the usual code when empty
-	Drop          bool   `json:"drop,omitempty"`           // close the connection without an answer
-	After         bool   `json:"after,omitempty"`          // Status or Drop apply after the request took effect, as if the answer was lost
-	Truncate      bool   `json:"truncate,omitempty"`       // cut the answer off half-way
-	Garble        bool   `json:"garble,omitempty"`         // answer with broken JSON
-	StaleMS       int    `json:"stale_ms,omitempty"`       // serve lists and permissions as of this many milliseconds ago
-	StaleVersions int    `json:"stale_versions,omitempty"` // serve lists and permissions as of this many changes ago
+	LatencyMS     int     `json:"latency_ms,omitempty"`     // milliseconds to wait first
+	LatencyP99MS  int     `json:"latency_p99_ms,omitempty"` // what one wait in a hundred exceeds; LatencyMS is the median then (log-normal)
+	JitterMS      int     `json:"jitter_ms,omitempty"`      // upper bound of random additional milliseconds
+	Status        int     `json:"status,omitempty"`         // answer with this error status, such as 429, 500, 503, 504
+	RetryAfter    string  `json:"retry_after,omitempty"`    // the header's value, with Status: seconds or an HTTP date
+	ErrorCode     string  `json:"error_code,omitempty"`     // with Status; the usual code when empty
+	Drop          bool    `json:"drop,omitempty"`           // close the connection without an answer
+	Hang          bool    `json:"hang,omitempty"`           // answer nothing until the client gives up
+	After         bool    `json:"after,omitempty"`          // Status, Drop or Hang apply after the request took effect, as if the answer was lost
+	Truncate      bool    `json:"truncate,omitempty"`       // cut the answer off half-way
+	Garble        bool    `json:"garble,omitempty"`         // answer with broken JSON
+	StaleMS       int     `json:"stale_ms,omitempty"`       // serve lists and permissions as of this many milliseconds ago
+	StaleVersions int     `json:"stale_versions,omitempty"` // serve lists and permissions as of this many changes ago
+	EmptyPage     bool    `json:"empty_page,omitempty"`     // answer a list with an empty page whose token leads on
+	Shrink        float64 `json:"shrink,omitempty"`         // leave out this share of a list, from 0 to 1, chosen at random
+}
+
+// ParseFaults parses one fault, or an array of them, from YAML or JSON. Unknown fields are errors. That faults make sense is
+// checked where they are added.
+func ParseFaults(text []byte) ([]Fault, error) {
+	var document any
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("parse faults: %w", err)
+	}
+	if _, list := document.([]any); !list {
+		document = []any{document}
+	}
+	body, err := json.Marshal(document)
+	if err != nil {
+		return nil, fmt.Errorf("parse faults: %w", err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	var faults []Fault
+	if err := decoder.Decode(&faults); err != nil {
+		return nil, fmt.Errorf("parse faults: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return faults, nil
 }
 
 // FaultState is a fault with its counters.
@@ -60,14 +96,23 @@ func (f Fault) validate() error {
 		problem = "status must be between 400 and 599"
 	case f.Probability < 0 || f.Probability > 1:
 		problem = "probability must be between 0 and 1"
-	case f.Skip < 0 || f.Every < 0 || f.Count < 0 || f.AboveRate < 0 || f.LatencyMS < 0 || f.JitterMS < 0 || f.StaleMS < 0 || f.StaleVersions < 0:
+	case f.Shrink < 0 || f.Shrink > 1:
+		problem = "shrink must be between 0 and 1"
+	case f.Skip < 0 || f.Every < 0 || f.Count < 0 || f.AboveRate < 0 || f.AboveRateMax < 0 || f.MoveMS < 0 ||
+		f.LatencyMS < 0 || f.LatencyP99MS < 0 || f.JitterMS < 0 || f.StaleMS < 0 || f.StaleVersions < 0:
 		problem = "numbers must not be negative"
-	case f.After && f.Status == 0 && !f.Drop:
-		problem = "after needs status or drop"
+	case f.AboveRateMax > 0 && (f.AboveRate <= 0 || f.AboveRateMax < f.AboveRate):
+		problem = "above_rate_max needs an above_rate that is not greater"
+	case f.MoveMS > 0 && f.AboveRateMax == 0:
+		problem = "move_ms needs above_rate and above_rate_max"
+	case f.LatencyP99MS > 0 && (f.LatencyMS <= 0 || f.LatencyP99MS < f.LatencyMS):
+		problem = "latency_p99_ms needs a latency_ms, the median, that is not greater"
+	case f.After && f.Status == 0 && !f.Drop && !f.Hang:
+		problem = "after needs status, drop or hang"
 	case f.StaleMS > 0 && f.StaleVersions > 0:
 		problem = "set stale_ms or stale_versions, not both"
-	case f.LatencyMS == 0 && f.JitterMS == 0 && f.Status == 0 && !f.Drop && !f.Truncate && !f.Garble && f.StaleMS == 0 && f.StaleVersions == 0:
-		problem = "it has no effect: set latency_ms, jitter_ms, status, drop, truncate, garble, stale_ms or stale_versions"
+	case f == f.conditions():
+		problem = "it has no effect: set latency_ms, jitter_ms, status, drop, hang, truncate, garble, stale_ms, stale_versions, empty_page or shrink"
 	case f.Securable != "" && !strings.Contains(f.Securable, ":"):
 		problem = "securable must be TYPE:NAME"
 	}
@@ -77,6 +122,16 @@ func (f Fault) validate() error {
 	return nil
 }
 
+// conditions returns the fault without what it does.
+func (f Fault) conditions() Fault {
+	return Fault{
+		ID: f.ID, Method: f.Method, Path: f.Path, Securable: f.Securable, Caller: f.Caller,
+		Skip: f.Skip, Every: f.Every, Probability: f.Probability, Count: f.Count,
+		AboveRate: f.AboveRate, AboveRateMax: f.AboveRateMax, MoveMS: f.MoveMS,
+		RetryAfter: f.RetryAfter, ErrorCode: f.ErrorCode, After: f.After, // which do nothing by themselves
+	}
+}
+
 // rule is an active Fault.
 type rule struct {
 	FaultState
@@ -84,6 +139,7 @@ type rule struct {
 	typ     securableType
 	name    likePattern
 	limiter *rate.Limiter
+	moves   time.Time // when the limiter's rate is another one next; zero for never
 }
 
 // faultRules holds the active rules.
@@ -100,10 +156,18 @@ type faultEffect struct {
 	latency  time.Duration
 	err      error
 	drop     bool
+	hang     bool
 	after    bool
 	truncate bool
 	garble   bool
 	stale    staleness
+	listing  listFault
+}
+
+// listFault is what a fault does to lists.
+type listFault struct {
+	emptyPage bool
+	leftOut   func() bool // draws whether an item is left out; nil leaves out none
 }
 
 // AddFaults activates faults, after those that are active already, and returns their ids. If one of them is invalid it
@@ -124,7 +188,10 @@ func (s *Server) AddFaults(faults ...Fault) ([]string, error) {
 			r.typ, r.name = t, newGlob(name, true)
 		}
 		if f.AboveRate > 0 {
-			r.limiter = rate.NewLimiter(rate.Limit(f.AboveRate), max(1, int(f.AboveRate/10)))
+			r.limiter = rate.NewLimiter(rate.Limit(f.AboveRate), burstOf(f.AboveRate))
+		}
+		if f.AboveRateMax > 0 {
+			r.moves = time.Now()
 		}
 		rules = append(rules, r)
 	}
@@ -187,12 +254,12 @@ func (b *faultRules) match(c *call, pattern, caller string) faultEffect {
 			e.ids += ","
 		}
 		e.ids += r.ID
-		e.latency += time.Duration(r.LatencyMS) * time.Millisecond
+		e.latency += r.latency(b.random)
 		if r.JitterMS > 0 {
 			e.latency += time.Duration(b.random.Int64N(int64(r.JitterMS) * int64(time.Millisecond)))
 		}
-		if e.err == nil && !e.drop && (r.Status != 0 || r.Drop) {
-			e.drop, e.after = r.Drop, r.After
+		if e.err == nil && !e.drop && !e.hang && (r.Status != 0 || r.Drop || r.Hang) {
+			e.drop, e.hang, e.after = r.Drop, r.Hang, r.After
 			if r.Status != 0 {
 				e.err = r.error()
 			}
@@ -201,6 +268,11 @@ func (b *faultRules) match(c *call, pattern, caller string) faultEffect {
 		e.garble = e.garble || r.Garble
 		if e.stale == (staleness{}) {
 			e.stale = staleness{time.Duration(r.StaleMS) * time.Millisecond, r.StaleVersions}
+		}
+		e.listing.emptyPage = e.listing.emptyPage || r.EmptyPage
+		if e.listing.leftOut == nil && r.Shrink > 0 {
+			share, random := r.Shrink, rand.New(rand.NewPCG(b.random.Uint64(), 0)) // one for each request: b.random is shared
+			e.listing.leftOut = func() bool { return random.Float64() < share }
 		}
 	}
 	return e
@@ -230,7 +302,26 @@ func (r *rule) acts(random *rand.Rand) bool {
 	if r.Probability > 0 && random.Float64() >= r.Probability {
 		return false
 	}
+	if now := time.Now(); !r.moves.IsZero() && !now.Before(r.moves) {
+		limit := r.AboveRate + random.Float64()*(r.AboveRateMax-r.AboveRate)
+		r.limiter.SetLimit(rate.Limit(limit))
+		r.limiter.SetBurst(burstOf(limit))
+		r.moves = now.Add(time.Duration(cmp.Or(r.MoveMS, 30_000)) * time.Millisecond)
+	}
 	return r.limiter == nil || !r.limiter.Allow()
+}
+
+// burstOf returns how many requests at once a rate lets through: those of a tenth of a second.
+func burstOf(limit float64) int { return max(1, int(limit/10)) }
+
+// latency draws how long a request waits first.
+func (r *rule) latency(random *rand.Rand) time.Duration {
+	ms := float64(r.LatencyMS)
+	if r.LatencyP99MS > 0 {
+		const p99 = 2.3263478740408408 // of the standard normal distribution
+		ms *= math.Exp(math.Log(float64(r.LatencyP99MS)/ms) / p99 * random.NormFloat64())
+	}
+	return time.Duration(ms * float64(time.Millisecond))
 }
 
 func (r *rule) error() error {

@@ -1,12 +1,15 @@
 package emulator_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ucwarden/connector/emulator"
@@ -244,4 +247,129 @@ func TestFaultRulesAreChecked(t *testing.T) {
 	if len(listed.Faults) != 1 || listed.Faults[0].ID != "fault-1" || listed.Faults[0].Matched != 1 || listed.Faults[0].Acted != 1 {
 		t.Errorf("rules left: %+v", listed.Faults)
 	}
+}
+
+// A limit that moves answers with 429 above its present rate, which is between the two it is given.
+func TestMovingLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDirect(t, emulator.Options{Faults: []emulator.Fault{{AboveRate: 5, AboveRateMax: 200, MoveMS: 30_000, Status: 429, RetryAfter: "1"}}})
+		rates := make(map[int]bool)
+		for range 12 { // moves
+			accepted := 0
+			for range 10_000 {
+				time.Sleep(3 * time.Millisecond)
+				switch r := w.get("catalogs"); {
+				case r.Code == 200:
+					accepted++
+				case r.Code != 429 || r.Header().Get("Retry-After") != "1":
+					t.Fatalf("status %d, Retry-After %q", r.Code, r.Header().Get("Retry-After"))
+				}
+			}
+			rate := float64(accepted) / 30
+			if rate < 4.9 || rate > 201 {
+				t.Errorf("%.1f requests a second were let through, want 5 to 200", rate)
+			}
+			rates[int(rate)] = true
+		}
+		if len(rates) < 6 {
+			t.Errorf("the limit hardly moved: %v", rates)
+		}
+	})
+}
+
+func TestLatencyIsDistributed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDirect(t, emulator.Options{Faults: []emulator.Fault{{LatencyMS: 20, LatencyP99MS: 400}}})
+		const n = 10_000
+		took := make([]time.Duration, n)
+		for i := range took {
+			start := time.Now()
+			w.get("catalogs")
+			took[i] = time.Since(start)
+		}
+		slices.Sort(took)
+		if median, p99 := took[n/2], took[n*99/100]; median < 18*time.Millisecond || median > 22*time.Millisecond || p99 < 340*time.Millisecond || p99 > 460*time.Millisecond {
+			t.Errorf("median %s, 99th percentile %s; want about 20 ms and 400 ms", median, p99)
+		}
+	})
+}
+
+func TestHanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newDirect(t, emulator.Options{})
+		for _, after := range []bool{false, true} {
+			ids, err := w.srv.AddFaults(emulator.Fault{Method: "PATCH", Hang: true, After: after})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			start := time.Now()
+			r := w.do(ctx, "PATCH", orders, grantSelect)
+			cancel()
+			if waited := time.Since(start); waited != time.Minute || r.Body.Len() > 0 {
+				t.Errorf("answered %q after %s; want nothing until the client gives up", r.Body, waited)
+			}
+			if granted := len(w.srv.Grants()) > 0; granted != after {
+				t.Errorf("after %t: granted %t", after, granted)
+			}
+			w.srv.ClearFaults(ids...)
+		}
+	})
+}
+
+func TestListsWithHoles(t *testing.T) {
+	w := newWorld(t)
+	w.inject(`{"path":"*/tables","empty_page":true,"count":1}`)
+	const tables = "tables?catalog_name=sales&schema_name=emea"
+	count := func(r reply) int { list, _ := r.json["tables"].([]any); return len(list) }
+	first := w.must(admin, "GET", tables, "")
+	next, _ := first.json["next_page_token"].(string)
+	if count(first) > 0 || next == "" {
+		t.Fatalf("want an empty page that leads on: %s", first.raw)
+	}
+	second := w.must(admin, "GET", tables+"&page_token="+next, "")
+	whole := count(second)
+	if whole < 2 {
+		t.Fatalf("the rest: %s", second.raw)
+	}
+	w.clear()
+	w.inject(`{"path":"*/tables","shrink":0.5}`)
+	fewer := 0
+	for range 40 {
+		if n := count(w.must(admin, "GET", tables, "")); n < whole {
+			fewer++
+		}
+	}
+	if fewer < 10 {
+		t.Errorf("%d of 40 lists were shorter than %d", fewer, whole)
+	}
+}
+
+// direct calls a server without a network, so that time may be fake.
+type direct struct{ srv *emulator.Server }
+
+func newDirect(t *testing.T, o emulator.Options) direct {
+	t.Helper()
+	seed, err := emulator.ParseSeed([]byte("{groups: [{name: analysts}], catalogs: [{name: sales, schemas: [{name: emea, tables: [orders]}]}]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Seed, o.Tokens, o.TraceSize = seed, map[string]string{"token": "admin@example.com"}, 1000
+	srv, err := emulator.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return direct{srv}
+}
+
+func (d direct) get(path string) *httptest.ResponseRecorder {
+	return d.do(context.Background(), "GET", path, "")
+}
+
+func (d direct) do(ctx context.Context, method, path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(ctx, method, api+"/"+path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer token")
+	answer := httptest.NewRecorder()
+	d.srv.ServeHTTP(answer, r)
+	return answer
 }

@@ -35,6 +35,8 @@ type Options struct {
 	ExpandAllPrivileges bool
 	// AutoPrincipals adds every unknown principal in a change of grants, instead of answering PRINCIPAL_DOES_NOT_EXIST.
 	AutoPrincipals bool
+	// Faults are active from the start; Server.AddFaults adds more.
+	Faults []Fault
 	// TraceSize is the number of requests in the trace; the oldest are dropped first. Default 100000.
 	TraceSize int
 	// RandomSeed seeds the random choices of faults, so that a run can be repeated.
@@ -136,6 +138,9 @@ func New(opts Options) (*Server, error) {
 	}
 	for id := range opts.Clients {
 		s.directory.add(ServicePrincipal, id, nil)
+	}
+	if _, err := s.AddFaults(opts.Faults...); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

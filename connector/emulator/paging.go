@@ -75,10 +75,14 @@ func takePage[T any](c *call, size int, items func(after string) iter.Seq2[strin
 			return nil, "", err
 		}
 	}
-	if kind == tokenEmpty {
+	if kind == tokenEmpty || kind == tokenPlain && c.list.emptyPage {
 		return nil, c.encodeToken(tokenPlain, after), nil
 	}
 	for key, item := range items(after) {
+		if c.list.leftOut != nil && c.list.leftOut() {
+			after = key
+			continue
+		}
 		if len(page) == size {
 			kind = tokenPlain
 			if c.srv.opts.EmptyPages {

@@ -26,6 +26,7 @@ type call struct {
 	body  []byte
 	who   *caller
 	stale staleness
+	list  listFault
 }
 
 // handlerFunc returns the answer to a call, which is sent as JSON; nil is sent as {}.
@@ -64,12 +65,16 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 
 		fault := s.faultRules.match(c, pattern, name)
 		entry.Fault = fault.ids
-		c.stale = fault.stale
+		c.stale, c.list = fault.stale, fault.listing
 		if !sleep(r.Context(), fault.latency) {
 			return // the client disconnected: status 0
 		}
 		if fault.drop && !fault.after {
 			panic(http.ErrAbortHandler)
+		}
+		if fault.hang && !fault.after {
+			<-r.Context().Done()
+			return
 		}
 		var payload any
 		err := fault.err
@@ -87,6 +92,10 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 		}
 		if fault.drop {
 			panic(http.ErrAbortHandler)
+		}
+		if fault.hang {
+			<-r.Context().Done()
+			return
 		}
 		entry.Status = s.writeAnswer(w, payload, err, fault)
 		if fault.truncate {
