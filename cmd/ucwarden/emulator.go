@@ -17,9 +17,6 @@ import (
 	"ucwarden/policy"
 )
 
-// adminPrincipal owns the metastore of a seed that names no owner.
-const adminPrincipal = "admin@example.com"
-
 func newEmulatorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "emulator",
@@ -34,7 +31,7 @@ func newEmulatorCommand(a *app) *cobra.Command {
 
 // emulatorFlags describe a Unity Catalog emulator.
 type emulatorFlags struct {
-	addr, seed, generate       string
+	addr, seed, generate, data string
 	tokens, faults             []string
 	faultFile                  string
 	pageSize                   int
@@ -62,6 +59,7 @@ func newUnityCatalogCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:8283", "host:port to listen on; port 0 takes a free one")
 	flags.StringVar(&f.seed, "seed", "", "file with what the metastore holds at first, YAML or JSON")
 	flags.StringVar(&f.generate, "generate", "", "make a metastore of this size: catalogs=N,schemas=N,tables=N (schemas per catalog, tables per schema)")
+	flags.StringVar(&f.data, "data", "", "file that keeps the state over restarts; --seed and --generate say what a new one begins with")
 	flags.StringArrayVar(&f.tokens, "token", nil, "accept TOKEN, or TOKEN=PRINCIPAL; may be repeated; default: one is made up and printed")
 	flags.IntVar(&f.pageSize, "page-size", 0, "size of a list's page when a request names none")
 	flags.BoolVar(&f.emptyPages, "empty-pages", false, "put empty pages between the pages of lists")
@@ -74,7 +72,7 @@ func newUnityCatalogCommand(a *app) *cobra.Command {
 
 // options reads the seed and the tokens.
 func (f *emulatorFlags) options() (emulator.Options, error) {
-	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, ExpandAllPrivileges: f.expandAll, Tokens: make(map[string]string)}
+	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, Data: f.data, ExpandAllPrivileges: f.expandAll, Tokens: make(map[string]string)}
 	switch {
 	case f.seed != "" && f.generate != "":
 		return o, usageErrorf("--seed and --generate exclude one another")
@@ -95,17 +93,10 @@ func (f *emulatorFlags) options() (emulator.Options, error) {
 	if o.Faults, err = f.readFaults(); err != nil {
 		return o, err
 	}
-	owner := adminPrincipal
-	if o.Seed != nil && o.Seed.Metastore.Owner != "" {
-		owner = o.Seed.Metastore.Owner
-	}
 	for _, t := range f.tokens {
 		token, principal, _ := strings.Cut(t, "=")
 		if token == "" {
 			return o, usageErrorf("--token: want TOKEN or TOKEN=PRINCIPAL")
-		}
-		if principal == "" {
-			principal = owner
 		}
 		o.Tokens[token] = principal
 	}
@@ -145,11 +136,7 @@ func (a *app) serveEmulator(ctx context.Context, f emulatorFlags) error {
 	made := ""
 	if len(o.Tokens) == 0 {
 		made = strings.ToLower(rand.Text())
-		owner := adminPrincipal
-		if o.Seed != nil && o.Seed.Metastore.Owner != "" {
-			owner = o.Seed.Metastore.Owner
-		}
-		o.Tokens[made] = owner
+		o.Tokens[made] = "" // the metastore's owner
 	}
 	o.Logger = a.logger(config.Log{Level: a.logLevel, Format: a.logFormat})
 	server, err := emulator.New(o)
@@ -158,7 +145,7 @@ func (a *app) serveEmulator(ctx context.Context, f emulatorFlags) error {
 	}
 	running, err := server.Start(f.addr)
 	if err != nil {
-		return policy.Errorf(policy.CodeUnavailable, "%w", err)
+		return policy.Errorf(policy.CodeUnavailable, "%w", errors.Join(err, server.Close()))
 	}
 	result := struct {
 		URL   string `json:"url"`
@@ -177,5 +164,5 @@ func (a *app) serveEmulator(ctx context.Context, f emulatorFlags) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return errors.Join(err, running.Shutdown(grace))
+	return errors.Join(err, running.Shutdown(grace), server.Close())
 }

@@ -1,6 +1,7 @@
 // Package emulator is an in-memory Unity Catalog 2.1 server over HTTP, for demos, tests, fault and scale experiments.
 // In: a [Seed] (or [Generate] for a large one), HTTP requests, and faults to inject ([Fault]). Out: HTTP answers, the
-// state (Server.State, Server.Grants), and a record of every request (Server.Trace, Server.Stats). Tests and the
+// state (Server.State, Server.Grants), who can do what (Server.Access), and a record of every request (Server.Trace,
+// Server.Stats), from which [Replay] returns every state on the way. Tests and the
 // emulator command call it; no other package of the product does. It imports none: its table of privileges and its rules
 // are written down apart from the product's, so that one mistake is not made on both sides.
 //

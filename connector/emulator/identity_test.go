@@ -125,7 +125,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"nobody may call":    {},
 		"negative page size": {Tokens: tokens, PageSize: -1},
 		"empty token":        {Tokens: map[string]string{"": "a"}},
-		"empty principal":    {Tokens: map[string]string{"t": ""}},
+		"idle fault":         {Tokens: tokens, Faults: []emulator.Fault{{Method: "PATCH"}}},
 		"empty secret":       {Clients: map[string]string{"id": ""}},
 		"illegal seed":       {Tokens: tokens, Seed: &emulator.Seed{Catalogs: []emulator.SeedCatalog{{SeedObject: emulator.SeedObject{Name: "a b"}}}}},
 	} {

@@ -274,7 +274,7 @@ func (l *loader) sharing(metastore *object, seed *Seed) error {
 			if err != nil {
 				return seedError("shares", in.Name, err)
 			}
-			d.objects = append(d.objects, sharedObject{target: table, sharedAs: defaultSharedAs(table), addedAt: nowMillis(), addedBy: l.c.who.name})
+			d.objects = append(d.objects, sharedObject{target: table, sharedAs: defaultSharedAs(table), addedAt: l.s.nowMillis(), addedBy: l.c.who.name})
 		}
 		share.detail = d
 	}

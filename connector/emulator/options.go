@@ -1,13 +1,18 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	mathrand "math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Options configures a Server.
@@ -16,7 +21,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Seed is the initial state; nil means an empty metastore.
 	Seed *Seed
-	// Tokens maps bearer tokens to their principals; one that is not in Seed is added. A caller is metastore admin when
+	// Data is a file that keeps the state: where it exists, the state is what it holds, and Seed is not used. Server.Close
+	// closes it.
+	Data string
+	// Tokens maps bearer tokens to their principals; one that is not in Seed is added, "" is the metastore's owner. A caller is metastore admin when
 	// it is the metastore's owner or a member of the group that owns it.
 	Tokens map[string]string
 	// Clients maps the application ids of service principals to the secrets with which they get tokens (OAuth M2M).
@@ -69,8 +77,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("emulator: no caller would be accepted: set at least one token or client")
 	}
 	for token, name := range o.Tokens {
-		if token == "" || name == "" {
-			return fmt.Errorf("emulator: a token and its principal must not be empty (principal %q)", name)
+		if token == "" {
+			return fmt.Errorf("emulator: a token must not be empty (principal %q)", name)
 		}
 	}
 	for id, secret := range o.Clients {
@@ -90,8 +98,10 @@ type Server struct {
 	tokenKey   []byte
 	served     []servedRoute
 	privs      *privilegeTable
+	clock      func() time.Time // by which objects are dated; another one than the real one while changes are carried out again
 	trace      traceLog
 	requests   atomic.Int64 // numbers them
+	changes    changeLog
 	faultRules faultRules
 
 	resources         map[string]*resource        // by path
@@ -120,7 +130,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger, mux: http.NewServeMux(), tokenKey: make([]byte, 32), privs: newPrivilegeTable(),
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
-		metastores: make(map[string]*object),
+		metastores: make(map[string]*object), clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
 		return nil, fmt.Errorf("generate the key of page tokens: %w", err)
@@ -128,21 +138,45 @@ func New(opts Options) (*Server, error) {
 	s.trace.limit = opts.TraceSize
 	s.faultRules.random = mathrand.New(mathrand.NewPCG(opts.RandomSeed, 0))
 	s.register()
-	if err := s.load(opts.Seed); err != nil {
+	if opts.Data == "" {
+		if err := s.load(opts.Seed); err != nil {
+			return nil, err
+		}
+	} else if err := s.openData(); err != nil {
 		return nil, err
 	}
 	s.opts.Seed = nil // it may be large
-	for token, name := range opts.Tokens {
-		s.directory.add(guessKind(name), name, nil)
-		s.tokens[token] = name
-	}
-	for id := range opts.Clients {
-		s.directory.add(ServicePrincipal, id, nil)
+	if err := s.admitCallers(); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	if _, err := s.AddFaults(opts.Faults...); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// admitCallers adds the principals of tokens and clients.
+func (s *Server) admitCallers() error {
+	owner := ""
+	if m, err := s.metastore(); err == nil {
+		owner = m.owner
+	}
+	for _, token := range slices.Sorted(maps.Keys(s.opts.Tokens)) {
+		name := cmp.Or(s.opts.Tokens[token], owner)
+		if name == "" {
+			return fmt.Errorf("emulator: a token without a principal is for the metastore's owner, and there is no metastore")
+		}
+		if err := s.AddPrincipal(guessKind(name), name); err != nil {
+			return err
+		}
+		s.tokens[token] = name
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.opts.Clients)) {
+		if err := s.AddPrincipal(ServicePrincipal, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AddPrincipal adds a principal; members are the names of a group's members. If the group exists, the members are added
@@ -154,16 +188,30 @@ func (s *Server) AddPrincipal(kind PrincipalKind, name string, members ...string
 	if kind != User && kind != Group && kind != ServicePrincipal {
 		return fmt.Errorf("emulator: unknown kind of principal %q: want user, group or service_principal", kind)
 	}
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	known := s.directory.byName[name]
+	if known != nil && !slices.ContainsFunc(members, func(m string) bool { return !slices.Contains(known.members, s.directory.spelled(m)) }) {
+		return nil
+	}
 	s.directory.add(kind, name, members)
-	return nil
+	return s.changes.keep(dataChange{Add: &principalChange{kind, name, members}})
 }
 
 // DeletePrincipal deletes a principal. Its grants remain, with an empty name and its id, as in Unity Catalog.
 // It reports whether there was one.
 func (s *Server) DeletePrincipal(name string) bool {
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.directory.remove(name)
+	if !s.directory.remove(name) {
+		return false
+	}
+	if err := s.changes.keep(dataChange{Remove: name}); err != nil {
+		s.log.Error("a deleted principal is there again after a restart", "principal", name, "error", err)
+	}
+	return true
 }

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 )
 
 func recipients() *resource {
@@ -122,7 +121,7 @@ func checkAddresses(list []string) error {
 // newToken returns a token for o. It ends when the recipient does, or after the time that the metastore sets.
 func (d *recipientDetail) newToken(c *call, o *object) recipientToken {
 	c.srv.lastID++
-	id, now := uuid(0x70ce, d.grantee<<20|c.srv.lastID), nowMillis()
+	id, now := uuid(0x70ce, d.grantee<<20|c.srv.lastID), c.srv.nowMillis()
 	expires := d.ExpirationTime
 	if life := o.top().detail.(*metastoreDetail).DeltaSharingTokenLife; expires == 0 && life != nil && *life > 0 {
 		expires = now + int64(*life)*1000
@@ -248,7 +247,7 @@ func (s *Server) rotateToken(c *call) (any, error) {
 	if next.AuthenticationType != byToken {
 		return nil, invalid("Recipient '%s' has no token.", o.name)
 	}
-	now := time.Now()
+	now := c.srv.clock()
 	expires := now.UnixMilli() + min(*body.Seconds, math.MaxInt32)*1000
 	next.tokens = slices.DeleteFunc(slices.Clone(next.tokens), func(t recipientToken) bool {
 		return t.ExpirationTime != 0 && t.ExpirationTime <= now.UnixMilli()

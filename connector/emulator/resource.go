@@ -174,7 +174,7 @@ func (s *Server) create(res *resource) handlerFunc {
 // newObject returns an object that is not yet attached to its parent.
 func (s *Server) newObject(res *resource, parent *object, name, owner string) *object {
 	s.lastID++
-	now := nowMillis()
+	now := s.nowMillis()
 	return &object{res: res, kind: res.kind, name: name, parent: parent, id: s.lastID, owner: owner,
 		createdAt: now, updatedAt: now, createdBy: owner, updatedBy: owner}
 }
@@ -246,7 +246,7 @@ func (s *Server) updateObject(c *call, o *object, body map[string]json.RawMessag
 	if in.Comment != nil {
 		changed.comment = *in.Comment
 	}
-	changed.updatedAt, changed.updatedBy = nowMillis(), c.who.name
+	changed.updatedAt, changed.updatedBy = s.nowMillis(), c.who.name
 	if err := next.prepare(c, &changed, o.detail); err != nil {
 		return nil, err
 	}

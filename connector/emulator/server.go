@@ -61,6 +61,9 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 		readErr := c.readBody()
 		entry.Body = redactedBody(pattern, c.body)
 		name, authErr := s.authenticate(r)
+		if again, ok := r.Context().Value(replayed{}).(TraceEntry); ok {
+			name, authErr = again.Caller, nil
+		}
 		entry.Caller = name
 
 		fault := s.faultRules.match(c, pattern, name)
@@ -84,7 +87,7 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 				err = authErr
 			}
 			if err == nil {
-				payload, err = s.run(c, h, name)
+				payload, err = s.run(c, h, name, &entry)
 			}
 			if fault.after && fault.err != nil {
 				err = fault.err
@@ -102,14 +105,6 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 			panic(http.ErrAbortHandler) // the body is shorter than Content-Length
 		}
 	}
-}
-
-// run calls the handler for the caller of that name, "" for an unauthenticated one.
-func (s *Server) run(c *call, h handlerFunc, name string) (any, error) {
-	s.mu.RLock()
-	c.who = s.callerOf(name)
-	s.mu.RUnlock()
-	return h(c)
 }
 
 // writeAnswer writes the response and returns its status.

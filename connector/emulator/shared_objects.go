@@ -194,7 +194,7 @@ func (l *sharedList) add(in *sharedInput) error {
 		return denied("The owner of Share '%s' may not share %s '%s': this takes %s.", l.share.name, displayLabel(target.res.label),
 			target.fullName(), target.res.groundFor(toShare))
 	}
-	l.objects = append(l.objects, sharedObject{target: target, sharedAs: defaultSharedAs(target), addedAt: nowMillis(), addedBy: l.c.who.name})
+	l.objects = append(l.objects, sharedObject{target: target, sharedAs: defaultSharedAs(target), addedAt: l.c.srv.nowMillis(), addedBy: l.c.who.name})
 	return l.set(len(l.objects)-1, in)
 }
 

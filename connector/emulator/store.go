@@ -202,4 +202,4 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 }
 
 // nowMillis returns the time in the API's form: milliseconds since 1970.
-func nowMillis() int64 { return time.Now().UnixMilli() }
+func (s *Server) nowMillis() int64 { return s.clock().UnixMilli() }

@@ -24,6 +24,9 @@ type TraceEntry struct {
 	Fault    string // ids of the faults that affected it, joined by commas
 
 	RequestID string // header X-Request-Id of the answer; not reused after a reset
+	// Applied numbers the requests that changed something, in the order of their effects, also where the answer was lost;
+	// 0 for others. It goes on after a reset.
+	Applied int64
 }
 
 // traceWire is the JSON form of a TraceEntry: the body nested when it is JSON, the duration in microseconds.
@@ -41,12 +44,13 @@ type traceWire struct {
 	Fault    string          `json:"fault,omitempty"`
 
 	RequestID string `json:"request_id,omitempty"`
+	Applied   int64  `json:"applied,omitempty"`
 }
 
 // MarshalJSON returns the form of GET /_emulator/trace: "body" holds the request's JSON, or a string when it was not
 // JSON; "duration_us" is in microseconds.
 func (e TraceEntry) MarshalJSON() ([]byte, error) {
-	w := traceWire{e.Seq, e.Time, e.Caller, e.Method, e.Path, e.Query, nil, e.Route, e.Status, e.Duration.Microseconds(), e.Fault, e.RequestID}
+	w := traceWire{e.Seq, e.Time, e.Caller, e.Method, e.Path, e.Query, nil, e.Route, e.Status, e.Duration.Microseconds(), e.Fault, e.RequestID, e.Applied}
 	switch {
 	case e.Body == "":
 	case json.Valid([]byte(e.Body)):
@@ -67,7 +71,7 @@ func (e *TraceEntry) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	*e = TraceEntry{w.Seq, w.Time, w.Caller, w.Method, w.Path, w.Query, string(w.Body), w.Route, w.Status, time.Duration(w.Duration) * time.Microsecond, w.Fault, w.RequestID}
+	*e = TraceEntry{w.Seq, w.Time, w.Caller, w.Method, w.Path, w.Query, string(w.Body), w.Route, w.Status, time.Duration(w.Duration) * time.Microsecond, w.Fault, w.RequestID, w.Applied}
 	if text := ""; strings.HasPrefix(e.Body, `"`) && json.Unmarshal(w.Body, &text) == nil {
 		e.Body = text
 	}
