@@ -125,6 +125,29 @@ func TestRevokesAddUp(t *testing.T) {
 	r.sync("catalog:sales")
 }
 
+// TestObserveSaysRefused holds that where nothing is changed nothing is refused, that the result says what would be, and
+// that what was only looked at does not count with later revokes.
+func TestObserveSaysRefused(t *testing.T) {
+	r := newRig(t, rigOptions{syncer: connector.Options{Mode: policy.ModeObserve, Guards: []policy.Guard{policy.RevokeGuard{Max: 3, MaxRatio: 1}}}}, usual()...)
+	r.grant("table:hr.core.staff", "bob@example.com", policy.Select, policy.Modify, policy.ApplyTag)
+	for range 2 {
+		if result := r.sync("catalog:hr"); result.Refused != nil {
+			t.Errorf("3 revokes would be refused: %v", result.Refused)
+		}
+	}
+	r.grant("table:hr.core.staff", "eve@example.com", policy.Modify)
+	r.server.ResetTrace()
+	for _, roots := range [][]string{{"catalog:hr"}, nil} {
+		result := r.sync(roots...)
+		if policy.CodeOf(result.Refused) != policy.CodeRefused || !strings.Contains(result.Refused.Error(), result.Plan.Digest()) {
+			t.Errorf("roots %v: 4 revokes: %v", roots, result.Refused)
+		}
+	}
+	if r.patches() > 0 {
+		t.Errorf("%d PATCHes", r.patches())
+	}
+}
+
 func TestStalePolicies(t *testing.T) {
 	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.StalePolicyGuard{MaxAge: time.Hour}}}}, usual()...)
 	r.sync()

@@ -54,6 +54,8 @@ type Judged struct {
 	Approved bool
 	// Exact says that it is a saved plan: nothing else may be done in its place.
 	Exact bool
+	// WouldRefuse is why a guard would have refused it, in mode observe.
+	WouldRefuse string
 }
 
 // judgedShard is what was judged of one shard.
@@ -208,11 +210,12 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, request Request
 	if err := checkApproval(input, parts); err != nil {
 		return judged, err
 	}
-	if s.Mode == policy.ModeObserve {
-		return judged, nil
-	}
 	if err := policy.CheckAll(s.Guards, input); err != nil {
-		return judged, refusal(err, "nothing was changed, in no part of the sync", approveWhole(whole, request))
+		err = refusal(err, "nothing was changed, in no part of the sync", approveWhole(whole, request))
+		if s.Mode != policy.ModeObserve {
+			return judged, err
+		}
+		judged.WouldRefuse = err.Error()
 	}
 	return judged, nil
 }

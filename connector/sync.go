@@ -67,10 +67,12 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Mode == policy.ModeObserve {
+	err = run.judge(ctx, result.Plan, found.listings)
+	if s.Mode == policy.ModeObserve && (err == nil || policy.CodeOf(err) == policy.CodeRefused) {
+		result.Refused = err
 		return result, nil
 	}
-	if err := run.judge(ctx, result.Plan, found.listings); err != nil {
+	if err != nil {
 		return result, err
 	}
 	s.meet(ctx)

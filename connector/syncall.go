@@ -71,6 +71,9 @@ func (s *Syncer) syncAll(ctx context.Context, r Request) (*Result, error) {
 	}
 	result := joinPlans(plans)
 	judged, err := s.Judge(ctx, plans, r)
+	if judged.WouldRefuse != "" {
+		result.Refused = policy.Errorf(policy.CodeRefused, "%s", judged.WouldRefuse)
+	}
 	if err != nil || s.Mode == policy.ModeObserve {
 		return result, err
 	}

@@ -151,7 +151,7 @@ type Result struct {
 	Missing    []policy.Securable // requested roots that do not exist
 	Skipped    []Skipped          // requested roots that are not for a sync
 	Unread     []LeftOut          // what could not be looked at
-	Refused    error              // of a plan: why a guard would refuse it
+	Refused    error              // of a plan, and in mode observe: why a guard would refuse it
 	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
 	AlsoSynced []policy.Securable // containers that had to be synced too, to open the way to a root
 	LeftOut    []policy.Principal // whom the policies grant something there and the workspace does not know; sorted

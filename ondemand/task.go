@@ -112,6 +112,8 @@ type ResourceResult struct {
 	Status  Status            `json:"status"`
 	Message string            `json:"message,omitempty"`
 	Changes []Change          `json:"changes,omitempty"`
+	// WouldChange is, in mode observe, what would have been changed.
+	WouldChange []Change `json:"wouldChange,omitempty"`
 }
 
 // Change is what was added and removed for one principal on one securable.

@@ -78,7 +78,7 @@ what was not; a second one ends it at once. Look first with: ucwarden plan`,
 	cmd.Flags().StringVar(&approve, "approve", "", "digest of a plan that a guard refused, to carry out exactly that one")
 	cmd.Flags().StringVar(&planFile, "plan", "", "apply exactly the plan that plan --out saved in this file, or nothing where it is stale")
 	cmd.Flags().StringArrayVar(&securables, "securable", nil, "sync TYPE:NAME and everything inside only; may be repeated")
-	cmd.Flags().BoolVar(&changes, "changes", false, "list every change that was made")
+	cmd.Flags().BoolVar(&changes, "changes", false, "list every change that was made; those that mode observe would make are listed always")
 	return cmd
 }
 
@@ -261,11 +261,12 @@ func (a *app) printSync(w io.Writer, r syncReport, changes bool) error {
 			return err
 		}
 	}
-	if changes {
-		for _, t := range tasks {
-			if err := a.printResults(w, t); err != nil {
-				return err
-			}
+	for _, t := range tasks {
+		if !changes && !slices.ContainsFunc(t.Resources, func(r ondemand.ResourceResult) bool { return len(r.WouldChange) > 0 }) {
+			continue
+		}
+		if err := a.printResults(w, t); err != nil {
+			return err
 		}
 	}
 	if r.Interrupted {

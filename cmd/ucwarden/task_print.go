@@ -115,7 +115,7 @@ func (a *app) printTransition(w io.Writer, t ondemand.Transition) {
 	fmt.Fprintln(w, line)
 }
 
-// printResults shows what became of each resource, with the changes made.
+// printResults shows what became of each resource, with the changes made, or those that mode observe would have made.
 func (a *app) printResults(w io.Writer, t ondemand.Task) error {
 	if len(t.Resources) > 0 {
 		fmt.Fprintln(w)
@@ -126,7 +126,7 @@ func (a *app) printResults(w io.Writer, t ondemand.Task) error {
 			line += "  " + r.Message
 		}
 		fmt.Fprintln(w, line)
-		for _, c := range r.Changes {
+		for _, c := range slices.Concat(r.Changes, r.WouldChange) { // one of them is empty
 			if err := a.printChange(w, c); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,9 +70,14 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(shard)}, Plan: job.Task.RequestInfo.Plan},
 		})
 	}
-	if left := len(all) - len(shards); left > 0 {
-		out.Message = fmt.Sprintf("%d of %d shards are in sync with policies that mean the same there", left, len(all))
+	var notes []string
+	if judged.WouldRefuse != "" {
+		notes = append(notes, wouldRefuse(judged.WouldRefuse))
 	}
+	if left := len(all) - len(shards); left > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %d shards are in sync with policies that mean the same there", left, len(all)))
+	}
+	out.Message = strings.Join(notes, "; ")
 	return out, nil
 }
 

@@ -49,7 +49,12 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 			t.unreadFails = t.unreadFails || left.Securable == root || left.Code != policy.CodeForbidden
 		}
 	}
-	out.Changes, out.Message = t.recorded, t.message()
+	out.Message = t.message()
+	if t.observed {
+		out.WouldChange = t.recorded
+	} else {
+		out.Changes = t.recorded
+	}
 	if t.failed > 0 || t.unreadFails {
 		out.Status = ondemand.Failed
 	}
@@ -113,11 +118,9 @@ func (t *totals) addOutcome(o connector.Outcome) {
 func (t *totals) addChange(c policy.Change) {
 	t.adds, t.removes = t.adds+len(c.Add), t.removes+len(c.Remove)
 	t.changed[c.Securable] = true
-	switch {
-	case t.observed:
-	case len(t.recorded) < maxRecordedChanges:
+	if len(t.recorded) < maxRecordedChanges {
 		t.recorded = append(t.recorded, recordedChanges(c)...)
-	default:
+	} else {
 		t.unrecorded = true
 	}
 }
@@ -167,12 +170,17 @@ func (t *totals) message() string {
 	return strings.Join(notes, "; ")
 }
 
+// wouldRefuse returns what a task says in mode observe where a guard would refuse to make the changes.
+func wouldRefuse(reason string) string {
+	return "mode observe: enforced, this would be refused: " + reason
+}
+
 // madeUntilThen returns what a sync that ended early made, and how much is left; "" for one that made nothing.
 func madeUntilThen(result *connector.Result) string {
 	if result == nil || result.Outcomes == nil {
 		return ""
 	}
-	t := totals{observed: true, changed: make(map[policy.Securable]bool), unknown: make(map[policy.Principal]bool)}
+	t := totals{changed: make(map[policy.Securable]bool), unknown: make(map[policy.Principal]bool)}
 	for _, o := range result.Outcomes {
 		t.addOutcome(o)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"ucwarden/connector"
 	"ucwarden/ondemand"
@@ -109,9 +110,14 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	for i, r := range job.Resources {
 		out.Results[i] = resourceResult(r, job.Securables[i], result)
 	}
-	if len(result.AlsoSynced) > 0 {
-		out.Message = fmt.Sprintf("%s synced too, because what is granted inside requires USE_* there", joinNames(result.AlsoSynced))
+	var notes []string
+	if result.Refused != nil {
+		notes = append(notes, wouldRefuse(result.Refused.Error()))
 	}
+	if len(result.AlsoSynced) > 0 {
+		notes = append(notes, fmt.Sprintf("%s synced too, because what is granted inside requires USE_* there", joinNames(result.AlsoSynced)))
+	}
+	out.Message = strings.Join(notes, "; ")
 	return out, nil
 }
 
