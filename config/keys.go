@@ -51,6 +51,17 @@ func (k Key) Env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_"))
 }
 
+// NoEffect reports whether nothing reads the value of the key yet.
+func (k Key) NoEffect() bool { return k.noEffect }
+
+// FileEnv returns the name in the environment of a file that holds the value; "" for a key that is not a secret.
+func (k Key) FileEnv() string {
+	if k.Type != TypeSecret {
+		return ""
+	}
+	return k.Env() + fileSuffix
+}
+
 // Keys returns every key, in the order of the printed reference.
 func Keys() []Key {
 	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), privilegeKeys(), policyKeys(), processKeys())

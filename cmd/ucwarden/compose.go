@@ -73,7 +73,7 @@ func newSource(c *config.Config, cacheDir string, partialStart bool, log *slog.L
 			Path: p.Path, ExtraPaths: extra, Service: p.Service, Guard: guard, PartialStart: partialStart, CacheDir: cacheDir, Logger: log, Registerer: reg,
 		})
 	default:
-		return nil, withHint(policy.Errorf(policy.CodeInvalid, "no policies are configured"),
+		return nil, withHint(&unsetError{"no policies are configured"},
 			"set policies.path to a file or folder of policies, or policies.ranger.url and policies.ranger.service")
 	}
 	if err != nil {
@@ -85,7 +85,7 @@ func newSource(c *config.Config, cacheDir string, partialStart bool, log *slog.L
 // openWorkspace connects to the workspace.
 func openWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, reg prometheus.Registerer) (*unitycatalog.Client, error) {
 	if c.Databricks.Host == "" {
-		return nil, withHint(policy.Errorf(policy.CodeInvalid, "no workspace is configured"),
+		return nil, withHint(&unsetError{"no workspace is configured"},
 			"set databricks.host and a way to authenticate, or try it without a workspace: ucwarden demo")
 	}
 	var roots *x509.CertPool

@@ -100,11 +100,13 @@ follows on standard error, and the exit code is 78.`,
 type keyInfo struct {
 	Key        string   `json:"key"`
 	Env        string   `json:"env"`
+	FileEnv    string   `json:"fileEnv,omitempty"` // of a file that holds the secret
 	Properties []string `json:"properties,omitempty"`
 	Type       string   `json:"type"`
 	Words      []string `json:"words,omitempty"`
 	Default    string   `json:"default"`
 	Help       string   `json:"help"`
+	NoEffect   bool     `json:"noEffect,omitempty"`
 }
 
 func newConfigKeysCommand(a *app) *cobra.Command {
@@ -116,15 +118,19 @@ func newConfigKeysCommand(a *app) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			infos := []keyInfo{}
 			for _, k := range config.Keys() {
-				info := keyInfo{k.Name, k.Env(), k.Properties, string(k.Type), k.Enum, k.Default, k.Help}
+				info := keyInfo{k.Name, k.Env(), k.FileEnv(), k.Properties, string(k.Type), k.Enum, k.Default, k.Help, k.NoEffect()}
 				if len(args) == 0 || info.contains(args[0]) {
 					infos = append(infos, info)
 				}
 			}
-			if markdown {
-				return printKeysMarkdown(a.stdout, infos)
+			if len(infos) == 0 {
+				return fmt.Errorf("no key contains %q, in its names or meaning", args[0])
 			}
-			return a.print(infos, func(w io.Writer) error { return printKeys(w, infos) })
+			asText := printKeys
+			if markdown {
+				asText = printKeysMarkdown
+			}
+			return a.print(infos, func(w io.Writer) error { return asText(w, infos) })
 		},
 	}
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "as a Markdown table")
@@ -134,6 +140,14 @@ func newConfigKeysCommand(a *app) *cobra.Command {
 func (k keyInfo) contains(text string) bool {
 	all := strings.Join(append([]string{k.Key, k.Env, k.Help}, k.Properties...), "\n")
 	return strings.Contains(strings.ToLower(all), strings.ToLower(text))
+}
+
+// meaning is the help, and whether the key is read at all.
+func (k keyInfo) meaning() string {
+	if k.NoEffect {
+		return k.Help + " (no effect yet)"
+	}
+	return k.Help
 }
 
 func printKeys(w io.Writer, infos []keyInfo) error {
@@ -148,7 +162,10 @@ func printKeys(w io.Writer, infos []keyInfo) error {
 		if k.Default != "" {
 			kind += ", default " + k.Default
 		}
-		fmt.Fprintf(w, "%s (%s)\n    %s\n    %s\n", k.Key, kind, k.Help, k.Env)
+		fmt.Fprintf(w, "%s (%s)\n    %s\n    %s\n", k.Key, kind, k.meaning(), k.Env)
+		if k.FileEnv != "" {
+			fmt.Fprintf(w, "    %s, a file that holds it\n", k.FileEnv)
+		}
 		for _, p := range k.Properties {
 			fmt.Fprintf(w, "    %s\n", p)
 		}
@@ -171,7 +188,7 @@ func printKeysMarkdown(w io.Writer, infos []keyInfo) error {
 		for i, p := range k.Properties {
 			properties[i] = "`" + p + "`"
 		}
-		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", k.Key, kind, fallback, strings.Join(properties, " "), k.Help); err != nil {
+		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", k.Key, kind, fallback, strings.Join(properties, " "), k.meaning()); err != nil {
 			return err
 		}
 	}

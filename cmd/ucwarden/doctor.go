@@ -36,6 +36,9 @@ changed; a daemon may be running. Each line that is not "ok" says what to do. Th
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			findings, code := a.diagnose(cmd.Context())
+			if err := cmd.Context().Err(); err != nil {
+				return err // what was asked last failed because of that
+			}
 			return a.reportFindings(findings, code)
 		},
 	}
@@ -53,7 +56,7 @@ the rest. Each line that is not "ok" says what to do. The exit code is 78 where 
 			c, err := a.loadQuietly()
 			checks := []doctor.Check{configCheck(c, err)}
 			if c != nil {
-				checks = append(checks, filesCheck(c), apiCheck(c, false))
+				checks = append(checks, requiredCheck(c), filesCheck(c), apiCheck(c, false))
 			}
 			findings := doctor.Run(cmd.Context(), checks...)
 			code := exitOK
@@ -118,6 +121,25 @@ func configCheck(c *config.Config, err error) doctor.Check {
 func filesCheck(c *config.Config) doctor.Check {
 	return doctor.Check{Name: "files", Run: func(context.Context) []doctor.Finding { return checkFiles(c) }}
 }
+
+// requiredCheck is the check for what every plan needs.
+func requiredCheck(c *config.Config) doctor.Check {
+	return doctor.Check{Name: "required", Run: func(context.Context) []doctor.Finding {
+		var found []doctor.Finding
+		if c.Databricks.Host == "" {
+			found = append(found, noWorkspace)
+		}
+		if c.Policies.Path == "" && c.Policies.Ranger.URL == "" {
+			found = append(found, doctor.Problem.Is("set policies.path, or policies.ranger.url and .service", "no policies are configured"))
+		}
+		if len(found) == 0 {
+			found = append(found, doctor.Found("a workspace and policies are configured"))
+		}
+		return found
+	}}
+}
+
+var noWorkspace = doctor.Problem.Is("set databricks.host and a way to authenticate", "no workspace is configured")
 
 // apiCheck is the check of what the REST API needs; keys that are fetched are left out unless fetch is set.
 func apiCheck(c *config.Config, fetch bool) doctor.Check {
@@ -234,7 +256,7 @@ func workspaceChecks(ctx context.Context, c *config.Config) []doctor.Check {
 	client, err := openWorkspace(ctx, c, slog.New(slog.DiscardHandler), nil)
 	answers := doctor.Check{Name: "workspace", Run: func(context.Context) []doctor.Finding {
 		if c.Databricks.Host == "" {
-			return []doctor.Finding{doctor.Problem.Is("set databricks.host and a way to authenticate", "no workspace is configured")}
+			return []doctor.Finding{noWorkspace}
 		}
 		return []doctor.Finding{unitycatalog.CheckHost(c.Databricks.Host, err)}
 	}}

@@ -29,12 +29,12 @@ var exitCodes = []struct {
 	code    int
 	meaning string
 }{
-	{exitOK, "done; of a task: SUCCESS; of plan --exit-code: nothing to change"},
-	{exitFailed, "failed: the last line on standard error says why; of a task: FAILED; of policy test, policy lint and doctor: problems found"},
+	{exitOK, "done; a sync or a watched task ended SUCCESS; plan --exit-code: nothing to change; serve was asked to end"},
+	{exitFailed, "failed: the last line on standard error says why; a sync or a watched task ended FAILED; policy test, policy lint and doctor found problems"},
 	{exitChanges, "plan --exit-code: there are changes to make"},
-	{exitSkipped, "a watched task ended SKIPPED"},
+	{exitSkipped, "a sync or a watched task ended SKIPPED"},
 	{exitUsage, "the command line is wrong"},
-	{exitConfig, "the configuration is wrong"},
+	{exitConfig, "the configuration is wrong, or lacks what the command needs"},
 	{exitSignal, "interrupted before it was done"},
 }
 
@@ -51,6 +51,11 @@ func newExitCodesTopic() *cobra.Command {
 type exitError struct{ code int }
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// unsetError is a configuration without something that the command needs.
+type unsetError struct{ missing string }
+
+func (e *unsetError) Error() string { return e.missing }
 
 // usageError is a command line that is not understood.
 type usageError struct{ err error }
@@ -133,6 +138,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		exit  exitError
 		usage *usageError
 		bad   *config.Error
+		unset *unsetError
 		hint  *hinted
 	)
 	switch {
@@ -158,6 +164,9 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	}
 	if advice != "" {
 		fmt.Fprintf(a.stderr, "hint: %s\n", advice)
+	}
+	if errors.As(err, &unset) {
+		return exitConfig
 	}
 	return exitFailed
 }

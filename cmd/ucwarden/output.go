@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,7 +20,12 @@ func (a *app) print(result any, asText func(w io.Writer) error) error {
 	if a.output == "json" {
 		return a.printJSON(result)
 	}
-	return asText(a.stdout)
+	b := bufio.NewWriter(a.stdout)
+	err := asText(b)
+	if flushErr := b.Flush(); err == nil && flushErr != nil {
+		err = fmt.Errorf("write result: %w", flushErr)
+	}
+	return err
 }
 
 func (a *app) printJSON(result any) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"ucwarden/config"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -66,6 +67,9 @@ failure.`,
 			result.Warnings = run.scripts.Warnings()
 			if err := a.print(&result, func(w io.Writer) error { return a.printSuites(w, &result, verbose) }); err != nil {
 				return err
+			}
+			if run.misconfigured {
+				return exitError{exitConfig}
 			}
 			if result.Failed > 0 {
 				return exitError{exitFailed}
@@ -149,6 +153,8 @@ type suiteRunner struct {
 	ctx   context.Context
 	rules *rules.RuleSet
 
+	misconfigured bool // what failed is the configuration with those policies
+
 	scripts script.Recorder // of the policies in rules
 }
 
@@ -221,6 +227,7 @@ func (r *suiteRunner) policies(file string) (*rules.RuleSet, error) {
 		return r.rules, nil
 	}
 	c, log, err := r.flags.load(r.a)
+	_, r.misconfigured = errors.AsType[*config.Error](err)
 	if err == nil && c.Policies.Path == "" && c.Policies.Ranger.URL == "" {
 		err = policy.Errorf(policy.CodeInvalid, "it has tests but no policies; give them with --policies PATH, or configure policies.path")
 	}

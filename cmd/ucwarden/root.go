@@ -44,11 +44,17 @@ it reads Ranger-style policies, reads what Unity Catalog grants today, works out
 difference, and applies it.
 
 Try it without a workspace: ucwarden demo`,
+		Version:       buildVersion(),
 		SilenceErrors: true, // report prints them, once
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if !slices.Contains(outputs, a.output) {
 				return usageErrorf("-o %s: want one of %s", a.output, strings.Join(outputs, ", "))
+			}
+			for _, set := range a.sets {
+				if !strings.Contains(set, "=") {
+					return usageErrorf("--set %s: want KEY=VALUE, for example --set sync.mode=observe", set)
+				}
 			}
 			a.running = true
 			return nil
@@ -87,7 +93,30 @@ Try it without a workspace: ucwarden demo`,
 	root.AddCommand(newExitCodesTopic())
 	root.SetHelpCommandGroupID(groupSetup)
 	root.SetCompletionCommandGroupID(groupSetup)
+	refuseUnknownTopics(root)
 	return root
+}
+
+// refuseUnknownTopics makes help and completion, which cobra brings, fail as other commands do: cobra's own print the help and
+// end with 0, whatever was asked for.
+func refuseUnknownTopics(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			cmd.Args, cmd.RunE = wantArgs(), needSubcommand
+		case "help":
+			cmd.RunE = func(_ *cobra.Command, args []string) error {
+				topic, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return unknownCommand(topic, args[len(args)-max(len(rest), 1)])
+				}
+				topic.InitDefaultHelpFlag()
+				return topic.Help()
+			}
+		}
+	}
 }
 
 // commands makes every subcommand, each from its own file.
@@ -169,10 +198,7 @@ func (a *app) loadQuietly(more ...config.Flag) (*config.Config, error) {
 	}
 	var flags []config.Flag
 	for _, set := range a.sets {
-		key, value, ok := strings.Cut(set, "=")
-		if !ok {
-			return nil, usageErrorf("--set %s: want KEY=VALUE, for example --set sync.mode=observe", set)
-		}
+		key, value, _ := strings.Cut(set, "=")
 		flags = append(flags, config.Flag{Key: strings.TrimSpace(key), Value: value, Name: "--set"})
 	}
 	if a.logLevel != "" {
