@@ -12,6 +12,7 @@ import (
 	"ucwarden/connector/doctor"
 	"ucwarden/endpoint"
 	"ucwarden/policy"
+	"ucwarden/policy/directory"
 )
 
 // CheckOptions say what of the workspace is to be looked at.
@@ -23,38 +24,63 @@ type CheckOptions struct {
 
 // Checks returns the checks of a workspace: who we are, what we may do there, its clock and its SQL warehouse.
 func (c *Client) Checks(o CheckOptions) []doctor.Check {
-	checks := []doctor.Check{
-		{Name: "identity", Run: c.checkIdentity},
-		{Name: "rights", Run: func(ctx context.Context) []doctor.Finding { return c.checkRights(ctx, o) }},
+	var us *self // found out by the first check; nil where it could not be
+	return []doctor.Check{
+		{Name: "identity", Run: func(ctx context.Context) (found []doctor.Finding) {
+			us, found = c.checkIdentity(ctx)
+			return found
+		}},
+		{Name: "rights", Run: func(ctx context.Context) []doctor.Finding { return c.checkRights(ctx, o, us) }},
 		{Name: "clock", Run: c.checkClock},
+		{Name: "warehouse", Run: func(ctx context.Context) []doctor.Finding { return c.checkWarehouse(ctx, o.Warehouse) }},
 	}
-	if o.Warehouse != "" {
-		checks = append(checks, doctor.Check{Name: "warehouse", Run: func(ctx context.Context) []doctor.Finding {
-			return c.checkWarehouse(ctx, o.Warehouse)
-		}})
-	}
-	return checks
 }
 
-func (c *Client) checkIdentity(ctx context.Context) []doctor.Finding {
+// self is who we are, as a sync takes it for whose access is our own.
+type self struct {
+	principal policy.Principal
+	groups    []policy.Principal // at any depth, where the directory could be read
+	directory *directory.Directory
+}
+
+// is reports whether a name that Unity Catalog shows means us, a group that we are in, or everybody.
+func (s *self) is(name string) bool {
+	p := s.directory.Identify(name)
+	return p.IsEveryone() || s.directory.Own(p) || p == s.principal || slices.Contains(s.groups, p)
+}
+
+func (c *Client) checkIdentity(ctx context.Context) (*self, []doctor.Finding) {
 	me, err := c.Whoami(ctx)
-	if err != nil {
-		return []doctor.Finding{doctor.Problem.Is("check "+c.auth.settings, "%s", oneLine(err.Error()))}
+	if code := policy.CodeOf(err); code == policy.CodeForbidden || code == policy.CodeNotFound {
+		return nil, []doctor.Finding{doctor.Warning.Is("make us a user of the workspace, who may read /api/2.0/preview/scim/v2/Me",
+			"the workspace does not say who we are, so MANAGE and USE_* are revoked from nobody, and what we may do here is not looked at: %s", oneLine(err.Error()))}
+	} else if err != nil {
+		return nil, []doctor.Finding{doctor.Problem.Is("check "+c.auth.settings, "%s", oneLine(err.Error()))}
 	}
-	groups := "no group"
-	if len(me.Groups) > 0 {
-		groups = "groups " + joinPrincipals(me.Groups)
+	us := &self{principal: me.Principal, groups: me.Groups, directory: &directory.Directory{}}
+	var found []doctor.Finding
+	if listing, err := c.Principals(ctx); err == nil {
+		us.directory = directory.New(listing)
+		us.groups = us.directory.OwnGroups()
+	} else {
+		found = append(found, doctor.Warning.Is("let us read its users, groups and service principals (SCIM): make us workspace admin",
+			"without them the shape of names tells users from groups, and MANAGE, USE_* and ALL_PRIVILEGES are revoked from no group: %s", oneLine(err.Error())))
 	}
-	return []doctor.Finding{doctor.Found("we are %s, in %s; our own access is never changed", me.Principal, groups)}
+	groups := "in no group"
+	if len(us.groups) > 0 {
+		groups = "in " + joinPrincipals(us.groups)
+		if us.directory.Read() {
+			groups += " (directly or through other groups)"
+		}
+	}
+	return us, append(found, doctor.Found("we are %s, %s; our own access is never changed", us.principal, groups))
 }
 
 // checkRights finds out by which right we manage each catalog in scope: as metastore admin, as owner, or by MANAGE.
-func (c *Client) checkRights(ctx context.Context, o CheckOptions) []doctor.Finding {
-	me, err := c.Whoami(ctx)
-	if err != nil {
+func (c *Client) checkRights(ctx context.Context, o CheckOptions, us *self) []doctor.Finding {
+	if us == nil {
 		return nil // the check of the identity says it
 	}
-	who := append([]policy.Principal{me.Principal, policy.AccountUsers}, me.Groups...)
 	metastore, err := c.metastore(ctx)
 	if err != nil {
 		return []doctor.Finding{doctor.Problem.Is("assign a metastore to the workspace, in the account console", "the workspace's metastore cannot be read: %v", oneLine(err.Error()))}
@@ -63,7 +89,7 @@ func (c *Client) checkRights(ctx context.Context, o CheckOptions) []doctor.Findi
 	if err != nil {
 		return []doctor.Finding{doctor.Problem.Is("see the line about the workspace; try again", "the catalogs cannot be listed: %v", oneLine(err.Error()))}
 	}
-	admin := owns(who, metastore)
+	admin := us.owns(metastore)
 	var found []doctor.Finding
 	if admin {
 		found = append(found, doctor.Found("we are metastore admin: metastore %s belongs to %s", metastore.FullName, metastore.Owner))
@@ -79,7 +105,7 @@ func (c *Client) checkRights(ctx context.Context, o CheckOptions) []doctor.Findi
 			continue
 		}
 		inScope++
-		right, missing := c.rightOn(ctx, catalog, who)
+		right, missing := c.rightOn(ctx, catalog, us)
 		switch {
 		case missing != nil && !admin:
 			found = append(found, *missing)
@@ -104,12 +130,12 @@ func (c *Client) checkRights(ctx context.Context, o CheckOptions) []doctor.Findi
 		case admin:
 			found = append(found, doctor.Problem.Is("correct scope.catalogs.include", "catalog %s is named by the scope, and does not exist", name))
 		default:
-			found = append(found, doctor.Problem.Is("correct scope.catalogs.include, or as its owner run: "+grantManage(name, me.Principal),
+			found = append(found, doctor.Problem.Is("correct scope.catalogs.include, or as its owner run: "+grantManage(name, us.principal),
 				"catalog %s is named by the scope, and does not exist or is hidden from us", name))
 		}
 	}
 	if inScope == 0 && len(o.Catalogs) == 0 {
-		found = append(found, doctor.Problem.Is("correct scope.catalogs, or make us metastore admin, or as owner of a catalog run: "+grantManage("NAME", me.Principal), "we see no catalog in scope"))
+		found = append(found, doctor.Problem.Is("correct scope.catalogs, or make us metastore admin, or as owner of a catalog run: "+grantManage("NAME", us.principal), "we see no catalog in scope"))
 	}
 	return found
 }
@@ -124,18 +150,16 @@ const (
 // builtInCatalogs are Unity Catalog's own.
 var builtInCatalogs = []string{"system", "samples", "hive_metastore", "__databricks_internal"}
 
-// owns reports whether one of the principals owns an object.
-func owns(who []policy.Principal, o policy.Object) bool {
-	return o.Owner != "" && slices.Contains(who, policy.PrincipalByShape(o.Owner))
-}
+// owns reports whether an object belongs to us, or to a group that we are in.
+func (s *self) owns(o policy.Object) bool { return o.Owner != "" && s.is(o.Owner) }
 
-// rightOn returns by which right we, whom who names first, manage a catalog, or what is missing.
-func (c *Client) rightOn(ctx context.Context, catalog policy.Object, who []policy.Principal) (right string, missing *doctor.Finding) {
-	if owns(who, catalog) {
+// rightOn returns by which right we manage a catalog, or what is missing.
+func (c *Client) rightOn(ctx context.Context, catalog policy.Object, us *self) (right string, missing *doctor.Finding) {
+	if us.owns(catalog) {
 		return asOwner, nil
 	}
 	problem := func(status doctor.Status, format string, args ...any) *doctor.Finding {
-		f := status.Is("as its owner, "+catalog.Owner+", run: "+grantManage(catalog.FullName, who[0]), format, args...)
+		f := status.Is("as its owner, "+catalog.Owner+", run: "+grantManage(catalog.FullName, us.principal), format, args...)
 		return &f
 	}
 	have, err := c.Grants(ctx, catalog.Securable)
@@ -145,8 +169,7 @@ func (c *Client) rightOn(ctx context.Context, catalog policy.Object, who []polic
 	}
 	held := make(map[policy.Privilege]bool)
 	for _, a := range have {
-		// A grant holds a name, of which the directory would tell the kind.
-		if slices.ContainsFunc(who, func(p policy.Principal) bool { return policy.FoldPrincipal(p.Name) == policy.FoldPrincipal(a.Name) }) {
+		if us.is(a.Name) {
 			held[a.Privilege] = true
 		}
 	}
@@ -209,6 +232,9 @@ func (c *Client) checkWarehouse(ctx context.Context, id string) []doctor.Finding
 	var w struct {
 		Name  string `json:"name"`
 		State string `json:"state"`
+	}
+	if id == "" {
+		return []doctor.Finding{doctor.Found("none is configured (databricks.warehouse); grants need none")}
 	}
 	const setting = "correct databricks.warehouse, or let us use the warehouse: CAN USE, under its permissions"
 	if err := c.get(ctx, "warehouse", "/api/2.0/sql/warehouses/"+url.PathEscape(id), nil, &w); err != nil {

@@ -41,12 +41,16 @@ func checkDiagnosed(t *testing.T, got []string, want ...string) {
 const rightsSeed = `
 metastore: {name: main, owner: admin@example.com}
 users: [ann@example.com, bob@example.com]
-groups: [{name: keepers, members: [ann@example.com]}]
+groups:
+- {name: keepers, members: [inner]}
+- {name: inner, members: [ann@example.com]}
+- {name: Keepers, members: [bob@example.com]}
 catalogs:
 - {name: mine, owner: ann@example.com}
 - {name: ours, owner: keepers}
 - {name: managed, owner: bob@example.com, grants: {keepers: [MANAGE], ann@example.com: [USE_CATALOG, USE_SCHEMA]}}
 - {name: for_all, owner: bob@example.com, grants: {account users: [MANAGE, ALL_PRIVILEGES]}}
+- {name: others, owner: Keepers, grants: {Keepers: [MANAGE, ALL_PRIVILEGES], ann@example.com: [BROWSE]}}
 - {name: half, owner: bob@example.com, grants: {ann@example.com: [MANAGE]}}
 - {name: "odd` + "`" + `name", owner: bob@example.com, grants: {ann@example.com: [USE_CATALOG, BROWSE]}}
 `
@@ -56,7 +60,7 @@ func TestCheckRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, host := startEmulator(t, emulator.Options{Seed: seed})
+	server, host := startEmulator(t, emulator.Options{Seed: seed})
 	scopeOf := func(o policy.ScopeOptions) policy.Scope {
 		scope, err := policy.NewScope(o)
 		if err != nil {
@@ -67,11 +71,12 @@ func TestCheckRights(t *testing.T) {
 	everything := scopeOf(policy.ScopeOptions{})
 	ann := newClient(t, unitycatalog.Options{Host: host, Token: readerToken})
 	checkDiagnosed(t, diagnosed(t, ann, "identity", unitycatalog.CheckOptions{Scope: everything}),
-		"ok: we are ann@example.com, in groups keepers; our own access is never changed")
+		"ok: we are ann@example.com, in inner, keepers (directly or through other groups); our own access is never changed")
 	checkDiagnosed(t, diagnosed(t, ann, "rights", unitycatalog.CheckOptions{Scope: everything, Catalogs: []string{"mine", "Nowhere"}}),
 		"note: we are not metastore admin: metastore ",
 		"warning: on catalog half we hold MANAGE without USE_CATALOG and USE_SCHEMA, and may not see all that is inside; as its owner, bob@example.com, run: GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG `half` TO `ann@example.com`",
 		"problem: catalog odd`name is in scope, and we are neither its owner nor hold MANAGE on it; as its owner, bob@example.com, run: GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG `odd``name` TO `ann@example.com`",
+		"problem: catalog others is in scope, and we are neither its owner nor hold MANAGE on it; as its owner, Keepers, run: GRANT MANAGE",
 		"ok: 2 catalogs in scope can be managed as owner: mine, ours",
 		"ok: 2 catalogs in scope can be managed by MANAGE: for_all, managed",
 		"problem: catalog Nowhere is named by the scope, and does not exist or is hidden from us; correct scope.catalogs.include, or as its owner run: GRANT MANAGE",
@@ -83,13 +88,22 @@ func TestCheckRights(t *testing.T) {
 
 	boss := newClient(t, unitycatalog.Options{Host: host, Token: adminToken})
 	checkDiagnosed(t, diagnosed(t, boss, "rights", unitycatalog.CheckOptions{Scope: everything}),
-		"ok: we are metastore admin: metastore ", "ok: 6 catalogs in scope can be managed as metastore admin: ")
+		"ok: we are metastore admin: metastore ", "ok: 7 catalogs in scope can be managed as metastore admin: ")
 
 	stranger := newClient(t, unitycatalog.Options{Host: host, Token: "dapi-wrong"})
 	checkDiagnosed(t, diagnosed(t, stranger, "identity", unitycatalog.CheckOptions{Scope: everything}), "problem: ")
 	if found := diagnosed(t, stranger, "rights", unitycatalog.CheckOptions{Scope: everything}); len(found) > 0 {
 		t.Errorf("rights of nobody: %q", found)
 	}
+
+	// What a sync works on without is a warning here, which says what the sync then does.
+	fault(t, server, emulator.Fault{Path: "/api/2.0/preview/scim/v2/Users", Status: http.StatusForbidden})
+	checkDiagnosed(t, diagnosed(t, ann, "identity", unitycatalog.CheckOptions{Scope: everything}),
+		"warning: without them the shape of names tells users from groups, and MANAGE, USE_* and ALL_PRIVILEGES are revoked from no group: ",
+		"ok: we are ann@example.com, in inner; our own access is never changed")
+	fault(t, server, emulator.Fault{Path: "/api/2.0/preview/scim/v2/Me", Status: http.StatusForbidden})
+	checkDiagnosed(t, diagnosed(t, ann, "identity", unitycatalog.CheckOptions{Scope: everything}),
+		"warning: the workspace does not say who we are, so MANAGE and USE_* are revoked from nobody, ")
 }
 
 // The clock and the SQL warehouse, which the emulator does not have.
@@ -123,7 +137,7 @@ func TestCheckClockAndWarehouse(t *testing.T) {
 	}
 	for id, want := range map[string]string{
 		"w1": "ok: SQL warehouse w1 (protect) is RUNNING", "w2": "note: SQL warehouse w2 (protect) is STOPPED; nothing: the first statement starts it",
-		"w3": "problem: SQL warehouse w3 (protect) is DELETED", "w4": "problem: SQL warehouse w4 cannot be read: ",
+		"": "ok: none is configured (databricks.warehouse)", "w3": "problem: SQL warehouse w3 (protect) is DELETED", "w4": "problem: SQL warehouse w4 cannot be read: ",
 	} {
 		checkDiagnosed(t, diagnosed(t, c, "warehouse", unitycatalog.CheckOptions{Warehouse: id}), want)
 	}

@@ -90,6 +90,18 @@ func (d *Directory) Len() int { return len(d.entries) }
 // ours.
 func (d *Directory) Own(p policy.Principal) bool { return d.own[p] }
 
+// OwnGroups returns the groups that we are in, directly or through other groups, sorted.
+func (d *Directory) OwnGroups() []policy.Principal {
+	var list []policy.Principal
+	for p := range d.own {
+		if p.Kind == policy.Group {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, policy.ComparePrincipals)
+	return list
+}
+
 // Resolution is what a principal that policies name is in the workspace.
 type Resolution struct {
 	Principal policy.Principal
