@@ -19,9 +19,11 @@ import (
 
 	"ucwarden/apiserver/client"
 	"ucwarden/apiserver/keys"
+	"ucwarden/atomicfile"
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
+	"ucwarden/connector/tasks"
 	"ucwarden/endpoint"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -36,7 +38,7 @@ func newDemoCommand(a *app) *cobra.Command {
 		GroupID: groupSetup,
 		Long: `Start a Unity Catalog emulator with a sample metastore, and ucwarden with sample policies in front of it.
 Show the plan, run a full sync, sync a new table on demand over REST, show that a second full sync changes nothing,
-then keep serving until interrupted.`,
+that a guard refuses to revoke too much, and what it takes to do it all the same; then keep serving until interrupted.`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := os.MkdirTemp("", "ucwarden-demo-")
@@ -79,6 +81,8 @@ type demo struct {
 	api       *client.Client
 	tokenFile string
 	step      int
+
+	refused string // digest of the plan that a guard refused
 }
 
 func (d *demo) title(format string, args ...any) {
@@ -110,7 +114,7 @@ func (d *demo) run(ctx context.Context, exit bool) (err error) {
 		ended <- nil
 		return err
 	}
-	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.syncAgain} {
+	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.syncAgain, d.refusal, d.approval} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -296,13 +300,8 @@ func (d *demo) syncAgain(ctx context.Context) error {
 	if _, err := d.post(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "demo"}, func(ondemand.Transition) {}); err != nil {
 		return err
 	}
-	counts := make(map[string]int)
-	for _, e := range d.emulator.Trace() {
-		counts[e.Method]++
-	}
-	fmt.Fprintf(d.stdout, "The emulator's trace shows %d GET and %d PATCH.\n", counts[http.MethodGet], counts[http.MethodPatch])
-	if n := counts[http.MethodPatch]; n > 0 {
-		return fmt.Errorf("the second full sync sent %d PATCH, want none", n)
+	if err := d.nothingChanged(); err != nil {
+		return err
 	}
 	result, err := d.daemon.syncer.Plan(ctx, connector.Request{})
 	if err != nil {
@@ -314,6 +313,87 @@ func (d *demo) syncAgain(ctx context.Context) error {
 	fmt.Fprintf(d.stdout, "A new plan is empty: %s read, %s, all as the policies say.\n",
 		count(result.Plan.Totals.Securables, "securable"), count(result.Plan.Totals.Grants, "grant"))
 	return nil
+}
+
+// nothingChanged says what the workspace was asked since its trace was emptied; an error if a grant was changed.
+func (d *demo) nothingChanged() error {
+	counts := make(map[string]int)
+	for _, e := range d.emulator.Trace() {
+		counts[e.Method]++
+	}
+	fmt.Fprintf(d.stdout, "The emulator's trace shows %d GET and %d PATCH.\n", counts[http.MethodGet], counts[http.MethodPatch])
+	if n := counts[http.MethodPatch]; n > 0 {
+		return fmt.Errorf("%d PATCH were sent, want none", n)
+	}
+	return nil
+}
+
+// refusal switches a policy off. The daemon notices, and its guard refuses what would follow.
+func (d *demo) refusal(ctx context.Context) error {
+	d.title("A policy is switched off, and a guard refuses to revoke that much")
+	const name = "name: engineers build raw and staging\n"
+	file := filepath.Join(d.dir, "policies", "engineers.yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read a policy: %w", err)
+	}
+	d.emulator.ResetTrace()
+	edited := strings.Replace(string(data), name, name+"  isEnabled: false\n", 1)
+	if err := atomicfile.Write(file, 0o600, []byte(edited)); err != nil {
+		return fmt.Errorf("change a policy: %w", err)
+	}
+	fmt.Fprintf(d.stdout, "In engineers.yaml policy 10 gets the line \"isEnabled: false\", perhaps by mistake. The daemon notices by itself:\n\n")
+	ctx, cancel := context.WithTimeout(ctx, demoWait)
+	defer cancel()
+	id, err := d.taskFrom(ctx, tasks.SourcePolicyChange)
+	if err != nil {
+		return err
+	}
+	task, err := d.api.Follow(ctx, id, func(ondemand.Transition) {})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(d.stdout, "%s  %s\n\n", d.status(task.Status), strings.ReplaceAll(task.StatusMessage, ". ", ".\n        "))
+	_, d.refused, _ = strings.Cut(task.StatusMessage, "--approve ")
+	d.refused = strings.TrimRight(d.refused, "'")
+	if task.Status != ondemand.Failed || d.refused == "" {
+		return fmt.Errorf("task %s ended %s, and no guard refused it: %s", task.ID, task.Status, task.StatusMessage)
+	}
+	return d.nothingChanged()
+}
+
+// taskFrom waits for a task of a source, and returns its id.
+func (d *demo) taskFrom(ctx context.Context, source string) (string, error) {
+	for {
+		page, err := d.daemon.queue.List(ctx, ondemand.Filter{Source: source, Limit: 1})
+		if err != nil {
+			return "", err
+		}
+		if len(page.Items) > 0 {
+			return page.Items[0].ID, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("wait for a task of source %s: %w", source, context.Cause(ctx))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// approval has the plan that was refused carried out.
+func (d *demo) approval(ctx context.Context) error {
+	d.title("It was meant so: the same plan is approved by its digest (ucwarden sync --approve %s)", d.refused)
+	task, err := d.post(ctx, ondemand.Task{
+		Type: ondemand.FullSync, Source: "demo", RequestInfo: ondemand.RequestInfo{Approve: d.refused},
+	}, func(ondemand.Transition) {})
+	if err != nil {
+		return err
+	}
+	shards, err := shardsOf(ctx, d.daemon.queue, task.ID)
+	if err != nil {
+		return err
+	}
+	return d.printSync(d.stdout, syncReport{Task: task, Shards: shards}, false)
 }
 
 // howToGoOn prints what to try while the demo keeps serving.
