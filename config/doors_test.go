@@ -152,6 +152,8 @@ func TestPlaceholdersAreRefused(t *testing.T) {
 	}
 	for file, key := range map[string]string{
 		"databricks: {host: 'https://<WORKSPACE>.cloud.databricks.com', token: t}":                                   "databricks.host",
+		"databricks: {host: 'https://<workspace>.azuredatabricks.net', token: t}":                                    "databricks.host",
+		"databricks: {host: 'https://{workspace}.azuredatabricks.net', token: t}":                                    "databricks.host",
 		"databricks: {host: '<your-workspace>', token: t}":                                                           "databricks.host",
 		"scope: {catalogs: {include: [sales, '<PLEASE_CHANGE>']}}":                                                   "scope.catalogs.include",
 		"CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_CATALOG_LIST: <PLEASE_CHANGE>":                                    "scope.catalogs.include",

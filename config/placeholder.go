@@ -12,7 +12,9 @@ var (
 	// wholePlaceholder matches what templates leave where nobody filled in a value, or nothing expanded a variable.
 	wholePlaceholder = regexp.MustCompile(`^(?:<[^<>]+>|\$\{[^{}]*\}|\$\([^()]*\)|\{\{.*\}\}|%[A-Z_]+%)$`)
 	// innerPlaceholder matches one inside a value: https://<WORKSPACE>.cloud.databricks.com.
+	// In a URL any will do, since it holds none of these brackets.
 	innerPlaceholder = regexp.MustCompile(`<[A-Z][A-Z0-9_ -]{2,}>|<(?i:please|your|change|replace|insert)[^<>]*>`)
+	urlPlaceholder   = regexp.MustCompile(`[<>{}]`)
 )
 
 // placeholderWords stand for a secret or a URL, in letters and digits only.
@@ -25,6 +27,9 @@ var placeholderWords = []string{
 func isPlaceholder(t Type, text string) bool {
 	text = strings.TrimSpace(text)
 	if wholePlaceholder.MatchString(text) || innerPlaceholder.MatchString(text) {
+		return true
+	}
+	if t == TypeURL && urlPlaceholder.MatchString(text) {
 		return true
 	}
 	if t != TypeSecret && t != TypeURL {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -114,12 +115,20 @@ func clientHint(err error) string {
 	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
 		return "start one with: ucwarden serve, or name another with --server"
 	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "name the authority that signed the server's certificate with --ca-file"
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return "the server there speaks plain http: write http:// in --server"
+	}
 	refused, ok := errors.AsType[*client.Error](err)
 	switch {
 	case ok && refused.Status == http.StatusUnauthorized:
 		return "the token is not accepted: make one with: ucwarden token issue"
 	case ok && refused.Status == http.StatusForbidden:
 		return "the token lacks the scope or the catalog: see ucwarden token issue --help"
+	case ok && refused.Problem.Type == "":
+		return "this is no answer of ucwarden: check --server, whether it is https:// or http:// there, and proxies in between"
 	}
 	return ""
 }

@@ -49,10 +49,12 @@ unless --ttl says otherwise.`,
 				JWKS       string `json:"jwks"`
 				Token      string `json:"token"`
 				KeyID      string `json:"keyId"`
-			}{made.PrivateKey, made.JWKS, made.Token, made.KeyID}
+
+				Expires time.Time `json:"tokenExpires"`
+			}{made.PrivateKey, made.JWKS, made.Token, made.KeyID, time.Now().Add(o.Token.TTL).UTC().Truncate(time.Second)}
 			return a.print(result, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "private key  %s\npublic keys  %s\ntoken        %s\nkey id       %s\n\nserve with   --set apiserver.jwt.jwks=%s\ncall with    --token-file %s\n",
-					made.PrivateKey, made.JWKS, made.Token, made.KeyID, made.JWKS, made.Token)
+				_, err := fmt.Fprintf(w, "private key  %s\npublic keys  %s\ntoken        %s, until %s\nkey id       %s\n\nserve with   --set apiserver.jwt.jwks=%s\ncall with    --token-file %s\n",
+					made.PrivateKey, made.JWKS, made.Token, moment(result.Expires), made.KeyID, made.JWKS, made.Token)
 				return err
 			})
 		},
