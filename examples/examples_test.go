@@ -17,6 +17,7 @@ import (
 	"ucwarden/policy/script"
 	"ucwarden/policy/source"
 	"ucwarden/policy/suite"
+	"ucwarden/policy/verify"
 )
 
 // expected lists, by example, the checks whose warnings it is there to show.
@@ -50,11 +51,12 @@ func read(t *testing.T, folder string) ranger.SnapshotInput {
 func run(t *testing.T, folder string, in ranger.SnapshotInput) suite.Result {
 	t.Helper()
 	s, err := ranger.NewSnapshot(in)
-	if err == nil {
-		err = rules.Verify(s)
-	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	s = verify.Snapshot(s)
+	for p, fault := range s.Faults {
+		t.Fatalf("policy %d: %s", p.ID, fault)
 	}
 	set, err := rules.New(s, rules.Options{Scripts: script.Compile})
 	if err != nil {

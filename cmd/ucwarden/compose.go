@@ -36,7 +36,7 @@ type policySource interface {
 
 // openSource makes the policy source that the configuration names and loads it.
 func openSource(ctx context.Context, c *config.Config, log *slog.Logger) (policySource, error) {
-	src, err := newSource(c, "", false, log, nil)
+	src, err := newSource(c, "", log, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +47,8 @@ func openSource(ctx context.Context, c *config.Config, log *slog.Logger) (policy
 }
 
 // newSource makes the policy source that the configuration names, and loads nothing yet. cacheDir, when not empty, keeps
-// the last verified snapshot for a restart while the source is down. partialStart lets a daemon start with files of which
-// some are refused; a command that runs once says instead what is wrong with them.
-func newSource(c *config.Config, cacheDir string, partialStart bool, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
+// the last verified snapshot for a restart while the source is down.
+func newSource(c *config.Config, cacheDir string, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
 	var src policySource
 	var err error
 	guard := source.GuardOptions{MaxShrink: c.Policies.MaxShrinkRatio, AllowEmpty: c.Policies.AllowEmpty, Accept: c.Policies.Accept}
@@ -70,7 +69,7 @@ func newSource(c *config.Config, cacheDir string, partialStart bool, log *slog.L
 			extra = []string{p.UsersPath}
 		}
 		src, err = source.NewFiles(source.FilesOptions{
-			Path: p.Path, ExtraPaths: extra, Service: p.Service, Guard: guard, PartialStart: partialStart, CacheDir: cacheDir, Logger: log, Registerer: reg,
+			Path: p.Path, ExtraPaths: extra, Service: p.Service, Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
 		})
 	default:
 		return nil, withHint(&unsetError{"no policies are configured"},
@@ -248,7 +247,6 @@ func openPipeline(ctx context.Context, c *config.Config, progress func(string, c
 
 // pipelineOptions say how a pipeline works that is not in the configuration.
 type pipelineOptions struct {
-	partialStart bool          // see newSource
 	grace        time.Duration // how long what runs may go on after an interrupt; 0 means as long as the queue lets it
 	stdout       io.Writer     // for the copy of the audit trail; nil for none
 	log          *slog.Logger
@@ -274,7 +272,7 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if p.audit, err = openAudit(c.Audit, o.stdout, log, reg); err != nil {
 		return nil, err
 	}
-	if p.source, err = newSource(c, filepath.Join(c.Store.Path, "policies"), o.partialStart, log, reg); err != nil {
+	if p.source, err = newSource(c, filepath.Join(c.Store.Path, "policies"), log, reg); err != nil {
 		return nil, err
 	}
 	handlers := make(map[ondemand.Type]ondemand.Handler)

@@ -73,7 +73,7 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 	}
 	d := &daemon{startup: newStartup(), registry: prometheus.NewRegistry(), changed: make(chan string, 1)}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if d.pipeline, err = newPipeline(c, pipelineOptions{partialStart: true, stdout: stdout, log: log, registerer: d.registry}); err != nil {
+	if d.pipeline, err = newPipeline(c, pipelineOptions{stdout: stdout, log: log, registerer: d.registry}); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -68,7 +68,7 @@ func (c *Compiler) fingerprint() {
 			fmt.Fprintf(h, "zone %s\n", e.zone)
 		} else {
 			writeJSON(h, e.policy.src.Source)
-			fmt.Fprintf(h, "%q %q %d\n", e.policy.src.Zone, e.policy.src.Unreadable, e.policy.priority)
+			fmt.Fprintf(h, "%q %+q %d\n", e.policy.src.Zone, e.policy.src.Source.Faults, e.policy.priority)
 		}
 		h.Sum(c.prints.entries[i][:0])
 	}

@@ -130,7 +130,7 @@ var keptWorlds = map[string]struct {
 	}},
 	"a policy that cannot be understood closes what it is about": {`u1: cust_a "t1 ſtraße cust_ς s2.t1; u2: cust_a "t1 ſtraße cust_ς s2.t1`, func() policytest.World {
 		p := allowing("catalog=c1 schema=s1 table=t1", "select", "g2")
-		p.Unreadable = "denyPolicyItem is unknown"
+		p.Faults = []ranger.Fault{{Field: "denyPolicyItem", Known: "denyPolicyItems"}}
 		return keptWorld(allowing(everything, "select", "g1"), p)
 	}},
 	"roles in a circle": {`u1: cust_a "t1 ſtraße cust_ς s2.t1`, func() policytest.World {

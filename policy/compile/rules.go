@@ -216,10 +216,7 @@ func (r *ruleReader) carriersOf(c *compiledPolicy) []region.Region {
 func (r *ruleReader) readItems(c *compiledPolicy) {
 	p := c.src
 	conditional := len(p.Conditions) > 0
-	switch {
-	case p.Unreadable != "":
-		r.find(p, policy.EffectNarrower, "it cannot be understood (%s), so it allows nothing, and everybody is denied what it is about", p.Unreadable)
-	case conditional && len(p.Allow) > 0:
+	if conditional && len(p.Allow) > 0 {
 		r.find(p, policy.EffectNarrower, "it holds only under a condition (%s), which a grant cannot express; what it allows is not granted, what it denies is denied always", p.DescribeConditions())
 	}
 	read := func(items []rules.Item, conditionals string) []compiledItem {

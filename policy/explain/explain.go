@@ -176,7 +176,7 @@ func (x *explainer) privilege(p policy.Privilege, request evaluate.Request, name
 	var about []int64 // policies that bear on it
 	if named {
 		request.AccessType = strings.ToLower(string(p))
-		if !x.rules.Model.KnowsAccess(request.AccessType) {
+		if x.rules.Model.Spelling(request.AccessType) == "" {
 			out.Reason = fmt.Sprintf("service definition %q has no access type %q", x.rules.Model.Name(), request.AccessType)
 		}
 		d := x.evaluator.Evaluate(request)

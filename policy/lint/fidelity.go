@@ -33,7 +33,7 @@ func (l *linter) fidelity() {
 	}
 	for _, f := range compile.New(l.rules, l.options.Compile).Compile(inv).Report.Findings {
 		p := byName[policy.Finding{PolicyID: f.PolicyID, Policy: f.Policy}]
-		if p == nil || l.refused[p] || p.Unreadable != "" || slices.Contains(l.rules.Findings, f) { // said already
+		if p == nil || l.refused[p] || len(p.Faults) > 0 || slices.Contains(l.rules.Findings, f) { // said already
 			continue
 		}
 		severity := SeverityWarning

@@ -12,6 +12,7 @@ import (
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/schedule"
+	"ucwarden/policy/verify"
 )
 
 // Severity tells how much a lint finding matters.
@@ -19,7 +20,7 @@ type Severity string
 
 // The severities.
 const (
-	SeverityError   Severity = "error"   // the policies are refused as they are
+	SeverityError   Severity = "error"   // it cannot be understood, or is surely a mistake
 	SeverityWarning Severity = "warning" // they do not do what they seem to
 	SeverityInfo    Severity = "info"    // worth knowing
 )
@@ -37,7 +38,7 @@ type Finding struct {
 
 // The checks.
 const (
-	CheckRefused    = "refused"           // a source refuses the policies for it
+	CheckRefused    = "refused"           // it cannot be understood, and is left out; what it may deny is closed
 	CheckPrincipal  = "unknown-principal" // a user, group or role that nothing knows
 	CheckNobody     = "names-nobody"      // an item without users, groups and roles
 	CheckNothing    = "does-nothing"      // an item or list that gives, denies or excepts nothing
@@ -78,14 +79,20 @@ type Result struct {
 
 // Run checks the policies of s, which need not be verified. Disabled policies are only counted.
 func Run(s *ranger.Snapshot, o Options) *Result {
+	s = verify.Snapshot(s)
 	l := &linter{snapshot: s, options: o, out: &Result{Findings: []Finding{}}, refused: make(map[*ranger.Policy]bool)}
 	l.known = rules.NewKnownNames(s)
 	l.snapshotChecks()
 	l.problems()
 	l.checkOptions()
 	l.zoneValues()
-	for v, policies := range rules.Verifiers(s) {
-		list := &lintList{linter: l, model: v.Model(), tags: v.Tags(), policies: policies, verifier: v, inZone: zoneOfList(s, policies)}
+	models := make(map[*ranger.ServiceDef]*rules.Model)
+	for policies, def := range s.PolicyLists() {
+		if def != nil && models[def] == nil {
+			models[def] = rules.NewModel(def)
+		}
+		tags := s.TagPolicies != nil && def == s.TagPolicies.ServiceDef
+		list := &lintList{linter: l, model: models[def], tags: tags, policies: policies, inZone: zoneOfList(s, policies)}
 		list.check()
 	}
 	if l.rules != nil {
@@ -136,7 +143,7 @@ func (l *linter) snapshotChecks() {
 	if l.rules, err = rules.New(s, rules.Options{Names: l.options.Names, Scripts: l.options.Scripts}); err != nil {
 		l.find(nil, SeverityError, CheckRefused, "", "%v", err)
 	}
-	for err := range rules.VerifyZones(s) {
+	for err := range verify.Zones(s) {
 		l.find(nil, SeverityError, CheckRefused, "", "%v", err)
 	}
 	if s.Users == nil {
@@ -217,7 +224,6 @@ type lintList struct {
 	model    *rules.Model // nil for a tag service without definition
 	tags     bool
 	policies []ranger.Policy
-	verifier *rules.Verifier
 	inZone   string // the zone whose list it is
 }
 
@@ -235,14 +241,13 @@ func (l *lintList) check() {
 		} else {
 			first[p.ID] = p
 		}
+		for _, f := range p.Faults {
+			l.find(p, SeverityError, CheckRefused, f.Field, "%s", f.Reason)
+		}
 		l.resources(p)
 		l.items(p)
 		l.accepted(p)
 		l.validity(p, l.options.Compile.Time)
-		if err := l.verifier.Policy(p); err != nil && !l.refused[p] {
-			field, message := splitField(err)
-			l.find(p, SeverityError, CheckRefused, field, "%s", message)
-		}
 	}
 }
 
@@ -253,19 +258,16 @@ func inFile(other, own string) string {
 	return " in " + other
 }
 
-// splitField parts an error of the verifier into the field and what is wrong with it.
-func splitField(err error) (field, message string) {
-	if field, message, ok := strings.Cut(err.Error(), ": "); ok && !strings.ContainsAny(field, " \"") {
-		return field, message
-	}
-	return "", err.Error()
+// faulty reports whether the field at path, or something in it, cannot be understood.
+func faulty(p *ranger.Policy, path string) bool {
+	return slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool { return f.Within(path) })
 }
 
 // validity checks when the policy is open.
 func (l *lintList) validity(p *ranger.Policy, now time.Time) {
 	v, err := schedule.New(p.ValiditySchedules)
 	if err != nil || len(v) == 0 {
-		return // the verifier reports the error
+		return // a fault
 	}
 	from, until := v.Span()
 	ever, still, opened := v.OpensWithin(time.Time{}, time.Time{}), v.OpensWithin(now, time.Time{}), v.OpenAt(now)

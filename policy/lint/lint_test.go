@@ -13,6 +13,7 @@ import (
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
+	"ucwarden/policy/verify"
 
 	"pgregory.net/rapid"
 )
@@ -285,13 +286,16 @@ func FuzzLint(f *testing.F) {
 			}
 		}
 		verified, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: doc})
-		if err == nil {
-			err = rules.Verify(verified)
+		for zone := range verify.Zones(s) {
+			err = zone
 		}
 		if err == nil {
+			verified = verify.Snapshot(verified)
 			policytest.Rules(verified, rules.NameMapping{}).Scheduled()
-			if r.Errors > 0 {
-				t.Fatalf("policies that are taken have errors: %+v", r.Findings)
+			for p, fault := range verified.Faults {
+				if r.Errors == 0 {
+					t.Fatalf("policy %d has a fault that is no error: %s", p.ID, fault)
+				}
 			}
 			if _, err := explain.Explain(policytest.Rules(verified, rules.NameMapping{}), compile.Options{}, explain.Question{Principal: "u", Object: policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "c.s.t"}}}); err != nil {
 				t.Fatal(err)

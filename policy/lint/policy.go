@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/ranger"
@@ -20,9 +19,7 @@ func (l *lintList) resources(p *ranger.Policy) {
 		if i > 0 {
 			path, resources = fmt.Sprintf("additionalResources[%d]", i-1), p.AdditionalResources[i-1]
 		}
-		if err := l.verifier.Resources(path, p, resources); err != nil {
-			field, message := splitField(err)
-			l.find(p, SeverityError, CheckRefused, field, "%s%s", message, l.nearResource(field))
+		if faulty(p, path) {
 			continue
 		}
 		matches := true
@@ -35,15 +32,6 @@ func (l *lintList) resources(p *ranger.Policy) {
 			l.objectsFor(p, path, resources)
 		}
 	}
-}
-
-// nearResource proposes the resource definition whose name a field may mean.
-func (l *lintList) nearResource(field string) string {
-	_, name, ok := strings.Cut(field, ".")
-	if !ok || l.model == nil || l.model.Resources[name] != nil {
-		return ""
-	}
-	return didYouMean(name, slices.Sorted(maps.Keys(l.model.Resources)))
 }
 
 // values checks the values of one resource level, and reports whether some name can match them.
@@ -137,11 +125,6 @@ func (l *lintList) items(p *ranger.Policy) {
 	if total == 0 && !p.IsDenyAllElse {
 		l.find(p, SeverityWarning, CheckNothing, "", "it has no items, so it allows and denies nothing; remove or complete it")
 	}
-	for i := range p.DataMaskPolicyItems {
-		if err := l.verifier.Mask(p.DataMaskPolicyItems[i].DataMaskInfo.DataMaskType); err != nil {
-			l.find(p, SeverityError, CheckRefused, fmt.Sprintf("dataMaskPolicyItems[%d].dataMaskInfo.dataMaskType", i), "%v", err)
-		}
-	}
 }
 
 func maskItems(p *ranger.Policy) []ranger.PolicyItem {
@@ -188,8 +171,7 @@ func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *
 	on, protects := 0, kind == rules.ItemDataMask || kind == rules.ItemRowFilter
 	for i, a := range item.Accesses {
 		field := fmt.Sprintf("%s.accesses[%d].type", path, i)
-		if err := l.verifier.Access(a.Type); err != nil {
-			l.find(p, SeverityError, CheckRefused, field, "%v%s", err, l.nearAccess(a.Type))
+		if faulty(p, field) {
 			continue
 		}
 		if !a.Allowed() {
@@ -227,12 +209,6 @@ func (l *lintList) isAll(item *ranger.PolicyItem) bool {
 }
 
 // nearAccess proposes the access type that a name may mean.
-func (l *lintList) nearAccess(name string) string {
-	if l.model == nil {
-		return ""
-	}
-	return didYouMean(name, slices.Sorted(maps.Keys(l.model.Implied)))
-}
 
 // notThere names the policy's resources when the service definition restricts their access types, and neither the
 // access nor anything it implies is among them, nor below where policies are inherited.
@@ -272,21 +248,4 @@ func (l *lintList) leaf(resources map[string]ranger.PolicyResource) *ranger.Reso
 		}
 	}
 	return nil
-}
-
-// didYouMean proposes the name of the list that is next to a misspelt one, when one is near.
-func didYouMean(name string, list []string) string {
-	best, distance := "", len(name)/3+1
-	for _, candidate := range list {
-		if len(candidate)-len(name) > distance || len(name)-len(candidate) > distance {
-			continue
-		}
-		if d := input.Distance(strings.ToLower(name), strings.ToLower(candidate)); d <= distance && (best == "" || d < distance) {
-			best, distance = candidate, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
 }

@@ -28,7 +28,7 @@ func (l *linter) shadows(repo *rules.Repository) {
 		s.order[p] = i
 	}
 	for _, p := range repo.Policies(ranger.PolicyTypeAccess) {
-		if l.refused[p.Source] || p.Unreadable != "" || len(p.Resources) == 0 {
+		if l.refused[p.Source] || p.Damaged() || len(p.Resources) == 0 {
 			continue
 		}
 		wider := s.wider(p)
@@ -49,7 +49,7 @@ func (l *linter) shadows(repo *rules.Repository) {
 func (s *shadowFinder) wider(p *rules.Policy) []*rules.Policy {
 	var list []*rules.Policy
 	for _, q := range s.repo.MayCover(p) {
-		holds := len(q.Validity)+len(q.Conditions) == 0 && q.Priority >= p.Priority && q.Zone == p.Zone && q.Unreadable == ""
+		holds := len(q.Validity)+len(q.Conditions) == 0 && q.Priority >= p.Priority && q.Zone == p.Zone && !q.Damaged()
 		if q == p || holds && !s.refused[q.Source] && q.Covers(p) {
 			list = append(list, q)
 		}

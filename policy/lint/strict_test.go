@@ -94,17 +94,34 @@ func TestSwitchedOffDenies(t *testing.T) {
 	t.Errorf("found %+v", r.Findings)
 }
 
-// Unknown fields are errors where strict parsing refuses the file for them, else warnings.
 func TestProblemsAreReported(t *testing.T) {
 	problem := ranger.Problem{PolicyID: 1, Policy: "a", Origin: "f.json", Field: "colour", Message: "is no field"}
 	const doc = `{"policies":[{"id":1,"name":"a","resources":{"catalog":{"values":["a"]}},"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`
-	for refused, want := range map[bool]lint.Finding{
-		false: {Severity: lint.SeverityWarning, Check: lint.CheckField, PolicyID: 1, Policy: "a", File: "f.json", Field: "colour", Message: "it is no field"},
-		true:  {Severity: lint.SeverityError, Check: lint.CheckRefused, PolicyID: 1, Policy: "a", File: "f.json", Field: "colour", Message: "it is no field"},
+	want := lint.Finding{Severity: lint.SeverityWarning, Check: lint.CheckField, PolicyID: 1, Policy: "a", File: "f.json", Field: "colour", Message: "it is no field"}
+	if r := lintOf(t, doc, problem); len(r.Findings) != 1 || r.Findings[0] != want {
+		t.Errorf("%+v, want %+v", r.Findings, want)
+	}
+}
+
+// What cannot be understood of a policy is an error, once, with what was probably meant.
+func TestFaultsAreErrors(t *testing.T) {
+	const item = `[{"groups":["g"],"accesses":[{"type":"select"}]}]`
+	const on = `"resources":{"catalog":{"values":["a"]}}`
+	for fields, want := range map[string]string{
+		on + `,"denyPolicyItem":` + item:                                       "denyPolicyItem: it is not a field of Ranger's model; did you mean denyPolicyItems?",
+		on + `,"policyItems":{}`:                                               "policyItems: a JSON object does not fit here, want an array",
+		on + `,"policyItems":[],"policyItems":` + item:                         "policyItems: duplicate key: the object has it twice; keep one",
+		`"resources":{"catalogue":{"values":["a"]}},"policyItems":` + item:     `resources.catalogue: service definition "databricks-unity-catalog" has no such resource; did you mean "catalog"?`,
+		on + `,"policyItems":[{"groups":["g"],"accesses":[{"type":"selct"}]}]`: `policyItems[0].accesses[0].type: service definition "databricks-unity-catalog" has no access type "selct"; did you mean "select"?`,
 	} {
-		problem.Refused = refused
-		if r := lintOf(t, doc, problem); len(r.Findings) != 1 || r.Findings[0] != want {
-			t.Errorf("refused %t: %+v, want %+v", refused, r.Findings, want)
+		var found []string
+		for _, f := range lintOf(t, `{"policies":[{"id":1,"name":"a",`+fields+`}]}`).Findings {
+			if f.Severity == lint.SeverityError || f.Check == lint.CheckFidelity {
+				found = append(found, f.Field+": "+f.Message)
+			}
+		}
+		if len(found) != 1 || found[0] != want {
+			t.Errorf("%s: %q, want %q", fields, found, want)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 					p.Resources[name] = r
 				}
 			case 11:
-				p.Unreadable = "denyPolicyItem is unknown"
+				p.Faults = append(p.Faults, DrawFault(t))
 			case 12, 17:
 				p.PolicyPriority = 1
 			case 14:
@@ -171,6 +171,21 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 			p.Name = fmt.Sprintf("p%d", p.ID)
 		}
 	}
+}
+
+// DrawFault draws something in a policy that cannot be understood.
+func DrawFault(t *rapid.T) ranger.Fault {
+	list := rapid.SampledFrom([]string{"policyItems", "denyPolicyItems", "allowExceptions", "denyExceptions"}).Draw(t, "list")
+	f := rapid.SampledFrom([]ranger.Fault{
+		{Field: "denyPolicyItem", Known: "denyPolicyItems"}, {Field: "enabled", Known: "isEnabled"}, {Field: "denials"}, {Field: "isDenyAllElse"},
+		{Field: "resources"}, {Field: "resources.table.values"}, {Field: "resources.schema.isExclude", Known: "isExcludes"}, {Field: "resources.catalog"},
+		{Field: "additionalResources[0].schema"}, {Field: "additionalResource", Known: "additionalResources"}, {Field: "policyType"}, {Field: "policyPriority"},
+		{Field: "validitySchedules[0].endTime"}, {Field: "condition", Known: "conditions"}, {Field: "name"},
+		{Field: list}, {Field: list + "[0]"}, {Field: list + "[0].accesses[0].type"}, {Field: list + "[0].accesses"}, {Field: list + "[0].user", Known: "users"},
+		{Field: list + "[0].groups[0]"}, {Field: list + "[0].condition", Known: "conditions"}, {Field: list + "[1].something"},
+	}).Draw(t, "fault")
+	f.Reason = "it was made up"
+	return f
 }
 
 // respell draws a spelling of a user's name: in Unity Catalog it is the same user.

@@ -344,7 +344,7 @@ func Dump(w *World, grants *policy.GrantSet, report *policy.Report) string {
 	}
 	snapshot := w.Snapshot
 	for _, p := range snapshot.Policies {
-		line("policy "+p.Unreadable, p)
+		line(fmt.Sprint("policy ", p.Faults), p)
 	}
 	for name, zone := range snapshot.Zones {
 		line("zone "+name, zone)

@@ -82,9 +82,8 @@ type Policy struct {
 	Options              map[string]any              `json:"options,omitempty"`
 
 	Origin string `json:"-"` // the file or URL the policy was read from, for messages
-	// Unreadable is why the policy cannot be understood, "" when it can: its allows then grant nothing, and what it is
-	// about is closed.
-	Unreadable string `json:"-"`
+	// Faults are what of the policy cannot be understood; the rest holds.
+	Faults []Fault `json:"-"`
 }
 
 // Enabled reports whether the policy takes part; an absent isEnabled means it does.

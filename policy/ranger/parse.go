@@ -31,7 +31,7 @@ func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) 
 	}
 	doc.Unknown = w.unknown
 	doc.each(func(_ string, _ int, p *Policy) { p.Origin = origin })
-	w.markMisspelt(doc.each)
+	w.markFaults(doc.each)
 	return doc, nil
 }
 
@@ -73,7 +73,7 @@ func parsePolicyList(data []byte, origin string) ([]Policy, []UnknownField, erro
 	}
 	each := func(visit func(string, int, *Policy)) { visitPolicies("", list, visit) }
 	each(func(_ string, _ int, p *Policy) { p.Origin = origin })
-	w.markMisspelt(each)
+	w.markFaults(each)
 	return list, w.unknown, nil
 }
 
@@ -84,7 +84,7 @@ func parsePolicy(data []byte, origin string) ([]Policy, []UnknownField, error) {
 		return nil, nil, err
 	}
 	list[0].Origin = origin
-	w.markMisspelt(func(visit func(string, int, *Policy)) { visit("", -1, &list[0]) })
+	w.markFaults(func(visit func(string, int, *Policy)) { visit("", -1, &list[0]) })
 	return list, w.unknown, nil
 }
 

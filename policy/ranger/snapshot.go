@@ -101,6 +101,19 @@ func (s *Snapshot) PolicyLists() func(yield func([]Policy, *ServiceDef) bool) {
 	}
 }
 
+// Faults ranges over what cannot be understood in the policies of the snapshot.
+func (s *Snapshot) Faults(yield func(*Policy, Fault) bool) {
+	for policies := range s.PolicyLists() {
+		for i := range policies {
+			for _, f := range policies[i].Faults {
+				if !yield(&policies[i], f) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // VerifyRoles refuses roles that contain themselves, directly or through others.
 func VerifyRoles(roles []Role) error {
 	byName := make(map[string]*Role, len(roles))

@@ -3,8 +3,12 @@ package ranger
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+
+	"ucwarden/input"
 	"ucwarden/policy"
+	"unicode/utf8"
 )
 
 // UnknownField is a field of a document that Ranger's model does not have, or has but whose meaning is not read here.
@@ -42,6 +46,20 @@ func (u UnknownField) reason() string {
 	return "is not a field of Ranger's model"
 }
 
+// restricting are words of which a field's name speaks of a restriction: one that nobody reads may be a deny.
+var restricting = []string{"deny", "denied", "denies", "denial", "except", "exclud", "mask", "filter", "condition", "valid", "expir", "enabl", "disabl",
+	"block", "forbid", "prohibit", "restrict", "revok", "limit"}
+
+// IsFault reports whether the field makes a part of its policy one that cannot be understood: it is near a known one, or its
+// name speaks of a restriction. Other fields of policies, such as newer servers add, are only reported.
+func (u UnknownField) IsFault() bool {
+	if !u.InPolicy || u.Ignored {
+		return false
+	}
+	lower := strings.ToLower(u.Name)
+	return u.Nearest != "" || slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(lower, word) })
+}
+
 // maxUnknown is how many unknown fields of one document are kept. A newer server may add a field to each of its
 // policies; a document made to exhaust memory has millions.
 const maxUnknown = 10_000
@@ -49,37 +67,28 @@ const maxUnknown = 10_000
 // strictShown is how many unknown fields an error names.
 const strictShown = 5
 
-// StrictError returns an error of class CodeInvalid that names the unknown fields of the document read from origin, at
-// most five of them, each with its path and the nearest known field. It returns nil when there are none.
-//
-// Callers decide who is strict. Files are: a misspelt field there is one that its author relies on. Downloads from
-// Ranger Admin are not, because newer servers add fields.
-func StrictError(unknown []UnknownField, origin string) error {
-	if len(unknown) == 0 {
+// CheckFields returns an error of class CodeInvalid for the unknown fields outside of policies that are misspelt, by one edit
+// or in case, in the document read from origin: what "securityZone", or "user" in a role, holds is not read, and nothing can
+// be closed for it. It names at most five, each with its path and the known field. What stands in a policy binds that policy
+// alone (see [Fault]), and other fields, which newer servers add, are only reported.
+func CheckFields(unknown []UnknownField, origin string) error {
+	var misspelt []UnknownField
+	for _, u := range unknown {
+		if !u.InPolicy && !u.Ignored && input.Misspelt(u.Name, []string{u.Nearest}) != "" {
+			misspelt = append(misspelt, u)
+		}
+	}
+	if len(misspelt) == 0 {
 		return nil
 	}
-	var b strings.Builder
-	for i, u := range unknown[:min(len(unknown), strictShown)] {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(u.String())
+	var texts []string
+	for _, u := range misspelt[:min(len(misspelt), strictShown)] {
+		texts = append(texts, u.String())
 	}
-	if more := len(unknown) - strictShown; more > 0 {
-		fmt.Fprintf(&b, "; and %d more", more)
+	if more := len(misspelt) - strictShown; more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
-	return policy.Errorf(policy.CodeInvalid, "%s: %s", origin, b.String())
-}
-
-// MarkUnreadable records in each of the policies why it cannot be understood. It is for callers that must go on with a
-// file that strict parsing refused: the allows of such a policy grant nothing, and what it is about is closed. A policy
-// that has a reason keeps it.
-func MarkUnreadable(policies []Policy, reason string) {
-	for i := range policies {
-		if policies[i].Unreadable == "" {
-			policies[i].Unreadable = reason
-		}
-	}
+	return policy.Errorf(policy.CodeInvalid, "%s: %s", origin, strings.Join(texts, "; "))
 }
 
 // UnknownFields returns the fields of a JSON document that neither the type of into nor Ranger's model has, in the order
@@ -94,19 +103,22 @@ func UnknownFields(data []byte, origin string, into any) ([]UnknownField, error)
 	if err != nil {
 		return nil, err
 	}
-	return w.unknown, nil
+	if w.invalidUTF8 {
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: %s is not valid UTF-8", origin, describeOffset(data, int64(invalidUTF8(data))))
+	}
+	if w.duplicate == "" && w.inPolicyDuplicate != "" {
+		w.duplicate, w.duplicateAt = w.inPolicyDuplicate, w.inPolicyDuplicateAt
+	}
+	return w.unknown, w.duplicateError(origin)
 }
 
 // inspect walks a document with the fields of into's type.
 func inspect(data []byte, origin string, into any) (*walker, error) {
-	if at := invalidUTF8(data); at >= 0 {
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: %s is not valid UTF-8", origin, describeOffset(data, int64(at)))
-	}
 	typ := reflect.TypeOf(into)
 	for typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
-	w := &walker{data: data}
+	w := &walker{data: data, invalidUTF8: !utf8.Valid(data), invalidAt: -1}
 	if !w.document(schemaOf(typ)) {
 		if err := unmarshal(data, origin, new(any)); err != nil {
 			return nil, err
@@ -114,30 +126,53 @@ func inspect(data []byte, origin string, into any) (*walker, error) {
 		line, column := lineColumn(data, int64(w.at))
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: not valid JSON", origin, line, column+1)
 	}
-	if w.duplicate != "" {
-		line, column := lineColumn(data, int64(w.duplicateAt))
-		where := w.duplicate
-		if id, name, rest, ok := policyAt(data, where); ok {
-			where = fmt.Sprintf("policy %d %q: %s", id, name, rest)
-		}
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: %s: duplicate key: the object has it twice; keep one",
-			origin, line, column+1, where)
+	if w.invalidAt >= 0 {
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: %s is not valid UTF-8", origin, describeOffset(data, int64(w.invalidAt)))
 	}
 	return w, nil
 }
 
-// read decodes a document and returns its unknown fields. Fields that differ from a known one in case only are not
-// decoded, although encoding/json would take them for the known one: the last of "denyPolicyItems" and "denypolicyitems"
-// would count. Ranger ignores such a field too. No version of it writes one, so somebody meant the known field: the
-// policies that hold one are to be marked unreadable, by [walker.markMisspelt].
+// duplicateError returns an error for the first duplicate key, nil when there is none.
+func (w *walker) duplicateError(origin string) error {
+	if w.duplicate == "" {
+		return nil
+	}
+	line, column := lineColumn(w.data, int64(w.duplicateAt))
+	where := w.duplicate
+	if id, name, rest, ok := policyAt(w.data, where); ok {
+		where = fmt.Sprintf("policy %d %q: %s", id, name, rest)
+	}
+	return policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: %s: %s", origin, line, column+1, where, duplicateKey)
+}
+
+const duplicateKey = "duplicate key: the object has it twice; keep one"
+
+// read decodes a document. What is wrong within a policy becomes a fault of that policy, and is not decoded: values of the
+// wrong kind, fields that differ from a known one in case only, although encoding/json would take them for it (the last of
+// "denyPolicyItems" and "denypolicyitems" would count); and fields that are misspelt, or that an object has twice. Call
+// markFaults once the policies are where they belong.
 func read(data []byte, origin string, into any) (*walker, error) {
 	data = trimBOM(data)
 	w, err := inspect(data, origin, into)
 	if err != nil {
 		return nil, err
 	}
+	if err := w.duplicateError(origin); err != nil {
+		return nil, err
+	}
 	w.preallocate(into)
-	return w, unmarshal(w.withoutMisspelt(), origin, into)
+	data = w.withoutMisspelt()
+	if err := unmarshal(data, origin, into); err != nil {
+		mended, ok := w.mend(data, reflect.TypeOf(into).Elem())
+		if !ok {
+			return nil, err
+		}
+		reflect.ValueOf(into).Elem().SetZero()
+		if err := unmarshal(mended, origin, into); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
 }
 
 // preallocate makes room for the policies that the walk counted, so that decoding need not grow and copy the list.
@@ -173,22 +208,16 @@ func (w *walker) withoutMisspelt() []byte {
 	return data
 }
 
-// markMisspelt marks the policies unreadable that have a field whose name differs from a known one in case only. each
-// ranges over the policies of the document: the path of a list, or of the only policy when index is negative.
-func (w *walker) markMisspelt(each func(visit func(path string, index int, p *Policy))) {
-	if len(w.closed) == 0 {
+// markFaults records in each policy what of it cannot be understood. each ranges over the policies of the document: the path
+// of a list and the index in it, or the path of the only policy when the index is negative.
+func (w *walker) markFaults(each func(visit func(path string, index int, p *Policy))) {
+	if len(w.faults) == 0 {
 		return
-	}
-	closed := make(map[string]bool, len(w.closed))
-	for _, path := range w.closed {
-		closed[path] = true
 	}
 	each(func(path string, index int, p *Policy) {
 		if index >= 0 {
 			path = fmt.Sprintf("%s[%d]", path, index)
 		}
-		if closed[path] {
-			p.Unreadable = "a field's name differs from the known one in case"
-		}
+		p.Faults = w.faults[path]
 	})
 }

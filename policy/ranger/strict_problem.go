@@ -9,16 +9,14 @@ import (
 )
 
 // Problem is something in the documents of a snapshot that was accepted although it does not mean what its author may
-// expect: a field without a meaning here, or a file that strict parsing refuses and whose policies are therefore
-// unreadable.
+// expect: a field without a meaning here, or a file or policies that are left out.
 type Problem struct {
 	PolicyID int64         `json:"policyId,omitempty"` // of the policy it is in, 0 outside of policies
 	Policy   string        `json:"policy,omitempty"`   // its name
 	Origin   string        `json:"origin,omitempty"`   // file or URL
 	Field    string        `json:"field,omitempty"`    // path in the policy, or in the document where it is in none
 	Effect   policy.Effect `json:"effect"`
-	Refused  bool          `json:"refused,omitempty"` // strict parsing refuses the file for it
-	Message  string        `json:"message"`           // what is wrong, and what to write instead
+	Message  string        `json:"message"` // what is wrong, and what to write instead
 }
 
 // policyPath matches the path of a policy in a document.
@@ -27,8 +25,8 @@ var policyPath = regexp.MustCompile(`^(?:(?:(?:tagPolicies|securityZones\..+?)\.
 // index matches the indices in a path.
 var index = regexp.MustCompile(`\[\d+\]`)
 
-// ProblemsOf returns a problem for each kind of unknown field in a document read from origin: the same field in many
-// policies is one problem, that of the policy with the smallest id. The result is the same whether the policies came
+// ProblemsOf returns a problem for each kind of unknown field in a document read from origin, but for those that are faults
+// of their policies: the same field in many policies is one problem, that of the policy with the smallest id. The result is the same whether the policies came
 // with a whole document or with changes of one. ignored is the effect of fields that decide access in Ranger and not
 // here.
 func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []Problem {
@@ -41,12 +39,12 @@ func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []
 	groups := make(map[kind]*group)
 	var kinds []kind
 	for _, u := range unknown {
+		if u.IsFault() {
+			continue // its policy says so
+		}
 		p := Problem{PolicyID: u.PolicyID, Policy: u.Policy, Origin: origin, Field: u.Path, Effect: policy.EffectNone, Message: u.reason()}
-		switch {
-		case u.Ignored:
+		if u.Ignored {
 			p.Effect = ignored
-		case u.Nearest != "" && u.InPolicy: // it may be a deny that is not read
-			p.Effect = policy.EffectWider
 		}
 		if u.InPolicy && (u.PolicyID != 0 || u.Policy != "") {
 			p.Field = u.Path[len(policyPath.FindString(u.Path)):]

@@ -234,8 +234,8 @@ func TestOneKeyTooManyIsFound(t *testing.T) {
 			t.Fatalf("seed %d: error %v, want a duplicate key at %s in\n%s", seed, err, m.wanted.Path, text)
 		default:
 			w := &walker{data: []byte(text)}
-			if !w.document(schemaOf(typ)) || w.duplicate != m.wanted.Path {
-				t.Fatalf("seed %d: duplicate key at %s, want %s in\n%s", seed, w.duplicate, m.wanted.Path, text)
+			if !w.document(schemaOf(typ)) || w.duplicate+w.inPolicyDuplicate != m.wanted.Path {
+				t.Fatalf("seed %d: duplicate key at %s, want %s in\n%s", seed, w.duplicate+w.inPolicyDuplicate, m.wanted.Path, text)
 			}
 		}
 	}

@@ -3,9 +3,11 @@ package ranger
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // walker goes through the bytes of a JSON document once, beside encoding/json, to find what that lets pass: duplicate
@@ -19,11 +21,20 @@ type walker struct {
 
 	unknown     []UnknownField
 	misspelt    []nameSpan // of names, without their quotes, that differ from a known one in case only
+	invalidUTF8 bool       // the document is not valid UTF-8 throughout
+	invalidAt   int        // the first byte outside of policies that is not, negative where there is none
 	duplicate   string     // path of the first duplicate key
 	duplicateAt int
 	policies    int // in the list at the top of the document
 	inPolicy    bool
-	closed      []string // paths of the policies with a misspelt name
+	policyDepth int // of the path of the policy being read
+
+	// What is wrong within policies: of the one being read, and of all by their paths.
+	pending             []Fault
+	faults              map[string][]Fault
+	inPolicyDuplicate   string // path of the first duplicate key
+	inPolicyDuplicateAt int
+	span                func(path string, from, to int) // called for each policy, when set
 
 	lastNearest struct {
 		schema        *schema
@@ -89,7 +100,9 @@ func (w *walker) value(s *schema, depth int) bool {
 	ok := false
 	switch c := w.data[w.at]; {
 	case c == '"':
-		_, _, ok = w.text()
+		var content nameSpan
+		content, _, ok = w.text()
+		w.checkUTF8(content)
 	case c == '{':
 		ok = depth <= maxNesting && w.object(s, depth)
 	case c == '[':
@@ -105,6 +118,17 @@ func (w *walker) value(s *schema, depth int) bool {
 	}
 	w.space()
 	return ok
+}
+
+// checkUTF8 notes a text that is not valid UTF-8: a fault where it stands in a policy.
+func (w *walker) checkUTF8(text nameSpan) {
+	switch {
+	case !w.invalidUTF8 || utf8.Valid(w.data[text.from:text.to]):
+	case w.inPolicy:
+		w.foundFault(Fault{Field: strings.ToValidUTF8(render(w.path[w.policyDepth:]), "?"), Reason: "it is not valid UTF-8"})
+	case w.invalidAt < 0:
+		w.invalidAt = text.from + max(invalidUTF8(w.data[text.from:text.to]), 0)
+	}
 }
 
 func (w *walker) literal(text string) bool {
@@ -228,8 +252,10 @@ func (w *walker) object(s *schema, depth int) bool {
 	from := w.at
 	w.at++
 	w.space()
-	outermost, unknown, misspelt := s.policy && !w.inPolicy, len(w.unknown), len(w.misspelt)
-	w.inPolicy = w.inPolicy || outermost
+	outermost, unknown := s.policy && !w.inPolicy, len(w.unknown)
+	if outermost {
+		w.inPolicy, w.policyDepth = true, len(w.path)
+	}
 	element := s.elementOf(true)
 	held := len(w.keys)
 	w.path = append(w.path, pathStep{})
@@ -255,6 +281,7 @@ func (w *walker) object(s *schema, depth int) bool {
 			key = unescape(w.data[where.from-1 : where.to+1])
 		}
 		w.path[top].key = key
+		w.checkUTF8(where)
 		if top == 0 && w.visit != nil {
 			w.visit(key)
 		}
@@ -286,8 +313,12 @@ func (w *walker) object(s *schema, depth int) bool {
 		if len(w.unknown) > unknown {
 			w.namePolicy(w.data[from:w.at], unknown)
 		}
-		if len(w.misspelt) > misspelt {
-			w.closed = append(w.closed, w.render())
+		if len(w.pending) > 0 {
+			w.keepFaults(w.render(), w.pending)
+			w.pending = nil
+		}
+		if w.span != nil {
+			w.span(w.render(), from, w.at)
 		}
 	}
 	return true
@@ -345,8 +376,37 @@ func (w *walker) release(held, top int) {
 	w.keys = w.keys[:held]
 }
 
-// foundDuplicate keeps the first duplicate key, which is the last step of the path.
+// maxFaults is how many faults of one policy are told apart.
+const maxFaults = 100
+
+// foundFault notes a fault in the policy being read.
+func (w *walker) foundFault(f Fault) {
+	if len(w.pending) == maxFaults {
+		w.pending = append(w.pending, Fault{Reason: fmt.Sprintf("more than %d faults in one policy", maxFaults)})
+	}
+	if len(w.pending) < maxFaults {
+		w.pending = append(w.pending, f)
+	}
+}
+
+// keepFaults adds faults of the policy at path.
+func (w *walker) keepFaults(path string, faults []Fault) {
+	if w.faults == nil {
+		w.faults = make(map[string][]Fault)
+	}
+	w.faults[path] = append(w.faults[path], faults...)
+}
+
+// foundDuplicate keeps the first duplicate key, which is the last step of the path. In a policy it is a fault: one of the
+// two values is not read.
 func (w *walker) foundDuplicate(at int) {
+	if w.inPolicy {
+		if w.inPolicyDuplicate == "" || at < w.inPolicyDuplicateAt {
+			w.inPolicyDuplicate, w.inPolicyDuplicateAt = w.render(), at
+		}
+		w.foundFault(Fault{Field: render(w.path[w.policyDepth:]), Reason: duplicateKey})
+		return
+	}
 	if w.duplicate == "" || at < w.duplicateAt {
 		w.duplicate, w.duplicateAt = w.render(), at
 	}
@@ -358,14 +418,15 @@ func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
 	if s.fold(name) {
 		w.misspelt = append(w.misspelt, where)
 	}
-	if len(w.unknown) == maxUnknown {
-		return
-	}
 	// A newer server adds the same field to every policy.
 	if last := w.lastNearest; last.schema != s || last.name != name {
 		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, nearest(name, s.names)
 	}
-	w.foundUnknown(UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest})
+	u := UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest, InPolicy: w.inPolicy}
+	if u.IsFault() {
+		w.foundFault(Fault{Field: render(w.path[w.policyDepth:]), Known: u.Nearest, Reason: "it " + u.reason()})
+	}
+	w.foundUnknown(u)
 }
 
 func (w *walker) foundUnknown(u UnknownField) {
@@ -392,9 +453,11 @@ func (w *walker) namePolicy(policy []byte, from int) {
 }
 
 // render returns the path of the value being read, as "policies[3].denyPolicyItem".
-func (w *walker) render() string {
+func (w *walker) render() string { return render(w.path) }
+
+func render(path []pathStep) string {
 	var b strings.Builder
-	for _, s := range w.path {
+	for _, s := range path {
 		switch {
 		case s.key == nil:
 			b.WriteByte('[')

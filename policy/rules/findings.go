@@ -11,20 +11,13 @@ import (
 // findAccepted sets what is accepted in a snapshot although it means nothing, or not what its author may expect: fields
 // that have no meaning here, resource values that can match no object, zones that do not exist.
 func (rs *RuleSet) findAccepted() {
-	unreadable := make(map[string]bool) // files whose policies are; the compiler reports those
 	for p := range rs.Policies {
-		if p.Unreadable != "" {
-			unreadable[p.Source.Origin] = true
-			continue
-		}
+		rs.findFaults(p)
 		rs.findValues(p)
 		rs.findItems(p)
 		rs.findZone(p)
 	}
 	for _, problem := range rs.Snapshot.Problems {
-		if problem.Refused && unreadable[problem.Origin] {
-			continue
-		}
 		message := problem.Field + " " + problem.Message
 		if problem.Origin != "" {
 			message = problem.Origin + ": " + message

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"ucwarden/policy"
@@ -63,10 +64,24 @@ func (m *Model) expand(accesses []string) []string {
 	return slices.Compact(list)
 }
 
-// KnowsAccess reports whether a policy may name the access type.
-func (m *Model) KnowsAccess(accessType string) bool {
-	_, ok := m.Implied[accessType]
-	return ok
+// Spelling returns how the service definition spells an access type, which Ranger compares without regard to case; "" where
+// it has none of that name.
+func (m *Model) Spelling(accessType string) string {
+	if _, ok := m.Implied[accessType]; ok {
+		return accessType
+	}
+	canonical := policy.CanonicalName(accessType)
+	for _, name := range slices.Sorted(maps.Keys(m.Implied)) {
+		if policy.CanonicalName(name) == canonical {
+			return name
+		}
+	}
+	return ""
+}
+
+// KnowsMask reports whether a policy may name the mask: any where the definition lists none.
+func (m *Model) KnowsMask(name string) bool {
+	return m.def.DataMaskDef == nil || slices.ContainsFunc(m.def.DataMaskDef.MaskTypes, func(d ranger.DataMaskTypeDef) bool { return d.Name == name })
 }
 
 // HierarchiesWith lists the hierarchies for policies of type t that contain every resource of has, root to leaf.
@@ -87,6 +102,16 @@ func (m *Model) HierarchiesWith(t ranger.PolicyType, has map[string]ranger.Polic
 		}
 	}
 	return list
+}
+
+// CoversPrefix reports whether the resources are the first levels of hierarchy h, without a gap.
+func CoversPrefix(h []*ranger.ResourceDef, resources map[string]ranger.PolicyResource) bool {
+	for _, r := range h[:len(resources)] {
+		if _, ok := resources[r.Name]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // LevelOf returns where in Unity Catalog a resource of a service definition stands: the number of names down to it, 0 for a

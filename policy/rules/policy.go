@@ -40,15 +40,14 @@ const priorityUnreadable = 1 << 29
 
 // Policy is a policy as evaluator and compiler both read it.
 type Policy struct {
-	Source     *ranger.Policy
-	Type       ranger.PolicyType // of an unreadable policy PolicyTypeAccess, since it denies
-	Priority   int
-	Zone       string // whose list it is in; of a tag policy the zone it names
-	Tag        bool   // a policy on tags
-	Unreadable string // why it cannot be understood: it allows nothing, and denies everybody everything it is about
+	Source   *ranger.Policy
+	Type     ranger.PolicyType // of a policy that closes what cannot be understood of it PolicyTypeAccess, since it denies
+	Priority int
+	Zone     string // whose list it is in; of a tag policy the zone it names
+	Tag      bool   // a policy on tags
 
 	Resources  []match.Matcher // one is enough; none: it matches nothing
-	Everywhere bool            // unreadable as to its resources: it is about everything
+	Everywhere bool            // its resources cannot be understood: it is about everything
 	Validity   schedule.Validity
 	Conditions ConditionList
 
@@ -57,9 +56,10 @@ type Policy struct {
 	DenyAllElse                                  bool
 	HasDeny                                      bool // it denies all else, or has deny items that may be about this service
 
-	model *Model
-	ascii bool // no resource has other characters than ASCII
-	order int  // lower is evaluated first among equals
+	model  *Model
+	damage *damage // what faults take from it; nil where it has none
+	ascii  bool    // no resource has other characters than ASCII
+	order  int     // lower is evaluated first among equals
 }
 
 // Item is a policy item as evaluator and compiler both read it.
@@ -105,65 +105,70 @@ func sameName(name string) (string, bool) { return name, true }
 // one under a condition that cannot be judged.
 func (r *reader) policy(e *Policy, m *Model, p *ranger.Policy, zone string) {
 	*e = Policy{
-		Source: p, Type: p.PolicyType, Priority: p.PolicyPriority, Zone: zone, Tag: r.tags, Unreadable: p.Unreadable, model: m,
+		Source: p, Type: p.PolicyType, Priority: p.PolicyPriority, Zone: zone, Tag: r.tags, model: m, damage: newDamage(p),
 		Conditions: newConditions(m, p.Conditions, r.scripts),
 	}
 	if r.tags {
 		e.Zone = p.ZoneName
 	}
-	if e.Type < ranger.PolicyTypeAccess || int(e.Type) >= len(m.forests) {
-		e.Unreadable = "its policyType is unknown"
-	}
-	if e.Unreadable != "" {
-		e.close()
-		return
-	}
 	var err error
 	if e.Validity, err = schedule.New(p.ValiditySchedules); err != nil {
 		e.Conditions = append(e.Conditions, unknownCondition{})
 	}
+	if e.Type < ranger.PolicyTypeAccess || int(e.Type) >= len(m.forests) {
+		if e.damage == nil {
+			e.damage = &damage{}
+		}
+		e.damage.closed = true // of what type its items are is not known
+		r.applyDamage(e)
+		return
+	}
 	e.readResources(r.scripts)
-	e.Allow = r.items(m, ItemAllow, p.PolicyItems)
+	e.Allow = r.items(e, ItemAllow, p.PolicyItems)
 	if m.denies {
-		e.Deny = r.items(m, ItemDeny, p.DenyPolicyItems)
-		e.AllowExceptions = r.items(m, ItemAllowException, p.AllowExceptions)
-		e.DenyExceptions = r.items(m, ItemDenyException, p.DenyExceptions)
+		e.Deny = r.items(e, ItemDeny, p.DenyPolicyItems)
+		e.AllowExceptions = r.items(e, ItemAllowException, p.AllowExceptions)
+		e.DenyExceptions = r.items(e, ItemDenyException, p.DenyExceptions)
 	}
 	e.DenyAllElse = p.IsDenyAllElse
 	e.HasDeny = p.IsDenyAllElse || len(e.Deny) > 0 || !m.denies && len(p.DenyPolicyItems) > 0
 	r.protection(e)
-}
-
-// close makes the policy deny everybody everything it is about.
-func (e *Policy) close() {
-	e.Type, e.Priority, e.Conditions = ranger.PolicyTypeAccess, priorityUnreadable, nil
-	e.readResources(nil)
-	e.Everywhere = len(e.Resources) == 0
-	e.Deny = []Item{{Kind: ItemUnreadable, all: true, Admin: true, Who: SubjectSet{Everyone}}}
-	e.HasDeny = true
+	if e.damage != nil {
+		r.applyDamage(e)
+	}
 }
 
 func (e *Policy) readResources(scripts match.ScriptCompiler) {
-	e.ascii = true
+	e.Resources, e.ascii = nil, true
 	for i := range len(e.Source.AdditionalResources) + 1 {
 		resources := e.Source.Resources
 		if i > 0 {
 			resources = e.Source.AdditionalResources[i-1]
 		}
-		if m, ok := match.New(e.model.forests[e.Type], resources, scripts); ok {
-			e.Resources = append(e.Resources, m)
-			e.ascii = e.ascii && m.IsASCII()
-		}
+		e.addResources(resources, scripts)
 	}
 }
 
-func (r *reader) items(m *Model, kind ItemKind, list []ranger.PolicyItem) []Item {
+// addResources adds one set of resources, and reports whether it is one that policies of this type can be about.
+func (e *Policy) addResources(resources map[string]ranger.PolicyResource, scripts match.ScriptCompiler) bool {
+	m, ok := match.New(e.model.forests[e.Type], resources, scripts)
+	if ok {
+		e.Resources = append(e.Resources, m)
+		e.ascii = e.ascii && m.IsASCII()
+	}
+	return ok
+}
+
+// Damaged reports whether some of the policy cannot be understood.
+func (e *Policy) Damaged() bool { return e.damage != nil }
+
+func (r *reader) items(e *Policy, kind ItemKind, list []ranger.PolicyItem) []Item {
 	if len(list) == 0 {
 		return nil
 	}
 	items := make([]Item, 0, len(list))
 	for i := range list {
-		if item, ok := r.item(m, kind, i, &list[i]); ok {
+		if item, ok := r.item(e, kind, i, &list[i]); ok {
 			items = append(items, item)
 		}
 	}
@@ -176,7 +181,7 @@ func (r *reader) protection(e *Policy) {
 	case ranger.PolicyTypeDataMask:
 		for i := range e.Source.DataMaskPolicyItems {
 			raw := &e.Source.DataMaskPolicyItems[i]
-			item, ok := r.item(e.model, ItemDataMask, i, &raw.PolicyItem)
+			item, ok := r.item(e, ItemDataMask, i, &raw.PolicyItem)
 			info := raw.DataMaskInfo
 			if name, known := r.rename(info.DataMaskType); ok && known {
 				info.DataMaskType = name
@@ -188,7 +193,7 @@ func (r *reader) protection(e *Policy) {
 	case ranger.PolicyTypeRowFilter:
 		for i := range e.Source.RowFilterPolicyItems {
 			raw := &e.Source.RowFilterPolicyItems[i]
-			if item, ok := r.item(e.model, ItemRowFilter, i, &raw.PolicyItem); ok {
+			if item, ok := r.item(e, ItemRowFilter, i, &raw.PolicyItem); ok {
 				item.Filter = &raw.RowFilterInfo
 				item.macros = &itemMacros{filter: match.NewTemplate(raw.RowFilterInfo.FilterExpr, r.scripts)}
 				e.Protect = append(e.Protect, item)
@@ -198,9 +203,13 @@ func (r *reader) protection(e *Policy) {
 }
 
 // item prepares an item. One that is left with none of its access types takes no part.
-func (r *reader) item(m *Model, kind ItemKind, index int, raw *ranger.PolicyItem) (Item, bool) {
+func (r *reader) item(p *Policy, kind ItemKind, index int, raw *ranger.PolicyItem) (Item, bool) {
+	m, damaged := p.model, itemDamage{}
+	if p.damage != nil {
+		damaged = p.damage.items[itemPlace{kind, index}]
+	}
 	e := Item{Kind: kind, Index: index, raw: raw, Admin: raw.DelegateAdmin, Conditions: newConditions(m, raw.Conditions, r.scripts)}
-	named, left := r.named(m, raw)
+	named, left := r.named(m, raw, damaged.accesses)
 	e.Named = named
 	if left == 0 && len(raw.Accesses) > 0 && !raw.DelegateAdmin {
 		return e, false
@@ -217,20 +226,20 @@ func (r *reader) item(m *Model, kind ItemKind, index int, raw *ranger.PolicyItem
 	}
 	e.Who = newSubjectSet(r.table, raw)
 	e.HasUsers, e.HasRoles, e.Owner = len(raw.Users) > 0, len(raw.Roles) > 0, slices.Contains(raw.Users, UserOwner)
-	return e, true
+	return e, p.damage == nil || e.damaged(damaged)
 }
 
-// named lists the access types that an item names, of this service, but those switched off; left is the number with
+// named lists the access types that an item names, of this service, but those switched off or lost; left is the number with
 // those. Most items name one, and share what the definition holds of it.
-func (r *reader) named(m *Model, raw *ranger.PolicyItem) (list []string, left int) {
-	for _, a := range raw.Accesses {
+func (r *reader) named(m *Model, raw *ranger.PolicyItem, lost map[int]bool) (list []string, left int) {
+	for i, a := range raw.Accesses {
 		name, ok := r.rename(a.Type)
 		if !ok {
 			continue
 		}
 		left++
 		switch {
-		case !a.Allowed():
+		case !a.Allowed() || lost[i]:
 		case len(raw.Accesses) == 1 && len(m.Implied[name]) == 1:
 			list = m.Implied[name]
 		default:

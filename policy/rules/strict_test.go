@@ -143,20 +143,11 @@ func TestOptionsInVainAreFindings(t *testing.T) {
 	}
 }
 
-// A problem is a finding, unless the compiler reports the unreadable policies of its file.
 func TestProblemsAreFindings(t *testing.T) {
 	const doc = `{"policies":[{"id":1,"name":"a","resources":{"catalog":{"values":["a"]}}}]}`
 	problem := ranger.Problem{PolicyID: 1, Policy: "a", Origin: "f.json", Field: "colour", Effect: policy.EffectNone, Message: "is no field"}
 	found := findingsOf(t, doc, problem)
 	if want := (policy.Finding{PolicyID: 1, Policy: "a", Effect: policy.EffectNone, Message: "f.json: colour is no field"}); len(found) != 1 || found[0] != want {
 		t.Errorf("%+v, want %+v", found, want)
-	}
-	problem.Refused = true
-	if found := findingsOf(t, doc, problem); len(found) != 1 {
-		t.Errorf("refused, without unreadable policies: %+v", found)
-	}
-	unreadable := strings.Replace(doc, `"name"`, `"denypolicyitems":[],"name"`, 1)
-	if found := findingsOf(t, unreadable, problem); len(found) != 0 {
-		t.Errorf("refused: %+v", found)
 	}
 }

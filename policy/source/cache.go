@@ -39,8 +39,8 @@ type cacheEntry struct {
 	Digest    string           `json:"digest"`
 	Origins   map[int64]string `json:"origins,omitempty"`
 	Content   *content         `json:"content"`
-	// Unreadable is why policies cannot be understood; see content.unreadable.
-	Unreadable map[int]string `json:"unreadable,omitempty"`
+	// Faults are what of the policies cannot be understood; see content.faults.
+	Faults map[int][]ranger.Fault `json:"faults,omitempty"`
 }
 
 // newCache returns the cache of a source. The file's name depends on the source's identity, so that several sources can
@@ -78,7 +78,7 @@ func (c *cache) load() (*cacheEntry, error) {
 	if entry.Identity != c.identity || entry.Content == nil || entry.Content.Policies == nil {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: not the cache of %s; remove it", c.path, c.identity)
 	}
-	entry.Content.setUnreadable(entry.Unreadable)
+	entry.Content.setFaults(entry.Faults)
 	if digest, err := entry.Content.digest(); err != nil || digest != entry.Digest {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: its content does not have the digest %s; remove it", c.path, entry.Digest)
 	}
@@ -106,7 +106,7 @@ func earlier(a, b time.Time) time.Time {
 // save replaces the cache file, so that a crash leaves the old one or the new one.
 func (c *cache) save(entry *cacheEntry) error {
 	entry.Identity = c.identity
-	entry.Unreadable = entry.Content.unreadable()
+	entry.Faults = entry.Content.faults()
 	entry.Origins = map[int64]string{}
 	entry.Content.each(func(list []ranger.Policy) {
 		for i := range list {

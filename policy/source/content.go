@@ -20,40 +20,33 @@ type content struct {
 	Users    *ranger.UserStore       `json:"users,omitempty"` // nil: membership is unknown
 	Tags     *ranger.ServiceTags     `json:"tags,omitempty"`
 	Problems []ranger.Problem        `json:"problems,omitempty"`
-
-	refusal error // why strict parsing refuses some of the files it was read from, nil when it does not
 }
 
-// isPartial reports whether strict parsing refused some of the files: their policies are unreadable.
-func (c *content) isPartial() bool {
-	return slices.ContainsFunc(c.Problems, func(p ranger.Problem) bool { return p.Refused })
-}
-
-// unreadable returns why policies cannot be understood, which their JSON does not hold, by their number in the order of
-// each.
-func (c *content) unreadable() map[int]string {
-	var reasons map[int]string
+// faults returns what of the policies could not be understood when they were parsed, which their JSON does not hold, by
+// their number in the order of each.
+func (c *content) faults() map[int][]ranger.Fault {
+	var faults map[int][]ranger.Fault
 	n := 0
 	c.each(func(list []ranger.Policy) {
 		for i := range list {
-			if reason := list[i].Unreadable; reason != "" {
-				if reasons == nil {
-					reasons = make(map[int]string)
+			if len(list[i].Faults) > 0 {
+				if faults == nil {
+					faults = make(map[int][]ranger.Fault)
 				}
-				reasons[n+i] = reason
+				faults[n+i] = list[i].Faults
 			}
 		}
 		n += len(list)
 	})
-	return reasons
+	return faults
 }
 
-// setUnreadable marks policies as unreadable returned them.
-func (c *content) setUnreadable(reasons map[int]string) {
+// setFaults sets the faults of policies as faults returned them.
+func (c *content) setFaults(faults map[int][]ranger.Fault) {
 	n := 0
 	c.each(func(list []ranger.Policy) {
 		for i := range list {
-			list[i].Unreadable = reasons[n+i]
+			list[i].Faults = faults[n+i]
 		}
 		n += len(list)
 	})
@@ -64,11 +57,11 @@ func (c *content) setUnreadable(reasons map[int]string) {
 // policies came from.
 func (c *content) digest() (string, error) {
 	var all any = c
-	if reasons := c.unreadable(); len(reasons) > 0 {
+	if faults := c.faults(); len(faults) > 0 {
 		all = struct {
 			*content
-			Unreadable map[int]string `json:"unreadable"`
-		}{c, reasons}
+			Faults map[int][]ranger.Fault `json:"faults"`
+		}{c, faults}
 	}
 	body, err := json.Marshal(all)
 	if err != nil {
@@ -89,52 +82,6 @@ func (c *content) each(visit func([]ranger.Policy)) {
 	}
 	if c.Policies.TagPolicies != nil {
 		visit(c.Policies.TagPolicies.Policies)
-	}
-}
-
-// count is the number of items of one kind. Losing some takes access away or removes a deny.
-type count struct {
-	what string
-	n    int
-}
-
-// counts returns the numbers that the guard compares, always in the same order. Disabled policies do not count, because
-// disabling all policies is as much a loss as deleting them.
-func (c *content) counts() []count {
-	enabled := func(list []ranger.Policy) (n int) {
-		for i := range list {
-			if list[i].Enabled() {
-				n++
-			}
-		}
-		return n
-	}
-	policies, tagPolicies := enabled(c.Policies.Policies), 0
-	for _, zone := range c.Policies.SecurityZones {
-		if zone != nil {
-			policies += enabled(zone.Policies)
-		}
-	}
-	if c.Policies.TagPolicies != nil {
-		tagPolicies = enabled(c.Policies.TagPolicies.Policies)
-	}
-	var roles, members, tagged int
-	if c.Roles != nil {
-		roles = len(c.Roles.RangerRoles)
-	}
-	if c.Users != nil {
-		for _, groups := range c.Users.UserGroupMapping {
-			members += len(groups)
-		}
-	}
-	if c.Tags != nil {
-		for _, tags := range c.Tags.ResourceToTagIDs {
-			tagged += len(tags)
-		}
-	}
-	return []count{
-		{"policies", policies}, {"tag policies", tagPolicies}, {"roles", roles}, {"group memberships", members},
-		{"tags on resources", tagged},
 	}
 }
 

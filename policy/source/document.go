@@ -22,15 +22,15 @@ type document struct {
 // documents returns the documents of a file with their kinds.
 func documents(f file) ([]document, error) {
 	data := bytes.TrimPrefix(f.data, []byte("\ufeff"))
-	if !utf8.Valid(data) {
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: line %d is not valid UTF-8", f.path, lineOf(data, invalidAt(data)))
-	}
 	var docs []document
 	if strings.EqualFold(f.path[strings.LastIndexByte(f.path, '.')+1:], "json") {
 		if len(bytes.TrimSpace(data)) > 0 {
 			docs = []document{{file: f, number: 1, data: data}}
 		}
 	} else {
+		if !utf8.Valid(data) {
+			return nil, policy.Errorf(policy.CodeInvalid, "%s: line %d is not valid UTF-8", f.path, lineOf(data, invalidAt(data)))
+		}
 		bodies, err := yamlDocuments(data)
 		if err != nil {
 			return nil, policy.Errorf(policy.CodeInvalid, "%s: %w", f.path, err)

@@ -102,7 +102,7 @@ func FuzzFile(f *testing.F) {
 // A duplicate key is found wherever it is; the same key in two objects is none.
 func TestDuplicateKeys(t *testing.T) {
 	for text, want := range map[string]bool{
-		`{"resources":{"a":1,"b":{"a":1}},"a":[{"a":1},{"a":2}]}`:   false,
+		`{"resources":{"a":{},"b":{"a":1}},"a":[{"a":1},{"a":2}]}`:  false,
 		`{"resources":{},"resources":{}}`:                           true,
 		`{"resources":{"x":[[{"a":1,"\u0061":2}]]}}`:                true,
 		`{"resources":{"x":"a"},"policyItems":["x","x",{"x":"x"}]}`: false,
@@ -112,9 +112,13 @@ func TestDuplicateKeys(t *testing.T) {
 		`[{"a\\\"":"}{,\"\\","a\\":"\\"}]`:                          false,
 		`[{"a":{"b":1},"a":2}]`:                                     true,
 	} {
-		_, _, err := merge([]file{{path: "f.json", name: "f.json", data: []byte(text)}}, "")
-		if got := err != nil && strings.Contains(err.Error(), "duplicate key"); got != want {
+		c, _, err := merge([]file{{path: "f.json", name: "f.json", data: []byte(text)}}, "")
+		if err != nil {
 			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := strings.Contains(fmt.Sprint(c.faults()), "duplicate key"); got != want {
+			t.Errorf("%s: faults %v", text, c.faults())
 		}
 	}
 }

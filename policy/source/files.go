@@ -25,10 +25,6 @@ type FilesOptions struct {
 	Service string
 
 	Guard GuardOptions
-	// PartialStart allows to start with files that strict parsing refuses when there is no last verified snapshot, for a
-	// daemon: what their policies allow is not granted, what they are about is closed to everybody, and the rest holds.
-	// Problem then returns why. Without it Load returns an error.
-	PartialStart bool
 	// CacheDir is a folder for the last verified snapshot; "" disables the cache.
 	CacheDir string
 	// Debounce is how long files must be unchanged before they are read; 0 means 250 ms.
@@ -116,9 +112,6 @@ func (f *Files) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if next.refusal != nil && !f.takesPart() {
-		return next.refusal
-	}
 	for service, n := range skipped {
 		f.warnOnce("skipped "+service, fmt.Sprintf("policies of service %q are ignored; only %q is used", service, f.options.Service), "policies", n)
 	}
@@ -126,13 +119,7 @@ func (f *Files) refresh(ctx context.Context) error {
 		return err
 	}
 	f.lastRead = t
-	return next.refusal
-}
-
-// takesPart reports whether content may be used of which some files were refused: not while there is content in force
-// that was understood whole.
-func (f *Files) takesPart() bool {
-	return f.options.PartialStart && (f.content == nil || f.content.isPartial())
+	return nil
 }
 
 // nextFileVersion returns a function that numbers a new version of files: by the version in its documents, or the time

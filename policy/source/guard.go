@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // defaultMaxShrink is the share of policies that may disappear from one version to the next.
@@ -32,17 +33,58 @@ func (o *GuardOptions) validate() error {
 	return nil
 }
 
-// check returns an error of class refused when next lost too much of old. old is nil when nothing is in force.
-func (o *GuardOptions) check(old, next *content) error {
-	now := next.counts()
+// count is the number of items of one kind. Losing some takes access away or removes a deny.
+type count struct {
+	what string
+	n    int
+}
+
+// counts returns the numbers that the guard compares, always in the same order. Disabled policies do not count, nor those
+// of which nothing can be understood, because either is as much a loss as deleting them.
+func counts(s *ranger.Snapshot) []count {
+	var policies, tagPolicies, members, tagged int
+	for list := range s.PolicyLists() {
+		n := &policies
+		if s.TagPolicies != nil && len(list) > 0 && len(s.TagPolicies.Policies) > 0 && &list[0] == &s.TagPolicies.Policies[0] {
+			n = &tagPolicies
+		}
+		for i := range list {
+			if list[i].Enabled() && list[i].Understood() {
+				*n++
+			}
+		}
+	}
+	if s.Users != nil {
+		for _, groups := range s.Users.UserGroupMapping {
+			members += len(groups)
+		}
+	}
+	if s.Tags != nil {
+		for _, tags := range s.Tags.ResourceToTagIDs {
+			tagged += len(tags)
+		}
+	}
+	return []count{
+		{"policies", policies}, {"tag policies", tagPolicies}, {"roles", len(s.Roles)}, {"group memberships", members},
+		{"tags on resources", tagged},
+	}
+}
+
+// check returns an error of class refused when next lost too much of old, and one of class invalid when none of its policies
+// can be understood. old is nil when nothing is in force.
+func (o *GuardOptions) check(old, next *ranger.Snapshot) error {
+	now := counts(next)
 	if policies := now[0].n + now[1].n; policies == 0 && !o.AllowEmpty {
+		if faults, n := describeFaults(next); n > 0 {
+			return policy.Errorf(policy.CodeInvalid, "no policy can be understood, which would revoke every grant: %s", faults)
+		}
 		return policy.Errorf(policy.CodeRefused, "there is no enabled policy, which would revoke every grant (policies.allow_empty allows it)")
 	}
 	if old == nil {
 		return nil
 	}
 	var losses []string
-	for i, before := range old.counts() {
+	for i, before := range counts(old) {
 		after := now[i]
 		switch lost := before.n - after.n; {
 		case lost <= 0 || o.AllowEmpty && after.n == 0:
@@ -55,10 +97,13 @@ func (o *GuardOptions) check(old, next *content) error {
 	if old.Users != nil && next.Users == nil {
 		losses = append(losses, "the user store is gone")
 	}
-	if len(losses) > 0 {
-		return policy.Errorf(policy.CodeRefused, "%s", strings.Join(losses, "; "))
+	if len(losses) == 0 {
+		return nil
 	}
-	return nil
+	if faults, n := describeFaults(next); n > 0 {
+		losses = append(losses, "policies that cannot be understood count as gone: "+faults)
+	}
+	return policy.Errorf(policy.CodeRefused, "%s", strings.Join(losses, "; "))
 }
 
 // checkVersions returns an error of class refused when one of the server's versions went back, as after a restore of

@@ -25,14 +25,11 @@ type merger struct {
 	origins map[string]string
 	ids     map[int64]*document
 	skipped map[string]int // policies of other services, by service
-	refused []refusedFile
-	ignored []refusedFile // fields that decide access in Ranger and not here
+	unknown []unknownFields
 }
 
 // merge merges the documents of files, in order. It returns the content and the number of policies skipped because they
-// are of another service, by service. Where strict parsing refuses files with policies, the content's refusal says so,
-// and their policies are unreadable. Unknown fields that may hide a part of the policies, or of roles, users, tags or a
-// service definition, are an error: what they are about cannot be closed.
+// are of another service, by service. What is wrong within a policy is a fault of that policy.
 func merge(files []file, service string) (*content, map[string]int, error) {
 	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, skipped: map[string]int{}}
 	m.content.Policies = &ranger.ServicePolicies{ServiceName: service}
@@ -93,7 +90,27 @@ func (m *merger) add(d *document) error {
 	if err != nil {
 		return err
 	}
-	return m.checkFields(d, unknown)
+	if err := ranger.CheckFields(unknown, origin); err != nil {
+		return err
+	}
+	if len(unknown) > 0 {
+		m.unknown = append(m.unknown, unknownFields{origin, unknown})
+	}
+	return nil
+}
+
+// unknownFields are the fields of a file that Ranger's model does not have.
+type unknownFields struct {
+	path   string
+	fields []ranger.UnknownField
+}
+
+// finish lists the problems.
+func (m *merger) finish() {
+	effect := m.content.roleEffect()
+	for _, f := range m.unknown {
+		m.content.Problems = append(m.content.Problems, ranger.ProblemsOf(f.fields, f.path, effect)...)
+	}
 }
 
 // addDocument adds a policy download or export. Its service name applies to policies that name none.

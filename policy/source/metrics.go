@@ -50,6 +50,11 @@ func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, erro
 			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(s.Version) })),
 		gauge("ucwarden_policy_snapshot_policies", "Policies in the snapshot in force.",
 			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(len(s.Policies)) })),
+		gauge("ucwarden_policy_snapshot_faults", "What cannot be understood in the policies in force; it allows nothing, and closes what it may deny.",
+			ofSnapshot(func(s *ranger.Snapshot) float64 {
+				_, n := describeFaults(s)
+				return float64(n)
+			})),
 		gauge("ucwarden_policy_source_held", "1 while a problem keeps newer policies out and the last good snapshot stays in force.",
 			func() float64 {
 				if store.Problem() != nil {

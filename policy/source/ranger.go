@@ -206,7 +206,9 @@ func (r *Ranger) refresh(ctx context.Context) error {
 		return err
 	}
 	next.sortPolicies()
-	next.Problems = r.problems(next)
+	if next.Problems, err = r.problems(next); err != nil {
+		return err
+	}
 	before := r.Current()
 	if err := r.publish(next, func(int64) int64 { return next.Policies.PolicyVersion }); err != nil {
 		return err
@@ -242,21 +244,30 @@ func (r *Ranger) download(ctx context.Context, known *content) (next *content, c
 	return next, new[0] || new[1] || new[2] || new[3], nil
 }
 
-// problems returns what has no meaning here in the downloads. Newer servers add fields, so those are no reason to refuse
-// the policies.
-func (r *Ranger) problems(c *content) []ranger.Problem {
+// problems returns what has no meaning here in the downloads, which newer servers may have more of. It returns an error
+// where something is misspelt that cannot be made good by closing a policy.
+func (r *Ranger) problems(c *content) ([]ranger.Problem, error) {
+	var list []ranger.Problem
+	var err error
 	effect := c.roleEffect()
-	list := ranger.ProblemsOf(c.Policies.Unknown, r.downloadURL(endpointPolicies).String(), effect)
+	add := func(e download, unknown []ranger.UnknownField) {
+		origin := r.downloadURL(e).String()
+		list = append(list, ranger.ProblemsOf(unknown, origin, effect)...)
+		if err == nil {
+			err = ranger.CheckFields(unknown, origin)
+		}
+	}
+	add(endpointPolicies, c.Policies.Unknown)
 	if c.Roles != nil {
-		list = append(list, ranger.ProblemsOf(c.Roles.Unknown, r.downloadURL(endpointRoles).String(), effect)...)
+		add(endpointRoles, c.Roles.Unknown)
 	}
 	if c.Users != nil {
-		list = append(list, ranger.ProblemsOf(c.Users.Unknown, r.downloadURL(endpointUsers).String(), effect)...)
+		add(endpointUsers, c.Users.Unknown)
 	}
 	if c.Tags != nil {
-		list = append(list, ranger.ProblemsOf(c.Tags.Unknown, r.downloadURL(endpointTags).String(), effect)...)
+		add(endpointTags, c.Tags.Unknown)
 	}
-	return list
+	return list, err
 }
 
 // checkRequiredParts returns an error when policies refer to roles or tags that the server does not offer.

@@ -248,11 +248,23 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 			s.SetFault(rangertest.Tags, rangertest.Fault{Body: `{"serviceResources":[`})
 		}, "not valid JSON", policy.CodeInvalid},
 		"dropped": {fault(rangertest.Users, rangertest.Fault{Drop: true}), "user store", policy.CodeUnavailable},
-		"unknown access type": {func(s *rangertest.Server) {
+		"unknown access types": {func(s *rangertest.Server) {
 			p := pols(11)
-			p[3].PolicyItems[0].Accesses[0].Type = "sellect"
+			for i := range p {
+				p[i].PolicyItems[0].Accesses[0].Type = "sellect"
+			}
 			s.SetPolicies(p...)
-		}, "sellect", policy.CodeInvalid},
+		}, "no policy can be understood", policy.CodeInvalid},
+		"unknown access types in most": {func(s *rangertest.Server) {
+			p := pols(11)
+			for i := range p[:7] {
+				p[i].PolicyItems[0].Accesses[0].Type = "sellect"
+			}
+			s.SetPolicies(p...)
+		}, "6 of 10 policies are gone", policy.CodeRefused},
+		"a misspelt part": {func(s *rangertest.Server) {
+			s.SetFault(rangertest.Policies, rangertest.Fault{Body: `{"serviceName":"uc","policyVersion":99,"policies":[],"securityZone":{}}`})
+		}, "did you mean securityZones?", policy.CodeInvalid},
 		"another service's tag": {fault(rangertest.Tags, rangertest.Fault{Body: `{"serviceName":"hive","tagVersion":9,"serviceResources":[]}`}), `"hive"`, policy.CodeInvalid},
 	}
 	for name, test := range tests {

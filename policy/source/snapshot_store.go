@@ -14,7 +14,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
-	"ucwarden/policy/rules"
+	"ucwarden/policy/verify"
 )
 
 // snapshotStore keeps a source's last verified snapshot and decides what may replace it. Both sources embed it.
@@ -151,12 +151,17 @@ func (store *snapshotStore) restore() {
 	store.logProblems(snapshot)
 }
 
+// newSnapshot joins the content into a snapshot and verifies it. What cannot be understood in a policy is a fault of that
+// policy, whichever source it came from; errors are about what nothing can be closed for.
 func newSnapshot(c *content) (*ranger.Snapshot, error) {
 	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags, Problems: c.Problems})
 	if err != nil {
 		return nil, err
 	}
-	return s, rules.Verify(s)
+	for err := range verify.Zones(s) {
+		return nil, err
+	}
+	return verify.Snapshot(s), nil
 }
 
 // publish verifies next and puts it in force unless a guard rejects it. version returns its version number from the one
@@ -178,7 +183,10 @@ func (store *snapshotStore) publish(next *content, version func(inForce int64) i
 		return err
 	}
 	if !store.isAccepted(digest) {
-		if err := store.reject(next); err != nil {
+		if err := store.reject(next, snapshot); err != nil {
+			if policy.CodeOf(err) == policy.CodeInvalid {
+				return err
+			}
 			return policy.Errorf(policy.CodeRefused, "policies refused: %w; to use them on purpose, set policies.accept to %s", err, digest)
 		}
 	}
@@ -200,33 +208,40 @@ func (store *snapshotStore) publish(next *content, version func(inForce int64) i
 // maxLogged is how many problems of one version are logged.
 const maxLogged = 20
 
-// logProblems logs what is accepted in a new version and does not mean what its author may expect. Files that are
-// refused are logged as failures.
+// logProblems logs what is accepted in a new version and does not mean what its author may expect, and what of the policies
+// cannot be understood.
 func (store *snapshotStore) logProblems(s *ranger.Snapshot) {
 	logged, left := 0, 0
 	for _, p := range s.Problems {
-		switch {
-		case p.Refused:
-		case logged == maxLogged:
+		if logged++; logged > maxLogged {
 			left++
-		default:
-			logged++
-			store.log.Warn("a field of the policies has no effect", "policy_id", p.PolicyID, "policy", p.Policy, "origin", p.Origin, "field", p.Field, "problem", p.Message)
+			continue
 		}
+		store.log.Warn("a field of the policies has no effect", "policy_id", p.PolicyID, "policy", p.Policy, "origin", p.Origin, "field", p.Field, "problem", p.Message)
 	}
 	if left > 0 {
 		store.log.Warn("more fields of the policies have no effect; the findings of a plan list them", "more", left)
 	}
+	faults := 0
+	for p, f := range s.Faults {
+		if faults++; faults <= maxLogged {
+			store.log.Warn("a policy cannot be understood in full; what is not understood allows nothing, and closes what it may deny",
+				"policy_id", p.ID, "policy", p.Name, "origin", p.Origin, "field", f.Field, "problem", f.Reason)
+		}
+	}
+	if faults > maxLogged {
+		store.log.Warn("more of the policies cannot be understood; the findings of a plan list them", "more", faults-maxLogged)
+	}
 }
 
 // reject returns why next must not replace the content in force, nil when it may.
-func (store *snapshotStore) reject(next *content) error {
+func (store *snapshotStore) reject(next *content, s *ranger.Snapshot) error {
 	if store.serverVersions && store.content != nil {
 		if err := checkVersions(store.content, next); err != nil {
 			return err
 		}
 	}
-	return store.guard.check(store.content, next)
+	return store.guard.check(store.Current(), s)
 }
 
 func (store *snapshotStore) isAccepted(digest string) bool {
@@ -282,11 +297,6 @@ func (store *snapshotStore) recordFailure(err error, log bool) {
 		return
 	}
 	if s := store.Current(); s != nil {
-		if store.content.refusal != nil {
-			store.warnOnce(problemKey(err), "policy files refused; the others are in force, what these allow is not granted, and what they are about is closed to everybody until they are corrected",
-				"error", err, "version", s.Version)
-			return
-		}
 		store.warnOnce(problemKey(err), "new policies not loaded; the last verified snapshot stays in force", "error", err,
 			"version", s.Version, "confirmed_ago", time.Since(s.FetchedAt).Round(time.Second))
 		return

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
@@ -22,48 +23,38 @@ func misspelt(id int64, table string) string {
 		id, table, items, items)
 }
 
-func TestFilesRefuseUnknownFields(t *testing.T) {
-	one := func(field, value string) string {
-		return strings.Replace(allow(4, "four", "t4"), `"policyItems"`, fmt.Sprintf("%q:%s,\"policyItems\"", field, value), 1)
-	}
-	for name, test := range map[string]struct{ file, doc, path, near string }{
-		"deny":               {"x.json", misspelt(3, "t3"), "denyPolicyItem", "denyPolicyItems"},
-		"enabled":            {"x.json", one("enabled", "false"), "enabled", "isEnabled"},
-		"in a list":          {"x.json", "[" + allow(1, "a", "t") + "," + misspelt(3, "t3") + "]", "[1].denyPolicyItem", "denyPolicyItems"},
-		"in an export":       {"x.json", `{"metaDataInfo":{},"policies":[` + misspelt(3, "t3") + `]}`, "policies[0].denyPolicyItem", "denyPolicyItems"},
-		"isExclude":          {"x.json", strings.Replace(allow(1, "a", "t"), `"values":["t"]`, `"values":["t"],"isExclude":true`, 1), "resources.table.isExclude", "isExcludes"},
-		"condition":          {"x.yaml", strings.Replace(allowYAML, "  users:", "  condition: [{type: x}]\n  users:", 1), "policyItems[0].condition", "conditions"},
-		"allowed":            {"x.yaml", strings.Replace(allowYAML, "type: select", "type: select, allowed: false", 1), "policyItems[0].accesses[0].allowed", "isAllowed"},
-		"second document":    {"x.yaml", allowYAML + "---" + strings.Replace(allowYAML, "by hand", "second", 1) + "enabled: false\n", "enabled", "isEnabled"},
-		"a misspelt zone":    {"x.json", `{"policies":[],"securityZone":{}}`, "securityZone", "securityZones"},
-		"a role":             {"x.json", `{"rangerRoles":[{"name":"r","user":[{"name":"ann"}]}]}`, "rangerRoles[0].user", "users"},
-		"a user store":       {"x.json", `{"userGroupMapping":{},"groupAttrMappings":{}}`, "groupAttrMappings", "groupAttrMapping"},
-		"tags":               {"x.json", `{"serviceResources":[{"id":1,"resourceElement":{}}]}`, "serviceResources[0].resourceElement", "resourceElements"},
-		"service definition": {"x.json", `{"name":"s","resources":[{"name":"c","parents":"x"}],"accessTypes":[]}`, "resources[0].parents", "parent"},
-		"in case only":       {"x.json", one("denypolicyitems", "[]"), "denypolicyitems", "denyPolicyItems"},
+// Outside of policies, a misspelt field may hide anything, so files that have one are refused, and what is in force stays.
+func TestFilesRefuseMisspeltFieldsOutsideOfPolicies(t *testing.T) {
+	for name, test := range map[string]struct{ doc, path, near string }{
+		"a zone":             {`{"policies":[],"securityZone":{}}`, "securityZone", "securityZones"},
+		"a role":             {`{"rangerRoles":[{"name":"r","user":[{"name":"ann"}]}]}`, "rangerRoles[0].user", "users"},
+		"a user store":       {`{"userGroupMapping":{},"groupAttrMappings":{}}`, "groupAttrMappings", "groupAttrMapping"},
+		"tags":               {`{"serviceResources":[{"id":1,"resourceElement":{}}]}`, "serviceResources[0].resourceElement", "resourceElements"},
+		"service definition": {`{"name":"s","resources":[{"name":"c","parents":"x"}],"accessTypes":[]}`, "resources[0].parents", "parent"},
+		"a switch in zones":  {`{"policies":[],"SecurityZones":{}}`, "SecurityZones", "securityZones"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			options := source.FilesOptions{Path: dir, Debounce: 1}
-			write(t, dir, map[string]string{test.file: test.doc, "good.json": allow(77, "good", "g")})
+			write(t, dir, map[string]string{"x.json": test.doc, "good.json": allow(77, "good", "g")})
 			s, err := newFiles(t, options).Load(t.Context())
 			if s != nil || policy.CodeOf(err) != policy.CodeInvalid {
 				t.Fatalf("loaded %v, %v", s, err)
 			}
-			for _, want := range []string{filepath.Join(dir, test.file), ": " + test.path, "did you mean " + test.near + "?"} {
+			for _, want := range []string{filepath.Join(dir, "x.json"), ": " + test.path, "did you mean " + test.near + "?"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("error %v, want %s in it", err, want)
 				}
 			}
 			f := newFiles(t, options)
-			if err := os.Remove(filepath.Join(dir, test.file)); err != nil {
+			if err := os.Remove(filepath.Join(dir, "x.json")); err != nil {
 				t.Fatal(err)
 			}
 			first, err := f.Load(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, dir, map[string]string{test.file: test.doc})
+			write(t, dir, map[string]string{"x.json": test.doc})
 			if s, err := f.Load(t.Context()); err != nil || s.Digest != first.Digest || f.Problem() == nil || !strings.Contains(f.Problem().Error(), test.path) {
 				t.Errorf("in force %v, %v; problem %v", s, err, f.Problem())
 			}
@@ -71,125 +62,87 @@ func TestFilesRefuseUnknownFields(t *testing.T) {
 	}
 }
 
-// A daemon starts with what it understands: the policies of a refused file are unreadable, the others hold, and so it
-// stays while files change, across a restart, and until the file is corrected. From then on the last verified snapshot
-// stays in force.
-func TestFilesPartialStart(t *testing.T) {
+// faultsOf writes the faults of a snapshot: the policy's id and the field of each.
+func faultsOf(s *ranger.Snapshot) string {
+	var list []string
+	for p, f := range s.Faults {
+		list = append(list, fmt.Sprintf("%d %s", p.ID, f.Field))
+	}
+	return strings.Join(list, ", ")
+}
+
+// What cannot be understood in a policy binds that policy alone, at the first start and at every later version, and so it
+// stays across a restart and until the file is corrected. It is logged once, and counted.
+func TestFaultsBindTheirPolicy(t *testing.T) {
 	dir, cacheDir := t.TempDir(), t.TempDir()
 	var log logged
-	options := source.FilesOptions{Path: dir, CacheDir: cacheDir, Debounce: 1, PartialStart: true, Logger: log.logger()}
-	write(t, dir, map[string]string{"good.json": allow(1, "good", "t1"), "bad.yaml": misspelt(2, "t2") + "\n---\n" + allow(3, "beside", "t3")})
+	reg := prometheus.NewRegistry()
+	options := source.FilesOptions{Path: dir, CacheDir: cacheDir, Debounce: 1, Logger: log.logger(), Registerer: reg}
 	f := newFiles(t, options)
-	unreadable := func(s *ranger.Snapshot) (ids []int64) {
-		for _, p := range s.Policies {
-			if p.Unreadable != "" {
-				ids = append(ids, p.ID)
-				if !strings.Contains(p.Unreadable, "bad.yaml: denyPolicyItem") || !strings.Contains(p.Unreadable, "did you mean denyPolicyItems?") {
-					t.Errorf("policy %d is unreadable because %q", p.ID, p.Unreadable)
-				}
-			}
-		}
-		return ids
-	}
-	check := func(what string, s *ranger.Snapshot, err error, policies int) {
+	step := func(what string, f *source.Files, files map[string]string, policies int, faults string) *ranger.Snapshot {
 		t.Helper()
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
+		write(t, dir, files)
+		s, err := f.Load(t.Context())
+		if err != nil || f.Problem() != nil {
+			t.Fatalf("%s: %v, problem %v", what, err, f.Problem())
 		}
-		if got := unreadable(s); len(s.Policies) != policies || !slices.Equal(got, []int64{2, 3}) {
-			t.Errorf("%s: %d policies, %v are unreadable, want %d, [2 3]", what, len(s.Policies), got, policies)
+		if got := faultsOf(s); len(s.Policies) != policies || got != faults {
+			t.Errorf("%s: %d policies, faults %s, want %d, %s", what, len(s.Policies), got, policies, faults)
 		}
-		if len(s.Problems) != 1 || !s.Problems[0].Refused || s.Problems[0].PolicyID != 2 || s.Problems[0].Field != "denyPolicyItem" {
-			t.Errorf("%s: problems %+v", what, s.Problems)
-		}
+		return s
 	}
-	s, err := f.Load(t.Context())
-	check("start", s, err, 3)
-	if err := f.Problem(); err == nil || !strings.Contains(err.Error(), "denyPolicyItem") {
-		t.Errorf("problem %v", err)
+	good := map[string]string{"good.json": "[" + allow(1, "good", "t1") + "," + allow(9, "other", "t9") + "]"}
+	step("good", f, good, 2, "")
+	bad := misspelt(2, "t2") + "\n---\n" + allow(3, "beside", "t3") + "\n---\n" + strings.Replace(allow(4, "types", "t4"), `"select"`, `"selekt"`, 1) + "\n---\n" +
+		strings.Replace(allow(5, "kinds", "t5"), `["analysts"]`, `"analysts"`, 1) + "\n---\n" + strings.Replace(allow(6, "capitals", "t6"), `"select"`, `"SELECT"`, 1)
+	const faults = "2 denyPolicyItem, 4 policyItems[0].accesses[0].type, 5 policyItems[0].groups"
+	first := step("with faults", f, map[string]string{"bad.yaml": bad}, 7, faults)
+	if got := gauge(t, reg, "ucwarden_policy_snapshot_faults"); got != 3 {
+		t.Errorf("the gauge is %v", got)
 	}
-	again, err := f.Load(t.Context())
-	check("again", again, err, 3)
-	if again.Digest != s.Digest {
-		t.Errorf("digest %s became %s", s.Digest, again.Digest)
+	again := step("again", f, nil, 7, faults)
+	if again.Digest != first.Digest {
+		t.Errorf("digest %s became %s", first.Digest, again.Digest)
 	}
-	if n := log.count("policy files refused"); n != 1 {
+	if n := log.count("cannot be understood"); n != 3 {
 		t.Errorf("%d warnings:\n%s", n, log.String())
 	}
-
-	write(t, dir, map[string]string{"more.json": allow(4, "more", "t4")})
-	s, err = f.Load(t.Context())
-	check("another file changed", s, err, 4)
+	step("another file changed", f, map[string]string{"more.json": allow(7, "more", "t7")}, 8, faults)
 
 	if err := os.Rename(dir, dir+".away"); err != nil {
 		t.Fatal(err)
 	}
-	cached, err := newFiles(t, options).Load(t.Context())
-	check("from the cache", cached, err, 4)
-	if cached.Digest != s.Digest {
-		t.Errorf("digest %s from the cache, want %s", cached.Digest, s.Digest)
+	cached, err := newFiles(t, source.FilesOptions{Path: dir, CacheDir: cacheDir, Debounce: 1}).Load(t.Context())
+	if err != nil || faultsOf(cached) != faults {
+		t.Errorf("from the cache: %v, %v", cached, err)
 	}
 	if err := os.Rename(dir+".away", dir); err != nil {
 		t.Fatal(err)
 	}
-
-	f = newFiles(t, options)
-	write(t, dir, map[string]string{"bad.yaml": strings.Replace(misspelt(2, "t2"), "denyPolicyItem", "denyPolicyItems", 1)})
-	fixed, err := f.Load(t.Context())
-	if err != nil || f.Problem() != nil || len(unreadable(fixed))+len(fixed.Problems) != 0 || len(fixed.Policies) != 3 {
-		t.Fatalf("corrected: %+v, %v, %v", fixed, err, f.Problem())
-	}
-	write(t, dir, map[string]string{"bad.yaml": misspelt(2, "t2")})
-	if s, err := f.Load(t.Context()); err != nil || s.Digest != fixed.Digest || f.Problem() == nil {
-		t.Errorf("misspelt again: %v, %v; problem %v", s, err, f.Problem())
-	}
+	step("after a restart", newFiles(t, source.FilesOptions{Path: dir, CacheDir: cacheDir, Debounce: 1}), nil, 8, faults)
+	step("corrected", f, map[string]string{"bad.yaml": strings.Replace(misspelt(2, "t2"), "denyPolicyItem", "denyPolicyItems", 1)}, 4, "")
 }
 
-// A field that may hide a part of the policies, or of what they mean, cannot be made good by closing anything.
-func TestPartialStartNeedsToKnowWhatIsMissing(t *testing.T) {
-	for name, doc := range map[string]string{
-		"zones": `{"policies":[],"securityZone":{}}`, "roles": `{"rangerRoles":[{"name":"r","user":[]}]}`,
-	} {
-		dir := t.TempDir()
-		write(t, dir, map[string]string{"x.json": doc, "good.json": allow(77, "good", "g")})
-		if s, err := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1, PartialStart: true}).Load(t.Context()); err == nil {
-			t.Errorf("%s: loaded with %d policies", name, len(s.Policies))
-		}
-	}
+// A version of which too little is understood is as one that lost its policies.
+func TestTooManyFaults(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"x.json": `{"exportedBy":"ann","policies":[` + allow(1, "one", "t") + `]}`, "good.json": allow(77, "good", "g")})
-	s, err := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1, PartialStart: true}).Load(t.Context())
-	if err != nil || len(s.Policies) != 2 || s.Policies[0].Unreadable != "" || s.Policies[1].Unreadable == "" {
-		t.Errorf("a field that hides nothing: %v, %v", s, err)
+	options := source.FilesOptions{Path: dir, Debounce: 1}
+	broken := strings.ReplaceAll("["+misspelt(1, "a")+","+misspelt(2, "b")+","+allow(3, "c", "c")+"]", "\n", "")
+	write(t, dir, map[string]string{"p.json": list(3)})
+	f := newFiles(t, options)
+	first, err := f.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// What closes for a policy that takes access away is all that it might be about.
-func TestUnreadableResourcesAreWidened(t *testing.T) {
-	const items = `[{"accesses":[{"type":"select"}],"groups":["analysts"]}]`
-	policyOf := func(list, table, more string) string {
-		return fmt.Sprintf(`{"id":1,"name":"a","resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{%s}},%q:%s%s}`, table, list, items, more)
+	write(t, dir, map[string]string{"p.json": broken})
+	if s, err := f.Load(t.Context()); err != nil || s.Digest != first.Digest || f.Problem() == nil ||
+		!strings.Contains(f.Problem().Error(), "2 of 3 policies are gone") || !strings.Contains(f.Problem().Error(), `policy 1 "misspelt": denyPolicyItem`) {
+		t.Errorf("in force %v, %v; problem %v", s, err, f.Problem())
 	}
-	for name, test := range map[string]struct{ doc, want string }{
-		"allows only":         {policyOf("policyItems", `"values":["t"],"isExclude":true`, ""), "[sales][emea][t]"},
-		"denies":              {policyOf("denyPolicyItems", `"values":["t"],"isExclude":true`, ""), "[sales][emea][*]"},
-		"may deny":            {policyOf("policyItems", `"values":["t"],"isExclude":true`, `,"denials":[]`), "[sales][emea][*]"},
-		"denies no value":     {policyOf("denyPolicyItems", `"value":["t"]`, ""), "[sales][emea][*]"},
-		"denies all else":     {policyOf("policyItems", `"value":["t"]`, `,"isDenyAllElse":true`), "[sales][emea][*]"},
-		"misspelt elsewhere":  {policyOf("denyPolicyItems", `"values":["t"]`, `,"enabled":false`), "[sales][emea][t]"},
-		"additional resource": {policyOf("denyPolicyItems", `"values":["t"]`, `,"additionalResource":[]`), "[][][]"},
-	} {
-		dir := t.TempDir()
-		write(t, dir, map[string]string{"x.json": test.doc})
-		s, err := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1, PartialStart: true}).Load(t.Context())
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		r := s.Policies[0].Resources
-		if got := fmt.Sprint(r["catalog"].Values, r["schema"].Values, r["table"].Values); strings.ReplaceAll(got, " ", "") != test.want || s.Policies[0].Unreadable == "" {
-			t.Errorf("%s: about %s, want %s; unreadable %q", name, got, test.want, s.Policies[0].Unreadable)
-		}
+	write(t, dir, map[string]string{"p.json": "[" + misspelt(1, "a") + "]"})
+	if _, err := newFiles(t, options).Load(t.Context()); policy.CodeOf(err) != policy.CodeInvalid || !strings.Contains(err.Error(), "no policy can be understood") ||
+		!strings.Contains(err.Error(), `p.json: policy 1 "misspelt": denyPolicyItem: it is not a field of Ranger's model; did you mean denyPolicyItems?`) {
+		t.Errorf("nothing understood: %v", err)
 	}
 }
 
@@ -218,11 +171,11 @@ func TestIgnoredFields(t *testing.T) {
 		dir := t.TempDir()
 		write(t, dir, map[string]string{"x.json": `{"serviceName":"uc","userRoles":{"ann":["r"]},"groupRoles":{},"policies":[` + test.doc + `]}`})
 		s := load(t, source.FilesOptions{Path: dir, Debounce: 1})
-		if len(s.Problems) != 1 || s.Problems[0].Field != "userRoles" || s.Problems[0].Effect != test.want || s.Problems[0].Refused {
+		if len(s.Problems) != 1 || s.Problems[0].Field != "userRoles" || s.Problems[0].Effect != test.want {
 			t.Errorf("%s: problems %+v, want userRoles with effect %s", name, s.Problems, test.want)
 		}
-		if s.Policies[0].Unreadable != "" {
-			t.Errorf("%s: unreadable: %s", name, s.Policies[0].Unreadable)
+		if got := faultsOf(s); got != "" {
+			t.Errorf("%s: faults %s", name, got)
 		}
 	}
 }
@@ -251,15 +204,13 @@ func TestRangerAcceptsUnknownFields(t *testing.T) {
 			t.Fatalf("%s: problems %+v, want one", what, s.Problems)
 		}
 		p := s.Problems[0]
-		if p.PolicyID != 1 || p.Field != "colour" || p.Effect != policy.EffectNone || p.Refused || !strings.HasSuffix(p.Message, "(in 3 policies)") {
+		if p.PolicyID != 1 || p.Field != "colour" || p.Effect != policy.EffectNone || !strings.HasSuffix(p.Message, "(in 3 policies)") {
 			t.Errorf("%s: problem %+v", what, p)
 		}
 	}
 	check("loaded", s)
-	for i := range s.Policies {
-		if s.Policies[i].Unreadable != "" {
-			t.Errorf("policy %d is unreadable: %s", i, s.Policies[i].Unreadable)
-		}
+	if got := faultsOf(s); got != "" {
+		t.Errorf("faults %s", got)
 	}
 	for range 3 {
 		mustLoad(t, r, 3)
@@ -287,33 +238,43 @@ func TestRangerAcceptsUnknownFields(t *testing.T) {
 	check("with new roles", changed)
 }
 
-// A name that differs in case only makes its policy unreadable, also in a snapshot from the cache.
-func TestUnreadablePolicyOfRangerOutlivesTheProcess(t *testing.T) {
+// The rule is the same for policies of Ranger Admin, in whole downloads, changes and the cache.
+func TestFaultsOfRangerBindTheirPolicy(t *testing.T) {
 	server := rangertest.New("uc")
-	server.SetPolicies(pols(2)...)
-	body := strings.Replace(newer(t, pols(2)...), `"colour"`, `"denypolicyitems"`, 1)
+	server.SetPolicies(pols(3)...)
+	body := strings.Replace(newer(t, pols(3)...), `"colour":"red"`, `"denypolicyitems":[]`, 1)
+	body = strings.Replace(body, `"groups":["analysts"]`, `"groups":"analysts"`, 1)
 	server.SetFault(rangertest.Policies, rangertest.Fault{Body: body})
 	options := source.RangerOptions{URL: start(t, server), CacheDir: t.TempDir()}
-	readable := func(s *ranger.Snapshot) string {
-		var ids []string
-		for _, p := range s.Policies {
-			if p.Unreadable == "" {
-				ids = append(ids, p.Name)
-			}
-		}
-		return strings.Join(ids, " ")
-	}
-	s := mustLoad(t, newRanger(t, options), 2)
-	if got := readable(s); got != "p2" {
-		t.Errorf("readable: %q", got)
+	const faults = "1 denypolicyitems, 1 policyItems[0].groups"
+	r := newRanger(t, options)
+	s := mustLoad(t, r, 3)
+	if got := faultsOf(s); got != faults {
+		t.Errorf("faults %q, want %q", got, faults)
 	}
 	server.SetFault(rangertest.Policies, rangertest.Fault{Status: 503})
 	cached, err := newRanger(t, options).Load(t.Context())
-	if err != nil || readable(cached) != "p2" || cached.Digest != s.Digest {
+	if err != nil || faultsOf(cached) != faults || cached.Digest != s.Digest {
 		t.Errorf("from the cache: %v, %v", cached, err)
 	}
 	server.SetFault(rangertest.Policies, rangertest.Fault{Body: strings.Replace(body, "denypolicyitems", "colour", 1)})
-	if other := mustLoad(t, newRanger(t, source.RangerOptions{URL: options.URL}), 2); other.Digest == s.Digest || readable(other) != "p1 p2" {
-		t.Errorf("the digest of a readable policy is that of an unreadable one: %s", s.Digest)
+	if other := mustLoad(t, newRanger(t, source.RangerOptions{URL: options.URL}), 3); other.Digest == s.Digest || faultsOf(other) != "1 policyItems[0].groups" {
+		t.Errorf("other faults: digest %s, faults %s", other.Digest, faultsOf(other))
+	}
+
+	// Changes: one policy is broken, then corrected; another is added with an access type that nobody knows.
+	server = rangertest.New("uc")
+	server.SetPolicies(pols(3)...)
+	r = newRanger(t, source.RangerOptions{URL: start(t, server)})
+	mustLoad(t, r, 3)
+	unknown := pols(4)[3]
+	unknown.PolicyItems[0].Accesses = []ranger.ItemAccess{{Type: "SELECT"}, {Type: "time_travel"}}
+	server.SetPolicies(append(pols(3), unknown)...)
+	if s := mustLoad(t, r, 4); faultsOf(s) != "4 policyItems[0].accesses[1].type" || s.Policies[3].PolicyItems[0].Accesses[0].Type != "select" {
+		t.Errorf("added: %s, %+v", faultsOf(s), s.Policies)
+	}
+	server.SetPolicies(pols(4)...)
+	if s := mustLoad(t, r, 4); faultsOf(s) != "" {
+		t.Errorf("corrected: %s", faultsOf(s))
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// decode reads a suite. Unknown fields of what a suite takes from Ranger's model are warnings. A field of the suite itself
-// or of a test that is near a known one is an error, because the test would pass without it.
+// decode reads a suite. A field of the suite itself, of a test or of a policy that is near a known one is an error, because
+// the tests would pass without it; so is one of another part of Ranger's model that is misspelt. Other unknown fields are
+// warnings.
 func (run *suiteRun) decode(data []byte, into any) error {
 	unknown, err := ranger.UnknownFields(data, run.Name, into)
 	if err != nil {
@@ -22,6 +23,10 @@ func (run *suiteRun) decode(data []byte, into any) error {
 	var model []ranger.UnknownField
 	for _, u := range unknown {
 		switch {
+		case u.InPolicy && u.Nearest != "":
+			return policy.Errorf(policy.CodeInvalid, "%s: %s", run.Name, u)
+		case u.IsFault(): // by what its name says
+			run.Warnings = append(run.Warnings, fmt.Sprintf("%s: %s", run.Name, u))
 		case !isOwnField(u.Path):
 			model = append(model, u)
 		case u.Nearest != "":
@@ -29,6 +34,9 @@ func (run *suiteRun) decode(data []byte, into any) error {
 		default:
 			run.Warnings = append(run.Warnings, fmt.Sprintf("%s: %s: a suite has no such field; it has no effect", run.Name, u.Path))
 		}
+	}
+	if err := ranger.CheckFields(model, run.Name); err != nil {
+		return err
 	}
 	for _, p := range ranger.ProblemsOf(model, run.Name, policy.EffectNone) {
 		where := ""

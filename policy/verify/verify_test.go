@@ -1,6 +1,7 @@
-package rules_test
+package verify_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/suite"
+	"ucwarden/policy/verify"
 )
 
 const (
@@ -33,14 +35,27 @@ func snapshotOf(doc string) (*ranger.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, rules.Verify(s)
+	for err := range verify.Zones(s) {
+		return nil, err
+	}
+	return verify.Snapshot(s), nil
+}
+
+// faultsOf writes the faults of all policies.
+func faultsOf(s *ranger.Snapshot) (texts []string) {
+	for p, f := range s.Faults {
+		texts = append(texts, fmt.Sprintf("policy %d %q: %s", p.ID, p.Name, f))
+	}
+	return texts
 }
 
 func TestSnapshotNamesTheFault(t *testing.T) {
-	for name, tc := range map[string]struct{ doc, want string }{
+	for name, tc := range map[string]struct {
+		doc, want string
+	}{
 		"unknown access type": {
 			policyDoc(onCat + `,"policyItems":[{"accesses":[{"type":"select"}]},{"accesses":[{"type":"select"},{"type":"read"}]}]`),
-			`uc.json: policy 7 "orders": policyItems[1].accesses[1].type: service definition "databricks-unity-catalog" has no access type "read"`},
+			`policy 7 "orders": policyItems[1].accesses[1].type: service definition "databricks-unity-catalog" has no access type "read"`},
 		"unknown access type in exception": {policyDoc(onCat + `,"denyExceptions":[{"accesses":[{"type":"x"}]}]`),
 			`policy 7 "orders": denyExceptions[0].accesses[0].type`},
 		"unknown resource":    {policyDoc(`"resources":{"database":{"values":["x"]}}`), `policy 7 "orders": resources.database: service definition`},
@@ -57,7 +72,7 @@ func TestSnapshotNamesTheFault(t *testing.T) {
 		"time zone":      {policyDoc(onCat + `,"validitySchedules":[{"timeZone":"Mars/Base"}]`), `validitySchedules[0].timeZone: unknown time zone`},
 		"recurrence":     {policyDoc(onCat + `,"validitySchedules":[{"recurrences":[{"schedule":{"hour":"25"}}]}]`), `recurrences[0].schedule.hour: "25" is not`},
 		"mask":           {policyDoc(`"policyType":1,` + onCat + `,"dataMaskPolicyItems":[{"dataMaskInfo":{"dataMaskType":"X"}}]`), `dataMaskPolicyItems[0].dataMaskInfo.dataMaskType`},
-		"bad JSON type":  {policyDoc(onCat + `,"policyItems":[{},{"users":[1]}]`), `uc.json: policy 7 "orders": policyItems[1].users[0]: a JSON number does not fit here, want a string`},
+		"bad JSON type":  {policyDoc(onCat + `,"policyItems":[{},{"users":[1]}]`), `policy 7 "orders": policyItems[1].users[0]: a JSON number does not fit here, want a string`},
 		"object wanted":  {policyDoc(`"resources":{"catalog":"x"}`), `policy 7 "orders": resources.catalog: a JSON string does not fit here, want an object`},
 		"not JSON":       {"{\n\"policies\": [,]}", `uc.json: line 2, column 14: not valid JSON`},
 		"truncated":      {`{"policies":[{"id":1`, `not valid JSON`},
@@ -65,12 +80,15 @@ func TestSnapshotNamesTheFault(t *testing.T) {
 		"invalid UTF-8":  {policyDoc(`"resources":{"catalog":{"values":["a` + "\xff" + `"]}}`), `policy 7 "orders": resources.catalog.values`},
 		"deltas":         {`{"policyDeltas":[{"changeType":2,"policy":{"id":1}}]}`, `apply them to the last full version first`},
 		"unknown zone":   {`{"policies":[],"securityZones":{"z":{"resources":[{"db":["x"]}]}}}`, `securityZones.z.resources[0].db`},
-		"policy in zone": {`{"policies":[],"securityZones":{"z":{"policies":[{"id":4,"name":"q","resources":{"db":{"values":["x"]}}}]}}}`, `uc.json: policy 4 "q": resources.db`},
+		"policy in zone": {`{"policies":[],"securityZones":{"z":{"policies":[{"id":4,"name":"q","resources":{"db":{"values":["x"]}}}]}}}`, `policy 4 "q": resources.db`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := snapshotOf(tc.doc)
+			s, err := snapshotOf(tc.doc)
 			if err == nil {
-				t.Fatalf("no error, want one with %q", tc.want)
+				if got := faultsOf(s); len(got) != 1 || !strings.Contains(got[0], tc.want) {
+					t.Errorf("faults are %q, want one with %q", got, tc.want)
+				}
+				return
 			}
 			if !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error is\n  %v\nwant it to contain\n  %s", err, tc.want)
@@ -188,9 +206,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if rules.Verify(s) != nil {
+		for range verify.Zones(s) {
 			return
 		}
+		s = verify.Snapshot(s)
 		e := evaluate.New(policytest.Rules(s, rules.NameMapping{}))
 		r := evaluate.Request{User: "ann", Resource: policytest.Asked("catalog=sales schema=a table=b")}
 		e.Evaluate(r)

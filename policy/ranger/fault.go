@@ -1,0 +1,103 @@
+package ranger
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Fault is something in a policy that cannot be understood: a field that Ranger's model does not have, a value of the wrong
+// kind, a name that the service definition does not have. A fault binds the least that it is about, which package rules
+// decides: what cannot be understood allows nothing, and closes what it might deny.
+type Fault struct {
+	Field  string `json:"field"`            // path in the policy, as "denyPolicyItems[0].accesses[1].type"
+	Known  string `json:"known,omitempty"`  // of a field that the model does not have: the field that was probably meant
+	Reason string `json:"reason,omitempty"` // what is wrong, and what to write instead
+}
+
+// String returns the field and what is wrong with it.
+func (f Fault) String() string { return f.Field + ": " + f.Reason }
+
+// Step returns the first step of the field's path: the name of a field of the policy, the index behind it, -1 where there
+// is none, and the rest of the path.
+func (f Fault) Step() (name string, index int, rest string) {
+	name, rest, _ = strings.Cut(f.Field, ".")
+	index = -1
+	if at := strings.IndexByte(name, '['); at >= 0 && strings.HasSuffix(name, "]") {
+		if n, err := strconv.Atoi(name[at+1 : len(name)-1]); err == nil {
+			index = n
+		}
+		name = name[:at]
+	}
+	return name, index, rest
+}
+
+// WithFaults returns the policies with further faults, by their index in the list: the list itself where there are none,
+// else a copy. A fault of, or in, a field that has one already says nothing new and is left out.
+func WithFaults(policies []Policy, faults map[int][]Fault) []Policy {
+	if len(faults) == 0 {
+		return policies
+	}
+	policies = slices.Clone(policies)
+	for i, list := range faults {
+		p := &policies[i]
+		known := p.Faults
+		for _, f := range list {
+			if !slices.ContainsFunc(known, func(k Fault) bool { return within(f.Field, k.Field) || within(k.Field, f.Field) }) {
+				p.Faults = append(slices.Clip(p.Faults), f)
+			}
+		}
+	}
+	return policies
+}
+
+// Within reports whether the fault is the field at path, or something in it.
+func (f Fault) Within(path string) bool { return within(f.Field, path) }
+
+// within reports whether the path inner is outer, or leads to something in it.
+func within(inner, outer string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return outer == "" || ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// Understood reports whether something that the policy says holds as it is written: it has no fault about the policy as a
+// whole, and some item has none, or an access type left.
+func (p *Policy) Understood() bool {
+	type place struct {
+		list  string
+		index int
+	}
+	faults := make(map[place]int) // in access types; of an item that is lost, more than it can have
+	for _, f := range p.Faults {
+		list, index, rest := f.Step()
+		if index < 0 {
+			return false
+		}
+		if field, at, _ := (Fault{Field: rest}).Step(); field == "accesses" && at >= 0 {
+			faults[place{list, index}]++
+		} else {
+			faults[place{list, index}] = 1 << 30
+		}
+	}
+	if len(faults) == 0 {
+		return true
+	}
+	for list, items := range map[string][]PolicyItem{"policyItems": p.PolicyItems, "denyPolicyItems": p.DenyPolicyItems} {
+		for i := range items {
+			if n := faults[place{list, i}]; n == 0 || n < len(items[i].Accesses) {
+				return true
+			}
+		}
+	}
+	for i := range p.DataMaskPolicyItems {
+		if faults[place{"dataMaskPolicyItems", i}] == 0 {
+			return true
+		}
+	}
+	for i := range p.RowFilterPolicyItems {
+		if faults[place{"rowFilterPolicyItems", i}] == 0 {
+			return true
+		}
+	}
+	return false
+}

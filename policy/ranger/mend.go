@@ -1,0 +1,112 @@
+package ranger
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// mend returns the document with null for each value within a policy that is of the wrong kind, and notes a fault for each.
+// It returns false when there is no such value.
+func (w *walker) mend(data []byte, typ reflect.Type) (mended []byte, ok bool) {
+	last := 0
+	again := &walker{data: data}
+	again.span = func(path string, from, to int) {
+		if json.Unmarshal(data[from:to], new(Policy)) == nil {
+			return
+		}
+		m := &mender{}
+		policy := m.value(reflect.TypeFor[Policy](), data[from:to], "")
+		if len(m.faults) == 0 {
+			return
+		}
+		mended = append(append(mended, data[last:from]...), policy...)
+		last, ok = to, true
+		w.keepFaults(path, m.faults)
+	}
+	again.document(schemaOf(typ))
+	return append(mended, data[last:]...), ok
+}
+
+// mender replaces the values in a policy that do not fit their type.
+type mender struct{ faults []Fault }
+
+// value returns the value, at path in the policy, with null for each part of it that does not fit the type.
+func (m *mender) value(typ reflect.Type, raw json.RawMessage, path string) json.RawMessage {
+	err := json.Unmarshal(raw, reflect.New(typ).Interface())
+	if err == nil {
+		return raw
+	}
+	for typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	switch raw = bytes.TrimSpace(raw); {
+	case typ.Kind() == reflect.Slice && raw[0] == '[':
+		return m.list(typ.Elem(), raw, path)
+	case typ.Kind() == reflect.Map && raw[0] == '{':
+		return m.object(func(string) reflect.Type { return typ.Elem() }, raw, path)
+	case typ.Kind() == reflect.Struct && raw[0] == '{':
+		fields := make(map[string]reflect.Type)
+		fieldTypes(typ, fields)
+		return m.object(func(name string) reflect.Type { return fields[name] }, raw, path)
+	}
+	reason := err.Error()
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		reason = fmt.Sprintf("a JSON %s does not fit here, want %s", wrong.Value, wanted(wrong))
+	}
+	m.faults = append(m.faults, Fault{Field: path, Reason: reason})
+	return json.RawMessage("null")
+}
+
+func (m *mender) list(typ reflect.Type, raw json.RawMessage, path string) json.RawMessage {
+	var list []json.RawMessage
+	if json.Unmarshal(raw, &list) != nil {
+		return raw
+	}
+	for i := range list {
+		list[i] = m.value(typ, list[i], fmt.Sprintf("%s[%d]", path, i))
+	}
+	return marshal(list)
+}
+
+// object mends the values of an object; typeOf returns their types by name, nil for those that are not read.
+func (m *mender) object(typeOf func(name string) reflect.Type, raw json.RawMessage, path string) json.RawMessage {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(raw, &object) != nil {
+		return raw
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if typ := typeOf(name); typ != nil {
+			object[name] = m.value(typ, object[name], strings.TrimPrefix(path+"."+name, "."))
+		}
+	}
+	return marshal(object)
+}
+
+// fieldTypes collects the types of a struct's fields by their names in JSON.
+func fieldTypes(typ reflect.Type, into map[string]reflect.Type) {
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case name == "" && f.Anonymous:
+			fieldTypes(f.Type, into)
+		case name != "" && name != "-":
+			into[name] = f.Type
+		}
+	}
+}
+
+func marshal(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil { // what was read from JSON can be written
+		panic("mend a policy: " + err.Error())
+	}
+	return data
+}

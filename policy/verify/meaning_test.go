@@ -1,0 +1,224 @@
+package verify_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"ucwarden/policy"
+	"ucwarden/policy/evaluate"
+	"ucwarden/policy/policytest"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+	"ucwarden/policy/verify"
+)
+
+// What cannot be understood of a policy binds the least that it is about. Each case is a policy beside one that allows
+// analysts (ann) and interns (ian) select on two tables; want lists who may then select what. u2 is in no group.
+func TestWhatFaultsMean(t *testing.T) {
+	const (
+		on      = `"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders"]}},`
+		all     = "ann:orders,returns ian:orders,returns u2:"
+		noIan   = "ann:orders,returns ian:returns u2:"
+		nobody  = "ann:returns ian:returns u2:"
+		nothing = "ann: ian: u2:"
+		with2   = "ann:orders,returns ian:orders,returns u2:orders"
+	)
+	item := func(who string, accesses ...string) string {
+		for i := range accesses {
+			accesses[i] = fmt.Sprintf(`{"type":%q}`, accesses[i])
+		}
+		return fmt.Sprintf(`{%s,"accesses":[%s]}`, who, strings.Join(accesses, ","))
+	}
+	u2, interns := `"users":["u2"]`, `"groups":["interns"]`
+	for name, tc := range map[string]struct{ policy, want string }{
+		"understood":                          {on + `"policyItems":[` + item(u2, "select") + `]`, with2},
+		"capitals":                            {on + `"policyItems":[` + item(u2, "SELECT") + `]`, with2},
+		"capitals that imply":                 {on + `"policyItems":[` + item(u2, "All_Privileges") + `]`, with2},
+		"an unknown access allowed":           {on + `"policyItems":[` + item(u2, "time_travel") + `]`, all},
+		"beside a known one":                  {on + `"policyItems":[` + item(u2, "time_travel", "select") + `]`, with2},
+		"in another item":                     {on + `"policyItems":[` + item(interns, "time_travel") + `,` + item(u2, "select") + `]`, with2},
+		"an unknown access denied":            {on + `"denyPolicyItems":[` + item(interns, "time_travel") + `]`, noIan},
+		"denied to somebody else":             {on + `"denyPolicyItems":[` + item(u2, "time_travel") + `]`, all},
+		"excepted from an allow":              {on + `"policyItems":[` + item(u2, "select") + `],"allowExceptions":[` + item(u2, "slect") + `]`, all},
+		"excepted from a deny":                {on + `"denyPolicyItems":[` + item(interns, "select") + `],"denyExceptions":[` + item(interns, "slect") + `]`, noIan},
+		"an unknown mask":                     {`"policyType":1,"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders"]},"column":{"values":["*"]}},"dataMaskPolicyItems":[{"groups":["interns"],"accesses":[{"type":"select"}],"dataMaskInfo":{"dataMaskType":"BLUR"}}]`, noIan},
+		"a filter of the wrong kind":          {`"policyType":2,` + on + `"rowFilterPolicyItems":[{"groups":["interns"],"accesses":[{"type":"select"}],"rowFilterInfo":"a=1"}]`, noIan},
+		"a filter for somebody unknown":       {`"policyType":2,` + on + `"rowFilterPolicyItems":[{"groups":"interns","accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"a=1"}}]`, nobody},
+		"a misspelt deny":                     {on + `"denyPolicyItem":[` + item(interns, "select") + `]`, nobody},
+		"a deny of the wrong kind":            {on + `"denyPolicyItems":{}`, nobody},
+		"a deny item of the wrong kind":       {on + `"denyPolicyItems":["interns"]`, nobody},
+		"a deny for somebody unknown":         {on + `"denyPolicyItems":[{"group":["interns"],"accesses":[{"type":"select"}]}]`, nobody},
+		"a deny twice":                        {on + `"denyPolicyItems":[` + item(interns, "select") + `],"denyPolicyItems":[]`, nobody},
+		"a deny under a misspelt condition":   {on + `"denyPolicyItems":[{"groups":["interns"],"accesses":[{"type":"select"}],"condition":[]}]`, noIan},
+		"under one of the wrong kind":         {on + `"denyPolicyItems":[{"groups":["interns"],"accesses":[{"type":"select"}],"conditions":[{"type":"_expression","values":"false"}]}]`, noIan},
+		"a name that speaks of a denial":      {on + `"denials":[]`, nobody},
+		"a field that says nothing":           {on + `"colour":"red","policyItems":[` + item(u2, "select") + `]`, with2},
+		"a misspelt allow":                    {on + `"policyItem":[` + item(u2, "select") + `]`, all},
+		"allows twice":                        {on + `"policyItems":[` + item(u2, "select") + `],"policyItems":[` + item(u2, "select") + `]`, all},
+		"a user of the wrong kind":            {on + `"policyItems":[{"users":["u2",5],"accesses":[{"type":"select"}]}]`, with2},
+		"an allow under a misspelt condition": {on + `"policyItems":[{"users":["u2"],"accesses":[{"type":"select"}],"condition":[]}]`, all},
+		"an access switched off, misspelt":    {on + `"policyItems":[{"users":["u2"],"accesses":[{"type":"select","allowed":false}]}]`, all},
+		"switched off, misspelt":              {on + `"enabled":false,"policyItems":[` + item(u2, "select") + `],"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"switched off, of the wrong kind":     {on + `"isEnabled":"no","denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"switched off, and broken":            {on + `"isEnabled":false,"denyPolicyItem":[` + item(interns, "select") + `]`, all},
+		"switched off and on":                 {on + `"isEnabled":true,"isEnabled":false,"policyItems":[` + item(u2, "select") + `],"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"a date of an allow":                  {on + `"validitySchedules":[{"endTime":"tomorrow"}],"policyItems":[` + item(u2, "select") + `]`, all},
+		"a date of a deny":                    {on + `"validitySchedules":[{"endTime":"yesterday"}],"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"an end of the wrong kind":            {on + `"validitySchedules":[{"startTime":"2030/01/01 00:00:00","endTime":5}],"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"a priority":                          {on + `"policyPriority":7,"policyItems":[` + item(u2, "select") + `],"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"a type":                              {on + `"policyType":3,"policyItems":[` + item(u2, "select") + `]`, nobody},
+		"a name":                              {on + `"name":5,"policyItems":[` + item(u2, "select") + `]`, with2},
+		"all else denied":                     {on + `"isDenyAllElse":"yes"`, nobody},
+		"resources of an allow":               {`"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"tabel":{"values":["orders"]}},"policyItems":[` + item(u2, "select") + `]`, all},
+		"resources of a deny":                 {`"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"tabel":{"values":["orders"]}},"denyPolicyItems":[` + item(interns, "select") + `]`, "ann:orders,returns ian: u2:"},
+		"above the table":                     {`"resources":{"catlog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders"]}},"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"a gap":                               {`"resources":{"catalog":{"values":["sales"]},"table":{"values":["orders"]}},"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"another service's names":             {`"resources":{"database":{"values":["emea"]},"table":{"values":["orders"]}},"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
+		"nothing of ours":                     {`"resources":{"topic":{"values":["*"]}},"denyPolicyItems":[` + item(interns, "publish") + `]`, all},
+		"nothing of ours, allowed":            {`"resources":{"topic":{"values":["*"]}},"policyItems":[` + item(u2, "select") + `]`, all},
+		"resources of the wrong kind":         {`"resources":"sales","denyPolicyItems":[` + item(interns, "select") + `]`, "ann:orders,returns ian: u2:"},
+		"no resources":                        {`"denyPolicyItems":[` + item(interns, "select") + `]`, "ann:orders,returns ian: u2:"},
+		"no resources, and a misspelt deny":   {`"denyPolicyItem":[]`, nothing},
+		"excluded, misspelt":                  {`"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders"],"isExclude":true}},"denyPolicyItems":[` + item(interns, "select") + `]`, "ann:orders,returns ian: u2:"},
+		"excluded from an allow":              {`"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders"],"isExclude":true}},"policyItems":[` + item(u2, "select") + `]`, all},
+		"no value":                            {`"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":[]}},"denyPolicyItems":[` + item(interns, "select") + `]`, "ann:orders,returns ian: u2:"},
+		"an additional resource":              {on + `"additionalResources":[{"catalog":{"values":["sales"]},"schemma":{"values":["emea"]}}],"denyPolicyItems":[` + item(interns, "select") + `]`, "ann:orders,returns ian: u2:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := snapshotOf(`{"policies":[
+				{"id":1,"name":"both","resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders","returns"]}},"policyItems":[{"groups":["analysts","interns"],"accesses":[{"type":"select"}]}]},
+				{"id":2,` + tc.policy + `}]}`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rs := policytest.Rules(s, rules.NameMapping{})
+			e := evaluate.New(rs)
+			var got []string
+			for _, who := range []struct {
+				user   string
+				groups []string
+			}{{"ann", []string{"analysts"}}, {"ian", []string{"interns"}}, {"u2", nil}} {
+				var may []string
+				for _, table := range []string{"orders", "returns"} {
+					if e.Evaluate(evaluate.Request{User: who.user, Groups: who.groups, AccessType: "select", Resource: policytest.Asked("catalog=sales schema=emea table=" + table)}).Allowed() {
+						may = append(may, table)
+					}
+				}
+				got = append(got, who.user+":"+strings.Join(may, ","))
+			}
+			if text := strings.Join(got, " "); text != tc.want {
+				t.Errorf("got  %s\nwant %s\nfaults %v", text, tc.want, faultsOf(s))
+			}
+			for p, f := range s.Faults {
+				if !takesPart(p) {
+					continue
+				}
+				if !slices.ContainsFunc(rs.Findings, func(found policy.Finding) bool {
+					return found.PolicyID == 2 && strings.HasPrefix(found.Message, f.Field+" cannot be understood")
+				}) {
+					t.Errorf("no finding of %s in %v", f, rs.Findings)
+				}
+			}
+		})
+	}
+}
+
+func takesPart(p *ranger.Policy) bool {
+	return p.Enabled() || strings.Contains(fmt.Sprint(p.Faults), "nabled")
+}
+
+// Of policies of which one cannot be understood, the others hold as without it: it never allows more than it would if it were
+// understood, takes nothing from the others where it denies nothing, and is never silent.
+func TestOneFaultyPolicyAmongMany(t *testing.T) {
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	closing := 0
+	policytest.CheckWorlds(t, 1500, func(t *rapid.T) {
+		w := policytest.DrawOddWorld(t)
+		s := *w.Snapshot
+		for i := range s.Policies {
+			s.Policies[i].Faults = nil
+		}
+		if len(s.Policies) == 0 {
+			t.Skip("no policies")
+		}
+		i := rapid.IntRange(0, len(s.Policies)-1).Draw(t, "faulty")
+		fault := policytest.DrawFault(t)
+		faulty, without := s, s
+		faulty.Policies, without.Policies = slices.Clone(s.Policies), slices.Delete(slices.Clone(s.Policies), i, i+1)
+		p := &faulty.Policies[i]
+		p.Faults = []ranger.Fault{fault}
+		restricts := p.IsDenyAllElse || len(p.DenyPolicyItems)+len(p.DataMaskPolicyItems)+len(p.RowFilterPolicyItems) > 0 || p.PolicyType != 0
+		rs := policytest.Rules(&faulty, policytest.Names)
+		found := !p.Enabled() && !strings.Contains(fault.Known, "isEnabled")
+		closes := false
+		for _, f := range rs.Findings {
+			if f.PolicyID == p.ID && strings.HasPrefix(f.Message, fault.Field+" cannot be understood") {
+				found, closes = true, strings.Contains(f.Message, "denied")
+			}
+		}
+		if !found {
+			t.Fatalf("no finding of %s: %v", fault, rs.Findings)
+		}
+		if closes {
+			closing++
+		}
+		f, c, o := evaluate.New(rs), evaluate.New(policytest.Rules(&s, policytest.Names)), evaluate.New(policytest.Rules(&without, policytest.Names))
+		for _, person := range w.Persons(w.GroupsOf) {
+			if person.User == "" {
+				continue
+			}
+			for _, object := range slices.Concat(w.Listed, w.Future) {
+				r := evaluate.Request{User: person.User, Groups: person.Groups, Roles: person.Roles, AccessType: "select", Resource: policytest.ResourceOf(object), Time: now}
+				allowed := f.Evaluate(r).Allowed()
+				if allowed && !c.Evaluate(r).Allowed() {
+					t.Fatalf("%s on %s: allowed with the fault %s alone: %s", person.Name, object.Securable, fault, f.Evaluate(r))
+				}
+				if !allowed && !closes && !restricts && o.Evaluate(r).Allowed() {
+					t.Fatalf("%s on %s: denied with the fault %s, allowed without the policy: %s", person.Name, object.Securable, fault, f.Evaluate(r))
+				}
+			}
+		}
+	})
+	if closing == 0 {
+		t.Error("no world in which a fault closes something")
+	}
+}
+
+func FuzzFaults(f *testing.F) {
+	f.Add([]byte(policyDoc(`"resources":{"catalog":"x","schema":{"values":[5]}},"denyPolicyItems":[{"groups":5}]`)))
+	f.Add([]byte(policyDoc(onCat + `,"denyPolicyItem":[],"policyItems":[{"accesses":[{"type":"SELECT"},{"type":5}]}],"policyItems":"x"`)))
+	f.Add([]byte(policyDoc(onCat + `,"policyType":"x","additionalResources":[{"tabel":{}}],"isDenyAllElse":1`)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc, err := ranger.ParseServicePolicies(data, "f.json")
+		if err != nil {
+			return
+		}
+		s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: doc})
+		if err != nil {
+			return
+		}
+		again := verify.Snapshot(verify.Snapshot(s))
+		n := 0
+		for range again.Faults {
+			n++
+		}
+		for range verify.Snapshot(s).Faults {
+			n--
+		}
+		if n != 0 {
+			t.Errorf("verified twice, there are %d faults more", n)
+		}
+		e := evaluate.New(policytest.Rules(again, rules.NameMapping{}))
+		for i := range again.Policies {
+			if p := &again.Policies[i]; len(p.Faults) > 0 {
+				_ = p.Understood()
+			}
+		}
+		e.Evaluate(evaluate.Request{User: "ann", Resource: policytest.Asked("catalog=sales schema=a table=b")})
+	})
+}
