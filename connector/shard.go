@@ -22,6 +22,7 @@ type ShardPlan struct {
 	Missing       []policy.Securable `json:"missing,omitempty"`
 	Skipped       []Skipped          `json:"skipped,omitempty"`
 	Unread        []LeftOut          `json:"unread,omitempty"`
+	NotInForce    []string           `json:"notInForce,omitempty"`
 	LeftOut       []policy.Principal `json:"leftOut,omitempty"`
 	AlsoSynced    []policy.Securable `json:"alsoSynced,omitempty"`
 
@@ -89,7 +90,7 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	}
 	p := &ShardPlan{
 		Roots: r.request.Roots, Basis: r.basis(r.request.Roots[0]), PolicyVersion: result.Plan.PolicyVersion, Totals: result.Plan.Totals,
-		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
+		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, NotInForce: result.NotInForce, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
 		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes}, findings: result.Plan.Report.Findings,
 	}
 	if len(p.Changes) > 0 {
@@ -248,7 +249,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 	}
 	result := &Result{
 		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Totals: p.Totals, Report: &policy.Report{Findings: p.findings}},
-		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced,
+		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, NotInForce: p.NotInForce, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced,
 	}
 	if s.Mode == policy.ModeObserve {
 		return result, nil

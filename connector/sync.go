@@ -124,6 +124,7 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 			r.compiler.SetCauses(compile.CauseInput{Inventory: found.inventory, Desired: compiled.Grants, Kinds: found.kinds}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.skipped, append(found.left, above.left...)
+			result.NotInForce = r.snapshot.NotInForce()
 			r.report(ctx, result)
 			return result, found, nil
 		}

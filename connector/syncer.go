@@ -151,6 +151,7 @@ type Result struct {
 	Missing    []policy.Securable // requested roots that do not exist
 	Skipped    []Skipped          // requested roots that are not for a sync
 	Unread     []LeftOut          // what could not be looked at
+	NotInForce []string           // policies, and files of them, that are not in force as they are written
 	Refused    error              // of a plan, and in mode observe: why a guard would refuse it
 	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
 	AlsoSynced []policy.Securable // containers that had to be synced too, to open the way to a root

@@ -15,7 +15,8 @@ import (
 // maxRecordedChanges bounds what one resource's result keeps of its changes.
 const maxRecordedChanges = 1000
 
-// maxNamedUnread bounds how many of the objects that could not be looked at a message names.
+// maxNamedUnread bounds how many of the objects that could not be looked at, and of the policies that are not in force, a
+// message names.
 const maxNamedUnread = 5
 
 // concerns reports whether a change on s is part of syncing root: on it, inside it, or on a container above it.
@@ -40,6 +41,7 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 		}
 	}
 	t := sum(root, result)
+	t.notInForce = result.NotInForce
 	for _, p := range result.LeftOut {
 		t.unknown[p] = true
 	}
@@ -79,6 +81,7 @@ type totals struct {
 	failure       error            // the first, of those that are not the consequence of another
 	failedOn      policy.Securable // its securable
 	heldBack      int              // of failed, those that are
+	notInForce    []string         // policies and files of them
 	recorded      []ondemand.Change
 	unrecorded    bool // recorded is not all
 }
@@ -166,6 +169,13 @@ func (t *totals) message() string {
 	}
 	if len(t.unknown) > 0 {
 		notes = append(notes, "not granted to principals the account does not know: "+joinNames(slices.SortedFunc(maps.Keys(t.unknown), policy.ComparePrincipals)))
+	}
+	if n := len(t.notInForce); n > 0 {
+		named := slices.Clone(t.notInForce[:min(n, maxNamedUnread)])
+		if n > len(named) {
+			named = append(named, fmt.Sprintf("and %d more", n-len(named)))
+		}
+		notes = append(notes, "policies not in force as they are written: "+joinNames(named))
 	}
 	return strings.Join(notes, "; ")
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"ucwarden/policy"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -23,9 +25,14 @@ const (
 // problems reports the fields of the documents that have no meaning here.
 func (l *linter) problems() {
 	for _, p := range l.snapshot.Problems {
-		l.out.Findings = append(l.out.Findings, Finding{
-			Severity: SeverityWarning, Check: CheckField, PolicyID: p.PolicyID, Policy: p.Policy, File: p.Origin, Field: p.Field, Message: "it " + p.Message,
-		})
+		f := Finding{Severity: SeverityWarning, Check: CheckField, PolicyID: p.PolicyID, Policy: p.Policy, File: p.Origin, Field: p.Field, Message: "it " + p.Message}
+		switch {
+		case p.LeftOut && p.Effect == policy.EffectNone:
+			f.Severity, f.Check, f.Message = SeverityInfo, CheckService, p.Message
+		case p.LeftOut:
+			f.Severity, f.Check, f.Message = SeverityError, CheckRefused, p.Message
+		}
+		l.out.Findings = append(l.out.Findings, f)
 	}
 }
 

@@ -1,6 +1,7 @@
 package ranger
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -112,6 +113,23 @@ func (s *Snapshot) Faults(yield func(*Policy, Fault) bool) {
 			}
 		}
 	}
+}
+
+// NotInForce lists the policies of which some cannot be understood, and the files that are left out for another reason than
+// that they are of other services.
+func (s *Snapshot) NotInForce() []string {
+	var list []string
+	for p := range s.Faults {
+		if name := fmt.Sprintf("policy %d %q", p.ID, p.Name); len(list) == 0 || list[len(list)-1] != name {
+			list = append(list, name)
+		}
+	}
+	for _, p := range s.Problems {
+		if p.LeftOut && p.Effect != policy.EffectNone {
+			list = append(list, p.Origin)
+		}
+	}
+	return list
 }
 
 // VerifyRoles refuses roles that contain themselves, directly or through others.

@@ -17,6 +17,20 @@ type Problem struct {
 	Field    string        `json:"field,omitempty"`    // path in the policy, or in the document where it is in none
 	Effect   policy.Effect `json:"effect"`
 	Message  string        `json:"message"` // what is wrong, and what to write instead
+	// LeftOut is set where a file or policies of it are not in force, for which Message says why.
+	LeftOut bool `json:"leftOut,omitempty"`
+}
+
+// Text returns the problem on one line, with file and field.
+func (p Problem) Text() string {
+	text := p.Message
+	if p.Field != "" {
+		text = p.Field + " " + text
+	}
+	if p.Origin != "" {
+		text = p.Origin + ": " + text
+	}
+	return text
 }
 
 // policyPath matches the path of a policy in a document.

@@ -18,11 +18,7 @@ func (rs *RuleSet) findAccepted() {
 		rs.findZone(p)
 	}
 	for _, problem := range rs.Snapshot.Problems {
-		message := problem.Field + " " + problem.Message
-		if problem.Origin != "" {
-			message = problem.Origin + ": " + message
-		}
-		rs.Findings = append(rs.Findings, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: message})
+		rs.Findings = append(rs.Findings, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: problem.Text()})
 	}
 	rs.findZoneValues()
 	rs.findOptions()

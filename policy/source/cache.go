@@ -41,6 +41,7 @@ type cacheEntry struct {
 	Content   *content         `json:"content"`
 	// Faults are what of the policies cannot be understood; see content.faults.
 	Faults map[int][]ranger.Fault `json:"faults,omitempty"`
+	More   map[string]bool        `json:"more,omitempty"` // see content.more
 }
 
 // newCache returns the cache of a source. The file's name depends on the source's identity, so that several sources can
@@ -79,6 +80,7 @@ func (c *cache) load() (*cacheEntry, error) {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: not the cache of %s; remove it", c.path, c.identity)
 	}
 	entry.Content.setFaults(entry.Faults)
+	entry.Content.more = entry.More
 	if digest, err := entry.Content.digest(); err != nil || digest != entry.Digest {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: its content does not have the digest %s; remove it", c.path, entry.Digest)
 	}
@@ -106,7 +108,7 @@ func earlier(a, b time.Time) time.Time {
 // save replaces the cache file, so that a crash leaves the old one or the new one.
 func (c *cache) save(entry *cacheEntry) error {
 	entry.Identity = c.identity
-	entry.Faults = entry.Content.faults()
+	entry.Faults, entry.More = entry.Content.faults(), entry.Content.more
 	entry.Origins = map[int64]string{}
 	entry.Content.each(func(list []ranger.Policy) {
 		for i := range list {

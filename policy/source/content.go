@@ -20,6 +20,8 @@ type content struct {
 	Users    *ranger.UserStore       `json:"users,omitempty"` // nil: membership is unknown
 	Tags     *ranger.ServiceTags     `json:"tags,omitempty"`
 	Problems []ranger.Problem        `json:"problems,omitempty"`
+
+	more map[string]bool // the files that hold more than policies: roles, zones, a service definition
 }
 
 // faults returns what of the policies could not be understood when they were parsed, which their JSON does not hold, by

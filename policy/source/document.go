@@ -11,21 +11,45 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// document is one JSON document of a file.
+// document is one JSON document of a file, and what was read from it: one of the pointers is set.
 type document struct {
 	file   file
 	number int // from 1; a YAML file may hold several
 	data   []byte
 	kind   ranger.DocumentKind
+
+	policies *ranger.ServicePolicies // of a single policy, or a list, the list alone
+	roles    *ranger.ServiceRoles
+	users    *ranger.UserStore
+	tags     *ranger.ServiceTags
+	def      *ranger.ServiceDef
+	unknown  []ranger.UnknownField
 }
 
-// documents returns the documents of a file with their kinds.
-func documents(f file) ([]document, error) {
+// readDocuments returns the documents of a file. An error comes with the document that cannot be read, which holds no data
+// where the file could not be parted into documents.
+func readDocuments(f file) (docs []*document, unreadable *document, err error) {
+	if docs, err = documents(f); err != nil {
+		return nil, &document{file: f}, err
+	}
+	for _, d := range docs {
+		if err = d.classify(); err == nil {
+			err = d.parse()
+		}
+		if err != nil {
+			return nil, d, err
+		}
+	}
+	return docs, nil, nil
+}
+
+// documents parts a file into its documents.
+func documents(f file) ([]*document, error) {
 	data := bytes.TrimPrefix(f.data, []byte("\ufeff"))
-	var docs []document
+	var docs []*document
 	if strings.EqualFold(f.path[strings.LastIndexByte(f.path, '.')+1:], "json") {
 		if len(bytes.TrimSpace(data)) > 0 {
-			docs = []document{{file: f, number: 1, data: data}}
+			docs = []*document{{file: f, number: 1, data: data}}
 		}
 	} else {
 		if !utf8.Valid(data) {
@@ -36,18 +60,50 @@ func documents(f file) ([]document, error) {
 			return nil, policy.Errorf(policy.CodeInvalid, "%s: %w", f.path, err)
 		}
 		for i, body := range bodies {
-			docs = append(docs, document{file: f, number: i + 1, data: body})
+			docs = append(docs, &document{file: f, number: i + 1, data: body})
 		}
 	}
 	if len(docs) == 0 {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: the file is empty; remove it, or put policies into it", f.path)
 	}
-	for i := range docs {
-		if err := docs[i].classify(); err != nil {
-			return nil, err
+	return docs, nil
+}
+
+// parse reads what the document holds. The service name of a download or export applies to policies that name none.
+func (d *document) parse() (err error) {
+	origin := d.file.path
+	switch d.kind {
+	case ranger.DocumentPolicies:
+		if d.policies, err = ranger.ParseServicePolicies(d.data, origin); err != nil {
+			return err
+		}
+		d.unknown = d.policies.Unknown
+		for i := range d.policies.Policies {
+			if p := &d.policies.Policies[i]; p.Service == "" && p.ServiceType != tagServiceType {
+				p.Service = d.policies.ServiceName
+			}
+		}
+	case ranger.DocumentPolicy, ranger.DocumentPolicyList:
+		d.policies = &ranger.ServicePolicies{}
+		d.policies.Policies, d.unknown, err = ranger.ParsePolicies(d.data, origin)
+	case ranger.DocumentRoles:
+		if d.roles, err = ranger.ParseRoles(d.data, origin); err == nil {
+			d.unknown = d.roles.Unknown
+		}
+	case ranger.DocumentUsers:
+		if d.users, err = ranger.ParseUserStore(d.data, origin); err == nil {
+			d.unknown = d.users.Unknown
+		}
+	case ranger.DocumentTags:
+		if d.tags, err = ranger.ParseTags(d.data, origin); err == nil {
+			d.unknown = d.tags.Unknown
+		}
+	case ranger.DocumentServiceDef:
+		if d.def, err = ranger.ParseServiceDef(d.data, origin); err == nil {
+			d.unknown = d.def.Unknown
 		}
 	}
-	return docs, nil
+	return err
 }
 
 // classify sets the kind of a document, and checks that policies may be read from it.

@@ -78,7 +78,7 @@ func FuzzFile(f *testing.F) {
 			name = "dir/f.json"
 		}
 		in := file{path: name, name: "f", data: data}
-		c, _, err := merge([]file{in}, "")
+		c, err := merge([]file{in}, "", nil)
 		if err != nil {
 			if policy.CodeOf(err) != policy.CodeInvalid || !strings.Contains(err.Error(), name) {
 				t.Fatalf("class %q: %v", policy.CodeOf(err), err)
@@ -89,7 +89,7 @@ func FuzzFile(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _, err := merge([]file{in}, "")
+		again, err := merge([]file{in}, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestDuplicateKeys(t *testing.T) {
 		`[{"a\\\"":"}{,\"\\","a\\":"\\"}]`:                          false,
 		`[{"a":{"b":1},"a":2}]`:                                     true,
 	} {
-		c, _, err := merge([]file{{path: "f.json", name: "f.json", data: []byte(text)}}, "")
+		c, err := merge([]file{{path: "f.json", name: "f.json", data: []byte(text)}}, "", nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -151,7 +151,7 @@ func BenchmarkMerge10kPolicies(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		c, _, err := merge([]file{{path: "p.json", name: "p.json", data: data}}, "")
+		c, err := merge([]file{{path: "p.json", name: "p.json", data: data}}, "", nil)
 		if err != nil {
 			b.Fatal(err)
 		}

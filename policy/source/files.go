@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -108,12 +107,9 @@ func (f *Files) refresh(ctx context.Context) error {
 	if len(t.files) == 0 && !f.options.Guard.AllowEmpty {
 		return policy.Errorf(policy.CodeRefused, "%s: no policy file (*.json, *.yaml, *.yml) in it", f.options.Path)
 	}
-	next, skipped, err := merge(t.files, f.options.Service)
+	next, err := merge(t.files, f.options.Service, f.content)
 	if err != nil {
 		return err
-	}
-	for service, n := range skipped {
-		f.warnOnce("skipped "+service, fmt.Sprintf("policies of service %q are ignored; only %q is used", service, f.options.Service), "policies", n)
 	}
 	if err := f.publish(next, nextFileVersion(next, t)); err != nil {
 		return err

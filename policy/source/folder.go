@@ -23,9 +23,10 @@ const (
 
 // file is one policy file as read.
 type file struct {
-	path string // as the operator wrote it, for messages
-	name string // path below the policy folder, separated by '/'
-	data []byte
+	path  string // as the operator wrote it, for messages
+	name  string // path below the policy folder, separated by '/'
+	data  []byte
+	named bool // by a setting, not found in a folder
 }
 
 // fileTree holds all policy files as one load read them.
@@ -59,7 +60,7 @@ func readTree(paths []string, maxBytes int64) (*fileTree, error) {
 		if info.IsDir() {
 			err = r.folder(p, "", info, 0)
 		} else {
-			err = r.file(p, filepath.Base(p), info)
+			err = r.file(p, filepath.Base(p), info, true)
 		}
 		if err != nil {
 			return nil, err
@@ -111,7 +112,7 @@ func (r *treeReader) folder(dir, prefix string, info fs.FileInfo, depth int) err
 		case info.IsDir():
 			err = r.folder(at, path.Join(prefix, name), info, depth+1)
 		case isPolicyFile(name):
-			err = r.file(at, path.Join(prefix, name), info)
+			err = r.file(at, path.Join(prefix, name), info, false)
 		}
 		if err != nil {
 			return err
@@ -128,7 +129,7 @@ func isPolicyFile(name string) bool {
 	return false
 }
 
-func (r *treeReader) file(at, name string, info fs.FileInfo) error {
+func (r *treeReader) file(at, name string, info fs.FileInfo, named bool) error {
 	if !info.Mode().IsRegular() {
 		return policy.Errorf(policy.CodeInvalid, "%s: not a regular file", at)
 	}
@@ -153,7 +154,7 @@ func (r *treeReader) file(at, name string, info fs.FileInfo) error {
 			r.tree.dirs = append(r.tree.dirs, dir)
 		}
 	}
-	r.tree.files = append(r.tree.files, file{path: at, name: name, data: data})
+	r.tree.files = append(r.tree.files, file{path: at, name: name, data: data, named: named})
 	return nil
 }
 

@@ -17,7 +17,7 @@ func ReadInput(paths []string, service string, maxBytes int64) (ranger.SnapshotI
 	if err != nil {
 		return ranger.SnapshotInput{}, err
 	}
-	c, _, err := merge(t.files, service)
+	c, err := merge(t.files, service, nil)
 	if err != nil {
 		return ranger.SnapshotInput{}, err
 	}

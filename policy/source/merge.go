@@ -22,79 +22,83 @@ type merger struct {
 	service string // the service to read; "" for the only one there is
 	content content
 	// origins maps each thing that may occur only once, such as "user store" or "role x", to the file it came from.
-	origins map[string]string
-	ids     map[int64]*document
-	skipped map[string]int // policies of other services, by service
-	unknown []unknownFields
+	origins     map[string]string
+	ids         map[int64]*document
+	others      map[string]*foreign // what is of other services, by file and service
+	serviceType string              // that the documents say the service is of
+	unknown     []unknownFields
+	kept        map[string]error // why the files cannot be read of which the last policies stay
 }
 
-// merge merges the documents of files, in order. It returns the content and the number of policies skipped because they
-// are of another service, by service. What is wrong within a policy is a fault of that policy.
-func merge(files []file, service string) (*content, map[string]int, error) {
-	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, skipped: map[string]int{}}
-	m.content.Policies = &ranger.ServicePolicies{ServiceName: service}
+// merge merges the documents of files, in order. What is wrong within a policy is a fault of that policy; what is not ours
+// among the files is left out, and named among the problems. before is what is in force, nil where nothing is.
+func merge(files []file, service string, before *content) (*content, error) {
+	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, others: map[string]*foreign{}, kept: map[string]error{}}
+	m.content.Policies = &ranger.ServicePolicies{}
+	var docs []*document
 	for _, f := range files {
-		docs, err := documents(f)
+		list, unreadable, err := readDocuments(f)
 		if err != nil {
-			return nil, nil, err
-		}
-		for i := range docs {
-			if err := m.add(&docs[i]); err != nil {
-				return nil, nil, err
+			if list, err = m.unreadable(unreadable, err, before); err != nil {
+				return nil, err
 			}
 		}
+		docs = append(docs, list...)
 	}
-	m.finish()
-	return &m.content, m.skipped, nil
+	if err := m.chooseService(docs); err != nil {
+		return nil, err
+	}
+	def := m.ownDefinition(docs)
+	for _, d := range docs {
+		if err := m.add(d, def); err != nil {
+			return nil, err
+		}
+	}
+	return &m.content, m.finish()
 }
 
-func (m *merger) add(d *document) error {
+func (m *merger) add(d *document, ownDef string) error {
 	origin := d.file.path
-	var unknown []ranger.UnknownField
+	if d.policies == nil {
+		m.content.holdsMore(origin)
+	}
 	var err error
-	switch d.kind {
-	case ranger.DocumentPolicies:
-		var doc *ranger.ServicePolicies
-		if doc, err = ranger.ParseServicePolicies(d.data, origin); err == nil {
-			err = m.addDocument(d, doc)
-			unknown = doc.Unknown
+	switch {
+	case d.policies != nil && d.kind == ranger.DocumentPolicies:
+		err = m.addDocument(d)
+	case d.policies != nil:
+		err = m.addPolicies(d, "", d.policies.Policies, &m.content.Policies.Policies)
+	case d.roles != nil:
+		if m.isForeign(d.roles.ServiceName) {
+			m.leaveOut(d, d.roles.ServiceName)
+			return nil
 		}
-	case ranger.DocumentPolicy, ranger.DocumentPolicyList:
-		var list []ranger.Policy
-		if list, unknown, err = ranger.ParsePolicies(d.data, origin); err == nil {
-			err = m.addPolicies(d, list, &m.content.Policies.Policies)
+		err = m.addRoles(d)
+	case d.users != nil:
+		err = m.checkOnlyOne("user store", origin)
+		m.content.Users = d.users
+	case d.tags != nil:
+		if m.isForeign(d.tags.ServiceName) {
+			m.leaveOut(d, d.tags.ServiceName)
+			return nil
 		}
-	case ranger.DocumentRoles:
-		unknown, err = m.addRoles(d)
-	case ranger.DocumentUsers:
-		if err = m.checkOnlyOne("user store", origin); err == nil {
-			m.content.Users, err = ranger.ParseUserStore(d.data, origin)
+		err = m.checkOnlyOne("tags", origin)
+		m.content.Tags = d.tags
+	case d.def != nil:
+		if d.def.Name != ownDef && d.def.Name != tagServiceType {
+			m.problem(origin, policy.EffectNone, "left out: it is the definition of another type of service, %q", d.def.Name)
+			return nil
 		}
-		if err == nil {
-			unknown = m.content.Users.Unknown
-		}
-	case ranger.DocumentTags:
-		if err = m.checkOnlyOne("tags", origin); err == nil {
-			m.content.Tags, err = ranger.ParseTags(d.data, origin)
-		}
-		if err == nil {
-			unknown = m.content.Tags.Unknown
-		}
-	case ranger.DocumentServiceDef:
-		var def *ranger.ServiceDef
-		if def, err = ranger.ParseServiceDef(d.data, origin); err == nil {
-			unknown = def.Unknown
-			err = m.addServiceDef(def, origin)
-		}
+		err = m.addServiceDef(d.def, origin)
 	}
 	if err != nil {
 		return err
 	}
-	if err := ranger.CheckFields(unknown, origin); err != nil {
+	if err := ranger.CheckFields(d.unknown, origin); err != nil {
 		return err
 	}
-	if len(unknown) > 0 {
-		m.unknown = append(m.unknown, unknownFields{origin, unknown})
+	if len(d.unknown) > 0 {
+		m.unknown = append(m.unknown, unknownFields{origin, d.unknown})
 	}
 	return nil
 }
@@ -105,44 +109,58 @@ type unknownFields struct {
 	fields []ranger.UnknownField
 }
 
-// finish lists the problems.
-func (m *merger) finish() {
-	effect := m.content.roleEffect()
+// finish lists the problems. It returns an error where something was left out and no policy remains, and that of a file that
+// cannot be read where all the policies are what was last read: nothing confirms them.
+func (m *merger) finish() error {
+	c := &m.content
+	effect := c.roleEffect()
 	for _, f := range m.unknown {
-		m.content.Problems = append(m.content.Problems, ranger.ProblemsOf(f.fields, f.path, effect)...)
+		c.Problems = append(c.Problems, ranger.ProblemsOf(f.fields, f.path, effect)...)
 	}
+	for _, key := range slices.Sorted(maps.Keys(m.others)) {
+		c.Problems = append(c.Problems, m.others[key].problem(c.Policies.ServiceName))
+	}
+	n, kept := 0, 0
+	c.each(func(list []ranger.Policy) {
+		n += len(list)
+		for i := range list {
+			if m.kept[list[i].Origin] != nil {
+				kept++
+			}
+		}
+	})
+	if kept > 0 && kept == n {
+		return m.kept[slices.Min(slices.Collect(maps.Keys(m.kept)))]
+	}
+	if reasons := leftOut(c.Problems); n == 0 && len(reasons) > 0 {
+		return policy.Errorf(policy.CodeInvalid, "no policies: %s", strings.Join(reasons, "; "))
+	}
+	return nil
 }
 
 // addDocument adds a policy download or export. Its service name applies to policies that name none.
-func (m *merger) addDocument(d *document, doc *ranger.ServicePolicies) error {
-	out, origin := m.content.Policies, d.file.path
-	for i := range doc.Policies {
-		if p := &doc.Policies[i]; p.Service == "" && p.ServiceType != tagServiceType {
-			p.Service = doc.ServiceName
-		}
-	}
-	if doc.ServiceDef != nil && doc.ServiceDef.Name == tagServiceType {
+func (m *merger) addDocument(d *document) error {
+	out, origin, doc := m.content.Policies, d.file.path, d.policies
+	if isTagService(doc) {
 		// a tag service's own download
-		doc.TagPolicies = &ranger.TagPolicies{ServiceName: doc.ServiceName, PolicyVersion: doc.PolicyVersion, Policies: doc.Policies, ServiceDef: doc.ServiceDef, ServiceConfig: doc.ServiceConfig}
-		return m.addTagPolicies(d, doc.TagPolicies)
+		return m.addTagPolicies(d, &ranger.TagPolicies{ServiceName: doc.ServiceName, PolicyVersion: doc.PolicyVersion, Policies: doc.Policies, ServiceDef: doc.ServiceDef, ServiceConfig: doc.ServiceConfig})
+	}
+	if m.isForeign(doc.ServiceName) {
+		m.leaveOut(d, doc.ServiceName, doc.Policies...)
+		d.unknown = nil // nothing of it is used
+		return nil
 	}
 	out.PolicyVersion = max(out.PolicyVersion, doc.PolicyVersion)
 	if doc.ServiceName != "" {
-		if wanted, err := m.wants(doc.ServiceName, origin); err != nil {
-			return err
-		} else if !wanted {
-			m.skipped[doc.ServiceName] += len(doc.Policies)
-			doc.Unknown = nil // nothing of it is used
-			return nil
-		}
 		out.ServiceID = doc.ServiceID
 	}
 	if doc.ServiceDef != nil {
+		m.content.holdsMore(origin)
 		if err := m.addServiceDef(doc.ServiceDef, origin); err != nil {
 			return err
 		}
 	}
-	if err := m.addPolicies(d, doc.Policies, &out.Policies); err != nil {
+	if err := m.addPolicies(d, "", doc.Policies, &out.Policies); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(doc.SecurityZones)) {
@@ -158,6 +176,7 @@ func (m *merger) addDocument(d *document, doc *ranger.ServicePolicies) error {
 			out.ServiceConfig = map[string]string{}
 		}
 		out.ServiceConfig[key] = value
+		m.content.holdsMore(origin)
 	}
 	if doc.TagPolicies != nil {
 		return m.addTagPolicies(d, doc.TagPolicies)
@@ -165,48 +184,31 @@ func (m *merger) addDocument(d *document, doc *ranger.ServicePolicies) error {
 	return nil
 }
 
-// wants reports whether policies of the service are to be read. Where no service was configured, all policies must be of
-// one service, and policies of a second one are an error.
-func (m *merger) wants(service, origin string) (bool, error) {
-	out := m.content.Policies
-	if m.service != "" {
-		return service == m.service, nil
-	}
-	if out.ServiceName == "" {
-		out.ServiceName, m.origins["service"] = service, origin
-	}
-	if out.ServiceName != service {
-		return false, policy.Errorf(policy.CodeInvalid, "policies of two services: %q in %s and %q in %s; keep one, or set policies.service to the one to read",
-			out.ServiceName, m.origins["service"], service, origin)
-	}
-	return true, nil
-}
-
-// addPolicies appends the policies of one document to the list, and those of a tag service to the tag policies.
-func (m *merger) addPolicies(d *document, list []ranger.Policy, to *[]ranger.Policy) error {
-	if err := m.assignIDs(d, "", list); err != nil {
-		return err
-	}
+// addPolicies appends the policies of one document to the list, and those of a tag service to the tag policies. Those of
+// other services are left out.
+func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, to *[]ranger.Policy) error {
+	var own []ranger.Policy
 	for _, p := range list {
-		if p.ServiceType == tagServiceType {
-			tags := m.tagPolicies()
-			if tags.ServiceName == "" {
-				tags.ServiceName = p.Service
-			}
-			tags.Policies = append(tags.Policies, p)
+		if m.isForeignPolicy(&p) {
+			m.leaveOut(d, p.Service, p)
+			d.unknown = slices.DeleteFunc(slices.Clone(d.unknown), func(u ranger.UnknownField) bool { return u.InPolicy && u.PolicyID == p.ID && u.Policy == p.Name })
 			continue
 		}
-		if p.Service != "" {
-			wanted, err := m.wants(p.Service, d.file.path)
-			if err != nil {
-				return err
-			}
-			if !wanted {
-				m.skipped[p.Service]++
-				continue
-			}
+		own = append(own, p)
+	}
+	if err := m.assignIDs(d, section, own); err != nil {
+		return err
+	}
+	for _, p := range own {
+		if p.ServiceType != tagServiceType {
+			*to = append(*to, p)
+			continue
 		}
-		*to = append(*to, p)
+		tags := m.tagPolicies()
+		if tags.ServiceName == "" {
+			tags.ServiceName = p.Service
+		}
+		tags.Policies = append(tags.Policies, p)
 	}
 	return nil
 }
@@ -229,6 +231,7 @@ func (m *merger) addTagPolicies(d *document, add *ranger.TagPolicies) error {
 	out.PolicyVersion = max(out.PolicyVersion, add.PolicyVersion)
 	out.Policies = append(out.Policies, add.Policies...)
 	out.ServiceConfig = add.ServiceConfig
+	m.content.holdsMore(d.file.path)
 	if add.ServiceDef != nil {
 		return m.addServiceDef(add.ServiceDef, d.file.path)
 	}
@@ -242,32 +245,31 @@ func (m *merger) addZone(d *document, name string, zone *ranger.SecurityZone) er
 	if err := m.checkOnlyOne("security zone "+name, d.file.path); err != nil {
 		return err
 	}
-	if err := m.assignIDs(d, "zone "+name, zone.Policies); err != nil {
+	m.content.holdsMore(d.file.path)
+	own := *zone
+	own.Policies = nil
+	if err := m.addPolicies(d, "zone "+name, zone.Policies, &own.Policies); err != nil {
 		return err
 	}
 	if m.content.Policies.SecurityZones == nil {
 		m.content.Policies.SecurityZones = map[string]*ranger.SecurityZone{}
 	}
-	m.content.Policies.SecurityZones[name] = zone
+	m.content.Policies.SecurityZones[name] = &own
 	return nil
 }
 
-func (m *merger) addRoles(d *document) ([]ranger.UnknownField, error) {
-	roles, err := ranger.ParseRoles(d.data, d.file.path)
-	if err != nil {
-		return nil, err
-	}
+func (m *merger) addRoles(d *document) error {
 	if m.content.Roles == nil {
 		m.content.Roles = &ranger.ServiceRoles{}
 	}
-	for _, role := range roles.RangerRoles {
+	for _, role := range d.roles.RangerRoles {
 		if err := m.checkOnlyOne("role "+role.Name, d.file.path); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	m.content.Roles.RoleVersion = max(m.content.Roles.RoleVersion, roles.RoleVersion)
-	m.content.Roles.RangerRoles = append(m.content.Roles.RangerRoles, roles.RangerRoles...)
-	return roles.Unknown, nil
+	m.content.Roles.RoleVersion = max(m.content.Roles.RoleVersion, d.roles.RoleVersion)
+	m.content.Roles.RangerRoles = append(m.content.Roles.RangerRoles, d.roles.RangerRoles...)
+	return nil
 }
 
 // addServiceDef sets the definition of the service or of the tag service. Several files may hold the same one.

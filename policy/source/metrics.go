@@ -55,6 +55,8 @@ func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, erro
 				_, n := describeFaults(s)
 				return float64(n)
 			})),
+		gauge("ucwarden_policy_snapshot_left_out", "Files, and policies of other services by file, that are left out of the policies in force; or that cannot be read, so that what was last read from them stays.",
+			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(len(leftOut(s.Problems))) })),
 		gauge("ucwarden_policy_source_held", "1 while a problem keeps newer policies out and the last good snapshot stays in force.",
 			func() float64 {
 				if store.Problem() != nil {

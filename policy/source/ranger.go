@@ -6,10 +6,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -256,6 +258,11 @@ func (r *Ranger) problems(c *content) ([]ranger.Problem, error) {
 		if err == nil {
 			err = ranger.CheckFields(unknown, origin)
 		}
+	}
+	others := make(map[string]*foreign)
+	withoutForeign(c.Policies, r.downloadURL(endpointPolicies).String(), others)
+	for _, key := range slices.Sorted(maps.Keys(others)) {
+		list = append(list, others[key].problem(c.Policies.ServiceName))
 	}
 	add(endpointPolicies, c.Policies.Unknown)
 	if c.Roles != nil {

@@ -154,7 +154,7 @@ func (store *snapshotStore) restore() {
 // newSnapshot joins the content into a snapshot and verifies it. What cannot be understood in a policy is a fault of that
 // policy, whichever source it came from; errors are about what nothing can be closed for.
 func newSnapshot(c *content) (*ranger.Snapshot, error) {
-	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: c.Policies, Roles: c.Roles, Users: c.Users, Tags: c.Tags, Problems: c.Problems})
+	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: withoutForeign(c.Policies, "", make(map[string]*foreign)), Roles: c.Roles, Users: c.Users, Tags: c.Tags, Problems: c.Problems})
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +213,9 @@ const maxLogged = 20
 func (store *snapshotStore) logProblems(s *ranger.Snapshot) {
 	logged, left := 0, 0
 	for _, p := range s.Problems {
+		if p.LeftOut {
+			continue
+		}
 		if logged++; logged > maxLogged {
 			left++
 			continue
@@ -221,6 +224,13 @@ func (store *snapshotStore) logProblems(s *ranger.Snapshot) {
 	}
 	if left > 0 {
 		store.log.Warn("more fields of the policies have no effect; the findings of a plan list them", "more", left)
+	}
+	for i, text := range leftOut(s.Problems) {
+		if i == maxLogged {
+			store.log.Warn("more is left out of the policies; the findings of a plan list it", "more", len(leftOut(s.Problems))-maxLogged)
+			break
+		}
+		store.log.Warn("not all of the policies is in force as it stands", "problem", text)
 	}
 	faults := 0
 	for p, f := range s.Faults {

@@ -30,7 +30,7 @@ func TestFilesRefuseMisspeltFieldsOutsideOfPolicies(t *testing.T) {
 		"a role":             {`{"rangerRoles":[{"name":"r","user":[{"name":"ann"}]}]}`, "rangerRoles[0].user", "users"},
 		"a user store":       {`{"userGroupMapping":{},"groupAttrMappings":{}}`, "groupAttrMappings", "groupAttrMapping"},
 		"tags":               {`{"serviceResources":[{"id":1,"resourceElement":{}}]}`, "serviceResources[0].resourceElement", "resourceElements"},
-		"service definition": {`{"name":"s","resources":[{"name":"c","parents":"x"}],"accessTypes":[]}`, "resources[0].parents", "parent"},
+		"service definition": {`{"name":"s","resources":[{"name":"catalog","parents":"x"}],"accessTypes":[]}`, "resources[0].parents", "parent"},
 		"a switch in zones":  {`{"policies":[],"SecurityZones":{}}`, "SecurityZones", "securityZones"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,14 +146,14 @@ func TestTooManyFaults(t *testing.T) {
 	}
 }
 
-// What other services' documents hold is nobody's business.
+// Of another service's documents nothing but the service is said.
 func TestUnknownFieldsOfAnotherService(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
 		"mine.json":  `{"serviceName":"uc","policies":[` + allow(1, "a", "t1") + `]}`,
 		"other.json": `{"serviceName":"hive","colour":"red","policies":[` + misspelt(2, "t2") + `]}`,
 	})
-	if s := load(t, source.FilesOptions{Path: dir, Service: "uc", Debounce: 1}); len(s.Policies) != 1 || len(s.Problems) != 0 {
+	if s := load(t, source.FilesOptions{Path: dir, Service: "uc", Debounce: 1}); len(s.Policies) != 1 || len(s.Problems) != 1 || !s.Problems[0].LeftOut || faultsOf(s) != "" {
 		t.Errorf("%d policies, problems %v", len(s.Policies), s.Problems)
 	}
 }

@@ -31,13 +31,11 @@ func Snapshot(s *ranger.Snapshot) *ranger.Snapshot {
 		return v.policies(policies)
 	}
 	c.Policies = check(s.Policies, s.ServiceDef, false)
+	c.Zones = maps.Clone(s.Zones)
 	for _, name := range slices.Sorted(maps.Keys(s.Zones)) {
 		zone := s.Zones[name]
 		if zone == nil {
 			continue
-		}
-		if len(c.Zones) == 0 || &c.Zones == &s.Zones {
-			c.Zones = maps.Clone(s.Zones)
 		}
 		next := *zone
 		next.Policies = check(zone.Policies, s.ServiceDef, false)

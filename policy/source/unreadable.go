@@ -1,0 +1,94 @@
+package source
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ucwarden/input"
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+)
+
+// documentKeys are the keys of which one tells what a document holds.
+var documentKeys = []string{"policies", "tagPolicies", "securityZones", "policyItems", "denyPolicyItems", "dataMaskPolicyItems", "rowFilterPolicyItems",
+	"resources", "rangerRoles", "roles", "userGroupMapping", "userAttrMapping", "groupAttrMapping", "serviceResources", "resourceToTagIds", "tagDefinitions"}
+
+// restrictingKeys are the keys, in lower case, whose loss may open access.
+var restrictingKeys = []string{"denypolicyitem", "isdenyallelse", "allowexception", "datamaskpolicy", "rowfilterpolicy", "securityzone",
+	"rangerroles", "usergroupmapping", "serviceresources"}
+
+// unreadable decides about a file of which a document cannot be read.
+// What was in force of such a file stays; another one is left out. It returns the error where neither is safe: a setting
+// names the file, or it may hold what takes access away, or what other files refer to.
+func (m *merger) unreadable(d *document, err error, before *content) ([]*document, error) {
+	f := d.file
+	switch d.kind {
+	case ranger.DocumentRoles, ranger.DocumentUsers, ranger.DocumentTags, ranger.DocumentServiceDef:
+		return nil, err
+	}
+	if f.named || before.alsoHolds(f.path) {
+		return nil, err
+	}
+	reason := strings.TrimPrefix(err.Error(), f.path+": ")
+	if kept := before.policiesOf(f.path); len(kept) > 0 {
+		m.kept[f.path] = err
+		m.problem(f.path, policy.EffectWider, "cannot be read: %s; what was last read from it stays in force", reason)
+		return []*document{{file: f, number: 1, kind: ranger.DocumentPolicyList, policies: &ranger.ServicePolicies{Policies: kept}}}, nil
+	}
+	if d.kind == ranger.DocumentSuite {
+		m.problem(f.path, policy.EffectNone, "left out: %s", reason)
+		return nil, nil
+	}
+	text := strings.ToLower(string(f.data))
+	if slices.ContainsFunc(restrictingKeys, func(key string) bool { return strings.Contains(text, key) }) {
+		return nil, err
+	}
+	effect := policy.EffectNarrower
+	var keys map[string]json.RawMessage
+	if d.data != nil && d.kind == ranger.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil {
+		_ = json.Unmarshal(d.data, &keys) // what is no object has no keys
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			if known := input.Misspelt(key, documentKeys); known != "" {
+				return nil, fmt.Errorf("%w; did you mean %s where it says %q?", err, known, key)
+			}
+		}
+		effect = policy.EffectNone
+	}
+	m.problem(f.path, effect, "left out: %s", reason)
+	return nil, nil
+}
+
+// problem notes that a file is left out.
+func (m *merger) problem(origin string, effect policy.Effect, format string, args ...any) {
+	m.content.Problems = append(m.content.Problems, ranger.Problem{Origin: origin, Effect: effect, LeftOut: true, Message: fmt.Sprintf(format, args...)})
+}
+
+// holdsMore notes that a file holds more than policies.
+func (c *content) holdsMore(path string) {
+	if c.more == nil {
+		c.more = make(map[string]bool)
+	}
+	c.more[path] = true
+}
+
+// alsoHolds reports whether more than policies was read from the file.
+func (c *content) alsoHolds(path string) bool { return c != nil && c.more[path] }
+
+// policiesOf returns the policies that were read from a file.
+func (c *content) policiesOf(path string) []ranger.Policy {
+	if c == nil {
+		return nil
+	}
+	var found []ranger.Policy
+	c.each(func(list []ranger.Policy) {
+		for _, p := range list {
+			if p.Origin == path {
+				found = append(found, p)
+			}
+		}
+	})
+	return found
+}
