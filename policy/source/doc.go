@@ -6,13 +6,13 @@
 // each new snapshot; Current returns the snapshot in force, and Problem the error that keeps a newer one out. Neither
 // takes unknown for empty:
 //
-//   - A version is used as a whole or not at all, and only after ranger.NewSnapshot has verified it. Policies, roles,
-//     user store and tags that were read together are one version.
-//   - The last verified snapshot stays in force after any failure: a file that does not parse, a server that is down,
-//     a login page, a truncated answer, a version that goes back.
-//   - A file with a field that Ranger's model does not have is such a failure. Without a last verified snapshot a daemon may
-//     start all the same (FilesOptions.PartialStart): the file's policies are then unreadable. Ranger Admin's newer
-//     versions add fields, so in a download an unknown field is a problem of the snapshot, and no failure.
+//   - Policies, roles, user store and tags that were read together are one version, which is used as a whole or not at all.
+//   - What cannot be understood in a policy is a fault of that policy (package verify). What is not ours in a folder, and
+//     policies of other services, are left out. Both are named in the snapshot's findings.
+//   - A policy file that cannot be read any more keeps what was last read from it. A new one is left out, unless it may hold
+//     what takes access away: that is a failure.
+//   - The last verified snapshot stays in force after any failure: roles that do not parse, a server that is down, a login
+//     page, a truncated answer, a version that goes back, a misspelt field outside of policies.
 //   - A version that lost everything of a kind, or more than GuardOptions.MaxShrink of it, is rejected until an
 //     operator accepts it by its digest.
 //   - With a cache folder the last verified snapshot survives a restart, and so do these rules.
