@@ -247,10 +247,10 @@ func openPipeline(ctx context.Context, c *config.Config, progress func(string, c
 
 // pipelineOptions say how a pipeline works that is not in the configuration.
 type pipelineOptions struct {
-	grace        time.Duration // how long what runs may go on after an interrupt; 0 means as long as the queue lets it
-	stdout       io.Writer     // for the copy of the audit trail; nil for none
-	log          *slog.Logger
-	registerer   prometheus.Registerer // may be nil
+	grace      time.Duration // how long what runs may go on after an interrupt; 0 means as long as the queue lets it
+	stdout     io.Writer     // for the copy of the audit trail; nil for none
+	log        *slog.Logger
+	registerer prometheus.Registerer // may be nil
 }
 
 // newPipeline opens the store first, so that a second process stops before it does anything else. Policies are to be

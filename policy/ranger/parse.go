@@ -13,13 +13,13 @@ import (
 )
 
 // ParseServicePolicies reads the document of Ranger's policy download or of its policy export: an object with a list
-// of policies. Fields that Ranger's model does not have are not read; the document's Unknown lists them, and
-// [StrictError] makes an error of them. origin (a file name or URL) appears in every error, next to the policy and the
-// JSON path of the field, and is recorded in each policy. The policies are not yet checked against a service
-// definition; [NewSnapshot] does that.
+// of policies. Fields that Ranger's model does not have are not read; the document's Unknown lists them. What is wrong
+// within a policy is among its Faults. origin (a file name or URL) appears in every error, with line and column or the
+// JSON path of the field, and is recorded in each policy. The policies are not yet compared with a service definition;
+// package verify does that.
 //
-// The class of every error of this and the other Parse functions is CodeInvalid: no valid JSON, a value of the wrong
-// type, or a key that an object has twice.
+// The class of every error of this and the other Parse functions is CodeInvalid: no valid JSON, or, outside of policies, a
+// value of the wrong type or a key that an object has twice.
 func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) {
 	if jsonKind(data) != '{' {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: want a JSON object with policies, as Ranger's policy download returns", origin)
