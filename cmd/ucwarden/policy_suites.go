@@ -188,10 +188,7 @@ func (r *suiteRunner) run(file string, scripts *script.Recorder) (suite.Result, 
 	}
 	var keys map[string]json.RawMessage
 	if json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &keys) != nil { // no object: an array of policies, or not JSON
-		if _, _, err := ranger.ParsePolicies(data, file); err != nil {
-			return suite.Result{}, err
-		}
-		return suite.Result{}, errNoTests
+		return suite.Result{}, withoutTests(data, file)
 	}
 	has := func(names ...string) bool {
 		for _, name := range names {
@@ -210,15 +207,27 @@ func (r *suiteRunner) run(file string, scripts *script.Recorder) (suite.Result, 
 		return suite.RunOn(s, data, file, r.now)
 	case !has("tests", "testCases"):
 		if has("policies") {
-			if _, _, err := ranger.ParsePolicies(data, file); err != nil {
-				return suite.Result{}, err
-			}
+			return suite.Result{}, withoutTests(data, file)
 		}
 		return suite.Result{}, errNoTests
 	}
 	return suite.Run(data, file, suite.Options{Now: r.now, Scripts: scripts.Compile, File: func(name string) ([]byte, error) {
 		return os.ReadFile(filepath.Join(filepath.Dir(file), name))
 	}})
+}
+
+// withoutTests returns errNoTests for a file of policies, or what is wrong with them: here somebody tests them.
+func withoutTests(data []byte, file string) error {
+	list, _, err := ranger.ParsePolicies(data, file)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		for _, f := range list[i].Faults {
+			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: %s", file, list[i].ID, list[i].Name, f)
+		}
+	}
+	return errNoTests
 }
 
 // policies loads the policies that a suite without its own is about.
