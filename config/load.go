@@ -40,6 +40,7 @@ func Load(o Options) (*Config, error) {
 	}
 	file := l.parseLayer(l.resolveFile(fromFile))
 	env := l.parseLayer(l.resolveEnv(o.Environ))
+	l.warnUnusedProperties()
 	flags := l.parseLayer(l.resolveFlags(o.Flags))
 	if err := l.problems.err(); err != nil {
 		return nil, err
@@ -61,8 +62,8 @@ type loader struct {
 	byProperty map[string][]*Key
 	problems   problems
 	warnings   []string
-	unused     []Source // unknown properties in the file
-	// emptyFilters are properties in the file that bound what is changed by a list, and hold none.
+	unused     []Source // unknown properties
+	// emptyFilters are properties that bound what is changed by a list, and hold none.
 	emptyFilters []Source
 
 	secretFiles []SecretFile
@@ -147,7 +148,6 @@ func (l *loader) resolveFile(entries []fileEntry) []resolvedValue {
 			l.problems.add(e.name, e.from, "unknown key; did you mean %s?", near)
 		}
 	}
-	l.warnUnusedProperties()
 	return all
 }
 
@@ -191,7 +191,7 @@ func (l *loader) unknownProperty(name string, raw rawValue, from Source) {
 			return
 		}
 	}
-	if from.Kind == FromFile {
+	if from.Kind == FromFile || prefix == unityPrefix && !isUnset(raw) { // other connectors may have theirs in our environment
 		l.unused = append(l.unused, from)
 	}
 }
@@ -205,28 +205,29 @@ func (l *loader) propertyKeys() map[string]*Key {
 	return keys
 }
 
-// warnUnusedProperties warns in one line of the properties in the file that are not used; there may be hundreds.
+// warnUnusedProperties warns, in a line for the file and one for the environment, of the properties that are not used; there
+// may be hundreds.
 func (l *loader) warnUnusedProperties() {
-	const most = 5
-	if len(l.emptyFilters) > 0 {
-		names := make([]string, len(l.emptyFilters))
-		for i, from := range l.emptyFilters {
-			names[i] = fmt.Sprintf("%s (line %d)", shorten(from.Name, 100), from.Line)
+	warn := func(list []Source, what string) {
+		const most = 5
+		byPlace := make(map[string][]string)
+		for _, from := range list {
+			place, name := "env", shorten(from.Name, 100)
+			if from.Kind == FromFile {
+				place, name = from.File, fmt.Sprintf("%s (line %d)", name, from.Line)
+			}
+			byPlace[place] = append(byPlace[place], name)
 		}
-		l.warn("%s: lists that are there and empty bound nothing: %s", l.emptyFilters[0].File, strings.Join(names, ", "))
+		for _, place := range slices.Sorted(maps.Keys(byPlace)) {
+			names, more := byPlace[place], ""
+			if len(names) > most {
+				names, more = names[:most], fmt.Sprintf(" and %d more", len(names)-most)
+			}
+			l.warn("%s: %s: %s%s", place, what, strings.Join(names, ", "), more)
+		}
 	}
-	if len(l.unused) == 0 {
-		return
-	}
-	var names []string
-	for _, from := range l.unused[:min(most, len(l.unused))] {
-		names = append(names, fmt.Sprintf("%s (line %d)", shorten(from.Name, 100), from.Line))
-	}
-	text := strings.Join(names, ", ")
-	if more := len(l.unused) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	l.warn("%s: connector properties that are not used: %s", l.unused[0].File, text)
+	warn(l.emptyFilters, "lists that are there and empty bound nothing")
+	warn(l.unused, "connector properties that are not used")
 }
 
 func (l *loader) warn(format string, args ...any) {
@@ -242,6 +243,9 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 		r, from := rawValue{text: text}, Source{Kind: FromEnv, Name: name}
 		k := cmp.Or(l.byEnv[name], l.keyOfProperty(name, r))
 		if strings.TrimSpace(text) == "" && (text == "" || k == nil || !k.isFilter()) {
+			if k != nil && k.isFilter() && strings.HasPrefix(name, propertyPrefix) {
+				l.emptyFilters = append(l.emptyFilters, from)
+			}
 			continue
 		}
 		near, looks := "", false
