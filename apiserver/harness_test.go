@@ -28,6 +28,7 @@ import (
 	"ucwarden/apiserver"
 	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
 )
 
 // env is a server over a real queue and store, answered over real HTTP.
@@ -84,7 +85,7 @@ func newEnv(t testing.TB, change func(*setup)) *env {
 	h := handler{s.gate}
 	s.queue.Handlers = map[ondemand.Type]ondemand.Handler{ondemand.ResourceSync: h, ondemand.FullSync: h}
 
-	store, err := ondemand.Open(filepath.Join(t.TempDir(), "tasks.db"), ondemand.StoreOptions{})
+	store, err := store.Open(filepath.Join(t.TempDir(), "tasks.db"), store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,7 @@ import (
 	"context"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -14,7 +13,7 @@ import (
 // whose children are open stays INPROGRESS.
 func (q *Queue) recoverTasks() error {
 	var ids []string
-	err := q.store.view(func(tx *bolt.Tx) error {
+	err := q.store.View(func(tx *store.Tx) error {
 		for _, s := range []Status{New, Waiting, InProgress} {
 			c := tx.Bucket(bucketByStatus).Cursor()
 			prefix := statusBytes[s]
@@ -27,7 +26,7 @@ func (q *Queue) recoverTasks() error {
 	if err != nil {
 		return err
 	}
-	return q.inChunks(ids, func(tx *bolt.Tx, ids []string) ([]change, error) {
+	return q.inChunks(ids, func(tx *store.Tx, ids []string) ([]change, error) {
 		var changes []change
 		now := time.Now()
 		for _, id := range ids {
@@ -59,13 +58,13 @@ func (q *Queue) recoverTasks() error {
 
 // inChunks calls fn for at most 500 ids at a time, each in a transaction of its own, and applies the changes that fn
 // returns after the commit. A chunk for which fn returns an error of class conflict is skipped.
-func (q *Queue) inChunks(ids []string, fn func(tx *bolt.Tx, ids []string) ([]change, error)) error {
+func (q *Queue) inChunks(ids []string, fn func(tx *store.Tx, ids []string) ([]change, error)) error {
 	const chunk = 500
 	for len(ids) > 0 {
 		part := ids[:min(chunk, len(ids))]
 		ids = ids[len(part):]
 		var changes []change
-		err := q.store.commits.do(func(tx *bolt.Tx) (err error) {
+		err := q.store.Update(func(tx *store.Tx) (err error) {
 			changes, err = fn(tx, part)
 			return err
 		}, func() { q.apply(changes) })
@@ -85,7 +84,7 @@ func (q *Queue) admit(ctx context.Context) {
 		case <-q.wakeAdmit:
 		}
 		ids, reasons := q.takePending()
-		err := q.inChunks(ids, func(tx *bolt.Tx, ids []string) ([]change, error) {
+		err := q.inChunks(ids, func(tx *store.Tx, ids []string) ([]change, error) {
 			var changes []change
 			now := time.Now()
 			for _, id := range ids {
@@ -188,7 +187,7 @@ func (q *Queue) purge(ctx context.Context) {
 // parent has not ended, because the parent counts it.
 func (q *Queue) purgeBefore(cutoff time.Time) (int, error) {
 	var ids []string
-	err := q.store.view(func(tx *bolt.Tx) error {
+	err := q.store.View(func(tx *store.Tx) error {
 		for _, s := range []Status{Success, Failed, Skipped} {
 			c := tx.Bucket(bucketByStatus).Cursor()
 			end := append([]byte{statusBytes[s]}, timeKey(cutoff)...)
@@ -202,7 +201,7 @@ func (q *Queue) purgeBefore(cutoff time.Time) (int, error) {
 		return 0, err
 	}
 	purged := make(map[string]bool)
-	err = q.inChunks(ids, func(tx *bolt.Tx, ids []string) ([]change, error) {
+	err = q.inChunks(ids, func(tx *store.Tx, ids []string) ([]change, error) {
 		n := 0
 		for _, id := range ids {
 			t, found, err := loadTask(tx, id)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ucwarden/ondemand/store"
 )
 
 // syncedRig is a queue whose commits reach the disk.
@@ -16,7 +18,7 @@ func syncedRig(b *testing.B, o Options) *rig {
 	b.Helper()
 	r := &rig{t: b, opts: o, stop: func() {}}
 	var err error
-	if r.store, err = Open(filepath.Join(b.TempDir(), "tasks.db"), StoreOptions{}); err != nil {
+	if r.store, err = store.Open(filepath.Join(b.TempDir(), "tasks.db"), store.Options{}); err != nil {
 		b.Fatal(err)
 	}
 	if r.Queue, err = NewQueue(r.store, o); err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -25,11 +26,11 @@ func TestCrashChild(t *testing.T) {
 	if path == "" {
 		t.Skip("runs only as a child of TestKill9")
 	}
-	store, err := Open(path, StoreOptions{LockTimeout: 10 * time.Second})
+	s, err := store.Open(path, store.Options{LockTimeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := NewQueue(store, crashOptions())
+	q, err := NewQueue(s, crashOptions())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,8 @@
 // syncs. Out: calls of the handlers, and the state of each task to whoever asks ([Queue.Get], [Queue.List],
 // [Queue.Wait], [Queue.Subscribe]). Package apiserver and cmd/ucwarden call it.
 //
-// [Open] returns a [Store], the one file that holds the state of every task; the queue keeps in memory only what it
-// needs to choose the next job.
+// The state of every task is in one file, of package store; the queue keeps in memory only what it needs to choose the
+// next job.
 //
 // # States
 //

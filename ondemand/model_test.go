@@ -14,9 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -364,9 +364,9 @@ func (m *model) checkIndexes(t *rapid.T, stored map[string]Task) {
 			t.Fatalf("task %s is %s in memory, %s in the store", id, e.status, stored[id].Status)
 		}
 	}
-	err := m.store.view(func(tx *bolt.Tx) error {
+	err := m.store.View(func(tx *store.Tx) error {
 		for _, name := range [][]byte{bucketTasks, bucketByTime, bucketByStatus} {
-			if n := tx.Bucket(name).Stats().KeyN; n != len(stored) {
+			if n := tx.Bucket(name).Len(); n != len(stored) {
 				t.Fatalf("%s has %d entries for %d tasks", name, n, len(stored))
 			}
 		}

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -37,7 +36,7 @@ func checkOutcome(job Job, out Outcome) error {
 }
 
 // commit moves every task of the job that is still INPROGRESS, and stores the leader's children.
-func (v *completion) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]change, error) {
+func (v *completion) commit(tx *store.Tx, newID func() string, now time.Time) ([]change, error) {
 	results := make(map[policy.Securable]ResourceResult, len(v.outcome.Results))
 	for i, res := range v.outcome.Results {
 		if v.err != nil {
@@ -77,7 +76,7 @@ func (v *completion) commit(tx *bolt.Tx, newID func() string, now time.Time) ([]
 }
 
 // endByResults ends a task with the status that its results add up to.
-func (v *completion) endByResults(tx *bolt.Tx, t Task, leader bool, results map[policy.Securable]ResourceResult, now time.Time) ([]change, error) {
+func (v *completion) endByResults(tx *store.Tx, t Task, leader bool, results map[policy.Securable]ResourceResult, now time.Time) ([]change, error) {
 	t.Resources = resultsOf(&t, v.named[t.ID], results)
 	status, message := aggregateResults(t.Resources)
 	t.StatusMessage = message
@@ -88,7 +87,7 @@ func (v *completion) endByResults(tx *bolt.Tx, t Task, leader bool, results map[
 }
 
 // putBack moves a task whose job goes on later back to WAITING, behind on-demand work.
-func (v *completion) putBack(tx *bolt.Tx, t Task, now time.Time) ([]change, error) {
+func (v *completion) putBack(tx *store.Tx, t Task, now time.Time) ([]change, error) {
 	t.Attempts--
 	t.Priority = min(t.Priority, shardPriority)
 	t.StatusMessage = v.outcome.Message
@@ -97,7 +96,7 @@ func (v *completion) putBack(tx *bolt.Tx, t Task, now time.Time) ([]change, erro
 }
 
 // storeChildren stores the children of a task, which stays INPROGRESS until they have ended.
-func (v *completion) storeChildren(tx *bolt.Tx, t Task, results map[policy.Securable]ResourceResult, newID func() string, now time.Time) ([]change, error) {
+func (v *completion) storeChildren(tx *store.Tx, t Task, results map[policy.Securable]ResourceResult, newID func() string, now time.Time) ([]change, error) {
 	if err := deleteShards(tx, t.ID); err != nil {
 		return nil, err
 	}
@@ -128,7 +127,7 @@ func (v *completion) storeChildren(tx *bolt.Tx, t Task, results map[policy.Secur
 
 // retryOrFail moves a task whose handler returned an error back to WAITING, or ends it as FAILED. due is the NotBefore
 // that the task had when it was claimed.
-func (v *completion) retryOrFail(tx *bolt.Tx, t Task, due, now time.Time) ([]change, error) {
+func (v *completion) retryOrFail(tx *store.Tx, t Task, due, now time.Time) ([]change, error) {
 	again := func(notBefore time.Time, reason string) ([]change, error) {
 		t.StatusMessage = reason
 		t.NotBefore = notBefore.UTC().Round(0)

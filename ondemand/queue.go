@@ -9,8 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	bolt "go.etcd.io/bbolt"
-
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -62,9 +61,10 @@ func ptr[T any](v T) *T { return &v }
 // store's Close, by many goroutines; tasks make progress while [Queue.Run] runs.
 type Queue struct {
 	opts    Options
-	store   *Store
+	store   *store.Store
 	log     *slog.Logger
 	metrics *metrics
+	ids     idGenerator
 
 	wakeDispatch chan struct{} // capacity 1: a task may be claimable
 	wakeAdmit    chan struct{} // capacity 1: a task may need admission
@@ -79,7 +79,7 @@ type Queue struct {
 
 // NewQueue returns a queue over the tasks in s. A task that the last process left INPROGRESS goes back to WAITING with
 // the attempt counted, or to FAILED when that was its last attempt.
-func NewQueue(s *Store, o Options) (*Queue, error) {
+func NewQueue(s *store.Store, o Options) (*Queue, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -90,6 +90,9 @@ func NewQueue(s *Store, o Options) (*Queue, error) {
 	}
 	var err error
 	if q.metrics, err = newMetrics(q, o.Registerer); err != nil {
+		return nil, err
+	}
+	if err := s.AddBuckets(buckets...); err != nil {
 		return nil, err
 	}
 	if err := q.recoverTasks(); err != nil {
@@ -139,7 +142,7 @@ func (q *Queue) submitAll(ctx context.Context, tasks []Task) ([]submission, erro
 	}
 	var results []submission
 	var changes []change
-	err := q.store.commits.do(func(tx *bolt.Tx) error {
+	err := q.store.Update(func(tx *store.Tx) error {
 		results, changes = make([]submission, len(prepared)), nil
 		for i, t := range prepared {
 			if err := checkID(t.ID); err != nil {
@@ -196,7 +199,7 @@ func (q *Queue) prepare(in *Task, now time.Time) Task {
 		Status: New, PostedBy: in.PostedBy, ReceivedTime: now.UTC().Round(0),
 	}
 	if t.ID == "" {
-		t.ID = q.store.ids.next()
+		t.ID = q.ids.next()
 	}
 	if in.Status == Skipped {
 		t.Status, t.StatusMessage = Skipped, in.StatusMessage
@@ -205,7 +208,7 @@ func (q *Queue) prepare(in *Task, now time.Time) Task {
 }
 
 // createTask stores a new task, and ends it at once when it is SKIPPED.
-func createTask(tx *bolt.Tx, t Task) ([]change, error) {
+func createTask(tx *store.Tx, t Task) ([]change, error) {
 	end, message := t.Status, t.StatusMessage
 	t.Status, t.StatusMessage = New, ""
 	if err := storeTask(tx, &t, ""); err != nil {
@@ -250,7 +253,7 @@ func sameContent(old, t *Task) error {
 // Get returns one task, or an error of class not found when there is none.
 func (q *Queue) Get(_ context.Context, id string) (Task, error) {
 	var t Task
-	err := q.store.view(func(tx *bolt.Tx) (err error) {
+	err := q.store.View(func(tx *store.Tx) (err error) {
 		t, err = loadExisting(tx, id)
 		return err
 	})
@@ -261,7 +264,7 @@ func (q *Queue) Get(_ context.Context, id string) (Task, error) {
 // invalid for an unknown status or cursor.
 func (q *Queue) List(_ context.Context, f Filter) (Page, error) {
 	var page Page
-	err := q.store.view(func(tx *bolt.Tx) (err error) {
+	err := q.store.View(func(tx *store.Tx) (err error) {
 		page, err = list(tx, f)
 		return err
 	})

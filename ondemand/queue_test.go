@@ -3,9 +3,11 @@ package ondemand
 import (
 	"context"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -32,9 +34,9 @@ type tester interface {
 }
 
 // openStore opens a store that does not sync: no test cuts the power, and fsync would be most of their time.
-func openStore(t tester, path string) *Store {
+func openStore(t tester, path string, commit func(func() error) error) *store.Store {
 	t.Helper()
-	s, err := Open(path, StoreOptions{noSync: true})
+	s, err := store.Open(path, store.Options{NoSync: true, Commit: commit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +49,10 @@ type rig struct {
 	t     tester
 	path  string
 	opts  Options
-	store *Store
+	store *store.Store
 	stop  func()
+
+	commit atomic.Pointer[func(commit func() error) error] // see failing
 }
 
 func newRig(t testing.TB, o Options) *rig {
@@ -64,7 +68,12 @@ func handlers(f handlerFunc) map[Type]Handler {
 
 func (r *rig) open() {
 	r.t.Helper()
-	r.store = openStore(r.t, r.path)
+	r.store = openStore(r.t, r.path, func(commit func() error) error {
+		if f := r.commit.Load(); f != nil {
+			return (*f)(commit)
+		}
+		return commit()
+	})
 	q, err := NewQueue(r.store, r.opts)
 	if err != nil {
 		r.t.Fatal(err)

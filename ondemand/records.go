@@ -8,36 +8,28 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
-// The layout of the file. A time key is 8 bytes: nanoseconds since 1970, big-endian with the sign bit flipped, so that
+// The buckets of the store's file that hold the tasks. A time key is 8 bytes: nanoseconds since 1970, big-endian with the sign bit flipped, so that
 // keys sort by time. An order key is the time key of a task's receipt, followed by its id.
 //
-//	meta       "schema", "seq"
 //	tasks      id                          → the task's JSON
 //	by_time    order key                   → summary
 //	by_status  status byte + order key     → summary
 //	by_parent  parent id + 0 + order key   → summary
 //	shards     parent id + 0 + child id    → status byte of a child that its parent counts
-//	values     key                         → value saved by another package (Store.Save)
 //
 // A summary holds the fields that a list filters by, so that only the tasks on the page are decoded.
 var (
-	bucketMeta     = []byte("meta")
 	bucketTasks    = []byte("tasks")
 	bucketByTime   = []byte("by_time")
 	bucketByStatus = []byte("by_status")
 	bucketByParent = []byte("by_parent")
 	bucketShards   = []byte("shards")
-	bucketValues   = []byte("values")
 
-	allBuckets = [][]byte{bucketMeta, bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards, bucketValues}
-
-	keySchema = []byte("schema")
-	keySeq    = []byte("seq")
+	buckets = [][]byte{bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards}
 )
 
 var statusBytes = map[Status]byte{New: 'N', Waiting: 'W', InProgress: 'I', Success: 'S', Failed: 'F', Skipped: 'K'}
@@ -83,7 +75,7 @@ func decodeSummary(b []byte) summary {
 }
 
 // loadTask returns one task; ok is false when there is none.
-func loadTask(tx *bolt.Tx, id string) (t Task, ok bool, err error) {
+func loadTask(tx *store.Tx, id string) (t Task, ok bool, err error) {
 	data := tx.Bucket(bucketTasks).Get([]byte(id))
 	if data == nil {
 		return Task{}, false, nil
@@ -95,7 +87,7 @@ func loadTask(tx *bolt.Tx, id string) (t Task, ok bool, err error) {
 }
 
 // loadExisting returns one task, or an error of class not found when there is none.
-func loadExisting(tx *bolt.Tx, id string) (Task, error) {
+func loadExisting(tx *store.Tx, id string) (Task, error) {
 	t, ok, err := loadTask(tx, id)
 	if err == nil && !ok {
 		err = NotFound(id)
@@ -107,7 +99,7 @@ func loadExisting(tx *bolt.Tx, id string) (Task, error) {
 func NotFound(id string) error { return policy.Errorf(policy.CodeNotFound, "there is no task %q", id) }
 
 // storeTask writes a task and its index entries. old is the status it had in the store, "" for a new task.
-func storeTask(tx *bolt.Tx, t *Task, old Status) error {
+func storeTask(tx *store.Tx, t *Task, old Status) error {
 	data, err := t.MarshalJSON()
 	if err != nil {
 		return fmt.Errorf("write task %s: %w", t.ID, err)
@@ -140,7 +132,7 @@ func storeTask(tx *bolt.Tx, t *Task, old Status) error {
 }
 
 // deleteTask removes a task and its index entries.
-func deleteTask(tx *bolt.Tx, t *Task) error {
+func deleteTask(tx *store.Tx, t *Task) error {
 	for _, entry := range []struct{ bucket, key []byte }{
 		{bucketTasks, []byte(t.ID)}, {bucketByTime, orderKey(t)}, {bucketByStatus, statusKey(t)},
 		{bucketByParent, parentKey(t.ParentID, orderKey(t))}, {bucketShards, parentKey(t.ParentID, []byte(t.ID))},
@@ -153,7 +145,7 @@ func deleteTask(tx *bolt.Tx, t *Task) error {
 }
 
 // deleteShards removes the records of which children a parent counts.
-func deleteShards(tx *bolt.Tx, parent string) error {
+func deleteShards(tx *store.Tx, parent string) error {
 	prefix := parentKey(parent, nil)
 	c := tx.Bucket(bucketShards).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
@@ -165,7 +157,7 @@ func deleteShards(tx *bolt.Tx, parent string) error {
 }
 
 // openShards returns the ids of the children that have not ended.
-func openShards(tx *bolt.Tx, parent string) []string {
+func openShards(tx *store.Tx, parent string) []string {
 	prefix := parentKey(parent, nil)
 	var ids []string
 	c := tx.Bucket(bucketShards).Cursor()
@@ -207,7 +199,7 @@ const (
 
 // list returns one page. It reads the index with the fewest entries to skip; the keys of all of them end with the order
 // key.
-func list(tx *bolt.Tx, f Filter) (Page, error) {
+func list(tx *store.Tx, f Filter) (Page, error) {
 	limit := min(f.Limit, maxLimit)
 	if limit <= 0 {
 		limit = defaultLimit
@@ -272,7 +264,7 @@ func list(tx *bolt.Tx, f Filter) (Page, error) {
 }
 
 // seekPage moves c to the newest entry under prefix, or to the first one older than the cursor, and returns that entry.
-func seekPage(c *bolt.Cursor, prefix []byte, cursor string) (k, v []byte, err error) {
+func seekPage(c *store.Cursor, prefix []byte, cursor string) (k, v []byte, err error) {
 	before := append([]byte(nil), prefix...)
 	if cursor == "" {
 		before = append(before, bytes.Repeat([]byte{0xff}, 9)...)

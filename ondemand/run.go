@@ -11,8 +11,7 @@ import (
 	"sync"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -136,7 +135,7 @@ func (q *Queue) claim(r *run) (Job, error) {
 	var job Job
 	var applied bool
 	var changes []change
-	err := q.store.commits.do(func(tx *bolt.Tx) error {
+	err := q.store.Update(func(tx *store.Tx) error {
 		job, changes = Job{}, nil
 		now := time.Now()
 		for _, e := range r.entries {
@@ -271,8 +270,8 @@ func (q *Queue) finish(r *run, job Job, out Outcome, handlerErr error) {
 	for attempt := 1; ; attempt++ {
 		var changes []change
 		var applied bool
-		err := q.store.commits.do(func(tx *bolt.Tx) (err error) {
-			changes, err = completion.commit(tx, q.store.ids.next, time.Now())
+		err := q.store.Update(func(tx *store.Tx) (err error) {
+			changes, err = completion.commit(tx, q.ids.next, time.Now())
 			return err
 		}, func() {
 			applied = true

@@ -272,15 +272,12 @@ func gather(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 }
 
 func TestOptionsAreChecked(t *testing.T) {
-	s := openStore(t, t.TempDir()+"/tasks.db")
+	s := openStore(t, t.TempDir()+"/tasks.db", nil)
 	defer s.Close()
 	for _, o := range []Options{{Workers: -1}, {Grace: -1}, {RetryBase: time.Hour, RetryMax: time.Minute}} {
 		if _, err := NewQueue(s, o); policy.CodeOf(err) != policy.CodeInvalid {
 			t.Errorf("%+v: %v", o, err)
 		}
-	}
-	if _, err := Open("x", StoreOptions{MaxSize: -1}); policy.CodeOf(err) != policy.CodeInvalid {
-		t.Errorf("negative size: %v", err)
 	}
 }
 

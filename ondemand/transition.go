@@ -7,8 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -30,7 +29,7 @@ type change struct {
 
 // moveTask sets the status of a task, appends the transition, and stores it. t was loaded in the same transaction and
 // still has the status it has in the store.
-func moveTask(tx *bolt.Tx, t Task, to Status, reason string, now time.Time) (change, error) {
+func moveTask(tx *store.Tx, t Task, to Status, reason string, now time.Time) (change, error) {
 	from := t.Status
 	now = now.UTC().Round(0)
 	t.Status = to
@@ -51,7 +50,7 @@ func moveTask(tx *bolt.Tx, t Task, to Status, reason string, now time.Time) (cha
 }
 
 // endTask ends a task, and its parent too when this was the parent's last open child.
-func endTask(tx *bolt.Tx, t Task, to Status, reason string, now time.Time) ([]change, error) {
+func endTask(tx *store.Tx, t Task, to Status, reason string, now time.Time) ([]change, error) {
 	c, err := moveTask(tx, t, to, reason, now)
 	if err != nil || t.ParentID == "" {
 		return []change{c}, err
@@ -109,7 +108,7 @@ func (c *Children) aggregate() (Status, string) {
 // so far stays. Cancel returns an error of class conflict when the task has already ended, of class not found when there
 // is none.
 func (q *Queue) Cancel(_ context.Context, id string) (Task, error) {
-	return q.commitChanges(func(tx *bolt.Tx) ([]change, error) {
+	return q.commitChanges(func(tx *store.Tx) ([]change, error) {
 		t, err := loadExisting(tx, id)
 		if err != nil {
 			return nil, err
@@ -121,7 +120,7 @@ func (q *Queue) Cancel(_ context.Context, id string) (Task, error) {
 	})
 }
 
-func cancelTree(tx *bolt.Tx, t Task, reason string, now time.Time) ([]change, error) {
+func cancelTree(tx *store.Tx, t Task, reason string, now time.Time) ([]change, error) {
 	t.StatusMessage = reason
 	var open []string
 	if t.Children != nil {
@@ -152,7 +151,7 @@ func cancelTree(tx *bolt.Tx, t Task, reason string, now time.Time) ([]change, er
 // Retry moves a task that ended FAILED or SKIPPED back to WAITING, with no attempts counted. It returns an error of
 // class conflict when the task has another status, of class not found when there is none.
 func (q *Queue) Retry(_ context.Context, id string) (Task, error) {
-	return q.commitChanges(func(tx *bolt.Tx) ([]change, error) {
+	return q.commitChanges(func(tx *store.Tx) ([]change, error) {
 		t, err := loadExisting(tx, id)
 		if err != nil {
 			return nil, err
@@ -174,7 +173,7 @@ func (q *Queue) Retry(_ context.Context, id string) (Task, error) {
 }
 
 // reopenShard subtracts an ended child from the counts of a parent that has not ended.
-func reopenShard(tx *bolt.Tx, child Task) ([]change, error) {
+func reopenShard(tx *store.Tx, child Task) ([]change, error) {
 	shards, key := tx.Bucket(bucketShards), parentKey(child.ParentID, []byte(child.ID))
 	parent, found, err := loadTask(tx, child.ParentID)
 	if err != nil || !found || parent.Status != InProgress || parent.Children == nil || shards.Get(key) == nil {
@@ -188,9 +187,9 @@ func reopenShard(tx *bolt.Tx, child Task) ([]change, error) {
 }
 
 // commitChanges commits and applies the changes that fn returns, and returns the task of the first one.
-func (q *Queue) commitChanges(fn func(tx *bolt.Tx) ([]change, error)) (Task, error) {
+func (q *Queue) commitChanges(fn func(tx *store.Tx) ([]change, error)) (Task, error) {
 	var changes []change
-	err := q.store.commits.do(func(tx *bolt.Tx) (err error) {
+	err := q.store.Update(func(tx *store.Tx) (err error) {
 		changes, err = fn(tx)
 		return err
 	}, func() { q.apply(changes) })

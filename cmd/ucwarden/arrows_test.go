@@ -49,7 +49,8 @@ var arrows = map[string][]string{
 	"connector/unitycatalog":         {"connector", "connector/doctor", "endpoint", "policy", "policy/directory"},
 	"connector/emulator":             {},
 	"connector/emulator/conformance": {},
-	"ondemand":                       {"input", "policy"},
+	"ondemand":                       {"input", "ondemand/store", "policy"},
+	"ondemand/store":                 {"policy"},
 	"ondemand/eventhub":              {"ondemand", "policy"},
 	"ondemand/eventhub/emulator":     {},
 	"apiserver":                      {"apiserver/keys", "endpoint", "input", "ondemand", "policy"},
@@ -66,7 +67,7 @@ var planned = []string{"ondemand/eventhub", "ondemand/eventhub/emulator"}
 // daemonPath are the packages that change grants or serve those that ask for it. They reach none of the packages in
 // questions, at any depth: those answer what people ask of policies, scripts among them, and decide no grant.
 var (
-	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "policy/compile", "policy/source"}
+	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "ondemand/store", "policy/compile", "policy/source"}
 	questions  = []string{"policy/evaluate", "policy/explain", "policy/lint", "policy/script", "policy/suite"}
 )
 
@@ -81,7 +82,7 @@ var owners = map[string][]string{
 	"github.com/spf13/viper":                                      {"config"},
 	"github.com/spf13/cobra":                                      {"cmd/ucwarden"},
 	"github.com/labstack/echo":                                    {"apiserver"},
-	"go.etcd.io/bbolt":                                            {"ondemand"},
+	"go.etcd.io/bbolt":                                            {"ondemand/store"},
 	"github.com/dop251/goja":                                      {"policy/script"},
 	module + "/config":                                            {"cmd/ucwarden", "config"},
 }

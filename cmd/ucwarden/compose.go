@@ -19,6 +19,7 @@ import (
 	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/ranger"
@@ -199,7 +200,7 @@ type pipeline struct {
 	progress   func(task string, at connector.Progress) // see tasks.Options; may be nil
 
 	source    policySource
-	store     *ondemand.Store
+	store     *store.Store
 	audit     *audit.Log
 	queue     *ondemand.Queue
 	workspace *unitycatalog.Client // nil until it answered once
@@ -258,7 +259,7 @@ type pipelineOptions struct {
 func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	log, reg := o.log, o.registerer
 	p := &pipeline{config: c, log: log, registerer: reg}
-	if p.store, err = ondemand.Open(filepath.Join(c.Store.Path, "ucwarden.db"), ondemand.StoreOptions{Logger: log, Registerer: reg}); err != nil {
+	if p.store, err = store.Open(filepath.Join(c.Store.Path, "ucwarden.db"), store.Options{Logger: log, Registerer: reg}); err != nil {
 		if policy.CodeOf(err) == policy.CodeUnavailable {
 			err = withHint(err, "a daemon that runs there takes the work over REST: ucwarden sync --server URL")
 		}

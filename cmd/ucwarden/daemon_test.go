@@ -13,6 +13,7 @@ import (
 	"ucwarden/apiserver"
 	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
 )
 
 // stubSync ends each resource by its name: broken fails, what begins with no_ is not there, the rest is granted.
@@ -64,7 +65,7 @@ func startDaemon(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	store, err := ondemand.Open(filepath.Join(env.WorkDir, ".daemon", "tasks.db"), ondemand.StoreOptions{})
+	store, err := store.Open(filepath.Join(env.WorkDir, ".daemon", "tasks.db"), store.Options{})
 	if err != nil {
 		return err
 	}

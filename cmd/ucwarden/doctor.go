@@ -20,7 +20,7 @@ import (
 	"ucwarden/connector/audit"
 	"ucwarden/connector/doctor"
 	"ucwarden/connector/unitycatalog"
-	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -188,7 +188,7 @@ func checkStore(c *config.Config) []doctor.Finding {
 	if _, err := os.Stat(path); err != nil {
 		return found // the first start makes it
 	}
-	store, err := ondemand.Open(path, ondemand.StoreOptions{LockTimeout: 100 * time.Millisecond})
+	store, err := store.Open(path, store.Options{LockTimeout: 100 * time.Millisecond})
 	switch {
 	case policy.CodeOf(err) == policy.CodeUnavailable:
 		return append(found, doctor.Found("%s is in use: a daemon or a sync is running", path))

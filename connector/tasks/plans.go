@@ -9,7 +9,7 @@ import (
 	"ucwarden/policy"
 )
 
-// Store keeps values; see ondemand.Store.
+// Store keeps values; see store.Store.
 type Store interface {
 	Load(key string) ([]byte, error)
 	// SaveAll saves values at once; nil removes a key.

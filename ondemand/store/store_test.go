@@ -1,8 +1,6 @@
-package ondemand
+package store
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -18,20 +16,35 @@ import (
 	"ucwarden/policy"
 )
 
+// openStore opens a store that does not sync: no test cuts the power, and fsync would be most of their time.
+func openStore(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(path, Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fill saves n values of 300 bytes.
+func fill(t *testing.T, s *Store, n int) {
+	t.Helper()
+	values := make(map[string][]byte, n)
+	for i := range n {
+		values[fmt.Sprintf("key/%05d", i)] = []byte(strings.Repeat("s", 300))
+	}
+	if err := s.SaveAll(values); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	filled := func(t *testing.T, path string) {
-		r := &rig{t: t, path: path, opts: Options{}, stop: func() {}}
-		r.open()
-		for range 20 {
-			var batch []Task
-			for range 20 {
-				batch = append(batch, Task{Type: "x", Source: strings.Repeat("s", 300)})
-			}
-			if _, err := r.submitAll(context.Background(), batch); err != nil {
-				t.Fatal(err)
-			}
+		s := openStore(t, path)
+		fill(t, s, 400)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
 		}
-		r.close()
 	}
 	for _, c := range []struct {
 		name  string
@@ -78,7 +91,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "tasks.db")
 			c.spoil(t, path)
-			_, err := Open(path, StoreOptions{LockTimeout: 10 * time.Millisecond})
+			_, err := Open(path, Options{LockTimeout: 10 * time.Millisecond})
 			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) || policy.CodeOf(err) != c.code {
 				t.Fatalf("error is %v (%s), want %q of class %s", err, policy.CodeOf(err), c.want, c.code)
 			}
@@ -93,12 +106,11 @@ func TestOpenRefuses(t *testing.T) {
 func TestOpenSurvivesAnyDamage(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "tasks.db")
-	r := &rig{t: t, path: path, stop: func() {}}
-	r.open()
-	for i := range 40 {
-		r.submit(Task{ID: fmt.Sprint(i), Type: "x", Source: strings.Repeat("s", 700)})
+	s := openStore(t, path)
+	fill(t, s, 100)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
-	r.close()
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -112,14 +124,12 @@ func TestOpenSurvivesAnyDamage(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Open(path, StoreOptions{LockTimeout: time.Second})
+		s, err := Open(path, Options{LockTimeout: time.Second})
 		if err != nil {
 			continue
 		}
-		if q, err := NewQueue(s, Options{}); err == nil {
-			if _, err := q.List(context.Background(), Filter{}); err != nil {
-				t.Logf("damage at %d is found by a listing: %v", i, err)
-			}
+		if err := s.Range("", func(string, []byte) error { return nil }); err != nil {
+			t.Logf("damage at %d is found by reading: %v", i, err)
 		}
 		s.Close() // may fail; must not panic
 	}
@@ -196,7 +206,7 @@ func TestManyValues(t *testing.T) {
 
 func TestGroupCommit(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	s, err := Open(filepath.Join(t.TempDir(), "tasks.db"), StoreOptions{Registerer: reg})
+	s, err := Open(filepath.Join(t.TempDir(), "tasks.db"), Options{Registerer: reg})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +218,7 @@ func TestGroupCommit(t *testing.T) {
 		wg.Go(func() {
 			key := fmt.Appendf(nil, "%d", i)
 			var applied bool
-			err := s.commits.do(func(tx *bolt.Tx) error {
+			err := s.Update(func(tx *Tx) error {
 				switch i % 20 {
 				case 1:
 					return refused
@@ -239,116 +249,8 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
-// failing makes the next commits fail: before anything is written, or after.
-func failing(s *Store, modes ...string) {
-	s.commits.commit = func(tx *bolt.Tx) error {
-		if len(modes) == 0 {
-			return tx.Commit()
-		}
-		mode := modes[0]
-		modes = modes[1:]
-		if mode == "after" {
-			if err := tx.Commit(); err != nil {
-				return err
-			}
-		} else if err := tx.Rollback(); err != nil {
-			return err
-		}
-		return errors.New("input/output error")
-	}
-}
-
-func TestFailingDisk(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		modes []string
-		code  policy.Code // of the submit
-		there bool        // and so it must run
-	}{
-		{"lost", []string{"before"}, policy.CodeUnavailable, false},
-		{"uncertain, then confirmed", []string{"after"}, "", true},
-		{"uncertain, then lost", []string{"after", "before"}, policy.CodeUnavailable, true},
-		{"uncertain twice", []string{"after", "after"}, policy.CodeUnavailable, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, Options{Handlers: handlers(succeed)})
-			failing(r.store, c.modes...)
-			_, _, err := r.Submit(context.Background(), syncTask("a", "catalog:c"))
-			if policy.CodeOf(err) != c.code {
-				t.Errorf("submit: %v", err)
-			}
-			_, err = r.Get(context.Background(), "a")
-			if (err == nil) != c.there {
-				t.Errorf("get: %v", err)
-			}
-			r.start()
-			if c.there { // acknowledged or not: memory follows the file, and the task is not lost
-				if done := r.wait("a"); done.Status != Success {
-					t.Errorf("ended %s", done.Status)
-				}
-			}
-			_, created, err := r.Submit(context.Background(), syncTask("a", "catalog:c"))
-			if err != nil || created == c.there {
-				t.Errorf("submitted again: created %v, %v", created, err)
-			}
-			if done := r.wait("a"); done.Status != Success {
-				t.Errorf("ended %s", done.Status)
-			}
-			before := binary.BigEndian.AppendUint64(nil, r.store.commits.seq)
-			r.close()
-			r.open()
-			if got := binary.BigEndian.AppendUint64(nil, r.store.commits.seq); string(got) < string(before) {
-				t.Error("the number of the last commit went back")
-			}
-		})
-	}
-}
-
-// The claim and the end of a task are tried again when the disk fails under them.
-func TestRunOnFailingDisk(t *testing.T) {
-	for n := range 5 {
-		for _, mode := range []string{"before", "after"} {
-			r := newRig(t, Options{Handlers: handlers(succeed), RetryBase: time.Millisecond, RetryMax: time.Millisecond})
-			r.submit(syncTask("a", "catalog:c"))
-			r.submit(Task{ID: "b", Type: "unknown"})
-			modes := make([]string, n)
-			for i := range modes {
-				modes[i] = mode
-			}
-			failing(r.store, modes...)
-			r.start()
-			if done := r.wait("a"); done.Status != Success || done.Attempts != 1 {
-				t.Errorf("%d commits that failed %s: ended %s after %d attempts", n, mode, done.Status, done.Attempts)
-			}
-			if done := r.wait("b"); done.Status != Skipped {
-				t.Errorf("%d commits that failed %s: ended %s", n, mode, done.Status)
-			}
-			r.close()
-		}
-	}
-}
-
-func TestDiskFull(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "tasks.db")
-	s, err := Open(path, StoreOptions{MaxSize: 256 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	q, err := NewQueue(s, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored := 0
-	for ; stored < 1000; stored++ {
-		if _, _, err = q.Submit(context.Background(), Task{Type: "x", Source: strings.Repeat("s", 5000)}); err != nil {
-			break
-		}
-	}
-	if policy.CodeOf(err) != policy.CodeUnavailable || stored == 0 || stored == 1000 {
-		t.Errorf("after %d tasks: %v", stored, err)
-	}
-	if got := q.Stats().New; got != stored {
-		t.Errorf("%d tasks in memory, %d acknowledged", got, stored)
+func TestOptionsAreChecked(t *testing.T) {
+	if _, err := Open("x", Options{MaxSize: -1}); policy.CodeOf(err) != policy.CodeInvalid {
+		t.Errorf("negative size: %v", err)
 	}
 }

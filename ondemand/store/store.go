@@ -1,4 +1,4 @@
-package ondemand
+package store
 
 import (
 	"bytes"
@@ -22,17 +22,20 @@ import (
 // schemaVersion is raised when the layout of the file changes in a way that older binaries would misread.
 const schemaVersion = "1"
 
-// StoreOptions configures [Open]. The zero value is usable.
-type StoreOptions struct {
+// Options configures [Open]. The zero value is usable.
+type Options struct {
 	LockTimeout time.Duration // how long to wait for another process to release the file; default 1s
 	MaxSize     int           // bytes the file may grow to; 0 for no limit
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
 
-	noSync bool // for tests: no fsync
+	// NoSync leaves out the fsync of commits, for tests that cut no power.
+	NoSync bool
+	// Commit, where set, is called in place of each commit with a function that commits, for tests of a failing disk.
+	Commit func(commit func() error) error
 }
 
-func (o *StoreOptions) validate() error {
+func (o *Options) validate() error {
 	if o.LockTimeout < 0 || o.MaxSize < 0 {
 		return policy.Errorf(policy.CodeInvalid, "task store: lock timeout and size limit must not be negative")
 	}
@@ -42,23 +45,39 @@ func (o *StoreOptions) validate() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Commit == nil {
+		o.Commit = func(commit func() error) error { return commit() }
+	}
 	return nil
 }
 
-// Store is a file that holds tasks with their indexes, and small values of other packages ([Store.Save]). Only one
-// process can have it open. All writes go through one group commit, so that many writers share one fsync.
+// The buckets of the package itself. Those of the tasks are added by [Store.AddBuckets].
+//
+//	meta    "schema", "seq"
+//	values  key → value saved by another package (Store.Save)
+var (
+	bucketMeta   = []byte("meta")
+	bucketValues = []byte("values")
+
+	keySchema = []byte("schema")
+	keySeq    = []byte("seq")
+)
+
+// Store is a file that holds sorted buckets of keys and values ([Store.View], [Store.Update]), and small values of other
+// packages ([Store.Save]). Only one process can have it open. All writes go through one group commit, so that many
+// writers share one fsync.
 type Store struct {
 	db      *bolt.DB
 	path    string
 	log     *slog.Logger
+	commit  func(commit func() error) error
 	commits *committer
-	ids     idGenerator
 }
 
 // Open opens the store in the file at path, and creates the file and its folder when there is none. It reads every page
 // in use once, so that a damaged file is found here and not later. Errors are one line that says what to do: another
 // process has the file open, it is damaged, or a newer version wrote it.
-func Open(path string, o StoreOptions) (*Store, error) {
+func Open(path string, o Options) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -69,7 +88,7 @@ func Open(path string, o StoreOptions) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, path: path, log: o.Logger}
+	s := &Store{db: db, path: path, log: o.Logger, commit: o.Commit}
 	if s.commits, err = newCommitter(s, o.Registerer); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -85,10 +104,40 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Update runs fn in a transaction with whatever other writes wait, and returns when it is durable. fn may run more than
+// once, each time in a new transaction, so it must produce the same results each time, and check before it writes: an
+// error of class internal aborts the transaction, an error of any other class rejects this write only. applied, where
+// set, runs after the commit, in the order of commits, and only when the write is in the file. It also runs in the rare
+// case that the write is in the file but not known to be durable. Update returns fn's error, or an error of class
+// unavailable when the store cannot commit or is closed: the write must then not be acknowledged.
+func (s *Store) Update(fn func(tx *Tx) error, applied func()) error { return s.commits.do(fn, applied) }
+
+// AddBuckets creates the buckets that are not there yet.
+func (s *Store) AddBuckets(names ...[]byte) error {
+	missing := false
+	err := s.View(func(tx *Tx) error {
+		for _, name := range names {
+			missing = missing || tx.tx.Bucket(name) == nil
+		}
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return s.Update(func(tx *Tx) error {
+		for _, name := range names {
+			if _, err := tx.tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+}
+
 // Load returns the value saved under key; nil when there is none.
 func (s *Store) Load(key string) ([]byte, error) {
 	var value []byte
-	err := s.view(func(tx *bolt.Tx) error {
+	err := s.View(func(tx *Tx) error {
 		value = append(value, tx.Bucket(bucketValues).Get([]byte(key))...)
 		return nil
 	})
@@ -100,7 +149,7 @@ func (s *Store) Save(key string, value []byte) error {
 	if key == "" {
 		return policy.Errorf(policy.CodeInvalid, "save a value: the key is empty")
 	}
-	return s.commits.do(func(tx *bolt.Tx) error {
+	return s.Update(func(tx *Tx) error {
 		if value == nil {
 			return tx.Bucket(bucketValues).Delete([]byte(key))
 		}
@@ -113,7 +162,7 @@ func (s *Store) SaveAll(values map[string][]byte) error {
 	if _, found := values[""]; found {
 		return policy.Errorf(policy.CodeInvalid, "save values: a key is empty")
 	}
-	return s.commits.do(func(tx *bolt.Tx) error {
+	return s.Update(func(tx *Tx) error {
 		bucket := tx.Bucket(bucketValues)
 		for key, value := range values {
 			if value == nil {
@@ -131,7 +180,7 @@ func (s *Store) SaveAll(values map[string][]byte) error {
 // Range calls visit with every saved value whose key begins with prefix, in the order of their keys, until visit returns
 // an error, which Range returns. visit must not keep the value, and must not write to the store.
 func (s *Store) Range(prefix string, visit func(key string, value []byte) error) error {
-	return s.view(func(tx *bolt.Tx) error {
+	return s.View(func(tx *Tx) error {
 		c := tx.Bucket(bucketValues).Cursor()
 		for k, v := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, v = c.Next() {
 			if err := visit(string(k), v); err != nil {
@@ -148,7 +197,7 @@ const maxRemoved = 1000
 // RemoveAll removes every saved value whose key begins with prefix.
 func (s *Store) RemoveAll(prefix string) error {
 	for removed := maxRemoved; removed == maxRemoved; {
-		err := s.commits.do(func(tx *bolt.Tx) error {
+		err := s.Update(func(tx *Tx) error {
 			removed = 0
 			c := tx.Bucket(bucketValues).Cursor()
 			for k, _ := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix) && removed < maxRemoved; k, _ = c.Seek([]byte(prefix)) {
@@ -168,7 +217,7 @@ func (s *Store) RemoveAll(prefix string) error {
 
 // openChecked opens the file, reads all of it, and creates missing buckets. bbolt panics on a damaged page, and reading
 // beyond the end of a truncated file is a memory fault: both become errors here.
-func openChecked(path string, o StoreOptions) (_ *bolt.DB, err error) {
+func openChecked(path string, o Options) (_ *bolt.DB, err error) {
 	var db *bolt.DB
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -181,7 +230,7 @@ func openChecked(path string, o StoreOptions) (_ *bolt.DB, err error) {
 		}
 	}()
 	db, err = bolt.Open(path, 0o600, &bolt.Options{
-		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize, NoSync: o.noSync,
+		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize, NoSync: o.NoSync,
 	})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -230,7 +279,7 @@ func readAllPages(tx *bolt.Tx) error {
 
 // initBuckets creates missing buckets and checks the version of the layout.
 func initBuckets(tx *bolt.Tx) error {
-	for _, name := range allBuckets {
+	for _, name := range [][]byte{bucketMeta, bucketValues} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -247,15 +296,15 @@ func initBuckets(tx *bolt.Tx) error {
 	}
 }
 
-// view runs a read-only transaction. A damaged page becomes an error.
-func (s *Store) view(fn func(tx *bolt.Tx) error) (err error) {
+// View runs fn in a read-only transaction, which sees one state of the file. A damaged page becomes an error.
+func (s *Store) View(fn func(tx *Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
 			err = damagedError(s.path, r)
 		}
 	}()
-	err = s.db.View(fn)
+	err = s.db.View(func(tx *bolt.Tx) error { return fn(&Tx{tx}) })
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return policy.Errorf(policy.CodeUnavailable, "task store %s is closed", s.path)
 	}

@@ -1,4 +1,4 @@
-package ondemand
+package store
 
 import (
 	"encoding/binary"
@@ -23,7 +23,7 @@ const maxBatch = 256
 // in the order of commits, and only when the write is in the file. It also runs in the rare case that the write is in
 // the file but not known to be durable; done then receives an error.
 type write struct {
-	fn      func(tx *bolt.Tx) error
+	fn      func(tx *Tx) error
 	applied func()
 	done    chan error
 }
@@ -31,13 +31,12 @@ type write struct {
 // committer is the only writer of the file. It commits all writes that are waiting in one transaction (group commit):
 // under load many share an fsync, and a single write is committed at once.
 type committer struct {
-	store  *Store
-	queue  chan *write
-	quit   chan struct{}
-	ended  chan struct{}
-	once   sync.Once
-	commit func(tx *bolt.Tx) error // (*bolt.Tx).Commit, except in tests of a failing disk
-	seq    uint64                  // number of the last commit; the same number in the file shows whether a commit that returned an error was written
+	store *Store
+	queue chan *write
+	quit  chan struct{}
+	ended chan struct{}
+	once  sync.Once
+	seq   uint64 // number of the last commit; the same number in the file shows whether a commit that returned an error was written
 
 	seconds prometheus.Histogram
 	size    prometheus.Histogram
@@ -46,7 +45,6 @@ type committer struct {
 func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 	c := &committer{
 		store: s, queue: make(chan *write, maxBatch), quit: make(chan struct{}), ended: make(chan struct{}),
-		commit: (*bolt.Tx).Commit,
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ucwarden_store_commit_seconds", Help: "Time to commit one transaction of the task store, fsync included.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
@@ -74,7 +72,7 @@ func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 
 // do queues a write and waits until it is durable or rejected. It returns fn's error, or an error of class unavailable
 // when the store cannot commit or is closed: the write must then not be acknowledged.
-func (c *committer) do(fn func(tx *bolt.Tx) error, applied func()) error {
+func (c *committer) do(fn func(tx *Tx) error, applied func()) error {
 	w := &write{fn, applied, make(chan error, 1)}
 	select {
 	case <-c.quit: // first, because the queue may have room as well
@@ -189,7 +187,7 @@ func (c *committer) transaction(list []*write, refused map[*write]error) (broken
 	}
 	for _, w := range list {
 		broken = w // in case fn panics
-		if err := w.fn(tx); err != nil {
+		if err := w.fn(&Tx{tx}); err != nil {
 			if policy.CodeOf(err) == policy.CodeInternal {
 				return w, c.writeError(err)
 			}
@@ -204,7 +202,7 @@ func (c *committer) transaction(list []*write, refused map[*write]error) (broken
 	if err := tx.Bucket(bucketMeta).Put(keySeq, next); err != nil {
 		return nil, c.writeError(err)
 	}
-	if err := c.commit(tx); err != nil {
+	if err := c.store.commit(tx.Commit); err != nil {
 		return nil, c.resolveUncertain(err)
 	}
 	c.seq++
@@ -244,7 +242,10 @@ func (c *committer) resolveUncertain(cause error) error {
 		if err := tx.Bucket(bucketMeta).Put(keySeq, binary.BigEndian.AppendUint64(nil, c.seq+1)); err != nil {
 			return errors.Join(err, rollback(tx))
 		}
-		if err := c.commit(tx); err != nil {
+		if err := c.store.commit(tx.Commit); err != nil {
+			if tx.DB() != nil {
+				err = errors.Join(err, rollback(tx))
+			}
 			return err
 		}
 		c.seq++
@@ -262,7 +263,7 @@ func (c *committer) resolveUncertain(cause error) error {
 // lastStored returns the number of the last commit in the file.
 func (c *committer) lastStored() (uint64, error) {
 	var seq uint64
-	err := c.store.view(func(tx *bolt.Tx) error {
+	err := c.store.View(func(tx *Tx) error {
 		if v := tx.Bucket(bucketMeta).Get(keySeq); len(v) == 8 {
 			seq = binary.BigEndian.Uint64(v)
 		}
