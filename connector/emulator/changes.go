@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // changeLog numbers the requests that took effect. Requests that may change something run one at a time, so that the numbers
@@ -11,7 +13,8 @@ import (
 type changeLog struct {
 	mu   sync.Mutex
 	last int64
-	file *os.File // data file; nil for none
+	file *os.File                  // data file; nil for none
+	at   atomic.Pointer[time.Time] // of the change in progress, by which objects are dated; nil for none
 }
 
 // mayChange reports whether requests of a route may change what is in the metastore.
@@ -26,6 +29,9 @@ func (s *Server) run(c *call, h handlerFunc, name string, entry *TraceEntry) (an
 	if changes {
 		s.changes.mu.Lock()
 		defer s.changes.mu.Unlock()
+		at := s.clock() // once, so that whoever carries the change out again dates it alike
+		s.changes.at.Store(&at)
+		defer s.changes.at.Store(nil)
 	}
 	s.mu.RLock()
 	c.who = s.callerOf(name)
@@ -34,7 +40,7 @@ func (s *Server) run(c *call, h handlerFunc, name string, entry *TraceEntry) (an
 	if changes && err == nil {
 		s.changes.last++
 		entry.Applied = s.changes.last
-		err = s.changes.keep(dataChange{Request: &requestChange{entry.Applied, entry.Time, name, entry.Method, entry.Path, entry.Query, c.body}})
+		err = s.changes.keep(dataChange{Request: &requestChange{entry.Applied, *s.changes.at.Load(), name, entry.Method, entry.Path, entry.Query, c.body}})
 	}
 	return payload, err
 }

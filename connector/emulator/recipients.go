@@ -247,7 +247,7 @@ func (s *Server) rotateToken(c *call) (any, error) {
 	if next.AuthenticationType != byToken {
 		return nil, invalid("Recipient '%s' has no token.", o.name)
 	}
-	now := c.srv.clock()
+	now := c.srv.now()
 	expires := now.UnixMilli() + min(*body.Seconds, math.MaxInt32)*1000
 	next.tokens = slices.DeleteFunc(slices.Clone(next.tokens), func(t recipientToken) bool {
 		return t.ExpirationTime != 0 && t.ExpirationTime <= now.UnixMilli()

@@ -201,5 +201,13 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 	return at, nil
 }
 
+// now returns the time by which objects are dated.
+func (s *Server) now() time.Time {
+	if at := s.changes.at.Load(); at != nil {
+		return *at
+	}
+	return s.clock()
+}
+
 // nowMillis returns the time in the API's form: milliseconds since 1970.
-func (s *Server) nowMillis() int64 { return s.clock().UnixMilli() }
+func (s *Server) nowMillis() int64 { return s.now().UnixMilli() }
