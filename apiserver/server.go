@@ -92,7 +92,7 @@ func (s *Server) Listen() error {
 	var err error
 	if s.listener == nil {
 		if s.listener, err = net.Listen("tcp", s.opts.Addr); err != nil {
-			return policy.Errorf(policy.CodeUnavailable, "api server: listen on %s: %w", s.opts.Addr, err)
+			return policy.Errorf(policy.CodeUnavailable, "api server: listen on %s: %w; choose another address (apiserver.addr) or stop the process that uses it", s.opts.Addr, err)
 		}
 	}
 	if s.opts.AdminAddr != "" && s.adminListener == nil {

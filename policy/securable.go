@@ -61,7 +61,11 @@ func ParseSecurableType(s string) (SecurableType, error) {
 	if t := SecurableType(name); t.Depth() > 0 {
 		return t, nil
 	}
-	return "", Errorf(CodeInvalid, "unknown securable type %q", s)
+	words := make([]string, len(SecurableTypes))
+	for i, t := range SecurableTypes {
+		words[i] = strings.ToLower(string(t))
+	}
+	return "", Errorf(CodeInvalid, "unknown securable type %q: want one of %s; view and model are other words for table and function", s, strings.Join(words, ", "))
 }
 
 // Securable names one object that can carry grants. FullName is canonical (lower-case) once parsed: `catalog`,

@@ -15,9 +15,10 @@ import (
 func newAuditCommand(a *app) *cobra.Command {
 	var securable, principal, since string
 	cmd := &cobra.Command{
-		Use:     "audit",
-		Short:   "Show what was changed in Unity Catalog, by whom and why",
-		GroupID: groupSync,
+		Use:        "audit",
+		SuggestFor: []string{"log", "logs", "history"},
+		Short:      "Show what was changed in Unity Catalog, by whom and why",
+		GroupID:    groupSync,
 		Long: `Show the changes made to Unity Catalog, the oldest first: what was granted and revoked, when, why, for which
 task, who posted that, and what became of it. The trail is read from its files (audit.path); a daemon may be running.
 

@@ -91,7 +91,11 @@ func (f *clientFlags) findToken(a *app) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read token: %w", err)
 	}
-	return strings.TrimSpace(string(data)), nil
+	token := strings.TrimSpace(string(data))
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", withHint(fmt.Errorf("%s holds no token: want one line without blanks", file), "make one with: ucwarden token issue")
+	}
+	return token, nil
 }
 
 // localURL is where a daemon with this configuration is reached from the same machine.

@@ -12,9 +12,10 @@ import (
 
 func newConfigCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "config",
-		Short:   "Show the configuration and its keys",
-		GroupID: groupSetup,
+		Use:        "config",
+		SuggestFor: []string{"validate", "check"},
+		Short:      "Show the configuration and its keys",
+		GroupID:    groupSetup,
 		Long: `Configuration comes from one YAML file (--config), overridden by the environment, overridden by
 flags. Every key has a structured name (databricks.host), an environment name
 (UCWARDEN_DATABRICKS_HOST) and, some of them, the property name that Privacera-style managers

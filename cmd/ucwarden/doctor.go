@@ -26,9 +26,10 @@ import (
 
 func newDoctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "doctor",
-		Short:   "Look for what is wrong with this set-up, and say what to do",
-		GroupID: groupSetup,
+		Use:        "doctor",
+		SuggestFor: []string{"verify", "status", "diagnose"},
+		Short:      "Look for what is wrong with this set-up, and say what to do",
+		GroupID:    groupSetup,
 		Long: `Look at the configuration, the files with keys and secrets, the store, the audit trail, the policies, the
 workspace (does it answer, who are we, which rights do we lack, clock, SQL warehouse) and the REST API. Nothing is
 changed; a daemon may be running. Each line that is not "ok" says what to do. The exit code is 0 without problems,
@@ -193,7 +194,7 @@ func checkStore(c *config.Config) []doctor.Finding {
 	case policy.CodeOf(err) == policy.CodeUnavailable:
 		return append(found, doctor.Found("%s is in use: a daemon or a sync is running", path))
 	case err != nil:
-		return append(found, doctor.Problem.Is("what the message says", "%v", err))
+		return append(found, doctor.Problem.Is("tasks in a file that is moved away are lost; the next full sync makes up for them", "%v", err))
 	}
 	if err := store.Close(); err != nil {
 		return append(found, doctor.Problem.Is("look at the disk", "%v", err))

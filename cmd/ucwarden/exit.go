@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,21 +78,28 @@ func wantArgs(names ...string) cobra.PositionalArgs {
 		if cmd.HasAvailableSubCommands() {
 			return unknownCommand(cmd, args[0])
 		}
-		want := "no arguments"
-		if len(names) > 0 {
-			want = strings.Join(names, " ")
+		if len(names) == 0 {
+			advice := ""
+			if ext := filepath.Ext(args[0]); ext == ".yaml" || ext == ".yml" {
+				advice = "; a configuration is named with --config " + args[0]
+			}
+			return usageErrorf("%s: unexpected argument %q%s", cmd.CommandPath(), args[0], advice)
 		}
-		return usageErrorf("%s: want %s, got %d argument(s)", cmd.CommandPath(), want, len(args))
+		return usageErrorf("%s: want %s, got %d argument(s)", cmd.CommandPath(), strings.Join(names, " "), len(args))
 	}
 }
 
 // unknownCommand refuses a word that is no subcommand of cmd, with the nearest ones.
 func unknownCommand(cmd *cobra.Command, word string) error {
 	cmd.SuggestionsMinimumDistance = nearEdits
-	if near := cmd.SuggestionsFor(word); len(near) > 0 {
-		return usageErrorf("%s: unknown command %q; did you mean %s?", cmd.CommandPath(), word, strings.Join(near, " or "))
+	of := cmd.CommandPath() + ": "
+	if !cmd.HasParent() {
+		of = "" // which every error begins with
 	}
-	return usageErrorf("%s: unknown command %q; there are: %s", cmd.CommandPath(), word, strings.Join(subcommands(cmd), ", "))
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return usageErrorf("%sunknown command %q; did you mean %s?", of, word, strings.Join(near, " or "))
+	}
+	return usageErrorf("%sunknown command %q; there are: %s", of, word, strings.Join(subcommands(cmd), ", "))
 }
 
 // nearEdits is how many edits a name may be away that is proposed for an unknown one.
@@ -186,5 +195,9 @@ func (a *app) reportConfig(err *config.Error) {
 			fmt.Fprintf(a.stderr, "  %s\n", p)
 		}
 	}
-	fmt.Fprintln(a.stderr, "hint: ucwarden config keys lists every key")
+	if slices.ContainsFunc(err.Problems, func(p config.Problem) bool { return p.Key != "" }) {
+		fmt.Fprintln(a.stderr, "hint: ucwarden config keys lists every key")
+	} else {
+		fmt.Fprintln(a.stderr, "hint: the file is what --config or UCWARDEN_CONFIG names, in YAML, which takes spaces and no tabs; the README has one to begin with")
+	}
 }

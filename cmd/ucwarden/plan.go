@@ -21,9 +21,10 @@ func newPlanCommand(a *app) *cobra.Command {
 		securables []string
 	)
 	cmd := &cobra.Command{
-		Use:     "plan",
-		Short:   "Show what a sync would change, and change nothing",
-		GroupID: groupSync,
+		Use:        "plan",
+		SuggestFor: []string{"diff", "preview"},
+		Short:      "Show what a sync would change, and change nothing",
+		GroupID:    groupSync,
 		Long: `Show what a full sync would change in Unity Catalog, one line per change with the reason for it, and what of the
 policies Unity Catalog cannot express. Nothing is changed, and no running daemon is disturbed. A plan that was saved with
 --out is applied by sync --plan: exactly that one, or, where it is stale, nothing.`,
@@ -100,10 +101,11 @@ func parseSecurables(args []string) ([]policy.Securable, error) {
 
 type planResult struct {
 	*policy.Plan
-	Digest  string             `json:"digest"`
-	Missing []policy.Securable `json:"missing,omitempty"`
-	LeftOut []policy.Principal `json:"leftOut,omitempty"` // who is granted something and unknown
-	Refused string             `json:"refused,omitempty"` // why a guard would refuse it
+	Digest  string              `json:"digest"`
+	Missing []policy.Securable  `json:"missing,omitempty"`
+	Skipped []connector.Skipped `json:"skipped,omitempty"` // requested and not for a sync
+	LeftOut []policy.Principal  `json:"leftOut,omitempty"` // who is granted something and unknown
+	Refused string              `json:"refused,omitempty"` // why a guard would refuse it
 }
 
 // planDocument is the JSON form of a plan. Lists without anything in them are written as such.
@@ -112,7 +114,7 @@ func planDocument(r *connector.Result) planResult {
 	p.Changes = append([]policy.Change{}, p.Changes...)
 	report.Findings = append([]policy.Finding{}, report.Findings...)
 	p.Report = &report
-	doc := planResult{Plan: &p, Digest: r.Plan.Digest(), Missing: r.Missing, LeftOut: r.LeftOut}
+	doc := planResult{Plan: &p, Digest: r.Plan.Digest(), Missing: r.Missing, Skipped: r.Skipped, LeftOut: r.LeftOut}
 	if r.Refused != nil {
 		doc.Refused = r.Refused.Error()
 	}
@@ -129,7 +131,12 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 		fmt.Fprintf(w, "%s is not synced: %s\n", securableTitle(s.Securable), s.Reason)
 	}
 	a.printChanges(w, p.Changes)
-	if p.Empty() {
+	if p.Empty() && p.Totals.Securables == 0 && len(r.Missing)+len(r.Skipped) > 0 {
+		_, err := fmt.Fprintln(w, "Nothing was read, and nothing is planned.")
+		if len(p.Report.Findings) == 0 {
+			return err
+		}
+	} else if p.Empty() {
 		says := "In sync: nothing to change."
 		if len(r.LeftOut)+len(r.Unread) > 0 {
 			says = "Nothing to change, and something is left out; see below."

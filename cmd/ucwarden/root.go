@@ -45,6 +45,8 @@ difference, and applies it.
 
 Try it without a workspace: ucwarden demo`,
 		Version:       buildVersion(),
+		Args:          wantArgs(),
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, // report prints them, once
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {

@@ -24,9 +24,10 @@ import (
 
 func newServeCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "serve",
-		Short:   "Run the daemon: scheduled full syncs, and tasks from the REST API",
-		GroupID: groupSync,
+		Use:        "serve",
+		SuggestFor: []string{"start", "daemon"},
+		Short:      "Run the daemon: scheduled full syncs, and tasks from the REST API",
+		GroupID:    groupSync,
 		Long: `Run the daemon until it is interrupted. It follows the policies, brings the workspace into sync by scheduled
 full syncs, at once when the policies change, and, with apiserver.enabled and ondemand.enabled, by tasks posted to its
 REST API. Tasks survive a crash and go on at the next start.`,

@@ -27,9 +27,10 @@ func newSyncCommand(a *app) *cobra.Command {
 		changes    bool
 	)
 	cmd := &cobra.Command{
-		Use:     "sync",
-		Short:   "Bring the workspace into sync with the policies, once",
-		GroupID: groupSync,
+		Use:        "sync",
+		SuggestFor: []string{"apply", "run"},
+		Short:      "Bring the workspace into sync with the policies, once",
+		GroupID:    groupSync,
 		Long: `Run one full sync, or with --securable a sync of these objects, as a task, and wait for its end.
 With --server the task is given to the daemon there; without, it runs here, on the task store that a daemon with the
 same configuration would use. How far it is appears on standard error: a bar on a terminal, a few lines elsewhere.
