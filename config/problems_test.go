@@ -76,9 +76,9 @@ func TestProblems(t *testing.T) {
 		{name: "two credentials", file: "databricks: {host: x.com, client_id: a, client_secret: b}\n", environ: []string{"UCWARDEN_DATABRICKS_TOKEN=t"},
 			want: "env UCWARDEN_DATABRICKS_TOKEN: databricks.token: both a token and OAuth credentials are set: keep one, or choose with databricks.auth: token, oauth or azure_oauth"},
 		{name: "half the credentials", file: "databricks: {host: x.com, client_id: a, azure_tenant_id: t}\n",
-			want: "databricks.client_secret: missing: authentication by azure_oauth needs databricks.client_id, databricks.client_secret, databricks.azure_tenant_id"},
+			want: "databricks.client_secret: missing: authentication by azure_oauth needs databricks.client_id, databricks.client_secret, databricks.azure_tenant_id; set it in the file, as UCWARDEN_DATABRICKS_CLIENT_SECRET, or in a file that UCWARDEN_DATABRICKS_CLIENT_SECRET_FILE names"},
 		{name: "chosen credentials are missing", file: "databricks: {host: x.com, auth: oauth, token: t, client_id: a}\n",
-			want: "databricks.client_secret: missing: authentication by oauth needs databricks.client_id, databricks.client_secret"},
+			want: "databricks.client_secret: missing: authentication by oauth needs databricks.client_id, databricks.client_secret; set it in the file, as UCWARDEN_DATABRICKS_CLIENT_SECRET, or in a file that UCWARDEN_DATABRICKS_CLIENT_SECRET_FILE names"},
 		{name: "jdbc url without path", file: "CONNECTOR_DATABRICKS_UNITY_CATALOG_JDBC_URL: jdbc:databricks://x:443;PWD=hunter2\n",
 			want: "ucwarden.yaml:1 CONNECTOR_DATABRICKS_UNITY_CATALOG_JDBC_URL: databricks.warehouse: the JDBC URL has no httpPath: " +
 				"copy it from the warehouse's connection details, it ends in httpPath=/sql/1.0/warehouses/ID"},

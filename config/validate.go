@@ -101,7 +101,12 @@ func (c *Config) validateAuth(ps *problems) {
 		}
 		for _, need := range candidate.needs {
 			if !set[need] {
-				ps.add(need, Source{}, "missing: authentication by %s needs %s", method, strings.Join(candidate.needs, ", "))
+				elsewhere := " or as " + Key{Name: need}.Env()
+				if need == "databricks.token" || need == "databricks.client_secret" {
+					elsewhere = ", as " + Key{Name: need}.Env() + ", or in a file that " + Key{Name: need}.Env() + fileSuffix + " names"
+				}
+				ps.add(need, Source{}, "missing: authentication by %s needs %s; set it in the file%s",
+					method, strings.Join(candidate.needs, ", "), elsewhere)
 			}
 		}
 	}

@@ -193,6 +193,8 @@ func checkStore(c *config.Config) []doctor.Finding {
 	switch {
 	case policy.CodeOf(err) == policy.CodeUnavailable:
 		return append(found, doctor.Found("%s is in use: a daemon or a sync is running", path))
+	case errors.Is(err, fs.ErrPermission):
+		return append(found, doctor.Problem.Is("let the user that runs ucwarden read and write it", "%v", err))
 	case err != nil:
 		return append(found, doctor.Problem.Is("tasks in a file that is moved away are lost; the next full sync makes up for them", "%v", err))
 	}
