@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"ucwarden/policy"
+	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -184,9 +185,9 @@ func (ctx *evalContext) lies(p *rules.Policy, path *match.Path) bool {
 // apply applies the policy's items where its conditions let them; alike says that it matches by alike names only.
 func (ctx *evalContext) apply(p *rules.Policy, m match.Type, alike bool, r *result) {
 	switch p.Conditions.Eval(&ctx.Values) {
-	case rules.ConditionMet:
+	case condition.Met:
 		ctx.evaluateItems(p, m, alike, r)
-	case rules.ConditionUnknown:
+	case condition.Unknown:
 		ctx.evaluateItems(p, m, true, r)
 	}
 }

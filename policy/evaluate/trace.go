@@ -3,6 +3,7 @@ package evaluate
 import (
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -16,7 +17,7 @@ type Traced struct {
 	Decides   bool       // a policy that lies so decides the request
 	Below     string     // what it is about below the resource, as "table employees, column email"
 	Open      bool       // within its validity
-	Condition rules.ConditionResult
+	Condition condition.Result
 	Items     []TracedItem // those that name the user for the access type: denies, then allows, or masks and filters
 }
 
@@ -25,7 +26,7 @@ type TracedItem struct {
 	Item      *rules.Item
 	Subject   SubjectPath // how it names the user
 	Applies   bool        // its own conditions are met, or hold it for met
-	Condition rules.ConditionResult
+	Condition condition.Result
 	Exception *rules.Item // the exception that applies, nil for none
 	ExceptFor SubjectPath // how the exception names the user
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/condition"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -33,11 +34,11 @@ func mentionsOf(p *evaluate.Traced, d evaluate.Decision) []Mention {
 		why = "outside its validity now"
 	case !p.Decides:
 		why = "about " + p.Below + " only"
-	case p.Condition == rules.ConditionNotMet:
+	case p.Condition == condition.NotMet:
 		why = "its condition (" + p.Policy.DescribeConditions() + ") is not met"
 	}
 	whyAllow := why
-	if why == "" && p.Condition == rules.ConditionUnknown {
+	if why == "" && p.Condition == condition.Unknown {
 		whyAllow = "its condition (" + p.Policy.DescribeConditions() + ") cannot be judged here, so it allows nothing"
 	}
 	var list []Mention
@@ -52,7 +53,7 @@ func mentionsOf(p *evaluate.Traced, d evaluate.Decision) []Mention {
 		switch {
 		case why != "":
 			m.Effect = why
-		case !item.Applies && item.Condition == rules.ConditionUnknown:
+		case !item.Applies && item.Condition == condition.Unknown:
 			m.Effect = "its condition cannot be judged here, so it allows nothing"
 		case !item.Applies:
 			m.Effect = "its condition is not met"
@@ -146,7 +147,7 @@ func protectionOf(p *evaluate.Traced, zone string, covered map[string]bool) (Pro
 		switch {
 		case !p.Open:
 			m.Effect = "outside its validity now"
-		case p.Condition == rules.ConditionNotMet:
+		case p.Condition == condition.NotMet:
 			m.Effect = "its condition (" + p.Policy.DescribeConditions() + ") is not met"
 		case covered[m.On]:
 			m.Effect = "an earlier policy is in force"

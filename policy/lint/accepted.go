@@ -182,11 +182,11 @@ func (l *lintList) conditions(p *ranger.Policy, path string, list []ranger.Condi
 		return
 	}
 	for i, c := range list {
-		if !l.model.KnowsCondition(c.Type) {
+		if !l.model.Conditions.Knows(c.Type) {
 			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].type", path, i), "the service definition has no condition %q, so nothing can judge it: what it allows is not allowed, what it denies, masks or filters always is; correct the name, or define it in policyConditions", c.Type)
 		} else if len(c.Values) == 0 {
 			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].values", path, i), "the condition %q has no value; write one, or remove the condition", c.Type)
-		} else if source, _, ok := l.model.Script(c); ok {
+		} else if source, _, ok := l.model.Conditions.Script(c); ok {
 			l.script(p, fmt.Sprintf("%s[%d].values", path, i), source, "what it allows is not allowed, what it denies, masks or filters always is")
 		}
 	}

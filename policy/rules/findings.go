@@ -149,11 +149,5 @@ func (rs *RuleSet) findZoneValues() {
 	}
 }
 
-// KnowsCondition reports whether the service definition says how conditions of the type are judged.
-func (m *Model) KnowsCondition(conditionType string) bool {
-	return conditionType == implicitExpression ||
-		slices.ContainsFunc(m.def.PolicyConditions, func(d ranger.ConditionDef) bool { return d.Name == conditionType })
-}
-
 // Denies reports whether deny items and exceptions take part; the service definition may switch them off.
 func (m *Model) Denies() bool { return m.denies }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )
@@ -17,8 +18,9 @@ type Model struct {
 	hierarchies [3][][]*ranger.ResourceDef     // by policy type; each root to leaf
 	forests     [3]*match.Forest               // the same, for matching
 	Implied     map[string][]string            // access type to itself and what it implies, one step, as in Ranger
-	inherit     bool                           // OptionInheritAccess
-	denies      bool                           // deny items and exceptions take part
+	Conditions  condition.Definitions
+	inherit     bool // OptionInheritAccess
+	denies      bool // deny items and exceptions take part
 }
 
 func NewModel(def *ranger.ServiceDef) *Model {
@@ -38,6 +40,7 @@ func NewModel(def *ranger.ServiceDef) *Model {
 	for t := range m.forests {
 		m.forests[t] = match.NewForest(m.hierarchies[t])
 	}
+	m.Conditions = condition.NewDefinitions(def, m.forests[ranger.PolicyTypeAccess])
 	m.Implied = ranger.ImpliedGrants(def)
 	return m
 }

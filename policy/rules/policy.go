@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/schedule"
@@ -49,7 +50,7 @@ type Policy struct {
 	Resources  []match.Matcher // one is enough; none: it matches nothing
 	Everywhere bool            // its resources cannot be understood: it is about everything
 	Validity   schedule.Validity
-	Conditions ConditionList
+	Conditions condition.List
 
 	Allow, Deny, AllowExceptions, DenyExceptions []Item
 	Protect                                      []Item // data masks or row filters
@@ -75,7 +76,7 @@ type Item struct {
 	HasUsers   bool // Who may hold users
 	HasRoles   bool // Who may hold roles
 	Owner      bool // {OWNER} is named
-	Conditions ConditionList
+	Conditions condition.List
 	Mask       *ranger.DataMaskInfo
 	Filter     *ranger.RowFilterInfo
 	macros     *itemMacros
@@ -106,14 +107,14 @@ func sameName(name string) (string, bool) { return name, true }
 func (r *reader) policy(e *Policy, m *Model, p *ranger.Policy, zone string) {
 	*e = Policy{
 		Source: p, Type: p.PolicyType, Priority: p.PolicyPriority, Zone: zone, Tag: r.tags, model: m, damage: newDamage(p),
-		Conditions: newConditions(m, p.Conditions, r.scripts),
+		Conditions: m.Conditions.Compile(p.Conditions, r.scripts),
 	}
 	if r.tags {
 		e.Zone = p.ZoneName
 	}
 	var err error
 	if e.Validity, err = schedule.New(p.ValiditySchedules); err != nil {
-		e.Conditions = append(e.Conditions, unknownCondition{})
+		e.Conditions = e.Conditions.WithUnknown()
 	}
 	if e.Type < ranger.PolicyTypeAccess || int(e.Type) >= len(m.forests) {
 		if e.damage == nil {
@@ -208,7 +209,7 @@ func (r *reader) item(p *Policy, kind ItemKind, index int, raw *ranger.PolicyIte
 	if p.damage != nil {
 		damaged = p.damage.items[itemPlace{kind, index}]
 	}
-	e := Item{Kind: kind, Index: index, raw: raw, Admin: raw.DelegateAdmin, Conditions: newConditions(m, raw.Conditions, r.scripts)}
+	e := Item{Kind: kind, Index: index, raw: raw, Admin: raw.DelegateAdmin, Conditions: m.Conditions.Compile(raw.Conditions, r.scripts)}
 	named, left := r.named(m, raw, damaged.accesses)
 	e.Named = named
 	if left == 0 && len(raw.Accesses) > 0 && !raw.DelegateAdmin {

@@ -1,4 +1,4 @@
-package rules
+package condition
 
 import (
 	"encoding/json"
@@ -11,45 +11,45 @@ import (
 	"ucwarden/policy/schedule"
 )
 
-// ConditionResult is what a condition comes to for one request. A condition nobody can evaluate is unknown: it is taken
+// Result is what a condition comes to for one request. A condition nobody can evaluate is unknown: it is taken
 // as not met where it would give access and as met where it would take access away.
-type ConditionResult uint8
+type Result uint8
 
 const (
-	ConditionNotMet ConditionResult = iota
-	ConditionMet
-	ConditionUnknown
+	NotMet Result = iota
+	Met
+	Unknown
 )
 
-func met(b bool) ConditionResult {
+func met(b bool) Result {
 	if b {
-		return ConditionMet
+		return Met
 	}
-	return ConditionNotMet
+	return NotMet
 }
 
 // Resolve turns unknown into a decision; restricts tells that the item takes access away.
-func (r ConditionResult) Resolve(restricts bool) bool {
-	return r == ConditionMet || r == ConditionUnknown && restricts
+func (r Result) Resolve(restricts bool) bool {
+	return r == Met || r == Unknown && restricts
 }
 
 // condition is a compiled condition of a policy or an item.
 type condition interface {
-	eval(v *match.Values) ConditionResult
+	eval(v *match.Values) Result
 }
 
-// ConditionList is the conditions of a policy or item; all must be met.
-type ConditionList []condition
+// List is the conditions of a policy or item; all must be met.
+type List []condition
 
 // Eval returns not met when one condition is not met, else unknown when one is unknown, else met.
-func (l ConditionList) Eval(v *match.Values) ConditionResult {
-	result := ConditionMet
+func (l List) Eval(v *match.Values) Result {
+	result := Met
 	for _, c := range l {
 		switch c.eval(v) {
-		case ConditionNotMet:
-			return ConditionNotMet
-		case ConditionUnknown:
-			result = ConditionUnknown
+		case NotMet:
+			return NotMet
+		case Unknown:
+			result = Unknown
 		}
 	}
 	return result
@@ -58,19 +58,39 @@ func (l ConditionList) Eval(v *match.Values) ConditionResult {
 // implicitExpression is the condition that every service definition has, whether it lists it or not.
 const implicitExpression = "_expression"
 
-// newConditions compiles conditions by their definitions. It always returns one per condition: what is not understood
-// becomes an unknown condition, never a missing one. scripts may be nil; then conditions written as scripts are unknown.
-func newConditions(m *Model, list []ranger.Condition, scripts match.ScriptCompiler) ConditionList {
-	var compiled ConditionList
+// Definitions say how a service definition's conditions are judged. The zero value knows none.
+type Definitions struct {
+	list   []ranger.ConditionDef
+	forest *match.Forest // of the resources that access policies name
+}
+
+// NewDefinitions returns the conditions of a service definition. forest holds its resources.
+func NewDefinitions(def *ranger.ServiceDef, forest *match.Forest) Definitions {
+	return Definitions{def.PolicyConditions, forest}
+}
+
+// Compile compiles conditions by their definitions. It always returns one per condition: what is not understood becomes an
+// unknown condition, never a missing one. scripts may be nil; then conditions written as scripts are unknown.
+func (m Definitions) Compile(list []ranger.Condition, scripts match.ScriptCompiler) List {
+	var compiled List
 	for _, c := range list {
 		compiled = append(compiled, newCondition(m, c, scripts))
 	}
 	return compiled
 }
 
+// Knows reports whether the service definition says how conditions of the type are judged.
+func (m Definitions) Knows(conditionType string) bool {
+	d, _ := m.condition(conditionType)
+	return d != nil || conditionType == implicitExpression
+}
+
+// WithUnknown returns the list with a condition that nobody can judge.
+func (l List) WithUnknown() List { return append(slices.Clip(l), unknownCondition{}) }
+
 // Script returns the source of a condition that is written as a script, and whether it is met where the script says no.
 // ok is false for conditions of other sorts, and for those that hold no source.
-func (m *Model) Script(c ranger.Condition) (source string, reverse, ok bool) {
+func (m Definitions) Script(c ranger.Condition) (source string, reverse, ok bool) {
 	d, evaluator := m.condition(c.Type)
 	switch {
 	case len(c.Values) == 0:
@@ -86,16 +106,16 @@ func (m *Model) Script(c ranger.Condition) (source string, reverse, ok bool) {
 }
 
 // condition returns the definition of a condition and the name of the class that evaluates it; nil for an unknown one.
-func (m *Model) condition(name string) (d *ranger.ConditionDef, evaluator string) {
-	i := slices.IndexFunc(m.def.PolicyConditions, func(d ranger.ConditionDef) bool { return d.Name == name })
+func (m Definitions) condition(name string) (d *ranger.ConditionDef, evaluator string) {
+	i := slices.IndexFunc(m.list, func(d ranger.ConditionDef) bool { return d.Name == name })
 	if i < 0 {
 		return nil, ""
 	}
-	d = &m.def.PolicyConditions[i]
+	d = &m.list[i]
 	return d, d.Evaluator[strings.LastIndexByte(d.Evaluator, '.')+1:]
 }
 
-func newCondition(m *Model, c ranger.Condition, scripts match.ScriptCompiler) condition {
+func newCondition(m Definitions, c ranger.Condition, scripts match.ScriptCompiler) condition {
 	if source, reverse, ok := m.Script(c); ok {
 		return newScriptCondition(source, reverse, scripts)
 	}
@@ -144,17 +164,17 @@ func newScriptCondition(source string, reverse bool, scripts match.ScriptCompile
 	return scriptCondition{script, reverse}
 }
 
-func (c scriptCondition) eval(v *match.Values) ConditionResult {
+func (c scriptCondition) eval(v *match.Values) Result {
 	is, err := c.script.Met(v)
 	if err != nil {
-		return ConditionUnknown
+		return Unknown
 	}
 	return met(is != c.reverse)
 }
 
 type unknownCondition struct{}
 
-func (unknownCondition) eval(*match.Values) ConditionResult { return ConditionUnknown }
+func (unknownCondition) eval(*match.Values) Result { return Unknown }
 
 func wildcardPatterns(values []string) []policy.Pattern {
 	patterns := make([]policy.Pattern, 0, len(values))
@@ -174,7 +194,7 @@ type tagsCondition struct {
 	all, none bool
 }
 
-func (c tagsCondition) eval(v *match.Values) ConditionResult {
+func (c tagsCondition) eval(v *match.Values) Result {
 	has := func(name string) bool {
 		return slices.ContainsFunc(v.Tags, func(t *match.Tag) bool { return t.Type == name })
 	}
@@ -203,7 +223,7 @@ func newAttributeCondition(d *ranger.ConditionDef, c ranger.Condition, not bool)
 	return attributeCondition{name: name, values: c.Values, not: not}
 }
 
-func (c attributeCondition) eval(v *match.Values) ConditionResult {
+func (c attributeCondition) eval(v *match.Values) Result {
 	value := v.Context[c.name]
 	return met(value == nil || slices.Contains(c.values, match.TextOf(value)) != c.not)
 }
@@ -222,7 +242,7 @@ func newSimpleCondition(d *ranger.ConditionDef, c ranger.Condition) condition {
 	return simpleCondition{name, wildcardPatterns(c.Values)}
 }
 
-func (c simpleCondition) eval(v *match.Values) ConditionResult {
+func (c simpleCondition) eval(v *match.Values) Result {
 	value := v.Context[c.name]
 	return met(value != nil && anyMatch(c.patterns, match.TextOf(value)))
 }
@@ -253,17 +273,17 @@ func newIPCondition(c ranger.Condition) condition {
 	return compiled
 }
 
-func (c ipCondition) eval(v *match.Values) ConditionResult {
+func (c ipCondition) eval(v *match.Values) Result {
 	switch {
 	case c.any:
-		return ConditionMet
+		return Met
 	case v.ClientIP == "":
-		return ConditionUnknown
+		return Unknown
 	}
 	if addr, err := netip.ParseAddr(v.ClientIP); err == nil {
 		for _, n := range c.networks {
 			if n.Contains(addr) {
-				return ConditionMet
+				return Met
 			}
 		}
 	}
@@ -272,7 +292,7 @@ func (c ipCondition) eval(v *match.Values) ConditionResult {
 
 type actionCondition struct{ patterns []policy.Pattern }
 
-func (c actionCondition) eval(v *match.Values) ConditionResult {
+func (c actionCondition) eval(v *match.Values) Result {
 	return met(anyMatch(c.patterns, v.Action))
 }
 
@@ -284,8 +304,8 @@ type togetherCondition struct {
 	reverse bool
 }
 
-func newTogetherCondition(m *Model, c ranger.Condition, reverse bool) condition {
-	t := togetherCondition{reverse: reverse, forest: m.forests[ranger.PolicyTypeAccess]}
+func newTogetherCondition(m Definitions, c ranger.Condition, reverse bool) condition {
+	t := togetherCondition{reverse: reverse, forest: m.forest}
 	for _, name := range c.Values {
 		t.names = append(t.names, wildcardPatterns(strings.Split(policy.CanonicalName(strings.TrimSpace(name)), ".")))
 	}
@@ -295,7 +315,7 @@ func newTogetherCondition(m *Model, c ranger.Condition, reverse bool) condition 
 	return t
 }
 
-func (c togetherCondition) eval(v *match.Values) ConditionResult {
+func (c togetherCondition) eval(v *match.Values) Result {
 	matches := 0
 	for _, r := range v.Together {
 		var path match.Path
@@ -343,6 +363,6 @@ func newScheduleCondition(c ranger.Condition) condition {
 	return scheduleCondition{schedules}
 }
 
-func (c scheduleCondition) eval(v *match.Values) ConditionResult {
+func (c scheduleCondition) eval(v *match.Values) Result {
 	return met(c.schedules.OpenAt(v.Time))
 }

@@ -1,4 +1,4 @@
-package rules
+package condition
 
 import (
 	"errors"
@@ -58,48 +58,48 @@ func TestConditions(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		values []string
-		want   ConditionResult
+		want   Result
 	}{
-		{"script", []string{"true"}, ConditionMet},
-		{"script", []string{"false"}, ConditionNotMet},
-		{"script", []string{"fails"}, ConditionUnknown}, {"script", []string{"is not understood"}, ConditionUnknown},
-		{"script", nil, ConditionUnknown},
-		{"template", []string{"yes"}, ConditionNotMet},
-		{"template", []string{"no"}, ConditionMet},
-		{"template", nil, ConditionUnknown},
-		{"all-tags", []string{"PII", "OPEN"}, ConditionMet}, {"all-tags", []string{"PII", "X"}, ConditionNotMet},
-		{"any-tag", []string{"X", "PII"}, ConditionMet}, {"any-tag", []string{"X"}, ConditionNotMet},
-		{"no-tag", []string{"X"}, ConditionMet}, {"no-tag", []string{"X", "PII"}, ConditionNotMet},
-		{"in", []string{"CH", "DE"}, ConditionMet}, {"in", []string{"DE"}, ConditionNotMet},
-		{"not-in", []string{"DE"}, ConditionMet}, {"not-in", []string{"CH"}, ConditionNotMet},
-		{"simple", []string{"C?"}, ConditionMet}, {"simple", []string{"D*"}, ConditionNotMet}, {"absent", []string{"*"}, ConditionNotMet},
-		{"ip", []string{"10.*"}, ConditionMet}, {"ip", []string{"10.0.0.0/8"}, ConditionMet}, {"ip", []string{"192.168.*"}, ConditionNotMet},
-		{"ip", []string{"10.0.0.1"}, ConditionMet}, {"ip", []string{"*"}, ConditionMet},
-		{"action", []string{"QU*"}, ConditionMet}, {"action", []string{"DROP"}, ConditionNotMet},
-		{"together", []string{"hr.pay.name", "hr.pay.iban"}, ConditionMet}, {"together", []string{"hr.pay.i*"}, ConditionNotMet},
-		{"together", []string{"hr"}, ConditionMet}, {"apart", []string{"hr.pay.name", "hr.pay.iban"}, ConditionNotMet},
-		{"schedule", []string{`{"startTime":"2026/01/01 00:00:00"}`}, ConditionMet}, {"schedule", []string{`{"endTime":"2026/01/01 00:00:00"}`}, ConditionNotMet},
-		{"schedule", []string{"tomorrow"}, ConditionUnknown},
-		{"foreign", []string{"x"}, ConditionUnknown}, {"undefined", []string{"x"}, ConditionUnknown},
+		{"script", []string{"true"}, Met},
+		{"script", []string{"false"}, NotMet},
+		{"script", []string{"fails"}, Unknown}, {"script", []string{"is not understood"}, Unknown},
+		{"script", nil, Unknown},
+		{"template", []string{"yes"}, NotMet},
+		{"template", []string{"no"}, Met},
+		{"template", nil, Unknown},
+		{"all-tags", []string{"PII", "OPEN"}, Met}, {"all-tags", []string{"PII", "X"}, NotMet},
+		{"any-tag", []string{"X", "PII"}, Met}, {"any-tag", []string{"X"}, NotMet},
+		{"no-tag", []string{"X"}, Met}, {"no-tag", []string{"X", "PII"}, NotMet},
+		{"in", []string{"CH", "DE"}, Met}, {"in", []string{"DE"}, NotMet},
+		{"not-in", []string{"DE"}, Met}, {"not-in", []string{"CH"}, NotMet},
+		{"simple", []string{"C?"}, Met}, {"simple", []string{"D*"}, NotMet}, {"absent", []string{"*"}, NotMet},
+		{"ip", []string{"10.*"}, Met}, {"ip", []string{"10.0.0.0/8"}, Met}, {"ip", []string{"192.168.*"}, NotMet},
+		{"ip", []string{"10.0.0.1"}, Met}, {"ip", []string{"*"}, Met},
+		{"action", []string{"QU*"}, Met}, {"action", []string{"DROP"}, NotMet},
+		{"together", []string{"hr.pay.name", "hr.pay.iban"}, Met}, {"together", []string{"hr.pay.i*"}, NotMet},
+		{"together", []string{"hr"}, Met}, {"apart", []string{"hr.pay.name", "hr.pay.iban"}, NotMet},
+		{"schedule", []string{`{"startTime":"2026/01/01 00:00:00"}`}, Met}, {"schedule", []string{`{"endTime":"2026/01/01 00:00:00"}`}, NotMet},
+		{"schedule", []string{"tomorrow"}, Unknown},
+		{"foreign", []string{"x"}, Unknown}, {"undefined", []string{"x"}, Unknown},
 	} {
-		if got := newCondition(NewModel(def), ranger.Condition{Type: tc.name, Values: tc.values}, stubScripts).eval(v); got != tc.want {
+		if got := newCondition(NewDefinitions(def, match.NewForest(ranger.HierarchiesOf(def.Resources))), ranger.Condition{Type: tc.name, Values: tc.values}, stubScripts).eval(v); got != tc.want {
 			t.Errorf("%s %q: %d, want %d", tc.name, tc.values, got, tc.want)
 		}
 	}
 	v.ClientIP = ""
-	if got := newCondition(NewModel(def), ranger.Condition{Type: "ip", Values: []string{"10.*"}}, nil).eval(v); got != ConditionUnknown {
+	if got := newCondition(NewDefinitions(def, match.NewForest(ranger.HierarchiesOf(def.Resources))), ranger.Condition{Type: "ip", Values: []string{"10.*"}}, nil).eval(v); got != Unknown {
 		t.Errorf("ip without an address: %d, want unknown", got)
 	}
 }
 
 // Conditions written as scripts are unknown where nobody runs scripts: on the daemon's path.
 func TestScriptsWithoutEngine(t *testing.T) {
-	c := newCondition(NewModel(&ranger.ServiceDef{}), ranger.Condition{Type: implicitExpression, Values: []string{"true"}}, nil)
-	if got := c.eval(conditionValues()); got != ConditionUnknown {
+	c := newCondition(Definitions{}, ranger.Condition{Type: implicitExpression, Values: []string{"true"}}, nil)
+	if got := c.eval(conditionValues()); got != Unknown {
 		t.Errorf("a script without an engine: %d, want unknown", got)
 	}
 	for _, restricts := range []bool{false, true} {
-		if got := ConditionUnknown.Resolve(restricts); got != restricts {
+		if got := Unknown.Resolve(restricts); got != restricts {
 			t.Errorf("unknown, where it restricts %v, is taken as %v", restricts, got)
 		}
 	}

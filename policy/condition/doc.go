@@ -1,0 +1,4 @@
+// Package condition judges the conditions of policies and their items. In go a service definition, which says how each is
+// judged, the conditions and the values of a request; out comes met, not met, or unknown: nobody can judge a condition that
+// is not understood, nor one written as a script where no scripts are run. Package rules calls it.
+package condition
