@@ -25,6 +25,7 @@ import (
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/source"
+	"ucwarden/policy/source/rangeradmin"
 )
 
 // policySource is what the commands need of a source of policies.
@@ -59,10 +60,12 @@ func newSource(c *config.Config, cacheDir string, log *slog.Logger, reg promethe
 			cacheDir = p.Ranger.CacheDir
 		}
 		src, err = source.NewRanger(source.RangerOptions{
-			URL: p.Ranger.URL, Service: p.Ranger.Service, Username: p.Ranger.Username, Password: p.Ranger.Password.Reveal(),
-			AllowHTTP: p.Ranger.AllowHTTP, CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
-			PollInterval: p.Ranger.PollInterval, Timeout: p.Ranger.Timeout, PluginID: p.Ranger.PluginID, ClusterName: p.Ranger.ClusterName,
-			Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
+			Options: rangeradmin.Options{
+				URL: p.Ranger.URL, Service: p.Ranger.Service, Username: p.Ranger.Username, Password: p.Ranger.Password.Reveal(),
+				AllowHTTP: p.Ranger.AllowHTTP, CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
+				Timeout: p.Ranger.Timeout, PluginID: p.Ranger.PluginID, ClusterName: p.Ranger.ClusterName, Logger: log,
+			},
+			PollInterval: p.Ranger.PollInterval, Guard: guard, CacheDir: cacheDir, Registerer: reg,
 		})
 	case p.Path != "":
 		var extra []string

@@ -86,6 +86,16 @@ type Policy struct {
 	Faults []Fault `json:"-"`
 }
 
+// UsesRoles reports whether an item of the policy names a role.
+func (p *Policy) UsesRoles() bool {
+	for item := range p.AllItems() {
+		if len(item.Roles) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Enabled reports whether the policy takes part; an absent isEnabled means it does.
 func (p *Policy) Enabled() bool { return p.IsEnabled == nil || *p.IsEnabled }
 

@@ -104,7 +104,7 @@ func (c *content) roleEffect() policy.Effect {
 func restrictsRoles(p *ranger.Policy) bool {
 	restricting := *p
 	restricting.PolicyItems, restricting.DenyExceptions = nil, nil
-	return usesRoles(&restricting)
+	return restricting.UsesRoles()
 }
 
 // sortPolicies sorts each list by policy id, so that a snapshot updated by deltas equals one downloaded

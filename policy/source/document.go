@@ -79,7 +79,7 @@ func (d *document) parse() (err error) {
 		}
 		d.unknown = d.policies.Unknown
 		for i := range d.policies.Policies {
-			if p := &d.policies.Policies[i]; p.Service == "" && p.ServiceType != tagServiceType {
+			if p := &d.policies.Policies[i]; p.Service == "" && p.ServiceType != ranger.TagServiceType {
 				p.Service = d.policies.ServiceName
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
+	"ucwarden/policy/source/rangeradmin"
 	"ucwarden/policy/source/rangertest"
 )
 
@@ -213,7 +214,7 @@ func TestRangerLeavesOutOtherServices(t *testing.T) {
 	list[1].Service, list[2].Service = "dev_uc", "dev_uc"
 	list[2].PolicyItems, list[2].DenyPolicyItems = nil, list[2].PolicyItems
 	server.SetPolicies(list...)
-	options := source.RangerOptions{URL: start(t, server), CacheDir: t.TempDir()}
+	options := source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server)}, CacheDir: t.TempDir()}
 	r := newRanger(t, options)
 	s := mustLoad(t, r, 1)
 	if ids(s) != "1" || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text(), `left out: 2 policies of service "dev_uc"; the service read is "uc"`) {

@@ -14,9 +14,6 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// tagServiceType is the service type of policies on tags, and the name of its service definition.
-const tagServiceType = "tag"
-
 // merger merges the documents of many files into one content.
 type merger struct {
 	service string // the service to read; "" for the only one there is
@@ -85,7 +82,7 @@ func (m *merger) add(d *document, ownDef string) error {
 		err = m.checkOnlyOne("tags", origin)
 		m.content.Tags = d.tags
 	case d.def != nil:
-		if d.def.Name != ownDef && d.def.Name != tagServiceType {
+		if d.def.Name != ownDef && d.def.Name != ranger.TagServiceType {
 			m.problem(origin, policy.EffectNone, "left out: it is the definition of another type of service, %q", d.def.Name)
 			return nil
 		}
@@ -200,7 +197,7 @@ func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, 
 		return err
 	}
 	for _, p := range own {
-		if p.ServiceType != tagServiceType {
+		if p.ServiceType != ranger.TagServiceType {
 			*to = append(*to, p)
 			continue
 		}
@@ -275,7 +272,7 @@ func (m *merger) addRoles(d *document) error {
 // addServiceDef sets the definition of the service or of the tag service. Several files may hold the same one.
 func (m *merger) addServiceDef(def *ranger.ServiceDef, origin string) error {
 	at := &m.content.Policies.ServiceDef
-	if def.Name == tagServiceType {
+	if def.Name == ranger.TagServiceType {
 		at = &m.tagPolicies().ServiceDef
 	}
 	if *at != nil {

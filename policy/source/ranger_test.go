@@ -17,6 +17,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
+	"ucwarden/policy/source/rangeradmin"
 	"ucwarden/policy/source/rangertest"
 )
 
@@ -107,7 +108,7 @@ func TestRangerDownloadsFourParts(t *testing.T) {
 	server.SetPolicies(pols(3)...)
 	server.SetRoles(ranger.Role{Name: "stewards"})
 	server.SetUsers(map[string][]string{"ann@example.com": {"analysts"}})
-	r := newRanger(t, source.RangerOptions{URL: start(t, server) + "/", Username: "keyadmin", Password: "s3cret", PluginID: "p", ClusterName: "c"})
+	r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server) + "/", Username: "keyadmin", Password: "s3cret", PluginID: "p", ClusterName: "c"}})
 	first := mustLoad(t, r, 3)
 	if first.Version != 2 || first.Service != "uc" || len(first.Roles) != 1 || first.Users == nil || first.Tags == nil {
 		t.Errorf("got %+v", first)
@@ -153,7 +154,7 @@ func TestRangerAppliesDeltas(t *testing.T) {
 	server := rangertest.New("uc")
 	server.SetPolicies(pols(5)...)
 	url := start(t, server)
-	r := newRanger(t, source.RangerOptions{URL: url})
+	r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: url}})
 	mustLoad(t, r, 5)
 	changed := pols(6)[1:]
 	changed[2].Description = "changed"
@@ -163,7 +164,7 @@ func TestRangerAppliesDeltas(t *testing.T) {
 	if n := len(server.Requests()); n != 4 {
 		t.Errorf("%d requests, want 4", n)
 	}
-	whole := mustLoad(t, newRanger(t, source.RangerOptions{URL: url, DisableDeltas: true}), 5)
+	whole := mustLoad(t, newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: url, DisableDeltas: true}}), 5)
 	if got.Digest != whole.Digest {
 		t.Errorf("deltas gave another content than the whole download:\n%+v\n%+v", got.Policies, whole.Policies)
 	}
@@ -273,7 +274,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 			server.SetPolicies(pols(10)...)
 			server.SetRoles(ranger.Role{Name: "a"}, ranger.Role{Name: "b"})
 			server.SetUsers(map[string][]string{"ann@example.com": {"a", "b", "c"}})
-			r := newRanger(t, source.RangerOptions{URL: start(t, server)})
+			r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server)}})
 			before := mustLoad(t, r, 10)
 			test.spoil(server)
 			after, err := r.Load(t.Context())
@@ -290,7 +291,7 @@ func TestRangerKeepsTheSnapshot(t *testing.T) {
 			if strings.Contains(problem.Error(), "secret") || strings.Contains(problem.Error(), "\n") {
 				t.Errorf("problem %q", problem)
 			}
-			fresh := newRanger(t, source.RangerOptions{URL: start(t, server), Service: "uc"})
+			fresh := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server), Service: "uc"}})
 			if s, err := fresh.Load(t.Context()); err == nil && len(s.Policies) < 4 {
 				t.Errorf("a first load took %d policies", len(s.Policies))
 			}
@@ -309,7 +310,7 @@ func disabled(list []ranger.Policy) []ranger.Policy {
 func TestRangerAcceptsOnPurpose(t *testing.T) {
 	server := rangertest.New("uc")
 	server.SetPolicies(pols(10)...)
-	r := newRanger(t, source.RangerOptions{URL: start(t, server)})
+	r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server)}})
 	mustLoad(t, r, 10)
 	server.SetPolicies(pols(1)...)
 	if _, err := r.Load(t.Context()); err != nil || r.Problem() == nil {
@@ -328,7 +329,7 @@ func TestRangerMissingParts(t *testing.T) {
 	}
 	url := start(t, server)
 	var log logged
-	r := newRanger(t, source.RangerOptions{URL: url, Logger: log.logger()})
+	r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: url, Logger: log.logger()}})
 	if s := mustLoad(t, r, 2); s.Users != nil {
 		t.Error("membership is not unknown")
 	}
@@ -339,10 +340,10 @@ func TestRangerMissingParts(t *testing.T) {
 	list := pols(2)
 	list[0].PolicyItems[0].Roles = []string{"stewards"}
 	server.SetPolicies(list...)
-	if _, err := newRanger(t, source.RangerOptions{URL: url}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "names roles") {
+	if _, err := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: url}}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "names roles") {
 		t.Errorf("got %v", err)
 	}
-	mustLoad(t, newRanger(t, source.RangerOptions{URL: url, AllowMissing: true}), 2)
+	mustLoad(t, newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: url, AllowMissing: true}}), 2)
 }
 
 func TestRangerPackedAndBounded(t *testing.T) {
@@ -350,8 +351,8 @@ func TestRangerPackedAndBounded(t *testing.T) {
 	server.SetPolicies(pols(50)...)
 	server.SetFault(rangertest.Policies, rangertest.Fault{Gzip: true})
 	url := start(t, server)
-	mustLoad(t, newRanger(t, source.RangerOptions{URL: url}), 50)
-	_, err := newRanger(t, source.RangerOptions{URL: url, MaxBytes: 4096}).Load(t.Context())
+	mustLoad(t, newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: url}}), 50)
+	_, err := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: url, MaxBytes: 4096}}).Load(t.Context())
 	if policy.CodeOf(err) != policy.CodeTooLarge {
 		t.Errorf("got %v", err)
 	}
@@ -361,7 +362,7 @@ func TestRangerCacheOutlivesTheProcess(t *testing.T) {
 	server := rangertest.New("uc")
 	server.SetPolicies(pols(10)...)
 	var log logged
-	options := source.RangerOptions{URL: start(t, server), CacheDir: t.TempDir(), Logger: log.logger()}
+	options := source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server), Logger: log.logger()}, CacheDir: t.TempDir()}
 	first := mustLoad(t, newRanger(t, options), 10)
 
 	server.SetFault(rangertest.Policies, rangertest.Fault{Drop: true})
@@ -409,14 +410,12 @@ func TestRangerMutualTLS(t *testing.T) {
 		"cert.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})),
 		"key.pem":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 	})
-	options := source.RangerOptions{
-		URL: web.URL, CAFile: filepath.Join(dir, "cert.pem"), CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"),
-	}
+	options := source.RangerOptions{Options: rangeradmin.Options{URL: web.URL, CAFile: filepath.Join(dir, "cert.pem"), CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}}
 	mustLoad(t, newRanger(t, options), 2)
 	if q := server.Requests(); !q[0].Secure {
 		t.Error("the secure download was not used")
 	}
-	without := source.RangerOptions{URL: web.URL, CAFile: options.CAFile}
+	without := source.RangerOptions{Options: rangeradmin.Options{URL: web.URL, CAFile: options.CAFile}}
 	if _, err := newRanger(t, without).Load(t.Context()); policy.CodeOf(err) != policy.CodeUnavailable {
 		t.Errorf("without a certificate: %v", err)
 	}
@@ -428,7 +427,7 @@ func TestRangerMutualTLS(t *testing.T) {
 }
 
 func TestRangerOptionsAreChecked(t *testing.T) {
-	bad := []source.RangerOptions{
+	bad := []rangeradmin.Options{
 		{URL: "", Service: "uc"}, {URL: "ranger:6080", Service: "uc"}, {URL: "ftp://x", Service: "uc"}, {URL: "http://x"},
 		{URL: "http://user:hunter2@x", Service: "uc"}, {URL: "http://x?password=hunter2", Service: "uc"}, {URL: "http://x", Service: ".."},
 		{URL: "http://x", Service: "uc", Username: "u"}, {URL: "http://x", Service: "uc", Password: "hunter2"},
@@ -436,7 +435,7 @@ func TestRangerOptionsAreChecked(t *testing.T) {
 		{URL: "http://x", Service: "uc", CertFile: "/nowhere", KeyFile: "/nowhere"}, {URL: "http://x", Service: "uc", CAFile: "/nowhere"},
 	}
 	for _, o := range bad {
-		_, err := source.NewRanger(o)
+		_, err := source.NewRanger(source.RangerOptions{Options: o})
 		if policy.CodeOf(err) != policy.CodeInvalid || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%+v: got %v", o, err)
 		}
@@ -452,7 +451,7 @@ func TestRangerServiceNameIsEscaped(t *testing.T) {
 		server.ServeHTTP(w, r)
 	}))
 	t.Cleanup(web.Close)
-	_, err := newRanger(t, source.RangerOptions{URL: web.URL, Service: name}).Load(t.Context())
+	_, err := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: web.URL, Service: name}}).Load(t.Context())
 	if want := "/service/plugins/policies/download/uc%20prod%2Feu%3Fx%23y%252e"; path != want || policy.CodeOf(err) != policy.CodeNotFound {
 		t.Errorf("path %q, want %q; %v", path, want, err)
 	}
@@ -460,7 +459,7 @@ func TestRangerServiceNameIsEscaped(t *testing.T) {
 
 func TestRangerSecretsStayOut(t *testing.T) {
 	var log logged
-	r := newRanger(t, source.RangerOptions{URL: "http://127.0.0.1:1", Username: "u", Password: "hunter2", Logger: log.logger()})
+	r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: "http://127.0.0.1:1", Username: "u", Password: "hunter2", Logger: log.logger()}})
 	_, err := r.Load(t.Context())
 	if policy.CodeOf(err) != policy.CodeUnavailable || strings.Contains(err.Error()+log.String(), "hunter2") {
 		t.Errorf("got %v\n%s", err, log.String())

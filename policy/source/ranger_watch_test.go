@@ -19,6 +19,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
+	"ucwarden/policy/source/rangeradmin"
 	"ucwarden/policy/source/rangertest"
 )
 
@@ -28,7 +29,7 @@ func TestRangerWatchBacksOff(t *testing.T) {
 		server.SetPolicies(pols(4)...)
 		var log logged
 		reg := prometheus.NewRegistry()
-		r := newRanger(t, source.RangerOptions{URL: "https://ranger", HTTPTransport: memory{server}, Logger: log.logger(), Registerer: reg})
+		r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: "https://ranger", HTTPTransport: memory{server}, Logger: log.logger()}, Registerer: reg})
 		mustLoad(t, r, 4)
 		ctx, cancel := context.WithCancel(t.Context())
 		var out notifications
@@ -76,7 +77,7 @@ func TestRangerWatchBacksOffInProportion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := rangertest.New("uc")
 		server.SetPolicies(pols(4)...)
-		r := newRanger(t, source.RangerOptions{URL: "https://ranger", HTTPTransport: memory{server}, PollInterval: 2 * time.Second})
+		r := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: "https://ranger", HTTPTransport: memory{server}}, PollInterval: 2 * time.Second})
 		mustLoad(t, r, 4)
 		ctx, cancel := context.WithCancel(t.Context())
 		var out notifications
@@ -104,7 +105,7 @@ func TestRangerTimesOut(t *testing.T) {
 			return nil, req.Context().Err()
 		})
 		start := time.Now()
-		_, err := newRanger(t, source.RangerOptions{URL: "https://ranger", HTTPTransport: hang, Timeout: 7 * time.Second}).Load(t.Context())
+		_, err := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: "https://ranger", HTTPTransport: hang, Timeout: 7 * time.Second}}).Load(t.Context())
 		if policy.CodeOf(err) != policy.CodeUnavailable || time.Since(start) != 7*time.Second || !strings.Contains(err.Error(), "7s") {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
@@ -133,7 +134,7 @@ func TestRangerSnapshotIsTheNewestGood(t *testing.T) {
 			}
 		}
 		server := rangertest.New("uc")
-		options := source.RangerOptions{URL: "https://ranger", HTTPTransport: memory{server}, CacheDir: cacheDir}
+		options := source.RangerOptions{Options: rangeradmin.Options{URL: "https://ranger", HTTPTransport: memory{server}}, CacheDir: cacheDir}
 		content := pols(6)
 		latest := server.SetPolicies(content...)
 		r := newRanger(t, options)

@@ -45,7 +45,7 @@ func (m *merger) chooseService(docs []*document) error {
 			}
 		}
 		for _, p := range allPolicies(d.policies) {
-			if p.Service != "" && p.ServiceType != tagServiceType {
+			if p.Service != "" && p.ServiceType != ranger.TagServiceType {
 				c := note(d, p.Service, p.ServiceType)
 				c.policies++
 				c.ours = c.ours || namesOurs(p)
@@ -87,9 +87,9 @@ func (m *merger) chooseService(docs []*document) error {
 // isTagService reports whether the document holds the policies of a tag service alone.
 func isTagService(doc *ranger.ServicePolicies) bool {
 	if doc.ServiceDef != nil {
-		return doc.ServiceDef.Name == tagServiceType
+		return doc.ServiceDef.Name == ranger.TagServiceType
 	}
-	return len(doc.Policies) > 0 && !slices.ContainsFunc(doc.Policies, func(p ranger.Policy) bool { return p.ServiceType != tagServiceType })
+	return len(doc.Policies) > 0 && !slices.ContainsFunc(doc.Policies, func(p ranger.Policy) bool { return p.ServiceType != ranger.TagServiceType })
 }
 
 // allPolicies lists the policies of a document, those of its zones too.
@@ -144,7 +144,7 @@ func definesOurs(def *ranger.ServiceDef) bool {
 func (m *merger) ownDefinition(docs []*document) string {
 	own := ""
 	for _, d := range docs {
-		if d.def == nil || d.def.Name == tagServiceType || !definesOurs(d.def) {
+		if d.def == nil || d.def.Name == ranger.TagServiceType || !definesOurs(d.def) {
 			continue
 		}
 		if d.def.Name == ranger.DefaultServiceDef().Name || d.def.Name == m.serviceType {
@@ -166,7 +166,7 @@ func isForeign(service, own string) bool { return service != "" && service != ow
 
 func (m *merger) isForeignPolicy(p *ranger.Policy) bool {
 	switch {
-	case p.ServiceType == tagServiceType:
+	case p.ServiceType == ranger.TagServiceType:
 		return false
 	case p.Service != "":
 		return m.isForeign(p.Service)

@@ -13,6 +13,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source"
+	"ucwarden/policy/source/rangeradmin"
 	"ucwarden/policy/source/rangertest"
 )
 
@@ -195,7 +196,7 @@ func TestRangerAcceptsUnknownFields(t *testing.T) {
 	server.SetPolicies(pols(3)...)
 	server.SetFault(rangertest.Policies, rangertest.Fault{Body: newer(t, pols(3)...)})
 	var log logged
-	options := source.RangerOptions{URL: start(t, server), CacheDir: cacheDir, Logger: log.logger()}
+	options := source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server), Logger: log.logger()}, CacheDir: cacheDir}
 	r := newRanger(t, options)
 	s := mustLoad(t, r, 3)
 	check := func(what string, s *ranger.Snapshot) {
@@ -245,7 +246,7 @@ func TestFaultsOfRangerBindTheirPolicy(t *testing.T) {
 	body := strings.Replace(newer(t, pols(3)...), `"colour":"red"`, `"denypolicyitems":[]`, 1)
 	body = strings.Replace(body, `"groups":["analysts"]`, `"groups":"analysts"`, 1)
 	server.SetFault(rangertest.Policies, rangertest.Fault{Body: body})
-	options := source.RangerOptions{URL: start(t, server), CacheDir: t.TempDir()}
+	options := source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server)}, CacheDir: t.TempDir()}
 	const faults = "1 denypolicyitems, 1 policyItems[0].groups"
 	r := newRanger(t, options)
 	s := mustLoad(t, r, 3)
@@ -258,14 +259,14 @@ func TestFaultsOfRangerBindTheirPolicy(t *testing.T) {
 		t.Errorf("from the cache: %v, %v", cached, err)
 	}
 	server.SetFault(rangertest.Policies, rangertest.Fault{Body: strings.Replace(body, "denypolicyitems", "colour", 1)})
-	if other := mustLoad(t, newRanger(t, source.RangerOptions{URL: options.URL}), 3); other.Digest == s.Digest || faultsOf(other) != "1 policyItems[0].groups" {
+	if other := mustLoad(t, newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: options.URL}}), 3); other.Digest == s.Digest || faultsOf(other) != "1 policyItems[0].groups" {
 		t.Errorf("other faults: digest %s, faults %s", other.Digest, faultsOf(other))
 	}
 
 	// Changes: one policy is broken, then corrected; another is added with an access type that nobody knows.
 	server = rangertest.New("uc")
 	server.SetPolicies(pols(3)...)
-	r = newRanger(t, source.RangerOptions{URL: start(t, server)})
+	r = newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server)}})
 	mustLoad(t, r, 3)
 	unknown := pols(4)[3]
 	unknown.PolicyItems[0].Accesses = []ranger.ItemAccess{{Type: "SELECT"}, {Type: "time_travel"}}

@@ -1,4 +1,4 @@
-package source
+package rangeradmin
 
 import (
 	"bytes"
@@ -45,7 +45,7 @@ const noVersion = -1
 // downloadPart downloads roles, user store or tags, and reports whether they changed. known is the part in force if it
 // came from the server, old the part in force whether from the server or the cache. A server without the part answers
 // 404, or 304 to a client that has nothing yet.
-func downloadPart[T any](ctx context.Context, r *Ranger, e download, known, old *T, parse func([]byte, string) (*T, error), version func(*T) int64) (*T, bool, error) {
+func downloadPart[T any](ctx context.Context, r *Client, e download, known, old *T, parse func([]byte, string) (*T, error), version func(*T) int64) (*T, bool, error) {
 	last := int64(noVersion)
 	if known != nil {
 		last = version(known)
@@ -58,7 +58,10 @@ func downloadPart[T any](ctx context.Context, r *Ranger, e download, known, old 
 		if old != nil && !r.options.AllowMissing {
 			return nil, false, policy.Errorf(policy.CodeUnavailable, "ranger: the download of the %s is no longer available", e.name)
 		}
-		r.warnOnce("missing "+e.name, "Ranger Admin does not offer this download; its data counts as unknown", "download", e.name)
+		if !r.missing[e.name] {
+			r.missing[e.name] = true
+			r.options.Logger.Warn("Ranger Admin does not offer this download; its data counts as unknown", "download", e.name)
+		}
 		return nil, old != nil, nil
 	case err != nil:
 		return nil, false, err
@@ -109,7 +112,7 @@ func checkPart(doc any, body []byte, service string) error {
 
 // policies downloads the policies, and reports whether they changed. known are those in force if they came from the
 // server. Deltas are applied to known; when they do not fit, everything is downloaded.
-func (r *Ranger) policies(ctx context.Context, known *ranger.ServicePolicies) (*ranger.ServicePolicies, bool, error) {
+func (r *Client) policies(ctx context.Context, known *ranger.ServicePolicies) (*ranger.ServicePolicies, bool, error) {
 	last := int64(noVersion)
 	if known != nil {
 		last = known.PolicyVersion
@@ -130,7 +133,7 @@ func (r *Ranger) policies(ctx context.Context, known *ranger.ServicePolicies) (*
 		if next, err := applyDelta(known, doc); err == nil {
 			return next, true, nil
 		} else {
-			r.log.Info("policy deltas do not fit the policies in force; downloading all policies", "error", err)
+			r.options.Logger.Info("policy deltas do not fit the policies in force; downloading all policies", "error", err)
 		}
 	}
 	if doc, err = r.policyDocument(ctx, noVersion, false); err != nil {
@@ -143,7 +146,7 @@ func (r *Ranger) policies(ctx context.Context, known *ranger.ServicePolicies) (*
 }
 
 // policyDocument downloads one policy document; nil when nothing is newer than version last.
-func (r *Ranger) policyDocument(ctx context.Context, last int64, deltas bool) (*ranger.ServicePolicies, error) {
+func (r *Client) policyDocument(ctx context.Context, last int64, deltas bool) (*ranger.ServicePolicies, error) {
 	query := url.Values{"supportsPolicyDeltas": {strconv.FormatBool(deltas)}, "zoneName": {""}}
 	body, err := r.get(ctx, endpointPolicies, last, query)
 	if err != nil || body == nil {
@@ -192,13 +195,13 @@ func applyDelta(base, update *ranger.ServicePolicies) (*ranger.ServicePolicies, 
 	}
 	var own, tagged []ranger.PolicyDelta
 	for _, d := range update.PolicyDeltas {
-		if d.Policy != nil && d.Policy.ServiceType == tagServiceType {
+		if d.Policy != nil && d.Policy.ServiceType == ranger.TagServiceType {
 			tagged = append(tagged, d)
 		} else {
 			own = append(own, d)
 		}
 	}
-	if len(tagged) > 0 && (tags == nil || tags.ServiceDef == nil || tags.ServiceDef.Name != tagServiceType) {
+	if len(tagged) > 0 && (tags == nil || tags.ServiceDef == nil || tags.ServiceDef.Name != ranger.TagServiceType) {
 		return nil, errors.New("there is no tag service")
 	}
 	if err := checkDeltas(base.Policies, own); err != nil {
@@ -258,7 +261,7 @@ func checkDeltas(policies []ranger.Policy, deltas []ranger.PolicyDelta) error {
 }
 
 // downloadURL returns the URL of a download without its parameters, for requests and messages.
-func (r *Ranger) downloadURL(e download) *url.URL {
+func (r *Client) downloadURL(e download) *url.URL {
 	path := e.path
 	if r.options.Username != "" || r.options.CertFile != "" {
 		path = e.securePath
@@ -268,7 +271,7 @@ func (r *Ranger) downloadURL(e download) *url.URL {
 
 // get downloads one document. It returns a nil body without error when nothing is newer than version last. Errors are
 // of class invalid, unauthenticated, forbidden, not found, too large, rate limited or unavailable.
-func (r *Ranger) get(ctx context.Context, e download, last int64, query url.Values) ([]byte, error) {
+func (r *Client) get(ctx context.Context, e download, last int64, query url.Values) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
 	defer cancel()
 	address := r.downloadURL(e)
@@ -325,7 +328,7 @@ func mediaName(media string) string {
 	return oneLine(media)
 }
 
-func (r *Ranger) activationMillis() int64 {
+func (r *Client) activationMillis() int64 {
 	if r.activatedAt.IsZero() {
 		return 0
 	}
@@ -333,7 +336,7 @@ func (r *Ranger) activationMillis() int64 {
 }
 
 // connectionError classifies an error of the connection, without the parameters of the URL.
-func (r *Ranger) connectionError(e download, err error) error {
+func (r *Client) connectionError(e download, err error) error {
 	var inner *url.Error
 	if errors.As(err, &inner) {
 		err = inner.Err
@@ -351,7 +354,7 @@ func (r *Ranger) connectionError(e download, err error) error {
 }
 
 // statusError classifies an answer that is neither a document nor "not modified".
-func (r *Ranger) statusError(e download, resp *http.Response, body []byte) error {
+func (r *Client) statusError(e download, resp *http.Response, body []byte) error {
 	r.noteRetryAfter(resp)
 	var detail struct {
 		Message string `json:"msgDesc"`
@@ -378,7 +381,7 @@ func (r *Ranger) statusError(e download, resp *http.Response, body []byte) error
 	return policy.Errorf(code, "ranger: download of the %s: %s answers %d %s%s (%s)", e.name, r.base.Host, resp.StatusCode, http.StatusText(resp.StatusCode), message, hint)
 }
 
-func (r *Ranger) noteRetryAfter(resp *http.Response) {
+func (r *Client) noteRetryAfter(resp *http.Response) {
 	now := time.Now()
 	if wait, asked := endpoint.RetryAfter(resp.Header, now); asked {
 		r.retryAfter = now.Add(wait)
