@@ -24,24 +24,29 @@ var arrows = map[string][]string{
 	"endpoint":                       {},
 	"input":                          {},
 	"policy":                         {},
-	"policy/ranger":                  {"input", "policy"},
+	"policy/jsontext":                {},
+	"policy/ranger":                  {"input", "policy", "policy/jsontext"},
+	"policy/delta":                   {"policy", "policy/ranger"},
 	"policy/schedule":                {"input", "policy", "policy/ranger"},
 	"policy/match":                   {"policy", "policy/ranger", "policy/schedule"},
-	"policy/rules":                   {"input", "policy", "policy/match", "policy/ranger", "policy/schedule"},
+	"policy/condition":               {"policy", "policy/match", "policy/ranger", "policy/schedule"},
+	"policy/rules":                   {"input", "policy", "policy/condition", "policy/match", "policy/ranger", "policy/schedule"},
 	"policy/verify":                  {"input", "policy", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/evaluate":                {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/evaluate":                {"policy", "policy/condition", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/directory":               {"input", "policy"},
 	"policy/region":                  {"policy", "policy/match", "policy/rules"},
 	"policy/compile":                 {"policy", "policy/directory", "policy/match", "policy/ranger", "policy/region", "policy/rules", "policy/schedule"},
 	"policy/order":                   {"policy"},
-	"policy/explain":                 {"policy", "policy/compile", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/explain":                 {"policy", "policy/compile", "policy/condition", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/lint":                    {"input", "policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/region", "policy/rules", "policy/schedule", "policy/verify"},
-	"policy/suite":                   {"policy", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/suite":                   {"policy", "policy/delta", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/script":                  {"policy", "policy/match", "policy/schedule"},
 	"policy/policytest":              {"policy", "policy/match", "policy/ranger", "policy/rules"},
 	"policy/policytest/shareddata":   {},
-	"policy/source":                  {"atomicfile", "endpoint", "input", "policy", "policy/ranger", "policy/verify"},
-	"policy/source/rangertest":       {"policy", "policy/ranger"},
+	"policy/source":                  {"atomicfile", "input", "policy", "policy/ranger", "policy/source/rangeradmin", "policy/source/yamljson", "policy/verify"},
+	"policy/source/rangeradmin":      {"endpoint", "policy", "policy/delta", "policy/ranger"},
+	"policy/source/yamljson":         {},
+	"policy/source/rangertest":       {"policy", "policy/delta", "policy/ranger"},
 	"connector":                      {"atomicfile", "policy", "policy/compile", "policy/directory", "policy/order", "policy/ranger", "policy/rules"},
 	"connector/audit":                {"atomicfile", "connector", "policy"},
 	"connector/doctor":               {},
@@ -73,7 +78,7 @@ var (
 
 // mayUseLibraries are the packages under policy that do I/O or run scripts; the others, and policy itself, use the
 // standard library only.
-var mayUseLibraries = []string{"policy/policytest", "policy/script", "policy/source", "policy/source/rangertest"}
+var mayUseLibraries = []string{"policy/policytest", "policy/script", "policy/source", "policy/source/rangertest", "policy/source/yamljson"}
 
 // owners says who alone may import a library, tests included.
 var owners = map[string][]string{

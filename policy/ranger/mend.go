@@ -9,13 +9,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"ucwarden/policy/jsontext"
 )
 
 // mend returns the document with null for each value within a policy that is of the wrong kind, and notes a fault for each.
 // It returns false when there is no such value.
 func (w *walker) mend(data []byte, typ reflect.Type) (mended []byte, ok bool) {
 	last := 0
-	again := &walker{data: data}
+	again := &walker{Scanner: jsontext.Scanner{Data: data}}
 	again.span = func(path string, from, to int) {
 		if json.Unmarshal(data[from:to], new(Policy)) == nil {
 			return

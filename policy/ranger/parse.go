@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"ucwarden/input"
 	"ucwarden/policy"
-	"unicode/utf8"
+	"ucwarden/policy/jsontext"
 )
 
 // ParseServicePolicies reads the document of Ranger's policy download or of its policy export: an object with a list
@@ -21,7 +21,7 @@ import (
 // The class of every error of this and the other Parse functions is CodeInvalid: no valid JSON, or, outside of policies, a
 // value of the wrong type or a key that an object has twice.
 func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) {
-	if jsonKind(data) != '{' {
+	if jsontext.Kind(data) != '{' {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: want a JSON object with policies, as Ranger's policy download returns", origin)
 	}
 	doc := &ServicePolicies{}
@@ -39,11 +39,11 @@ func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) 
 // [ParseServicePolicies], and the fields in it that Ranger's model does not have. It is meant for folders of policy
 // files.
 func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error) {
-	switch jsonKind(data) {
+	switch jsontext.Kind(data) {
 	case '[':
 		return parsePolicyList(data, origin)
 	case '{':
-		keys := topKeys(trimBOM(data))
+		keys := topKeys(jsontext.TrimBOM(data))
 		switch {
 		case keys == nil || keys["policies"]: // nil: parsing says what is wrong
 			doc, err := ParseServicePolicies(data, origin)
@@ -56,7 +56,7 @@ func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error)
 		}
 		hint := ""
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
-			if near := nearest(key, []string{"policies", "resources"}); near != "" {
+			if near := input.Nearest(key, []string{"policies", "resources"}); near != "" {
 				hint = fmt.Sprintf("; did you mean %s where it says %q?", near, key)
 			}
 		}
@@ -90,7 +90,7 @@ func parsePolicy(data []byte, origin string) ([]Policy, []UnknownField, error) {
 
 // ParseRoles reads the roles download, Ranger Admin's role export (an object with roles), or a bare JSON array of roles.
 func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
-	if jsonKind(data) == '[' {
+	if jsontext.Kind(data) == '[' {
 		doc := &ServiceRoles{}
 		w, err := read(data, origin, &doc.RangerRoles)
 		if err != nil {
@@ -178,27 +178,15 @@ func visitPolicies(path string, list []Policy, visit func(path string, index int
 	}
 }
 
-// jsonKind returns the first character of the document that is not white space, 0 when there is none.
-func jsonKind(data []byte) byte {
-	trimmed := bytes.TrimLeft(data, " \t\r\n\ufeff")
-	if len(trimmed) == 0 {
-		return 0
-	}
-	return trimmed[0]
-}
-
 // Decode unmarshals strictly valid UTF-8. Its errors are of class CodeInvalid and say where: origin, the policy when
 // there is one, and the JSON path of the value, or line and column when the text is no JSON at all.
 func Decode(data []byte, origin string, into any) error {
-	data = trimBOM(data)
-	if at := invalidUTF8(data); at >= 0 {
+	data = jsontext.TrimBOM(data)
+	if at := jsontext.InvalidUTF8(data); at >= 0 {
 		return policy.Errorf(policy.CodeInvalid, "%s: %s is not valid UTF-8", origin, describeOffset(data, int64(at)))
 	}
 	return unmarshal(data, origin, into)
 }
-
-// trimBOM returns the document without a byte order mark before it.
-func trimBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\ufeff")) }
 
 // unmarshal is decode for text that is known to be valid UTF-8 without a byte order mark.
 func unmarshal(data []byte, origin string, into any) error {
@@ -212,7 +200,7 @@ func unmarshal(data []byte, origin string, into any) error {
 	case errors.As(err, &syntax) && len(bytes.TrimSpace(data)) == 0:
 		return policy.Errorf(policy.CodeInvalid, "%s: the document is empty", origin)
 	case errors.As(err, &syntax):
-		line, column := lineColumn(data, syntax.Offset)
+		line, column := jsontext.LineColumn(data, syntax.Offset)
 		return policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: not valid JSON: %w", origin, line, column, err)
 	case errors.As(err, &typ):
 		return policy.Errorf(policy.CodeInvalid, "%s: %s: a JSON %s does not fit here, want %s", origin, describeOffset(data, typ.Offset),
@@ -236,34 +224,15 @@ func wanted(e *json.UnmarshalTypeError) string {
 	}
 }
 
-func invalidUTF8(data []byte) int {
-	if utf8.Valid(data) {
-		return -1
-	}
-	for i := 0; i < len(data); {
-		r, n := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && n == 1 {
-			return i
-		}
-		i += n
-	}
-	return -1
-}
-
-func lineColumn(data []byte, offset int64) (line, column int) {
-	before := data[:min(offset, int64(len(data)))]
-	return bytes.Count(before, []byte("\n")) + 1, len(before) - bytes.LastIndexByte(before, '\n') - 1
-}
-
 // describeOffset names the value at offset: the policy it belongs to, where one can be made out, and its JSON path.
 func describeOffset(data []byte, offset int64) string {
-	path := pathAt(data, offset)
+	path := jsontext.PathAt(data, offset)
 	where := path
 	if id, name, rest, ok := policyAt(data, path); ok {
 		where = fmt.Sprintf("policy %d %q: %s", id, name, rest)
 	}
 	if where == "" {
-		line, column := lineColumn(data, offset)
+		line, column := jsontext.LineColumn(data, offset)
 		return fmt.Sprintf("line %d, column %d", line, column)
 	}
 	return where
@@ -288,7 +257,7 @@ func policyAt(data []byte, path string) (id int64, name, rest string, ok bool) {
 				return id, name, rest, true
 			}
 		}
-		key, index, after := cutPath(rest)
+		key, index, after := jsontext.CutPath(rest)
 		switch v := at.(type) {
 		case map[string]any:
 			at = v[key]
@@ -301,78 +270,5 @@ func policyAt(data []byte, path string) (id int64, name, rest string, ok bool) {
 			return 0, "", "", false
 		}
 		rest = after
-	}
-}
-
-// cutPath splits the first step off a path made by pathAt: a key, or an index when it is in brackets.
-func cutPath(path string) (key string, index int, rest string) {
-	if strings.HasPrefix(path, "[") {
-		index = -1
-		if end := strings.IndexByte(path, ']'); end > 0 {
-			if _, err := fmt.Sscanf(path[1:end], "%d", &index); err != nil {
-				index = -1
-			}
-			rest = path[end+1:]
-		}
-		return "", index, strings.TrimPrefix(rest, ".")
-	}
-	end := strings.IndexAny(path, ".[")
-	if end < 0 {
-		return path, -1, ""
-	}
-	return path[:end], -1, strings.TrimPrefix(path[end:], ".")
-}
-
-// pathAt returns the JSON path of the innermost value that reaches offset, as "policies[3].policyItems[0].users".
-func pathAt(data []byte, offset int64) string {
-	type level struct {
-		array bool
-		index int
-		key   string
-		isKey bool // the next token of an object is a key
-	}
-	var stack []level
-	render := func(stack []level) string {
-		var b strings.Builder
-		for _, l := range stack {
-			switch {
-			case l.array:
-				fmt.Fprintf(&b, "[%d]", l.index)
-			case b.Len() > 0:
-				b.WriteString("." + l.key)
-			default:
-				b.WriteString(l.key)
-			}
-		}
-		return b.String()
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	for {
-		token, err := dec.Token()
-		reached := dec.InputOffset() >= offset
-		if err != nil {
-			return render(stack)
-		}
-		if delim, isDelim := token.(json.Delim); isDelim && (delim == '}' || delim == ']') {
-			stack = stack[:len(stack)-1]
-		} else if top := len(stack) - 1; top >= 0 && !stack[top].array && stack[top].isKey {
-			stack[top].key, stack[top].isKey = token.(string), false
-			if reached && dec.InputOffset() > offset {
-				return render(stack)
-			}
-			continue
-		}
-		if reached {
-			return render(stack)
-		}
-		if delim, isDelim := token.(json.Delim); isDelim && (delim == '{' || delim == '[') {
-			stack = append(stack, level{array: delim == '[', isKey: delim == '{'})
-			continue
-		}
-		if top := len(stack) - 1; top >= 0 {
-			stack[top].index++
-			stack[top].isKey = !stack[top].array
-		}
 	}
 }

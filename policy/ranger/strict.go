@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"ucwarden/policy/jsontext"
 
 	"ucwarden/input"
 	"ucwarden/policy"
@@ -99,12 +100,12 @@ func CheckFields(unknown []UnknownField, origin string) error {
 // Errors are of class CodeInvalid: the document is no valid JSON, or an object in it has the same key twice, of which
 // encoding/json would keep one in silence. They name the place, beginning with origin.
 func UnknownFields(data []byte, origin string, into any) ([]UnknownField, error) {
-	w, err := inspect(trimBOM(data), origin, into)
+	w, err := inspect(jsontext.TrimBOM(data), origin, into)
 	if err != nil {
 		return nil, err
 	}
 	if w.invalidUTF8 {
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: %s is not valid UTF-8", origin, describeOffset(data, int64(invalidUTF8(data))))
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: %s is not valid UTF-8", origin, describeOffset(data, int64(jsontext.InvalidUTF8(data))))
 	}
 	if w.duplicate == "" && w.inPolicyDuplicate != "" {
 		w.duplicate, w.duplicateAt = w.inPolicyDuplicate, w.inPolicyDuplicateAt
@@ -118,12 +119,12 @@ func inspect(data []byte, origin string, into any) (*walker, error) {
 	for typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
-	w := &walker{data: data, invalidUTF8: !utf8.Valid(data), invalidAt: -1}
+	w := &walker{Scanner: jsontext.Scanner{Data: data}, invalidUTF8: !utf8.Valid(data), invalidAt: -1}
 	if !w.document(schemaOf(typ)) {
 		if err := unmarshal(data, origin, new(any)); err != nil {
 			return nil, err
 		}
-		line, column := lineColumn(data, int64(w.at))
+		line, column := jsontext.LineColumn(data, int64(w.At))
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: not valid JSON", origin, line, column+1)
 	}
 	if w.invalidAt >= 0 {
@@ -137,9 +138,9 @@ func (w *walker) duplicateError(origin string) error {
 	if w.duplicate == "" {
 		return nil
 	}
-	line, column := lineColumn(w.data, int64(w.duplicateAt))
+	line, column := jsontext.LineColumn(w.Data, int64(w.duplicateAt))
 	where := w.duplicate
-	if id, name, rest, ok := policyAt(w.data, where); ok {
+	if id, name, rest, ok := policyAt(w.Data, where); ok {
 		where = fmt.Sprintf("policy %d %q: %s", id, name, rest)
 	}
 	return policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: %s: %s", origin, line, column+1, where, duplicateKey)
@@ -152,7 +153,7 @@ const duplicateKey = "duplicate key: the object has it twice; keep one"
 // "denyPolicyItems" and "denypolicyitems" would count); and fields that are misspelt, or that an object has twice. Call
 // markFaults once the policies are where they belong.
 func read(data []byte, origin string, into any) (*walker, error) {
-	data = trimBOM(data)
+	data = jsontext.TrimBOM(data)
 	w, err := inspect(data, origin, into)
 	if err != nil {
 		return nil, err
@@ -187,7 +188,7 @@ func (w *walker) preallocate(into any) {
 
 func (w *walker) room() []Policy {
 	const shortest = 32 // bytes of a policy that says anything
-	if n := min(w.policies, len(w.data)/shortest); n > 0 {
+	if n := min(w.policies, len(w.Data)/shortest); n > 0 {
 		return make([]Policy, 0, n)
 	}
 	return nil
@@ -197,9 +198,9 @@ func (w *walker) room() []Policy {
 // overwritten by underscores, which are the name of no field, in a copy.
 func (w *walker) withoutMisspelt() []byte {
 	if len(w.misspelt) == 0 {
-		return w.data
+		return w.Data
 	}
-	data := append([]byte(nil), w.data...)
+	data := append([]byte(nil), w.Data...)
 	for _, span := range w.misspelt {
 		for i := span.from; i < span.to; i++ {
 			data[i] = '_'

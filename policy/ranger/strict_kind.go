@@ -1,6 +1,10 @@
 package ranger
 
-import "bytes"
+import (
+	"bytes"
+
+	"ucwarden/policy/jsontext"
+)
 
 // DocumentKind is what a document holds.
 type DocumentKind string
@@ -22,13 +26,13 @@ const (
 // Classify returns what a JSON document holds, told by the keys of its object that are not null; DocumentUnknown when
 // it is no object with known keys, or no valid JSON. An array counts as a list of policies.
 func Classify(data []byte) DocumentKind {
-	data = trimBOM(data)
-	w := &walker{data: data}
-	w.space()
+	data = jsontext.TrimBOM(data)
+	w := &walker{Scanner: jsontext.Scanner{Data: data}}
+	w.Space()
 	switch {
-	case w.at == len(data):
+	case w.At == len(data):
 		return DocumentUnknown
-	case data[w.at] == '[':
+	case data[w.At] == '[':
 		if w.document(anything) {
 			return DocumentPolicyList
 		}
@@ -67,9 +71,9 @@ func Classify(data []byte) DocumentKind {
 // topKeys returns the keys of the document's object whose values are not null; none when the JSON is not valid.
 func topKeys(data []byte) map[string]bool {
 	keys := map[string]bool{}
-	w := &walker{data: data}
+	w := &walker{Scanner: jsontext.Scanner{Data: data}}
 	w.visit = func(key []byte) {
-		if !bytes.HasPrefix(w.data[w.at:], []byte("null")) {
+		if !bytes.HasPrefix(w.Data[w.At:], []byte("null")) {
 			keys[string(key)] = true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"testing"
 	"ucwarden/policy"
+	"ucwarden/policy/delta"
 	"ucwarden/policy/ranger"
 )
 
@@ -25,7 +26,7 @@ func TestProblemsOfDeltas(t *testing.T) {
 		{"changeType":0,"policy":{"id":5,"name":"five","policyItems":[{"tint":1},{"tint":2}]}},
 		{"changeType":1,"policy":{"id":3,"name":"three","colour":1,"resources":{"catalog":{"values":["a"],"shape":1}}}}],
 		"securityZones":{"z.policies":{"policyDeltas":[{"changeType":1,"policy":{"id":9,"name":"nine","colour":1}}]}}}`)
-	next, err := ranger.ApplyDeltas(base, update)
+	next, err := delta.Apply(base, update)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestProblemsOfDeltas(t *testing.T) {
 		t.Errorf("problems %+v\nwant     %+v", want, expected)
 	}
 	for range 3 { // the same field of every update is kept once
-		if next, err = ranger.ApplyDeltas(next, parse(`{"serverName":"r","policyDeltas":[]}`)); err != nil {
+		if next, err = delta.Apply(next, parse(`{"serverName":"r","policyDeltas":[]}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

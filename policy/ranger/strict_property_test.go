@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"ucwarden/policy"
+	"ucwarden/policy/jsontext"
 	"ucwarden/policy/policytest/shareddata"
 )
 
@@ -233,7 +234,7 @@ func TestOneKeyTooManyIsFound(t *testing.T) {
 		case err == nil || !strings.Contains(err.Error(), ": duplicate key"):
 			t.Fatalf("seed %d: error %v, want a duplicate key at %s in\n%s", seed, err, m.wanted.Path, text)
 		default:
-			w := &walker{data: []byte(text)}
+			w := &walker{Scanner: jsontext.Scanner{Data: []byte(text)}}
 			if !w.document(schemaOf(typ)) || w.duplicate+w.inPolicyDuplicate != m.wanted.Path {
 				t.Fatalf("seed %d: duplicate key at %s, want %s in\n%s", seed, w.duplicate+w.inPolicyDuplicate, m.wanted.Path, text)
 			}
@@ -258,7 +259,7 @@ func FuzzUnknownFields(f *testing.F) {
 			if err != nil && (policy.CodeOf(err) != policy.CodeInvalid || !strings.HasPrefix(err.Error(), "f.json: ")) {
 				t.Errorf("error %v is not of class invalid, or does not name the file", err)
 			}
-			w := &walker{data: data}
+			w := &walker{Scanner: jsontext.Scanner{Data: data}}
 			if got, want := w.document(schemaOf(typ)), json.Valid(data); got != want {
 				t.Errorf("walk says valid: %v, encoding/json says %v: %q", got, want, data)
 			}

@@ -333,27 +333,6 @@ func pathsOf(unknown []UnknownField) (paths []string) {
 	return paths
 }
 
-func TestDeltasCarryUnknownFields(t *testing.T) {
-	base, err := ParseServicePolicies([]byte(`{"x":1,"policies":[{"id":1,"y":1},{"id":2,"z":1}]}`), "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	update, err := ParseServicePolicies([]byte(`{"policyDeltas":[{"changeType":1,"policy":{"id":1,"w":1}}]}`), "b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	next, err := ApplyDeltas(base, update)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := pathsOf(next.Unknown); !slices.Equal(got, []string{"x", "policies[1].z", "policyDeltas[0].policy.w"}) {
-		t.Errorf("unknown %v", got)
-	}
-	if got := pathsOf(base.Unknown); !slices.Equal(got, []string{"x", "policies[0].y", "policies[1].z"}) {
-		t.Errorf("the base was changed: %v", got)
-	}
-}
-
 func TestClassify(t *testing.T) {
 	for doc, want := range map[string]DocumentKind{
 		`{"policies":[]}`: DocumentPolicies, `{"securityZones":{}}`: DocumentPolicies, "\ufeff {\"policies\":[]}": DocumentPolicies,

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"ucwarden/input"
+	"ucwarden/policy/jsontext"
 	"unicode/utf8"
 )
 
@@ -14,8 +16,7 @@ import (
 // keys, unknown fields, and fields that match a known one in case-insensitive comparison only. It accepts exactly what
 // encoding/json accepts. Nothing is allocated for a key; a large policy download is read in a few milliseconds.
 type walker struct {
-	data []byte
-	at   int // the next byte
+	jsontext.Scanner
 	path []pathStep
 	keys []heldKey // of the open objects, for the search of duplicates
 
@@ -63,177 +64,61 @@ const maxNesting = 10_000
 
 // document reads the whole document and reports whether it is valid JSON.
 func (w *walker) document(s *schema) bool {
-	w.space()
+	w.Space()
 	if !w.value(s, 1) {
 		return false
 	}
-	w.space()
-	return w.at == len(w.data)
-}
-
-func (w *walker) space() {
-	for w.at < len(w.data) {
-		switch w.data[w.at] {
-		case ' ', '\t', '\r', '\n':
-			w.at++
-		default:
-			return
-		}
-	}
-}
-
-// next consumes the byte c and the white space around it, and reports whether it was there.
-func (w *walker) next(c byte) bool {
-	if w.at >= len(w.data) || w.data[w.at] != c {
-		return false
-	}
-	w.at++
-	w.space()
-	return true
+	w.Space()
+	return w.At == len(w.Data)
 }
 
 // value reads one value, which begins at the next byte, and the white space behind it.
 func (w *walker) value(s *schema, depth int) bool {
-	if w.at >= len(w.data) {
+	if w.At >= len(w.Data) {
 		return false
 	}
 	ok := false
-	switch c := w.data[w.at]; {
+	switch c := w.Data[w.At]; {
 	case c == '"':
 		var content nameSpan
-		content, _, ok = w.text()
+		content.from, content.to, _, ok = w.Text()
 		w.checkUTF8(content)
 	case c == '{':
 		ok = depth <= maxNesting && w.object(s, depth)
 	case c == '[':
 		ok = depth <= maxNesting && w.array(s, depth)
 	case c == 't':
-		ok = w.literal("true")
+		ok = w.Literal("true")
 	case c == 'f':
-		ok = w.literal("false")
+		ok = w.Literal("false")
 	case c == 'n':
-		ok = w.literal("null")
+		ok = w.Literal("null")
 	default:
-		ok = w.number()
+		ok = w.Number()
 	}
-	w.space()
+	w.Space()
 	return ok
 }
 
 // checkUTF8 notes a text that is not valid UTF-8: a fault where it stands in a policy.
 func (w *walker) checkUTF8(text nameSpan) {
 	switch {
-	case !w.invalidUTF8 || utf8.Valid(w.data[text.from:text.to]):
+	case !w.invalidUTF8 || utf8.Valid(w.Data[text.from:text.to]):
 	case w.inPolicy:
 		w.foundFault(Fault{Field: strings.ToValidUTF8(render(w.path[w.policyDepth:]), "?"), Reason: "it is not valid UTF-8"})
 	case w.invalidAt < 0:
-		w.invalidAt = text.from + max(invalidUTF8(w.data[text.from:text.to]), 0)
+		w.invalidAt = text.from + max(jsontext.InvalidUTF8(w.Data[text.from:text.to]), 0)
 	}
-}
-
-func (w *walker) literal(text string) bool {
-	if len(w.data)-w.at < len(text) || string(w.data[w.at:w.at+len(text)]) != text {
-		return false
-	}
-	w.at += len(text)
-	return true
-}
-
-func (w *walker) digits() bool {
-	from := w.at
-	for w.at < len(w.data) && w.data[w.at]-'0' <= 9 {
-		w.at++
-	}
-	return w.at > from
-}
-
-func (w *walker) number() bool {
-	if w.at < len(w.data) && w.data[w.at] == '-' {
-		w.at++
-	}
-	if w.at < len(w.data) && w.data[w.at] == '0' {
-		w.at++
-	} else if !w.digits() {
-		return false
-	}
-	if w.at < len(w.data) && w.data[w.at] == '.' {
-		w.at++
-		if !w.digits() {
-			return false
-		}
-	}
-	if w.at < len(w.data) && w.data[w.at]|0x20 == 'e' {
-		w.at++
-		if w.at < len(w.data) && (w.data[w.at] == '+' || w.data[w.at] == '-') {
-			w.at++
-		}
-		return w.digits()
-	}
-	return true
-}
-
-// text reads a string and returns where its content stands. escaped reports that it holds escapes.
-func (w *walker) text() (content nameSpan, escaped, ok bool) {
-	data, i := w.data, w.at+1
-	for i < len(data) {
-		if !special[data[i]] {
-			i++
-			continue
-		}
-		if data[i] == '"' {
-			content = nameSpan{w.at + 1, i}
-			w.at = i + 1
-			return content, escaped, true
-		}
-		n := escapeLength(data[i:])
-		if n == 0 {
-			return content, escaped, false
-		}
-		escaped = true
-		i += n
-	}
-	return content, escaped, false
-}
-
-// special are the bytes that end a string, begin an escape, or may not stand in a string.
-var special = func() (table [256]bool) {
-	for c := range ' ' {
-		table[c] = true
-	}
-	table['"'], table['\\'] = true, true
-	return table
-}()
-
-// escapeLength returns how long the escape is that text begins with, 0 when it is none.
-func escapeLength(text []byte) int {
-	if len(text) < 2 || text[0] != '\\' {
-		return 0
-	}
-	switch text[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		if len(text) < 6 {
-			return 0
-		}
-		for _, c := range text[2:6] {
-			if c-'0' > 9 && (c|0x20)-'a' > 5 {
-				return 0
-			}
-		}
-		return 6
-	}
-	return 0
 }
 
 func (w *walker) array(s *schema, depth int) bool {
-	w.at++
-	w.space()
+	w.At++
+	w.Space()
 	element := s.elementOf(false)
 	w.path = append(w.path, pathStep{})
 	top := len(w.path) - 1
-	for !w.next(']') {
-		if w.path[top].index > 0 && !w.next(',') {
+	for !w.Next(']') {
+		if w.path[top].index > 0 && !w.Next(',') {
 			return false
 		}
 		if !w.value(element, depth+1) {
@@ -249,9 +134,9 @@ func (w *walker) array(s *schema, depth int) bool {
 }
 
 func (w *walker) object(s *schema, depth int) bool {
-	from := w.at
-	w.at++
-	w.space()
+	from := w.At
+	w.At++
+	w.Space()
 	outermost, unknown := s.policy && !w.inPolicy, len(w.unknown)
 	if outermost {
 		w.inPolicy, w.policyDepth = true, len(w.path)
@@ -261,24 +146,25 @@ func (w *walker) object(s *schema, depth int) bool {
 	w.path = append(w.path, pathStep{})
 	top := len(w.path) - 1
 	var seen uint64
-	for first := true; !w.next('}'); first = false {
-		if !first && !w.next(',') {
+	for first := true; !w.Next('}'); first = false {
+		if !first && !w.Next(',') {
 			return false
 		}
-		if w.at >= len(w.data) || w.data[w.at] != '"' {
+		if w.At >= len(w.Data) || w.Data[w.At] != '"' {
 			return false
 		}
-		where, escaped, ok := w.text()
+		from, to, escaped, ok := w.Text()
 		if !ok {
 			return false
 		}
-		w.space()
-		if !w.next(':') {
+		where := nameSpan{from, to}
+		w.Space()
+		if !w.Next(':') {
 			return false
 		}
-		key := w.data[where.from:where.to]
+		key := w.Data[where.from:where.to]
 		if escaped {
-			key = unescape(w.data[where.from-1 : where.to+1])
+			key = jsontext.Unescape(w.Data[where.from-1 : where.to+1])
 		}
 		w.path[top].key = key
 		w.checkUTF8(where)
@@ -311,14 +197,14 @@ func (w *walker) object(s *schema, depth int) bool {
 	if outermost {
 		w.inPolicy = false
 		if len(w.unknown) > unknown {
-			w.namePolicy(w.data[from:w.at], unknown)
+			w.namePolicy(w.Data[from:w.At], unknown)
 		}
 		if len(w.pending) > 0 {
 			w.keepFaults(w.render(), w.pending)
 			w.pending = nil
 		}
 		if w.span != nil {
-			w.span(w.render(), from, w.at)
+			w.span(w.render(), from, w.At)
 		}
 	}
 	return true
@@ -326,7 +212,7 @@ func (w *walker) object(s *schema, depth int) bool {
 
 // isEmpty reports whether the next value is null, an empty object or an empty array.
 func (w *walker) isEmpty() bool {
-	rest := w.data[w.at:]
+	rest := w.Data[w.At:]
 	if bytes.HasPrefix(rest, []byte("null")) {
 		return true
 	}
@@ -420,7 +306,7 @@ func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
 	}
 	// A newer server adds the same field to every policy.
 	if last := w.lastNearest; last.schema != s || last.name != name {
-		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, nearest(name, s.names)
+		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, input.Nearest(name, s.names)
 	}
 	u := UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest, InPolicy: w.inPolicy}
 	if u.IsFault() {
@@ -445,7 +331,7 @@ func (w *walker) namePolicy(policy []byte, from int) {
 	id, _ := strconv.ParseInt(string(fields["id"]), 10, 64)
 	name := ""
 	if text := fields["name"]; len(text) > 0 && text[0] == '"' {
-		name = string(unescape(text))
+		name = string(jsontext.Unescape(text))
 	}
 	for i := from; i < len(w.unknown); i++ {
 		w.unknown[i].PolicyID, w.unknown[i].Policy = id, name
@@ -471,13 +357,4 @@ func render(path []pathStep) string {
 		}
 	}
 	return b.String()
-}
-
-// unescape returns the text that a JSON string, with its quotes, stands for.
-func unescape(quoted []byte) []byte {
-	var text string
-	if json.Unmarshal(quoted, &text) != nil {
-		return quoted
-	}
-	return []byte(text)
 }

@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/yamljson"
 )
 
 // document is one JSON document of a file, and what was read from it: one of the pointers is set.
@@ -55,7 +56,7 @@ func documents(f file) ([]*document, error) {
 		if !utf8.Valid(data) {
 			return nil, policy.Errorf(policy.CodeInvalid, "%s: line %d is not valid UTF-8", f.path, lineOf(data, invalidAt(data)))
 		}
-		bodies, err := yamlDocuments(data)
+		bodies, err := yamljson.Documents(data)
 		if err != nil {
 			return nil, policy.Errorf(policy.CodeInvalid, "%s: %w", f.path, err)
 		}

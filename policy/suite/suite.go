@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 	"ucwarden/policy"
+	"ucwarden/policy/delta"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -176,7 +177,7 @@ func (run *suiteRun) engineSuite(data []byte) error {
 	if suite.UpdatedPolicies == nil {
 		return nil
 	}
-	updated, err := ranger.ApplyDeltas(policies, suite.UpdatedPolicies)
+	updated, err := delta.Apply(policies, suite.UpdatedPolicies)
 	if err != nil {
 		return policy.Errorf(policy.CodeInvalid, "%s: updatedPolicies: %w", run.Name, err)
 	}

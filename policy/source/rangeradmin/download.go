@@ -16,6 +16,7 @@ import (
 
 	"ucwarden/endpoint"
 	"ucwarden/policy"
+	"ucwarden/policy/delta"
 	"ucwarden/policy/ranger"
 )
 
@@ -224,7 +225,7 @@ func applyDelta(base, update *ranger.ServicePolicies) (*ranger.ServicePolicies, 
 			return nil, fmt.Errorf("zone %q: %w", name, err)
 		}
 	}
-	next, err := ranger.ApplyDeltas(base, update)
+	next, err := delta.Apply(base, update)
 	if err != nil {
 		return nil, err
 	}
@@ -248,14 +249,14 @@ func checkDeltas(policies []ranger.Policy, deltas []ranger.PolicyDelta) error {
 		if d.Policy == nil || d.Policy.ID == 0 {
 			return fmt.Errorf("change %d names no policy", i)
 		}
-		if d.ChangeType < ranger.DeltaCreate || d.ChangeType > ranger.DeltaDelete {
+		if d.ChangeType < delta.Create || d.ChangeType > delta.Delete {
 			return fmt.Errorf("change %d is of the unknown type %d", i, d.ChangeType)
 		}
 		id := d.Policy.ID
-		if create := d.ChangeType == ranger.DeltaCreate; create == exists[id] {
+		if create := d.ChangeType == delta.Create; create == exists[id] {
 			return fmt.Errorf("change %d (type %d) of policy %d does not fit", i, d.ChangeType, id)
 		}
-		exists[id] = d.ChangeType != ranger.DeltaDelete
+		exists[id] = d.ChangeType != delta.Delete
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"ucwarden/policy/delta"
 	"ucwarden/policy/ranger"
 )
 
@@ -290,14 +291,14 @@ func (s *Server) policyDocument(last int64, deltas bool) any {
 		p := &s.policies.Policies[i]
 		at := byID(old, p.ID)
 		if at < 0 {
-			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: ranger.DeltaCreate, Policy: p})
+			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: delta.Create, Policy: p})
 		} else if !equalPolicies(old[at], *p) {
-			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: ranger.DeltaUpdate, Policy: p})
+			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: delta.Update, Policy: p})
 		}
 	}
 	for _, p := range old {
 		if byID(s.policies.Policies, p.ID) < 0 {
-			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: ranger.DeltaDelete, Policy: &ranger.Policy{ID: p.ID, Name: p.Name}})
+			doc.PolicyDeltas = append(doc.PolicyDeltas, ranger.PolicyDelta{ChangeType: delta.Delete, Policy: &ranger.Policy{ID: p.ID, Name: p.Name}})
 		}
 	}
 	if s.alterDelta != nil {

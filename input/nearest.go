@@ -1,16 +1,14 @@
-package ranger
+package input
 
 import (
 	"strings"
 	"unicode"
-
-	"ucwarden/input"
 )
 
-// nearest returns the known name that was probably meant by an unknown one, "" when none is near: one that differs in
+// Nearest returns the known name that was probably meant by an unknown one, "" when none is near: one that differs in
 // case only; else the one at the smallest edit distance, at most a third of the name's length; else the shortest that
 // holds the name, or all its words, or is held by it: "enabled" is near "isEnabled", "denyItems" near "denyPolicyItems".
-func nearest(name string, known []string) string {
+func Nearest(name string, known []string) string {
 	const longest = 64 // a name beyond is no misspelling, and comparing it takes long
 	if name == "" || len(name) > longest {
 		return ""
@@ -24,7 +22,7 @@ func nearest(name string, known []string) string {
 		if max(len(k)-len(name), len(name)-len(k)) >= bestDistance {
 			continue
 		}
-		if d := input.Distance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
+		if d := Distance(lower, strings.ToLower(k)); d < bestDistance && d < len(name) {
 			best, bestDistance = k, d
 		}
 	}

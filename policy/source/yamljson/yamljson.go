@@ -1,4 +1,6 @@
-package source
+// Package yamljson turns YAML into JSON, strictly. A stream comes in, its documents go out; what YAML has and JSON has not is an
+// error with its line. Package source calls it.
+package yamljson
 
 import (
 	"bytes"
@@ -12,9 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// yamlDocuments returns the documents of a YAML stream as JSON; those without content are left out. Keys that an
+// Documents returns the documents of a YAML stream as JSON; those without content are left out. Keys that an
 // object has twice and aliases that multiply are errors of the library, with their line in the stream.
-func yamlDocuments(data []byte) ([][]byte, error) {
+func Documents(data []byte) ([][]byte, error) {
 	var docs [][]byte
 	for decoder := yaml.NewDecoder(bytes.NewReader(data)); ; {
 		var node yaml.Node

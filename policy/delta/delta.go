@@ -1,26 +1,27 @@
-package ranger
+package delta
 
 import (
 	"maps"
 	"slices"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // The kinds of change in a policy delta.
 const (
-	DeltaCreate = 0
-	DeltaUpdate = 1
-	DeltaDelete = 2
+	Create = 0
+	Update = 1
+	Delete = 2
 )
 
-// ApplyDeltas returns the policies that result from the changes in update, a document with policyDeltas instead of
+// Apply returns the policies that result from the changes in update, a document with policyDeltas instead of
 // policies. Neither document is changed. Creating a policy that is there and updating one that is not come to the same:
 // the policy is there afterwards. A change goes to the tag service when its policy's serviceType says so. Zones that
 // update describes take its resources; without any zones in update those of base stay.
 //
 // Errors are of class CodeInvalid and name the change; then nothing may be applied, and the caller needs a full
 // download. Source: RangerPolicyDeltaUtil.
-func ApplyDeltas(base, update *ServicePolicies) (*ServicePolicies, error) {
+func Apply(base, update *ranger.ServicePolicies) (*ranger.ServicePolicies, error) {
 	next := *base
 	next.PolicyDeltas = nil
 	next.Unknown = mergeUnknown(base, update)
@@ -37,7 +38,7 @@ func ApplyDeltas(base, update *ServicePolicies) (*ServicePolicies, error) {
 	if t := next.TagPolicies; t != nil && t.ServiceDef != nil {
 		tagType = t.ServiceDef.Name
 	}
-	var own, tagged []PolicyDelta
+	var own, tagged []ranger.PolicyDelta
 	for _, d := range update.PolicyDeltas {
 		if d.Policy != nil && tagType != "" && d.Policy.ServiceType == tagType {
 			tagged = append(tagged, d)
@@ -65,15 +66,15 @@ func ApplyDeltas(base, update *ServicePolicies) (*ServicePolicies, error) {
 // mergeUnknown returns the unknown fields of base, but for those in policies that update changes, and those of update,
 // but for those in policies that it removes. A field that both have, as a newer server sends with every update, is there
 // once.
-func mergeUnknown(base, update *ServicePolicies) []UnknownField {
+func mergeUnknown(base, update *ranger.ServicePolicies) []ranger.UnknownField {
 	if len(base.Unknown)+len(update.Unknown) == 0 {
 		return nil
 	}
 	kept := make(map[int64]bool) // by id of a policy that update changes: whether it is there afterwards
-	note := func(list []PolicyDelta) {
+	note := func(list []ranger.PolicyDelta) {
 		for _, d := range list {
 			if d.Policy != nil {
-				kept[d.Policy.ID] = d.ChangeType != DeltaDelete
+				kept[d.Policy.ID] = d.ChangeType != Delete
 			}
 		}
 	}
@@ -83,8 +84,8 @@ func mergeUnknown(base, update *ServicePolicies) []UnknownField {
 			note(zone.PolicyDeltas)
 		}
 	}
-	var merged []UnknownField
-	seen := make(map[UnknownField]bool)
+	var merged []ranger.UnknownField
+	seen := make(map[ranger.UnknownField]bool)
 	for _, u := range base.Unknown {
 		if _, changed := kept[u.PolicyID]; u.PolicyID == 0 || !changed {
 			merged = append(merged, u)
@@ -99,7 +100,7 @@ func mergeUnknown(base, update *ServicePolicies) []UnknownField {
 	return merged
 }
 
-func applyZoneDeltas(base, update map[string]*SecurityZone) (map[string]*SecurityZone, error) {
+func applyZoneDeltas(base, update map[string]*ranger.SecurityZone) (map[string]*ranger.SecurityZone, error) {
 	if update == nil {
 		return base, nil
 	}
@@ -122,7 +123,7 @@ func applyZoneDeltas(base, update map[string]*SecurityZone) (map[string]*Securit
 	return zones, nil
 }
 
-func applyDeltas(path string, base []Policy, deltas []PolicyDelta) ([]Policy, error) {
+func applyDeltas(path string, base []ranger.Policy, deltas []ranger.PolicyDelta) ([]ranger.Policy, error) {
 	if len(deltas) == 0 {
 		return base, nil
 	}
@@ -138,7 +139,7 @@ func applyDeltas(path string, base []Policy, deltas []PolicyDelta) ([]Policy, er
 		}
 		at, found := position[d.Policy.ID]
 		switch d.ChangeType {
-		case DeltaCreate, DeltaUpdate:
+		case Create, Update:
 			if found {
 				policies[at] = *d.Policy
 				delete(deleted, at)
@@ -146,7 +147,7 @@ func applyDeltas(path string, base []Policy, deltas []PolicyDelta) ([]Policy, er
 			}
 			position[d.Policy.ID] = len(policies)
 			policies = append(policies, *d.Policy)
-		case DeltaDelete:
+		case Delete:
 			if found {
 				deleted[at] = true
 			}
