@@ -15,7 +15,7 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("path of %q is %q, want %q", part, got, want)
 		}
 	}
-	if line, column := jsontext.LineColumn([]byte(text), int64(strings.Index(text, "true"))); line != 2 || column != 19 {
+	if line, column := jsontext.LineColumn([]byte(text), int64(strings.Index(text, "true"))); line != 2 || column != 22 {
 		t.Errorf("line %d, column %d", line, column)
 	}
 	if at := jsontext.InvalidUTF8([]byte("ab\xffc")); at != 2 {
