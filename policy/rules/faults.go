@@ -92,7 +92,10 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 	case "allowExceptions":
 		d.noAllow = true
 		return faultVoid
-	case "validitySchedules", "conditions", "isEnabled", "id", "service", "serviceType", "zoneName":
+	case "id": // nothing is decided by it; which of two policies holds is not known
+		d.noAllow = true
+		return faultNoAllow
+	case "validitySchedules", "conditions", "isEnabled", "service", "serviceType", "zoneName":
 		d.void = true
 		return faultVoid
 	case "policyPriority":

@@ -18,6 +18,7 @@ type document struct {
 	number int // from 1; a YAML file may hold several
 	data   []byte
 	kind   ranger.DocumentKind
+	kept   bool // it is what was last read from a file that cannot be read any more
 
 	policies *ranger.ServicePolicies // of a single policy, or a list, the list alone
 	roles    *ranger.ServiceRoles

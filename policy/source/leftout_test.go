@@ -173,6 +173,38 @@ func TestUnreadableFilesKeepWhatWasRead(t *testing.T) {
 	step("none can be read", f, map[string]string{"a.json": "{", "b.json": "{"}, "1 6", "", "a.json")
 }
 
+// An id that two policies have is a fault of the second: it allows nothing, and what it denies is denied.
+func TestIDsTwice(t *testing.T) {
+	good := allow(1, "good", "a")
+	for name, tc := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"in two files":     {map[string]string{"x.json": good, "y.json": good}, "x.json uses this id too"},
+		"in a list":        {map[string]string{"x.json": "[" + good + "," + good + "]"}, "an earlier policy of this list"},
+		"in two documents": {map[string]string{"x.yaml": good + "\n---\n" + good}, "documents 1 and 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, tc.files)
+			s := load(t, source.FilesOptions{Path: dir, Debounce: 1})
+			if len(s.Policies) != 2 || faultsOf(s) != "1 id" || len(s.Policies[0].Faults) != 0 || !strings.Contains(s.Policies[1].Faults[0].Reason, tc.want) {
+				t.Errorf("%d policies, faults %+v", len(s.Policies), s.Policies)
+			}
+		})
+	}
+}
+
+// The same roles in an export and in a download are no contradiction.
+func TestSameRolesTwice(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a.json": allow(1, "good", "a"),
+		"x.json": `{"rangerRoles":[{"name":"r","users":[{"name":"u"}]}]}`, "y.json": `{"metaDataInfo":{},"roles":[{"id":7,"name":"r","users":[{"name":"u"}],"groups":[]}]}`})
+	if s := load(t, source.FilesOptions{Path: dir, Debounce: 1}); len(s.Roles) != 1 {
+		t.Errorf("roles %v", s.Roles)
+	}
+}
+
 // Of several services of our type nothing says which is meant; of other types only ours is read.
 func TestSeveralServices(t *testing.T) {
 	a, b := ofService(allow(1, "a", "t"), "acme_uc", ""), ofService(allow(2, "b", "t"), "dev_uc", "databricks-unity-catalog")

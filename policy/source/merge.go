@@ -64,7 +64,7 @@ func (m *merger) add(d *document, ownDef string) error {
 	case d.policies != nil && d.kind == ranger.DocumentPolicies:
 		err = m.addDocument(d)
 	case d.policies != nil:
-		err = m.addPolicies(d, "", d.policies.Policies, &m.content.Policies.Policies)
+		m.addPolicies(d, "", d.policies.Policies, &m.content.Policies.Policies)
 	case d.roles != nil:
 		if m.isForeign(d.roles.ServiceName) {
 			m.leaveOut(d, d.roles.ServiceName)
@@ -157,9 +157,7 @@ func (m *merger) addDocument(d *document) error {
 			return err
 		}
 	}
-	if err := m.addPolicies(d, "", doc.Policies, &out.Policies); err != nil {
-		return err
-	}
+	m.addPolicies(d, "", doc.Policies, &out.Policies)
 	for _, name := range slices.Sorted(maps.Keys(doc.SecurityZones)) {
 		if err := m.addZone(d, name, doc.SecurityZones[name]); err != nil {
 			return err
@@ -183,7 +181,7 @@ func (m *merger) addDocument(d *document) error {
 
 // addPolicies appends the policies of one document to the list, and those of a tag service to the tag policies. Those of
 // other services are left out.
-func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, to *[]ranger.Policy) error {
+func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, to *[]ranger.Policy) {
 	var own []ranger.Policy
 	for _, p := range list {
 		if m.isForeignPolicy(&p) {
@@ -193,9 +191,7 @@ func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, 
 		}
 		own = append(own, p)
 	}
-	if err := m.assignIDs(d, section, own); err != nil {
-		return err
-	}
+	m.assignIDs(d, section, own)
 	for _, p := range own {
 		if p.ServiceType != ranger.TagServiceType {
 			*to = append(*to, p)
@@ -207,7 +203,6 @@ func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, 
 		}
 		tags.Policies = append(tags.Policies, p)
 	}
-	return nil
 }
 
 func (m *merger) tagPolicies() *ranger.TagPolicies {
@@ -218,9 +213,7 @@ func (m *merger) tagPolicies() *ranger.TagPolicies {
 }
 
 func (m *merger) addTagPolicies(d *document, add *ranger.TagPolicies) error {
-	if err := m.assignIDs(d, "tag", add.Policies); err != nil {
-		return err
-	}
+	m.assignIDs(d, "tag", add.Policies)
 	out := m.tagPolicies()
 	if add.ServiceName != "" {
 		out.ServiceName = add.ServiceName
@@ -245,9 +238,7 @@ func (m *merger) addZone(d *document, name string, zone *ranger.SecurityZone) er
 	m.content.holdsMore(d.file.path)
 	own := *zone
 	own.Policies = nil
-	if err := m.addPolicies(d, "zone "+name, zone.Policies, &own.Policies); err != nil {
-		return err
-	}
+	m.addPolicies(d, "zone "+name, zone.Policies, &own.Policies)
 	if m.content.Policies.SecurityZones == nil {
 		m.content.Policies.SecurityZones = map[string]*ranger.SecurityZone{}
 	}
@@ -259,14 +250,23 @@ func (m *merger) addRoles(d *document) error {
 	if m.content.Roles == nil {
 		m.content.Roles = &ranger.ServiceRoles{}
 	}
+	m.content.Roles.RoleVersion = max(m.content.Roles.RoleVersion, d.roles.RoleVersion)
 	for _, role := range d.roles.RangerRoles {
+		same := func(r ranger.Role) bool { return sameRole(&r, &role) }
+		if m.origins["role "+role.Name] != "" && slices.ContainsFunc(m.content.Roles.RangerRoles, same) {
+			continue // an export and a download of the same roles
+		}
 		if err := m.checkOnlyOne("role "+role.Name, d.file.path); err != nil {
 			return err
 		}
+		m.content.Roles.RangerRoles = append(m.content.Roles.RangerRoles, role)
 	}
-	m.content.Roles.RoleVersion = max(m.content.Roles.RoleVersion, d.roles.RoleVersion)
-	m.content.Roles.RangerRoles = append(m.content.Roles.RangerRoles, d.roles.RangerRoles...)
 	return nil
+}
+
+// sameRole reports whether two roles have the same name and members.
+func sameRole(a, b *ranger.Role) bool {
+	return a.Name == b.Name && slices.Equal(a.Users, b.Users) && slices.Equal(a.Groups, b.Groups) && slices.Equal(a.Roles, b.Roles)
 }
 
 // addServiceDef sets the definition of the service or of the tag service. Several files may hold the same one.
@@ -297,9 +297,9 @@ func (m *merger) checkOnlyOne(what, origin string) error {
 	return nil
 }
 
-// assignIDs sets the id of policies without one, to a number that stays the same as long as file and name do, and
-// returns an error for an id that another document uses too. Within one Ranger export an id may repeat.
-func (m *merger) assignIDs(d *document, section string, list []ranger.Policy) error {
+// assignIDs sets the id of policies without one, to a number that stays the same as long as file and name do. An id that
+// another document uses too is a fault of the later policy. Within one Ranger export an id may repeat.
+func (m *merger) assignIDs(d *document, section string, list []ranger.Policy) {
 	nth := map[string]int{}
 	for i := range list {
 		p := &list[i]
@@ -312,22 +312,21 @@ func (m *merger) assignIDs(d *document, section string, list []ranger.Policy) er
 			p.ID = stableID(key, nth[key])
 			nth[key]++
 		}
-		first, found := m.ids[p.ID]
-		switch {
+		reason := ""
+		switch first, found := m.ids[p.ID]; {
 		case !found:
 			m.ids[p.ID] = d
 		case first != d && first.file.path == d.file.path:
-			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: documents %d and %d of the file both use this id; change one of them",
-				d.file.path, p.ID, p.Name, first.number, d.number)
+			reason = fmt.Sprintf("documents %d and %d of the file both use this id; change one of them", first.number, d.number)
 		case first != d:
-			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: %s uses this id too; change one of them, or leave the id out to have it assigned",
-				d.file.path, p.ID, p.Name, first.file.path)
-		case d.kind == ranger.DocumentPolicyList:
-			return policy.Errorf(policy.CodeInvalid, "%s: policy %d %q: id: an earlier policy of this list uses it too; change one of them",
-				d.file.path, p.ID, p.Name)
+			reason = fmt.Sprintf("%s uses this id too; change one of them, or leave the id out to have it assigned", first.file.path)
+		case d.kind == ranger.DocumentPolicyList && !d.kept:
+			reason = "an earlier policy of this list uses it too; change one of them"
+		}
+		if reason != "" && !slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool { return f.Field == "id" }) {
+			p.Faults = append(slices.Clip(p.Faults), ranger.Fault{Field: "id", Reason: reason})
 		}
 	}
-	return nil
 }
 
 // stableID returns an id derived from a key and a number, between 2^52 and 2^53: above any that Ranger assigns, and

@@ -36,7 +36,7 @@ func (m *merger) unreadable(d *document, err error, before *content) ([]*documen
 	if kept := before.policiesOf(f.path); len(kept) > 0 {
 		m.kept[f.path] = err
 		m.problem(f.path, policy.EffectWider, "cannot be read: %s; what was last read from it stays in force", reason)
-		return []*document{{file: f, number: 1, kind: ranger.DocumentPolicyList, policies: &ranger.ServicePolicies{Policies: kept}}}, nil
+		return []*document{{file: f, number: 1, kind: ranger.DocumentPolicyList, kept: true, policies: &ranger.ServicePolicies{Policies: kept}}}, nil
 	}
 	if d.kind == ranger.DocumentSuite {
 		m.problem(f.path, policy.EffectNone, "left out: %s", reason)

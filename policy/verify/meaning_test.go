@@ -72,6 +72,8 @@ func TestWhatFaultsMean(t *testing.T) {
 		"an end of the wrong kind":            {on + `"validitySchedules":[{"startTime":"2030/01/01 00:00:00","endTime":5}],"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
 		"a priority":                          {on + `"policyPriority":7,"policyItems":[` + item(u2, "select") + `],"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
 		"a type":                              {on + `"policyType":3,"policyItems":[` + item(u2, "select") + `]`, nobody},
+		"an id, of an allow":                  {on + `"id":2,"policyItems":[` + item(u2, "select") + `]`, all},
+		"an id, of a deny":                    {on + `"id":2,"denyPolicyItems":[` + item(interns, "select") + `]`, noIan},
 		"a name":                              {on + `"name":5,"policyItems":[` + item(u2, "select") + `]`, with2},
 		"all else denied":                     {on + `"isDenyAllElse":"yes"`, nobody},
 		"resources of an allow":               {`"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"tabel":{"values":["orders"]}},"policyItems":[` + item(u2, "select") + `]`, all},

@@ -217,10 +217,15 @@ func (v *verifier) spelling(name string) string {
 	switch {
 	case v.model == nil:
 		return name
-	case v.tags && !strings.HasPrefix(name, v.component+":") && strings.Contains(name, ":"):
-		return name // of another component; it can never match here
+	case v.ofAnother(name):
+		return name
 	}
 	return v.model.Spelling(name)
+}
+
+// ofAnother reports whether the name, in a tag policy, is that of another component: it can never match here.
+func (v *verifier) ofAnother(name string) bool {
+	return v.tags && !strings.HasPrefix(name, v.component+":") && strings.Contains(name, ":")
 }
 
 // respell returns the policy with the access types as the service definition spells them, and whether any was spelt
@@ -254,7 +259,7 @@ func (v *verifier) respell(p *ranger.Policy) (respelt ranger.Policy, changed boo
 
 // mask checks the name of a mask.
 func (v *verifier) mask(path, name string) {
-	if v.model == nil || v.model.KnowsMask(strings.TrimPrefix(name, v.component+":")) || v.model.KnowsMask(name) {
+	if v.model == nil || v.ofAnother(name) || v.model.KnowsMask(strings.TrimPrefix(name, v.component+":")) || v.model.KnowsMask(name) {
 		return
 	}
 	v.fault(path+".dataMaskInfo.dataMaskType", "service definition %q has no mask %q", v.model.Name(), name)

@@ -110,6 +110,9 @@ func TestSnapshotAccepts(t *testing.T) {
 		"validity": policyDoc(onCat + `,"validitySchedules":[{"startTime":"2026/01/01 00:00:00","timeZone":"Europe/Berlin",
 			"recurrences":[{"schedule":{"dayOfWeek":"2-6","hour":"8","minute":"0"},"interval":{"hours":10}}]}]`),
 		"byte order mark": "\ufeff" + policyDoc(onCat),
+		"tag policies of another component": strings.Replace(policyDoc(onCat), "{", `{"tagPolicies":{"serviceName":"tags","serviceDef":{"name":"tag","resources":[{"name":"tag"}],
+			"accessTypes":[{"name":"databricks-unity-catalog:select"}],"dataMaskDef":{"maskTypes":[{"name":"databricks-unity-catalog:MASK"}],"resources":[{"name":"tag"}]}},
+			"policies":[{"id":9,"policyType":1,"resources":{"tag":{"values":["PII"]}},"dataMaskPolicyItems":[{"groups":["public"],"accesses":[{"type":"hive:select"}],"dataMaskInfo":{"dataMaskType":"hive:MASK"}}]}]},`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := snapshotOf(doc)
@@ -119,7 +122,30 @@ func TestSnapshotAccepts(t *testing.T) {
 			if s.Policies[0].Origin != "uc.json" || s.Origins[s.Policies[0].ID] != "uc.json" {
 				t.Errorf("origin is not recorded: %q, %v", s.Policies[0].Origin, s.Origins)
 			}
+			if got := faultsOf(s); len(got) > 0 {
+				t.Errorf("faults %q", got)
+			}
 		})
+	}
+}
+
+// A snapshot that is verified stays as it was: it may be in force.
+func TestSnapshotIsNotChanged(t *testing.T) {
+	item := `"policyItems":[{"users":["ann"],"accesses":[{"type":"SELECT"},{"type":"slect"}]}]`
+	p, err := ranger.ParseServicePolicies([]byte(`{"policies":[{"id":1,`+onCat+`,`+item+`}],"securityZones":{"z":{"policies":[{"id":2,`+onCat+`,`+item+`}]}}}`), "uc.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: p})
+	v := verify.Snapshot(s)
+	for what, list := range map[string][2]ranger.Policy{"the list": {s.Policies[0], v.Policies[0]}, "a zone": {s.Zones["z"].Policies[0], v.Zones["z"].Policies[0]}} {
+		before, after := list[0], list[1]
+		if len(before.Faults) != 0 || before.PolicyItems[0].Accesses[0].Type != "SELECT" {
+			t.Errorf("%s was changed: %+v", what, before)
+		}
+		if len(after.Faults) != 1 || after.PolicyItems[0].Accesses[0].Type != "select" {
+			t.Errorf("%s is not verified: %+v", what, after)
+		}
 	}
 }
 
