@@ -166,23 +166,42 @@ func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) 
 	found.current = r.readBack(found.current, compiled.Grants)
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
 	desired, closed := found.withoutNewUse(found.keepUse(desired))
-	var kept []policy.Grant
+	var kept, notRevoked []policy.Grant
 	var unmanaged policy.Unmanaged
 	changes, totals := policy.Diff(policy.DiffInput{
 		Read: found.read, Current: found.current, Desired: desired, Scope: r.keepOwn(scope), Mode: r.Mode, Expresses: r.compiler.Expresses, Unmanaged: &unmanaged,
 		Kept: func(s policy.Securable, a policy.Assignment) {
 			kept = append(kept, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
 		},
+		NotRevoked: func(s policy.Securable, a policy.Assignment) {
+			notRevoked = append(notRevoked, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
+		},
 	})
 	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
 	unknown := r.unknown.findings(compiled.Grants, found.current, found.read)
-	plan.Report.Findings = slices.Concat(plan.Report.Findings, unmanaged.Findings(), unknown, r.directoryFindings(found, kept), closed)
+	plan.Report.Findings = slices.Concat(plan.Report.Findings, unmanaged.Findings(), unknown, r.directoryFindings(found, kept), notRevokedFindings(notRevoked), closed)
 	leftOut := slices.Clone(compiled.Unresolved)
 	for _, f := range unknown {
 		leftOut = append(leftOut, f.Principal)
 	}
 	slices.SortFunc(leftOut, policy.ComparePrincipals)
 	return plan, slices.Compact(leftOut)
+}
+
+// notRevokedFindings names, one for each principal, the grants that a mode which never revokes leaves.
+func notRevokedFindings(grants []policy.Grant) []policy.Finding {
+	var list []policy.Finding
+	at := make(map[policy.Principal]int)
+	for _, g := range grants {
+		if i, found := at[g.Principal]; found {
+			list[i].Count++
+			continue
+		}
+		at[g.Principal] = len(list)
+		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Privilege: g.Privilege, Message: fmt.Sprintf(
+			"%s keeps %s, which no policy grants: mode grant-only never revokes", g.Principal, g.Privilege)})
+	}
+	return list
 }
 
 // keepUse returns the desired grants with the USE_* that stand on containers whose objects are not all known: who needs

@@ -19,6 +19,8 @@ type DiffInput struct {
 	Mode    Mode
 	// Kept is called, if it is not nil, for each grant that is not removed because our own access may depend on it.
 	Kept func(Securable, Assignment)
+	// NotRevoked is called, if it is not nil, for each grant that is not removed because of ModeGrantOnly.
+	NotRevoked func(Securable, Assignment)
 	// Expresses tells whether the policies could say a privilege on a type of securable at all. What they cannot say
 	// is not theirs to take away. Nil means they can say everything.
 	Expresses func(SecurableType, Privilege) bool
@@ -69,6 +71,10 @@ func Diff(in DiffInput) ([]Change, Totals) {
 						in.Unmanaged.note(s, a, true, why)
 					case in.Mode == ModeGrantOnly:
 						totals.Managed++
+						totals.NotRevoked++
+						if in.NotRevoked != nil {
+							in.NotRevoked(s, a)
+						}
 					case !in.Scope.keepsOwn(s, a):
 						totals.Managed++
 						c.Remove = append(c.Remove, a)

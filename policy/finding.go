@@ -19,7 +19,7 @@ type Effect string
 const (
 	EffectNone     Effect = "none"     // worth knowing; access is exactly what the policy says
 	EffectNarrower Effect = "narrower" // somebody the policy allows does not get the access
-	EffectWider    Effect = "wider"    // somebody the policy denies keeps it; only by the strategy "ignore"
+	EffectWider    Effect = "wider"    // somebody holds what the policies do not grant: by the strategy "ignore", or because it is left alone
 )
 
 // Finding is one thing Unity Catalog cannot say as the policy says it.

@@ -136,6 +136,7 @@ type Totals struct {
 	Changed    int `json:"changed"`    // securables to change
 	Adds       int `json:"adds"`
 	Removes    int `json:"removes"`
+	NotRevoked int `json:"notRevoked,omitempty"` // grants that no policy asks for and ModeGrantOnly leaves
 }
 
 // Add adds the counts of another plan, of other securables.
@@ -147,6 +148,7 @@ func (t *Totals) Add(o Totals) {
 	t.Changed += o.Changed
 	t.Adds += o.Adds
 	t.Removes += o.Removes
+	t.NotRevoked += o.NotRevoked
 }
 
 // Empty reports whether the plan changes nothing.

@@ -138,8 +138,11 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 		}
 	} else if p.Empty() {
 		says := "In sync: nothing to change."
-		if len(r.LeftOut)+len(r.Unread) > 0 {
+		switch {
+		case len(r.LeftOut)+len(r.Unread) > 0:
 			says = "Nothing to change, and something is left out; see below."
+		case p.Totals.NotRevoked > 0:
+			says = "Nothing to grant, and what no policy asks for is left; see below."
 		}
 		fmt.Fprintf(w, "%s %s read, %s, %d of them managed here.\n", says,
 			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed)

@@ -27,8 +27,9 @@ func concerns(root, s policy.Securable) bool {
 	return root.Contains(s) || s.Contains(root)
 }
 
-// resourceResult returns what the result of a sync says about one resource, which names root.
-func resourceResult(r ondemand.Resource, root policy.Securable, result *connector.Result) ondemand.ResourceResult {
+// resourceResult returns what the result of a sync says about one resource, which names root. alone says that the sync was
+// about no other.
+func resourceResult(r ondemand.Resource, root policy.Securable, result *connector.Result, alone bool) ondemand.ResourceResult {
 	out := ondemand.ResourceResult{Type: r.Type, Values: r.Values, Status: ondemand.Success}
 	if slices.Contains(result.Missing, root) {
 		out.Status, out.Message = ondemand.Skipped, "not found in Unity Catalog"
@@ -41,6 +42,9 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 		}
 	}
 	t := sum(root, result)
+	if alone {
+		t.notRevoked = result.Plan.Totals.NotRevoked
+	}
 	t.notInForce = result.NotInForce
 	for _, p := range result.LeftOut {
 		t.unknown[p] = true
@@ -73,6 +77,7 @@ func concernsUnread(root, s policy.Securable) bool {
 type totals struct {
 	observed      bool // nothing was applied: what is counted would be changed
 	adds, removes int
+	notRevoked    int // grants that the mode leaves although no policy asks for them
 	changed       map[policy.Securable]bool
 	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
 	unread        []connector.LeftOut       // what could not be looked at
@@ -156,6 +161,8 @@ func (t *totals) message() string {
 	switch {
 	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && len(t.unread) > 0:
 		notes = append(notes, "nothing to change on the rest")
+	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && t.notRevoked > 0:
+		notes = append(notes, "nothing to grant")
 	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0:
 		notes = append(notes, "already in sync")
 	case len(t.changed) == 0:
@@ -163,6 +170,9 @@ func (t *totals) message() string {
 		notes = append(notes, fmt.Sprintf("mode observe: %s would be made, nothing was changed", counts))
 	default:
 		notes = append(notes, counts)
+	}
+	if t.notRevoked > 0 {
+		notes = append(notes, fmt.Sprintf("mode grant-only leaves %s that no policy asks for", count(t.notRevoked, "grant")))
 	}
 	if t.unrecorded {
 		notes = append(notes, fmt.Sprintf("the first %d changes are recorded", len(t.recorded)))

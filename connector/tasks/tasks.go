@@ -108,11 +108,14 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	}
 	out := ondemand.Outcome{Results: make([]ondemand.ResourceResult, len(job.Resources))}
 	for i, r := range job.Resources {
-		out.Results[i] = resourceResult(r, job.Securables[i], result)
+		out.Results[i] = resourceResult(r, job.Securables[i], result, len(job.Resources) == 1)
 	}
 	var notes []string
 	if result.Refused != nil {
 		notes = append(notes, wouldRefuse(result.Refused.Error()))
+	}
+	if n := result.Plan.Totals.NotRevoked; n > 0 && len(job.Resources) > 1 {
+		notes = append(notes, fmt.Sprintf("mode grant-only leaves %s that no policy asks for", count(n, "grant")))
 	}
 	if len(result.AlsoSynced) > 0 {
 		notes = append(notes, fmt.Sprintf("%s synced too, because what is granted inside requires USE_* there", joinNames(result.AlsoSynced)))
