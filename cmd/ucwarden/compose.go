@@ -186,7 +186,7 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 	if err != nil {
 		return nil, err
 	}
-	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name)
+	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name, "mode", c.Sync.Mode)
 	return connector.New(connector.Options{
 		Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),

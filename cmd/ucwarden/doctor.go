@@ -162,10 +162,16 @@ func checkConfig(c *config.Config, err error) []doctor.Finding {
 	for _, w := range c.Warnings() {
 		found = append(found, doctor.Warning.Is("correct it, or leave it if it is meant so", "%s", w))
 	}
+	switch policy.Mode(c.Sync.Mode) {
+	case policy.ModeObserve:
+		found = append(found, doctor.Note.Is("set it to grant-only or enforce once ucwarden plan shows what is wanted", "sync.mode is observe: nothing is changed"))
+	case policy.ModeGrantOnly:
+		found = append(found, doctor.Note.Is("set it to enforce once ucwarden plan shows what is wanted", "sync.mode is grant-only: nothing is revoked"))
+	}
 	for _, name := range c.WithoutEffect() {
 		found = append(found, doctor.Note.Is("leave it out, or keep it for a later version", "%s is set and has no effect yet", name))
 	}
-	if len(found) == 0 {
+	if err == nil {
 		found = append(found, doctor.Found("it can be used; ucwarden config show says where each value comes from"))
 	}
 	return found
