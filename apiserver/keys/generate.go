@@ -38,6 +38,9 @@ type GenerateOptions struct {
 	// Rotate replaces the private key and the token, and keeps the public keys in the key set, so that tokens of the
 	// old keys stay valid until they expire.
 	Rotate bool
+	// Once leaves an instance alone that has a private key and a key set; the paths are returned without a KeyID. Where an
+	// earlier run was interrupted between the two, the pair is completed, and the key set keeps the keys that it has.
+	Once bool
 	// Token describes the first token; Generate sets its Key and KeyID. The defaults are: subject Instance, scope
 	// admin, validity DefaultTTL.
 	Token IssueOptions
@@ -52,7 +55,7 @@ type Generated struct {
 var instanceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // Generate generates a key pair and writes the private key, the public key set and a first token. Unless Force or Rotate
-// is set, existing files are an error of class conflict that names them, and nothing is written.
+// is set, existing files are an error of class conflict that names them, and nothing is written; with Once they are none.
 func Generate(o GenerateOptions) (Generated, error) {
 	if !instanceName.MatchString(o.Instance) {
 		return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: instance %q: want letters, digits, '.', '_' and '-'", o.Instance)
@@ -62,6 +65,17 @@ func Generate(o GenerateOptions) (Generated, error) {
 		PrivateKey: filepath.Join(dir, PrivateKeyFile),
 		JWKS:       filepath.Join(dir, JWKSFile),
 		Token:      filepath.Join(dir, tokenFile),
+	}
+	if o.Once {
+		hasKey, keyErr := exists(g.PrivateKey)
+		hasSet, setErr := exists(g.JWKS)
+		if err := errors.Join(keyErr, setErr); err != nil {
+			return Generated{}, policy.Errorf(policy.CodeInvalid, "generate keys: %w", err)
+		}
+		if hasKey && hasSet {
+			return g, nil
+		}
+		o.Rotate = hasSet
 	}
 	if !o.Force && !o.Rotate {
 		if err := checkNotExisting(g.PrivateKey, g.JWKS, g.Token); err != nil {
@@ -110,18 +124,26 @@ func Generate(o GenerateOptions) (Generated, error) {
 func checkNotExisting(paths ...string) error {
 	var found []string
 	for _, path := range paths {
-		_, err := os.Lstat(path)
-		switch {
-		case err == nil:
-			found = append(found, path)
-		case !errors.Is(err, fs.ErrNotExist):
+		there, err := exists(path)
+		if err != nil {
 			return policy.Errorf(policy.CodeInvalid, "generate keys: %w", err)
+		}
+		if there {
+			found = append(found, path)
 		}
 	}
 	if len(found) > 0 {
 		return policy.Errorf(policy.CodeConflict, "generate keys: not overwriting %s: choose another instance or folder, or use --force", strings.Join(found, ", "))
 	}
 	return nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func newKey(algorithm string) (crypto.Signer, error) {

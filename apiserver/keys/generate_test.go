@@ -175,3 +175,34 @@ func read(t *testing.T, path string) string {
 	}
 	return string(data)
 }
+
+// Once completes what an interrupted run left, keeps the keys that are there, and changes nothing of a pair.
+func TestGenerateOnce(t *testing.T) {
+	dir := t.TempDir()
+	o := keys.GenerateOptions{Dir: dir, Instance: "i", Once: true}
+	first, err := keys.Generate(o)
+	if err != nil || first.KeyID == "" {
+		t.Fatalf("%+v %v", first, err)
+	}
+	again, err := keys.Generate(o)
+	if err != nil || again.KeyID != "" || again.JWKS != first.JWKS {
+		t.Errorf("a second time: %+v %v", again, err)
+	}
+	if err := os.Remove(first.PrivateKey); err != nil {
+		t.Fatal(err)
+	}
+	completed, err := keys.Generate(o)
+	if err != nil || completed.KeyID == "" || completed.KeyID == first.KeyID {
+		t.Fatalf("completed: %+v %v", completed, err)
+	}
+	if set := read(t, first.JWKS); !strings.Contains(set, first.KeyID) || !strings.Contains(set, completed.KeyID) {
+		t.Errorf("the key set lost a key: %s", set)
+	}
+	// A key pair whose public half was taken away is not made anew in silence: its tokens were revoked, perhaps on purpose.
+	if err := os.Remove(first.JWKS); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := keys.Generate(o); policy.CodeOf(err) != policy.CodeConflict {
+		t.Errorf("without its key set: %+v %v", g, err)
+	}
+}

@@ -31,7 +31,7 @@ func newKeysGenerateCommand(a *app) *cobra.Command {
 		Short: "Make a key pair, its public JWKS and a first token",
 		Long: `Make a key pair and write, under DIR/INSTANCE/api-server: the private key (readable by its owner
 only), the public keys (` + keys.JWKSFile + `) for apiserver.jwt.jwks, and a first token, which is valid for a day
-unless --ttl says otherwise.`,
+unless --ttl says otherwise. With --once, for what runs at every start, a key pair that is there already is left as it is.`,
 		Example: "  ucwarden keys generate --instance instance1 --out keys",
 		Args:    wantArgs(),
 		RunE: func(*cobra.Command, []string) error {
@@ -40,6 +40,9 @@ unless --ttl says otherwise.`,
 				return err
 			}
 			o.Token = token.options(c.APIServer.JWT)
+			if o.Once && (o.Force || o.Rotate) {
+				return usageErrorf("--once cannot be combined with --force or --rotate")
+			}
 			made, err := keys.Generate(o)
 			if err != nil {
 				return err
@@ -48,11 +51,18 @@ unless --ttl says otherwise.`,
 				PrivateKey string `json:"privateKey"`
 				JWKS       string `json:"jwks"`
 				Token      string `json:"token"`
-				KeyID      string `json:"keyId"`
+				KeyID      string `json:"keyId,omitempty"`
 
-				Expires time.Time `json:"tokenExpires"`
+				Expires time.Time `json:"tokenExpires,omitzero"`
 			}{made.PrivateKey, made.JWKS, made.Token, made.KeyID, time.Now().Add(o.Token.TTL).UTC().Truncate(time.Second)}
+			if made.KeyID == "" { // they were there
+				result.Expires = time.Time{}
+			}
 			return a.print(result, func(w io.Writer) error {
+				if made.KeyID == "" {
+					_, err := fmt.Fprintf(w, "keys of %s are there already: %s\n", o.Instance, made.PrivateKey)
+					return err
+				}
 				_, err := fmt.Fprintf(w, "private key  %s\npublic keys  %s\ntoken        %s, until %s\nkey id       %s\n\nserve with   --set apiserver.jwt.jwks=%s\ncall with    --token-file %s\n",
 					made.PrivateKey, made.JWKS, made.Token, moment(result.Expires), made.KeyID, made.JWKS, made.Token)
 				return err
@@ -65,6 +75,7 @@ unless --ttl says otherwise.`,
 	flags.StringVar(&o.Algorithm, "algorithm", "ES256", "ES256 or EdDSA")
 	flags.BoolVar(&o.Force, "force", false, "replace existing files; tokens of the old key are refused from then on")
 	flags.BoolVar(&o.Rotate, "rotate", false, "make a new key and keep the old public ones, so that their tokens stay good")
+	flags.BoolVar(&o.Once, "once", false, "do nothing where the keys are there already")
 	token.register(cmd)
 	completeWords(cmd, "algorithm", []string{"ES256", "EdDSA"})
 	return cmd
