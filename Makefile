@@ -33,7 +33,7 @@ SAY_SHARED = d=$$PWD; while [ ! -d "$$d/shared/ranger" ] && [ "$$d" != / ]; do d
 	echo "*** The project's suites in the same format (policy/suite/testdata/suites) check the same rules."; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test conformance lint lint-full vuln release bench fuzz soak rangerdiff clean
+.PHONY: help build demo test conformance lint lint-full vuln chart release bench fuzz soak rangerdiff clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lint-full: ## Run the linters of .golangci.yaml, before a release; building them
 vuln: ## Look for known vulnerabilities that our code reaches; fails outside tools/vuln/accepted.json
 	cd tools/vuln && $(PINNED) $(GO) test ./...
 	cd tools/vuln && $(PINNED) $(GO) run . -root ../.. -cache ../../.cache/vuln
+
+chart: ## Check the Helm chart: lint, render, validate, assert; offline once its modules are there
+	cd tools/chart && $(GO) vet ./... && $(GO) test ./...
 
 release: ## Build bin/release/ucwarden-linux-amd64 and -arm64, the same bytes on every machine
 	@set -e; for arch in amd64 arm64; do (set -x; \
