@@ -11,6 +11,7 @@ N        ?=
 SEEDS    ?=
 ROUNDS   ?= $(if $(N),1,10)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+CREATED  ?= $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 0))
 
 # Checkouts without version control history build as well.
 export GOFLAGS ?= -buildvcs=false
@@ -33,10 +34,10 @@ SAY_SHARED = d=$$PWD; while [ ! -d "$$d/shared/ranger" ] && [ "$$d" != / ]; do d
 	echo "*** The project's suites in the same format (policy/suite/testdata/suites) check the same rules."; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test conformance lint lint-full vuln chart release bench fuzz soak rangerdiff clean
+.PHONY: help build demo test conformance lint lint-full vuln chart ship release image reproducible bench fuzz soak rangerdiff clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build bin/ucwarden, one static program
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/ucwarden
@@ -67,10 +68,23 @@ vuln: ## Look for known vulnerabilities that our code reaches; fails outside too
 chart: ## Check the Helm chart: lint, render, validate, assert; offline once its modules are there
 	cd tools/chart && $(GO) vet ./... && $(GO) test ./...
 
-release: ## Build bin/release/ucwarden-linux-amd64 and -arm64, the same bytes on every machine
-	@set -e; for arch in amd64 arm64; do (set -x; \
+ship: ## Check what makes the image and the release; runs the image where runc is installed
+	cd tools/ship && $(GO) vet ./... && $(GO) test ./...
+
+release: ## Build bin/release: programs for Linux amd64 and arm64, image, bills of materials, checksums; the same bytes everywhere
+	@rm -rf bin/release; set -e; for arch in amd64 arm64; do (set -x; \
 		env GOFLAGS=-buildvcs=false GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0 GOFIPS140=off CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(PINNED) \
 		$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/release/ucwarden-linux-$$arch ./cmd/ucwarden); done
+	cd tools/ship && env $(PINNED) $(GO) run . -dir ../../bin/release -version '$(VERSION)' -created $(CREATED) \
+		-zoneinfo "$$(env $(PINNED) $(GO) env GOROOT)/lib/time/zoneinfo.zip"
+
+image: release ## Build bin/release/ucwarden-image.tar, an OCI image of both architectures, without a container engine
+	@echo 'load it with: docker load -i bin/release/ucwarden-image.tar   (or podman load)'
+
+reproducible: release ## Build the release once more from a copy elsewhere, without any cache, and compare
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; mkdir "$$copy/src"; git ls-files -z | xargs -0 cp --parents -t "$$copy/src"; \
+		GOCACHE=$$copy/cache $(MAKE) -C "$$copy/src" release VERSION='$(VERSION)' CREATED=$(CREATED) >/dev/null; \
+		cmp bin/release/SHA256SUMS "$$copy/src/bin/release/SHA256SUMS" && echo 'the same bytes'
 
 bench: ## Run the benchmarks; BENCH=regexp chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $(PKG)
