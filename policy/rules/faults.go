@@ -240,7 +240,7 @@ func (r *reader) widen(e *Policy) {
 
 func (r *reader) addWidened(e *Policy, path string, resources map[string]ranger.PolicyResource) {
 	var (
-		anything = ranger.PolicyResource{Values: []string{"*"}}
+		anything = ranger.PolicyResource{Values: []string{""}} // "*" is a name where the definition knows no wildcards
 		names    = slices.Sorted(maps.Keys(e.model.Resources))
 		known    = make(map[string]ranger.PolicyResource)
 		foreign  = len(resources) > 0

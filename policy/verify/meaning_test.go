@@ -130,6 +130,37 @@ func TestWhatFaultsMean(t *testing.T) {
 	}
 }
 
+// What a deny is about stays closed, where it is not known, by a service definition too whose names know no wildcards: '*' is
+// an ordinary name there.
+func TestFaultsWithoutWildcards(t *testing.T) {
+	for _, resource := range []string{"catalog", "schema", "table"} {
+		t.Run(resource, func(t *testing.T) {
+			s, err := snapshotOf(`{"policies":[
+				{"id":1,"name":"all","resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders"]}},"policyItems":[{"groups":["public"],"accesses":[{"type":"select"}]}]},
+				{"id":2,"name":"none","resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["returns"]}},"denyPolicyItems":[{"groups":["public"],"accesses":[{"type":"select"}]}]}]}`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			def := *s.ServiceDef
+			def.Resources = slices.Clone(def.Resources)
+			for i := range def.Resources {
+				def.Resources[i].MatcherOptions = ranger.OptionMap{"wildCard": "false"}
+			}
+			s.ServiceDef = &def
+			asked := evaluate.Request{User: "ann", AccessType: "select", Resource: policytest.Asked("catalog=sales schema=emea table=orders")}
+			if !evaluate.New(policytest.Rules(s, rules.NameMapping{})).Evaluate(asked).Allowed() {
+				t.Fatal("denied without a fault")
+			}
+			s.Policies[1].Resources[resource] = ranger.PolicyResource{Values: []string{"other"}}
+			s.Policies[1].Resources["table"] = ranger.PolicyResource{Values: []string{"orders"}}
+			s.Policies[1].Faults = []ranger.Fault{{Field: "resources." + resource, Reason: "it was made up"}}
+			if d := evaluate.New(policytest.Rules(s, rules.NameMapping{})).Evaluate(asked); d.Allowed() {
+				t.Errorf("allowed, where the deny may be about it: %s", d)
+			}
+		})
+	}
+}
+
 func takesPart(p *ranger.Policy) bool {
 	return p.Enabled() || strings.Contains(fmt.Sprint(p.Faults), "nabled")
 }
