@@ -77,3 +77,18 @@ func builtInNames(p *ranger.Policy) []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// onePerPrincipal returns a finding for the first grant of each principal, with the number of its further ones.
+func onePerPrincipal(grants []policy.Grant, find func(policy.Grant) policy.Finding) []policy.Finding {
+	var list []policy.Finding
+	at := make(map[policy.Principal]int)
+	for _, g := range grants {
+		if i, found := at[g.Principal]; found {
+			list[i].Count++
+			continue
+		}
+		at[g.Principal] = len(list)
+		list = append(list, find(g))
+	}
+	return list
+}

@@ -334,13 +334,7 @@ func (r *run) directoryFindings(found *loaded, kept []policy.Grant) []policy.Fin
 		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
 			"the principals of the workspace could not be read, so the shape of names tells users from groups, and MANAGE, USE_* and ALL_PRIVILEGES, by which we may have our own access, are revoked from %s (%v)", from, err)})
 	}
-	at := make(map[policy.Principal]int)
-	for _, g := range kept {
-		if i, found := at[g.Principal]; found {
-			list[i].Count++
-			continue
-		}
-		at[g.Principal] = len(list)
+	list = append(list, onePerPrincipal(kept, func(g policy.Grant) policy.Finding {
 		why := "we are in it, directly or through other groups"
 		switch {
 		case g.Principal.Kind != policy.Group && r.dir.Read():
@@ -350,10 +344,10 @@ func (r *run) directoryFindings(found *loaded, kept []policy.Grant) []policy.Fin
 		case !r.dir.Read():
 			why = "we may be in it"
 		}
-		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
+		return policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
 			"%s %s keeps %s on %s, which no policy grants: %s, and our own access is never revoked",
-			strings.ReplaceAll(g.Principal.Kind.String(), "_", " "), g.Principal, g.Privilege, g.Securable, why)})
-	}
+			strings.ReplaceAll(g.Principal.Kind.String(), "_", " "), g.Principal, g.Privilege, g.Securable, why)}
+	})...)
 	for _, g := range r.identities.shared(found) {
 		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
 			"the grants to %q are left as they are: several principals of the workspace have this name, and a grant does not tell them apart", g.Principal)})

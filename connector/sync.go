@@ -190,18 +190,10 @@ func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) 
 
 // notRevokedFindings names, one for each principal, the grants that a mode which never revokes leaves.
 func notRevokedFindings(grants []policy.Grant) []policy.Finding {
-	var list []policy.Finding
-	at := make(map[policy.Principal]int)
-	for _, g := range grants {
-		if i, found := at[g.Principal]; found {
-			list[i].Count++
-			continue
-		}
-		at[g.Principal] = len(list)
-		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Privilege: g.Privilege, Message: fmt.Sprintf(
-			"%s keeps %s, which no policy grants: mode grant-only never revokes", g.Principal, g.Privilege)})
-	}
-	return list
+	return onePerPrincipal(grants, func(g policy.Grant) policy.Finding {
+		return policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Privilege: g.Privilege, Message: fmt.Sprintf(
+			"%s keeps %s, which no policy grants: mode grant-only never revokes", g.Principal, g.Privilege)}
+	})
 }
 
 // keepUse returns the desired grants with the USE_* that stand on containers whose objects are not all known: who needs

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"ucwarden/input"
 )
 
 // PrivilegeFilter says which privileges are managed on one type of securable. Names are those of Unity Catalog, in any
@@ -70,34 +72,18 @@ func privilegeProblem(p Privilege) string {
 	if p.Set() != 0 || strings.ContainsAny(string(p), "*?") || slices.Contains(oldPrivileges, p) {
 		return ""
 	}
-	for _, known := range privilegeList {
-		if nearName(string(p), string(known)) {
-			return fmt.Sprintf("unknown privilege %s; did you mean %s?", p, known)
-		}
+	known := make([]string, len(privilegeList))
+	for i, k := range privilegeList {
+		known[i] = string(k)
+	}
+	if meant := input.Misspelt(string(p), known); meant != "" {
+		return fmt.Sprintf("unknown privilege %s; did you mean %s?", p, meant)
 	}
 	return ""
 }
 
 // oldPrivileges are kept where they stand and never granted.
 var oldPrivileges = []Privilege{"USAGE", "CREATE", "READ_PRIVATE_FILES", "WRITE_PRIVATE_FILES", "EXECUTE_CLEAN_ROOM_TASK", "MODIFY_CLEAN_ROOM"}
-
-// nearName reports whether two different names are a slip apart: one letter too many, missing, or wrong, or two swapped.
-func nearName(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > 1 {
-		return false
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	if len(a) < len(b) {
-		return a[i:] == b[i+1:]
-	}
-	return i < len(a) && (a[i+1:] == b[i+1:] || i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:])
-}
 
 const notManaged = "this version does not manage that privilege"
 

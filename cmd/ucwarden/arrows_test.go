@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"atomicfile":                     {},
 	"endpoint":                       {},
 	"input":                          {},
-	"policy":                         {},
+	"policy":                         {"input"},
 	"policy/jsontext":                {},
 	"policy/ranger":                  {"input", "policy", "policy/jsontext"},
 	"policy/delta":                   {"policy", "policy/ranger"},

@@ -223,7 +223,12 @@ func (d *demo) post(ctx context.Context, task ondemand.Task, each func(ondemand.
 
 func (d *demo) fullSync(ctx context.Context) error {
 	d.title("The full sync, as a task posted over REST (ucwarden sync)")
-	task, err := d.post(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "demo"}, func(ondemand.Transition) {})
+	return d.postFullSync(ctx, ondemand.RequestInfo{})
+}
+
+// postFullSync posts a full sync, waits for its end and prints what it did.
+func (d *demo) postFullSync(ctx context.Context, info ondemand.RequestInfo) error {
+	task, err := d.post(ctx, ondemand.Task{Type: ondemand.FullSync, Source: "demo", RequestInfo: info}, func(ondemand.Transition) {})
 	if err != nil {
 		return err
 	}
@@ -383,17 +388,7 @@ func (d *demo) taskFrom(ctx context.Context, source string) (string, error) {
 // approval has the plan that was refused carried out.
 func (d *demo) approval(ctx context.Context) error {
 	d.title("It was meant so: the same plan is approved by its digest (ucwarden sync --approve %s)", d.refused)
-	task, err := d.post(ctx, ondemand.Task{
-		Type: ondemand.FullSync, Source: "demo", RequestInfo: ondemand.RequestInfo{Approve: d.refused},
-	}, func(ondemand.Transition) {})
-	if err != nil {
-		return err
-	}
-	shards, err := shardsOf(ctx, d.daemon.queue, task.ID)
-	if err != nil {
-		return err
-	}
-	return d.printSync(d.stdout, syncReport{Task: task, Shards: shards}, false)
+	return d.postFullSync(ctx, ondemand.RequestInfo{Approve: d.refused})
 }
 
 // howToGoOn prints what to try while the demo keeps serving.
