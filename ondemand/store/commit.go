@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,19 +26,41 @@ const maxBatch = 256
 // the file but not known to be durable; done then receives an error.
 type write struct {
 	fn      func(tx *Tx) error
-	applied func()
+	applied func() // nil: nothing, or it was called
 	done    chan error
+}
+
+func (w *write) apply() {
+	if f := w.applied; f != nil {
+		w.applied = nil
+		f()
+	}
 }
 
 // committer is the only writer of the file. It commits all writes that are waiting in one transaction (group commit):
 // under load many share an fsync, and a single write is committed at once.
+//
+// A commit that returned an error may be in the file or not, and what bbolt holds in memory may differ from it. So the
+// committer stops, opens the file anew, and looks; until a commit has succeeded again it accepts no write. The same when
+// the file is not as the last commit left it.
 type committer struct {
 	store *Store
 	queue chan *write
+	wake  chan struct{} // capacity 1: look at the file
 	quit  chan struct{}
 	ended chan struct{}
 	once  sync.Once
-	seq   uint64 // number of the last commit; the same number in the file shows whether a commit that returned an error was written
+
+	problem    atomic.Pointer[error] // why no write is accepted; nil: they are
+	unreadable atomic.Pointer[error] // why nothing is read; nil: it is
+
+	mu        sync.Mutex  // held while the file is written to or looked at; guards what follows
+	seq       uint64      // number of the last commit; the same number in the file shows whether a commit that returned an error was written
+	uncertain bool        // the last commit returned an error
+	unknown   []*write    // of that commit
+	found     bool        // and it was in the file
+	room      int         // bytes that must fit into the file before writes are accepted again
+	seen      os.FileInfo // of the damaged file when it was last read whole
 
 	seconds prometheus.Histogram
 	size    prometheus.Histogram
@@ -44,7 +68,7 @@ type committer struct {
 
 func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 	c := &committer{
-		store: s, queue: make(chan *write, maxBatch), quit: make(chan struct{}), ended: make(chan struct{}),
+		store: s, queue: make(chan *write, maxBatch), wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ucwarden_store_commit_seconds", Help: "Time to commit one transaction of the task store, fsync included.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
@@ -61,11 +85,10 @@ func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 			}
 		}
 	}
-	seq, err := c.lastStored()
-	if err != nil {
+	var err error
+	if c.seq, err = s.file.lastCommit(); err != nil {
 		return nil, err
 	}
-	c.seq = seq
 	go c.run()
 	return c, nil
 }
@@ -76,13 +99,13 @@ func (c *committer) do(fn func(tx *Tx) error, applied func()) error {
 	w := &write{fn, applied, make(chan error, 1)}
 	select {
 	case <-c.quit: // first, because the queue may have room as well
-		return c.closedError()
+		return c.store.closedError()
 	default:
 	}
 	select {
 	case c.queue <- w:
 	case <-c.quit:
-		return c.closedError()
+		return c.store.closedError()
 	}
 	select {
 	case err := <-w.done:
@@ -93,12 +116,8 @@ func (c *committer) do(fn func(tx *Tx) error, applied func()) error {
 	case err := <-w.done:
 		return err
 	default:
-		return c.closedError()
+		return c.store.closedError()
 	}
-}
-
-func (c *committer) closedError() error {
-	return policy.Errorf(policy.CodeUnavailable, "task store %s is closed", c.store.path)
 }
 
 // stop commits the queued writes and ends the committer.
@@ -110,10 +129,27 @@ func (c *committer) stop() {
 func (c *committer) run() {
 	defer close(c.ended)
 	debug.SetPanicOnFault(true) // of this goroutine: a fault in the mapped file becomes an error of the write
+	delay := firstLook
+	var again *time.Timer // while no write is accepted; those that are refused meanwhile do not defer it
 	for {
+		var due <-chan time.Time
+		switch failing := c.problem.Load() != nil; {
+		case !failing:
+			again, delay = nil, firstLook
+		case again == nil:
+			again, delay = time.NewTimer(delay), min(2*delay, longestLook)
+			fallthrough
+		default:
+			due = again.C
+		}
 		select {
 		case w := <-c.queue:
 			c.batch(c.drain([]*write{w}))
+		case <-c.wake:
+			c.look()
+		case <-due:
+			c.look()
+			again = nil
 		case <-c.quit:
 			if rest := c.drain(nil); len(rest) > 0 {
 				c.batch(rest)
@@ -139,9 +175,10 @@ func (c *committer) drain(list []*write) []*write {
 // batch runs the writes in one transaction. A write that aborts the transaction gets its error, and the others are run
 // again without it.
 func (c *committer) batch(list []*write) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for len(list) > 0 {
 		refused := make(map[*write]error)
-		before := c.seq
 		broken, err := c.transaction(list, refused)
 		if broken == nil {
 			for _, w := range list {
@@ -149,10 +186,8 @@ func (c *committer) batch(list []*write) {
 					w.done <- refusal
 					continue
 				}
-				// Memory follows the file, even where the commit is not known to be durable and is therefore
-				// not acknowledged.
-				if c.seq > before && w.applied != nil {
-					w.applied()
+				if err == nil {
+					w.apply()
 				}
 				w.done <- err
 			}
@@ -172,22 +207,28 @@ func (c *committer) batch(list []*write) {
 // transaction runs and commits the writes together, and adds the rejected ones to refused. broken is the write that
 // aborted the transaction, nil when it was committed or the commit itself failed.
 func (c *committer) transaction(list []*write, refused map[*write]error) (broken *write, err error) {
+	if err := c.unchanged(); err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	var tx *bolt.Tx
 	defer func() {
 		if r := recover(); r != nil {
 			err = damagedError(c.store.path, r)
+			signal(c.wake) // to find out whether it is the file
 		}
 		if tx != nil && tx.DB() != nil {
 			err = errors.Join(err, rollback(tx))
 		}
 	}()
-	if tx, err = c.store.db.Begin(true); err != nil {
+	file := c.store.file // only this goroutine replaces it
+	if tx, err = file.db.Begin(true); err != nil {
 		return nil, c.writeError(err)
 	}
+	wrapped := &Tx{tx: tx}
 	for _, w := range list {
 		broken = w // in case fn panics
-		if err := w.fn(&Tx{tx}); err != nil {
+		if err := w.fn(wrapped); err != nil {
 			if policy.CodeOf(err) == policy.CodeInternal {
 				return w, c.writeError(err)
 			}
@@ -198,17 +239,39 @@ func (c *committer) transaction(list []*write, refused map[*write]error) (broken
 	if len(refused) == len(list) {
 		return nil, nil
 	}
-	next := binary.BigEndian.AppendUint64(nil, c.seq+1)
-	if err := tx.Bucket(bucketMeta).Put(keySeq, next); err != nil {
-		return nil, c.writeError(err)
+	if err := c.commit(tx, wrapped.written); err != nil {
+		var unknown []*write
+		for _, w := range list {
+			if refused[w] == nil {
+				unknown = append(unknown, w)
+			}
+		}
+		return nil, c.resolve(unknown, err)
 	}
-	if err := c.store.commit(tx.Commit); err != nil {
-		return nil, c.resolveUncertain(err)
-	}
-	c.seq++
 	c.seconds.Observe(time.Since(start).Seconds())
 	c.size.Observe(float64(len(list)))
 	return nil, nil
+}
+
+// commit commits a transaction of the given size and numbers it. After an error nobody knows whether it is in the file.
+func (c *committer) commit(tx *bolt.Tx, size int) error {
+	err := tx.Bucket(bucketMeta).Put(keySeq, binary.BigEndian.AppendUint64(nil, c.seq+1))
+	if err == nil {
+		err = c.store.opts.Commit(tx.Commit)
+	}
+	// Also after an error, since it was us who wrote.
+	if statErr := c.store.file.wrote(); err == nil {
+		err = statErr
+	}
+	if err != nil {
+		c.uncertain, c.room = true, max(size, c.room)
+		if tx.DB() != nil {
+			err = errors.Join(err, rollback(tx))
+		}
+		return err
+	}
+	c.seq++
+	return nil
 }
 
 func rollback(tx *bolt.Tx) (err error) {
@@ -222,52 +285,4 @@ func rollback(tx *bolt.Tx) (err error) {
 
 func (c *committer) writeError(err error) error {
 	return policy.Errorf(policy.CodeUnavailable, "task store %s cannot write: %w", c.store.path, err)
-}
-
-// resolveUncertain finds out whether a commit that returned an error was written. The new root page may have reached
-// the file while only its fsync failed; then a further commit, which syncs a newer root page, makes it durable. It
-// returns an error when the commit is not known to be durable.
-func (c *committer) resolveUncertain(cause error) error {
-	found, err := c.lastStored()
-	if err != nil || found != c.seq+1 {
-		return c.writeError(errors.Join(cause, err))
-	}
-	c.seq = found
-	c.store.log.Warn("commit of the task store returned an error but was written; committing again to make it durable", "error", cause)
-	recommit := func() error {
-		tx, err := c.store.db.Begin(true)
-		if err != nil {
-			return err
-		}
-		if err := tx.Bucket(bucketMeta).Put(keySeq, binary.BigEndian.AppendUint64(nil, c.seq+1)); err != nil {
-			return errors.Join(err, rollback(tx))
-		}
-		if err := c.store.commit(tx.Commit); err != nil {
-			if tx.DB() != nil {
-				err = errors.Join(err, rollback(tx))
-			}
-			return err
-		}
-		c.seq++
-		return nil
-	}
-	if err := recommit(); err != nil {
-		if found, readErr := c.lastStored(); readErr == nil {
-			c.seq = found
-		}
-		return c.writeError(errors.Join(cause, err))
-	}
-	return nil
-}
-
-// lastStored returns the number of the last commit in the file.
-func (c *committer) lastStored() (uint64, error) {
-	var seq uint64
-	err := c.store.View(func(tx *Tx) error {
-		if v := tx.Bucket(bucketMeta).Get(keySeq); len(v) == 8 {
-			seq = binary.BigEndian.Uint64(v)
-		}
-		return nil
-	})
-	return seq, err
 }

@@ -1,26 +1,18 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
-
 	"ucwarden/policy"
 )
-
-// schemaVersion is raised when the layout of the file changes in a way that older binaries would misread.
-const schemaVersion = "1"
 
 // Options configures [Open]. The zero value is usable.
 type Options struct {
@@ -67,16 +59,18 @@ var (
 // packages ([Store.Save]). Only one process can have it open. All writes go through one group commit, so that many
 // writers share one fsync.
 type Store struct {
-	db      *bolt.DB
 	path    string
+	opts    Options
 	log     *slog.Logger
-	commit  func(commit func() error) error
 	commits *committer
+
+	mu   sync.RWMutex // held by each reader as long as its transaction lasts, and to replace the file
+	file *openFile    // nil while it cannot be opened
 }
 
 // Open opens the store in the file at path, and creates the file and its folder when there is none. It reads every page
-// in use once, so that a damaged file is found here and not later. Errors are one line that says what to do: another
-// process has the file open, it is damaged, or a newer version wrote it.
+// once, so that a damaged file is found here and not later. Errors are one line that says what to do: another process has
+// the file open, it is damaged ([ErrDamaged]), or a newer version wrote it.
 func Open(path string, o Options) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
@@ -84,13 +78,16 @@ func Open(path string, o Options) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the folder of the task store: %w", err)
 	}
-	db, err := openChecked(path, o)
-	if err != nil {
+	if err := createIfMissing(path); err != nil {
 		return nil, err
 	}
-	s := &Store{db: db, path: path, log: o.Logger, commit: o.Commit}
+	s := &Store{path: path, opts: o, log: o.Logger}
+	var err error
+	if s.file, err = openChecked(path, o); err != nil {
+		return nil, err
+	}
 	if s.commits, err = newCommitter(s, o.Registerer); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, s.file.close())
 	}
 	return s, nil
 }
@@ -98,11 +95,23 @@ func Open(path string, o Options) (*Store, error) {
 // Close waits for the writes in progress and closes the file. Later writes return an error of class unavailable.
 func (s *Store) Close() error {
 	s.commits.stop()
-	if err := s.db.Close(); err != nil {
+	s.commits.mu.Lock()
+	defer s.commits.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil {
+		return nil
+	}
+	file := s.file
+	s.file = nil
+	if err := file.close(); err != nil {
 		return fmt.Errorf("close the task store %s: %w", s.path, err)
 	}
 	return nil
 }
+
+// Path returns the path of the file.
+func (s *Store) Path() string { return s.path }
 
 // Update runs fn in a transaction with whatever other writes wait, and returns when it is durable. fn may run more than
 // once, each time in a new transaction, so it must produce the same results each time, and check before it writes: an
@@ -215,98 +224,20 @@ func (s *Store) RemoveAll(prefix string) error {
 	return nil
 }
 
-// openChecked opens the file, reads all of it, and creates missing buckets. bbolt panics on a damaged page, and reading
-// beyond the end of a truncated file is a memory fault: both become errors here.
-func openChecked(path string, o Options) (_ *bolt.DB, err error) {
-	var db *bolt.DB
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = damagedError(path, r)
-			if db != nil {
-				defer func() { _ = recover() }() // Close may panic too on a damaged file; err already says so
-				_ = db.Close()                   // err says enough
-			}
-		}
-	}()
-	db, err = bolt.Open(path, 0o600, &bolt.Options{
-		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize, NoSync: o.NoSync,
-	})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, policy.Errorf(policy.CodeUnavailable,
-			"task store %s is in use by another process: stop that process, or choose another folder (store.path)", path)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, damagedError(path, err)
-	case err != nil:
-		return nil, fmt.Errorf("open the task store %s: %w", path, err)
+// View runs fn in a read-only transaction, which sees one state of the file. It returns fn's error, or one of class
+// unavailable where the store is closed or its file damaged.
+func (s *Store) View(fn func(tx *Tx) error) error {
+	if err := s.commits.readable(); err != nil {
+		return err
 	}
-	if err := db.View(readAllPages); err != nil {
-		_ = db.Close() // err says enough
-		return nil, damagedError(path, err)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.file == nil {
+		return s.closedError()
 	}
-	if err := db.Update(initBuckets); err != nil {
-		_ = db.Close() // err says enough
-		if policy.CodeOf(err) == policy.CodeConflict {
-			return nil, policy.Errorf(policy.CodeConflict, "task store %s: %w", path, err)
-		}
-		return nil, fmt.Errorf("prepare the task store %s: %w", path, err)
-	}
-	return db, nil
+	return s.file.view(fn)
 }
 
-func damagedError(path string, cause any) error {
-	return policy.Errorf(policy.CodeInternal,
-		"task store %s is damaged (%v): restore it from a backup, or move it away to start with an empty one", path, cause)
-}
-
-// readAllPages reads all keys and values, so that damage in any page in use is found.
-func readAllPages(tx *bolt.Tx) error {
-	var bucket func(b *bolt.Bucket) error
-	bucket = func(b *bolt.Bucket) error {
-		return b.ForEach(func(k, v []byte) error {
-			if v == nil {
-				return bucket(b.Bucket(k))
-			}
-			if _, err := io.Discard.Write(bytes.Clone(v)); err != nil { // the copy reads the overflow pages too
-				return err
-			}
-			return nil
-		})
-	}
-	return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return bucket(b) })
-}
-
-// initBuckets creates missing buckets and checks the version of the layout.
-func initBuckets(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketMeta, bucketValues} {
-		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-			return err
-		}
-	}
-	meta := tx.Bucket(bucketMeta)
-	switch found := string(meta.Get(keySchema)); found {
-	case "":
-		return meta.Put(keySchema, []byte(schemaVersion))
-	case schemaVersion:
-		return nil
-	default:
-		return policy.Errorf(policy.CodeConflict,
-			"it has layout version %q, this program knows %q: run the version that wrote it, or move the file away", found, schemaVersion)
-	}
-}
-
-// View runs fn in a read-only transaction, which sees one state of the file. A damaged page becomes an error.
-func (s *Store) View(fn func(tx *Tx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = damagedError(s.path, r)
-		}
-	}()
-	err = s.db.View(func(tx *bolt.Tx) error { return fn(&Tx{tx}) })
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return policy.Errorf(policy.CodeUnavailable, "task store %s is closed", s.path)
-	}
-	return err
+func (s *Store) closedError() error {
+	return policy.Errorf(policy.CodeUnavailable, "task store %s is closed", s.path)
 }

@@ -1,0 +1,310 @@
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"ucwarden/policy"
+)
+
+// schemaVersion is raised when the layout of the file changes in a way that older programs would misread. Version 2 put a
+// checksum before each value; [openFile.upgrade] rewrites a file of version 1.
+const schemaVersion = 2
+
+// ErrDamaged is in the chain of every error that says that a file is damaged.
+var ErrDamaged = errors.New("damaged")
+
+func damagedError(path string, cause any) error {
+	return policy.Errorf(policy.CodeInternal, "task store %s is %w (%v): restore a backup (ucwarden store restore BACKUP --file %s), "+
+		"or move it away to start with an empty one (mv %s %s.damaged, or set store.on_damage to quarantine)",
+		path, ErrDamaged, cause, path, path, path)
+}
+
+// openFile is an open file of a store: locked, and checked when it was opened.
+type openFile struct {
+	db   *bolt.DB
+	file *os.File // of db
+	path string
+	last os.FileInfo // of the file after our own last write; nobody else writes to it
+}
+
+// createIfMissing creates an empty store where there is no file. It is written elsewhere and moved, so that a process
+// that is killed meanwhile leaves no half of one.
+func createIfMissing(path string) (err error) {
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		return nil // opening it says what is wrong with it
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return fmt.Errorf("create the task store: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
+	if err := temp.Close(); err != nil {
+		return fmt.Errorf("create the task store: %w", err)
+	}
+	db, err := bolt.Open(temp.Name(), 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType})
+	if err != nil {
+		return fmt.Errorf("create the task store %s: %w", path, err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketMeta, bucketValues} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keySchema, []byte(strconv.Itoa(schemaVersion)))
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return fmt.Errorf("create the task store %s: %w", path, err)
+	}
+	// A link, unlike a rename, does not replace the file of a process that was faster.
+	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("create the task store: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// openChecked opens and locks the file and reads all of it.
+func openChecked(path string, o Options) (_ *openFile, err error) {
+	f := &openFile{path: path}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = damagedError(path, r)
+		}
+		if err != nil && f.file != nil {
+			_ = f.file.Close() // releases the lock, also where bbolt panicked; err says enough
+		}
+	}()
+	f.db, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize, NoSync: o.NoSync,
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) {
+			file, err := openLocked(path, o.LockTimeout)
+			if err != nil {
+				return nil, err
+			}
+			f.file = file
+			return file, checkFile(file, path)
+		},
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, inUseError(path, f.file)
+	case errors.Is(err, ErrDamaged):
+		return nil, err
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, damagedError(path, err)
+	case err != nil:
+		return nil, fmt.Errorf("open the task store %s: %w", path, err)
+	}
+	if err := f.upgrade(); err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, f.wrote()
+}
+
+// openLocked opens the file and waits for its lock, so that it is checked while nobody writes to it. bbolt locks the same
+// open file again, which does nothing.
+func openLocked(path string, timeout time.Duration) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(timeout); ; time.Sleep(lockRetry) {
+		locked, err := tryLock(file)
+		switch {
+		case err != nil:
+			return nil, errors.Join(fmt.Errorf("lock the file: %w", err), file.Close())
+		case locked:
+			return file, nil
+		case !time.Now().Before(deadline):
+			return nil, errors.Join(inUseError(path, file), file.Close())
+		}
+	}
+}
+
+// lockRetry is the time between two attempts to lock a file.
+const lockRetry = 20 * time.Millisecond
+
+// inUseError returns the error for a file that another process has locked.
+func inUseError(path string, file *os.File) error {
+	holder := ""
+	if file != nil {
+		holder = lockHolder(file)
+	}
+	return policy.Errorf(policy.CodeUnavailable,
+		"task store %s is in use by another process%s: stop that process, or choose another folder (store.path)", path, holder)
+}
+
+// checkFile reads a file whole. Its error is [ErrDamaged], or of class conflict where another version wrote the file.
+func checkFile(file *os.File, path string) error {
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("read the task store %s: %w", path, err)
+	}
+	var version string
+	var wrong error // the first value with a wrong checksum
+	err = checkPages(file, info.Size(), func(bucket, key, value []byte) error {
+		if bytes.Equal(bucket, bucketMeta) && bytes.Equal(key, keySchema) {
+			version = string(value)
+		}
+		if _, ok := unseal(bucket, key, value); !ok && wrong == nil {
+			wrong = wrongChecksum(bucket, key)
+		}
+		return nil
+	})
+	number, notNumber := strconv.Atoi(version)
+	switch {
+	case err != nil:
+		return damagedError(path, err)
+	case notNumber != nil || number < 1:
+		return damagedError(path, fmt.Sprintf("its layout version is %q", version))
+	case number > schemaVersion:
+		return policy.Errorf(policy.CodeConflict, "task store %s has layout version %d, this program knows up to %d: "+
+			"run the version of ucwarden that wrote it, or restore a backup from before (ucwarden store restore BACKUP --file %s)",
+			path, number, schemaVersion, path)
+	case number == schemaVersion && wrong != nil:
+		return damagedError(path, wrong)
+	}
+	return nil
+}
+
+// upgrade rewrites a file of version 1, in one transaction.
+func (f *openFile) upgrade() error {
+	err := f.db.Update(func(tx *bolt.Tx) error {
+		own := tx.Bucket(bucketMeta)
+		if string(own.Get(keySchema)) != "1" {
+			return errUpToDate
+		}
+		err := tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+			type entry struct{ key, sealed []byte }
+			var entries []entry // first, because a cursor does not survive writes
+			err := b.ForEach(func(k, v []byte) error {
+				entries = append(entries, entry{bytes.Clone(k), bytes.Clone(seal(name, k, v))})
+				return nil
+			})
+			for _, e := range entries {
+				err = errors.Join(err, b.Put(e.key, e.sealed))
+			}
+			return err
+		})
+		return errors.Join(err, own.Put(keySchema, []byte(strconv.Itoa(schemaVersion))))
+	})
+	if err != nil && !errors.Is(err, errUpToDate) {
+		return fmt.Errorf("upgrade the task store %s to layout version %d: %w", f.path, schemaVersion, err)
+	}
+	return nil
+}
+
+var errUpToDate = errors.New("the layout is up to date")
+
+// wrote records what our own last write left, for [openFile.changed].
+func (f *openFile) wrote() (err error) {
+	f.last, err = f.file.Stat()
+	return err
+}
+
+// changed returns an error when the file is not as our own last write left it. No write may be in progress.
+func (f *openFile) changed() error {
+	if err := f.modified(); err != nil {
+		return err
+	}
+	return f.moved()
+}
+
+// modified returns an error when something else than this process wrote to the file or changed its length.
+func (f *openFile) modified() error {
+	now, err := f.file.Stat()
+	if err != nil {
+		return policy.Errorf(policy.CodeUnavailable, "task store %s cannot be read: %w", f.path, err)
+	}
+	if !sameState(now, f.last) {
+		return policy.Errorf(policy.CodeUnavailable, "task store %s was changed by something else than this process", f.path)
+	}
+	return nil
+}
+
+// moved returns an error when another file, or none, is at the path.
+func (f *openFile) moved() error {
+	there, err := os.Stat(f.path)
+	switch {
+	case err == nil && os.SameFile(there, f.last):
+		return nil
+	case err == nil:
+		return policy.Errorf(policy.CodeUnavailable, "task store %s was replaced by another file: save the tasks that this process has "+
+			"(ucwarden store backup FILE), and restart it", f.path)
+	case errors.Is(err, os.ErrNotExist):
+		return policy.Errorf(policy.CodeUnavailable, "task store %s was removed: save the tasks that this process has "+
+			"(ucwarden store backup FILE), stop it and restore them (ucwarden store restore FILE)", f.path)
+	}
+	return policy.Errorf(policy.CodeUnavailable, "task store %s cannot be found: %w", f.path, err)
+}
+
+// check reads the open file whole; its last commit must be the one of that number.
+func (f *openFile) check(seq uint64) error {
+	if err := f.moved(); err != nil {
+		return err
+	}
+	if err := checkFile(f.file, f.path); err != nil {
+		return err
+	}
+	found, err := f.lastCommit()
+	if err == nil && found != seq {
+		err = damagedError(f.path, fmt.Sprintf("its last commit is number %d instead of %d", found, seq))
+	}
+	return err
+}
+
+// lastCommit returns the number of the last commit in the file.
+func (f *openFile) lastCommit() (seq uint64, err error) {
+	err = f.view(func(tx *Tx) error {
+		if v := tx.Bucket(bucketMeta).Get(keySeq); len(v) == 8 {
+			seq = binary.BigEndian.Uint64(v)
+		}
+		return nil
+	})
+	return seq, err
+}
+
+// view runs a read-only transaction. A damaged page becomes an error.
+func (f *openFile) view(fn func(tx *Tx) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = damagedError(f.path, r)
+		}
+	}()
+	return f.db.View(func(tx *bolt.Tx) error { return fn(&Tx{tx: tx}) })
+}
+
+// close closes the file and releases its lock, also where bbolt panics because the file is damaged.
+func (f *openFile) close() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = damagedError(f.path, r)
+		}
+		if closeErr := f.file.Close(); closeErr != nil && !errors.Is(closeErr, os.ErrClosed) {
+			err = errors.Join(err, closeErr)
+		}
+	}()
+	return f.db.Close()
+}
+
+// syncDir makes the creation or the move of a file in the folder durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync the folder %s: %w", path, err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
