@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,10 +45,12 @@ func (s *Server) addOpenRoutes(e *echo.Echo) {
 	addGET(e, pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) })
 }
 
-// readiness is the answer of /readyz when every check passed.
+// readiness is the answer of /readyz when tasks are taken.
 type readiness struct {
-	Status string   `json:"status"`
-	Checks []string `json:"checks"` // the names of the checks
+	Status string   `json:"status"` // ready, or degraded
+	Checks []string `json:"checks"` // the names of the checks that passed
+	// Degraded says what does not work now. Tasks are taken, and carried out later.
+	Degraded []FieldError `json:"degraded,omitempty"`
 	// Warnings say what works for now, but will not for long.
 	Warnings []FieldError `json:"warnings,omitempty"`
 }
@@ -62,7 +65,8 @@ func (c Check) runSafely(ctx context.Context) (err error) {
 	return c.Run(ctx)
 }
 
-// ready runs every check. When some fail, it answers 503 with one entry of errors for each of them.
+// ready runs every check. When one fails that does not only degrade the server, it answers 503 with one entry of errors for
+// each that failed.
 func (s *Server) ready(c echo.Context) error {
 	if s.draining.Err() != nil {
 		return &responseError{code: policy.CodeUnavailable, detail: "Not ready: the server is shutting down."}
@@ -79,11 +83,15 @@ func (s *Server) ready(c echo.Context) error {
 
 	answer := readiness{Status: "ready", Checks: []string{}}
 	var fields []FieldError
+	unready := false
 	for i, err := range errs {
 		if err == nil {
-			answer.Checks = append(answer.Checks, checks[i].Name)
+			if !slices.Contains(answer.Checks, checks[i].Name) {
+				answer.Checks = append(answer.Checks, checks[i].Name)
+			}
 			continue
 		}
+		unready = unready || !checks[i].Degrades
 		detail := err.Error()
 		if policy.CodeOf(err) == policy.CodeInternal { // not classified: its text is for the log only
 			detail = "failed; see the server's log for the cause"
@@ -91,8 +99,11 @@ func (s *Server) ready(c echo.Context) error {
 		}
 		fields = append(fields, FieldError{Pointer: "/checks/" + checks[i].Name, Detail: detail})
 	}
-	if len(fields) > 0 {
+	switch {
+	case unready:
 		return &responseError{code: policy.CodeUnavailable, detail: "Not ready; the errors say why.", fields: fields}
+	case len(fields) > 0:
+		answer.Status, answer.Degraded = "degraded", fields
 	}
 	for _, text := range s.verifier.Warnings() {
 		answer.Warnings = append(answer.Warnings, FieldError{Pointer: "/checks/keys", Detail: text})

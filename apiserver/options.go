@@ -17,6 +17,9 @@ import (
 type Check struct {
 	Name string
 	Run  func(ctx context.Context) error
+	// Degrades says that a server for which Run returns an error takes tasks all the same: it stays ready, and says what
+	// does not work now.
+	Degrades bool
 }
 
 // Options configures a Server. Tasks and Verifier are required.

@@ -93,6 +93,30 @@ func TestReadinessGivesReasons(t *testing.T) {
 	e.do("GET", "/readyz", "").want(200)
 }
 
+// What does not keep tasks from being taken leaves the server ready, and is said.
+func TestReadyButDegraded(t *testing.T) {
+	problem := policy.Errorf(policy.CodeUnavailable, "the workspace cannot be reached")
+	var store error
+	e := newEnv(t, func(s *setup) {
+		s.Checks = []apiserver.Check{
+			{Name: "store", Run: func(context.Context) error { return store }},
+			{Name: "workspace", Run: func(context.Context) error { return problem }, Degrades: true},
+		}
+	})
+	const want = `{"status":"degraded","checks":["keys","store"],"degraded":[{"pointer":"/checks/workspace","detail":"the workspace cannot be reached"}]}`
+	if body := strings.TrimSpace(string(e.do("GET", "/readyz", "").want(200).body)); body != want {
+		t.Errorf("got %s, want %s", body, want)
+	}
+	store = policy.Errorf(policy.CodeUnavailable, "the disk is full")
+	if p := e.do("GET", "/readyz", "").want(503).problem(); len(p.Errors) != 2 {
+		t.Errorf("errors %+v", p.Errors)
+	}
+	store, problem = nil, nil
+	if body := string(e.do("GET", "/readyz", "").want(200).body); !strings.Contains(body, `{"status":"ready","checks":["keys","store","workspace"]}`) {
+		t.Errorf("got %s", body)
+	}
+}
+
 type panics struct{ error }
 
 // run starts the server of an env on its own listeners, and stops it at the end.

@@ -185,7 +185,8 @@ type Principals struct {
 
 // Store is the task store.
 type Store struct {
-	Path string `mapstructure:"path"`
+	Path     string `mapstructure:"path"`
+	OnDamage string `mapstructure:"on_damage"`
 }
 
 // Audit is the trail of changes made to Unity Catalog. After a load Path is set.

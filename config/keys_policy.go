@@ -75,6 +75,8 @@ func policyKeys() []Key {
 func processKeys() []Key {
 	return []Key{
 		{Name: "store.path", Type: TypeString, Default: "./data", check: checkNotEmpty, Help: "folder of the task store"},
+		{Name: "store.on_damage", Type: TypeEnum, Default: "refuse", Enum: []string{"refuse", "quarantine"},
+			Help: "what to do with a damaged task store: refuse to start, or move it aside, start with an empty one and run a full sync"},
 		{Name: "audit.path", Type: TypeString, Help: "file of the audit trail: every change made to Unity Catalog; empty is audit.jsonl in store.path"},
 		{Name: "audit.max_size", Type: TypeBytes, Default: "100MB", check: checkPositive, Help: "size at which the audit trail goes on in a new file"},
 		{Name: "audit.keep", Type: TypeInt, Default: "10", check: checkPositive, Help: "full files of the audit trail that are kept"},

@@ -202,11 +202,14 @@ type pipeline struct {
 	registerer prometheus.Registerer
 	progress   func(task string, at connector.Progress) // see tasks.Options; may be nil
 
-	source    policySource
-	store     *store.Store
-	audit     *audit.Log
-	queue     *ondemand.Queue
-	workspace *unitycatalog.Client // nil until it answered once
+	source policySource
+	store  *store.Store
+	// quarantined says that the store was damaged and is an empty one now.
+	quarantined bool
+	audit       *audit.Log
+	queue       *ondemand.Queue
+	workspace   *unitycatalog.Client // nil until it answered once
+	contact     contact              // with the workspace
 
 	// Set by connect, before the queue runs:
 	syncer   *connector.Syncer
@@ -262,10 +265,7 @@ type pipelineOptions struct {
 func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	log, reg := o.log, o.registerer
 	p := &pipeline{config: c, log: log, registerer: reg}
-	if p.store, err = store.Open(filepath.Join(c.Store.Path, "ucwarden.db"), store.Options{Logger: log, Registerer: reg}); err != nil {
-		if policy.CodeOf(err) == policy.CodeUnavailable {
-			err = withHint(err, "a daemon that runs there takes the work over REST: ucwarden sync --server URL")
-		}
+	if err := p.openStore(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -294,6 +294,31 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	return p, nil
 }
 
+// storeFile returns the path of the task store.
+func storeFile(c *config.Config) string { return filepath.Join(c.Store.Path, "ucwarden.db") }
+
+// openStore opens the task store. A damaged one is moved aside where the configuration says so.
+func (p *pipeline) openStore() error {
+	path, o := storeFile(p.config), store.Options{Logger: p.log, Registerer: p.registerer}
+	var err error
+	p.store, err = store.Open(path, o)
+	if errors.Is(err, store.ErrDamaged) && p.config.Store.OnDamage == "quarantine" {
+		aside, moveErr := store.Quarantine(path)
+		if moveErr != nil {
+			return errors.Join(err, moveErr)
+		}
+		p.log.Error("the task store was damaged: it is moved aside, and an empty one takes its place. Lost may be: tasks that were accepted and "+
+			"had not ended, how tasks ended, approvals, and what guards compare a listing with. A full sync makes good what tasks were to do; "+
+			"ucwarden store export shows what can still be read", "moved to", aside, "error", err)
+		p.quarantined = true
+		p.store, err = store.Open(path, o)
+	}
+	if policy.CodeOf(err) == policy.CodeUnavailable {
+		err = withHint(err, "a daemon that runs there takes the work over REST: ucwarden sync --server URL")
+	}
+	return err
+}
+
 // connect connects to the workspace. After an error it may be called again.
 func (p *pipeline) connect(ctx context.Context) (err error) {
 	if p.workspace == nil {
@@ -316,5 +341,9 @@ type connectedHandler struct {
 
 // Handle implements ondemand.Handler.
 func (h connectedHandler) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
-	return h.pipeline.handlers[h.typ].Handle(ctx, job)
+	out, err := h.pipeline.handlers[h.typ].Handle(ctx, job)
+	if ctx.Err() == nil {
+		h.pipeline.contact.ended(err)
+	}
+	return out, err
 }

@@ -191,7 +191,7 @@ func checkFiles(c *config.Config) []doctor.Finding {
 
 func checkStore(c *config.Config) []doctor.Finding {
 	found := []doctor.Finding{doctor.Folder("store.path", c.Store.Path)}
-	path := filepath.Join(c.Store.Path, "ucwarden.db")
+	path := storeFile(c)
 	if _, err := os.Stat(path); err != nil {
 		return found // the first start makes it
 	}

@@ -83,7 +83,7 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 		}
 	}()
 	d.scheduler, err = ondemand.NewScheduler(d.queue, ondemand.ScheduleOptions{
-		Interval: c.Sync.Interval, Jitter: c.Sync.Jitter, OnStart: c.Sync.OnStart, Logger: log,
+		Interval: c.Sync.Interval, Jitter: c.Sync.Jitter, OnStart: c.Sync.OnStart || d.quarantined, Logger: log,
 	})
 	if err != nil {
 		return nil, err
@@ -115,7 +115,11 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
 		Tasks: d.queue, Verifier: verifier, Reload: d.reloadPolicies,
-		Checks: []apiserver.Check{{Name: "policies", Run: d.policiesMissing}, {Name: "workspace", Run: d.workspaceMissing}},
+		Checks: []apiserver.Check{
+			{Name: "store", Run: func(context.Context) error { return d.store.Health() }},
+			{Name: "policies", Run: d.policiesMissing}, {Name: "policies", Run: d.policiesProblem, Degrades: true},
+			{Name: "workspace", Run: d.workspaceMissing}, {Name: "workspace", Run: d.workspaceProblem, Degrades: true},
+		},
 		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
 		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate,
 	})

@@ -116,3 +116,19 @@ func (d *daemon) policiesMissing(context.Context) error {
 	}
 	return policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet")
 }
+
+// policiesProblem says why policies that are in force could not be read anew.
+func (d *daemon) policiesProblem(context.Context) error {
+	if err := d.source.Problem(); err != nil && d.source.Current() != nil {
+		return policy.Errorf(policy.CodeUnavailable, "the policies cannot be read; those that were read last stay in force: %w", err)
+	}
+	return nil
+}
+
+// workspaceProblem says why a workspace that was connected seems not to answer.
+func (d *daemon) workspaceProblem(ctx context.Context) error {
+	if d.workspaceMissing(ctx) != nil {
+		return nil // which says more
+	}
+	return d.contact.check(ctx, d.workspace.Host())
+}

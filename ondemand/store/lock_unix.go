@@ -21,7 +21,7 @@ func tryLock(file *os.File) (bool, error) {
 	return err == nil, err
 }
 
-// lockHolder returns ", number 4711 (ucwarden)" for the process that has the file locked; "" where the system does not
+// lockHolder returns "number 4711 (ucwarden); " for the process that has the file locked; "" where the system does not
 // say. Linux lists locks as "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF", the file by device and inode.
 func lockHolder(file *os.File) string {
 	info, err := file.Stat()
@@ -44,9 +44,9 @@ func lockHolder(file *os.File) string {
 		}
 		if pid, err := strconv.Atoi(fields[4]); err == nil && pid > 0 {
 			if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
-				return fmt.Sprintf(", number %d (%s)", pid, strings.TrimSpace(string(name)))
+				return fmt.Sprintf("number %d (%s); ", pid, strings.TrimSpace(string(name)))
 			}
-			return fmt.Sprintf(", number %d", pid)
+			return fmt.Sprintf("number %d; ", pid)
 		}
 	}
 	return ""

@@ -100,8 +100,8 @@ func openChecked(path string, o Options) (_ *openFile, err error) {
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, inUseError(path, f.file)
-	case errors.Is(err, ErrDamaged):
-		return nil, err
+	case errors.Is(err, ErrDamaged), policy.CodeOf(err) == policy.CodeUnavailable, policy.CodeOf(err) == policy.CodeConflict:
+		return nil, err // it says all
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
 		return nil, damagedError(path, err)
 	case err != nil:
@@ -143,7 +143,7 @@ func inUseError(path string, file *os.File) error {
 		holder = lockHolder(file)
 	}
 	return policy.Errorf(policy.CodeUnavailable,
-		"task store %s is in use by another process%s: stop that process, or choose another folder (store.path)", path, holder)
+		"task store %s is in use by another process: %sstop that process, or choose another folder (store.path)", path, holder)
 }
 
 // checkFile reads a file whole. Its error is [ErrDamaged], or of class conflict where another version wrote the file.

@@ -55,7 +55,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"locked", func(t *testing.T, path string) {
 			s := openStore(t, path)
 			t.Cleanup(func() { s.Close() })
-		}, fmt.Sprintf("is in use by another process, number %d (store.test): stop that process", os.Getpid()), policy.CodeUnavailable},
+		}, fmt.Sprintf("is in use by another process: number %d (store.test); stop that process", os.Getpid()), policy.CodeUnavailable},
 		{"not a database", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("hello ", 4000)), 0o600); err != nil {
 				t.Fatal(err)
