@@ -103,7 +103,7 @@ func newEnv(t testing.TB, change func(*setup)) *env {
 	if s.Verifier, err = keys.NewVerifier(t.Context(), keys.VerifierOptions{JWKS: e.keySet()}); err != nil {
 		t.Fatal(err)
 	}
-	e.verifier, s.Tasks = s.Verifier, e.queue
+	e.verifier, s.Tasks, s.Store = s.Verifier, e.queue, store
 	if s.wrap != nil {
 		s.Tasks = s.wrap(e.queue)
 	}

@@ -32,6 +32,7 @@ type Options struct {
 	TLSCert, TLSKey string
 
 	Tasks    Tasks
+	Store    Store // may be nil
 	Verifier *keys.Verifier
 	Checks   []Check
 	// Reload reads what the server does not know of again, as policies, and returns each part. POST

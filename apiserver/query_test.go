@@ -21,6 +21,7 @@ func TestUnknownQueryParameters(t *testing.T) {
 	for _, call := range [][2]string{
 		{"POST", tasksPath}, {"GET", tasksPath}, {"HEAD", tasksPath}, {"GET", tasksPath + "/t"}, {"GET", tasksPath + "/t/events"},
 		{"POST", tasksPath + "/t/cancel"}, {"POST", tasksPath + "/t/retry"}, {"POST", reloadPath},
+		{"POST", checkPath}, {"POST", backupPath},
 	} {
 		for _, query := range []string{"stauts=FAILED", "Status=FAILED", "status%20=FAILED", "x", "=1", "a;b=1", "%zz=1", "status=%zz", "id=t", "force=true"} {
 			r := e.do(call[0], call[1]+"?"+query, table("new", "sales")).want(400)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -34,6 +35,8 @@ type Server struct {
 	waitSlots  chan struct{}   // one element for each request that waits for a task
 	draining   context.Context // done once a shutdown begins; ends waits and streams
 	beginDrain context.CancelFunc
+
+	copying sync.Mutex // held by the request that copies the store
 
 	listener, adminListener net.Listener
 }

@@ -52,6 +52,8 @@ const (
 	pathRetry  = pathTask + "/retry"
 	pathEvents = pathTask + "/events"
 	pathReload = "/api/v1/admin/reload"
+	pathCheck  = "/api/v1/admin/store/check"
+	pathBackup = "/api/v1/admin/store/backup"
 )
 
 func (s *Server) addTaskRoutes(e *echo.Echo) {
@@ -62,6 +64,8 @@ func (s *Server) addTaskRoutes(e *echo.Echo) {
 	e.POST(pathRetry, s.authenticate(keys.ScopeWrite, takes(s.changeTask(s.tasks.Retry))))
 	addGET(e, pathEvents, s.authenticate(keys.ScopeRead, takes(s.events)))
 	e.POST(pathReload, s.authenticate(keys.ScopeAdmin, takes(s.reload)))
+	e.POST(pathCheck, s.authenticate(keys.ScopeAdmin, takes(s.storeCall(s.checkStore))))
+	e.POST(pathBackup, s.authenticate(keys.ScopeAdmin, takes(s.storeCall(s.backupStore))))
 }
 
 func (s *Server) submit(c echo.Context) error {

@@ -152,7 +152,8 @@ func (c *Client) ListQuery(ctx context.Context, query url.Values) (ondemand.Page
 // request is one call.
 type request struct {
 	method string
-	path   []string // below /api/v1/tasks; escaped here
+	admin  bool     // below /api/v1/admin instead of /api/v1/tasks
+	path   []string // escaped here
 	query  url.Values
 	header map[string]string
 	body   []byte // JSON
@@ -182,6 +183,9 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 // send makes the call and returns the answer, its body to be read and closed; one of 300 or more is an *Error.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	u := c.base.JoinPath("api", "v1", "tasks")
+	if r.admin {
+		u = c.base.JoinPath("api", "v1", "admin")
+	}
 	for _, part := range r.path {
 		u = u.JoinPath(url.PathEscape(part))
 	}

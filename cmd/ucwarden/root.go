@@ -130,6 +130,7 @@ func commands(a *app) []*cobra.Command {
 		newAuditCommand(a),
 		newDemoCommand(a),
 		newTaskCommand(a),
+		newStoreCommand(a),
 		newKeysCommand(a),
 		newTokenCommand(a),
 		newEmulatorCommand(a),

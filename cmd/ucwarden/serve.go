@@ -114,7 +114,7 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	}
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
-		Tasks: d.queue, Verifier: verifier, Reload: d.reloadPolicies,
+		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies,
 		Checks: []apiserver.Check{
 			{Name: "store", Run: func(context.Context) error { return d.store.Health() }},
 			{Name: "policies", Run: d.policiesMissing}, {Name: "policies", Run: d.policiesProblem, Degrades: true},

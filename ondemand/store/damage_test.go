@@ -339,7 +339,7 @@ func TestUpgrade(t *testing.T) {
 	want := make(map[string]string)
 	err = db.Update(func(tx *bolt.Tx) error {
 		own, err := tx.CreateBucket(bucketMeta)
-		values, other := tx.CreateBucket(bucketValues)
+		values, other := tx.CreateBucket(ValuesBucket)
 		err = errors.Join(err, other, own.Put(keySchema, []byte("1")))
 		for i := range 1000 {
 			key := fmt.Sprint("key", i)

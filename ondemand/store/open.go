@@ -57,7 +57,7 @@ func createIfMissing(path string) (err error) {
 		return fmt.Errorf("create the task store %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketValues} {
+		for _, name := range [][]byte{bucketMeta, ValuesBucket} {
 			if _, err := tx.CreateBucket(name); err != nil {
 				return err
 			}
@@ -148,35 +148,49 @@ func inUseError(path string, file *os.File) error {
 
 // checkFile reads a file whole. Its error is [ErrDamaged], or of class conflict where another version wrote the file.
 func checkFile(file *os.File, path string) error {
+	_, err := inspect(file, path)
+	return err
+}
+
+// inspect is checkFile that also says what is in the file.
+func inspect(file *os.File, path string) (Report, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return fmt.Errorf("read the task store %s: %w", path, err)
+		return Report{}, fmt.Errorf("read the task store %s: %w", path, err)
 	}
+	r := Report{Path: path, Bytes: info.Size(), Entries: make(map[string]int)}
 	var version string
 	var wrong error // the first value with a wrong checksum
-	err = checkPages(file, info.Size(), func(bucket, key, value []byte) error {
-		if bytes.Equal(bucket, bucketMeta) && bytes.Equal(key, keySchema) {
+	r.FreeBytes, err = checkPages(file, info.Size(), func(bucket, key, value []byte) error {
+		r.Entries[string(bucket)]++
+		switch {
+		case !bytes.Equal(bucket, bucketMeta):
+		case bytes.Equal(key, keySchema):
 			version = string(value)
+		case bytes.Equal(key, keySeq) && len(value) == 8:
+			r.Commits = binary.BigEndian.Uint64(value)
 		}
 		if _, ok := unseal(bucket, key, value); !ok && wrong == nil {
 			wrong = wrongChecksum(bucket, key)
 		}
 		return nil
 	})
+	delete(r.Entries, string(bucketMeta))
 	number, notNumber := strconv.Atoi(version)
+	r.Layout = number
 	switch {
 	case err != nil:
-		return damagedError(path, err)
+		return r, damagedError(path, err)
 	case notNumber != nil || number < 1:
-		return damagedError(path, fmt.Sprintf("its layout version is %q", version))
+		return r, damagedError(path, fmt.Sprintf("its layout version is %q", version))
 	case number > schemaVersion:
-		return policy.Errorf(policy.CodeConflict, "task store %s has layout version %d, this program knows up to %d: "+
+		return r, policy.Errorf(policy.CodeConflict, "task store %s has layout version %d, this program knows up to %d: "+
 			"run the version of ucwarden that wrote it, or restore a backup from before (ucwarden store restore BACKUP --file %s)",
 			path, number, schemaVersion, path)
 	case number == schemaVersion && wrong != nil:
-		return damagedError(path, wrong)
+		return r, damagedError(path, wrong)
 	}
-	return nil
+	return r, nil
 }
 
 // upgrade rewrites a file of version 1, in one transaction.

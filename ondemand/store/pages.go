@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"os"
 )
 
 // This file reads bbolt's format by itself. bbolt checks its two meta pages only, falls back from a bad newest one to the
@@ -106,33 +107,65 @@ type checker struct {
 	bufs [][]byte // of pages that have been read
 	// entry is called with each key of each bucket, in their order; a bucket is named by its key.
 	entry func(bucket, key, value []byte) error
+	// salvage, where set, is called with damage, and what is around it is read on.
+	salvage func(error)
+}
+
+// skip passes damage to salvage, where that is set.
+func (c *checker) skip(err error) error {
+	if err == nil || c.salvage == nil {
+		return err
+	}
+	c.salvage(err)
+	return nil
 }
 
 // checkPages returns an error that names the first damage of the file: a bad meta page, a page that is not there, is used
-// twice or not at all, or keys out of order. It calls entry with all that is stored, and returns its error.
-func checkPages(file io.ReaderAt, size int64, entry func(bucket, key, value []byte) error) error {
+// twice or not at all, or keys out of order. It calls entry with all that is stored, and returns its error, or how many bytes are free.
+func checkPages(file io.ReaderAt, size int64, entry func(bucket, key, value []byte) error) (free int64, err error) {
 	m, err := readMetas(file, size)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if m.high < 4 || m.high > uint64(size)/uint64(m.pageSize) {
-		return fmt.Errorf("the file has %d bytes and should have %d pages of %d", size, m.high, m.pageSize)
+		return 0, fmt.Errorf("the file has %d bytes and should have %d pages of %d", size, m.high, m.pageSize)
 	}
 	c := &checker{file: file, meta: m, seen: make([]uint64, m.high/64+1), entry: entry}
 	c.mark(0)
 	c.mark(1)
-	if err := c.freelist(); err != nil {
-		return err
+	pages, err := c.freelist()
+	if err != nil {
+		return 0, err
 	}
 	if err := c.tree(m.root, nil, nil, nil); err != nil {
-		return err
+		return 0, err
 	}
 	for id := range m.high {
 		if c.mark(id) {
-			return fmt.Errorf("page %d is neither in use nor free", id)
+			return 0, fmt.Errorf("page %d is neither in use nor free", id)
 		}
 	}
-	return nil
+	return size - int64(m.high-pages)*int64(m.pageSize), nil
+}
+
+// salvagePages calls entry with whatever can be read of a damaged file, and damaged with what cannot. The error is that of
+// entry, or says why nothing can be read.
+func salvagePages(file io.ReaderAt, size int64, entry func(bucket, key, value []byte) error, damaged func(error)) error {
+	var newest meta
+	for number := range uint64(2) {
+		for _, pageSize := range []int{os.Getpagesize(), 4096, 8192, 16384, 65536} { // it is in the first meta page only
+			m, err := readMeta(file, size, int64(number)*int64(pageSize), number)
+			if err == nil && m.pageSize == pageSize && (newest.pageSize == 0 || m.txid > newest.txid) {
+				newest = m
+			}
+		}
+	}
+	if newest.pageSize == 0 {
+		return fmt.Errorf("both meta pages are bad")
+	}
+	newest.high = min(newest.high, uint64(size)/uint64(newest.pageSize))
+	c := &checker{file: file, meta: newest, seen: make([]uint64, newest.high/64+1), entry: entry, salvage: damaged}
+	return c.skip(c.tree(newest.root, nil, nil, nil))
 }
 
 // mark marks a page, and reports whether it was not marked before.
@@ -176,13 +209,14 @@ func (c *checker) page(id uint64, buf []byte) (page []byte, flags, count uint16,
 	return buf, order.Uint16(buf[8:]), order.Uint16(buf[10:]), nil
 }
 
-func (c *checker) freelist() error {
+// freelist marks the free pages and returns their number.
+func (c *checker) freelist() (pages uint64, err error) {
 	if c.meta.freelist == noFreelist {
-		return fmt.Errorf("it has no list of free pages")
+		return 0, fmt.Errorf("it has no list of free pages")
 	}
 	page, flags, count, err := c.page(c.meta.freelist, nil)
 	if err != nil {
-		return fmt.Errorf("list of free pages: %w", err)
+		return 0, fmt.Errorf("list of free pages: %w", err)
 	}
 	ids := page[pageHeader:]
 	n := uint64(count)
@@ -190,14 +224,14 @@ func (c *checker) freelist() error {
 		n, ids = order.Uint64(ids), ids[8:]
 	}
 	if flags != flagFreelist || n > uint64(len(ids)/8) {
-		return fmt.Errorf("list of free pages: page %d is none", c.meta.freelist)
+		return 0, fmt.Errorf("list of free pages: page %d is none", c.meta.freelist)
 	}
 	for i := range n {
 		if id := order.Uint64(ids[8*i:]); id < 2 || id >= c.meta.high || !c.mark(id) {
-			return fmt.Errorf("list of free pages: page %d cannot be free", id)
+			return 0, fmt.Errorf("list of free pages: page %d cannot be free", id)
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // tree reads the tree of a bucket from its root page, nil being the bucket of buckets. Its keys must be in [from, to).
@@ -259,7 +293,7 @@ func (c *checker) elements(page []byte, flags, count uint16, bucket, from, to []
 		default:
 			err = c.entry(bucket, e.key, e.value)
 		}
-		if err != nil {
+		if err := c.skip(err); err != nil {
 			return err
 		}
 	}

@@ -48,8 +48,9 @@ func (o *Options) validate() error {
 //	meta    "schema", "seq"
 //	values  key → value saved by another package (Store.Save)
 var (
-	bucketMeta   = []byte("meta")
-	bucketValues = []byte("values")
+	bucketMeta = []byte("meta")
+	// ValuesBucket holds what [Store.Save] saved.
+	ValuesBucket = []byte("values")
 
 	keySchema = []byte("schema")
 	keySeq    = []byte("seq")
@@ -147,7 +148,7 @@ func (s *Store) AddBuckets(names ...[]byte) error {
 func (s *Store) Load(key string) ([]byte, error) {
 	var value []byte
 	err := s.View(func(tx *Tx) error {
-		value = append(value, tx.Bucket(bucketValues).Get([]byte(key))...)
+		value = append(value, tx.Bucket(ValuesBucket).Get([]byte(key))...)
 		return nil
 	})
 	return value, err
@@ -160,9 +161,9 @@ func (s *Store) Save(key string, value []byte) error {
 	}
 	return s.Update(func(tx *Tx) error {
 		if value == nil {
-			return tx.Bucket(bucketValues).Delete([]byte(key))
+			return tx.Bucket(ValuesBucket).Delete([]byte(key))
 		}
-		return tx.Bucket(bucketValues).Put([]byte(key), value)
+		return tx.Bucket(ValuesBucket).Put([]byte(key), value)
 	}, nil)
 }
 
@@ -172,7 +173,7 @@ func (s *Store) SaveAll(values map[string][]byte) error {
 		return policy.Errorf(policy.CodeInvalid, "save values: a key is empty")
 	}
 	return s.Update(func(tx *Tx) error {
-		bucket := tx.Bucket(bucketValues)
+		bucket := tx.Bucket(ValuesBucket)
 		for key, value := range values {
 			if value == nil {
 				if err := bucket.Delete([]byte(key)); err != nil {
@@ -190,7 +191,7 @@ func (s *Store) SaveAll(values map[string][]byte) error {
 // an error, which Range returns. visit must not keep the value, and must not write to the store.
 func (s *Store) Range(prefix string, visit func(key string, value []byte) error) error {
 	return s.View(func(tx *Tx) error {
-		c := tx.Bucket(bucketValues).Cursor()
+		c := tx.Bucket(ValuesBucket).Cursor()
 		for k, v := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix); k, v = c.Next() {
 			if err := visit(string(k), v); err != nil {
 				return err
@@ -208,7 +209,7 @@ func (s *Store) RemoveAll(prefix string) error {
 	for removed := maxRemoved; removed == maxRemoved; {
 		err := s.Update(func(tx *Tx) error {
 			removed = 0
-			c := tx.Bucket(bucketValues).Cursor()
+			c := tx.Bucket(ValuesBucket).Cursor()
 			for k, _ := c.Seek([]byte(prefix)); k != nil && strings.HasPrefix(string(k), prefix) && removed < maxRemoved; k, _ = c.Seek([]byte(prefix)) {
 				if err := c.Delete(); err != nil {
 					return err

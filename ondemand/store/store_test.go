@@ -213,7 +213,7 @@ func TestGroupCommit(t *testing.T) {
 				case 1:
 					return refused
 				case 2, 3:
-					if err := tx.Bucket(bucketValues).Put(key, key); err != nil {
+					if err := tx.Bucket(ValuesBucket).Put(key, key); err != nil {
 						return err
 					}
 					if i%20 == 3 {
@@ -221,7 +221,7 @@ func TestGroupCommit(t *testing.T) {
 					}
 					return broken // after a write: the others must not lose theirs
 				}
-				return tx.Bucket(bucketValues).Put(key, key)
+				return tx.Bucket(ValuesBucket).Put(key, key)
 			}, func() { applied = true })
 			want := map[int]policy.Code{1: policy.CodeConflict, 2: policy.CodeUnavailable, 3: policy.CodeInternal}[i%20]
 			if policy.CodeOf(err) != want || applied != (want == "") {
