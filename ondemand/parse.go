@@ -231,7 +231,30 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	o.drop(requestFields...)
 	o.drop(serverFields...)
 	t.Extra = o.remaining()
+	if n := t.extraSize(); n > maxExtra {
+		p.tooLarge = true
+		p.add(pointer, "its unknown fields hold %d bytes; one task may carry at most %d", n, maxExtra)
+	}
 	return t
+}
+
+// maxExtra bounds the unknown fields of a task, which are kept and returned with it, in bytes of compact JSON.
+const maxExtra = 8 << 10
+
+func (t *Task) extraSize() int {
+	n := sizeOf(t.Extra) + sizeOf(t.RequestInfo.Extra)
+	for _, r := range t.RequestInfo.Resources {
+		n += sizeOf(r.Extra)
+	}
+	return n
+}
+
+func sizeOf(extra map[string]json.RawMessage) int {
+	n := 0
+	for name, value := range extra {
+		n += len(name) + len(value)
+	}
+	return n
 }
 
 func (p *parser) info(pointer string, raw json.RawMessage) RequestInfo {

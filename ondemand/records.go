@@ -193,6 +193,8 @@ type Page struct {
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
+	// maxPage is how many bytes of tasks, as they are stored, end a page; one task may have more.
+	maxPage = 4 << 20
 	// maxScan is how many tasks that are not visible one page passes over.
 	maxScan = 10_000
 )
@@ -221,6 +223,7 @@ func list(tx *store.Tx, f Filter) (Page, error) {
 		return Page{}, err
 	}
 	page := Page{Items: []Task{}}
+	size := 0               // of the items, as they are stored
 	var last, hidden []byte // order keys of the last task of the page, and of the last one passed over
 	scanned := 0
 	for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Prev() {
@@ -241,7 +244,7 @@ func list(tx *store.Tx, f Filter) (Page, error) {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
-		if len(page.Items) == limit && f.Visible == nil {
+		if full := len(page.Items) == limit || size >= maxPage; full && f.Visible == nil {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
@@ -253,11 +256,12 @@ func list(tx *store.Tx, f Filter) (Page, error) {
 			scanned, hidden = scanned+1, at
 			continue
 		}
-		if len(page.Items) == limit {
+		if len(page.Items) == limit || size >= maxPage {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
 		page.Items = append(page.Items, t)
+		size += len(tx.Bucket(bucketTasks).Get(at[8:]))
 		last = at
 	}
 	return page, nil

@@ -13,8 +13,8 @@ import (
 	"ucwarden/connector"
 )
 
-// maxResponseSize bounds the size of one answer, in bytes. The largest page, 10,000 objects, is below a tenth of it.
-const maxResponseSize = 256 << 20
+// maxResponseSize bounds the size of one answer, in bytes: that of the largest page, 10,000 objects, with some to spare.
+const maxResponseSize = 32 << 20
 
 // pacer is an http.RoundTripper that adapts rate and concurrency to the workspace, and retries what is safe to retry.
 // The responses it returns have their body in memory: a body that breaks off is a failed attempt like any other.

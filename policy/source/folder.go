@@ -136,6 +136,9 @@ func (r *treeReader) file(at, name string, info fs.FileInfo, named bool) error {
 	if len(r.tree.files) >= maxFiles {
 		return policy.Errorf(policy.CodeTooLarge, "%s: more than %d policy files", at, maxFiles)
 	}
+	if info.Size() > r.bytesLeft { // before it is read
+		return policy.Errorf(policy.CodeTooLarge, "%s: it has %d bytes, and all policy files together may have %d", at, info.Size(), r.limit)
+	}
 	f, err := os.Open(at)
 	if err != nil {
 		return readError(err)
