@@ -260,6 +260,10 @@ type pipelineOptions struct {
 	registerer prometheus.Registerer // may be nil
 }
 
+// attemptsOnce bounds the runs of a task for a command that works once: somebody waits for it, and what goes wrong in the
+// same way each time is said after seconds. Single requests are tried again as often as ever.
+const attemptsOnce = 4
+
 // newPipeline opens the store first, so that a second process stops before it does anything else. Policies are to be
 // loaded, and the workspace is to be connected to, before the queue runs.
 func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
@@ -283,9 +287,13 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	for _, t := range tasks.Types {
 		handlers[t] = connectedHandler{p, t}
 	}
+	attempts := c.OnDemand.MaxAttempts
+	if o.grace != 0 {
+		attempts = min(attempts, attemptsOnce)
+	}
 	p.queue, err = ondemand.NewQueue(p.store, ondemand.Options{
 		Handlers: handlers,
-		Workers:  c.OnDemand.Workers, MaxAttempts: c.OnDemand.MaxAttempts, MaxQueued: c.OnDemand.MaxQueued, Retention: c.OnDemand.Retention,
+		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxQueued: c.OnDemand.MaxQueued, Retention: c.OnDemand.Retention,
 		Grace: o.grace, Logger: log, Registerer: reg,
 	})
 	if err != nil {

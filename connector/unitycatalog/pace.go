@@ -103,6 +103,10 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 		wait := decision.wait
 		if !decision.hasWait {
 			wait = p.pacing.backoff(n)
+			if decision.reason == reasonGarbled {
+				// What was cut off comes whole the next time; a login page in the workspace's place stays, however long one waits.
+				wait = p.pacing.backoff(1)
+			}
 		}
 		if deadline, _ := ctx.Deadline(); now.Add(wait).After(deadline) {
 			return last.resp, last.err

@@ -15,6 +15,9 @@ import (
 	"ucwarden/endpoint"
 )
 
+// reasonGarbled is the reason of a retry after an answer that is not the API's.
+const reasonGarbled = "garbled"
+
 // retryDecision is what to do after one attempt.
 type retryDecision struct {
 	signal   loadSignal
@@ -43,7 +46,7 @@ func decide(resp *http.Response, body []byte, err error, c requestInfo, now time
 		return retryDecision{signal: signalNone, retry: idempotent, reason: "server error", wait: wait, hasWait: hasWait}
 	}
 	if resp.StatusCode/100 == 2 && !isObject(body) {
-		return retryDecision{signal: signalOK, retry: idempotent, reason: "garbled"}
+		return retryDecision{signal: signalOK, retry: idempotent, reason: reasonGarbled}
 	}
 	return retryDecision{signal: signalOK}
 }
