@@ -83,8 +83,7 @@ func covers(root, o policy.Securable) bool {
 // read is left out, with everything that depends on it; a workspace that does not answer fails the whole load, since
 // unknown is not empty.
 func (r *run) load(ctx context.Context, roots []policy.Securable, also []policy.Object) (*loaded, error) {
-	l := &loader{run: r, roots: roots, objects: slices.Clone(also), out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
-	l.lister = lister{Lister: r.Workspace, parallel: r.Parallel, failed: l.leaveOutListing}
+	l := r.newLoader(roots, also)
 	if err := l.list(ctx); err != nil {
 		return nil, err
 	}
@@ -94,11 +93,18 @@ func (r *run) load(ctx context.Context, roots []policy.Securable, also []policy.
 	return l.out, nil
 }
 
+func (r *run) newLoader(roots []policy.Securable, also []policy.Object) *loader {
+	l := &loader{run: r, roots: roots, objects: slices.Clone(also), out: &loaded{kinds: make(map[policy.Securable]policy.Kind)}}
+	l.lister = lister{Lister: r.Workspace, parallel: r.Parallel, failed: l.leaveOutListing}
+	return l
+}
+
 type loader struct {
 	run *run
 	lister
 	roots   []policy.Securable
-	mu      sync.Mutex // guards what is below while calls are under way, and keeps reports of progress apart
+	only    func(policy.Securable) bool // of what is listed, what to read; nil for all
+	mu      sync.Mutex                  // guards what is below while calls are under way, and keeps reports of progress apart
 	objects []policy.Object
 	done    int // objects whose grants were read
 	out     *loaded
@@ -122,14 +128,7 @@ func (l *loader) list(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	slices.SortFunc(l.objects, func(a, b policy.Object) int { return a.Compare(b.Securable) })
-	l.objects = slices.CompactFunc(l.objects, func(a, b policy.Object) bool { return a.Securable == b.Securable })
-	l.out.inventory = policy.NewInventory(l.objects...)
-	for _, o := range l.objects {
-		if o.Kind != "" {
-			l.out.kinds[o.Securable] = o.Kind
-		}
-	}
+	l.arrange()
 	for _, root := range inside {
 		_, found := slices.BinarySearchFunc(l.objects, root, func(o policy.Object, s policy.Securable) int { return o.Compare(s) })
 		if !found {
@@ -142,6 +141,18 @@ func (l *loader) list(ctx context.Context) error {
 	slices.SortFunc(l.out.ancestors, policy.Securable.Compare)
 	slices.SortFunc(l.out.roots, policy.Securable.Compare)
 	return nil
+}
+
+// arrange sorts what was listed into an inventory.
+func (l *loader) arrange() {
+	slices.SortFunc(l.objects, compareObjects)
+	l.objects = slices.CompactFunc(l.objects, func(a, b policy.Object) bool { return a.Securable == b.Securable })
+	l.out.inventory = policy.NewInventory(l.objects...)
+	for _, o := range l.objects {
+		if o.Kind != "" {
+			l.out.kinds[o.Securable] = o.Kind
+		}
+	}
 }
 
 // skipReason returns why a root is not for a sync; "" where it is.
@@ -249,6 +260,9 @@ const maxUnanswered = 10
 func (l *loader) readGrants(ctx context.Context) error {
 	var read []policy.Securable
 	for _, o := range l.objects {
+		if l.only != nil && !l.only(o.Securable) {
+			continue
+		}
 		if (l.run.Scope.Filters(o.Securable) || l.run.Scope.AddsOnly(o.Securable)) && len(policy.Privileges(o.Type, o.Kind)) > 0 {
 			read = append(read, o.Securable)
 		}

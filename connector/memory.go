@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ucwarden/policy"
@@ -24,15 +25,16 @@ const (
 // was last brought into sync with, and which metastores were ever synced. With a nil State it knows nothing.
 type worldMemory struct {
 	state  State
-	shared State      // of which metastores were ever synced: plans that are made without the store read it too
-	mu     sync.Mutex // one change of a value at a time
+	shared State         // of which metastores were ever synced: plans that are made without the store read it too
+	mu     sync.Mutex    // one change of a value at a time
+	noted  atomic.Uint64 // how often a shard was noted to be in sync
 }
 
 // listing is what was found in a container, itself included, or of the metastore's root objects.
 type listing struct {
-	root  policy.Securable   // METASTORE without a name for root objects
-	found []policy.Securable // sorted
-	last  int                // how many there were the last time; 0 when not known
+	root  policy.Securable // METASTORE without a name for root objects
+	found []policy.Object  // sorted
+	last  int              // how many there were the last time; 0 when not known
 }
 
 // listingRoot returns under which catalog, or METASTORE, a container's listing is kept.
@@ -63,41 +65,45 @@ func loadFrom(state State, key string) ([]byte, error) {
 	return value, nil
 }
 
-// names returns what the last good listing of a container held, sorted; nil when none is known.
-func (m *worldMemory) names(container policy.Securable) ([]policy.Securable, error) {
-	all, err := m.namesUnder(listingRoot(container))
-	if container.Type == policy.Schema {
-		all = slices.DeleteFunc(all, func(s policy.Securable) bool { return !container.Contains(s) })
-	}
-	return all, err
-}
-
-func (m *worldMemory) namesUnder(root policy.Securable) ([]policy.Securable, error) {
-	value, err := m.load(listingKey(root))
+// objects returns what the last good listing of a container held, sorted; nil when none is known.
+func (m *worldMemory) objects(container policy.Securable) ([]policy.Object, error) {
+	value, err := m.load(listingKey(listingRoot(container)))
 	if err != nil {
 		return nil, err
 	}
-	return parseNames(string(value)), nil
+	all := parseObjects(string(value))
+	if container.Type == policy.Schema {
+		all = slices.DeleteFunc(all, func(o policy.Object) bool { return !container.Contains(o.Securable) })
+	}
+	return all, nil
 }
 
-func parseNames(text string) []policy.Securable {
-	var list []policy.Securable
+// parseObjects reads what joinObjects wrote: a line TYPE:name for each object, and its kind after a tab where it has one.
+func parseObjects(text string) []policy.Object {
+	var list []policy.Object
 	for line := range strings.SplitSeq(text, "\n") {
 		if t, name, ok := strings.Cut(line, ":"); ok { // else not one of ours
-			list = append(list, policy.Securable{Type: policy.SecurableType(t), FullName: name})
+			name, kind, _ := strings.Cut(name, "\t")
+			list = append(list, policy.Object{Securable: policy.Securable{Type: policy.SecurableType(t), FullName: name}, Kind: policy.Kind(kind)})
 		}
 	}
 	return list
 }
 
-func joinNames(list []policy.Securable) []byte {
+func joinObjects(list []policy.Object) []byte {
 	var b strings.Builder
-	for _, s := range list {
-		b.WriteString(s.String())
+	for _, o := range list {
+		b.WriteString(o.String())
+		if o.Kind != "" {
+			b.WriteByte('\t')
+			b.WriteString(string(o.Kind))
+		}
 		b.WriteByte('\n')
 	}
 	return []byte(b.String())
 }
+
+func compareObjects(a, b policy.Object) int { return a.Compare(b.Securable) }
 
 // save keeps listings that a plan was made and not refused for. What a catalog holds outside a listed schema is kept.
 func (m *worldMemory) save(listings []listing) error {
@@ -112,12 +118,12 @@ func (m *worldMemory) save(listings []listing) error {
 		if err != nil {
 			return err
 		}
-		names := l.found
+		all := l.found
 		if root != l.root {
-			others := slices.DeleteFunc(parseNames(string(before)), l.root.Contains)
-			names = slices.SortedFunc(slices.Values(slices.Concat(others, names)), policy.Securable.Compare)
+			others := slices.DeleteFunc(parseObjects(string(before)), func(o policy.Object) bool { return l.root.Contains(o.Securable) })
+			all = slices.SortedFunc(slices.Values(slices.Concat(others, all)), compareObjects)
 		}
-		if after := joinNames(names); string(after) != string(before) {
+		if after := joinObjects(all); string(after) != string(before) {
 			if err := m.state.Save(listingKey(root), after); err != nil {
 				return err
 			}
@@ -129,14 +135,22 @@ func (m *worldMemory) save(listings []listing) error {
 // catalogs returns the catalogs that the last listing held.
 func (m *worldMemory) catalogs() ([]policy.Securable, error) {
 	value, err := m.load(keyCatalogs)
-	return parseNames(string(value)), err
+	var list []policy.Securable
+	for _, o := range parseObjects(string(value)) {
+		list = append(list, o.Securable)
+	}
+	return list, err
 }
 
 func (m *worldMemory) saveCatalogs(list []policy.Securable) error {
 	if m.state == nil {
 		return nil
 	}
-	return m.state.Save(keyCatalogs, joinNames(list))
+	objects := make([]policy.Object, len(list))
+	for i, c := range list {
+		objects[i].Securable = c
+	}
+	return m.state.Save(keyCatalogs, joinObjects(objects))
 }
 
 // readMap reads a JSON object. One that cannot be understood counts as empty.
@@ -173,16 +187,25 @@ func (m *worldMemory) met(metastore string) error {
 	})
 }
 
-// bases returns by which policies each shard was last brought into sync, by the shard's name.
-func (m *worldMemory) bases() (map[string]string, error) { return readMap[string](m.state, keyShards) }
+// lastSync is by what a shard was last brought into sync.
+type lastSync struct {
+	Basis string    `json:"basis"` // the policies and settings
+	At    time.Time `json:"at"`    // the time at which validity schedules were judged
+}
 
-// inSync notes by which policies a shard was brought into sync.
-func (m *worldMemory) inSync(shard policy.Securable, basis string) error {
-	return change(m, m.state, keyShards, func(all map[string]string) bool {
-		if all[shard.String()] == basis {
+// lastSyncs returns how each shard was last brought into sync, by the shard's name.
+func (m *worldMemory) lastSyncs() (map[string]lastSync, error) {
+	return readMap[lastSync](m.state, keyShards)
+}
+
+// inSync notes how a shard was brought into sync.
+func (m *worldMemory) inSync(shard policy.Securable, last lastSync) error {
+	return change(m, m.state, keyShards, func(all map[string]lastSync) bool {
+		if old := all[shard.String()]; old.Basis == last.Basis && old.At.Equal(last.At) {
 			return false
 		}
-		all[shard.String()] = basis
+		all[shard.String()] = last
+		m.noted.Add(1)
 		return true
 	})
 }

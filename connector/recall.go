@@ -20,7 +20,7 @@ const (
 // recall asks for what the last good listing of a container held and this one does not: missing from one listing is not
 // gone. What exists is added; a listing that misses very many that exist is no listing, and the load fails.
 func (l *loader) recall(ctx context.Context, root policy.Securable, found []policy.Object) ([]policy.Object, error) {
-	last, err := l.run.memory.names(root)
+	last, err := l.run.memory.objects(root)
 	if err != nil {
 		return nil, err
 	}
@@ -28,9 +28,12 @@ func (l *loader) recall(ctx context.Context, root policy.Securable, found []poli
 	for _, o := range found {
 		shown[o.Securable] = true
 	}
-	missing := slices.DeleteFunc(slices.Clone(last), func(s policy.Securable) bool {
-		return shown[s] || root.FullName == "" && !l.run.Scope.ReachesType(s.Type)
-	})
+	var missing []policy.Securable
+	for _, o := range last {
+		if !shown[o.Securable] && (root.FullName != "" || l.run.Scope.ReachesType(o.Type)) {
+			missing = append(missing, o.Securable)
+		}
+	}
 	if len(missing) > maxRecalled {
 		some, err := l.ask(ctx, everyNth(missing, len(missing)/sampled))
 		if err != nil {
@@ -51,10 +54,10 @@ func (l *loader) recall(ctx context.Context, root policy.Securable, found []poli
 	found = append(found, back...)
 	at := listing{root: root, last: len(last)}
 	for _, o := range found {
-		at.found = append(at.found, o.Securable)
+		at.found = append(at.found, policy.Object{Securable: o.Securable, Kind: o.Kind})
 	}
-	slices.SortFunc(at.found, policy.Securable.Compare)
-	at.found = slices.Compact(at.found)
+	slices.SortStableFunc(at.found, compareObjects)
+	at.found = slices.CompactFunc(at.found, func(a, b policy.Object) bool { return a.Securable == b.Securable })
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.out.listings = append(l.out.listings, at)
@@ -168,10 +171,10 @@ func (s *Syncer) Concerned(shards []policy.Securable) ([]policy.Securable, error
 	if err != nil {
 		return nil, err
 	}
-	bases, err := s.memory.bases()
+	last, err := s.memory.lastSyncs()
 	if err != nil {
 		return nil, err
 	}
 	r := s.runOf(g, Request{})
-	return slices.DeleteFunc(slices.Clone(shards), func(shard policy.Securable) bool { return bases[shard.String()] == r.basis(shard) }), nil
+	return slices.DeleteFunc(slices.Clone(shards), func(shard policy.Securable) bool { return last[shard.String()].Basis == r.basis(shard) }), nil
 }

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"time"
 
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
@@ -18,6 +19,7 @@ type run struct {
 	id       uint64 // with the coordinator
 	snapshot *ranger.Snapshot
 	compiler *compile.Compiler
+	at       time.Time   // at which the compiler judges validity
 	unknown  unknownView // whom not to try
 	watch    *standings  // while a plan is applied
 
@@ -34,6 +36,11 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 	if err := s.refreshDirectory(ctx, r.ByPerson, len(r.Roots) == 0); err != nil {
 		return nil, givenUp(err)
 	}
+	return s.beginNow(ctx, r)
+}
+
+// beginNow starts a sync by the principals as they were last read.
+func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 	g, err := s.current()
 	if err != nil {
 		return nil, err
@@ -61,7 +68,7 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 // runOf returns a run by a generation that is not known to the coordinator yet.
 func (s *Syncer) runOf(g generation, r Request) *run {
 	return &run{
-		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, unknown: s.unknown.view(),
+		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, at: g.at, unknown: s.unknown.view(),
 		dir: g.identities.directory, identities: g.identities,
 	}
 }

@@ -35,9 +35,9 @@ type ShardPlan struct {
 
 // ShardBody is the large part of a shard's plan.
 type ShardBody struct {
-	Changes []policy.Change    `json:"changes"`
-	Stood   []Standing         `json:"stood"` // the grants on what is changed, when the plan was made
-	Found   []policy.Securable `json:"found"` // what the listing of Roots held
+	Changes []policy.Change `json:"changes"`
+	Stood   []Standing      `json:"stood"` // the grants on what is changed, when the plan was made
+	Found   []policy.Object `json:"found"` // what the listing of Roots held
 }
 
 // Head returns the plan without its body.

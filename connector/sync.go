@@ -106,7 +106,7 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 			return nil, nil, orGivenUp(ctx, err)
 		}
 		compiled := r.compiler.Compile(found.inventory)
-		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(roots, found))
+		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(found))
 		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
@@ -272,8 +272,8 @@ func (l *loaded) withoutNewUse(desired *policy.GrantSet) (kept *policy.GrantSet,
 	return kept, findings
 }
 
-// scopeOf returns what a sync of the roots may change: of the managed scope what was found of them.
-func (r *run) scopeOf(roots []policy.Securable, found *loaded) policy.Scope {
+// scopeOf returns what a sync may change: of the managed scope what was found of its roots.
+func (r *run) scopeOf(found *loaded) policy.Scope {
 	if len(found.roots) == 0 {
 		return r.Scope.Within(policy.Securable{}) // nothing that was asked for exists
 	}
@@ -300,7 +300,12 @@ func (r *run) noteInSync(ctx context.Context, shard policy.Securable, result *Re
 	if len(result.Unread) > 0 || slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil }) {
 		basis = unfinished
 	}
-	if err := r.memory.inSync(shard, basis); err != nil {
+	r.note(ctx, shard, basis)
+}
+
+// note keeps by what a shard was brought into sync.
+func (r *run) note(ctx context.Context, shard policy.Securable, basis string) {
+	if err := r.memory.inSync(shard, lastSync{basis, r.at}); err != nil {
 		r.Logger.WarnContext(ctx, "cannot keep that a catalog is in sync; the next change of the policies syncs it again", "securable", shard.String(), "error", err)
 	}
 }
@@ -310,10 +315,12 @@ func isShard(s policy.Securable) bool {
 }
 
 // basis identifies all that a plan of the root is made by: the policies about it and the settings.
-func (r *run) basis(root policy.Securable) string {
+func (r *run) basis(root policy.Securable) string { return r.basisBy(r.compiler, root) }
+
+func (r *run) basisBy(c *compile.Compiler, root policy.Securable) string {
 	catalog := ""
 	if root.Type.Depth() > 1 || root.Type == policy.Catalog {
 		catalog = root.Names()[0]
 	}
-	return fmt.Sprintf("%s/%s", r.compiler.Fingerprint(catalog), r.Settings)
+	return fmt.Sprintf("%s/%s", c.Fingerprint(catalog), r.Settings)
 }

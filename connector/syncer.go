@@ -7,6 +7,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/directory"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -60,7 +61,8 @@ type generation struct {
 	compiler   *compile.Compiler
 	identities *identities // of the directory that the compiler resolved by
 	open       string      // which schedules are open
-	looked     time.Time   // when that was looked at
+	at         time.Time   // when the compiler was made: the time at which it judges validity
+	looked     time.Time   // when it was last looked at which are open
 }
 
 // current returns the snapshot in force and its compiler, which stays the same for as long as the policies and the
@@ -99,14 +101,19 @@ func (s *Syncer) current() (generation, error) {
 		g.looked = looked
 		return g.with(snapshot), nil
 	}
+	next.at, next.compiler = now, s.compilerAt(next.rules, principals, now)
+	*g = next
+	return *g, nil
+}
+
+// compilerAt returns the compiler of policies and principals that judges validity at t.
+func (s *Syncer) compilerAt(set *rules.RuleSet, principals *directory.Directory, t time.Time) *compile.Compiler {
 	o := s.Compile
-	o.Time = now
+	o.Time = t
 	if s.Directory != nil {
 		o.Directory = principals
 	}
-	next.compiler = compile.New(next.rules, o)
-	*g = next
-	return *g, nil
+	return compile.New(set, o)
 }
 
 // with returns the generation with a snapshot that says the same as its own.

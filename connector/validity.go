@@ -2,6 +2,8 @@ package connector
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"ucwarden/policy"
@@ -10,14 +12,16 @@ import (
 // validityPrecision is how exactly the openings and closings of validity schedules are met.
 const validityPrecision = 200 * time.Millisecond
 
-// WatchValidity calls changed, until ctx ends, with the shards that it concerns when a validity schedule has opened or
-// closed: what it ends is to be revoked at once, not at the next full sync. It looks at the clock itself, so that it also
-// notices what happened while this process did not run, and a clock that is set. An error of changed, or of listing the
-// shards, is logged, and it is tried again.
-func (s *Syncer) WatchValidity(ctx context.Context, changed func(context.Context, []policy.Securable) error) {
+// WatchValidity calls changed, until ctx ends, when a validity schedule has opened or closed since some shard was brought
+// into sync: what it ends is to be revoked at once, not at the next full sync. It looks at the clock itself, so that it also
+// notices what happened while this process did not run, and a clock that is set. An error of changed is logged, and it is
+// called again.
+func (s *Syncer) WatchValidity(ctx context.Context, changed func(context.Context) error) {
 	tick := time.NewTicker(validityPrecision)
 	defer tick.Stop()
 	var seen generation
+	var noted uint64
+	asked := make(map[policy.Securable]string) // by shard, between which openings
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,17 +29,22 @@ func (s *Syncer) WatchValidity(ctx context.Context, changed func(context.Context
 		case <-tick.C:
 		}
 		g, err := s.current()
-		if err != nil || seen.rules != nil && !g.rules.Scheduled() {
-			continue // no policies yet, or none with a schedule; at first, one may have ended for good
-		}
-		if seen.rules == g.rules && seen.open == g.open {
+		now := s.memory.noted.Load()
+		if err != nil || seen.rules == g.rules && seen.open == g.open && noted == now {
 			continue
 		}
-		if seen.rules != nil && seen.rules != g.rules {
-			seen = g // other policies: that is synced as such
-			continue
+		passed, err := s.passed(g)
+		ask := false
+		for _, p := range passed {
+			between := fmt.Sprintf("%p %s %s", g.rules, p.open, g.open)
+			ask = ask || asked[p.shard] != between
+			asked[p.shard] = between
 		}
-		if err := s.validityChanged(ctx, changed); err != nil {
+		if err == nil && ask {
+			err = changed(ctx)
+		}
+		if err != nil {
+			clear(asked)
 			s.Logger.WarnContext(ctx, "cannot sync what a validity schedule concerns; it is tried again", "error", err)
 			select {
 			case <-ctx.Done():
@@ -43,32 +52,46 @@ func (s *Syncer) WatchValidity(ctx context.Context, changed func(context.Context
 			}
 			continue
 		}
-		seen = g
+		seen, noted = g, now
 	}
 }
 
-// validityChanged finds the shards that were in sync before, and are not by what is open now.
-func (s *Syncer) validityChanged(ctx context.Context, changed func(context.Context, []policy.Securable) error) error {
-	shards, _, err := s.shards(ctx)
-	if err != nil {
-		return err
+// passedShard is a shard that was last brought into sync while other validity schedules were open than now.
+type passedShard struct {
+	shard policy.Securable
+	last  lastSync
+	open  string // then, of the policies in force now
+}
+
+// passed returns the shards for which a validity schedule opened or closed since they were brought into sync, sorted.
+// Shards that never were wait for their first sync.
+func (s *Syncer) passed(g generation) ([]passedShard, error) {
+	if !g.rules.Scheduled() {
+		return nil, nil
 	}
-	bases, err := s.memory.bases()
+	all, err := s.memory.lastSyncs()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	concerned, err := s.Concerned(shards)
-	if err != nil {
-		return err
-	}
-	var known []policy.Securable // the others wait for their first full sync
-	for _, shard := range concerned {
-		if bases[shard.String()] != "" {
-			known = append(known, shard)
+	var list []passedShard
+	for name, last := range all {
+		shard, ok := parseShard(name)
+		if !ok || last.At.IsZero() {
+			continue
+		}
+		if open := g.rules.OpenAt(last.At); open != g.open {
+			list = append(list, passedShard{shard, last, open})
 		}
 	}
-	if len(known) == 0 {
-		return nil
+	slices.SortFunc(list, func(a, b passedShard) int { return a.shard.Compare(b.shard) })
+	return list, nil
+}
+
+// parseShard reads the name of a shard as Securable.String writes it.
+func parseShard(name string) (policy.Securable, bool) {
+	objects := parseObjects(name)
+	if len(objects) != 1 || !isShard(objects[0].Securable) {
+		return policy.Securable{}, false
 	}
-	return changed(ctx, known)
+	return objects[0].Securable, true
 }

@@ -77,8 +77,8 @@ const (
 // locks returns the locks that the entry must hold while it runs.
 func (e *entry) locks() []policy.Securable {
 	list := []policy.Securable{{Type: lockTask, FullName: e.id}}
-	if e.typ == FullSync {
-		list = append(list, policy.Securable{Type: lockType, FullName: string(FullSync)})
+	if e.typ == FullSync || e.typ == ValiditySync {
+		list = append(list, policy.Securable{Type: lockType, FullName: string(e.typ)})
 	}
 	return append(list, e.roots...)
 }

@@ -53,7 +53,7 @@ func newMetrics(q *Queue, reg prometheus.Registerer) (*metrics, error) {
 // label returns the metrics label of a task type; types that clients invent share one, to bound the time series.
 func label(t Type) string {
 	switch t {
-	case ResourceSync, FullSync, PipelineUpdate:
+	case ResourceSync, FullSync, ValiditySync, PipelineUpdate:
 		return string(t)
 	}
 	return "other"

@@ -40,10 +40,12 @@ const Urgent = 100
 // Type is what a task asks for.
 type Type string
 
-// The task types: sync the named resources, sync everything in scope, run a pipeline update.
+// The task types: sync the named resources, sync everything in scope, sync what validity schedules opened or closed, run a
+// pipeline update.
 const (
 	ResourceSync   Type = "RESOURCE_SYNC"
 	FullSync       Type = "FULL_SYNC"
+	ValiditySync   Type = "VALIDITY_SYNC"
 	PipelineUpdate Type = "PIPELINE_UPDATE"
 )
 

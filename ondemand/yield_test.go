@@ -35,6 +35,34 @@ func TestUrgentTasksDoNotWaitForAWorker(t *testing.T) {
 	})
 }
 
+// What validity schedules changed is synced at once although every worker is busy, also with all of what it concerns, and
+// one at a time.
+func TestValiditySyncDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Workers = 1
+		o.Handlers[ValiditySync] = o.Handlers[ResourceSync]
+		r := newRig(t, o)
+		r.start()
+		r.submit(syncTask("all", "catalog:c"))
+		synctest.Wait()
+		r.submit(withPriority(Task{ID: "now", Type: ValiditySync}, Urgent))
+		r.submit(withPriority(Task{ID: "then", Type: ValiditySync}, Urgent))
+		synctest.Wait()
+		if got := g.seen(); got != "all now" {
+			t.Errorf("jobs at once: %s", got)
+		}
+		close(g.open)
+		for _, id := range []string{"all", "now", "then"} {
+			if done := r.wait(id); done.Status != Success {
+				t.Errorf("%s ended %s", id, done.Status)
+			}
+		}
+		r.close()
+	})
+}
+
 // A long job makes room for on-demand tasks, goes on behind them, and its runs count as one attempt.
 func TestLongJobsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -172,13 +172,9 @@ func (d *daemon) work(ctx context.Context, g *errgroup.Group) {
 	g.Go(func() error { return d.scheduler.Run(ctx) })
 }
 
-// syncNow submits a sync of shards before all other work.
-func (d *daemon) syncNow(ctx context.Context, shards []policy.Securable) error {
-	t := ondemand.Task{Type: ondemand.ResourceSync, Source: tasks.SourceValidity, Priority: ondemand.Urgent}
-	for _, shard := range shards {
-		t.RequestInfo.Resources = append(t.RequestInfo.Resources, ondemand.ResourceOf(shard))
-	}
-	_, _, err := d.queue.Submit(ctx, t)
+// syncNow submits, before all other work, a sync of what validity schedules opened or closed.
+func (d *daemon) syncNow(ctx context.Context) error {
+	_, _, err := d.queue.Submit(ctx, ondemand.Task{Type: ondemand.ValiditySync, Source: tasks.SourceValidity, Priority: ondemand.Urgent})
 	return err
 }
 

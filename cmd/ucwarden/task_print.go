@@ -180,7 +180,7 @@ func summary(t ondemand.Task) string {
 }
 
 // allInScope is what a task without resources is about.
-var allInScope = map[ondemand.Type]string{ondemand.FullSync: "all in scope"}
+var allInScope = map[ondemand.Type]string{ondemand.FullSync: "all in scope", ondemand.ValiditySync: "what validity schedules opened or closed"}
 
 // resourceName writes a resource as TYPE:full.name, also one that does not parse.
 func resourceName(kind string, values map[string]string) string {

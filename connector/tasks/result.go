@@ -91,8 +91,12 @@ type totals struct {
 	unrecorded    bool // recorded is not all
 }
 
+func newTotals(result *connector.Result) totals {
+	return totals{observed: result.Outcomes == nil, changed: make(map[policy.Securable]bool), unknown: make(map[policy.Principal]bool)}
+}
+
 func sum(root policy.Securable, result *connector.Result) totals {
-	t := totals{observed: result.Outcomes == nil, changed: make(map[policy.Securable]bool), unknown: make(map[policy.Principal]bool)}
+	t := newTotals(result)
 	for i, planned := range result.Plan.Changes {
 		switch {
 		case !concerns(root, planned.Securable):
@@ -200,7 +204,7 @@ func madeUntilThen(result *connector.Result) string {
 	if result == nil || result.Outcomes == nil {
 		return ""
 	}
-	t := totals{changed: make(map[policy.Securable]bool), unknown: make(map[policy.Principal]bool)}
+	t := newTotals(result)
 	for _, o := range result.Outcomes {
 		t.addOutcome(o)
 	}

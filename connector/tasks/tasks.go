@@ -30,6 +30,9 @@ type Syncer interface {
 	Release(p *connector.ShardPlan)
 	// ReleaseShards forgets the plans that were not applied.
 	ReleaseShards()
+	// SyncValidity makes the changes that follow from validity schedules, and returns the shards in which something is
+	// left to do.
+	SyncValidity(ctx context.Context, r connector.Request) (*connector.Result, []policy.Securable, error)
 	// Sync plans and applies. Its errors are classified; see policy.CodeOf.
 	Sync(ctx context.Context, r connector.Request) (*connector.Result, error)
 }
@@ -46,7 +49,7 @@ type Options struct {
 }
 
 // Types are the types of tasks that are carried out by a sync.
-var Types = []ondemand.Type{ondemand.FullSync, ondemand.ResourceSync}
+var Types = []ondemand.Type{ondemand.FullSync, ondemand.ResourceSync, ondemand.ValiditySync}
 
 // New returns the handler of each of Types.
 func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
@@ -56,6 +59,7 @@ func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
 	return map[ondemand.Type]ondemand.Handler{
 		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}, o.Progress},
 		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress},
+		ondemand.ValiditySync: validitySync{o.Syncer},
 	}, nil
 }
 
@@ -69,7 +73,8 @@ const SourcePrincipals = "principals changed"
 // SourceRetry is the source of tasks that try again whom the workspace did not know.
 const SourceRetry = "unknown principal"
 
-// SourceValidity is the source of tasks for what a validity schedule opened or closed.
+// SourceValidity is the source of tasks for what a validity schedule opened or closed: a VALIDITY_SYNC, and syncs of the
+// shards in which that leaves something to do.
 const SourceValidity = "validity"
 
 // automatic are the sources of tasks that nobody asked for.
@@ -149,6 +154,13 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 		}
 	}
 	request.Roots = job.Securables
+	if job.Task.Source == SourceValidity && len(job.Followers) == 0 {
+		result, left, err := h.syncer.SyncValidity(ctx, request)
+		if err != nil || len(left) == 0 {
+			return result, err
+		}
+		request.Roots = left
+	}
 	return h.syncer.Sync(ctx, request)
 }
 

@@ -27,6 +27,8 @@ type fake struct {
 	err       error // of everything
 	refused   error // of the guards
 	request   connector.Request
+	left      []policy.Securable // of a sync of what validity schedules changed
+	validity  []connector.Request
 
 	mu       sync.Mutex // guards planned: shards are planned side by side
 	planned  []string   // shards
@@ -72,6 +74,11 @@ func (f *fake) ApplyShard(_ context.Context, p *connector.ShardPlan, whole conne
 func (f *fake) Release(*connector.ShardPlan) {}
 
 func (f *fake) ReleaseShards() {}
+
+func (f *fake) SyncValidity(_ context.Context, r connector.Request) (*connector.Result, []policy.Securable, error) {
+	f.validity = append(f.validity, r)
+	return f.result, f.left, f.err
+}
 
 func (f *fake) Sync(_ context.Context, r connector.Request) (*connector.Result, error) {
 	f.request = r
