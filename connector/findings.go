@@ -1,7 +1,6 @@
 package connector
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +14,7 @@ import (
 const maxLeftOutFindings = 100
 
 // report adds to the plan's report what a sync could not look at.
-func (r *run) report(_ context.Context, result *Result) {
+func (r *run) report(result *Result) {
 	findings := &result.Plan.Report.Findings
 	for i, left := range result.Unread {
 		if i == maxLeftOutFindings {
@@ -33,13 +32,13 @@ func (r *run) report(_ context.Context, result *Result) {
 		*findings = append(*findings, finding)
 	}
 	if slices.ContainsFunc(r.request.Roots, func(root policy.Securable) bool { return isShard(root) || builtIn(root) }) {
-		*findings = append(*findings, r.builtInFindings()...)
+		*findings = append(*findings, r.policyFindings()...)
 	}
 	slices.SortStableFunc(*findings, policy.CompareFindings)
 }
 
-// builtInFindings names the policies on what Unity Catalog itself keeps, where nothing is granted or revoked.
-func (r *run) builtInFindings() []policy.Finding {
+// policyFindings names the policies on what is not for a sync: what Unity Catalog itself keeps, and what is outside the scope.
+func (r *run) policyFindings() []policy.Finding {
 	var list []policy.Finding
 	lists := [][]ranger.Policy{r.snapshot.Policies}
 	for _, name := range slices.Sorted(maps.Keys(r.snapshot.Zones)) {
@@ -48,34 +47,110 @@ func (r *run) builtInFindings() []policy.Finding {
 	for _, policies := range lists {
 		for i := range policies {
 			p := &policies[i]
-			if names := builtInNames(p); p.Enabled() && len(names) > 0 {
-				list = append(list, policy.Finding{PolicyID: p.ID, Policy: p.Name, Effect: policy.EffectNarrower, Message: fmt.Sprintf(
-					"nothing is granted or revoked on %s: Unity Catalog keeps it itself, and its grants are not for policies to manage", strings.Join(names, ", "))})
+			if !p.Enabled() {
+				continue
+			}
+			effect := policy.EffectNarrower
+			if len(p.PolicyItems) == 0 && len(p.DenyPolicyItems) > 0 {
+				effect = policy.EffectWider
+			}
+			for names, why := range map[string]string{
+				someNames(builtInNames(p)): "Unity Catalog keeps it itself, and its grants are not for policies to manage",
+				someNames(r.outsideOf(p)):  "it is outside the scope that scope.* sets",
+			} {
+				if names != "" {
+					list = append(list, policy.Finding{PolicyID: p.ID, Policy: p.Name, Effect: effect, Message: fmt.Sprintf("nothing is granted or revoked on %s: %s", names, why)})
+				}
 			}
 		}
 	}
 	return list
 }
 
-// builtInNames returns what a policy names of that, sorted.
+// maxNamedPlaces bounds how many places that a policy names a finding names.
+const maxNamedPlaces = 10
+
+func someNames(names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if more := len(names) - maxNamedPlaces; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamedPlaces], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// builtInNames returns what a policy names of what Unity Catalog keeps, by name or by a pattern that is not for every name.
 func builtInNames(p *ranger.Policy) []string {
 	var names []string
 	for _, resources := range append([]map[string]ranger.PolicyResource{p.Resources}, p.AdditionalResources...) {
-		for _, level := range []string{"catalog", "schema"} {
+		for level, known := range map[string][]string{"catalog": builtInCatalogs, "schema": {builtInSchema}} {
 			for _, value := range resources[level].Values {
-				name := strings.ToLower(value)
-				catalog, schema := name, "x"
-				if level == "schema" {
-					catalog, schema = "x", name
+				pattern := policy.NewPattern(value, true, true)
+				if resources[level].IsExcludes || pattern.MatchesAll() {
+					continue
 				}
-				if !resources[level].IsExcludes && builtIn(policy.Securable{Type: policy.Schema, FullName: catalog + "." + schema}) {
-					names = append(names, level+" "+name)
+				for _, name := range known {
+					if pattern.Match(name) {
+						names = append(names, level+" "+name)
+					}
 				}
 			}
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
+}
+
+// outsideOf returns what a policy names exactly and no sync reaches, the outermost of each.
+func (r *run) outsideOf(p *ranger.Policy) []string {
+	var names []string
+	note := func(t policy.SecurableType, name string) bool {
+		s := policy.Securable{Type: t, FullName: name}
+		if name == "" || strings.ContainsAny(name, "*?{") || builtIn(s) || r.Scope.Reaches(s) {
+			return false
+		}
+		names = append(names, typeWord(t)+" "+name)
+		return true
+	}
+	for _, resources := range append([]map[string]ranger.PolicyResource{p.Resources}, p.AdditionalResources...) {
+		catalogs := exactly(resources["catalog"])
+		for resource, values := range resources {
+			t, err := policy.ParseSecurableType(resource)
+			switch {
+			case err != nil || t == policy.Catalog || t == policy.Metastore:
+			case t.Depth() == 1 && !r.Scope.ReachesType(t):
+				names = append(names, "objects of type "+typeWord(t))
+			case t.Depth() == 1:
+				for _, name := range exactly(values) {
+					note(t, name)
+				}
+			}
+		}
+		for _, c := range catalogs {
+			if note(policy.Catalog, c) {
+				continue
+			}
+			for _, s := range exactly(resources["schema"]) {
+				note(policy.Schema, c+"."+s)
+			}
+		}
+	}
+	return names
+}
+
+// exactly returns the values of a resource, in the spelling of Unity Catalog; none where it names all but them.
+func exactly(resource ranger.PolicyResource) []string {
+	if resource.IsExcludes {
+		return nil
+	}
+	names := make([]string, len(resource.Values))
+	for i, value := range resource.Values {
+		names[i] = policy.CanonicalName(value)
+	}
+	return names
+}
+
+func typeWord(t policy.SecurableType) string {
+	return strings.ToLower(strings.ReplaceAll(string(t), "_", " "))
 }
 
 // onePerPrincipal returns a finding for the first grant of each principal, with the number of its further ones.

@@ -65,11 +65,15 @@ func builtIn(s policy.Securable) bool {
 	switch {
 	case s.Type.Depth() == 1 && s.Type != policy.Catalog:
 		return false
-	case len(names) > 1 && names[1] == "information_schema":
+	case len(names) > 1 && names[1] == builtInSchema:
 		return true
 	}
-	return slices.Contains([]string{"system", "samples", "hive_metastore", "__databricks_internal"}, names[0])
+	return slices.Contains(builtInCatalogs, names[0])
 }
+
+const builtInSchema = "information_schema"
+
+var builtInCatalogs = []string{"system", "samples", "hive_metastore", "__databricks_internal"}
 
 // covers reports whether listing root shows o: it lies inside, or is one of the metastore's root objects.
 func covers(root, o policy.Securable) bool {

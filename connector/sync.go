@@ -125,7 +125,7 @@ func (r *run) plan(ctx context.Context) (*Result, *loaded, error) {
 			result.Missing = slices.DeleteFunc(found.missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.skipped, append(found.left, above.left...)
 			result.NotInForce = r.snapshot.NotInForce()
-			r.report(ctx, result)
+			r.report(result)
 			return result, found, nil
 		}
 		for _, c := range above.lacking {

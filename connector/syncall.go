@@ -52,12 +52,31 @@ func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	result := joinPlans(plans)
+	if len(plans) == 0 {
+		if err := s.reportNothing(result); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := s.Judge(ctx, plans, Request{}); policy.CodeOf(err) == policy.CodeRefused {
 		result.Refused = err
 	} else if err != nil {
 		return nil, err
 	}
 	return result, nil
+}
+
+// reportNothing says why a plan is empty that has nothing to look at, and what the policies come to without.
+func (s *Syncer) reportNothing(result *Result) error {
+	g, err := s.current()
+	if err != nil {
+		return err
+	}
+	r := s.runOf(g, Request{Roots: []policy.Securable{{Type: policy.Metastore}}})
+	findings := &result.Plan.Report.Findings
+	result.Plan.PolicyVersion = g.snapshot.Version
+	*findings = append(r.compiler.Compile(policy.NewInventory()).Report.Findings, policy.Finding{Effect: policy.EffectNarrower, Message: "nothing was looked at: the workspace shows no catalog that scope.* admits to the identity in use, and no other objects are in scope; correct scope.catalogs, or grant the identity USE_CATALOG and MANAGE there"})
+	r.report(result)
+	return nil
 }
 
 // syncAll is a full sync in this process: every shard is planned, all are judged, and then applied.

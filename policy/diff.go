@@ -64,7 +64,9 @@ func Diff(in DiffInput) ([]Change, Totals) {
 				i++
 				j++
 			case order < 0:
-				if a := have[i]; !addsOnly && managed.has(a.Principal) {
+				if a := have[i]; !addsOnly && !managed.has(a.Principal) && in.Scope.leavesOut(a.Principal) {
+					in.Unmanaged.note(s, a, true, "the principal is outside the scope that scope.users, scope.groups and scope.roles set")
+				} else if !addsOnly && managed.has(a.Principal) {
 					why := in.Scope.Keeps(s.Type, a.Privilege, in.Expresses)
 					switch {
 					case why != "":

@@ -209,6 +209,11 @@ func (s Scope) Manages(p Principal) bool {
 	return s.principals[s.filterOf(p)].takes(p.Name)
 }
 
+// leavesOut reports whether a filter of principals, and nothing else, keeps grants to p from being ours to change.
+func (s Scope) leavesOut(p Principal) bool {
+	return p.Name != "" && p.Kind != UnknownKind && !s.protected[FoldPrincipal(p.Name)] && !s.principals[s.filterOf(p)].takes(p.Name)
+}
+
 // filterOf returns which filter a principal is subject to: service principals that of users, and groups that stand for
 // roles, as the role prefix tells, one of their own.
 func (s Scope) filterOf(p Principal) int {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Unmanaged collects, for the report, the grants that diffs leave alone because of their privilege: those that stand and
-// are not taken away, and those that the policies ask for and that are not made.
+// Unmanaged collects, for the report, the grants that diffs leave alone because of their privilege, or of a principal outside
+// the scope: those that stand and are not taken away, and those that the policies ask for and that are not made.
 type Unmanaged struct{ found map[unmanagedKey]*Finding }
 
 // unmanagedKey is what one finding is about. Grants are many; a finding names one securable, and counts the others.

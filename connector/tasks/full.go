@@ -78,6 +78,9 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 		notes = append(notes, fmt.Sprintf("%d of %d shards are in sync with policies that mean the same there", left, len(all)))
 	}
 	out.Message = strings.Join(notes, "; ")
+	if len(all) == 0 {
+		out.Message = "nothing was looked at: the workspace shows nothing that scope.* admits to the identity in use"
+	}
 	return out, nil
 }
 

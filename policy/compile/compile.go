@@ -90,6 +90,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		list, known := set.Members.UsersOf(id)
 		c.users = append(c.users, userList{list, known && id != rules.Everyone})
 	}
+	c.noteUnmanaged()
 	c.findAliases()
 	byClass := make(map[policy.ObjectClass][]region.Ref)
 	for i := range c.regions {

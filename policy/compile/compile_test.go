@@ -218,6 +218,7 @@ func TestCompile(t *testing.T) {
 			users:    map[string][]string{"ann": {"g"}},
 			options:  Options{Manages: func(p policy.Principal) bool { return p.Name != "g" }},
 			want:     []string{"catalog:shop ann USE_CATALOG", "schema:shop.b ann USE_SCHEMA", "table:shop.b.orders ann SELECT"},
+			findings: []string{"narrower: group g is allowed something by policies, and is protected or outside scope.*"},
 		}, {
 			name: "names that are mapped to one principal are one person",
 			policies: `{"resources":{"catalog":{"values":["shop"]},"schema":{"values":["b"]},"table":{"values":["orders"]}},

@@ -72,6 +72,31 @@ func (c *Compiler) resolve() {
 	}
 }
 
+// noteUnmanaged reports who is allowed something and is not ours to grant anything.
+func (c *Compiler) noteUnmanaged() {
+	if c.opts.Manages == nil {
+		return
+	}
+	allowed, _ := c.named()
+	noted, unnoted := 0, 0
+	for id := range rules.SubjectID(c.set.Subjects.Len()) {
+		p := c.principals[id]
+		switch {
+		case c.managed[id] || !allowed[id] || c.withheld[id] != "":
+		case noted == maxNoted:
+			unnoted++
+		default:
+			noted++
+			c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNarrower, Principal: p, Message: fmt.Sprintf(
+				"%s is allowed something by policies, and is protected or outside scope.*: nothing is granted to it or revoked from it", c.describe(id))})
+		}
+	}
+	if unnoted > 0 {
+		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
+			"%d more who are allowed something by policies are protected or outside scope.*", unnoted)})
+	}
+}
+
 // looselyNamed says why a user is granted nothing whose names, in policies or here and in the workspace, are one only where
 // somebody is denied something; empty where they are one beyond doubt.
 func (c *Compiler) looselyNamed(id rules.SubjectID, spelled string) string {

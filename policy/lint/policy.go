@@ -69,22 +69,12 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 			possible++
 			continue
 		}
-		literal := strings.NewReplacer("*", "", "?", "").Replace(value)
-		if literal == "" || l.model.HoldsMacro(name, value) {
+		why := l.model.NameProblem(name, value)
+		if why == "" {
 			possible++
 			continue
 		}
-		err := policy.ValidateName(literal)
-		if err == nil {
-			possible++
-			continue
-		}
-		hint := "correct it"
-		if strings.Contains(literal, ".") {
-			hint = "name catalog, schema and object each at its own level"
-		}
-		l.find(p, SeverityWarning, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q matches no object: %s; %s",
-			value, strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal)), hint)
+		l.find(p, SeverityWarning, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q matches no object: %s", value, why)
 	}
 	return possible > 0 || r.IsExcludes
 }

@@ -1,9 +1,11 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
@@ -47,7 +49,7 @@ func (rs *RuleSet) findValues(p *Policy) {
 		if i > 0 {
 			resources = p.Source.AdditionalResources[i-1]
 		}
-		if !anyValueProblem(resources) {
+		if !rs.anyValueProblem(resources) {
 			continue
 		}
 		if i > 0 {
@@ -55,22 +57,48 @@ func (rs *RuleSet) findValues(p *Policy) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			r := resources[name]
-			if at, why, more := valueProblem(name, r.Values); why != "" {
+			if at, why, more := rs.valueProblem(name, r.Values); why != "" {
 				rs.find(p, p.effectOfNoMatch(r.IsExcludes), "%s.%s.values[%d]: %q can match no object: %s%s", path, name, at, r.Values[at], why, moreValues(more))
 			}
 		}
 	}
 }
 
-func anyValueProblem(resources map[string]ranger.PolicyResource) bool {
-	for _, r := range resources {
+func (rs *RuleSet) anyValueProblem(resources map[string]ranger.PolicyResource) bool {
+	for name, r := range resources {
 		for _, value := range r.Values {
-			if ranger.ValueProblem(value) != "" {
+			if ranger.ValueProblem(value) != "" || rs.Model.NameProblem(name, value) != "" {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+var wildcards = strings.NewReplacer("*", "", "?", "")
+
+// NameProblem returns why Unity Catalog can have no object of the name, or of one that fits the pattern, that a value of a
+// resource is; "" where it can, and for columns, whose names may hold nearly anything.
+func (m *Model) NameProblem(resource, value string) string {
+	if level, _, known := LevelOf(resource); !known || level == 0 {
+		return ""
+	}
+	literal := value
+	if strings.ContainsAny(value, "*?") {
+		literal = wildcards.Replace(value)
+	}
+	if literal == "" {
+		return ""
+	}
+	err := policy.ValidateName(literal)
+	if err == nil || m.HoldsMacro(resource, value) {
+		return ""
+	}
+	why := strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal))
+	if strings.Contains(literal, ".") {
+		return why + "; name catalog, schema and object each at its own level"
+	}
+	return why + "; correct it"
 }
 
 func moreValues(n int) string {
@@ -81,13 +109,13 @@ func moreValues(n int) string {
 }
 
 // valueProblem returns the first of the values for a resource of Unity Catalog that can match no object, why, and how
-// many more there are; why is "" when there is none. See [ranger.ValueProblem].
-func valueProblem(resource string, values []string) (at int, why string, more int) {
+// many more there are; why is "" when there is none. See [ranger.ValueProblem] and [Model.NameProblem].
+func (rs *RuleSet) valueProblem(resource string, values []string) (at int, why string, more int) {
 	if _, _, known := LevelOf(resource); !known {
 		return 0, "", 0
 	}
 	for i, value := range values {
-		switch problem := ranger.ValueProblem(value); {
+		switch problem := cmp.Or(ranger.ValueProblem(value), rs.Model.NameProblem(resource, value)); {
 		case problem == "":
 		case why == "":
 			at, why = i, problem
@@ -140,7 +168,7 @@ func (rs *RuleSet) findZoneValues() {
 	for _, zone := range rs.Zones.Names {
 		for i, resources := range rs.Snapshot.Zones[zone].Resources {
 			for _, name := range slices.Sorted(maps.Keys(resources)) {
-				if at, why, more := valueProblem(name, resources[name]); why != "" {
+				if at, why, more := rs.valueProblem(name, resources[name]); why != "" {
 					rs.Findings = append(rs.Findings, policy.Finding{Effect: policy.EffectWider,
 						Message: fmt.Sprintf("security zone %q: resources[%d].%s[%d]: %q can match no object: %s%s", zone, i, name, at, resources[name][at], why, moreValues(more))})
 				}

@@ -30,8 +30,14 @@ func TestValuesThatMatchNothingAreFindings(t *testing.T) {
 		field            string
 		effect           policy.Effect
 	}{
-		"fine":                  {`{"catalog":{"values":["hr","sales_*","{USER}","o'brien","a b"]}}`, `"policyItems":` + item, "", ""},
+		"fine":                  {`{"catalog":{"values":["hr","sales_*","{USER}","o'brien","a?b"]}}`, `"policyItems":` + item, "", ""},
 		"allowed":               {`{"catalog":{"values":["hr;x"]}}`, `"policyItems":` + item, "resources.catalog.values[0]", policy.EffectNarrower},
+		"with a point":          {`{"catalog":{"values":["hr.core"]}}`, `"policyItems":` + item, "resources.catalog.values[0]", policy.EffectNarrower},
+		"with a slash":          {`{"catalog":{"values":["hr","a/b*"]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[1]", policy.EffectWider},
+		"with a space":          {`{"catalog":{"values":["a b"]}}`, `"policyItems":` + item, "resources.catalog.values[0]", policy.EffectNarrower},
+		"too long":              {`{"catalog":{"values":["` + strings.Repeat("x", 256) + `"]}}`, `"policyItems":` + item, "resources.catalog.values[0]", policy.EffectNarrower},
+		"as long as may be":     {`{"catalog":{"values":["` + strings.Repeat("x", 255) + `"]}}`, `"policyItems":` + item, "", ""},
+		"a column":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":["t"]},"column":{"values":["a.b c"]}}`, `"policyItems":` + item, "", ""},
 		"denied":                {`{"catalog":{"values":["hr","\"x\""]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[1]", policy.EffectWider},
 		"all else denied":       {`{"catalog":{"values":["[\"hr\"]"]}}`, `"isDenyAllElse":true`, "resources.catalog.values[0]", policy.EffectWider},
 		"filtered":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":[" t"]}}`, `"policyType":2,"rowFilterPolicyItems":` + item, "resources.table.values[0]", policy.EffectWider},
