@@ -52,7 +52,7 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 		if err != nil {
 			return ancestry{}, err
 		}
-		have = r.readBackOn(a, have, want)
+		have = r.expansions.readBack(a, have, want)
 		found.current.Set(a, have) // for the order of changes
 		adds := r.missingGrants(a, have, desired)
 		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, closed) })
@@ -135,7 +135,8 @@ func (r *run) missingGrants(container policy.Securable, have []policy.Assignment
 	addsOnly := r.Scope.AddsOnly(container)
 	return slices.DeleteFunc(slices.Clone(want), func(a policy.Assignment) bool {
 		return !r.Scope.Manages(a.Principal) || r.Scope.LeavesAlone(container.Type, a.Privilege) != "" || addsOnly && a.Privilege != policy.UseCatalog ||
-			current.Has(policy.Grant{Securable: container, Principal: a.Principal, Privilege: a.Privilege})
+			current.Has(policy.Grant{Securable: container, Principal: a.Principal, Privilege: a.Privilege}) ||
+			policy.AllPrivileges.Implies(a.Privilege) && current.Has(policy.Grant{Securable: container, Principal: a.Principal, Privilege: policy.AllPrivileges})
 	})
 }
 

@@ -29,8 +29,9 @@ type expansion struct {
 	Securable policy.Securable   `json:"securable"`
 	Principal policy.Principal   `json:"principal"`
 	Shown     []policy.Privilege `json:"shown"`
-	// Before are those of Shown that the principal held by themselves when ALL_PRIVILEGES was granted.
-	Before []policy.Privilege `json:"before,omitempty"`
+	// Alone are those of Shown that the principal holds by themselves: since before ALL_PRIVILEGES was granted, or granted
+	// since, and not removed since.
+	Alone []policy.Privilege `json:"before,omitempty"`
 }
 
 // keptExpansions is how they are kept.
@@ -56,7 +57,15 @@ func (e *expansions) learn(c policy.Change, before Standing, have []policy.Assig
 			e.forget(c.Securable, p)
 			continue
 		}
-		x := expansion{Securable: c.Securable, Principal: p}
+		x, known := expansion{Securable: c.Securable, Principal: p}, e.known[c.Securable][p]
+		known.Alone = slices.DeleteFunc(slices.Clone(known.Alone), func(b policy.Privilege) bool {
+			return slices.Contains(c.Remove, policy.Assignment{Principal: p, Privilege: b})
+		})
+		for _, a := range c.Add {
+			if len(known.Shown) > 0 && a.Principal == p && slices.Contains(known.Shown, a.Privilege) && !slices.Contains(known.Alone, a.Privilege) {
+				known.Alone = append(known.Alone, a.Privilege)
+			}
+		}
 		more := false // is shown than was there before, and was added besides
 		for _, a := range have {
 			if a.Principal != p || !policy.AllPrivileges.Implies(a.Privilege) {
@@ -64,7 +73,9 @@ func (e *expansions) learn(c policy.Change, before Standing, have []policy.Assig
 			}
 			x.Shown = append(x.Shown, a.Privilege)
 			if slices.Contains(before.Grants, a) {
-				x.Before = append(x.Before, a.Privilege)
+				if !slices.Contains(c.Remove, a) {
+					x.Alone = append(x.Alone, a.Privilege)
+				}
 			} else if !slices.Contains(c.Add, a) {
 				more = true
 			}
@@ -80,9 +91,11 @@ func (e *expansions) learn(c policy.Change, before Standing, have []policy.Assig
 		switch added := slices.Contains(c.Add, all); {
 		case added && more:
 		case added && again && stays == withdrawn && coversUse(c.Securable.Type, before.Kind, x.Shown):
-			x.Before = nil // ALL_PRIVILEGES was there already, or something that looks the same
+			x.Alone = known.Alone // ALL_PRIVILEGES was there already, or something that looks the same
 		case !added && again && stays > 0 && slices.Contains(before.Grants, all): // it is shown as more than was known
-			x.Before = e.known[c.Securable][p].Before
+			x.Alone = known.Alone
+		case len(known.Shown) > 0:
+			x = known
 		default:
 			continue
 		}
@@ -107,7 +120,7 @@ func coversUse(t policy.SecurableType, kind policy.Kind, shown []policy.Privileg
 // set notes an expansion; the lock is held.
 func (e *expansions) set(x expansion) {
 	by := e.known[x.Securable]
-	if old, ok := by[x.Principal]; ok && slices.Equal(old.Shown, x.Shown) {
+	if old, ok := by[x.Principal]; ok && slices.Equal(old.Shown, x.Shown) && slices.Equal(old.Alone, x.Alone) {
 		return
 	}
 	if by == nil {
@@ -130,9 +143,9 @@ func (e *expansions) forget(s policy.Securable, p policy.Principal) {
 }
 
 // readBack returns the grants on a securable with ALL_PRIVILEGES where they show it written out. What it is written out as
-// counts as granted by itself too where that is wanted, and where it was before and keeps reports that it is not ours to
-// take away: the grants do not tell. It returns the same list where there is nothing to read back.
-func (e *expansions) readBack(s policy.Securable, have, want []policy.Assignment, keeps func(policy.Privilege) bool) []policy.Assignment {
+// counts as granted by itself too where that is wanted, and where it is known to have been and not removed since: the grants do
+// not tell. It returns the same list where there is nothing to read back.
+func (e *expansions) readBack(s policy.Securable, have, want []policy.Assignment) []policy.Assignment {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for p, known := range e.known[s] {
@@ -143,7 +156,7 @@ func (e *expansions) readBack(s policy.Securable, have, want []policy.Assignment
 			continue // it shows itself, or is there no more
 		}
 		have = slices.DeleteFunc(slices.Clone(have), func(a policy.Assignment) bool {
-			alone := slices.Contains(want, a) || slices.Contains(known.Before, a.Privilege) && keeps(a.Privilege)
+			alone := slices.Contains(want, a) || slices.Contains(known.Alone, a.Privilege)
 			return a.Principal == p && slices.Contains(known.Shown, a.Privilege) && !alone
 		})
 		have = append(have, all)
@@ -158,11 +171,6 @@ func (e *expansions) on() []policy.Securable {
 	return slices.Collect(maps.Keys(e.known))
 }
 
-// readBackOn returns the grants on a securable with ALL_PRIVILEGES read back, where want is to stand there.
-func (r *run) readBackOn(s policy.Securable, have, want []policy.Assignment) []policy.Assignment {
-	return r.expansions.readBack(s, have, want, func(p policy.Privilege) bool { return !r.mayRemove(s.Type, p) })
-}
-
 // readBack returns the current grants with ALL_PRIVILEGES read back; the same set where there is nothing to.
 func (r *run) readBack(current, desired *policy.GrantSet) *policy.GrantSet {
 	read := current
@@ -171,7 +179,7 @@ func (r *run) readBack(current, desired *policy.GrantSet) *policy.GrantSet {
 			if read == current {
 				read = current.Clone()
 			}
-			read.Set(s, r.readBackOn(s, have, desired.Of(s)))
+			read.Set(s, r.expansions.readBack(s, have, desired.Of(s)))
 		}
 	}
 	return read

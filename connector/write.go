@@ -48,7 +48,7 @@ func (r *run) attempt(ctx context.Context, c policy.Change) (*writing, error) {
 		return nil, err
 	}
 	r.expansions.learn(w.Change, w.before, answer, false)
-	w.have = r.readBackOn(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	w.have = r.expansions.readBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
 	if rest := w.rest(); rest.Empty() {
 		return w, nil
 	}
@@ -56,7 +56,7 @@ func (r *run) attempt(ctx context.Context, c policy.Change) (*writing, error) {
 		return nil, err
 	}
 	r.expansions.learn(w.Change, w.before, answer, true)
-	w.have = r.readBackOn(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	w.have = r.expansions.readBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
 	return w, nil
 }
 
@@ -131,7 +131,7 @@ func (r *run) patch(ctx context.Context, c policy.Change) (w *writing, answer []
 			if err != nil {
 				return nil, nil, err
 			}
-			w.before.Grants = r.readBackOn(c.Securable, have, slices.Concat(c.Keep, c.Remove))
+			w.before.Grants = r.expansions.readBack(c.Securable, have, slices.Concat(c.Keep, c.Remove))
 			w.Keep = order.Kept(w.before.Grants, c)
 		}
 		answer, err = r.sendNoted(ctx, w.Change)
