@@ -260,12 +260,12 @@ func (b *boundary) plan(ctx context.Context) (*policy.Plan, error) {
 	for _, s := range b.found.read {
 		desired.Set(s, b.wanted(s))
 	}
-	desired = b.unknown.without(b.found.keepUse(desired), b.found.current, b.found.read)
+	desired, heldBack := b.found.asFarAsKnown(b.unknown.without(desired, b.found.current, b.found.read), b.compiler)
 	changes, totals := policy.Diff(policy.DiffInput{
 		Read: b.found.read, Current: b.found.current, Desired: desired, Scope: b.keepOwn(b.scopeOf(b.found)), Mode: b.Mode, Expresses: b.compiler.Expresses,
 	})
 	totals.Managed = max(totals.Managed, b.managed) // of the shards, not of what is read of them
-	plan := &policy.Plan{PolicyVersion: b.snapshot.Version, Changes: changes, Totals: totals, Report: &policy.Report{}}
+	plan := &policy.Plan{PolicyVersion: b.snapshot.Version, Changes: changes, Totals: totals, Report: &policy.Report{Findings: heldBack}}
 	unlisted, err := b.unlisted(ctx, plan, b.found, make(map[policy.Securable]bool))
 	if err != nil {
 		return nil, err

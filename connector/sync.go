@@ -165,7 +165,7 @@ func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *loaded, as
 func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal) {
 	found.current = r.readBack(found.current, compiled.Grants)
 	desired := r.unknown.without(compiled.Grants, found.current, found.read)
-	desired, closed := found.withoutNewUse(found.keepUse(desired))
+	desired, heldBack := found.asFarAsKnown(desired, r.compiler)
 	var kept, notRevoked []policy.Grant
 	var unmanaged policy.Unmanaged
 	changes, totals := policy.Diff(policy.DiffInput{
@@ -179,7 +179,7 @@ func (r *run) diff(found *loaded, compiled *compile.Result, scope policy.Scope) 
 	})
 	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
 	unknown := r.unknown.findings(compiled.Grants, found.current, found.read)
-	plan.Report.Findings = slices.Concat(plan.Report.Findings, unmanaged.Findings(), unknown, r.directoryFindings(found, kept), notRevokedFindings(notRevoked), closed)
+	plan.Report.Findings = slices.Concat(plan.Report.Findings, unmanaged.Findings(), unknown, r.directoryFindings(found, kept), notRevokedFindings(notRevoked), heldBack)
 	leftOut := slices.Clone(compiled.Unresolved)
 	for _, f := range unknown {
 		leftOut = append(leftOut, f.Principal)
@@ -196,26 +196,62 @@ func notRevokedFindings(grants []policy.Grant) []policy.Finding {
 	})
 }
 
-// keepUse returns the desired grants with the USE_* that stand on containers whose objects are not all known: who needs
-// them there is not known either.
-func (l *loaded) keepUse(desired *policy.GrantSet) *policy.GrantSet {
-	var unknown []policy.Securable
+// asFarAsKnown returns the desired grants, as far as what could not be looked at lets them be pushed, and findings on what is
+// held back for it.
+func (l *loaded) asFarAsKnown(desired *policy.GrantSet, compiler *compile.Compiler) (*policy.GrantSet, []policy.Finding) {
+	desired, sleeping := l.withoutSleeping(l.keepWhatRelies(desired, compiler))
+	desired, closed := l.withoutNewUse(desired)
+	return desired, slices.Concat(closed, sleeping)
+}
+
+// keepWhatRelies returns the desired grants with what stands and must stay because of what could not be looked at. On
+// containers whose objects are not all known that is USE_*: who needs them there is not known either. Around a container
+// whose own grants are not known, and so are not changed, it is what is to be granted on it instead: whoever holds it by
+// another grant, on what is inside or above, would lose it.
+func (l *loaded) keepWhatRelies(desired *policy.GrantSet, compiler *compile.Compiler) *policy.GrantSet {
+	var unlisted, unread []policy.Securable
 	for _, left := range l.left {
-		if left.Listing {
-			unknown = append(unknown, left.Securable)
+		switch {
+		case left.Listing:
+			unlisted = append(unlisted, left.Securable)
+		case left.Securable.Type.IsContainer():
+			unread = append(unread, left.Securable)
 		}
 	}
-	if len(unknown) == 0 {
+	if len(unlisted)+len(unread) == 0 {
 		return desired
 	}
 	kept := desired.Clone()
+	var in map[policy.Principal][]policy.Principal
+	if len(unread) > 0 {
+		in = compiler.Memberships()
+	}
 	for _, s := range l.read {
-		if !s.Type.IsContainer() || !slices.ContainsFunc(unknown, func(u policy.Securable) bool { return u.Contains(s) || s.Contains(u) }) {
-			continue
-		}
+		related := func(u policy.Securable) bool { return u.Contains(s) || s.Contains(u) }
+		useStays := s.Type.IsContainer() && (slices.ContainsFunc(unlisted, related) || slices.ContainsFunc(unread, related))
 		for _, a := range l.current.Of(s) {
-			for use := range (a.Privilege.Set().WithImplied() & usesOf[s.Type]).All() { // ALL_PRIVILEGES may go, what it opens not
-				kept.Add(policy.Grant{Securable: s, Principal: a.Principal, Privilege: use})
+			var stays policy.PrivilegeSet
+			if useStays {
+				stays = usesOf[s.Type]
+			}
+			for _, u := range unread {
+				if !related(u) {
+					continue
+				}
+				for _, want := range desired.Of(u) {
+					if want.Principal == a.Principal || want.Principal.IsEveryone() || slices.Contains(in[a.Principal], want.Principal) {
+						stays |= want.Privilege.Set().WithImplied()
+					}
+				}
+			}
+			held := a.Privilege.Set()
+			if stays&a.Privilege.Set() == 0 {
+				held = held.WithImplied() // ALL_PRIVILEGES may go, what it gives beside stays
+			}
+			for p := range (held & stays).All() {
+				if policy.Supports(s.Type, l.kinds[s], p) {
+					kept.Add(policy.Grant{Securable: s, Principal: a.Principal, Privilege: p})
+				}
 			}
 		}
 	}
@@ -270,6 +306,50 @@ func (l *loaded) withoutNewUse(desired *policy.GrantSet) (kept *policy.GrantSet,
 		}
 	}
 	return kept, findings
+}
+
+// withoutSleeping returns the desired grants without those that are new and that the policies give no way to, where what
+// closes the way could not be looked at: by the USE_* that may stand there they would confer what nobody is allowed.
+func (l *loaded) withoutSleeping(desired *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
+	kept = desired
+	for _, left := range l.left {
+		if left.Listing || !left.Securable.Type.IsContainer() {
+			continue
+		}
+		for _, s := range l.read {
+			if !left.Securable.Contains(s) {
+				continue
+			}
+			have := l.current.Of(s)
+			var rest []policy.Assignment
+			for _, a := range kept.Of(s) {
+				if slices.Contains(have, a) || a.Privilege.IsUse() || wayTo(desired, s, a.Principal) {
+					rest = append(rest, a)
+					continue
+				}
+				findings = append(findings, policy.Finding{
+					Effect: policy.EffectNarrower, Securable: s, Principal: a.Principal, Privilege: a.Privilege,
+					Message: fmt.Sprintf("%s is not granted %s on %s yet: %s, where the way to it may still have to be closed", a.Principal, a.Privilege, s, left),
+				})
+			}
+			if len(rest) == len(kept.Of(s)) {
+				continue
+			}
+			if kept == desired {
+				kept = desired.Clone()
+			}
+			kept.Set(s, rest)
+		}
+	}
+	return kept, findings
+}
+
+// wayTo reports whether a principal has the USE_* on the containers above an object, or inside which a schema is.
+func wayTo(grants *policy.GrantSet, s policy.Securable, p policy.Principal) bool {
+	if !holdsUse(grants, s, p, policy.UseCatalog) {
+		return false
+	}
+	return s.Type == policy.Schema || holdsUse(grants, s, p, policy.UseSchema)
 }
 
 // scopeOf returns what a sync may change: of the managed scope what was found of its roots.

@@ -120,6 +120,20 @@ func (c *Compiler) Expresses(t policy.SecurableType, p policy.Privilege) bool {
 	return c.expressible[cl].Has(p)
 }
 
+// Memberships returns, for each principal that the policies know of, whose grants it is known to have besides its own, for
+// that is why it may have none itself.
+func (c *Compiler) Memberships() map[policy.Principal][]policy.Principal {
+	in := make(map[policy.Principal][]policy.Principal)
+	for id, p := range c.principals {
+		for _, q := range c.withContainers(rules.SubjectID(id)) {
+			if other := c.principals[q]; other != p && !slices.Contains(in[p], other) {
+				in[p] = append(in[p], other)
+			}
+		}
+	}
+	return in
+}
+
 // Policies is the number of enabled policies outside zones.
 func (c *Compiler) Policies() int { return len(c.set.Outside.All()) }
 
