@@ -184,17 +184,18 @@ func (s *Server) find(res *resource, fullName string) (*object, error) {
 		}
 	}
 	for i, part := range parts {
-		name, err := checkName(part)
-		if err != nil {
+		if parts[i], err = checkName(part); err != nil {
 			return nil, err
 		}
+	}
+	for i, name := range parts {
 		step := res
 		if i < len(parts)-1 {
 			step = s.containerTypes[i]
 		}
 		next := at.list(step.typ).get(name)
 		if next == nil || (step == res && !res.includes(next)) {
-			return nil, notFound(step.label, canonicalName(strings.Join(parts[:i+1], ".")))
+			return nil, notFound(step.label, strings.Join(parts[:i+1], "."))
 		}
 		at = next
 	}
