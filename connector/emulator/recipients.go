@@ -108,7 +108,7 @@ func checkAddresses(list []string) error {
 		return invalid("ip_access_list holds at most 100 addresses.")
 	}
 	for _, text := range list {
-		if _, err := netip.ParseAddr(text); err == nil {
+		if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
 			continue
 		}
 		if _, err := netip.ParsePrefix(text); err != nil {

@@ -140,7 +140,7 @@ func (l *sharedList) replace(given []sharedInput) error {
 		if l.find(in.Name) >= 0 {
 			return invalid("objects holds '%s' twice.", in.Name)
 		}
-		if at := had.find(in.Name); at >= 0 {
+		if at := had.find(in.Name); at >= 0 && !detached(had.objects[at].target) {
 			l.objects = append(l.objects, had.objects[at])
 			if err := l.set(len(l.objects)-1, &in); err != nil {
 				return err
