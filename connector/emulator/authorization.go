@@ -147,6 +147,9 @@ var (
 	// managesGrants lets its holder read all grants on an object, and change them.
 	managesGrants = anyOf(metastoreAdmin, owner, inSchema(owner), inCatalog(owner))
 
+	// tags lets its holder change the tags of an object and of its columns.
+	tags = allOf(reaches, anyOf(owner, holds("APPLY_TAG")))
+
 	// Of assignments of metastores to workspaces, in which metastore admins have no say.
 	assigns        = accountAdmin
 	setsDefaultFor = workspaceAdmin

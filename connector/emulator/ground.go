@@ -70,6 +70,16 @@ var (
 	}, text: named("access to")}
 )
 
+// reaches is access to every container that the object is in.
+var reaches = ground{met: func(c *call, o *object) bool {
+	for at := o.container(); at != nil; at = at.container() {
+		if !access.is(c, at) {
+			return false
+		}
+	}
+	return true
+}, text: plainText("access to what it is in")}
+
 // holds is the privilege p on the object, granted there or on what it is in, by itself or as part of ALL_PRIVILEGES.
 func holds(p privilege) ground {
 	return ground{met: func(c *call, o *object) bool { return c.holdsInherited(o, c.srv.privs.implying[p]) }, text: named(string(p) + " on")}

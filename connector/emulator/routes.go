@@ -83,6 +83,7 @@ func (s *Server) register() {
 	s.registerFiles()
 	s.registerPermissions()
 	s.registerSharing()
+	s.registerTags()
 	s.registerUserInfo()
 	s.registerIdentity()
 	s.registerControl()

@@ -23,6 +23,7 @@ type object struct {
 	updatedBy string
 	detail    detail // the fields of its type; replaced, never changed
 	grants    grantList
+	tags      tagLists
 	history   []grantVersion // earlier grants, oldest first, for stale reads
 	children  map[securableType]*nameList
 }

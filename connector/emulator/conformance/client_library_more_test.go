@@ -74,6 +74,21 @@ func (k *walk) others() {
 	k.step("Volumes.Update", err)
 	k.step("Volumes.Delete", volumes.Delete(ctx, catalog.DeleteVolumeRequest{Name: schema + ".v"}))
 
+	tags := catalog.NewEntityTagAssignments(c)
+	tagged, err := tags.Create(ctx, catalog.CreateEntityTagAssignmentRequest{TagAssignment: catalog.EntityTagAssignment{EntityType: "schemas", EntityName: schema, TagKey: "pii", TagValue: "high"}})
+	k.step("EntityTagAssignments.Create", err)
+	k.equals("the tag", []any{tagged.EntityName, tagged.TagKey, tagged.TagValue}, []any{schema, "pii", "high"})
+	_, err = tags.Get(ctx, catalog.GetEntityTagAssignmentRequest{EntityType: "schemas", EntityName: schema, TagKey: "pii"})
+	k.step("EntityTagAssignments.Get", err)
+	tagged, err = tags.Update(ctx, catalog.UpdateEntityTagAssignmentRequest{EntityType: "schemas", EntityName: schema, TagKey: "pii", UpdateMask: "tag_value",
+		TagAssignment: catalog.EntityTagAssignment{TagValue: "low"}})
+	k.step("EntityTagAssignments.Update", err)
+	k.equals("its value", tagged.TagValue, "low")
+	tagList, err := tags.ListAll(ctx, catalog.ListEntityTagAssignmentsRequest{EntityType: "schemas", EntityName: schema})
+	k.step("EntityTagAssignments.List", err)
+	k.equals("tags", len(tagList), 1)
+	k.step("EntityTagAssignments.Delete", tags.Delete(ctx, catalog.DeleteEntityTagAssignmentRequest{EntityType: "schemas", EntityName: schema, TagKey: "pii"}))
+
 	models := catalog.NewRegisteredModels(c)
 	_, err = models.Create(ctx, catalog.CreateRegisteredModelRequest{CatalogName: parent, SchemaName: short, Name: "m"})
 	k.step("RegisteredModels.Create", err)
