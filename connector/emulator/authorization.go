@@ -150,6 +150,10 @@ var (
 	// tags lets its holder change the tags of an object and of its columns.
 	tags = allOf(reaches, anyOf(owner, holds("APPLY_TAG")))
 
+	// managesPolicies lets its holder read and change the policies on an object; executes lets a policy call a function.
+	managesPolicies = allOf(reaches, owner)
+	executes        = allOf(reaches, anyOf(owner, holds(execute)))
+
 	// Of assignments of metastores to workspaces, in which metastore admins have no say.
 	assigns        = accountAdmin
 	setsDefaultFor = workspaceAdmin

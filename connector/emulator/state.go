@@ -8,7 +8,7 @@ import (
 )
 
 // State returns the present state as a seed, sorted by name. A server made from it has the same objects and grants;
-// secrets, ids, times and tags are not part of it.
+// secrets, ids, times, tags and policies are not part of it.
 func (s *Server) State() *Seed {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

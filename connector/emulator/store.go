@@ -24,7 +24,8 @@ type object struct {
 	detail    detail // the fields of its type; replaced, never changed
 	grants    grantList
 	tags      tagLists
-	history   []grantVersion // earlier grants, oldest first, for stale reads
+	policies  map[string]*abacPolicy // by name
+	history   []grantVersion         // earlier grants, oldest first, for stale reads
 	children  map[securableType]*nameList
 }
 

@@ -89,6 +89,24 @@ func (k *walk) others() {
 	k.equals("tags", len(tagList), 1)
 	k.step("EntityTagAssignments.Delete", tags.Delete(ctx, catalog.DeleteEntityTagAssignmentRequest{EntityType: "schemas", EntityName: schema, TagKey: "pii"}))
 
+	policies := catalog.NewPolicies(c)
+	policy, err := policies.CreatePolicy(ctx, catalog.CreatePolicyRequest{PolicyInfo: catalog.PolicyInfo{Name: "p", PolicyType: catalog.PolicyTypePolicyTypeGrant,
+		OnSecurableType: catalog.SecurableTypeSchema, OnSecurableFullname: schema, ForSecurableType: catalog.SecurableTypeFunction,
+		ToPrincipals: []string{k.user(alice)}, Grant: &catalog.GrantOptions{Privileges: []string{"EXECUTE"}}}})
+	k.step("Policies.CreatePolicy", err)
+	k.equals("the policy", []any{policy.Name, policy.OnSecurableFullname, policy.Grant.Privileges}, []any{"p", schema, []string{"EXECUTE"}})
+	_, err = policies.GetPolicy(ctx, catalog.GetPolicyRequest{OnSecurableType: "SCHEMA", OnSecurableFullname: schema, Name: "p"})
+	k.step("Policies.GetPolicy", err)
+	policy, err = policies.UpdatePolicy(ctx, catalog.UpdatePolicyRequest{OnSecurableType: "SCHEMA", OnSecurableFullname: schema, Name: "p", UpdateMask: "comment",
+		PolicyInfo: catalog.PolicyInfo{Comment: "x"}})
+	k.step("Policies.UpdatePolicy", err)
+	k.equals("its comment and principals", []any{policy.Comment, policy.ToPrincipals}, []any{"x", []string{k.user(alice)}})
+	policyList, err := policies.ListPoliciesAll(ctx, catalog.ListPoliciesRequest{OnSecurableType: "SCHEMA", OnSecurableFullname: schema, IncludeInherited: true})
+	k.step("Policies.ListPolicies", err)
+	k.equals("policies", len(policyList), 1)
+	_, err = policies.DeletePolicy(ctx, catalog.DeletePolicyRequest{OnSecurableType: "SCHEMA", OnSecurableFullname: schema, Name: "p"})
+	k.step("Policies.DeletePolicy", err)
+
 	models := catalog.NewRegisteredModels(c)
 	_, err = models.Create(ctx, catalog.CreateRegisteredModelRequest{CatalogName: parent, SchemaName: short, Name: "m"})
 	k.step("RegisteredModels.Create", err)
