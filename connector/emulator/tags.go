@@ -223,7 +223,7 @@ func (s *Server) updateTag(c *call) (any, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, tag, err := s.changedTag(c)
+	e, _, err := s.changedTag(c)
 	if err == nil {
 		err = checkTagValue(in.TagValue)
 	}
@@ -231,7 +231,7 @@ func (s *Server) updateTag(c *call) (any, error) {
 		return nil, err
 	}
 	key := c.req.PathValue("key")
-	tag = tagAssignment{in.TagValue, s.nowMillis(), c.who.name}
+	tag := tagAssignment{in.TagValue, s.nowMillis(), c.who.name}
 	e.set(key, tag)
 	return e.answer(key, tag), nil
 }
