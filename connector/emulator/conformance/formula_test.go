@@ -93,10 +93,28 @@ func TestFormula(t *testing.T) {
 			t.Errorf("%q: %v, want %v", words, got, want)
 		}
 	}
+	f = parseFormula(t, "MA & a:x | AA | b:x")
+	for role, want := range map[string]bool{"MA": true, "AA": false, "WA": false} {
+		if got := f.combines(role, f.grounds()); got != want {
+			t.Errorf("%s combines with grounds: %v, want %v", role, got, want)
+		}
+	}
 }
 
-// subsets returns every subset of a list, or, of a long list, those of at most three, and all but one, and all.
-func subsets(list []string) [][]string {
+// combines reports whether a role counts together with grounds: whether it is neither enough by itself nor without effect.
+func (f formula) combines(role string, grounds []string) bool {
+	var suffices, helps = true, false
+	for _, set := range subsets(grounds, false) {
+		with := f.holds(append([]string{role}, set...))
+		suffices = suffices && with
+		helps = helps || with != f.holds(set)
+	}
+	return helps && !suffices
+}
+
+// subsets returns every subset of a list. Of a long list, and of any when few are wanted, it returns those of a few members,
+// all but one, and all.
+func subsets(list []string, few bool) [][]string {
 	var all [][]string
 	for bits := range 1 << len(list) {
 		var chosen []string
@@ -105,7 +123,8 @@ func subsets(list []string) [][]string {
 				chosen = append(chosen, word)
 			}
 		}
-		if n := len(chosen); len(list) <= 6 || n <= 3 || n >= len(list)-1 {
+		n := len(chosen)
+		if n >= len(list)-1 || few && n <= 1 || !few && (len(list) <= 6 || n <= 3) {
 			all = append(all, chosen)
 		}
 	}
