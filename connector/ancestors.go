@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"ucwarden/connector/load"
 	"ucwarden/policy"
 	"ucwarden/policy/order"
 )
@@ -17,15 +18,15 @@ type ancestry struct {
 	// revoked that USE_* inside would wake, or USE_* to be revoked that opens the way to what is granted inside. Granting
 	// USE_* may wake grants on objects inside that were not read, so each must be synced as a whole.
 	lacking []policy.Securable
-	left    []LeftOut          // whose grants cannot be read
+	left    []load.LeftOut     // whose grants cannot be read
 	unread  []policy.Securable // whose grants were not looked at, or cannot be read
 }
 
 // requireUse looks at the containers above the roots: at what the policies grant there, what is granted, and whether the
 // plan would wake some of it.
-func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, desired *policy.GrantSet) (ancestry, error) {
+func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Plan, desired *policy.GrantSet) (ancestry, error) {
 	var above ancestry
-	for _, a := range found.ancestors { // the outermost first: when it is synced as a whole, so is all below it
+	for _, a := range found.Ancestors { // the outermost first: when it is synced as a whole, so is all below it
 		want := desired.Of(a)
 		covered := slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) })
 		opens := slices.ContainsFunc(plan.Changes, func(c policy.Change) bool { return opensInside(a, c) })
@@ -41,19 +42,19 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 			continue
 		}
 		have, err := r.containerGrants(ctx, a)
-		if _, gone := errors.AsType[*goneError](err); gone {
+		if _, gone := errors.AsType[*load.GoneError](err); gone {
 			continue
 		}
-		if err != nil && failsSmall(err) {
-			above.left = append(above.left, LeftOut{Securable: a, Code: policy.CodeOf(err), Reason: err.Error()})
+		if err != nil && load.FailsSmall(err) {
+			above.left = append(above.left, load.LeftOut{Securable: a, Code: policy.CodeOf(err), Reason: err.Error()})
 			above.unread = append(above.unread, a)
 			continue
 		}
 		if err != nil {
 			return ancestry{}, err
 		}
-		have = r.expansions.readBack(a, have, want)
-		found.current.Set(a, have) // for the order of changes
+		have = r.expansions.ReadBack(a, have, want)
+		found.Current.Set(a, have) // for the order of changes
 		adds := r.missingGrants(a, have, desired)
 		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, closed) })
 		wakes := opens && r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(have, func(g policy.Assignment) bool {
@@ -63,7 +64,7 @@ func (r *run) requireUse(ctx context.Context, found *loaded, plan *policy.Plan, 
 			above.lacking = append(above.lacking, a)
 			continue
 		}
-		adds = slices.DeleteFunc(adds, func(g policy.Assignment) bool { return !found.inherits(a, g.Privilege) })
+		adds = slices.DeleteFunc(adds, func(g policy.Assignment) bool { return !inherits(found, a, g.Privilege) })
 		if len(adds) > 0 {
 			above.changes = append(above.changes, policy.Change{Securable: a, Add: adds})
 		}
@@ -131,7 +132,7 @@ func holdsUse(grants *policy.GrantSet, object policy.Securable, p policy.Princip
 func (r *run) missingGrants(container policy.Securable, have []policy.Assignment, desired *policy.GrantSet) []policy.Assignment {
 	current := &policy.GrantSet{}
 	current.Set(container, have)
-	want := r.unknown.without(desired, current, []policy.Securable{container}).Of(container)
+	want := r.unknown.Without(desired, current, []policy.Securable{container}).Of(container)
 	addsOnly := r.Scope.AddsOnly(container)
 	return slices.DeleteFunc(slices.Clone(want), func(a policy.Assignment) bool {
 		return !r.Scope.Manages(a.Principal) || r.Scope.LeavesAlone(container.Type, a.Privilege) != "" || addsOnly && a.Privilege != policy.UseCatalog ||
@@ -151,9 +152,9 @@ func (r *run) order(plan *policy.Plan, above ancestry, current *policy.GrantSet)
 }
 
 // inherits reports whether a grant of p on the container bears on an object inside that was read.
-func (l *loaded) inherits(container policy.Securable, p policy.Privilege) bool {
-	return slices.ContainsFunc(l.read, func(s policy.Securable) bool {
-		return container.Contains(s) && policy.Supports(s.Type, l.kinds[s], p)
+func inherits(l *load.Found, container policy.Securable, p policy.Privilege) bool {
+	return slices.ContainsFunc(l.Read, func(s policy.Securable) bool {
+		return container.Contains(s) && policy.Supports(s.Type, l.Kinds[s], p)
 	})
 }
 
@@ -162,7 +163,7 @@ func (r *run) containerGrants(ctx context.Context, c policy.Securable) ([]policy
 	if list, ok := r.coordinator.container(c); ok {
 		return list, nil
 	}
-	list, err := r.grantsOf(ctx, c)
+	list, err := r.loadOptions().GrantsOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}

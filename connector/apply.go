@@ -125,7 +125,7 @@ func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
 // those known as such beforehand, and those that it names, or that are found by sending the rest in parts.
 func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 	for parts := []policy.Change{c}; len(parts) > 0; {
-		part, left := dropAdds(parts[0], r.unknown.has)
+		part, left := order.WithoutAdds(parts[0], r.unknown.Has)
 		out.addUnknown(left...)
 		parts = parts[1:]
 		if part.Empty() {
@@ -133,7 +133,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		}
 		have, err := r.write(ctx, part)
 		if refused, ok := errors.AsType[*PrincipalError](err); ok {
-			unknown, smaller := splitRefused(part, refused.Principal)
+			unknown, smaller := order.SplitRefused(part, refused.Principal)
 			if unknown.Name != "" {
 				out.addUnknown(unknown)
 				r.rememberUnknown(ctx, unknown, c.Securable)
@@ -163,21 +163,21 @@ func (o *Outcome) addUnknown(list ...policy.Principal) {
 }
 
 func (r *run) rememberUnknown(ctx context.Context, p policy.Principal, on policy.Securable) {
-	if err := r.Syncer.unknown.add(p, on); err != nil {
+	if err := r.Syncer.unknown.Add(p, on); err != nil {
 		r.Logger.WarnContext(ctx, "an unknown principal will be tried again by the next run", "principal", p.Name, "error", err)
 	}
 }
 
 // forgetUnknown notes that the workspace knows whom a change granted something.
 func (r *run) forgetUnknown(ctx context.Context, granted []policy.Assignment) {
-	if len(granted) == 0 || r.Syncer.unknown.len() == 0 {
+	if len(granted) == 0 || r.Syncer.unknown.Len() == 0 {
 		return
 	}
 	known := make(map[policy.Principal]bool)
 	for _, a := range granted {
 		known[a.Principal] = true
 	}
-	if err := r.Syncer.unknown.remove(func(p policy.Principal) bool { return known[p] }); err != nil {
+	if err := r.Syncer.unknown.Remove(func(p policy.Principal) bool { return known[p] }); err != nil {
 		r.Logger.WarnContext(ctx, "cannot save that principals are known", "error", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ucwarden/connector/load"
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 )
@@ -60,7 +62,7 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 		result.Outcomes = nil
 		return result, nil, nil
 	}
-	if err := run.judge(ctx, result.Plan, b.found.listings); policy.CodeOf(err) == policy.CodeRefused {
+	if err := run.judge(ctx, result.Plan, b.found.Listings); policy.CodeOf(err) == policy.CodeRefused {
 		s.Logger.WarnContext(ctx, "a guard refuses what follows from validity schedules; it is left to syncs of the whole, which are judged by themselves", "reason", err)
 		result.Plan.Changes, result.Plan.Totals = nil, policy.Totals{}
 		for shard := range b.opened {
@@ -70,8 +72,8 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 	} else if err != nil {
 		return nil, nil, err
 	}
-	s.remember(ctx, b.found.listings)
-	run.watch = newStandings(b.found.stood(result.Plan.Changes))
+	s.remember(ctx, b.found.Listings)
+	run.watch = newStandings(stood(b.found, result.Plan.Changes))
 	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes); err != nil {
 		return result, nil, err
 	}
@@ -94,11 +96,11 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 // recallOrReadDirectory sees to it that there is a directory of principals: which one an earlier run kept is enough to take
 // back what was granted by it.
 func (s *Syncer) recallOrReadDirectory(ctx context.Context) error {
-	if s.Directory == nil || s.principals.current().Read() {
+	if s.Directory == nil || s.principals.Current().Read() {
 		return nil
 	}
 	if id, err := s.metastore(ctx); err == nil {
-		if found, err := s.principals.recall(s.memory.shared, id); err == nil && found {
+		if found, err := s.principals.Recall(s.memory.Shared(), id); err == nil && found {
 			return nil
 		}
 	}
@@ -112,7 +114,7 @@ type boundary struct {
 	opened    map[policy.Securable]string  // which schedules were open when a shard was brought into sync
 	compilers map[string]*compile.Compiler // of the policies in force, by which schedules are open
 	left      map[policy.Securable]bool    // shards in which something is left to do
-	found     *loaded
+	found     *load.Found
 
 	after        *policy.GrantSet          // what policies say
 	unresolved   []policy.Principal        // of whom they say it and who do not resolve
@@ -121,7 +123,7 @@ type boundary struct {
 	managed      int                       // grants that policies said before
 }
 
-func (b *boundary) leave(s policy.Securable) { b.left[shardOf(s)] = true }
+func (b *boundary) leave(s policy.Securable) { b.left[memory.ShardOf(s)] = true }
 
 // rest returns the shards in which something is left to do, sorted.
 func (b *boundary) rest() []policy.Securable {
@@ -140,7 +142,7 @@ func (b *boundary) find() error {
 		return err
 	}
 	for _, p := range passed {
-		if b.listed && !slices.Contains(b.request.Roots, p.shard) || builtIn(p.shard) || !b.Scope.Reaches(p.shard) {
+		if b.listed && !slices.Contains(b.request.Roots, p.shard) || load.BuiltIn(p.shard) || !b.Scope.Reaches(p.shard) {
 			continue
 		}
 		b.opened[p.shard] = p.open
@@ -166,40 +168,26 @@ func (b *boundary) find() error {
 // load finds out which objects gain or lose something, and reads the grants on these.
 func (b *boundary) load(ctx context.Context) error {
 	shards := slices.SortedFunc(maps.Keys(b.opened), policy.Securable.Compare)
-	l := b.newLoader(shards, nil)
-	b.found = l.out
-	if b.listed {
-		if err := l.list(ctx); err != nil {
-			return err
-		}
-	} else {
-		for _, shard := range shards {
-			objects, err := b.memory.objects(shard)
-			if err != nil {
-				return err
-			}
-			l.objects = append(l.objects, objects...)
-			if shard.FullName != "" {
-				l.out.roots = append(l.out.roots, shard)
-				continue
-			}
-			for _, o := range objects {
-				l.out.roots = append(l.out.roots, o.Securable)
-			}
-		}
-		l.arrange()
+	l := load.New(b.loadOptions(), shards, nil)
+	b.found = l.Found()
+	list := func() error { return l.ListObjects(ctx) }
+	if !b.listed {
+		list = l.ListRemembered
+	}
+	if err := list(); err != nil {
+		return err
 	}
 	if err := b.compare(); err != nil {
 		return err
 	}
-	l.only = func(s policy.Securable) bool { return len(b.gained.Of(s))+len(b.lost.Of(s)) > 0 }
-	if err := l.readGrants(ctx); err != nil {
+	concerned := func(s policy.Securable) bool { return len(b.gained.Of(s))+len(b.lost.Of(s)) > 0 }
+	if err := l.ReadGrants(ctx, concerned); err != nil {
 		return err
 	}
-	for _, left := range b.found.left {
+	for _, left := range b.found.Left {
 		b.leave(left.Securable)
 	}
-	b.found.current = b.readBack(b.found.current, b.after)
+	b.found.Current = b.readBack(b.found.Current, b.after)
 	return nil
 }
 
@@ -210,7 +198,7 @@ func (b *boundary) compare() error {
 	var mu sync.Mutex
 	for open, c := range b.compilers {
 		g.Go(func() error {
-			grants := c.Compile(b.found.inventory).Grants
+			grants := c.Compile(b.found.Inventory).Grants
 			mu.Lock()
 			defer mu.Unlock()
 			before[open] = grants
@@ -218,16 +206,16 @@ func (b *boundary) compare() error {
 		})
 	}
 	g.Go(func() error {
-		compiled := b.compiler.Compile(b.found.inventory)
+		compiled := b.compiler.Compile(b.found.Inventory)
 		b.after, b.unresolved = compiled.Grants, compiled.Unresolved
 		return nil
 	})
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for o := range b.found.inventory.Objects {
+	for o := range b.found.Inventory.Objects {
 		s := o.Securable
-		old, now := before[b.opened[shardOf(s)]].Of(s), b.after.Of(s)
+		old, now := before[b.opened[memory.ShardOf(s)]].Of(s), b.after.Of(s)
 		b.managed += len(old)
 		if slices.Equal(old, now) {
 			continue
@@ -256,13 +244,13 @@ func without(list, other []policy.Assignment) []policy.Assignment {
 
 // plan returns the plan of what is gained and lost.
 func (b *boundary) plan(ctx context.Context) (*policy.Plan, error) {
-	desired := b.found.current.Clone()
-	for _, s := range b.found.read {
+	desired := b.found.Current.Clone()
+	for _, s := range b.found.Read {
 		desired.Set(s, b.wanted(s))
 	}
-	desired, heldBack := b.found.asFarAsKnown(b.unknown.without(desired, b.found.current, b.found.read), b.compiler)
+	desired, heldBack := asFarAsKnown(b.found, b.unknown.Without(desired, b.found.Current, b.found.Read), b.compiler)
 	changes, totals := policy.Diff(policy.DiffInput{
-		Read: b.found.read, Current: b.found.current, Desired: desired, Scope: b.keepOwn(b.scopeOf(b.found)), Mode: b.Mode, Expresses: b.compiler.Expresses,
+		Read: b.found.Read, Current: b.found.Current, Desired: desired, Scope: b.keepOwn(b.scopeOf(b.found)), Mode: b.Mode, Expresses: b.compiler.Expresses,
 	})
 	totals.Managed = max(totals.Managed, b.managed) // of the shards, not of what is read of them
 	plan := &policy.Plan{PolicyVersion: b.snapshot.Version, Changes: changes, Totals: totals, Report: &policy.Report{Findings: heldBack}}
@@ -282,20 +270,20 @@ func (b *boundary) plan(ctx context.Context) (*policy.Plan, error) {
 			if err := b.coordinator.requireUse(ctx, b.id, parent, b.after.Of(parent)); err != nil {
 				return nil, err
 			}
-			if _, read := slices.BinarySearchFunc(b.found.read, parent, policy.Securable.Compare); !read {
+			if _, read := slices.BinarySearchFunc(b.found.Read, parent, policy.Securable.Compare); !read {
 				above.unread = append(above.unread, parent)
 			}
 		}
 	}
-	b.order(plan, above, b.found.current)
-	b.compiler.SetCauses(compile.CauseInput{Inventory: b.found.inventory, Desired: b.after, Kinds: b.found.kinds}, plan.Changes)
+	b.order(plan, above, b.found.Current)
+	b.compiler.SetCauses(compile.CauseInput{Inventory: b.found.Inventory, Desired: b.after, Kinds: b.found.Kinds}, plan.Changes)
 	return plan, nil
 }
 
 // wanted returns what is to be granted on s: what stands, with what it gains and without what it loses. What is left to do
 // there is noted.
 func (b *boundary) wanted(s policy.Securable) []policy.Assignment {
-	have := b.found.current.Of(s)
+	have := b.found.Current.Of(s)
 	want := slices.Clone(have)
 	container := s.Type.IsContainer()
 	for _, a := range b.lost.Of(s) {
@@ -333,9 +321,9 @@ func (b *boundary) wanted(s policy.Securable) []policy.Assignment {
 
 // opens reports whether a grant on a container opens a way that its principal is not known to have, there or from above.
 func (b *boundary) opens(container policy.Securable, a policy.Assignment) bool {
-	if !b.found.opens(container, a) {
+	if !opens(b.found, container, a) {
 		return false
 	}
 	parent, ok := container.Parent()
-	return !ok || a.Privilege != policy.UseSchema || b.found.opens(parent, a)
+	return !ok || a.Privilege != policy.UseSchema || opens(b.found, parent, a)
 }

@@ -349,7 +349,7 @@ func TestDirectoryThatFails(t *testing.T) {
 // TestDirectoryKept holds that a run that cannot read the directory takes the one that an earlier run kept, and not one of
 // another workspace.
 func TestDirectoryKept(t *testing.T) {
-	state := &memory{}
+	state := &inMemory{}
 	r := newRig(t, rigOptions{seed: nested, syncer: connector.Options{UnknownState: state}}, allow("table:hr.core.staff", "ANALYSTS", "select"))
 	r.sync()
 	for _, same := range []bool{true, false} {

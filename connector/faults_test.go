@@ -16,6 +16,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
+	"ucwarden/connector/load"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
@@ -65,7 +66,7 @@ func TestUnknownIsNotEmpty(t *testing.T) {
 			}
 			r.server.ClearFaults()
 			if f.left != "" {
-				if err != nil || !slices.ContainsFunc(result.Unread, func(l connector.LeftOut) bool { return l.Securable.String() == f.left }) {
+				if err != nil || !slices.ContainsFunc(result.Unread, func(l load.LeftOut) bool { return l.Securable.String() == f.left }) {
 					t.Fatalf("error %v, left out %v, want %s", err, result.Unread, f.left)
 				}
 				if result.Plan.Report.Exact() || !strings.Contains(fmt.Sprint(result.Plan.Report.Findings), strings.Trim(f.left, ":")) {
@@ -266,7 +267,7 @@ func TestConverges(t *testing.T) {
 		defer func() { failed = failed || rt.Failed() }()
 		expands := rapid.Bool().Draw(rt, "ALL_PRIVILEGES is shown written out")
 		r := newRig(t, rigOptions{size: drawGrants(rt, t), attempts: 2, emulator: emulator.Options{RandomSeed: rapid.Uint64().Draw(rt, "seed"), PageSize: 3, ExpandAllPrivileges: expands},
-			syncer: connector.Options{State: &memory{}}}, drawPolicies(rt)...)
+			syncer: connector.Options{State: &inMemory{}}}, drawPolicies(rt)...)
 		defer r.stop()
 		before, after := r.server.Grants(), r.desired()
 		for s := range before.All() { // what is not ours stays

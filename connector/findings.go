@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"ucwarden/connector/load"
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
@@ -31,7 +33,7 @@ func (r *run) report(result *Result) {
 		}
 		*findings = append(*findings, finding)
 	}
-	if slices.ContainsFunc(r.request.Roots, func(root policy.Securable) bool { return isShard(root) || builtIn(root) }) {
+	if slices.ContainsFunc(r.request.Roots, func(root policy.Securable) bool { return memory.IsShard(root) || load.BuiltIn(root) }) {
 		*findings = append(*findings, r.policyFindings()...)
 	}
 	slices.SortStableFunc(*findings, policy.CompareFindings)
@@ -83,7 +85,7 @@ func someNames(names []string) string {
 func builtInNames(p *ranger.Policy) []string {
 	var names []string
 	for _, resources := range append([]map[string]ranger.PolicyResource{p.Resources}, p.AdditionalResources...) {
-		for level, known := range map[string][]string{"catalog": builtInCatalogs, "schema": {builtInSchema}} {
+		for level, known := range map[string][]string{"catalog": load.BuiltInCatalogs, "schema": {load.BuiltInSchema}} {
 			for _, value := range resources[level].Values {
 				pattern := policy.NewPattern(value, true, true)
 				if resources[level].IsExcludes || pattern.MatchesAll() {
@@ -105,7 +107,7 @@ func (r *run) outsideOf(p *ranger.Policy) []string {
 	var names []string
 	note := func(t policy.SecurableType, name string) bool {
 		s := policy.Securable{Type: t, FullName: name}
-		if name == "" || strings.ContainsAny(name, "*?{") || builtIn(s) || r.Scope.Reaches(s) {
+		if name == "" || strings.ContainsAny(name, "*?{") || load.BuiltIn(s) || r.Scope.Reaches(s) {
 			return false
 		}
 		names = append(names, typeWord(t)+" "+name)

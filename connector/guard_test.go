@@ -39,7 +39,7 @@ func shrink(f *fake, keep func(policy.Object) bool) {
 func TestShrunkenListing(t *testing.T) {
 	guards := []policy.Guard{policy.ShrunkenListingGuard{MaxLoss: 0.5, MinLast: 4}}
 	none := func(policy.Object) bool { return false }
-	f, state := &fake{}, &memory{}
+	f, state := &fake{}, &inMemory{}
 	r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{Guards: guards, State: state}}, usual()...)
 	r.sync("catalog:sales")
 	r.sync("catalog:hr")

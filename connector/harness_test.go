@@ -107,20 +107,20 @@ func allow(resource, who, accesses string) ranger.Policy {
 	return p
 }
 
-// memory is a State.
-type memory struct {
+// inMemory is a memory.Store.
+type inMemory struct {
 	mu     sync.Mutex
 	values map[string][]byte
 	err    error
 }
 
-func (m *memory) Load(key string) ([]byte, error) {
+func (m *inMemory) Load(key string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.values[key], m.err
 }
 
-func (m *memory) Save(key string, value []byte) error {
+func (m *inMemory) Save(key string, value []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.values == nil {

@@ -6,17 +6,18 @@ import (
 	"strings"
 	"time"
 
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 )
 
 // judge asks the guards about the plan of a sync of named roots, together with what other such syncs by the same policies
 // revoke. An approval must name the plan.
-func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []listing) error {
+func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []memory.Listing) error {
 	input, err := r.guardInput(ctx, plan.Totals, plan.Digest(), r.request.Approved)
 	if err != nil {
 		return err
 	}
-	input.Listed, input.LastTime = largestLoss(listings)
+	input.Listed, input.LastTime = memory.LargestLoss(listings)
 	if j := r.request.judged; j != nil {
 		return r.judgeAnew(plan, *j, input)
 	}
@@ -46,14 +47,14 @@ func (r *run) guardInput(ctx context.Context, totals policy.Totals, digest, appr
 		Totals: totals, Digest: digest, Approved: approved,
 		Now: time.Now(), FetchedAt: r.snapshot.FetchedAt, Policies: r.compiler.Policies(),
 	}
-	if totals.Removes == 0 || r.memory.shared == nil {
+	if totals.Removes == 0 || r.memory.Shared() == nil {
 		return input, nil
 	}
 	id, err := r.metastore(ctx)
 	if err != nil {
 		return input, err
 	}
-	known, err := r.memory.knows(id)
+	known, err := r.memory.Knows(id)
 	input.FirstContact = !known
 	return input, err
 }
@@ -116,11 +117,11 @@ func approve(digest string, roots []policy.Securable) string {
 func (s *Syncer) meet(ctx context.Context) {
 	id, err := s.metastore(ctx)
 	if err == nil {
-		err = s.memory.met(id)
+		err = s.memory.Met(id)
 	}
 	if err != nil {
 		s.Logger.WarnContext(ctx, "cannot keep that this metastore is synced; the next sync counts as the first", "error", err)
-	} else if err := s.principals.save(s.memory.shared, id); err != nil {
+	} else if err := s.principals.Save(s.memory.Shared(), id); err != nil {
 		s.Logger.WarnContext(ctx, "cannot keep the principals of the workspace for runs that cannot read them", "error", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ucwarden/connector/identity"
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/ranger"
@@ -24,7 +26,7 @@ type Policies interface {
 type Options struct {
 	Workspace Workspace
 	Policies  Policies
-	Directory Directory // of principals; nil: the shape of their names tells their kinds
+	Directory identity.Source // of principals; nil: the shape of their names tells their kinds
 	// UnknownSelf says that the workspace did not say who we are, so that Scope may not protect us.
 	UnknownSelf bool
 	Scope       policy.Scope  // what is ours to manage; must have no roots
@@ -32,13 +34,13 @@ type Options struct {
 	Compile     compile.Options
 	Mode        policy.Mode // "" is enforce
 	Guards      []policy.Guard
-	State       State   // what earlier runs found; nil forgets it
-	Journal     Journal // of every change; nil notes none
+	State       memory.Store // what earlier runs found; nil forgets it
+	Journal     Journal      // of every change; nil notes none
 	// Settings identifies all settings that plans depend on: a plan stored under others is made anew.
 	Settings string
 	// UnknownState keeps whom the workspace did not know, how it shows ALL_PRIVILEGES, and which metastores were ever synced,
 	// for later runs and for plans made elsewhere; nil forgets the first, and keeps the others in State.
-	UnknownState State
+	UnknownState memory.Store
 	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.
 	// Default 32.
 	Parallel int

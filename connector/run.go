@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"ucwarden/connector/identity"
+	"ucwarden/connector/load"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
@@ -19,12 +21,12 @@ type run struct {
 	id       uint64 // with the coordinator
 	snapshot *ranger.Snapshot
 	compiler *compile.Compiler
-	at       time.Time   // at which the compiler judges validity
-	unknown  unknownView // whom not to try
-	watch    *standings  // while a plan is applied
+	at       time.Time     // at which the compiler judges validity
+	unknown  identity.View // whom not to try
+	watch    *standings    // while a plan is applied
 
 	dir        *directory.Directory // of principals, by which the compiler resolved
-	identities *identities
+	identities *identity.Names
 }
 
 // begin starts a sync by the policies and the directory of principals in force, once no change by others is on its way. It
@@ -46,14 +48,14 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 		return nil, err
 	}
 	if r.ByPerson {
-		s.unknown.tryAgain()
+		s.unknown.TryAgain()
 	}
-	if !g.identities.directory.Read() {
+	if !g.identities.Directory.Read() {
 		s.mu.Lock()
 		s.byShape = true
 		s.mu.Unlock()
 	}
-	unknown := s.unknown.view()
+	unknown := s.unknown.View()
 	id, err := s.coordinator.begin(ctx, g.compiler)
 	if err != nil {
 		return nil, givenUp(err)
@@ -68,8 +70,8 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 // runOf returns a run by a generation that is not known to the coordinator yet.
 func (s *Syncer) runOf(g generation, r Request) *run {
 	return &run{
-		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, at: g.at, unknown: s.unknown.view(),
-		dir: g.identities.directory, identities: g.identities,
+		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, at: g.at, unknown: s.unknown.View(),
+		dir: g.identities.Directory, identities: g.identities,
 	}
 }
 
@@ -91,4 +93,27 @@ func orGivenUp(ctx context.Context, err error) error {
 // mayRemove reports whether a sync takes grants of a privilege on a type of securable away that no policy gives.
 func (r *run) mayRemove(t policy.SecurableType, p policy.Privilege) bool {
 	return r.Scope.Keeps(t, p, r.compiler.Expresses) == ""
+}
+
+// loadOptions returns what a load reads of the workspace, and how.
+func (r *run) loadOptions() load.Options {
+	return load.Options{
+		Lister: r.Workspace, Grants: r.grants, Scope: r.Scope, Parallel: r.Parallel, Memory: r.memory, Logger: r.Logger,
+		Saw:      func(c policy.Securable, grants []policy.Assignment) { r.coordinator.saw(r.id, c, grants) }, // from here on others read it
+		Report:   r.request.report,
+		LeftOut:  r.metrics.leftOut.Inc,
+		Recalled: func(n int) { r.metrics.recalled.Add(float64(n)) },
+	}
+}
+
+// load lists what the roots hold and reads the grants on all of it.
+func (r *run) load(ctx context.Context, roots []policy.Securable, also []policy.Object) (*load.Found, error) {
+	l := load.New(r.loadOptions(), roots, also)
+	if err := l.ListObjects(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.ReadGrants(ctx, nil); err != nil {
+		return nil, err
+	}
+	return l.Found(), nil
 }

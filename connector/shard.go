@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"ucwarden/connector/load"
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 )
 
@@ -20,8 +22,8 @@ type ShardPlan struct {
 	Listed        int                `json:"listed"`
 	LastTime      int                `json:"lastTime,omitempty"`
 	Missing       []policy.Securable `json:"missing,omitempty"`
-	Skipped       []Skipped          `json:"skipped,omitempty"`
-	Unread        []LeftOut          `json:"unread,omitempty"`
+	Skipped       []load.Skipped     `json:"skipped,omitempty"`
+	Unread        []load.LeftOut     `json:"unread,omitempty"`
 	NotInForce    []string           `json:"notInForce,omitempty"`
 	LeftOut       []policy.Principal `json:"leftOut,omitempty"`
 	AlsoSynced    []policy.Securable `json:"alsoSynced,omitempty"`
@@ -96,11 +98,11 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	if len(p.Changes) > 0 {
 		p.Digest = result.Plan.Digest()
 	}
-	p.Listed, p.LastTime = largestLoss(found.listings)
-	for _, l := range found.listings {
-		p.Found = append(p.Found, l.found...)
+	p.Listed, p.LastTime = memory.LargestLoss(found.Listings)
+	for _, l := range found.Listings {
+		p.Found = append(p.Found, l.Found...)
 	}
-	p.Stood = found.stood(p.Changes)
+	p.Stood = stood(found, p.Changes)
 	return p, nil
 }
 
@@ -225,8 +227,8 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, request Request
 func (s *Syncer) admitted(ctx context.Context, p *ShardPlan) {
 	s.meet(ctx)
 	for _, root := range p.Roots {
-		if isShard(root) && len(p.Found) > 0 {
-			s.remember(ctx, []listing{{root: root, found: p.Found}})
+		if memory.IsShard(root) && len(p.Found) > 0 {
+			s.remember(ctx, []memory.Listing{{Root: root, Found: p.Found}})
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"ucwarden/connector/load"
 	"ucwarden/policy"
 )
 
@@ -15,12 +16,12 @@ type Standing struct {
 }
 
 // stood returns what was granted on what is changed, as far as it was read for the plan.
-func (l *loaded) stood(changes []policy.Change) []Standing {
+func stood(l *load.Found, changes []policy.Change) []Standing {
 	var list []Standing
 	for _, c := range slices.SortedFunc(slices.Values(changes), func(a, b policy.Change) int { return a.Securable.Compare(b.Securable) }) {
 		again := len(list) > 0 && list[len(list)-1].Securable == c.Securable
-		if _, read := slices.BinarySearchFunc(l.read, c.Securable, policy.Securable.Compare); read && !again {
-			list = append(list, Standing{c.Securable, l.kinds[c.Securable], l.current.Of(c.Securable)})
+		if _, read := slices.BinarySearchFunc(l.Read, c.Securable, policy.Securable.Compare); read && !again {
+			list = append(list, Standing{c.Securable, l.Kinds[c.Securable], l.Current.Of(c.Securable)})
 		}
 	}
 	return list

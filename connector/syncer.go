@@ -2,9 +2,14 @@ package connector
 
 import (
 	"cmp"
+	"context"
 	"sync"
 	"time"
 
+	"ucwarden/connector/expansion"
+	"ucwarden/connector/identity"
+	"ucwarden/connector/load"
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
@@ -19,10 +24,10 @@ type Syncer struct {
 	metrics     *metrics
 	revokes     revokeBudget
 	coordinator *coordinator
-	principals  *principals
-	unknown     *unknownPrincipals
-	expansions  *expansions
-	memory      *worldMemory
+	principals  *identity.Cache
+	unknown     *identity.Unknown
+	expansions  *expansion.Expansions
+	memory      *memory.Memory
 
 	mu          sync.Mutex
 	now         generation
@@ -47,9 +52,9 @@ func New(o Options) (*Syncer, error) {
 		return nil, err
 	}
 	return &Syncer{
-		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: newPrincipals(o.Directory, o.DirectoryInterval, o.Logger),
-		unknown: newUnknownPrincipals(o.UnknownPrincipalTTL, o.UnknownState), expansions: newExpansions(),
-		memory: &worldMemory{state: o.State, shared: cmp.Or(o.UnknownState, o.State)}, held: make(map[string]uint64),
+		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
+		unknown: identity.NewUnknown(o.UnknownPrincipalTTL, o.UnknownState), expansions: expansion.New(cmp.Or(o.UnknownState, o.State)),
+		memory: memory.New(o.State, cmp.Or(o.UnknownState, o.State)), held: make(map[string]uint64),
 	}, nil
 }
 
@@ -59,10 +64,10 @@ type generation struct {
 	snapshot   *ranger.Snapshot
 	rules      *rules.RuleSet
 	compiler   *compile.Compiler
-	identities *identities // of the directory that the compiler resolved by
-	open       string      // which schedules are open
-	at         time.Time   // when the compiler was made: the time at which it judges validity
-	looked     time.Time   // when it was last looked at which are open
+	identities *identity.Names // of the directory that the compiler resolved by
+	open       string          // which schedules are open
+	at         time.Time       // when the compiler was made: the time at which it judges validity
+	looked     time.Time       // when it was last looked at which are open
 }
 
 // current returns the snapshot in force and its compiler, which stays the same for as long as the policies and the
@@ -78,11 +83,11 @@ func (s *Syncer) current() (generation, error) {
 	now := time.Now()
 	g := &s.now
 	same := g.compiler != nil && g.snapshot.Same(snapshot)
-	principals := s.principals.current()
-	if g.compiler != nil && g.identities.directory != principals && sameResolutions(g.rules, g.identities.directory, principals) {
-		g.identities = newIdentities(principals) // plans under way stand
+	principals := s.principals.Current()
+	if g.compiler != nil && g.identities.Directory != principals && sameResolutions(g.rules, g.identities.Directory, principals) {
+		g.identities = identity.NewNames(principals) // plans under way stand
 	}
-	resolved := g.compiler != nil && g.identities.directory == principals
+	resolved := g.compiler != nil && g.identities.Directory == principals
 	looked := now.Truncate(validityPrecision)
 	if same && resolved && (!g.rules.Scheduled() || g.looked.Equal(looked)) {
 		return g.with(snapshot), nil
@@ -95,7 +100,7 @@ func (s *Syncer) current() (generation, error) {
 		}
 	}
 	if !resolved {
-		next.identities = newIdentities(principals)
+		next.identities = identity.NewNames(principals)
 	}
 	if next.open = next.rules.OpenAt(now); same && resolved && next.open == g.open {
 		g.looked = looked
@@ -156,8 +161,8 @@ type Result struct {
 	Plan       *policy.Plan
 	Parts      []*policy.Plan     // of a plan: those that it was joined from, with their changes alone; without empty ones
 	Missing    []policy.Securable // requested roots that do not exist
-	Skipped    []Skipped          // requested roots that are not for a sync
-	Unread     []LeftOut          // what could not be looked at
+	Skipped    []load.Skipped     // requested roots that are not for a sync
+	Unread     []load.LeftOut     // what could not be looked at
 	NotInForce []string           // policies, and files of them, that are not in force as they are written
 	Refused    error              // of a plan, and in mode observe: why a guard would refuse it
 	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
@@ -171,4 +176,25 @@ type Outcome struct {
 	Unknown []policy.Principal // principals left out because the workspace does not know them
 	Gone    bool               // the securable was dropped meanwhile
 	Err     error              // nil when the change holds
+}
+
+// metastore returns the id of the workspace's metastore; "" where it may not be read.
+func (s *Syncer) metastore(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	id := s.metastoreID
+	s.mu.Unlock()
+	if id != "" {
+		return id, nil
+	}
+	found, err := s.Workspace.List(ctx, policy.Securable{}, policy.Metastore)
+	switch code := policy.CodeOf(err); {
+	case err != nil && code.Retryable():
+		return "", err
+	case err != nil || len(found) == 0:
+		return "", nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.metastoreID = found[0].FullName
+	return s.metastoreID, nil
 }

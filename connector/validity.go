@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 )
 
@@ -29,7 +30,7 @@ func (s *Syncer) WatchValidity(ctx context.Context, changed func(context.Context
 		case <-tick.C:
 		}
 		g, err := s.current()
-		now := s.memory.noted.Load()
+		now := s.memory.Noted()
 		if err != nil || seen.rules == g.rules && seen.open == g.open && noted == now {
 			continue
 		}
@@ -59,7 +60,7 @@ func (s *Syncer) WatchValidity(ctx context.Context, changed func(context.Context
 // passedShard is a shard that was last brought into sync while other validity schedules were open than now.
 type passedShard struct {
 	shard policy.Securable
-	last  lastSync
+	last  memory.LastSync
 	open  string // then, of the policies in force now
 }
 
@@ -69,13 +70,13 @@ func (s *Syncer) passed(g generation) ([]passedShard, error) {
 	if !g.rules.Scheduled() {
 		return nil, nil
 	}
-	all, err := s.memory.lastSyncs()
+	all, err := s.memory.LastSyncs()
 	if err != nil {
 		return nil, err
 	}
 	var list []passedShard
 	for name, last := range all {
-		shard, ok := parseShard(name)
+		shard, ok := memory.ParseShard(name)
 		if !ok || last.At.IsZero() {
 			continue
 		}
@@ -85,13 +86,4 @@ func (s *Syncer) passed(g generation) ([]passedShard, error) {
 	}
 	slices.SortFunc(list, func(a, b passedShard) int { return a.shard.Compare(b.shard) })
 	return list, nil
-}
-
-// parseShard reads the name of a shard as Securable.String writes it.
-func parseShard(name string) (policy.Securable, bool) {
-	objects := parseObjects(name)
-	if len(objects) != 1 || !isShard(objects[0].Securable) {
-		return policy.Securable{}, false
-	}
-	return objects[0].Securable, true
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ucwarden/connector"
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
@@ -85,7 +86,7 @@ func valid(p ranger.Policy, from, until int) ranger.Policy {
 }
 
 // syncer returns a syncer of l that goes on with what an earlier one kept.
-func (l *large) syncer(t *testing.T, state connector.State, policies ...ranger.Policy) *connector.Syncer {
+func (l *large) syncer(t *testing.T, state memory.Store, policies ...ranger.Policy) *connector.Syncer {
 	t.Helper()
 	source := &fixed{}
 	source.set(t, policies...)
@@ -144,7 +145,7 @@ func TestAtAMoment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, restart := range []bool{false, true} {
 				synctest.Test(t, func(t *testing.T) {
-					l, state := newLarge(), &memory{}
+					l, state := newLarge(), &inMemory{}
 					s := l.syncer(t, state, tt.policies...)
 					if _, err := s.Sync(t.Context(), connector.Request{}); err != nil {
 						t.Fatal(err)
@@ -192,7 +193,7 @@ func deny(resource, who, accesses string) ranger.Policy {
 
 // TestClockSetBack holds that what a validity opens again because the clock is set back is changed at once too.
 func TestClockSetBack(t *testing.T) {
-	l, state := newLarge(), &memory{}
+	l, state := newLarge(), &inMemory{}
 	policies := []ranger.Policy{allow("table:c.s.t8", "bob@x", "select"), valid(allow("table:c.s.t7", "bob@x", "select"), 0, 60)}
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(2 * time.Hour)
@@ -220,7 +221,7 @@ func TestWatchValidity(t *testing.T) {
 		if _, err := l.syncer(t, nil, policies...).Sync(t.Context(), connector.Request{}); err != nil {
 			t.Fatal(err)
 		}
-		s := l.syncer(t, &memory{}, policies...)
+		s := l.syncer(t, &inMemory{}, policies...)
 		var mu sync.Mutex
 		var calls []string
 		asked := func() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"ucwarden/connector/identity"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
@@ -16,29 +17,29 @@ import (
 func (s *Syncer) refreshDirectory(ctx context.Context, byPerson, full bool) error {
 	age := s.DirectoryInterval
 	if byPerson && s.whoIsMissing() != (missing{}) {
-		age = min(age, s.principals.fresh())
+		age = min(age, s.principals.Fresh())
 	}
-	changed, err := s.principals.refresh(ctx, age, byPerson || full)
-	if err == nil && !s.principals.current().Read() {
+	changed, err := s.principals.Refresh(ctx, age, byPerson || full)
+	if err == nil && !s.principals.Current().Read() {
 		changed = s.recallDirectory(ctx)
 	}
 	if err != nil || !changed {
 		return err
 	}
-	s.tryListed(ctx, s.principals.current())
+	s.tryListed(ctx, s.principals.Current())
 	return nil
 }
 
 // recallDirectory takes the directory of an earlier run where none could be read in this one.
 func (s *Syncer) recallDirectory(ctx context.Context) bool {
-	if _, err := s.principals.problem(); err == nil {
+	if _, err := s.principals.Problem(); err == nil {
 		return false // there is none to read
 	}
 	id, err := s.metastore(ctx)
 	if err != nil {
 		return false // then nothing can be synced either
 	}
-	found, err := s.principals.recall(s.memory.shared, id)
+	found, err := s.principals.Recall(s.memory.Shared(), id)
 	if err != nil {
 		s.Logger.WarnContext(ctx, "cannot use the principals of the workspace that an earlier run kept", "error", err)
 	}
@@ -47,7 +48,7 @@ func (s *Syncer) recallDirectory(ctx context.Context) bool {
 
 // tryListed forgets that the workspace did not know those whom a directory lists.
 func (s *Syncer) tryListed(ctx context.Context, d *directory.Directory) {
-	if err := s.unknown.remove(func(p policy.Principal) bool { return d.Resolve(p).Listed }); err != nil {
+	if err := s.unknown.Remove(func(p policy.Principal) bool { return d.Resolve(p).Listed }); err != nil {
 		s.Logger.WarnContext(ctx, "cannot save who is unknown", "error", err)
 	}
 }
@@ -62,7 +63,7 @@ type missing struct {
 func (s *Syncer) whoIsMissing() missing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := missing{unknown: s.unknown.len()}
+	m := missing{unknown: s.unknown.Len()}
 	if s.now.compiler != nil && s.now.compiler.Missing() > 0 {
 		m.compiler = s.now.compiler
 	}
@@ -85,19 +86,19 @@ func sameResolutions(set *rules.RuleSet, a, b *directory.Directory) bool {
 // something else of those whom policies name, and again, with the catalogs and other roots concerned, when it is time to try
 // again whom the workspace did not know. Both must return soon.
 func (s *Syncer) WatchPrincipals(ctx context.Context, changed func(), again func(roots []policy.Securable)) {
-	seen := s.principals.current()
+	seen := s.principals.Current()
 	var who missing
-	wait := unknownBackoff
+	wait := identity.FirstRetry
 	for {
 		if now := s.whoIsMissing(); now != who {
-			wait, who = unknownBackoff, now
+			wait, who = identity.FirstRetry, now
 		}
 		age := s.DirectoryInterval
 		if who != (missing{}) {
 			age = min(age, wait)
 		}
-		due := s.principals.dueIn(age)
-		if next := s.unknown.next(); !next.IsZero() {
+		due := s.principals.DueIn(age)
+		if next := s.unknown.Next(); !next.IsZero() {
 			due = min(due, time.Until(next))
 		}
 		timer := time.NewTimer(max(due, time.Second))
@@ -105,25 +106,25 @@ func (s *Syncer) WatchPrincipals(ctx context.Context, changed func(), again func
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-s.unknown.added:
+		case <-s.unknown.Added():
 			timer.Stop()
 			continue
 		case <-timer.C:
 		}
-		if s.principals.due(age) {
-			if _, err := s.principals.refresh(ctx, age, false); err != nil {
+		if s.principals.Due(age) {
+			if _, err := s.principals.Refresh(ctx, age, false); err != nil {
 				return
 			}
 			wait = min(2*wait, s.DirectoryInterval)
 		}
-		if now := s.principals.current(); now != seen {
+		if now := s.principals.Current(); now != seen {
 			s.tryListed(ctx, now)
 			if s.resolvesDifferently(seen, now) {
 				changed()
 			}
 			seen = now
 		}
-		if roots := s.unknown.takeDue(time.Now(), s.names); len(roots) > 0 {
+		if roots := s.unknown.TakeDue(time.Now(), s.names); len(roots) > 0 {
 			again(roots)
 		}
 	}

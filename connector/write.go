@@ -47,16 +47,16 @@ func (r *run) attempt(ctx context.Context, c policy.Change) (*writing, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.expansions.learn(w.Change, w.before, answer, false)
-	w.have = r.expansions.readBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	r.expansions.Learn(w.Change, w.before.Grants, w.before.Kind, answer, false)
+	w.have = r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
 	if rest := w.rest(); rest.Empty() {
 		return w, nil
 	}
 	if answer, err = r.grants(ctx, c.Securable); err != nil {
 		return nil, err
 	}
-	r.expansions.learn(w.Change, w.before, answer, true)
-	w.have = r.expansions.readBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	r.expansions.Learn(w.Change, w.before.Grants, w.before.Kind, answer, true)
+	w.have = r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
 	return w, nil
 }
 
@@ -131,7 +131,7 @@ func (r *run) patch(ctx context.Context, c policy.Change) (w *writing, answer []
 			if err != nil {
 				return nil, nil, err
 			}
-			w.before.Grants = r.expansions.readBack(c.Securable, have, slices.Concat(c.Keep, c.Remove))
+			w.before.Grants = r.expansions.ReadBack(c.Securable, have, slices.Concat(c.Keep, c.Remove))
 			w.Keep = order.Kept(w.before.Grants, c)
 		}
 		answer, err = r.sendNoted(ctx, w.Change)

@@ -174,7 +174,7 @@ func TestAllPrivilegesShownWrittenOut(t *testing.T) {
 		"function:sales.emea.net", "external_location:lake", "connection:pg"} {
 		for _, held := range []string{"", "ALL_PRIVILEGES"} {
 			t.Run(object+" "+held, func(t *testing.T) {
-				state := &memory{}
+				state := &inMemory{}
 				o := rigOptions{emulator: emulator.Options{ExpandAllPrivileges: true}, syncer: connector.Options{UnknownState: state}}
 				r := newRig(t, o, allow(object, "engineers ann@example.com", "all_privileges"))
 				r.grant(object, "ann@example.com", "MANAGE") // no policy gives it

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -67,6 +68,16 @@ func (c Change) Acts() (add, remove []Assignment) {
 // RemovesAll reports whether the change removes ALL_PRIVILEGES from somebody.
 func (c Change) RemovesAll() bool {
 	return slices.ContainsFunc(c.Remove, func(a Assignment) bool { return a.Privilege == AllPrivileges })
+}
+
+// Principals returns, sorted, whom the change grants something or takes something from.
+func (c Change) Principals() []Principal {
+	set := make(map[Principal]bool)
+	add, remove := c.Request()
+	for _, a := range slices.Concat(add, remove) {
+		set[a.Principal] = true
+	}
+	return slices.SortedFunc(maps.Keys(set), ComparePrincipals)
 }
 
 // Empty reports whether the change changes nothing.

@@ -16,6 +16,7 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/connector/audit"
+	"ucwarden/connector/memory"
 	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/ondemand"
@@ -170,7 +171,7 @@ func guards(c *config.Config) []policy.Guard {
 
 // newSyncer joins policies and workspace; it asks the workspace who we are. state keeps what guards compare with, and
 // journal what is changed; nil keeps nothing.
-func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state connector.State, journal connector.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
+func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state memory.Store, journal connector.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
 	o := scopeOptions(c)
 	me, err := client.Whoami(ctx)
 	unknown := policy.CodeOf(err) == policy.CodeForbidden || policy.CodeOf(err) == policy.CodeNotFound
@@ -190,7 +191,7 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 	return connector.New(connector.Options{
 		Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
-		Guards: guards(c), State: state, Journal: journal, UnknownState: connector.FileState(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
+		Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/connector"
+	"ucwarden/connector/load"
 	"ucwarden/policy"
 )
 
@@ -101,11 +102,11 @@ func parseSecurables(args []string) ([]policy.Securable, error) {
 
 type planResult struct {
 	*policy.Plan
-	Digest  string              `json:"digest"`
-	Missing []policy.Securable  `json:"missing,omitempty"`
-	Skipped []connector.Skipped `json:"skipped,omitempty"` // requested and not for a sync
-	LeftOut []policy.Principal  `json:"leftOut,omitempty"` // who is granted something and unknown
-	Refused string              `json:"refused,omitempty"` // why a guard would refuse it
+	Digest  string             `json:"digest"`
+	Missing []policy.Securable `json:"missing,omitempty"`
+	Skipped []load.Skipped     `json:"skipped,omitempty"` // requested and not for a sync
+	LeftOut []policy.Principal `json:"leftOut,omitempty"` // who is granted something and unknown
+	Refused string             `json:"refused,omitempty"` // why a guard would refuse it
 }
 
 // planDocument is the JSON form of a plan. Lists without anything in them are written as such.

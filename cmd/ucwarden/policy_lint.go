@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/config"
-	"ucwarden/connector"
+	"ucwarden/connector/load"
 	"ucwarden/policy"
 	"ucwarden/policy/lint"
 	"ucwarden/policy/ranger"
@@ -99,7 +99,7 @@ func (a *app) lint(ctx context.Context, c *config.Config, log *slog.Logger, flag
 			return nil, withHint(err, "to do without the workspace: --offline")
 		}
 		defer workspace.Close()
-		if o.Inventory, err = connector.Inventory(ctx, workspace, c.Databricks.MaxConcurrency); err != nil {
+		if o.Inventory, err = load.Inventory(ctx, workspace, c.Databricks.MaxConcurrency); err != nil {
 			return nil, withHint(err, "to do without the workspace: --offline")
 		}
 	}

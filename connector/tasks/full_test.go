@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ucwarden/connector"
+	"ucwarden/connector/load"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -147,7 +147,7 @@ func TestUnreadInResults(t *testing.T) {
 	table := sec(t, "table:sales.emea.orders")
 	for code, want := range map[policy.Code]ondemand.Status{policy.CodeForbidden: ondemand.Success, policy.CodeInvalid: ondemand.Failed} {
 		r := applied(t, "table:sales.emea.leads +analysts SELECT")
-		r.Unread = []connector.LeftOut{{Securable: table, Code: code, Reason: "why"}}
+		r.Unread = []load.LeftOut{{Securable: table, Code: code, Reason: "why"}}
 		out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales", "table:sales.emea.orders", "catalog:hr"))
 		if err != nil {
 			t.Fatal(err)
@@ -160,12 +160,12 @@ func TestUnreadInResults(t *testing.T) {
 		}
 	}
 	r := applied(t)
-	r.Unread = []connector.LeftOut{{Securable: table, Code: policy.CodeUnavailable, Reason: "busy"}}
+	r.Unread = []load.LeftOut{{Securable: table, Code: policy.CodeUnavailable, Reason: "busy"}}
 	if _, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales")); !policy.CodeOf(err).Retryable() {
 		t.Errorf("error %v, want one that is tried again", err)
 	}
 	r = applied(t)
-	r.Skipped = []connector.Skipped{{Securable: sec(t, "catalog:hr"), Reason: "outside"}}
+	r.Skipped = []load.Skipped{{Securable: sec(t, "catalog:hr"), Reason: "outside"}}
 	out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:hr"))
 	if err != nil || out.Results[0].Status != ondemand.Skipped || !strings.Contains(out.Results[0].Message, "outside") {
 		t.Errorf("%v, skipped: %+v", err, out.Results)

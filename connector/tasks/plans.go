@@ -64,7 +64,7 @@ func (p plans) save(task string, shard policy.Securable, plan *connector.ShardPl
 
 // head returns what the guards judge of a shard; nil where it is not planned.
 func (p plans) head(task string, shard policy.Securable) (*connector.ShardPlan, error) {
-	return load[connector.ShardPlan](p.store, shardKey(task, shard, "head"))
+	return loadPlan[connector.ShardPlan](p.store, shardKey(task, shard, "head"))
 }
 
 // saveJudged keeps what the guards judged of a full sync, and that they let it pass.
@@ -79,14 +79,14 @@ func (p plans) saveJudged(task string, judged connector.Judged) error {
 // take returns the judged plan of a shard to apply it, nil where there is none, and whether it was taken before: then some of
 // it may be applied already.
 func (p plans) take(task string, shard policy.Securable) (plan *connector.ShardPlan, judged connector.Judged, begun bool, err error) {
-	j, err := load[connector.Judged](p.store, prefixOf(task)+"judged")
+	j, err := loadPlan[connector.Judged](p.store, prefixOf(task)+"judged")
 	if err != nil || j == nil {
 		return nil, connector.Judged{}, false, err
 	}
 	if plan, err = p.head(task, shard); err != nil || plan == nil {
 		return nil, *j, false, err
 	}
-	body, err := load[connector.ShardBody](p.store, shardKey(task, shard, "body"))
+	body, err := loadPlan[connector.ShardBody](p.store, shardKey(task, shard, "body"))
 	if err != nil {
 		return nil, *j, false, err
 	}
@@ -101,7 +101,7 @@ func (p plans) take(task string, shard policy.Securable) (plan *connector.ShardP
 	return plan, *j, len(mark) > 0, wrap("note that a plan is applied", p.store.SaveAll(map[string][]byte{key: []byte("1")}))
 }
 
-func load[T any](s Store, key string) (*T, error) {
+func loadPlan[T any](s Store, key string) (*T, error) {
 	value, err := s.Load(key)
 	if err != nil || len(value) == 0 {
 		return nil, wrap("read the plan of a shard", err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ucwarden/connector"
+	"ucwarden/connector/load"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -80,7 +81,7 @@ type totals struct {
 	notRevoked    int // grants that the mode leaves although no policy asks for them
 	changed       map[policy.Securable]bool
 	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
-	unread        []connector.LeftOut       // what could not be looked at
+	unread        []load.LeftOut            // what could not be looked at
 	unreadFails   bool                      // and is more than what we may not see
 	failed        int
 	failure       error            // the first, of those that are not the consequence of another

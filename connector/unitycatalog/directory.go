@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"ucwarden/connector"
+	"ucwarden/connector/identity"
 	"ucwarden/policy"
 	"ucwarden/policy/directory"
 )
 
-var _ connector.Directory = (*Client)(nil)
+var _ identity.Source = (*Client)(nil)
 
 const (
 	scimPrefix   = "/api/2.0/preview/scim/v2/"
@@ -69,7 +69,7 @@ func ids(list []scimReference) []string {
 	return out
 }
 
-// Principals implements connector.Directory: all pages of three listings, and the caller. Some accounts list groups without
+// Principals implements identity.Source: all pages of three listings, and the caller. Some accounts list groups without
 // their members. Then, which the groups of the caller tell, each group is read by itself.
 func (c *Client) Principals(ctx context.Context) (directory.Listing, error) {
 	listing, err := c.principals(ctx)

@@ -17,7 +17,7 @@ import (
 // types the server's own lower bound applies (client library, List...Request.MaxResults).
 const pageSize = 10000
 
-// List implements connector.Lister. For functions or volumes of a catalog, and for its tables where the server does not
+// List implements load.Lister. For functions or volumes of a catalog, and for its tables where the server does not
 // support table-summaries, it lists the schemas first.
 func (c *Client) List(ctx context.Context, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
 	list, err := c.list(ctx, parent, t)
@@ -193,7 +193,7 @@ func (c *Client) metastore(ctx context.Context) (policy.Object, error) {
 	return policy.Object{Securable: s, Owner: m.Owner}, checkName(s)
 }
 
-// Get implements connector.Lister.
+// Get implements load.Lister.
 func (c *Client) Get(ctx context.Context, s policy.Securable) (policy.Object, error) {
 	o, err := c.getObject(ctx, s)
 	if err != nil {

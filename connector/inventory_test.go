@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"ucwarden/connector"
+	"ucwarden/connector/load"
 	"ucwarden/policy"
 )
 
@@ -12,7 +12,7 @@ import (
 func TestInventory(t *testing.T) {
 	f := &fake{}
 	newRig(t, rigOptions{wrap: through(f)})
-	inventory, err := connector.Inventory(t.Context(), f, 4)
+	inventory, err := load.Inventory(t.Context(), f, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestInventory(t *testing.T) {
 		}
 		return found, err
 	}
-	if _, err := connector.Inventory(t.Context(), f, 0); policy.CodeOf(err) != policy.CodeUnavailable {
+	if _, err := load.Inventory(t.Context(), f, 0); policy.CodeOf(err) != policy.CodeUnavailable {
 		t.Errorf("error is %v", err)
 	}
 }

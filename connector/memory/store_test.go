@@ -1,16 +1,16 @@
-package connector_test
+package memory_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"ucwarden/connector"
+	"ucwarden/connector/memory"
 )
 
-func TestFileState(t *testing.T) {
+func TestFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "when-needed")
-	s := connector.FileState(dir)
+	s := memory.Folder(dir)
 	if value, err := s.Load("key"); value != nil || err != nil {
 		t.Errorf("nothing saved, loaded %q, %v", value, err)
 	}
@@ -18,7 +18,7 @@ func TestFileState(t *testing.T) {
 		if err := s.Save("key", []byte(value)); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := connector.FileState(dir).Load("key"); string(got) != value || err != nil {
+		if got, err := memory.Folder(dir).Load("key"); string(got) != value || err != nil {
 			t.Errorf("loaded %q, %v, want %q", got, err, value)
 		}
 	}
@@ -31,7 +31,7 @@ func TestFileState(t *testing.T) {
 	if _, err := s.Load("folder"); err == nil {
 		t.Error("no error for what cannot be read")
 	}
-	if err := connector.FileState(filepath.Join(dir, "key.json")).Save("key", nil); err == nil {
+	if err := memory.Folder(filepath.Join(dir, "key.json")).Save("key", nil); err == nil {
 		t.Error("no error for what cannot be written")
 	}
 }

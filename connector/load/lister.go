@@ -1,4 +1,4 @@
-package connector
+package load
 
 import (
 	"context"
@@ -9,6 +9,20 @@ import (
 
 	"ucwarden/policy"
 )
+
+// Lister finds the objects of a workspace. Every error is classified (see policy.CodeOf).
+type Lister interface {
+	// List returns every object of type t directly inside parent, in no particular order. The zero parent stands for
+	// the metastore: List(ctx, policy.Securable{}, policy.Catalog) lists the catalogs, and so on for each root type;
+	// policy.Metastore returns the one metastore of the workspace, with its id as FullName. For parent a schema, t is
+	// Table, Function or Volume (views come with Table, registered models with Function, told apart by Kind).
+	// Table, Function and Volume may also be asked of a catalog: all of its schemas at once.
+	// All pages are read; a page that fails fails the listing, so a result is never partial.
+	List(ctx context.Context, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error)
+
+	// Get looks one object up; an error of policy.CodeNotFound says that it does not exist.
+	Get(ctx context.Context, s policy.Securable) (policy.Object, error)
+}
 
 // lister lists what containers hold.
 type lister struct {
@@ -101,8 +115,8 @@ func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy
 		return nil, err
 	}
 	if !l.builtIn {
-		schemas = slices.DeleteFunc(schemas, func(o policy.Object) bool { return builtIn(o.Securable) })
-		tables = slices.DeleteFunc(tables, func(o policy.Object) bool { return builtIn(o.Securable) })
+		schemas = slices.DeleteFunc(schemas, func(o policy.Object) bool { return BuiltIn(o.Securable) })
+		tables = slices.DeleteFunc(tables, func(o policy.Object) bool { return BuiltIn(o.Securable) })
 	}
 
 	inside := make([][]policy.Object, len(schemas))

@@ -1,4 +1,4 @@
-package connector
+package identity
 
 import (
 	"encoding/json"
@@ -8,25 +8,26 @@ import (
 	"sync"
 	"time"
 
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 )
 
 // unknownKey is where unknown principals are kept from run to run.
 const unknownKey = "unknown-principals"
 
-// unknownBackoff is how long a principal is not tried again after the workspace did not know it for the first time; twice
-// as long after each further time, up to Options.UnknownPrincipalTTL.
-const unknownBackoff = 15 * time.Second
+// FirstRetry is how long a principal is not tried again after the workspace did not know it for the first time; twice
+// as long after each further time, up to a bound.
+const FirstRetry = 15 * time.Second
 
-// unknownPrincipals remembers whom the workspace did not know, so that not every sync asks again for each of the
+// Unknown remembers whom the workspace did not know, so that not every sync asks again for each of the
 // people who have left and still stand in policies.
-type unknownPrincipals struct {
+type Unknown struct {
 	mu       sync.Mutex
 	ttl      time.Duration
-	state    State // nil: this process only
+	store    memory.Store // nil: this process only
 	attempts uint64
 	known    map[policy.Principal]unknownPrincipal
-	added    chan struct{} // holds a token after somebody was noted
+	added    chan struct{}
 }
 
 // unknownPrincipal is one whom the workspace did not know, as it is kept.
@@ -49,13 +50,14 @@ func (k unknownPrincipal) due(ttl time.Duration) time.Time {
 	return k.Until
 }
 
-// newUnknownPrincipals recovers what earlier runs kept. State that cannot be read holds nobody: whoever is unknown is
+// NewUnknown recovers what earlier runs kept; with a nil store nothing is kept. ttl is how long at most a principal is not tried
+// again. What is kept that cannot be read holds nobody: whoever is unknown is
 // found out anew.
-func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
-	u := &unknownPrincipals{ttl: ttl, state: state, known: make(map[policy.Principal]unknownPrincipal), added: make(chan struct{}, 1)}
-	if state != nil {
+func NewUnknown(ttl time.Duration, store memory.Store) *Unknown {
+	u := &Unknown{ttl: ttl, store: store, known: make(map[policy.Principal]unknownPrincipal), added: make(chan struct{}, 1)}
+	if store != nil {
 		var kept []unknownPrincipal
-		if value, err := state.Load(unknownKey); err == nil && json.Unmarshal(value, &kept) == nil {
+		if value, err := store.Load(unknownKey); err == nil && json.Unmarshal(value, &kept) == nil {
 			for _, k := range kept {
 				u.known[k.Principal] = k
 			}
@@ -64,15 +66,15 @@ func newUnknownPrincipals(ttl time.Duration, state State) *unknownPrincipals {
 	return u
 }
 
-// add notes that the workspace does not know p, which was to be granted something on s. An error says that later runs will
+// Add notes that the workspace does not know p, which was to be granted something on s. An error says that later runs will
 // not know of it.
-func (u *unknownPrincipals) add(p policy.Principal, s policy.Securable) error {
+func (u *Unknown) Add(p policy.Principal, s policy.Securable) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := u.known[p]
 	u.attempts++
-	next := unknownPrincipal{Principal: p, Tries: k.Tries + 1, Until: time.Now().Add(min(unknownBackoff<<min(k.Tries, 20), u.ttl)), Roots: k.Roots, attempt: u.attempts}
-	if root := shardOf(s); !slices.Contains(next.Roots, root) {
+	next := unknownPrincipal{Principal: p, Tries: k.Tries + 1, Until: time.Now().Add(min(FirstRetry<<min(k.Tries, 20), u.ttl)), Roots: k.Roots, attempt: u.attempts}
+	if root := memory.ShardOf(s); !slices.Contains(next.Roots, root) {
 		next.Roots = append(slices.Clone(next.Roots), root)
 	}
 	u.known[p] = next
@@ -83,19 +85,8 @@ func (u *unknownPrincipals) add(p policy.Principal, s policy.Securable) error {
 	return u.save()
 }
 
-// shardOf returns the root that a sync of s belongs to: its catalog, or the METASTORE without a name.
-func shardOf(s policy.Securable) policy.Securable {
-	for parent, ok := s.Parent(); ok; parent, ok = parent.Parent() {
-		s = parent
-	}
-	if s.Type == policy.Catalog {
-		return s
-	}
-	return policy.Securable{Type: policy.Metastore}
-}
-
-// remove forgets the principals that are known after all.
-func (u *unknownPrincipals) remove(known func(policy.Principal) bool) error {
+// Remove forgets the principals that are known after all.
+func (u *Unknown) Remove(known func(policy.Principal) bool) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	before := len(u.known)
@@ -106,14 +97,14 @@ func (u *unknownPrincipals) remove(known func(policy.Principal) bool) error {
 	return u.save()
 }
 
-func (u *unknownPrincipals) save() error {
-	if u.state == nil {
+func (u *Unknown) save() error {
+	if u.store == nil {
 		return nil
 	}
 	kept := slices.SortedFunc(maps.Values(u.known), func(a, b unknownPrincipal) int { return policy.ComparePrincipals(a.Principal, b.Principal) })
 	value, err := json.Marshal(kept)
 	if err == nil {
-		err = u.state.Save(unknownKey, value)
+		err = u.store.Save(unknownKey, value)
 	}
 	if err != nil {
 		return fmt.Errorf("remember unknown principals: %w", err)
@@ -121,8 +112,8 @@ func (u *unknownPrincipals) save() error {
 	return nil
 }
 
-// takeDue returns where principals are to be tried again now. It forgets those that policies do not name any more.
-func (u *unknownPrincipals) takeDue(now time.Time, named func(policy.Principal) bool) []policy.Securable {
+// TakeDue returns where principals are to be tried again now. It forgets those that policies do not name any more.
+func (u *Unknown) TakeDue(now time.Time, named func(policy.Principal) bool) []policy.Securable {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	roots := make(map[policy.Securable]bool)
@@ -142,15 +133,18 @@ func (u *unknownPrincipals) takeDue(now time.Time, named func(policy.Principal) 
 	return slices.SortedFunc(maps.Keys(roots), policy.Securable.Compare)
 }
 
-// len returns how many principals are unknown.
-func (u *unknownPrincipals) len() int {
+// Added holds a token after somebody was noted.
+func (u *Unknown) Added() <-chan struct{} { return u.added }
+
+// Len returns how many principals are unknown.
+func (u *Unknown) Len() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return len(u.known)
 }
 
-// next returns when the first of the unknown principals is to be tried again; the zero time when there are none.
-func (u *unknownPrincipals) next() time.Time {
+// Next returns when the first of the unknown principals is to be tried again; the zero time when there are none.
+func (u *Unknown) Next() time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var first time.Time
@@ -162,8 +156,8 @@ func (u *unknownPrincipals) next() time.Time {
 	return first
 }
 
-// tryAgain has everybody tried again by the syncs that begin from now on.
-func (u *unknownPrincipals) tryAgain() {
+// TryAgain has everybody tried again by the syncs that begin from now on.
+func (u *Unknown) TryAgain() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now()
@@ -173,26 +167,26 @@ func (u *unknownPrincipals) tryAgain() {
 	}
 }
 
-// view is the unknown principals as one sync sees them.
-type unknownView struct {
-	*unknownPrincipals
+// View is the unknown principals as one sync sees them.
+type View struct {
+	*Unknown
 	since uint64 // those noted before count only until their time
 }
 
-// view returns the unknown principals for a sync that begins.
-func (u *unknownPrincipals) view() unknownView {
+// View returns the unknown principals for a sync that begins.
+func (u *Unknown) View() View {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return unknownView{u, u.attempts}
+	return View{u, u.attempts}
 }
 
 // skips reports whether a principal is not to be tried now. u.mu must be held.
-func (v unknownView) skips(k unknownPrincipal, now time.Time) bool {
+func (v View) skips(k unknownPrincipal, now time.Time) bool {
 	return k.attempt > v.since || now.Before(k.Until) // the first: found out since the sync began
 }
 
-// has reports whether p is not to be tried now.
-func (v unknownView) has(p policy.Principal) bool {
+// Has reports whether p is not to be tried now.
+func (v View) Has(p policy.Principal) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	k, ok := v.known[p]
@@ -200,7 +194,7 @@ func (v unknownView) has(p policy.Principal) bool {
 }
 
 // list returns the principals that are not to be tried now.
-func (v unknownView) list() map[policy.Principal]bool {
+func (v View) list() map[policy.Principal]bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := time.Now()
@@ -213,10 +207,10 @@ func (v unknownView) list() map[policy.Principal]bool {
 	return list
 }
 
-// without returns the desired grants on the listed securables less new ones to unknown principals; the same set when no
+// Without returns the desired grants on the listed securables less new ones to unknown principals; the same set when no
 // principal is unknown. What such a principal holds it keeps: that the workspace did not know it once is no reason to
 // take anything away.
-func (v unknownView) without(desired, current *policy.GrantSet, on []policy.Securable) *policy.GrantSet {
+func (v View) Without(desired, current *policy.GrantSet, on []policy.Securable) *policy.GrantSet {
 	unknown := v.list()
 	if len(unknown) == 0 {
 		return desired
@@ -230,8 +224,8 @@ func (v unknownView) without(desired, current *policy.GrantSet, on []policy.Secu
 	return rest
 }
 
-// findings returns, for the report, to whom nothing new is granted because the workspace did not know them.
-func (v unknownView) findings(desired, current *policy.GrantSet, on []policy.Securable) []policy.Finding {
+// Findings returns, for the report, to whom nothing new is granted because the workspace did not know them.
+func (v View) Findings(desired, current *policy.GrantSet, on []policy.Securable) []policy.Finding {
 	unknown := v.list()
 	if len(unknown) == 0 {
 		return nil

@@ -1,17 +1,16 @@
-package connector
+package order
 
 import (
-	"maps"
 	"slices"
 
 	"ucwarden/policy"
 )
 
-// splitRefused takes a change apart that was refused because of a principal that the workspace does not know: into
+// SplitRefused takes a change apart that was refused because of a principal that the workspace does not know: into
 // the change without that principal or, when the answer did not say which one it is, into parts among which it can be
 // found. unknown is that principal, empty while it is not found.
-func splitRefused(c policy.Change, named policy.Principal) (unknown policy.Principal, parts []policy.Change) {
-	principals := principalsOf(c)
+func SplitRefused(c policy.Change, named policy.Principal) (unknown policy.Principal, parts []policy.Change) {
+	principals := c.Principals()
 	if len(principals) == 1 {
 		named = principals[0]
 	}
@@ -55,8 +54,8 @@ func stages(c policy.Change) []policy.Change {
 	})
 }
 
-// dropAdds returns the change without what it adds for the principals that drop picks, and those principals.
-func dropAdds(c policy.Change, drop func(policy.Principal) bool) (rest policy.Change, dropped []policy.Principal) {
+// WithoutAdds returns the change without what it adds for the principals that drop picks, and those principals.
+func WithoutAdds(c policy.Change, drop func(policy.Principal) bool) (rest policy.Change, dropped []policy.Principal) {
 	c.Add = slices.DeleteFunc(slices.Clone(c.Add), func(a policy.Assignment) bool {
 		if !drop(a.Principal) {
 			return false
@@ -65,13 +64,4 @@ func dropAdds(c policy.Change, drop func(policy.Principal) bool) (rest policy.Ch
 		return true
 	})
 	return c, dropped
-}
-
-func principalsOf(c policy.Change) []policy.Principal {
-	set := make(map[policy.Principal]bool)
-	add, remove := c.Request()
-	for _, a := range slices.Concat(add, remove) {
-		set[a.Principal] = true
-	}
-	return slices.SortedFunc(maps.Keys(set), policy.ComparePrincipals)
 }

@@ -1,23 +1,24 @@
-package connector
+package expansion
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
 
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 )
 
 // expansionsKey is where expansions are kept from run to run.
 const expansionsKey = "all-privileges-expanded"
 
-// expansions knows where the workspace shows what ALL_PRIVILEGES confers instead of it, as some do: on which securable, to
+// Expansions knows where the workspace shows what ALL_PRIVILEGES confers instead of it, as some do: on which securable, to
 // whom, and as what. It is learned from the answers to our own changes alone, so that nobody who holds the same privileges
 // one by one is taken to hold ALL_PRIVILEGES.
-type expansions struct {
+type Expansions struct {
+	store    memory.Store
 	mu       sync.Mutex
 	known    map[policy.Securable]map[policy.Principal]expansion
 	dirty    bool // something is not kept yet
@@ -40,18 +41,19 @@ type keptExpansions struct {
 	Expansions []expansion `json:"expansions"`
 }
 
-func newExpansions() *expansions {
-	return &expansions{known: make(map[policy.Securable]map[policy.Principal]expansion)}
+// New returns Expansions that know nothing yet, and keep what they learn in store, unless that is nil.
+func New(store memory.Store) *Expansions {
+	return &Expansions{store: store, known: make(map[policy.Securable]map[policy.Principal]expansion)}
 }
 
-// learn looks at the grants on a change's securable after it, as the workspace shows them. Where somebody must hold
+// Learn looks at the grants on a change's securable after it, as the workspace shows them. Where somebody must hold
 // ALL_PRIVILEGES then, it is not shown, and what is shown instead can be it, that is what it looks like. before is what was
-// granted there, as far as known, with ALL_PRIVILEGES read back. again says that have was read after the answer to the
+// granted there, on an object of the kind, as far as known, with ALL_PRIVILEGES read back. again says that have was read after the answer to the
 // change, which may be older than it.
-func (e *expansions) learn(c policy.Change, before Standing, have []policy.Assignment, again bool) {
+func (e *Expansions) Learn(c policy.Change, before []policy.Assignment, kind policy.Kind, have []policy.Assignment, again bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, p := range principalsOf(c) {
+	for _, p := range c.Principals() {
 		all := policy.Assignment{Principal: p, Privilege: policy.AllPrivileges}
 		if slices.Contains(c.Remove, all) || slices.Contains(have, all) {
 			e.forget(c.Securable, p)
@@ -72,7 +74,7 @@ func (e *expansions) learn(c policy.Change, before Standing, have []policy.Assig
 				continue
 			}
 			x.Shown = append(x.Shown, a.Privilege)
-			if slices.Contains(before.Grants, a) {
+			if slices.Contains(before, a) {
 				if !slices.Contains(c.Remove, a) {
 					x.Alone = append(x.Alone, a.Privilege)
 				}
@@ -90,9 +92,9 @@ func (e *expansions) learn(c policy.Change, before Standing, have []policy.Assig
 		}
 		switch added := slices.Contains(c.Add, all); {
 		case added && more:
-		case added && again && stays == withdrawn && coversUse(c.Securable.Type, before.Kind, x.Shown):
+		case added && again && stays == withdrawn && coversUse(c.Securable.Type, kind, x.Shown):
 			x.Alone = known.Alone // ALL_PRIVILEGES was there already, or something that looks the same
-		case !added && again && stays > 0 && slices.Contains(before.Grants, all): // it is shown as more than was known
+		case !added && again && stays > 0 && slices.Contains(before, all): // it is shown as more than was known
 			x.Alone = known.Alone
 		case len(known.Shown) > 0:
 			x = known
@@ -118,7 +120,7 @@ func coversUse(t policy.SecurableType, kind policy.Kind, shown []policy.Privileg
 }
 
 // set notes an expansion; the lock is held.
-func (e *expansions) set(x expansion) {
+func (e *Expansions) set(x expansion) {
 	by := e.known[x.Securable]
 	if old, ok := by[x.Principal]; ok && slices.Equal(old.Shown, x.Shown) && slices.Equal(old.Alone, x.Alone) {
 		return
@@ -131,7 +133,7 @@ func (e *expansions) set(x expansion) {
 }
 
 // forget drops what is known of somebody on a securable; the lock is held.
-func (e *expansions) forget(s policy.Securable, p policy.Principal) {
+func (e *Expansions) forget(s policy.Securable, p policy.Principal) {
 	by := e.known[s]
 	if _, ok := by[p]; !ok {
 		return
@@ -142,10 +144,10 @@ func (e *expansions) forget(s policy.Securable, p policy.Principal) {
 	}
 }
 
-// readBack returns the grants on a securable with ALL_PRIVILEGES where they show it written out. What it is written out as
+// ReadBack returns the grants on a securable with ALL_PRIVILEGES where they show it written out. What it is written out as
 // counts as granted by itself too where that is wanted, and where it is known to have been and not removed since: the grants do
 // not tell. It returns the same list where there is nothing to read back.
-func (e *expansions) readBack(s policy.Securable, have, want []policy.Assignment) []policy.Assignment {
+func (e *Expansions) ReadBack(s policy.Securable, have, want []policy.Assignment) []policy.Assignment {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for p, known := range e.known[s] {
@@ -164,37 +166,22 @@ func (e *expansions) readBack(s policy.Securable, have, want []policy.Assignment
 	return have
 }
 
-// on lists the securables where something is known.
-func (e *expansions) on() []policy.Securable {
+// On lists the securables where something is known.
+func (e *Expansions) On() []policy.Securable {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Collect(maps.Keys(e.known))
 }
 
-// readBack returns the current grants with ALL_PRIVILEGES read back; the same set where there is nothing to.
-func (r *run) readBack(current, desired *policy.GrantSet) *policy.GrantSet {
-	read := current
-	for _, s := range r.expansions.on() {
-		if have := read.Of(s); len(have) > 0 {
-			if read == current {
-				read = current.Clone()
-			}
-			read.Set(s, r.expansions.readBack(s, have, desired.Of(s)))
-		}
-	}
-	return read
-}
-
-// recallExpansions takes what earlier runs learned of this workspace. What cannot be read is learned anew, by one change
-// for each.
-func (s *Syncer) recallExpansions(ctx context.Context) {
-	e := s.expansions
+// Recall takes what earlier runs learned of the workspace, of which metastore returns the id; "" where it may not be read.
+// After an error it is learned anew, by one change for each.
+func (e *Expansions) Recall(metastore func() (string, error)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.recalled || s.memory.shared == nil {
-		return
+	if e.recalled || e.store == nil {
+		return nil
 	}
-	value, err := s.memory.shared.Load(expansionsKey)
+	value, err := e.store.Load(expansionsKey)
 	var kept keptExpansions
 	if err == nil && value != nil {
 		err = json.Unmarshal(value, &kept)
@@ -203,7 +190,7 @@ func (s *Syncer) recallExpansions(ctx context.Context) {
 	e.recalled = true
 	if err == nil && len(kept.Expansions) > 0 {
 		var id string
-		if id, err = s.metastore(ctx); err != nil {
+		if id, err = metastore(); err != nil {
 			e.recalled = false // the sync will hardly succeed
 		} else if id == kept.Metastore {
 			for _, x := range kept.Expansions {
@@ -214,20 +201,17 @@ func (s *Syncer) recallExpansions(ctx context.Context) {
 			e.dirty = dirty
 		}
 	}
-	if err != nil {
-		s.Logger.WarnContext(ctx, "cannot use what an earlier run learned of how the workspace shows ALL_PRIVILEGES", "error", err)
-	}
+	return err
 }
 
-// saveExpansions keeps what was learned, for later runs and for plans made elsewhere.
-func (s *Syncer) saveExpansions(ctx context.Context) {
-	e := s.expansions
+// Save keeps what was learned, for later runs and for plans made elsewhere.
+func (e *Expansions) Save(metastore func() (string, error)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.dirty || s.memory.shared == nil {
-		return
+	if !e.dirty || e.store == nil {
+		return nil
 	}
-	id, err := s.metastore(ctx)
+	id, err := metastore()
 	kept := keptExpansions{Metastore: id}
 	for _, by := range e.known {
 		kept.Expansions = slices.AppendSeq(kept.Expansions, maps.Values(by))
@@ -240,11 +224,8 @@ func (s *Syncer) saveExpansions(ctx context.Context) {
 		value, err = json.Marshal(kept)
 	}
 	if err == nil {
-		err = s.memory.shared.Save(expansionsKey, value)
+		err = e.store.Save(expansionsKey, value)
 	}
-	if err != nil {
-		s.Logger.WarnContext(ctx, "cannot keep how the workspace shows ALL_PRIVILEGES; it will be learned anew", "error", err)
-		return
-	}
-	e.dirty = false
+	e.dirty = err != nil
+	return err
 }

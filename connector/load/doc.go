@@ -1,0 +1,4 @@
+// Package load reads what a sync needs to know of a workspace: which objects there are in the scope, and the grants on them. A
+// [Lister] and what is remembered of earlier listings go in; [Found] comes out, with what does not exist and what could not
+// be looked at. Missing from one listing is not gone, and a workspace that does not answer is an error, never an empty one.
+package load

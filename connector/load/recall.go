@@ -1,0 +1,116 @@
+package load
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/connector/memory"
+	"ucwarden/policy"
+)
+
+// How many objects that a listing does not show any more are asked for at once, before it is known whether it is the
+// listing that is wrong; and how many of more are tried first.
+const (
+	maxRecalled = 1000
+	sampled     = 50
+)
+
+// recall asks for what the last good listing of a container held and this one does not: missing from one listing is not
+// gone. What exists is added; a listing that misses very many that exist is no listing, and the load fails.
+func (l *Loader) recall(ctx context.Context, root policy.Securable, found []policy.Object) ([]policy.Object, error) {
+	last, err := l.Memory.Objects(root)
+	if err != nil {
+		return nil, err
+	}
+	shown := make(map[policy.Securable]bool, len(found))
+	for _, o := range found {
+		shown[o.Securable] = true
+	}
+	var missing []policy.Securable
+	for _, o := range last {
+		if !shown[o.Securable] && (root.FullName != "" || l.Scope.ReachesType(o.Type)) {
+			missing = append(missing, o.Securable)
+		}
+	}
+	if len(missing) > maxRecalled {
+		some, err := l.Ask(ctx, everyNth(missing, len(missing)/sampled))
+		if err != nil {
+			return nil, err
+		}
+		if len(some) > 0 {
+			return nil, policy.Errorf(policy.CodeUnavailable, "the listing of %s misses %d objects that were there the last time, and %s exists: the listing is not complete", root, len(missing), some[0].Securable)
+		}
+	}
+	back, err := l.Ask(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	if len(back) > 0 {
+		l.Recalled(len(back))
+		l.Logger.WarnContext(ctx, "a listing did not show objects that exist; they were asked for one by one", "container", root.String(), "objects", len(back), "one", back[0].String())
+	}
+	found = append(found, back...)
+	at := memory.Listing{Root: root, Last: len(last)}
+	for _, o := range found {
+		at.Found = append(at.Found, policy.Object{Securable: o.Securable, Kind: o.Kind})
+	}
+	slices.SortStableFunc(at.Found, memory.CompareObjects)
+	at.Found = slices.CompactFunc(at.Found, func(a, b policy.Object) bool { return a.Securable == b.Securable })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out.Listings = append(l.out.Listings, at)
+	return found, nil
+}
+
+// Ask returns which of the securables, sorted, exist. What lies in a schema of the list that does not is not asked for.
+// One that may not be looked up may exist: it is returned, and its grants will not be readable either.
+func (l *Loader) Ask(ctx context.Context, list []policy.Securable) ([]policy.Object, error) {
+	var mu sync.Mutex
+	var back []policy.Object
+	gone := make(map[policy.Securable]bool)
+	each := func(list []policy.Securable) error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(l.Parallel)
+		for _, s := range list {
+			g.Go(func() error {
+				o, err := l.Get(ctx, s)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					back = append(back, o)
+				case policy.CodeOf(err) == policy.CodeNotFound:
+					gone[s] = true
+				case FailsSmall(err):
+					back = append(back, policy.Object{Securable: s})
+				default:
+					return err
+				}
+				return nil
+			})
+		}
+		return g.Wait()
+	}
+	isContainer := func(s policy.Securable) bool { return s.Type.IsContainer() }
+	containers := slices.DeleteFunc(slices.Clone(list), func(s policy.Securable) bool { return !isContainer(s) })
+	if err := each(containers); err != nil {
+		return nil, err
+	}
+	inside := slices.DeleteFunc(slices.Clone(list), func(s policy.Securable) bool {
+		parent, ok := s.Parent()
+		return isContainer(s) || ok && gone[parent]
+	})
+	err := each(inside)
+	return back, err
+}
+
+func everyNth[T any](list []T, n int) []T {
+	var some []T
+	for i := 0; i < len(list); i += max(n, 1) {
+		some = append(some, list[i])
+	}
+	return some
+}

@@ -1,0 +1,74 @@
+package connector
+
+import (
+	"context"
+	"slices"
+
+	"ucwarden/connector/load"
+	"ucwarden/policy"
+)
+
+// Shards lists what a full sync is made of: each catalog that may hold something in scope, and a METASTORE without a name
+// for the metastore with its other root objects. Catalogs that the last listing held and this one does not are asked for.
+func (s *Syncer) Shards(ctx context.Context) ([]policy.Securable, error) {
+	if err := s.refreshDirectory(ctx, false, true); err != nil {
+		return nil, givenUp(err)
+	}
+	shards, catalogs, err := s.shards(ctx)
+	if err == nil {
+		err = s.memory.SaveCatalogs(catalogs)
+	}
+	return shards, err
+}
+
+func (s *Syncer) shards(ctx context.Context) (shards, catalogs []policy.Securable, err error) {
+	found, err := s.Workspace.List(ctx, policy.Securable{}, policy.Catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range found {
+		catalogs = append(catalogs, c.Securable)
+	}
+	last, err := s.memory.Catalogs()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range last {
+		if slices.Contains(catalogs, c) {
+			continue
+		}
+		switch _, err := s.Workspace.Get(ctx, c); {
+		case err == nil || load.FailsSmall(err) && policy.CodeOf(err) != policy.CodeNotFound:
+			s.Logger.WarnContext(ctx, "the listing of catalogs did not show one that exists", "catalog", c.FullName)
+			catalogs = append(catalogs, c)
+		case policy.CodeOf(err) != policy.CodeNotFound:
+			return nil, nil, err
+		}
+	}
+	if root := (policy.Securable{Type: policy.Metastore}); s.Scope.Reaches(root) {
+		shards = append(shards, root)
+	}
+	for _, c := range catalogs {
+		if !load.BuiltIn(c) && s.Scope.Reaches(c) {
+			shards = append(shards, c)
+		}
+	}
+	slices.SortFunc(shards, policy.Securable.Compare)
+	slices.SortFunc(catalogs, policy.Securable.Compare)
+	return shards, catalogs, nil
+}
+
+// Concerned returns those of the shards that a change of the policies concerns: all but those that are in sync by policies
+// and settings that mean the same there.
+func (s *Syncer) Concerned(shards []policy.Securable) ([]policy.Securable, error) {
+	g, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	last, err := s.memory.LastSyncs()
+	if err != nil {
+		return nil, err
+	}
+	r := s.runOf(g, Request{})
+	return slices.DeleteFunc(slices.Clone(shards), func(shard policy.Securable) bool { return last[shard.String()].Basis == r.basis(shard) }), nil
+}
