@@ -12,6 +12,7 @@ type Config struct {
 	Scope      Scope      `mapstructure:"scope"`
 	Policies   Policies   `mapstructure:"policies"`
 	Principals Principals `mapstructure:"principals"`
+	Identity   Identity   `mapstructure:"identity"`
 	Store      Store      `mapstructure:"store"`
 	Audit      Audit      `mapstructure:"audit"`
 	Log        Log        `mapstructure:"log"`
@@ -104,6 +105,16 @@ type Guard struct {
 	MaxRevokeRatio float64       `mapstructure:"max_revoke_ratio"`
 	MaxShrinkRatio float64       `mapstructure:"max_shrink_ratio"`
 	MaxPolicyAge   time.Duration `mapstructure:"max_policy_age"`
+}
+
+// Identity says which principals are created.
+type Identity struct {
+	Manage struct {
+		Users   bool `mapstructure:"users"`
+		Groups  bool `mapstructure:"groups"`
+		Roles   bool `mapstructure:"roles"`
+		Members bool `mapstructure:"members"`
+	} `mapstructure:"manage"`
 }
 
 // Filter selects names by patterns. An empty Include selects every name; Exclude overrides Include.

@@ -42,6 +42,8 @@ type Key struct {
 	parse func(text string) (value, problem string) // normalises the text before it is parsed by its type; may be nil
 	// noEffect says that nothing reads the value yet; see [Config.WithoutEffect].
 	noEffect bool
+	// listUnder is the property for a list of names, where one may be written here by mistake.
+	listUnder string
 	// verbatim keeps leading and trailing spaces.
 	verbatim bool
 }
@@ -64,7 +66,7 @@ func (k Key) FileEnv() string {
 
 // Keys returns every key, in the order of the printed reference.
 func Keys() []Key {
-	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), privilegeKeys(), policyKeys(), processKeys())
+	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), privilegeKeys(), identityKeys(), policyKeys(), processKeys())
 }
 
 // allowHTTP returns the key that permits plain http for the URL of another key.

@@ -24,16 +24,32 @@ func scopeKeys() []Key {
 	for _, plural := range []string{"users", "groups", "roles"} {
 		word := strings.ToUpper(plural)
 		keys = append(keys,
-			// Policy managers write the property both as a boolean and as a list; see keyOfProperty.
-			Key{Name: "scope." + plural + ".manage", Properties: []string{property("MANAGE_" + word)}, Type: TypeBool, Default: "true",
+			Key{Name: "scope." + plural + ".manage", Type: TypeBool, Default: "true",
 				Help: "false: grants of " + plural + " are not changed"},
-			Key{Name: "scope." + plural + ".include", Properties: []string{property("MANAGE_" + word), property("MANAGE_" + word[:len(word)-1] + "_LIST")},
+			Key{Name: "scope." + plural + ".include", Properties: []string{property("MANAGE_" + word[:len(word)-1] + "_LIST")},
 				Type: TypeList, Help: plural + " to manage, as exact names or * patterns; empty manages all"},
 			Key{Name: "scope." + plural + ".exclude", Properties: []string{property("IGNORE_" + word), property("IGNORE_" + word[:len(word)-1] + "_LIST")},
 				Type: TypeList, Help: plural + " never to change; overrides include"})
 	}
 	return append(keys, Key{Name: "scope.protected", Type: TypeList,
 		Help: "principals that are never changed, by exact name; our own identity always is"})
+}
+
+// identityKeys returns the keys of which principals are created. Policy managers write them as booleans; an earlier version of
+// this connector read lists from the same properties.
+func identityKeys() []Key {
+	var keys []Key
+	for _, k := range []struct{ plural, help string }{
+		{"users", "users and service principals are never created; accepted because policy managers write it"},
+		{"groups", "create groups that policies name; not built yet: none is created"},
+		{"roles", "create groups for the roles that policies name; not built yet: none is created"},
+	} {
+		word := strings.ToUpper(k.plural)
+		keys = append(keys, Key{Name: "identity.manage." + k.plural, Properties: []string{property("MANAGE_" + word)}, Type: TypeBool, Default: "false",
+			listUnder: property("MANAGE_" + word[:len(word)-1] + "_LIST"), noEffect: true, Help: k.help})
+	}
+	return append(keys, Key{Name: "identity.manage.members", Properties: []string{property("MANAGE_GROUP_MEMBERS")}, Type: TypeBool, Default: "false",
+		noEffect: true, Help: "keep the members of groups that were created; not built yet: no membership is changed"})
 }
 
 func policyKeys() []Key {

@@ -25,7 +25,7 @@ var limitWords = map[string]bool{
 
 // withoutEffect are properties of policy managers that hold one of these words, and are for parts that are not built.
 var withoutEffect = map[string]bool{
-	property("MANAGE_GROUP_MEMBERS"): true, property("ENABLE_ROW_FILTER"): true, property("ENABLE_VIEW_BASED_ROW_FILTER"): true,
+	property("ENABLE_ROW_FILTER"): true, property("ENABLE_VIEW_BASED_ROW_FILTER"): true,
 	property("MANAGE_ENTITY_PREFIX"): true, property("MANAGE_GROUP_POLICY_ONLY"): true,
 }
 

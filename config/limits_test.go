@@ -34,6 +34,9 @@ func TestLimitsThatAreNotUnderstood(t *testing.T) {
 		{file: "scope: {catalogs: {exclude: ['sales hr']}}\n", want: "cannot be a name"},
 		{file: "scope: {tables: {exclude: [orders]}}\n", want: "tables have 3 names"},
 		{file: "scope: {groups: {include: ['analysts;engineers']}}\n", want: "cannot be a name"},
+		{file: u + "MANAGE_USERS: 'ann,bob'\n", want: "a list of names goes under " + u + "MANAGE_USER_LIST"},
+		{file: u + "MANAGE_ROLES: [uc_a]\n", want: "a list of names goes under " + u + "MANAGE_ROLE_LIST"},
+		{env: u + "MANAGE_GROUPS=analysts", want: "a list of names goes under " + u + "MANAGE_GROUP_LIST"},
 	} {
 		var environ []string
 		if test.env != "" {

@@ -59,7 +59,7 @@ type loader struct {
 	keys       []Key
 	byName     map[string]*Key
 	byEnv      map[string]*Key
-	byProperty map[string][]*Key
+	byProperty map[string]*Key
 	problems   problems
 	warnings   []string
 	unused     []Source // unknown properties
@@ -70,12 +70,12 @@ type loader struct {
 }
 
 func newLoader() *loader {
-	l := &loader{keys: Keys(), byName: map[string]*Key{}, byEnv: map[string]*Key{}, byProperty: map[string][]*Key{}}
+	l := &loader{keys: Keys(), byName: map[string]*Key{}, byEnv: map[string]*Key{}, byProperty: map[string]*Key{}}
 	for i := range l.keys {
 		k := &l.keys[i]
 		l.byName[k.Name], l.byEnv[k.Env()] = k, k
 		for _, p := range k.Properties {
-			l.byProperty[p] = append(l.byProperty[p], k)
+			l.byProperty[p] = k
 		}
 	}
 	return l
@@ -133,7 +133,7 @@ func (l *loader) resolveFile(entries []fileEntry) []resolvedValue {
 			all = append(all, resolvedValue{k, e.raw, e.from})
 		case strings.HasPrefix(e.name, propertyPrefix):
 			// Policy managers write every property, most of them empty.
-			switch k, empty := l.keyOfProperty(e.name, e.raw), isUnset(e.raw); {
+			switch k, empty := l.byProperty[e.name], isUnset(e.raw); {
 			case k == nil:
 				l.unknownProperty(e.name, e.raw, e.from)
 			case empty && k.isFilter() || e.raw.isList && len(e.raw.list) == 0 && k.isFilter():
@@ -151,21 +151,6 @@ func (l *loader) resolveFile(entries []fileEntry) []resolvedValue {
 	return all
 }
 
-// keyOfProperty returns the key of a property; nil when there is none. Where a property may be a boolean or a list, the
-// value decides.
-func (l *loader) keyOfProperty(property string, r rawValue) *Key {
-	keys := l.byProperty[property]
-	for _, k := range keys {
-		if k.Type == TypeBool && len(keys) > 1 {
-			if _, problem := k.parseValue(r); problem != "" {
-				continue
-			}
-		}
-		return k
-	}
-	return nil
-}
-
 // isUnset reports whether a value is there and empty.
 func isUnset(r rawValue) bool { return !r.isList && r.text == "" }
 
@@ -176,7 +161,7 @@ func (l *loader) unknownProperty(name string, raw rawValue, from Source) {
 	if strings.HasPrefix(name, unityPrefix) {
 		prefix = unityPrefix
 	}
-	if near, looks := looksLikeLimit(name, prefix, l.propertyKeys()); looks && !isUnset(raw) {
+	if near, looks := looksLikeLimit(name, prefix, l.byProperty); looks && !isUnset(raw) {
 		l.refuseLimit(name, near, from)
 		return
 	}
@@ -194,15 +179,6 @@ func (l *loader) unknownProperty(name string, raw rawValue, from Source) {
 	if from.Kind == FromFile || prefix == unityPrefix && !isUnset(raw) { // other connectors may have theirs in our environment
 		l.unused = append(l.unused, from)
 	}
-}
-
-// propertyKeys returns one key for each property.
-func (l *loader) propertyKeys() map[string]*Key {
-	keys := make(map[string]*Key, len(l.byProperty))
-	for name, list := range l.byProperty {
-		keys[name] = list[0]
-	}
-	return keys
 }
 
 // warnUnusedProperties warns, in a line for the file and one for the environment, of the properties that are not used; there
@@ -241,7 +217,7 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 	for _, pair := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(pair, "=")
 		r, from := rawValue{text: text}, Source{Kind: FromEnv, Name: name}
-		k := cmp.Or(l.byEnv[name], l.keyOfProperty(name, r))
+		k := cmp.Or(l.byEnv[name], l.byProperty[name])
 		if strings.TrimSpace(text) == "" && (text == "" || k == nil || !k.isFilter()) {
 			if k != nil && k.isFilter() && strings.HasPrefix(name, propertyPrefix) {
 				l.emptyFilters = append(l.emptyFilters, from)

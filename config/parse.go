@@ -39,7 +39,7 @@ func (k Key) parseValue(r rawValue) (value any, problem string) {
 		return items, ""
 	}
 	if r.isList {
-		return nil, "wants one value, not a list"
+		return nil, "wants one value, not a list" + k.listHint()
 	}
 	text := r.text
 	if !k.verbatim {
@@ -60,7 +60,7 @@ func (k Key) parseValue(r rawValue) (value any, problem string) {
 		if k.Type == TypeURL { // may hold a password
 			return nil, "want " + expected
 		}
-		return nil, fmt.Sprintf("%s is not %s", quote(text), expected)
+		return nil, fmt.Sprintf("%s is not %s%s", quote(text), expected, k.listHint())
 	}
 	if k.check != nil {
 		if problem := k.check(value); problem != "" {
@@ -68,6 +68,14 @@ func (k Key) parseValue(r rawValue) (value any, problem string) {
 		}
 	}
 	return value, ""
+}
+
+// listHint returns where a list goes that was written under the name of a boolean; "" where none is expected.
+func (k Key) listHint() string {
+	if k.listUnder == "" {
+		return ""
+	}
+	return "; a list of names goes under " + k.listUnder
 }
 
 // parseText returns the value, or what was expected instead.

@@ -31,7 +31,8 @@ CONNECTOR_DATABRICKS_UNITY_CATALOG_TABLE_CUSTOM_EXCLUDE_PERMISSIONS_LIST: MODIFY
 CONNECTOR_DATABRICKS_UNITY_CATALOG_EXTERNAL_LOCATION_CUSTOM_EXCLUDE_PERMISSIONS_LIST: "BROWSE"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_USERS: "true"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_GROUPS: "false"
-CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_ROLES: "uc_*"
+CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_ROLES: "true"
+CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_ROLE_LIST: "uc_*"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_IGNORE_USERS: "admin@x.com"
 CONNECTOR_DATABRICKS_UNITY_CATALOG_USER_EMAIL_CASE_CONVERSION: LOWER
 CONNECTOR_DATABRICKS_UNITY_CATALOG_ENABLE_ROW_FILTER: "true"
@@ -59,7 +60,7 @@ func TestVarsFile(t *testing.T) {
 			"external_location": {Exclude: []string{"BROWSE"}},
 		},
 		Users:  config.PrincipalFilter{Manage: true, Filter: config.Filter{Exclude: []string{"admin@x.com"}}},
-		Groups: config.PrincipalFilter{Filter: config.Filter{Exclude: []string{"*"}}},
+		Groups: config.PrincipalFilter{Manage: true},
 		Roles:  config.PrincipalFilter{Manage: true, Filter: config.Filter{Include: []string{"uc_*"}}},
 	}
 	if diff := cmp.Diff(want, c.Scope); diff != "" {
@@ -124,8 +125,7 @@ func TestKeys(t *testing.T) {
 	names := make(map[string]string)
 	for _, k := range config.Keys() {
 		for _, name := range append([]string{k.Name, k.Env()}, k.Properties...) {
-			// A property may be a switch and a list of the same thing.
-			if other, dup := names[name]; dup && (k.Name != other[:len(other)-len("manage")]+"include") {
+			if other, dup := names[name]; dup {
 				t.Errorf("%s names both %s and %s", name, other, k.Name)
 			}
 			names[name] = k.Name

@@ -23,7 +23,7 @@ type SecretFile struct {
 // isFileVariable reports whether a variable is one of ours with [fileSuffix] behind it.
 func (l *loader) isFileVariable(name string) bool {
 	base, ok := strings.CutSuffix(name, fileSuffix)
-	return ok && (l.byEnv[base] != nil || len(l.byProperty[base]) > 0)
+	return ok && (l.byEnv[base] != nil || l.byProperty[base] != nil)
 }
 
 // secretFromFile returns the value of a secret whose variable, with [fileSuffix], holds the path. Other values than secrets
@@ -33,7 +33,7 @@ func (l *loader) secretFromFile(name, path string) []resolvedValue {
 	base := strings.TrimSuffix(name, fileSuffix)
 	k := l.byEnv[base]
 	if k == nil {
-		k = l.byProperty[base][0]
+		k = l.byProperty[base]
 	}
 	if k.Type != TypeSecret {
 		l.problems.add(k.Name, from, "only secrets are read from files: set %s", base)
