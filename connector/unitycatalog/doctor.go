@@ -108,6 +108,10 @@ func (c *Client) checkRights(ctx context.Context, o CheckOptions, us *self) []do
 		right, missing := c.rightOn(ctx, catalog, us)
 		switch {
 		case missing != nil && !admin:
+			if managed, of := c.managedSchemas(ctx, o, catalog, us); len(managed) > 0 {
+				*missing = doctor.Warning.Is(missing.Do, "catalog %s is in scope; we manage %d of the %d schemas in scope that we see there (%s), but not the catalog itself: USE_CATALOG cannot be granted or revoked on it",
+					catalog.FullName, len(managed), of, joinSome(managed))
+			}
 			found = append(found, *missing)
 		case admin:
 			by[asAdmin] = append(by[asAdmin], catalog.FullName)
@@ -181,6 +185,35 @@ func (c *Client) rightOn(ctx context.Context, catalog policy.Object, us *self) (
 		return "", problem(doctor.Warning, "on catalog %s we hold MANAGE without USE_CATALOG and USE_SCHEMA, and may not see all that is inside", catalog.FullName)
 	}
 	return "", problem(doctor.Problem, "catalog %s is in scope, and we are neither its owner nor hold MANAGE on it", catalog.FullName)
+}
+
+// maxSchemas is of how many schemas of a catalog the check of rights reads the grants.
+const maxSchemas = 200
+
+// managedSchemas returns the schemas in scope of a catalog that we own or hold MANAGE on, and how many there are that we see.
+// What cannot be read is not ours.
+func (c *Client) managedSchemas(ctx context.Context, o CheckOptions, catalog policy.Object, us *self) (managed []string, of int) {
+	schemas, err := c.List(ctx, catalog.Securable, policy.Schema)
+	if err != nil {
+		return nil, 0
+	}
+	for _, schema := range schemas {
+		if !o.Scope.Filters(schema.Securable) || schema.Names()[1] == "information_schema" {
+			continue
+		}
+		if of++; of > maxSchemas {
+			continue
+		}
+		ours := us.owns(schema)
+		if !ours {
+			have, err := c.Grants(ctx, schema.Securable)
+			ours = err == nil && slices.ContainsFunc(have, func(a policy.Assignment) bool { return a.Privilege == policy.Manage && us.is(a.Name) })
+		}
+		if ours {
+			managed = append(managed, schema.FullName)
+		}
+	}
+	return managed, of
 }
 
 func grantManage(catalog string, to policy.Principal) string {

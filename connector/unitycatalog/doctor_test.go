@@ -52,6 +52,13 @@ catalogs:
 - {name: for_all, owner: bob@example.com, grants: {account users: [MANAGE, ALL_PRIVILEGES]}}
 - {name: others, owner: Keepers, grants: {Keepers: [MANAGE, ALL_PRIVILEGES], ann@example.com: [BROWSE]}}
 - {name: half, owner: bob@example.com, grants: {ann@example.com: [MANAGE]}}
+- name: parts
+  owner: bob@example.com
+  grants: {ann@example.com: [USE_CATALOG, USE_SCHEMA, BROWSE]}
+  schemas:
+  - {name: owned, owner: keepers}
+  - {name: managed, grants: {ann@example.com: [MANAGE]}}
+  - {name: not_ours, grants: {bob@example.com: [MANAGE]}}
 - {name: "odd` + "`" + `name", owner: bob@example.com, grants: {ann@example.com: [USE_CATALOG, BROWSE]}}
 `
 
@@ -77,6 +84,7 @@ func TestCheckRights(t *testing.T) {
 		"warning: on catalog half we hold MANAGE without USE_CATALOG and USE_SCHEMA, and may not see all that is inside; as its owner, bob@example.com, run: GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG `half` TO `ann@example.com`",
 		"problem: catalog odd`name is in scope, and we are neither its owner nor hold MANAGE on it; as its owner, bob@example.com, run: GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG `odd``name` TO `ann@example.com`",
 		"problem: catalog others is in scope, and we are neither its owner nor hold MANAGE on it; as its owner, Keepers, run: GRANT MANAGE",
+		"warning: catalog parts is in scope; we manage 2 of the 3 schemas in scope that we see there (parts.managed, parts.owned), but not the catalog itself: USE_CATALOG cannot be granted or revoked on it; as its owner, bob@example.com, run: GRANT MANAGE",
 		"ok: 2 catalogs in scope can be managed as owner: mine, ours",
 		"ok: 2 catalogs in scope can be managed by MANAGE: for_all, managed",
 		"problem: catalog Nowhere is named by the scope, and does not exist or is hidden from us; correct scope.catalogs.include, or as its owner run: GRANT MANAGE",
@@ -88,7 +96,7 @@ func TestCheckRights(t *testing.T) {
 
 	boss := newClient(t, unitycatalog.Options{Host: host, Token: adminToken})
 	checkDiagnosed(t, diagnosed(t, boss, "rights", unitycatalog.CheckOptions{Scope: everything}),
-		"ok: we are metastore admin: metastore ", "ok: 7 catalogs in scope can be managed as metastore admin: ")
+		"ok: we are metastore admin: metastore ", "ok: 8 catalogs in scope can be managed as metastore admin: ")
 
 	stranger := newClient(t, unitycatalog.Options{Host: host, Token: "dapi-wrong"})
 	checkDiagnosed(t, diagnosed(t, stranger, "identity", unitycatalog.CheckOptions{Scope: everything}), "problem: ")
