@@ -187,6 +187,7 @@ func TestFilesRefusesBadInput(t *testing.T) {
 		"unknown resource":      {map[string]string{"x.json": strings.Replace(good, `"table"`, `"tabel"`, 1)}, []string{"x.json", "policy 1", "resources.tabel"}, policy.CodeInvalid},
 		"two user stores":       {map[string]string{"x.json": `{"userGroupMapping":{}}`, "y.json": `{"userGroupMapping":{}}`}, []string{"x.json", "y.json", "user store"}, policy.CodeInvalid},
 		"two services":          {map[string]string{"x.json": `{"serviceName":"a","policies":[]}`, "y.json": `{"serviceName":"b","policies":[]}`}, []string{"x.json", "y.json", `"a"`, `"b"`}, policy.CodeInvalid},
+		"two tag services":      {map[string]string{"x.json": good, "y.json": `{"tagPolicies":{"serviceName":"tags_a","policies":[]}}`, "z.json": `{"tagPolicies":{"serviceName":"tags_b","policies":[]}}`}, []string{"two tag services", "tags_a in", "y.json", "tags_b in", "z.json"}, policy.CodeInvalid},
 		"two service defs":      {map[string]string{"x.json": `{"name":"a","resources":[{"name":"catalog"}],"accessTypes":[]}`, "y.json": `{"name":"a","resources":[{"name":"catalog"},{"name":"schema"}],"accessTypes":[]}`}, []string{"service definition"}, policy.CodeInvalid},
 		"cyclic roles":          {map[string]string{"x.json": good, "y.json": `{"rangerRoles":[{"name":"a","roles":[{"name":"b"}]},{"name":"b","roles":[{"name":"a"}]}]}`}, []string{"a", "contains itself"}, policy.CodeInvalid},
 		"empty folder":          {map[string]string{"readme.txt": "x"}, []string{"no policy file"}, policy.CodeRefused},

@@ -64,7 +64,7 @@ func (m *merger) add(d *document, ownDef string) error {
 	case d.policies != nil && d.kind == ranger.DocumentPolicies:
 		err = m.addDocument(d)
 	case d.policies != nil:
-		m.addPolicies(d, "", d.policies.Policies, &m.content.Policies.Policies)
+		err = m.addPolicies(d, "", d.policies.Policies, &m.content.Policies.Policies)
 	case d.roles != nil:
 		if m.isForeign(d.roles.ServiceName) {
 			m.leaveOut(d, d.roles.ServiceName)
@@ -157,7 +157,9 @@ func (m *merger) addDocument(d *document) error {
 			return err
 		}
 	}
-	m.addPolicies(d, "", doc.Policies, &out.Policies)
+	if err := m.addPolicies(d, "", doc.Policies, &out.Policies); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(doc.SecurityZones)) {
 		if err := m.addZone(d, name, doc.SecurityZones[name]); err != nil {
 			return err
@@ -181,7 +183,7 @@ func (m *merger) addDocument(d *document) error {
 
 // addPolicies appends the policies of one document to the list, and those of a tag service to the tag policies. Those of
 // other services are left out.
-func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, to *[]ranger.Policy) {
+func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, to *[]ranger.Policy) error {
 	var own []ranger.Policy
 	for _, p := range list {
 		if m.isForeignPolicy(&p) {
@@ -197,12 +199,27 @@ func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, 
 			*to = append(*to, p)
 			continue
 		}
-		tags := m.tagPolicies()
-		if tags.ServiceName == "" {
-			tags.ServiceName = p.Service
+		if err := m.setTagService(p.Service, d.file.path); err != nil {
+			return err
 		}
+		tags := m.tagPolicies()
 		tags.Policies = append(tags.Policies, p)
 	}
+	return nil
+}
+
+// setTagService notes the name of the tag service, of which a service has one: policies of two would grant what only one of
+// them is to.
+func (m *merger) setTagService(name, origin string) error {
+	tags := m.tagPolicies()
+	if first := tags.ServiceName; first != "" && name != "" && first != name {
+		return policy.Errorf(policy.CodeInvalid, "policies of two tag services: of %s in %s and of %s in %s; a service is linked to one, keep that",
+			first, m.origins["tag service"], name, origin)
+	}
+	if name != "" && tags.ServiceName == "" {
+		tags.ServiceName, m.origins["tag service"] = name, origin
+	}
+	return nil
 }
 
 func (m *merger) tagPolicies() *ranger.TagPolicies {
@@ -215,8 +232,8 @@ func (m *merger) tagPolicies() *ranger.TagPolicies {
 func (m *merger) addTagPolicies(d *document, add *ranger.TagPolicies) error {
 	m.assignIDs(d, "tag", add.Policies)
 	out := m.tagPolicies()
-	if add.ServiceName != "" {
-		out.ServiceName = add.ServiceName
+	if err := m.setTagService(add.ServiceName, d.file.path); err != nil {
+		return err
 	}
 	out.PolicyVersion = max(out.PolicyVersion, add.PolicyVersion)
 	out.Policies = append(out.Policies, add.Policies...)
@@ -238,7 +255,9 @@ func (m *merger) addZone(d *document, name string, zone *ranger.SecurityZone) er
 	m.content.holdsMore(d.file.path)
 	own := *zone
 	own.Policies = nil
-	m.addPolicies(d, "zone "+name, zone.Policies, &own.Policies)
+	if err := m.addPolicies(d, "zone "+name, zone.Policies, &own.Policies); err != nil {
+		return err
+	}
 	if m.content.Policies.SecurityZones == nil {
 		m.content.Policies.SecurityZones = map[string]*ranger.SecurityZone{}
 	}
