@@ -172,8 +172,8 @@ var tableEndpoints = []endpoint{
 	{name: "MANAGE stands for ownership of a table", allowed: "USE_CATALOG:catalog & (USE_SCHEMA:schema & MANAGE:table | MANAGE:schema) | MANAGE:catalog", call: patch("table", "comment", "x")},
 }
 
-// permissionCalls returns the rules of all calls about the grants on a kind of object.
-func permissionCalls(kind, managers, try string) []endpoint {
+// permissionCalls returns the rules of all calls about the grants on a kind of object. The privilege is what is granted.
+func permissionCalls(kind, managers, try, privilege string) []endpoint {
 	const code = "UNAUTHORIZED"
 	at := func(method, form, query string, body func(f *fixture) any) func(f *fixture) request {
 		return func(f *fixture) request {
@@ -191,8 +191,6 @@ func permissionCalls(kind, managers, try string) []endpoint {
 			return request{method, path, body(f)}
 		}
 	}
-	privilege := map[string]string{"metastore": "CREATE_SHARE", "catalog": "BROWSE", "schema": "MODIFY", "table": "MODIFY",
-		"credential": "WRITE_FILES", "location": "WRITE_FILES"}[kind]
 	diff := func(how string) func(f *fixture) any {
 		return func(f *fixture) any {
 			return map[string]any{"changes": []any{map[string]any{"principal": f.w.user(bob), how: []string{privilege}}}}
@@ -219,12 +217,12 @@ func permissionCalls(kind, managers, try string) []endpoint {
 }
 
 var permissionEndpoints = slices.Concat(
-	permissionCalls("metastore", "MA", "CREATE_CATALOG:metastore"),
-	permissionCalls("catalog", "MA | own:catalog | MANAGE:catalog", "USE_CATALOG:catalog ALL_PRIVILEGES:catalog"),
-	permissionCalls("schema", "MA | own:catalog | own:schema | MANAGE:catalog | MANAGE:schema", "ALL_PRIVILEGES:schema"),
-	permissionCalls("table", "MA | own:catalog | own:schema | own:table | MANAGE:schema", "ALL_PRIVILEGES:table"),
-	permissionCalls("credential", "MA | own:credential | MANAGE:credential", "READ_FILES:credential"),
-	permissionCalls("location", "MA | own:location | MANAGE:location", "own:credential"),
+	permissionCalls("metastore", "MA", "CREATE_CATALOG:metastore", "CREATE_SHARE"),
+	permissionCalls("catalog", "MA | own:catalog | MANAGE:catalog", "USE_CATALOG:catalog ALL_PRIVILEGES:catalog", "BROWSE"),
+	permissionCalls("schema", "MA | own:catalog | own:schema | MANAGE:catalog | MANAGE:schema", "ALL_PRIVILEGES:schema", "MODIFY"),
+	permissionCalls("table", "MA | own:catalog | own:schema | own:table | MANAGE:schema", "ALL_PRIVILEGES:table", "MODIFY"),
+	permissionCalls("credential", "MA | own:credential | MANAGE:credential", "READ_FILES:credential", "WRITE_FILES"),
+	permissionCalls("location", "MA | own:location | MANAGE:location", "own:credential", "WRITE_FILES"),
 	[]endpoint{
 		{name: "replace grants on metastore", code: "UNAUTHORIZED", allowed: "MA", metastores: true, call: func(f *fixture) request {
 			return request{"PUT", f.permissions("metastore"), map[string]any{"privilege_assignments": []any{}}}

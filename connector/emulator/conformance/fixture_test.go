@@ -20,9 +20,11 @@ func (w *world) fixture() *fixture { return &fixture{w: w, names: make(map[strin
 var (
 	collections = map[string]string{"metastore": "metastores", "other_metastore": "metastores", "catalog": "catalogs", "schema": "schemas",
 		"table": "tables", "external": "tables", "credential": "storage-credentials", "location": "external-locations",
-		"share": "shares", "recipient": "recipients", "provider": "providers"}
+		"share": "shares", "recipient": "recipients", "provider": "providers",
+		"function": "functions", "model": "models", "volume": "volumes", "connection": "connections", "service": "credentials"}
 	permissionTypes = map[string]string{"metastore": "metastore", "catalog": "catalog", "schema": "schema", "table": "table",
-		"external": "table", "credential": "storage-credential", "location": "external-location", "share": "share"}
+		"external": "table", "credential": "storage-credential", "location": "external-location", "share": "share", "recipient": "recipient", "provider": "provider",
+		"function": "function", "model": "function", "volume": "volume", "connection": "connection", "service": "credential"}
 )
 
 // name returns the full name of the object of that kind, the id of a metastore.
@@ -53,6 +55,14 @@ func (f *fixture) name(kind string) string {
 		body["skip_validation"] = true
 	case "location":
 		body["credential_name"], body["url"], body["skip_validation"] = f.name("credential"), "s3://"+bucket(f.w)+"/loc", true
+	case "function":
+		body = map[string]any{"function_info": f.functionBody()}
+	case "model", "volume":
+		body["catalog_name"], body["schema_name"], _ = strings.Cut(f.name("schema"), ".")
+	case "connection":
+		body["connection_type"] = "MYSQL"
+	case "service":
+		body["aws_iam_role"] = map[string]any{"role_arn": "arn:aws:iam::123456789012:role/conformance"}
 	case "share":
 	case "recipient", "provider":
 		body["authentication_type"] = "TOKEN"
@@ -64,7 +74,7 @@ func (f *fixture) name(kind string) string {
 	switch kind {
 	case "other_metastore":
 		name = made.str("metastore_id")
-	case "schema", "table", "external":
+	case "schema", "table", "external", "function", "model", "volume":
 		name = made.str("full_name")
 	}
 	f.names[kind], f.order = name, append(f.order, kind)
@@ -93,6 +103,13 @@ func (f *fixture) tableBody() map[string]any {
 	catalog, schema, _ := strings.Cut(f.name("schema"), ".")
 	return map[string]any{"name": f.w.unique("table"), "catalog_name": catalog, "schema_name": schema, "table_type": "MANAGED",
 		"data_source_format": "DELTA", "columns": []any{column("Id", "LONG", 0), column("region", "STRING", 1)}}
+}
+
+// functionBody returns what describes a function in the fixture's schema.
+func (f *fixture) functionBody() map[string]any {
+	catalog, schema, _ := strings.Cut(f.name("schema"), ".")
+	return map[string]any{"name": f.w.unique("function"), "catalog_name": catalog, "schema_name": schema, "routine_body": "SQL",
+		"routine_definition": "true", "data_type": "BOOLEAN", "full_data_type": "BOOLEAN"}
 }
 
 func column(name, typ string, position int) map[string]any {

@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -99,12 +100,16 @@ func TestFormula(t *testing.T) {
 			t.Errorf("%s combines with grounds: %v, want %v", role, got, want)
 		}
 	}
+	f = parseFormula(t, "a:x | b:x & c:x")
+	if got, want := fmt.Sprint(f.boundary("", f.grounds())), "[[a:x] [b:x] [c:x] [b:x c:x] [a:x b:x c:x]]"; got != want {
+		t.Errorf("boundary %s, want %s", got, want)
+	}
 }
 
 // combines reports whether a role counts together with grounds: whether it is neither enough by itself nor without effect.
 func (f formula) combines(role string, grounds []string) bool {
 	var suffices, helps = true, false
-	for _, set := range subsets(grounds, false) {
+	for _, set := range subsets(grounds) {
 		with := f.holds(append([]string{role}, set...))
 		suffices = suffices && with
 		helps = helps || with != f.holds(set)
@@ -112,9 +117,8 @@ func (f formula) combines(role string, grounds []string) bool {
 	return helps && !suffices
 }
 
-// subsets returns every subset of a list. Of a long list, and of any when few are wanted, it returns those of a few members,
-// all but one, and all.
-func subsets(list []string, few bool) [][]string {
+// subsets returns every subset of a list, or, of a long list, those of at most three, and all but one, and all.
+func subsets(list []string) [][]string {
 	var all [][]string
 	for bits := range 1 << len(list) {
 		var chosen []string
@@ -123,10 +127,32 @@ func subsets(list []string, few bool) [][]string {
 				chosen = append(chosen, word)
 			}
 		}
-		n := len(chosen)
-		if n >= len(list)-1 || few && n <= 1 || !few && (len(list) <= 6 || n <= 3) {
+		if n := len(chosen); len(list) <= 6 || n <= 3 || n >= len(list)-1 {
 			all = append(all, chosen)
 		}
 	}
 	return all
+}
+
+// boundary returns those of the sets that decide about a formula in which nothing is negated: the smallest for which it
+// holds, the largest for which it does not, and the whole.
+func (f formula) boundary(role string, grounds []string) [][]string {
+	holds := func(set []string) bool { return f.holds(append([]string{role}, set...)) }
+	var chosen [][]string
+	for _, set := range subsets(grounds) {
+		held, decides := holds(set), true
+		for _, g := range grounds {
+			next := slices.DeleteFunc(slices.Clone(set), func(word string) bool { return word == g })
+			if had := len(next) < len(set); had != held {
+				continue // a smaller one of a set for which it does not hold, or a larger one of another
+			} else if !had {
+				next = append(next, g)
+			}
+			decides = decides && holds(next) != held
+		}
+		if decides || len(set) == len(grounds) {
+			chosen = append(chosen, set)
+		}
+	}
+	return chosen
 }

@@ -7,25 +7,12 @@ import (
 	"testing"
 )
 
-// function makes a function in the fixture's schema, which belongs to bob, and returns its full name.
-func (f *fixture) function() string {
-	f.w.Helper()
-	if name, ok := f.names["function"]; ok {
-		return name
-	}
-	catalog, schema, _ := strings.Cut(f.name("schema"), ".")
-	made := f.w.must(metastoreAdmin, "POST", "functions", map[string]any{"function_info": map[string]any{"name": f.w.unique("function"), "catalog_name": catalog,
-		"schema_name": schema, "routine_body": "SQL", "routine_definition": "true", "data_type": "BOOLEAN", "full_data_type": "BOOLEAN"}})
-	f.names["function"] = made.str("full_name")
-	return f.names["function"]
-}
-
 // policy returns the body of a row filter on the object of that kind.
 func (f *fixture) policy(kind, name string) map[string]any {
 	return map[string]any{"name": name, "policy_type": "POLICY_TYPE_ROW_FILTER", "on_securable_type": strings.ToUpper(kind), "on_securable_fullname": f.name(kind),
 		"for_securable_type": "TABLE", "to_principals": []any{"account users"}, "except_principals": []any{f.w.user(alice)}, "when_condition": "has_tag('pii')",
 		"match_columns": []any{map[string]any{"alias": "region", "condition": "has_tag('region')"}},
-		"row_filter":    map[string]any{"function_name": f.function(), "using": []any{map[string]any{"alias": "region"}, map[string]any{"constant": "eu"}}}}
+		"row_filter":    map[string]any{"function_name": f.name("function"), "using": []any{map[string]any{"alias": "region"}, map[string]any{"constant": "eu"}}}}
 }
 
 func (f *fixture) policies(kind string) string {
@@ -40,7 +27,7 @@ func TestPolicyAuthorization(t *testing.T) {
 	} {
 		at := func(method, suffix string, body map[string]any) func(f *fixture) request {
 			return func(f *fixture) request {
-				f.w.must(metastoreAdmin, "PATCH", "permissions/function/"+url.PathEscape(f.function()), diffOf(change("account users", []string{"EXECUTE"}, nil)))
+				f.w.must(metastoreAdmin, "PATCH", "permissions/function/"+url.PathEscape(f.name("function")), diffOf(change("account users", []string{"EXECUTE"}, nil)))
 				for container, privilege := range map[string]string{"catalog": "USE_CATALOG", "schema": "USE_SCHEMA"} {
 					f.grant(container, bob, privilege)
 				}
@@ -57,12 +44,12 @@ func TestPolicyAuthorization(t *testing.T) {
 	// To call a function in a policy takes EXECUTE on it.
 	w := newWorld(t)
 	f := w.fixture()
-	f.function()
+	f.name("function")
 	for _, ground := range []string{"own:table", "USE_CATALOG:catalog", "USE_SCHEMA:schema"} {
 		f.arrange(alice, ground)
 	}
 	w.refused(alice, "POST", "policies", f.policy("table", "p"), 403, forbidden)
-	w.must(metastoreAdmin, "PATCH", "permissions/function/"+url.PathEscape(f.function()), diffOf(change(w.user(alice), []string{"EXECUTE"}, nil)))
+	w.must(metastoreAdmin, "PATCH", "permissions/function/"+url.PathEscape(f.name("function")), diffOf(change(w.user(alice), []string{"EXECUTE"}, nil)))
 	w.must(alice, "POST", "policies", f.policy("table", "p"))
 	w.refused(alice, "POST", "policies", f.policy("catalog", "p"), 403, forbidden)
 }
@@ -71,7 +58,7 @@ func TestPolicyAuthorization(t *testing.T) {
 func TestPolicies(t *testing.T) {
 	w := newWorld(t)
 	f := w.fixture()
-	f.function()
+	f.name("function")
 	for _, kind := range []string{"catalog", "schema", "table"} {
 		f.own(kind, metastoreAdmin)
 	}
@@ -118,7 +105,7 @@ func TestPolicies(t *testing.T) {
 	if got.str("comment") != "c" || !same(got.json["except_principals"], []any{w.user(bob)}) || got.str("on_securable_type") != "TABLE" {
 		w.Errorf("without a mask, what is there is changed: %s", got.raw)
 	}
-	got = patch("*", map[string]any{"row_filter": map[string]any{"function_name": f.function()}})
+	got = patch("*", map[string]any{"row_filter": map[string]any{"function_name": f.name("function")}})
 	if filter, _ := got.json["row_filter"].(map[string]any); filter["using"] != nil {
 		w.Errorf("options are replaced whole: %s", got.raw)
 	}
@@ -142,12 +129,12 @@ func TestPolicies(t *testing.T) {
 func TestPoliciesAreChecked(t *testing.T) {
 	w := newWorld(t)
 	f := w.fixture()
-	f.function()
+	f.name("function")
 	f.own("catalog", metastoreAdmin)
 	f.own("table", metastoreAdmin)
 	f.own("schema", metastoreAdmin)
 	w.must(metastoreAdmin, "PATCH", f.permissions("catalog"), diffOf(change("account users", []string{"EXECUTE"}, nil)))
-	mask := map[string]any{"function_name": f.function(), "on_column": "region"}
+	mask := map[string]any{"function_name": f.name("function"), "on_column": "region"}
 	grant := map[string]any{"privileges": []any{"EXECUTE"}}
 	column := func(alias string) map[string]any {
 		return map[string]any{"alias": alias, "condition": "has_tag('x')"}
@@ -159,13 +146,13 @@ func TestPoliciesAreChecked(t *testing.T) {
 		"too many principals": {"to_principals": slices.Repeat([]any{"account users"}, 20)}, "columns of no table": {"for_securable_type": "FUNCTION"},
 		"no options": {"row_filter": nil}, "other options": {"row_filter": nil, "column_mask": mask}, "two options": {"column_mask": mask}, "three options": {"column_mask": mask, "grant": grant},
 		"no function": {"row_filter": map[string]any{}}, "half a function": {"row_filter": map[string]any{"function_name": "f"}},
-		"an unknown alias":   {"row_filter": map[string]any{"function_name": f.function(), "using": []any{map[string]any{"alias": "x"}}}},
-		"an empty argument":  {"row_filter": map[string]any{"function_name": f.function(), "using": []any{map[string]any{}}}},
-		"a double argument":  {"row_filter": map[string]any{"function_name": f.function(), "using": []any{map[string]any{"alias": "region", "constant": "x"}}}},
+		"an unknown alias":   {"row_filter": map[string]any{"function_name": f.name("function"), "using": []any{map[string]any{"alias": "x"}}}},
+		"an empty argument":  {"row_filter": map[string]any{"function_name": f.name("function"), "using": []any{map[string]any{}}}},
+		"a double argument":  {"row_filter": map[string]any{"function_name": f.name("function"), "using": []any{map[string]any{"alias": "region", "constant": "x"}}}},
 		"no condition":       {"match_columns": []any{map[string]any{"alias": "region"}}},
 		"too many columns":   {"match_columns": slices.Repeat([]any{column("region")}, 7)},
 		"too many of a mask": {"policy_type": "POLICY_TYPE_COLUMN_MASK", "row_filter": nil, "column_mask": mask, "match_columns": slices.Repeat([]any{column("region")}, 4)},
-		"a mask of nothing":  {"policy_type": "POLICY_TYPE_COLUMN_MASK", "row_filter": nil, "column_mask": map[string]any{"function_name": f.function(), "on_column": "x"}},
+		"a mask of nothing":  {"policy_type": "POLICY_TYPE_COLUMN_MASK", "row_filter": nil, "column_mask": map[string]any{"function_name": f.name("function"), "on_column": "x"}},
 		"a grant of nothing": {"policy_type": "POLICY_TYPE_GRANT", "row_filter": nil, "grant": map[string]any{"privileges": []any{}}},
 	} {
 		body := f.policy("table", "p")
@@ -182,7 +169,7 @@ func TestPoliciesAreChecked(t *testing.T) {
 	body["to_principals"] = []any{"nobody@example.com"}
 	w.refused(metastoreAdmin, "POST", "policies", body, 404, "PRINCIPAL_DOES_NOT_EXIST")
 	body = f.policy("table", "p")
-	body["row_filter"] = map[string]any{"function_name": f.function() + "_none"}
+	body["row_filter"] = map[string]any{"function_name": f.name("function") + "_none"}
 	w.refused(metastoreAdmin, "POST", "policies", body, 404, "FUNCTION_DOES_NOT_EXIST")
 	body = f.policy("table", "p")
 	body["on_securable_fullname"] = f.name("table") + "_none"
