@@ -89,9 +89,13 @@ var authorization = map[string]rules{
 	"PROVIDER":  with(shared("CREATE_PROVIDER"), rules{toMount: owner}),
 
 	// What the specification does not have.
-	"FUNCTION":         inSchemaRules("CREATE_FUNCTION", execute),
-	"REGISTERED_MODEL": inSchemaRules("CREATE_MODEL", execute),
-	"VOLUME":           inSchemaRules("CREATE_VOLUME", readVolume),
+	"FUNCTION": with(inSchemaRules(execute, "CREATE_FUNCTION"), rules{
+		toRead:   anyOf(metastoreAdmin, inCatalog(owner), allOf(inCatalog(access), owner), allOf(inside, holds(execute))),
+		toUpdate: anyOf(metastoreAdmin, inCatalog(owner), allOf(inCatalog(access), inSchema(owner)), allOf(inside, owner)),
+		toDelete: anyOf(inCatalog(owner), allOf(inCatalog(access), inSchema(owner)), allOf(inside, owner)),
+	}),
+	"REGISTERED_MODEL": inSchemaRules(execute, "CREATE_MODEL", "CREATE_FUNCTION"),
+	"VOLUME":           inSchemaRules(readVolume, "CREATE_VOLUME"),
 	"CREDENTIAL":       rootRules("CREATE_SERVICE_CREDENTIAL"),
 	"CONNECTION": with(rootRules("CREATE_CONNECTION"),
 		rules{toMount: anyOf(metastoreAdmin, owner, holds("CREATE_FOREIGN_CATALOG"))}),
@@ -120,16 +124,20 @@ func rootRules(create privilege) rules {
 	}
 }
 
-// inSchemaRules returns the rules of other objects in a schema: those of tables.
-func inSchemaRules(create, read privilege) rules {
+// inSchemaRules returns the rules of other objects in a schema, as the client library documents them: those of tables, but
+// that a metastore admin may change and delete them.
+func inSchemaRules(read privilege, create ...privilege) rules {
+	creates := make([]ground, len(create))
+	for i, p := range create {
+		creates[i] = holds(p)
+	}
 	return rules{
-		toCreate:      anyOf(metastoreAdmin, allOf(inCatalog(access), owner), allOf(inCatalog(access), access, holds(create))),
-		toList:        anyOf(metastoreAdmin, allOf(inCatalog(access), access)),
-		toRead:        anyOf(metastoreAdmin, allOf(inside, anyOf(owner, holds(read)))),
-		toUpdate:      allOf(inside, owner),
-		toChangeOwner: metastoreAdmin,
-		toDelete:      anyOf(inCatalog(owner), allOf(inCatalog(access), inSchema(owner)), allOf(inside, owner)),
-		toShare:       anyOf(owns, holds(read)),
+		toCreate: anyOf(metastoreAdmin, allOf(inCatalog(access), owner), allOf(inCatalog(access), access, anyOf(creates...))),
+		toList:   anyOf(metastoreAdmin, allOf(inCatalog(access), access)),
+		toRead:   anyOf(metastoreAdmin, allOf(inside, anyOf(owner, holds(read)))),
+		toUpdate: anyOf(metastoreAdmin, allOf(inside, owner)),
+		toDelete: anyOf(metastoreAdmin, inCatalog(owner), allOf(inCatalog(access), inSchema(owner)), allOf(inside, owner)),
+		toShare:  anyOf(owns, holds(read)),
 	}
 }
 
@@ -154,6 +162,17 @@ var (
 	managesPolicies = allOf(reaches, owner)
 	executes        = allOf(reaches, anyOf(owner, holds(execute)))
 
+	// managesBindings lets its holder say in which workspaces an object can be used.
+	managesBindings = anyOf(metastoreAdmin, owner)
+
+	// managesVersions lets its holder change the versions and aliases of a model.
+	managesVersions = anyOf(metastoreAdmin, allOf(inside, owner))
+
+	// Of what is kept for a whole metastore: the schemas of the service itself, allow-lists and quotas.
+	managesSystem     = anyOf(metastoreAdmin, accountAdmin)
+	managesAllowlists = anyOf(metastoreAdmin, holds("MANAGE_ALLOWLIST"))
+	seesQuotas        = anyOf(metastoreAdmin, accountAdmin)
+
 	// Of assignments of metastores to workspaces, in which metastore admins have no say.
 	assigns        = accountAdmin
 	setsDefaultFor = workspaceAdmin
@@ -174,12 +193,14 @@ func (r *resource) groundFor(a act) ground {
 }
 
 // may reports whether the caller may do that with o.
-func (c *call) may(a act, o *object) bool { return o.res.groundFor(a).is(c, o) }
+func (c *call) may(a act, o *object) bool {
+	return o != nil && o.res.groundFor(a).is(c, o) && c.checkBinding(a, o) == nil
+}
 
 // check returns an error unless the caller may do that with o.
 func (c *call) check(a act, o *object) error {
-	if c.may(a, o) {
-		return nil
+	if o.res.groundFor(a).is(c, o) {
+		return c.checkBinding(a, o)
 	}
 	return denied("User may not %s %s '%s': this takes %s.", a, displayLabel(o.res.label), o.fullName(), o.res.groundFor(a))
 }
@@ -190,7 +211,7 @@ func (c *call) checkIn(a act, res *resource, container *object) error {
 		return denied("User may not %s a %s in %s '%s': this takes %s.", a, displayLabel(res.label),
 			displayLabel(container.res.label), container.name, g)
 	}
-	return nil
+	return c.checkBinding(a, container)
 }
 
 // checkUpdate returns an error unless the caller may update o with the given JSON object, which is one of its fields.

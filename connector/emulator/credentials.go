@@ -197,6 +197,9 @@ func (s *Server) listCredentials(*resource) handlerFunc {
 		if err != nil {
 			return nil, err
 		}
+		if c.unbound, err = c.flag("include_unbound"); err != nil {
+			return nil, err
+		}
 		s.mu.RLock()
 		defer s.mu.RUnlock()
 		metastore, err := s.metastore()

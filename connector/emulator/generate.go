@@ -88,7 +88,7 @@ func Generate(size Size) *Seed {
 			for e := range size.Extras {
 				schema.Functions = append(schema.Functions, SeedItem{SeedObject{Name: generatedName(functionWords, e)}})
 				schema.Volumes = append(schema.Volumes, SeedVolume{SeedObject: SeedObject{Name: generatedName(volumeWords, e)}})
-				schema.Models = append(schema.Models, SeedItem{SeedObject{Name: generatedName(modelWords, e)}})
+				schema.Models = append(schema.Models, SeedModel{SeedObject: SeedObject{Name: generatedName(modelWords, e)}})
 			}
 		}
 		seed.Catalogs = append(seed.Catalogs, catalog)

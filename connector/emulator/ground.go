@@ -70,8 +70,11 @@ var (
 	}, text: named("access to")}
 )
 
-// reaches is access to every container that the object is in.
+// reaches is access to every container that the object is in, from the workspace.
 var reaches = ground{met: func(c *call, o *object) bool {
+	if c.srv.bindingOf(o) == "" {
+		return false
+	}
 	for at := o.container(); at != nil; at = at.container() {
 		if !access.is(c, at) {
 			return false

@@ -13,6 +13,9 @@ func (s *Server) listIn(res *resource) handlerFunc {
 		if err != nil {
 			return nil, err
 		}
+		if c.unbound, err = c.flag("include_unbound"); err != nil {
+			return nil, err
+		}
 		query := c.req.URL.Query()
 		s.mu.RLock()
 		defer s.mu.RUnlock()

@@ -187,7 +187,11 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 		}
 	}
 	for _, model := range in.Models {
-		if _, err := l.add("models", schema, model.SeedObject, &modelDetail{}); err != nil {
+		versions, err := l.s.seedVersions(model, l.c.who.name)
+		if err != nil {
+			return seedError("models", model.Name, err)
+		}
+		if _, err := l.add("models", schema, model.SeedObject, &modelDetail{modelVersions: versions}); err != nil {
 			return err
 		}
 	}

@@ -10,11 +10,12 @@ func registeredModels() *resource {
 		byKind: true, parent: typeSchema,
 		fields: fields{"name": "R/O", "new_name": "-/O", "catalog_name": "R/I", "schema_name": "R/I", "comment": "O/O",
 			"owner": "I/O", "storage_location": "O/I"},
-		list: (*Server).listModels, newDetail: func() detail { return &modelDetail{} }}
+		list: (*Server).listModels, view: modelParts, newDetail: func() detail { return &modelDetail{} }}
 }
 
 type modelDetail struct {
 	StorageLocation string `json:"storage_location,omitempty"`
+	modelVersions
 }
 
 func (d *modelDetail) clone() detail { c := *d; return &c }
@@ -29,6 +30,20 @@ func (d *modelDetail) render(h commonFields) any {
 		modelDetail
 		ID string `json:"id"`
 	}{h, *d, h.o.uuid()}
+}
+
+// modelParts renders models with their aliases, if the query asks for them.
+func modelParts(c *call) (func(o *object) any, error) {
+	with, err := c.flag("include_aliases")
+	if err != nil || !with {
+		return c.srv.render, err
+	}
+	return func(o *object) any {
+		if aliases := o.detail.(*modelDetail).aliasesOf(o, 0); len(aliases) > 0 {
+			return withField{c.srv.render(o), "aliases", aliases}
+		}
+		return c.srv.render(o)
+	}, nil
 }
 
 // maxModelsPage is the largest page of all models of the metastore (client library, ListRegisteredModelsRequest).

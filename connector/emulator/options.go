@@ -117,6 +117,7 @@ type Server struct {
 	accountAdmins map[string]bool
 	metastores    map[string]*object // by lower-case id
 	assignment    assignment
+	allowlists    map[string]artifactAllowlist // by metastore and type
 	journal       []listChange
 	lastID        int64
 }
@@ -130,7 +131,7 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger, mux: http.NewServeMux(), tokenKey: make([]byte, 32), privs: newPrivilegeTable(),
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
-		metastores: make(map[string]*object), clock: time.Now,
+		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist), clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
 		return nil, fmt.Errorf("generate the key of page tokens: %w", err)

@@ -75,7 +75,7 @@ type SeedSchema struct {
 	Properties map[string]string `json:"properties,omitempty"`
 	Tables     []SeedTable       `json:"tables,omitempty"`
 	Functions  []SeedItem        `json:"functions,omitempty"`
-	Models     []SeedItem        `json:"models,omitempty"`
+	Models     []SeedModel       `json:"models,omitempty"`
 	Volumes    []SeedVolume      `json:"volumes,omitempty"`
 }
 
@@ -96,7 +96,23 @@ type SeedColumn struct {
 	Type string `json:"type,omitempty"` // type_name
 }
 
-// SeedItem is a function or a registered model; in a file it may be a bare name.
+// SeedModel is a registered model; in a file it may be a bare name. Aliases map names to versions.
+type SeedModel struct {
+	SeedObject
+	Versions []SeedVersion  `json:"versions,omitempty"`
+	Aliases  map[string]int `json:"aliases,omitempty"`
+}
+
+// SeedVersion is a version of a model, by default the one after the last, and READY.
+type SeedVersion struct {
+	Version int    `json:"version,omitempty"`
+	Status  string `json:"status,omitempty"`
+	Source  string `json:"source,omitempty"`
+	RunID   string `json:"run_id,omitempty"`
+	Comment string `json:"comment,omitempty"`
+}
+
+// SeedItem is a function; in a file it may be a bare name.
 type SeedItem struct {
 	SeedObject
 }
@@ -172,6 +188,12 @@ func (c *SeedColumn) UnmarshalJSON(b []byte) error {
 func (i *SeedItem) UnmarshalJSON(b []byte) error {
 	type plain SeedItem
 	return unmarshalNameOr(b, &i.Name, (*plain)(i))
+}
+
+// UnmarshalJSON accepts a bare name too.
+func (m *SeedModel) UnmarshalJSON(b []byte) error {
+	type plain SeedModel
+	return unmarshalNameOr(b, &m.Name, (*plain)(m))
 }
 
 // UnmarshalJSON accepts a bare name too.

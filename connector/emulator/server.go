@@ -21,12 +21,13 @@ const maxBody = 16 << 20
 
 // call is one request.
 type call struct {
-	srv   *Server
-	req   *http.Request
-	body  []byte
-	who   *caller
-	stale staleness
-	list  listFault
+	srv     *Server
+	req     *http.Request
+	body    []byte
+	who     *caller
+	stale   staleness
+	list    listFault
+	unbound bool // a list shows what is not bound to the workspace, too
 }
 
 // handlerFunc returns the answer to a call, which is sent as JSON; nil is sent as {}.

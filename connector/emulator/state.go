@@ -8,7 +8,7 @@ import (
 )
 
 // State returns the present state as a seed, sorted by name. A server made from it has the same objects and grants;
-// secrets, ids, times, tags and policies are not part of it.
+// secrets, ids, times, tags, policies, bindings to workspaces and allow-lists are not part of it.
 func (s *Server) State() *Seed {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -156,7 +156,7 @@ func (s *Server) seedSchemaOf(o *object, in SeedObject) SeedSchema {
 	}
 	for o, in := range seedObjects(s, o, typeFunction) {
 		if o.kind == kindModel {
-			schema.Models = append(schema.Models, SeedItem{in})
+			schema.Models = append(schema.Models, seedModelOf(o, in))
 		} else {
 			schema.Functions = append(schema.Functions, SeedItem{in})
 		}

@@ -25,6 +25,7 @@ type object struct {
 	grants    grantList
 	tags      tagLists
 	policies  map[string]*abacPolicy // by name
+	bindings  map[int64]string       // types of the bindings to workspaces, by id; nil until they are changed
 	history   []grantVersion         // earlier grants, oldest first, for stale reads
 	children  map[securableType]*nameList
 }

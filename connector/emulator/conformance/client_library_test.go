@@ -53,6 +53,7 @@ func TestClientLibrary(t *testing.T) {
 	k.grants()
 	k.sharing()
 	k.others()
+	k.today()
 	if k.workspace == "" {
 		return
 	}

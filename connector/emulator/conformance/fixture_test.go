@@ -21,10 +21,12 @@ var (
 	collections = map[string]string{"metastore": "metastores", "other_metastore": "metastores", "catalog": "catalogs", "schema": "schemas",
 		"table": "tables", "external": "tables", "credential": "storage-credentials", "location": "external-locations",
 		"share": "shares", "recipient": "recipients", "provider": "providers",
-		"function": "functions", "model": "models", "volume": "volumes", "connection": "connections", "service": "credentials"}
+		"function": "functions", "model": "models", "volume": "volumes", "connection": "connections", "service": "credentials",
+		"seeded_catalog": "catalogs", "seeded_schema": "schemas", "seeded_model": "models"}
 	permissionTypes = map[string]string{"metastore": "metastore", "catalog": "catalog", "schema": "schema", "table": "table",
 		"external": "table", "credential": "storage-credential", "location": "external-location", "share": "share", "recipient": "recipient", "provider": "provider",
-		"function": "function", "model": "function", "volume": "volume", "connection": "connection", "service": "credential"}
+		"function": "function", "model": "function", "volume": "volume", "connection": "connection", "service": "credential",
+		"seeded_catalog": "catalog", "seeded_schema": "schema", "seeded_model": "function"}
 )
 
 // name returns the full name of the object of that kind, the id of a metastore.
@@ -41,6 +43,13 @@ func (f *fixture) name(kind string) string {
 	case "other_metastore":
 		f.w.needs(accountAdmin)
 		maker, body["storage_root"] = accountAdmin, "s3://"+bucket(f.w)
+	case "seeded_catalog", "seeded_schema", "seeded_model":
+		if f.w.emulator == nil {
+			f.w.Skip("skipped: only the emulator has a seed")
+		}
+		parts := strings.Split(seededModel, ".")
+		f.names[kind] = strings.Join(parts[:map[string]int{"seeded_catalog": 1, "seeded_schema": 2, "seeded_model": 3}[kind]], ".")
+		return f.names[kind]
 	case "catalog":
 	case "schema":
 		body["catalog_name"] = f.name("catalog")
@@ -139,14 +148,14 @@ func (f *fixture) own(kind string, who role) {
 	f.w.must(by, "PATCH", f.path(kind), map[string]any{"owner": f.w.user(who)})
 }
 
-// grant grants a privilege on it. What is granted on the metastore is taken back by undone.
+// grant grants a privilege on it. What is granted on an object that the fixture did not make is taken back by undone.
 func (f *fixture) grant(kind string, who role, privilege string) {
 	f.w.Helper()
 	change := func(how string) map[string]any {
 		return map[string]any{"changes": []any{map[string]any{"principal": f.w.user(who), how: []string{privilege}}}}
 	}
 	f.w.must(metastoreAdmin, "PATCH", f.permissions(kind), change("add"))
-	if kind == "metastore" {
+	if kind == "metastore" || strings.HasPrefix(kind, "seeded_") {
 		f.undo = append(f.undo, func() { f.w.must(metastoreAdmin, "PATCH", f.permissions(kind), change("remove")) })
 	}
 }

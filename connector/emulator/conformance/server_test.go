@@ -43,6 +43,10 @@ groups:
   - {name: admins, members: [workspace_admin@example.com]}
   - {name: analysts, members: [alice@example.com]}
   - {name: staff, members: [analysts]}
+catalogs:
+  - name: seeded
+    owner: metastore-admins
+    schemas: [{name: models, models: [{name: m, versions: [{source: "s3://a/1", run_id: r1}, {comment: second}, {status: FAILED_REGISTRATION}], aliases: {champion: 2}}]}]
 `
 
 // server is what the tests run against.

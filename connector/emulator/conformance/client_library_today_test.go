@@ -1,0 +1,78 @@
+package conformance_test
+
+import (
+	"github.com/databricks/databricks-sdk-go/service/catalog"
+)
+
+// seededModel is a model of the seed, with three versions, the second of which is called champion.
+const seededModel = "seeded.models.m"
+
+// today walks through the services that are about more than one type of object.
+func (k *walk) today() {
+	ctx := k.Context()
+	c := k.client(metastoreAdmin)
+	f := k.fixture()
+
+	bindings := catalog.NewWorkspaceBindings(c)
+	name := f.name("catalog")
+	bound, err := bindings.UpdateBindings(ctx, catalog.UpdateWorkspaceBindingsParameters{SecurableType: "catalog", SecurableName: name,
+		Add: []catalog.WorkspaceBinding{{WorkspaceId: 7, BindingType: catalog.WorkspaceBindingBindingTypeBindingTypeReadOnly}}})
+	k.step("WorkspaceBindings.UpdateBindings", err)
+	listed, err := bindings.GetBindingsAll(ctx, catalog.GetBindingsRequest{SecurableType: "catalog", SecurableName: name})
+	k.step("WorkspaceBindings.GetBindings", err)
+	k.equals("the bindings", listed, bound.Bindings)
+	_, err = bindings.Update(ctx, catalog.UpdateWorkspaceBindings{Name: name, AssignWorkspaces: []int64{8}})
+	k.step("WorkspaceBindings.Update", err)
+	workspaces, err := bindings.Get(ctx, catalog.GetWorkspaceBindingRequest{Name: name})
+	k.step("WorkspaceBindings.Get", err)
+	k.equals("the workspaces", len(workspaces.Workspaces), 3)
+
+	metastore := f.name("metastore")
+	system := catalog.NewSystemSchemas(c)
+	k.step("SystemSchemas.Enable", system.Enable(ctx, catalog.EnableRequest{MetastoreId: metastore, SchemaName: "billing"}))
+	schemas, err := system.ListAll(ctx, catalog.ListSystemSchemasRequest{MetastoreId: metastore})
+	k.step("SystemSchemas.List", err)
+	for _, s := range schemas {
+		if want := map[string]string{"billing": "ENABLE_COMPLETED", "query": "AVAILABLE"}[s.Schema]; want != "" {
+			k.equals("the state of "+s.Schema, s.State, want)
+		}
+	}
+	k.step("SystemSchemas.Disable", system.Disable(ctx, catalog.DisableRequest{MetastoreId: metastore, SchemaName: "billing"}))
+
+	allowed := catalog.NewArtifactAllowlists(c)
+	_, err = allowed.Update(ctx, catalog.SetArtifactAllowlist{ArtifactType: catalog.ArtifactTypeInitScript,
+		ArtifactMatchers: []catalog.ArtifactMatcher{{Artifact: "/Volumes/a", MatchType: catalog.MatchTypePrefixMatch}}})
+	k.step("ArtifactAllowlists.Update", err)
+	list, err := allowed.Get(ctx, catalog.GetArtifactAllowlistRequest{ArtifactType: catalog.ArtifactTypeInitScript})
+	k.step("ArtifactAllowlists.Get", err)
+	k.equals("what is allowed", []any{list.ArtifactMatchers[0].Artifact, list.CreatedBy, list.MetastoreId}, []any{"/Volumes/a", k.user(metastoreAdmin), metastore})
+
+	quotas := catalog.NewResourceQuotas(c)
+	all, err := quotas.ListQuotasAll(ctx, catalog.ListQuotasRequest{MaxResults: 2})
+	k.step("ResourceQuotas.ListQuotas", err)
+	quota, err := quotas.GetQuota(ctx, catalog.GetQuotaRequest{ParentSecurableType: "catalog", ParentFullName: name, QuotaName: "schema-quota"})
+	k.step("ResourceQuotas.GetQuota", err)
+	k.equals("the quota", []any{len(all) > 10, quota.QuotaInfo.ParentFullName, quota.QuotaInfo.QuotaLimit > 0}, []any{true, name, true})
+
+	if k.emulator == nil {
+		return // whose models have no versions that a test knows
+	}
+	models, versions := catalog.NewRegisteredModels(c), catalog.NewModelVersions(c)
+	found, err := versions.ListAll(ctx, catalog.ListModelVersionsRequest{FullName: seededModel})
+	k.step("ModelVersions.List", err)
+	k.equals("versions", []any{len(found), found[0].RunId, found[1].Comment, found[2].Status}, []any{3, "r1", "second", "FAILED_REGISTRATION"})
+	version, err := versions.Get(ctx, catalog.GetModelVersionRequest{FullName: seededModel, Version: 2, IncludeAliases: true})
+	k.step("ModelVersions.Get", err)
+	k.equals("the alias", []any{version.ModelName, version.Aliases[0].AliasName}, []any{"m", "champion"})
+	alias, err := models.SetAlias(ctx, catalog.SetRegisteredModelAliasRequest{FullName: seededModel, Alias: "champion", VersionNum: 1})
+	k.step("RegisteredModels.SetAlias", err)
+	k.equals("the alias", []any{alias.AliasName, alias.VersionNum}, []any{"champion", 1})
+	version, err = versions.GetByAlias(ctx, catalog.GetByAliasRequest{FullName: seededModel, Alias: "champion"})
+	k.step("ModelVersions.GetByAlias", err)
+	k.equals("the version", version.Version, 1)
+	version, err = versions.Update(ctx, catalog.UpdateModelVersionRequest{FullName: seededModel, Version: 1, Comment: "first"})
+	k.step("ModelVersions.Update", err)
+	k.equals("its comment", version.Comment, "first")
+	k.step("RegisteredModels.DeleteAlias", models.DeleteAlias(ctx, catalog.DeleteAliasRequest{FullName: seededModel, Alias: "champion"}))
+	k.step("ModelVersions.Delete", versions.Delete(ctx, catalog.DeleteModelVersionRequest{FullName: seededModel, Version: 1}))
+}
