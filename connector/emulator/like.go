@@ -23,13 +23,16 @@ const (
 )
 
 // newLikePattern compiles text; the empty pattern matches everything, as the API defines for absent ones.
-func newLikePattern(text string) likePattern {
+func newLikePattern(text string) likePattern { return compileLike(strings.ToLower(text)) }
+
+// compileLike compiles a pattern whose case counts.
+func compileLike(text string) likePattern {
 	if strings.Trim(text, "%") == "" {
 		return likePattern{all: true}
 	}
 	var p likePattern
 	escaped := false
-	for _, r := range strings.ToLower(text) {
+	for _, r := range text {
 		switch {
 		case escaped:
 			p.tokens = append(p.tokens, likeToken{likeChar, r})

@@ -57,6 +57,18 @@ func (s *Server) load(seed *Seed) error {
 			return err
 		}
 	}
+	for _, in := range seed.Warehouses {
+		w := warehouse{ID: in.ID, Name: in.Name, State: in.State, AutoStopMins: 120, EnablePhoton: true, CreatorName: m.Owner,
+			permissions: map[string]string{m.Owner: "IS_OWNER", workspaceUsers: "CAN_USE"}}
+		err := oneOf("state", &w.State, warehouseRunning, warehouseRunning, warehouseStopped)
+		if err == nil {
+			err = s.addWarehouse(&w)
+		}
+		if err != nil {
+			return seedError("warehouses", in.Name, err)
+		}
+		s.warehouses[w.ID] = w
+	}
 	return l.sharing(metastore, seed)
 }
 

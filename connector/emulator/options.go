@@ -118,6 +118,8 @@ type Server struct {
 	metastores    map[string]*object // by lower-case id
 	assignment    assignment
 	allowlists    map[string]artifactAllowlist // by metastore and type
+	warehouses    map[string]warehouse         // by id
+	statements    statementLog
 	journal       []listChange
 	lastID        int64
 }
@@ -131,7 +133,8 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		opts: opts, log: opts.Logger, mux: http.NewServeMux(), tokenKey: make([]byte, 32), privs: newPrivilegeTable(),
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
-		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist), clock: time.Now,
+		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist),
+		warehouses: make(map[string]warehouse), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
 		return nil, fmt.Errorf("generate the key of page tokens: %w", err)

@@ -43,8 +43,11 @@ func (c *call) tokenMAC(payload []byte) []byte {
 }
 
 // pageSize returns the page size by max_results: absent or 0 means Options.PageSize; at most Options.MaxPageSize.
-func (c *call) pageSize() (int, error) {
-	size, _, err := c.number("max_results")
+func (c *call) pageSize() (int, error) { return c.sizeOfPage("max_results") }
+
+// sizeOfPage returns the page size by the parameter of that name.
+func (c *call) sizeOfPage(name string) (int, error) {
+	size, _, err := c.number(name)
 	if err != nil {
 		return 0, err
 	}

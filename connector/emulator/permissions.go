@@ -158,13 +158,18 @@ type diff struct {
 // findChangeable returns the securable of the path, or an error unless the caller may change its permissions.
 func (s *Server) findChangeable(c *call) (*object, error) {
 	o, err := s.findTyped(c)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = c.checkChangesGrants(o)
 	}
-	if !managesGrants.is(c, o) {
-		return nil, c.unauthorized("User may not change permissions on %s '%s': this takes %s.", displayLabel(o.res.label), o.fullName(), managesGrants)
+	return o, err
+}
+
+// checkChangesGrants returns an error unless the caller may change the grants on o.
+func (c *call) checkChangesGrants(o *object) error {
+	if managesGrants.is(c, o) {
+		return nil
 	}
-	return o, nil
+	return c.unauthorized("User may not change permissions on %s '%s': this takes %s.", displayLabel(o.res.label), o.fullName(), managesGrants)
 }
 
 func (s *Server) patchPermissions(c *call) (any, error) {
@@ -181,19 +186,27 @@ func (s *Server) patchPermissions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.resolve(c, o, *body.Changes)
-	if err != nil {
+	if err := s.changeGrants(c, o, *body.Changes); err != nil {
 		return nil, err
+	}
+	if body.OmitPermissionsInResponse || body.OmitPermissionsList {
+		return nil, nil
+	}
+	return pageOf("privilege_assignments", s.assignments(o, o.grants, 0), ""), nil
+}
+
+// changeGrants applies all changes, or returns an error and changes nothing.
+func (s *Server) changeGrants(c *call, o *object, changes []permissionsChange) error {
+	d, err := s.resolve(c, o, changes)
+	if err != nil {
+		return err
 	}
 	next := o.grants
 	for _, id := range d.ids {
 		next = next.with(id, s.privs.change(next.of(id), d.add[id], d.remove[id]))
 	}
 	o.setGrants(next)
-	if body.OmitPermissionsInResponse || body.OmitPermissionsList {
-		return nil, nil
-	}
-	return pageOf("privilege_assignments", s.assignments(o, next, 0), ""), nil
+	return nil
 }
 
 // resolve checks every change, before any is applied.

@@ -90,6 +90,8 @@ func (s *Server) register() {
 	s.registerSystemSchemas()
 	s.registerAllowlists()
 	s.registerQuotas()
+	s.registerWarehouses()
+	s.registerStatements()
 	s.registerUserInfo()
 	s.registerIdentity()
 	s.registerControl()

@@ -32,6 +32,7 @@ type Seed struct {
 	Recipients         []SeedRecipient  `json:"recipients,omitempty"`
 	Providers          []SeedProvider   `json:"providers,omitempty"`
 	Shares             []SeedShare      `json:"shares,omitempty"`
+	Warehouses         []SeedWarehouse  `json:"warehouses,omitempty"`
 }
 
 // SeedGrants maps principals to the privileges granted to them directly. A name that begins with "deleted:" is a
@@ -160,6 +161,20 @@ type SeedProvider struct {
 type SeedShare struct {
 	SeedObject
 	Tables []string `json:"tables,omitempty"`
+}
+
+// SeedWarehouse is a SQL warehouse, which all users of the workspace may use; in a file it may be a bare name. The id is chosen
+// by default, the state RUNNING.
+type SeedWarehouse struct {
+	ID    string `json:"id,omitempty"`
+	Name  string `json:"name"`
+	State string `json:"state,omitempty"` // RUNNING or STOPPED
+}
+
+// UnmarshalJSON accepts a bare name too.
+func (w *SeedWarehouse) UnmarshalJSON(b []byte) error {
+	type plain SeedWarehouse
+	return unmarshalNameOr(b, &w.Name, (*plain)(w))
 }
 
 // unmarshalNameOr reads a JSON string into name, and anything else, without unknown fields, into target.

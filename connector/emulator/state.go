@@ -3,6 +3,7 @@ package emulator
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"net/url"
 	"slices"
 )
@@ -18,6 +19,10 @@ func (s *Server) State() *Seed {
 	}
 	slices.Sort(seed.AccountAdmins)
 	s.seedPrincipals(seed)
+	for _, id := range slices.Sorted(maps.Keys(s.warehouses)) {
+		w := s.warehouses[id]
+		seed.Warehouses = append(seed.Warehouses, SeedWarehouse{id, w.Name, w.State})
+	}
 	m, err := s.metastore()
 	if err != nil {
 		return seed

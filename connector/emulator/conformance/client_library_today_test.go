@@ -1,7 +1,10 @@
 package conformance_test
 
 import (
+	"slices"
+
 	"github.com/databricks/databricks-sdk-go/service/catalog"
+	"github.com/databricks/databricks-sdk-go/service/sql"
 )
 
 // seededModel is a model of the seed, with three versions, the second of which is called champion.
@@ -54,6 +57,7 @@ func (k *walk) today() {
 	k.step("ResourceQuotas.GetQuota", err)
 	k.equals("the quota", []any{len(all) > 10, quota.QuotaInfo.ParentFullName, quota.QuotaInfo.QuotaLimit > 0}, []any{true, name, true})
 
+	k.warehouses()
 	if k.emulator == nil {
 		return // whose models have no versions that a test knows
 	}
@@ -75,4 +79,48 @@ func (k *walk) today() {
 	k.equals("its comment", version.Comment, "first")
 	k.step("RegisteredModels.DeleteAlias", models.DeleteAlias(ctx, catalog.DeleteAliasRequest{FullName: seededModel, Alias: "champion"}))
 	k.step("ModelVersions.Delete", versions.Delete(ctx, catalog.DeleteModelVersionRequest{FullName: seededModel, Version: 1}))
+}
+
+// warehouses walks through SQL warehouses, and executes a statement.
+func (k *walk) warehouses() {
+	ctx := k.Context()
+	c := k.client(workspaceAdmin)
+	warehouses, statements := sql.NewWarehouses(c), sql.NewStatementExecution(c)
+	name := k.unique("walk")
+	made, err := warehouses.Create(ctx, sql.CreateWarehouseRequest{Name: name, ClusterSize: "2X-Small", MaxNumClusters: 1, AutoStopMins: 10})
+	k.step("Warehouses.Create", err)
+	id := made.Id
+	_, err = warehouses.Edit(ctx, sql.EditWarehouseRequest{Id: id, Name: name, AutoStopMins: 20, MaxNumClusters: 1})
+	k.step("Warehouses.Edit", err)
+	got, err := warehouses.Get(ctx, sql.GetWarehouseRequest{Id: id})
+	k.step("Warehouses.Get", err)
+	k.equals("the warehouse", []any{got.Name, got.AutoStopMins, got.ClusterSize}, []any{name, 20, "2X-Small"})
+	all, err := warehouses.ListAll(ctx, sql.ListWarehousesRequest{})
+	k.step("Warehouses.List", err)
+	k.equals("the warehouse is listed", slices.ContainsFunc(all, func(w sql.EndpointInfo) bool { return w.Id == id }), true)
+	_, err = warehouses.Stop(ctx, sql.StopRequest{Id: id})
+	k.step("Warehouses.Stop", err)
+	_, err = warehouses.Start(ctx, sql.StartRequest{Id: id})
+	k.step("Warehouses.Start", err)
+	request := sql.WarehousePermissionsRequest{WarehouseId: id, AccessControlList: []sql.WarehouseAccessControlRequest{{UserName: k.user(alice), PermissionLevel: sql.WarehousePermissionLevelCanUse}}}
+	_, err = warehouses.UpdatePermissions(ctx, request)
+	k.step("Warehouses.UpdatePermissions", err)
+	_, err = warehouses.SetPermissions(ctx, request)
+	k.step("Warehouses.SetPermissions", err)
+	permissions, err := warehouses.GetPermissions(ctx, sql.GetWarehousePermissionsRequest{WarehouseId: id})
+	k.step("Warehouses.GetPermissions", err)
+	k.equals("alice may use it", slices.ContainsFunc(permissions.AccessControlList, func(a sql.WarehouseAccessControlResponse) bool {
+		return a.UserName == k.user(alice) && a.AllPermissions[0].PermissionLevel == sql.WarehousePermissionLevelCanUse
+	}), true)
+
+	answer, err := statements.ExecuteStatement(ctx, sql.ExecuteStatementRequest{WarehouseId: id, Statement: "SELECT session_user()", WaitTimeout: "30s"})
+	k.step("StatementExecution.ExecuteStatement", err)
+	again, err := statements.GetStatement(ctx, sql.GetStatementRequest{StatementId: answer.StatementId})
+	k.step("StatementExecution.GetStatement", err)
+	k.equals("the state", again.Status.State, sql.StatementStateSucceeded)
+	chunk, err := statements.GetStatementResultChunkN(ctx, sql.GetStatementResultChunkNRequest{StatementId: answer.StatementId, ChunkIndex: 0})
+	k.step("StatementExecution.GetStatementResultChunkN", err)
+	k.equals("the result", chunk.DataArray, [][]string{{k.user(workspaceAdmin)}})
+	k.step("StatementExecution.CancelExecution", statements.CancelExecution(ctx, sql.CancelExecutionRequest{StatementId: answer.StatementId}))
+	k.step("Warehouses.Delete", warehouses.Delete(ctx, sql.DeleteWarehouseRequest{Id: id}))
 }
