@@ -120,6 +120,7 @@ type Server struct {
 	allowlists    map[string]artifactAllowlist // by metastore and type
 	warehouses    map[string]warehouse         // by id
 	statements    statementLog
+	tagPolicies   map[string]tagPolicy // by key
 	journal       []listChange
 	lastID        int64
 }
@@ -134,7 +135,7 @@ func New(opts Options) (*Server, error) {
 		opts: opts, log: opts.Logger, mux: http.NewServeMux(), tokenKey: make([]byte, 32), privs: newPrivilegeTable(),
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
 		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist),
-		warehouses: make(map[string]warehouse), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
+		warehouses: make(map[string]warehouse), tagPolicies: make(map[string]tagPolicy), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
 		return nil, fmt.Errorf("generate the key of page tokens: %w", err)

@@ -84,6 +84,7 @@ func (s *Server) register() {
 	s.registerPermissions()
 	s.registerSharing()
 	s.registerTags()
+	s.registerTagPolicies()
 	s.registerPolicies()
 	s.registerBindings()
 	s.registerVersions()

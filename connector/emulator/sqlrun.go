@@ -102,7 +102,7 @@ func (r *sqlRun) setTags(st *statement.SetTags) error {
 	}
 	added := 0
 	for _, tag := range st.Set {
-		if err := (&tagInput{TagKey: tag.Key, TagValue: tag.Value}).check(); err != nil {
+		if err := r.s.checkTag(tag.Key, tag.Value); err != nil {
 			return err
 		}
 		if _, err := e.tag(tag.Key); err != nil {

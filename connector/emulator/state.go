@@ -9,7 +9,8 @@ import (
 )
 
 // State returns the present state as a seed, sorted by name. A server made from it has the same objects and grants;
-// secrets, ids, times, tags, policies, bindings to workspaces and allow-lists are not part of it.
+// secrets, ids, times, tags, policies of all kinds, bindings to workspaces, allow-lists and permissions on warehouses are not part
+// of it.
 func (s *Server) State() *Seed {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -183,7 +183,7 @@ func (s *Server) createTag(c *call) (any, error) {
 	if err := c.checkTags(e.o); err != nil {
 		return nil, err
 	}
-	if err := in.check(); err != nil {
+	if err := s.checkTag(in.TagKey, in.TagValue); err != nil {
 		return nil, err
 	}
 	if _, err := e.tag(in.TagKey); err == nil {
@@ -225,7 +225,7 @@ func (s *Server) updateTag(c *call) (any, error) {
 	defer s.mu.Unlock()
 	e, _, err := s.changedTag(c)
 	if err == nil {
-		err = checkTagValue(in.TagValue)
+		err = s.checkTag(c.req.PathValue("key"), in.TagValue)
 	}
 	if err != nil {
 		return nil, err

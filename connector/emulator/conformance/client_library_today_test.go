@@ -5,6 +5,7 @@ import (
 
 	"github.com/databricks/databricks-sdk-go/service/catalog"
 	"github.com/databricks/databricks-sdk-go/service/sql"
+	"github.com/databricks/databricks-sdk-go/service/tags"
 )
 
 // seededModel is a model of the seed, with three versions, the second of which is called champion.
@@ -58,6 +59,7 @@ func (k *walk) today() {
 	k.equals("the quota", []any{len(all) > 10, quota.QuotaInfo.ParentFullName, quota.QuotaInfo.QuotaLimit > 0}, []any{true, name, true})
 
 	k.warehouses()
+	k.tagPolicies()
 	if k.emulator == nil {
 		return // whose models have no versions that a test knows
 	}
@@ -123,4 +125,23 @@ func (k *walk) warehouses() {
 	k.equals("the result", chunk.DataArray, [][]string{{k.user(workspaceAdmin)}})
 	k.step("StatementExecution.CancelExecution", statements.CancelExecution(ctx, sql.CancelExecutionRequest{StatementId: answer.StatementId}))
 	k.step("Warehouses.Delete", warehouses.Delete(ctx, sql.DeleteWarehouseRequest{Id: id}))
+}
+
+// tagPolicies walks through the policies of governed tags.
+func (k *walk) tagPolicies() {
+	ctx := k.Context()
+	policies := tags.NewTagPolicies(k.client(accountAdmin))
+	key := k.unique("walk")
+	made, err := policies.CreateTagPolicy(ctx, tags.CreateTagPolicyRequest{TagPolicy: tags.TagPolicy{TagKey: key, Description: "x", Values: []tags.Value{{Name: "a"}}}})
+	k.step("TagPolicies.CreateTagPolicy", err)
+	got, err := policies.GetTagPolicy(ctx, tags.GetTagPolicyRequest{TagKey: key})
+	k.step("TagPolicies.GetTagPolicy", err)
+	k.equals("the tag policy", got, made)
+	got, err = policies.UpdateTagPolicy(ctx, tags.UpdateTagPolicyRequest{TagKey: key, UpdateMask: "values", TagPolicy: tags.TagPolicy{TagKey: key, Values: []tags.Value{{Name: "b"}}}})
+	k.step("TagPolicies.UpdateTagPolicy", err)
+	k.equals("changed", []any{got.Description, got.Values[0].Name}, []any{"x", "b"})
+	all, err := policies.ListTagPoliciesAll(ctx, tags.ListTagPoliciesRequest{PageSize: 1})
+	k.step("TagPolicies.ListTagPolicies", err)
+	k.equals("it is listed", slices.ContainsFunc(all, func(p tags.TagPolicy) bool { return p.TagKey == key }), true)
+	k.step("TagPolicies.DeleteTagPolicy", policies.DeleteTagPolicy(ctx, tags.DeleteTagPolicyRequest{TagKey: key}))
 }
