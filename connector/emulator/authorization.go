@@ -165,6 +165,14 @@ var (
 	// managesBindings lets its holder say in which workspaces an object can be used.
 	managesBindings = anyOf(metastoreAdmin, owner)
 
+	// What it takes to read files from outside, by credentials that expire; to see where to ask for access;
+	// and to change constraints.
+	externalUse         = allOf(reaches, inSchema(holds("EXTERNAL_USE_SCHEMA")))
+	externalUseLocation = anyOf(owns, holds("EXTERNAL_USE_LOCATION"))
+	usesCredential      = anyOf(metastoreAdmin, owner, holds("ACCESS"))
+	browses             = anyOf(metastoreAdmin, owner, inSchema(owner), inCatalog(owner), holds(browse))
+	ownsTable           = allOf(reaches, owner)
+
 	// managesVersions lets its holder change the versions and aliases of a model.
 	managesVersions = anyOf(metastoreAdmin, allOf(inside, owner))
 

@@ -120,7 +120,8 @@ type Server struct {
 	allowlists    map[string]artifactAllowlist // by metastore and type
 	warehouses    map[string]warehouse         // by id
 	statements    statementLog
-	tagPolicies   map[string]tagPolicy // by key
+	tagPolicies   map[string]tagPolicy    // by key
+	destinations  map[int64][]destination // of requests for access, by the id of the object
 	journal       []listChange
 	lastID        int64
 }
@@ -135,7 +136,8 @@ func New(opts Options) (*Server, error) {
 		opts: opts, log: opts.Logger, mux: http.NewServeMux(), tokenKey: make([]byte, 32), privs: newPrivilegeTable(),
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
 		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist),
-		warehouses: make(map[string]warehouse), tagPolicies: make(map[string]tagPolicy), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
+		warehouses: make(map[string]warehouse), tagPolicies: make(map[string]tagPolicy),
+		destinations: make(map[int64][]destination), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
 		return nil, fmt.Errorf("generate the key of page tokens: %w", err)

@@ -40,7 +40,9 @@ type tableDetail struct {
 	Properties            stringMap  `json:"properties,omitempty"`
 	PipelineID            string     `json:"pipeline_id,omitempty"`
 	RowFilter             *rowFilter `json:"row_filter,omitempty"`
-	credential            *object
+
+	Constraints []tableConstraint `json:"table_constraints,omitempty"` // of the API of constraints
+	credential  *object
 }
 
 // clone may share everything: an update decodes no field of it.
@@ -110,6 +112,10 @@ func (d *tableDetail) location(o *object) string {
 func (d *tableDetail) render(h commonFields) any {
 	out := *d
 	out.StorageLocation = d.location(h.o)
+	out.Constraints = make([]tableConstraint, len(d.Constraints))
+	for i, constraint := range d.Constraints {
+		out.Constraints[i] = constraint.shown()
+	}
 	if d.credential != nil {
 		out.StorageCredentialName = d.credential.name
 	}

@@ -60,6 +60,8 @@ func (k *walk) today() {
 
 	k.warehouses()
 	k.tagPolicies()
+	k.storageAccess()
+	k.accessRequests()
 	if k.emulator == nil {
 		return // whose models have no versions that a test knows
 	}
@@ -144,4 +146,70 @@ func (k *walk) tagPolicies() {
 	k.step("TagPolicies.ListTagPolicies", err)
 	k.equals("it is listed", slices.ContainsFunc(all, func(p tags.TagPolicy) bool { return p.TagKey == key }), true)
 	k.step("TagPolicies.DeleteTagPolicy", policies.DeleteTagPolicy(ctx, tags.DeleteTagPolicyRequest{TagKey: key}))
+}
+
+// storageAccess walks through the calls about credentials for storage and services, and through constraints.
+func (k *walk) storageAccess() {
+	ctx := k.Context()
+	c := k.client(metastoreAdmin)
+	f := k.fixture()
+	where := "s3://" + bucket(k.world)
+	valid, err := catalog.NewStorageCredentials(c).Validate(ctx, catalog.ValidateStorageCredential{StorageCredentialName: f.name("credential"), Url: where})
+	k.step("StorageCredentials.Validate", err)
+	k.equals("the results", len(valid.Results) > 0, true)
+	credentials := catalog.NewCredentials(c)
+	_, err = credentials.ValidateCredential(ctx, catalog.ValidateCredentialRequest{CredentialName: f.name("service"), Purpose: catalog.CredentialPurposeService})
+	k.step("Credentials.ValidateCredential", err)
+	temporary, err := credentials.GenerateTemporaryServiceCredential(ctx, catalog.GenerateTemporaryServiceCredentialRequest{CredentialName: f.name("service")})
+	k.step("Credentials.GenerateTemporaryServiceCredential", err)
+	k.equals("credentials", temporary.AwsTempCredentials != nil, true)
+
+	for _, kind := range []string{"catalog", "schema", "table", "volume", "location"} {
+		f.name(kind)
+		f.own(kind, metastoreAdmin)
+	}
+	f.grant("schema", metastoreAdmin, "EXTERNAL_USE_SCHEMA")
+	table, err := catalog.NewTables(c).Get(ctx, catalog.GetTableRequest{FullName: f.name("table")})
+	if err != nil {
+		k.Fatal(err)
+	}
+	volume, err := catalog.NewVolumes(c).Read(ctx, catalog.ReadVolumeRequest{Name: f.name("volume")})
+	if err != nil {
+		k.Fatal(err)
+	}
+	if k.workspace != "" {
+		k.openToOutside(f)
+		ofTable, err := catalog.NewTemporaryTableCredentials(c).GenerateTemporaryTableCredentials(ctx, catalog.GenerateTemporaryTableCredentialRequest{TableId: table.TableId, Operation: catalog.TableOperationRead})
+		k.step("TemporaryTableCredentials.GenerateTemporaryTableCredentials", err)
+		k.equals("where the table is", ofTable.Url, table.StorageLocation)
+		_, err = catalog.NewTemporaryVolumeCredentials(c).GenerateTemporaryVolumeCredentials(ctx, catalog.GenerateTemporaryVolumeCredentialRequest{VolumeId: volume.VolumeId, Operation: catalog.VolumeOperationReadVolume})
+		k.step("TemporaryVolumeCredentials.GenerateTemporaryVolumeCredentials", err)
+		_, err = catalog.NewTemporaryPathCredentials(c).GenerateTemporaryPathCredentials(ctx, catalog.GenerateTemporaryPathCredentialRequest{Url: k.must(metastoreAdmin, "GET", f.path("location"), nil).str("url"),
+			Operation: catalog.PathOperationPathRead})
+		k.step("TemporaryPathCredentials.GenerateTemporaryPathCredentials", err)
+	}
+
+	constraints := catalog.NewTableConstraints(c)
+	made, err := constraints.Create(ctx, catalog.CreateTableConstraint{FullNameArg: f.name("table"), Constraint: catalog.TableConstraint{PrimaryKeyConstraint: &catalog.PrimaryKeyConstraint{Name: "pk", ChildColumns: []string{"Id"}}}})
+	k.step("TableConstraints.Create", err)
+	k.equals("the constraint", made.PrimaryKeyConstraint.Name, "pk")
+	k.step("TableConstraints.Delete", constraints.Delete(ctx, catalog.DeleteTableConstraintRequest{FullName: f.name("table"), ConstraintName: "pk", Cascade: true}))
+}
+
+// accessRequests walks through requests for access.
+func (k *walk) accessRequests() {
+	ctx := k.Context()
+	f := k.fixture()
+	rfa := catalog.NewRfa(k.client(metastoreAdmin))
+	securable := catalog.Securable{Type: "catalog", FullName: f.name("catalog")}
+	set, err := rfa.UpdateAccessRequestDestinations(ctx, catalog.UpdateAccessRequestDestinationsRequest{UpdateMask: "destinations", AccessRequestDestinations: catalog.AccessRequestDestinations{
+		Securable: securable, Destinations: []catalog.NotificationDestination{{DestinationId: "a@example.com", DestinationType: catalog.DestinationTypeEmail}}}})
+	k.step("Rfa.UpdateAccessRequestDestinations", err)
+	got, err := rfa.GetAccessRequestDestinations(ctx, catalog.GetAccessRequestDestinationsRequest{SecurableType: "catalog", FullName: f.name("catalog")})
+	k.step("Rfa.GetAccessRequestDestinations", err)
+	k.equals("destinations", got.Destinations, set.Destinations)
+	answer, err := rfa.BatchCreateAccessRequests(ctx, catalog.BatchCreateAccessRequestsRequest{Requests: []catalog.CreateAccessRequest{{Comment: "please",
+		SecurablePermissions: []catalog.SecurablePermissions{{Securable: &securable, Permissions: []string{"USE_CATALOG"}}}}}})
+	k.step("Rfa.BatchCreateAccessRequests", err)
+	k.equals("where the request goes", answer.Responses[0].RequestDestinations[0].Destinations, set.Destinations)
 }
