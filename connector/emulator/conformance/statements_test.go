@@ -125,6 +125,7 @@ func TestGrantStatements(t *testing.T) {
 	if got := w.ran(bob, id, "SHOW GRANTS "+who+" ON TABLE "+table).rows(); len(got) != 3 {
 		t.Errorf("SHOW GRANTS of one answers %q", got)
 	}
+	w.ran(bob, id, "GRANT SELECT ON TABLE "+table+" TO `"+w.user(workspaceAdmin)+"`")
 	if got := w.ran(alice, id, "SHOW GRANTS ON TABLE "+table).rows(); len(got) != 4 {
 		t.Errorf("SHOW GRANTS answers %q to whom they are", got)
 	}
@@ -208,6 +209,9 @@ func TestTagStatements(t *testing.T) {
 	if got, want := w.ran(metastoreAdmin, id, "SELECT grantee, privilege_type, inherited_from FROM `"+catalog+"`.information_schema.table_privileges ORDER BY grantee").rows(),
 		[]string{w.user(alice) + " SELECT NONE", w.user(bob) + " MODIFY SCHEMA"}; !same(got, want) {
 		t.Errorf("privileges %q, want %q", got, want)
+	}
+	if got := w.ran(alice, id, "SELECT grantee FROM `"+catalog+"`.information_schema.table_privileges").rows(); !same(got, []string{w.user(alice)}) {
+		t.Errorf("alice sees the privileges of %q", got)
 	}
 	if got := w.ran(alice, id, "SELECT privilege_type FROM `"+catalog+"`.information_schema.catalog_privileges").rows(); !same(got, []string{"USE CATALOG", "USE SCHEMA"}) {
 		t.Errorf("own privileges on the catalog: %q", got)
