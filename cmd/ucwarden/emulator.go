@@ -25,7 +25,7 @@ func newEmulatorCommand(a *app) *cobra.Command {
 		Args:    wantArgs(),
 		RunE:    needSubcommand,
 	}
-	cmd.AddCommand(newUnityCatalogCommand(a))
+	cmd.AddCommand(newUnityCatalogCommand(a), newEventHubCommand(a))
 	return cmd
 }
 
