@@ -99,7 +99,7 @@ func checkAccess(id keys.Identity, t ondemand.Task) error {
 	}
 	var fields []FieldError
 	for i, r := range t.RequestInfo.Resources {
-		if catalog, ok := catalogOf(r); !ok || !id.AllowsCatalog(catalog) {
+		if catalog, ok := r.Catalog(); !ok || !id.AllowsCatalog(catalog) {
 			fields = append(fields, FieldError{
 				Pointer: fmt.Sprintf("/requestInfo/resources/%d", i),
 				Detail:  "not in a catalog that the token allows",
@@ -118,25 +118,6 @@ func checkAccess(id keys.Identity, t ondemand.Task) error {
 
 // maxErrorFields bounds the number of field errors in one answer.
 const maxErrorFields = 100
-
-// catalogOf returns the catalog that a resource is in; ok is false when it is in no catalog or of an unknown type.
-func catalogOf(r ondemand.Resource) (catalog string, ok bool) {
-	t, err := policy.ParseSecurableType(r.Type)
-	if err != nil {
-		return "", false
-	}
-	switch t {
-	case policy.Catalog, policy.Schema, policy.Table, policy.Function, policy.Volume:
-	default:
-		return "", false
-	}
-	// The object that the task will act on decides, not the spelling. A resource with an invalid name is only skipped.
-	if sec, err := r.Securable(); err == nil {
-		return sec.Names()[0], true
-	}
-	catalog = r.Values["catalog"]
-	return catalog, catalog != ""
-}
 
 // mayAccess reports whether checkAccess allows the task.
 func mayAccess(id keys.Identity, t ondemand.Task) bool { return checkAccess(id, t) == nil }

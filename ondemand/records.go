@@ -20,6 +20,7 @@ import (
 //	by_status  status byte + order key     → summary
 //	by_parent  parent id + 0 + order key   → summary
 //	shards     parent id + 0 + child id    → status byte of a child that its parent counts
+//	positions  stream                      → the JSON of a Position
 //
 // A summary holds the fields that a list filters by, so that only the tasks on the page are decoded.
 var (
@@ -29,7 +30,7 @@ var (
 	bucketByParent = []byte("by_parent")
 	bucketShards   = []byte("shards")
 
-	buckets = [][]byte{bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards}
+	buckets = [][]byte{bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards, bucketPositions}
 )
 
 var statusBytes = map[Status]byte{New: 'N', Waiting: 'W', InProgress: 'I', Success: 'S', Failed: 'F', Skipped: 'K'}

@@ -129,3 +129,22 @@ func ResourceOf(s policy.Securable) Resource {
 	}
 	return r
 }
+
+// Catalog returns the catalog that a resource is in; ok is false when it is in no catalog or of an unknown type.
+func (r Resource) Catalog() (catalog string, ok bool) {
+	t, err := policy.ParseSecurableType(r.Type)
+	if err != nil {
+		return "", false
+	}
+	switch t {
+	case policy.Catalog, policy.Schema, policy.Table, policy.Function, policy.Volume:
+	default:
+		return "", false
+	}
+	// The object that the task will act on decides, not the spelling. A resource with an invalid name is only skipped.
+	if sec, err := r.Securable(); err == nil {
+		return sec.Names()[0], true
+	}
+	catalog = r.Values["catalog"]
+	return catalog, catalog != ""
+}

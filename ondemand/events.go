@@ -1,0 +1,137 @@
+package ondemand
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"ucwarden/ondemand/store"
+	"ucwarden/policy"
+)
+
+// UnknownType is the type of a task whose document could not be read.
+const UnknownType Type = "UNKNOWN"
+
+// bucketPositions holds the positions of streams: stream → the JSON of a [Position].
+var bucketPositions = []byte("positions")
+
+// Position is how far a stream of events was read: everything up to Sequence is stored as tasks.
+type Position struct {
+	Stream   string    `json:"-"` // names one partition of one creation of a hub, for one consumer group
+	Sequence int64     `json:"sequence"`
+	Time     time.Time `json:"time"` // when the event was enqueued
+}
+
+// EventTask is a task that arrived as an event, or as an element of one.
+type EventTask struct {
+	Task    Task
+	EventID string // id where the task has none, or where it repeats an id with other content
+}
+
+// PositionOf returns the stored position of a stream; ok is false where there is none.
+func (q *Queue) PositionOf(stream string) (p Position, ok bool, err error) {
+	err = q.store.View(func(tx *store.Tx) error {
+		p, ok, err = loadPosition(tx, stream)
+		return err
+	})
+	return p, ok, err
+}
+
+func loadPosition(tx *store.Tx, stream string) (Position, bool, error) {
+	data := tx.Bucket(bucketPositions).Get([]byte(stream))
+	if data == nil {
+		return Position{}, false, nil
+	}
+	p := Position{Stream: stream}
+	if err := json.Unmarshal(data, &p); err != nil {
+		return Position{}, false, fmt.Errorf("read the position of %s: %w", stream, err)
+	}
+	return p, true, nil
+}
+
+// SubmitEvents stores the tasks of some events and how far their stream is read then, in one transaction: after a crash
+// either both are there or neither. It returns how many tasks were new. A task that is stored already with equal content
+// is not stored again; one that repeats an id with other content becomes a SKIPPED task that says so. Errors by class:
+// conflict, the stream was read further before; rate limited, the queue has no room for all of them; unavailable, the
+// store cannot commit. Nothing is stored after an error.
+func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Position) (created int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, policy.Errorf(policy.CodeUnavailable, "submit events: %w", err)
+	}
+	if len(events) > 0 {
+		if !q.reserve(len(events)) {
+			return 0, policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
+		}
+		defer q.unreserve(len(events))
+	}
+	position, err := json.Marshal(read)
+	if err != nil {
+		return 0, fmt.Errorf("write the position of %s: %w", read.Stream, err)
+	}
+	now := time.Now()
+	prepared := make([]EventTask, len(events))
+	for i, e := range events {
+		if e.Task.ID == "" {
+			e.Task.ID = e.EventID
+		}
+		prepared[i] = EventTask{q.prepare(&e.Task, now), e.EventID}
+	}
+	var changes []change
+	err = q.store.Update(func(tx *store.Tx) error {
+		changes, created = nil, 0
+		before, found, err := loadPosition(tx, read.Stream)
+		if err != nil {
+			return err
+		}
+		if found && read.Sequence <= before.Sequence {
+			return policy.Errorf(policy.CodeConflict, "%s was read up to %d before: a position of %d goes backwards", read.Stream, before.Sequence, read.Sequence)
+		}
+		for _, e := range prepared {
+			done, err := createEvent(tx, e)
+			if err != nil {
+				return err
+			}
+			if len(done) > 0 {
+				created++
+			}
+			changes = append(changes, done...)
+		}
+		return tx.Bucket(bucketPositions).Put([]byte(read.Stream), position)
+	}, func() { q.apply(changes) })
+	if err != nil {
+		return 0, err
+	}
+	return created, nil
+}
+
+// createEvent stores the task of an event; it returns no changes where the task is there already.
+func createEvent(tx *store.Tx, e EventTask) ([]change, error) {
+	t := e.Task
+	reason := ""
+	if err := checkID(t.ID); err != nil {
+		reason = err.Error()
+	} else {
+		old, found, err := loadTask(tx, t.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case !found:
+			return createTask(tx, t)
+		case sameContent(&old, &t) == nil:
+			return nil, nil
+		}
+		reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", t.ID)
+	}
+	t.ID, t.Status, t.StatusMessage = e.EventID, Skipped, reason
+	for { // a producer may have chosen an id of this form
+		_, found, err := loadTask(tx, t.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			return createTask(tx, t)
+		}
+		t.ID += "-again"
+	}
+}
