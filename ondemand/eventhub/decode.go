@@ -1,0 +1,112 @@
+package eventhub
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
+
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+// Limits of what is read of one event.
+const (
+	maxBody     = 1 << 20
+	maxElements = 1000
+	maxMessage  = 500 // bytes of a reason
+)
+
+// decoder makes tasks of events.
+type decoder struct {
+	name     string // of the hub and its creation; ids of tasks begin with it
+	types    []ondemand.Type
+	catalogs []policy.Pattern // nil: all
+	elements int              // most elements of one event
+}
+
+// tasks returns the tasks of an event: one for each document, or a SKIPPED one that says why there is none.
+func (d *decoder) tasks(partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
+	id := fmt.Sprintf("%s-%s-%d", d.name, partition, e.SequenceNumber)
+	body := e.Body
+	switch raw := e.RawAMQPMessage; {
+	case raw != nil && (raw.Body.Value != nil || len(raw.Body.Sequence) > 0):
+		return skipped(id, body, "its body is an AMQP value or sequence, not data")
+	case raw != nil && len(raw.Body.Data) > 1:
+		body = bytes.Join(raw.Body.Data, nil) // one document, sent in parts
+	}
+	switch {
+	case len(body) == 0:
+		return skipped(id, body, "it has no body")
+	case len(body) > maxBody:
+		return skipped(id, body, fmt.Sprintf("its body has %d bytes, more than %d", len(body), maxBody))
+	}
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' {
+		return []ondemand.EventTask{d.task(id, body)}
+	}
+	var elements []json.RawMessage
+	switch err := json.Unmarshal(body, &elements); {
+	case !utf8.Valid(body):
+		return skipped(id, body, "it is not valid UTF-8")
+	case err != nil:
+		return skipped(id, body, "it is not JSON: "+err.Error())
+	case len(elements) == 0:
+		return skipped(id, body, "its array is empty")
+	case len(elements) > d.elements:
+		return skipped(id, body, fmt.Sprintf("its array has %d elements, more than %d: send several events", len(elements), d.elements))
+	}
+	all := make([]ondemand.EventTask, len(elements))
+	for i, element := range elements {
+		all[i] = d.task(fmt.Sprintf("%s-%d", id, i), element)
+	}
+	return all
+}
+
+// task reads one document, and binds what it may ask for.
+func (d *decoder) task(id string, document []byte) ondemand.EventTask {
+	t, err := ondemand.ParseTask(document)
+	if err != nil {
+		return skipped(id, document, err.Error())[0]
+	}
+	if reason := d.refuses(t); reason != "" {
+		t.Status, t.StatusMessage = ondemand.Skipped, reason
+	}
+	return ondemand.EventTask{Task: t, EventID: id}
+}
+
+// refuses returns why events may not ask for a task; "" where they may. Events carry no token, so that the
+// configuration says what they may ask for.
+func (d *decoder) refuses(t ondemand.Task) string {
+	if !slices.Contains(d.types, t.Type) {
+		return fmt.Sprintf("events may not ask for tasks of type %s: ondemand.eventhub.task_types does not name it", t.Type)
+	}
+	if d.catalogs == nil {
+		return ""
+	}
+	if t.Type != ondemand.ResourceSync {
+		return fmt.Sprintf("events may not ask for tasks of type %s while ondemand.eventhub.catalogs limits them to catalogs", t.Type)
+	}
+	for i, r := range t.RequestInfo.Resources {
+		catalog, ok := r.Catalog()
+		if !ok || !slices.ContainsFunc(d.catalogs, func(p policy.Pattern) bool { return p.Match(policy.CanonicalName(catalog)) }) {
+			return fmt.Sprintf("resource %d is not in a catalog of ondemand.eventhub.catalogs", i)
+		}
+	}
+	return ""
+}
+
+// skipped returns the task that records what cannot be read.
+func skipped(id string, body []byte, reason string) []ondemand.EventTask {
+	if len(reason) > maxMessage {
+		reason = strings.ToValidUTF8(reason[:maxMessage], "") + "..."
+	}
+	return []ondemand.EventTask{{EventID: id, Task: ondemand.Task{
+		Type: ondemand.UnknownType, Status: ondemand.Skipped,
+		StatusMessage: fmt.Sprintf("the event is no task: %s (%d bytes, SHA-256 %x)", reason, len(body), sha256.Sum256(body)),
+	}}}
+}
