@@ -1,11 +1,14 @@
 package ondemand
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -78,5 +81,42 @@ func TestSubmitEventsRefusedIDs(t *testing.T) {
 	}
 	if got, err := r.Get(t.Context(), "a"); err != nil || got.RequestInfo.Resources[0].Values["table"] != "t" {
 		t.Errorf("the first task changed: %+v, %v", got.RequestInfo, err)
+	}
+}
+
+// An export, a check and a backup of the store know the positions, so that a store that is moved reads no event twice.
+func TestPositionsMoveWithTheStore(t *testing.T) {
+	r := newRig(t, Options{Handlers: handlers(succeed)})
+	want := Position{Stream: "hub/0", Sequence: 7}
+	if _, err := r.SubmitEvents(t.Context(), []EventTask{event("a", "e", "t")}, want); err != nil {
+		t.Fatal(err)
+	}
+	path := r.store.Path()
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	r.close()
+	if report, err := store.Check(path); err != nil || report.Entries["positions"] != 1 {
+		t.Errorf("check: %v, %v", report.Entries, err)
+	}
+	if _, err := store.Backup(path, backup); err != nil {
+		t.Fatal(err)
+	}
+	var exported bytes.Buffer
+	if _, damage, err := Export(backup, &exported); err != nil || len(damage) > 0 {
+		t.Fatalf("export: %v, %v", damage, err)
+	}
+	moved, err := store.Open(filepath.Join(t.TempDir(), "moved.db"), store.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer moved.Close()
+	if n, err := Import(moved, &exported); n != 1 || err != nil {
+		t.Fatalf("imported %d, %v", n, err)
+	}
+	q, err := NewQueue(moved, Options{Handlers: handlers(succeed)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := q.PositionOf(want.Stream); !ok || got.Sequence != want.Sequence || err != nil {
+		t.Errorf("position after the move: %+v, %v, %v", got, ok, err)
 	}
 }

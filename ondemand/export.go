@@ -24,7 +24,7 @@ type exportLine struct {
 	Value   []byte `json:"value,omitempty"`
 }
 
-// Export writes the tasks of a store that no process has open, and the values beside them, as JSON lines, and returns the
+// Export writes the tasks of a store that no process has open, the positions of event streams and the values beside them, as JSON lines, and returns the
 // number of tasks and what could not be read: of a damaged store it writes what is whole. Indexes are left out.
 func Export(path string, w io.Writer) (tasks int, damage []error, err error) {
 	buffered := bufio.NewWriter(w)
@@ -107,7 +107,7 @@ func Import(s *store.Store, r io.Reader) (tasks int, err error) {
 // store stores what a line holds.
 func (l *exportLine) store(tx *store.Tx) error {
 	if l.Task == nil {
-		for _, name := range [][]byte{bucketShards, store.ValuesBucket} {
+		for _, name := range [][]byte{bucketShards, bucketPositions, store.ValuesBucket} {
 			if l.Bucket == string(name) && len(l.Key) > 0 {
 				return tx.Bucket(name).Put(l.Key, bytes.Clone(l.Value))
 			}
