@@ -88,6 +88,14 @@ type EventHub struct {
 	Name             string `mapstructure:"name"` // after a load also set from EntityPath
 	ConsumerGroup    string `mapstructure:"consumer_group"`
 	Start            string `mapstructure:"start"`
+	Namespace        string `mapstructure:"namespace"` // of Entra ID
+	Entra            struct {
+		TenantID     string `mapstructure:"tenant_id"`
+		ClientID     string `mapstructure:"client_id"`
+		ClientSecret Secret `mapstructure:"client_secret"`
+	} `mapstructure:"entra"`
+	TaskTypes []string `mapstructure:"task_types"` // that events may ask for
+	Catalogs  []string `mapstructure:"catalogs"`   // that they may name; "*" is all
 }
 
 // Sync is the scheduled full sync.

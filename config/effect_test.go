@@ -18,12 +18,10 @@ func TestWithoutEffect(t *testing.T) {
 		{
 			file: "CONNECTOR_DATABRICKS_UNITY_CATALOG_EXTERNAL_ACCESS_ENABLED: true",
 			environ: []string{
-				"UCWARDEN_ONDEMAND_EVENTHUB_NAME=hub", "CONNECTOR_DATABRICKS_UNITY_CATALOG_K8S_NGINX_INGRESS_ENABLE=true",
-				"UCWARDEN_ONDEMAND_EVENTHUB_START=latest", "UCWARDEN_ONDEMAND_EVENTHUB_CONSUMER_GROUP=g",
+				"CONNECTOR_DATABRICKS_UNITY_CATALOG_K8S_NGINX_INGRESS_ENABLE=true",
 			},
 			want: []string{
 				"apiserver.external_access", "apiserver.nginx_ingress",
-				"ondemand.eventhub.name", "ondemand.eventhub.consumer_group", "ondemand.eventhub.start",
 			},
 		},
 	} {

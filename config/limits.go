@@ -11,7 +11,8 @@ import (
 // limits reports whether the key bounds what is changed: one that is misspelt or not understood must not be left out,
 // because that would lift the bound.
 func (k *Key) limits() bool {
-	return k.isFilter() || strings.HasPrefix(k.Name, "scope.") || strings.HasPrefix(k.Name, "guard.") || k.Name == "sync.mode" || k.Name == "sync.grant_updates"
+	return k.isFilter() || strings.HasPrefix(k.Name, "scope.") || strings.HasPrefix(k.Name, "guard.") ||
+		k.Name == "ondemand.eventhub.task_types" || k.Name == "ondemand.eventhub.catalogs" || k.Name == "sync.mode" || k.Name == "sync.grant_updates"
 }
 
 // isFilter reports whether the key is a list of what is managed, ignored or protected.

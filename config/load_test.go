@@ -107,6 +107,7 @@ func TestEveryName(t *testing.T) {
 		config.TypeBytes: "2MiB", config.TypeURL: "https://example.com", config.TypeList: "a*,b", config.TypeSecret: strings.Repeat("s", 40),
 	}
 	special := map[string]string{
+		"ondemand.eventhub.task_types":        "FULL_SYNC,PIPELINE_UPDATE",
 		"ondemand.eventhub.connection_string": "Endpoint=sb://n.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=hub",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
 		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",

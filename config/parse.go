@@ -36,6 +36,11 @@ func (k Key) parseValue(r rawValue) (value any, problem string) {
 				return nil, problem
 			}
 		}
+		if k.check != nil {
+			if problem := k.check(items); problem != "" {
+				return nil, problem
+			}
+		}
 		return items, ""
 	}
 	if r.isList {

@@ -175,68 +175,6 @@ func (c *Config) CheckServe() error {
 	return ps.err()
 }
 
-func (c *Config) validateEventHub(ps *problems) {
-	e := &c.OnDemand.EventHub
-	const key = "ondemand.eventhub.connection_string"
-	entity := connectionParts(e.ConnectionString.Reveal())["entitypath"]
-	switch {
-	case entity != "" && e.Name != "" && entity != e.Name:
-		ps.add("ondemand.eventhub.name", c.source("ondemand.eventhub.name"), "is not the EntityPath of %s: keep one", key)
-	case e.Name == "":
-		e.Name = entity
-	}
-	if !e.Enabled {
-		return
-	}
-	from := c.source("ondemand.eventhub.enabled")
-	if !e.ConnectionString.IsSet() {
-		ps.add("ondemand.eventhub.enabled", from, "needs %s", key)
-	} else if e.Name == "" {
-		ps.add("ondemand.eventhub.enabled", from, "needs the hub: set ondemand.eventhub.name, or EntityPath in %s", key)
-	}
-	if !c.OnDemand.Enabled {
-		c.warn("ondemand.eventhub.enabled has no effect without ondemand.enabled")
-	}
-}
-
-// checkConnectionString checks the form of an Event Hubs connection string: Endpoint=sb://host/, a key name with its key
-// or a signature, and optionally EntityPath.
-func checkConnectionString(v any) string {
-	text := v.(Secret).Reveal()
-	if text == "" {
-		return ""
-	}
-	const want = "not an Event Hubs connection string: "
-	for part := range strings.SplitSeq(text, ";") {
-		if name, _, ok := strings.Cut(part, "="); strings.TrimSpace(part) != "" && (!ok || strings.TrimSpace(name) == "") {
-			return want + "its parts are NAME=VALUE, separated by semicolons"
-		}
-	}
-	parts := connectionParts(text)
-	endpoint, err := url.Parse(parts["endpoint"])
-	switch {
-	case err != nil || endpoint.Scheme != "sb" || endpoint.Hostname() == "":
-		return want + "Endpoint=sb://NAMESPACE.servicebus.windows.net/ is missing or malformed"
-	case parts["sharedaccesssignature"] != "":
-	case parts["sharedaccesskeyname"] == "":
-		return want + "SharedAccessKeyName is missing"
-	case parts["sharedaccesskey"] == "":
-		return want + "SharedAccessKey is missing"
-	}
-	return ""
-}
-
-// connectionParts splits NAME=VALUE;… with the names in lower case.
-func connectionParts(text string) map[string]string {
-	parts := make(map[string]string)
-	for part := range strings.SplitSeq(text, ";") {
-		if name, value, ok := strings.Cut(part, "="); ok {
-			parts[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
-		}
-	}
-	return parts
-}
-
 func (c *Config) validatePolicies(ps *problems) {
 	p := &c.Policies
 	r := &p.Ranger

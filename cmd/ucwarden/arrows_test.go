@@ -77,7 +77,7 @@ var planned = []string{}
 // daemonPath are the packages that change grants or serve those that ask for it. They reach none of the packages in
 // questions, at any depth: those answer what people ask of policies, scripts among them, and decide no grant.
 var (
-	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "ondemand/store", "policy/compile", "policy/source"}
+	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "ondemand/eventhub", "ondemand/store", "policy/compile", "policy/source"}
 	questions  = []string{"policy/evaluate", "policy/explain", "policy/lint", "policy/script", "policy/suite"}
 )
 

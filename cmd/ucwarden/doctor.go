@@ -31,7 +31,7 @@ func newDoctorCommand(a *app) *cobra.Command {
 		Short:      "Look for what is wrong with this set-up, and say what to do",
 		GroupID:    groupSetup,
 		Long: `Look at the configuration, the files with keys and secrets, the store, the audit trail, the policies, the
-workspace (does it answer, who are we, which rights do we lack, clock, SQL warehouse) and the REST API. Nothing is
+workspace (does it answer, who are we, which rights do we lack, clock, SQL warehouse), the REST API and the event hub. Nothing is
 changed; a daemon may be running. Each line that is not "ok" says what to do. The exit code is 0 without problems,
 1 with one, 78 where the configuration is wrong.`,
 		Args: wantArgs(),
@@ -107,6 +107,9 @@ func (a *app) diagnose(ctx context.Context) ([]doctor.Finding, int) {
 		)
 		checks = append(checks, workspaceChecks(ctx, c)...)
 		checks = append(checks, apiCheck(c, true))
+		if c.ReadsEvents() {
+			checks = append(checks, hubCheck(c))
+		}
 	}
 	findings := doctor.Run(ctx, checks...)
 	if code == exitOK && doctor.Count(findings, doctor.Problem) > 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,8 @@ import (
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"code":     code,
 	"emulator": emulatorScript,
+	"hub":      hubScript,
+	"crash":    crashScript,
 	"serve":    serveScript,
 	"logged":   loggedScript,
 	"stop":     stopScript,
@@ -48,14 +51,14 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // scriptState is what a script has running.
-type scriptState struct{ daemon *process }
+type scriptState struct{ daemon, hub *process }
 
 func stateOf(ts *testscript.TestScript) *scriptState { return ts.Value(scriptState{}).(*scriptState) }
 
 // scriptEnviron is the environment for a process that a script keeps running.
 func scriptEnviron(ts *testscript.TestScript) []string {
 	var list []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "GORACE", "UCWARDEN_DATABRICKS_HOST", "UCWARDEN_DATABRICKS_TOKEN"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TZ", "GORACE", "UCWARDEN_DATABRICKS_HOST", "UCWARDEN_DATABRICKS_TOKEN", "UCWARDEN_ONDEMAND_EVENTHUB_CONNECTION_STRING"} {
 		if value := ts.Getenv(name); value != "" {
 			list = append(list, name+"="+value)
 		}
@@ -79,6 +82,41 @@ func emulatorScript(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("WORKSPACE", started.URL)
 	ts.Setenv("UCWARDEN_DATABRICKS_HOST", started.URL)
 	ts.Setenv("UCWARDEN_DATABRICKS_TOKEN", "workspace-secret")
+}
+
+// hubScript runs an event hub until the script ends, or another one begins, and sets what leads there: hub ARGUMENTS.
+func hubScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("hub cannot fail")
+	}
+	p, err := launch(ts.MkAbs("."), scriptEnviron(ts), append([]string{"emulator", "eventhub"}, args...)...)
+	ts.Check(err)
+	ts.Defer(p.kill)
+	if before := stateOf(ts).hub; before != nil {
+		before.kill()
+	}
+	stateOf(ts).hub = p
+	line, err := bufio.NewReader(p.stdout).ReadString('\n')
+	if err != nil {
+		ts.Fatalf("the event hub did not start: %v\n%s", err, p.logs())
+	}
+	ts.Setenv("HUB", strings.TrimSpace(line))
+	ts.Setenv("UCWARDEN_ONDEMAND_EVENTHUB_CONNECTION_STRING", strings.TrimSpace(line))
+}
+
+// crashScript ends a child process as a crash would: crash serve, or crash hub.
+func crashScript(ts *testscript.TestScript, neg bool, args []string) {
+	state := stateOf(ts)
+	switch {
+	case !neg && len(args) == 1 && args[0] == "serve" && state.daemon != nil:
+		state.daemon.kill()
+		state.daemon = nil
+	case !neg && len(args) == 1 && args[0] == "hub" && state.hub != nil:
+		state.hub.kill()
+		state.hub = nil
+	default:
+		ts.Fatalf("usage: crash serve|hub")
+	}
 }
 
 // serveScript runs the daemon until stop or the script's end, and sets what leads to its API: serve ARGUMENTS.

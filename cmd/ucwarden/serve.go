@@ -19,6 +19,7 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/eventhub"
 	"ucwarden/policy"
 )
 
@@ -26,11 +27,11 @@ func newServeCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:        "serve",
 		SuggestFor: []string{"start", "daemon"},
-		Short:      "Run the daemon: scheduled full syncs, and tasks from the REST API",
+		Short:      "Run the daemon: scheduled full syncs, and tasks from the REST API and an event hub",
 		GroupID:    groupSync,
 		Long: `Run the daemon until it is interrupted. It follows the policies, brings the workspace into sync by scheduled
 full syncs, at once when the policies change, and, with apiserver.enabled and ondemand.enabled, by tasks posted to its
-REST API. Tasks survive a crash and go on at the next start.`,
+REST API; with ondemand.eventhub.enabled and ondemand.enabled also by the events of an Azure event hub. Tasks survive a crash and go on at the next start.`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := a.load()
@@ -60,7 +61,8 @@ type daemon struct {
 	*startup
 	registry  *prometheus.Registry
 	scheduler *ondemand.Scheduler
-	api       *apiserver.Server // nil when no API is served
+	api       *apiserver.Server  // nil when no API is served
+	events    *eventhub.Consumer // nil when no events are read
 
 	hangups  <-chan os.Signal // nil: nobody asks for a reload
 	changed  chan string      // why a full sync is due: the policies or the principals that they name changed
@@ -68,10 +70,6 @@ type daemon struct {
 }
 
 func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slog.Logger) (_ *daemon, err error) {
-	if c.OnDemand.Enabled && c.OnDemand.EventHub.Enabled {
-		return nil, withHint(policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.enabled is set, but this version takes tasks from the REST API only"),
-			"unset ondemand.eventhub.enabled and post tasks to the REST API")
-	}
 	d := &daemon{startup: newStartup(), registry: prometheus.NewRegistry(), changed: make(chan string, 1)}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if d.pipeline, err = newPipeline(c, pipelineOptions{stdout: stdout, log: log, registerer: d.registry}); err != nil {
@@ -87,6 +85,11 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 	})
 	if err != nil {
 		return nil, err
+	}
+	if c.ReadsEvents() {
+		if d.events, err = d.newEvents(); err != nil {
+			return nil, err
+		}
 	}
 	if c.ServesAPI() {
 		if d.api, err = d.newAPI(ctx); err != nil {
@@ -112,14 +115,18 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	if rate == 0 {
 		rate = -1 // no limit
 	}
+	checks := []apiserver.Check{
+		{Name: "store", Run: func(context.Context) error { return d.store.Health() }},
+		{Name: "policies", Run: d.policiesMissing}, {Name: "policies", Run: d.policiesProblem, Degrades: true},
+		{Name: "workspace", Run: d.workspaceMissing}, {Name: "workspace", Run: d.workspaceProblem, Degrades: true},
+	}
+	if d.events != nil {
+		checks = append(checks, apiserver.Check{Name: "eventhub", Run: d.eventsProblem, Degrades: true})
+	}
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
 		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies,
-		Checks: []apiserver.Check{
-			{Name: "store", Run: func(context.Context) error { return d.store.Health() }},
-			{Name: "policies", Run: d.policiesMissing}, {Name: "policies", Run: d.policiesProblem, Degrades: true},
-			{Name: "workspace", Run: d.workspaceMissing}, {Name: "workspace", Run: d.workspaceProblem, Degrades: true},
-		},
+		Checks: checks,
 		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
 		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate,
 	})
@@ -135,6 +142,9 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.api != nil {
 		d.log.Info("serving tasks", "addr", d.api.Addr().String())
 		g.Go(func() error { return d.api.Run(ctx) })
+	}
+	if d.events != nil {
+		g.Go(func() error { return d.events.Run(ctx) })
 	}
 	g.Go(func() error {
 		if err := d.start(ctx, g); err != nil || ctx.Err() != nil {

@@ -27,6 +27,7 @@ func newTaskCommand(a *app) *cobra.Command {
 	daemon.register(cmd)
 	cmd.AddCommand(
 		newTaskSubmitCommand(a, &daemon),
+		newTaskPublishCommand(a),
 		newTaskGetCommand(a, &daemon),
 		newTaskListCommand(a, &daemon),
 		newTaskWatchCommand(a, &daemon),

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -19,29 +22,44 @@ import (
 
 // Options configures a [Consumer]. Zero durations take the defaults named here.
 type Options struct {
-	ConnectionString string
-	Hub              string // where the connection string has no EntityPath
-	ConsumerGroup    string // default $Default
-	Latest           bool   // begin with the next event where no position is stored, not with the first
-	TaskTypes        []ondemand.Type
-	Catalogs         []policy.Pattern // that events may name; nil: all
-	Queue            *ondemand.Queue
-	Logger           *slog.Logger
+	Address
+	ConsumerGroup string // default $Default
+	Latest        bool   // begin with the next event where no position is stored, not with the first
+	TaskTypes     []ondemand.Type
+	Catalogs      []string // exact names or * patterns that events may name; nil: all
+	Queue         *ondemand.Queue
+	Logger        *slog.Logger
+	Registerer    prometheus.Registerer // may be nil
 
-	CallTimeout  time.Duration // of one call; default 30s
-	IdleCheck    time.Duration // without an event before a partition is checked for life; default 30s
-	RefreshEvery time.Duration // between two looks for new partitions; default 1m
-	Retry        time.Duration // before the next attempt after an error, doubled up to a minute; default 1s
+	CallTimeout    time.Duration // of one call; default 30s
+	IdleCheck      time.Duration // without an event before a partition is checked for life; default 30s
+	RefreshEvery   time.Duration // between two looks for new partitions; default 1m
+	Retry          time.Duration // before the next attempt after an error, doubled up to a minute; default 1s
+	ReconnectEvery time.Duration // how often one partition may have the connection of all closed; default 5m
 }
 
 // Consumer reads one hub.
 type Consumer struct {
-	o         Options
-	namespace string
-	log       *slog.Logger
+	o        Options
+	hub      *connector
+	catalogs []policy.Pattern
+	log      *slog.Logger
+	metrics  *metrics
 
-	mu      sync.Mutex
-	problem error // why nothing is read; nil while something is
+	mu       sync.Mutex
+	problems map[string]*Failure // by partition, or wholeHub
+	states   map[string]state    // by partition
+}
+
+// wholeHub is the key of a problem that is not one of a partition.
+const wholeHub = ""
+
+// state is what is known of a partition.
+type state struct {
+	read, last int64     // sequence numbers of the last event that is stored, and that is there; -1 before the first
+	stuck      bool      // events are there, and none arrives
+	lost       bool      // to another receiver
+	reopened   time.Time // when it last had the connection closed
 }
 
 // ownerLevel is the level of our receivers: one with it takes a partition from receivers without. The level below is that of
@@ -57,19 +75,14 @@ const maxBatch = 256
 // gather is how long a batch is gathered after its first event.
 const gather = 5 * time.Millisecond
 
+// closeTimeout bounds the end of a connection once the consumer is to stop.
+const closeTimeout = time.Second
+
 // New checks the options. It does not connect.
 func New(o Options) (*Consumer, error) {
-	parsed, err := azeventhubs.ParseConnectionString(o.ConnectionString)
+	hub, err := newConnector(o.Address)
 	if err != nil {
-		return nil, policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.connection_string: %w", err)
-	}
-	if parsed.EntityPath != nil && *parsed.EntityPath != "" {
-		if o.Hub != "" && o.Hub != *parsed.EntityPath {
-			return nil, policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.name %q is not the EntityPath %q of the connection string: keep one", o.Hub, *parsed.EntityPath)
-		}
-		o.Hub = ""
-	} else if o.Hub == "" {
-		return nil, policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.name is missing: the connection string has no EntityPath")
+		return nil, err
 	}
 	if o.Queue == nil || len(o.TaskTypes) == 0 {
 		return nil, policy.Errorf(policy.CodeInvalid, "event hub: a queue and a task type are required")
@@ -82,47 +95,88 @@ func New(o Options) (*Consumer, error) {
 	o.IdleCheck = cmp.Or(o.IdleCheck, 30*time.Second)
 	o.RefreshEvery = cmp.Or(o.RefreshEvery, time.Minute)
 	o.Retry = cmp.Or(o.Retry, time.Second)
-	return &Consumer{o: o, namespace: parsed.FullyQualifiedNamespace, log: o.Logger}, nil
+	o.ReconnectEvery = cmp.Or(o.ReconnectEvery, 5*time.Minute)
+	c := &Consumer{o: o, hub: hub, log: o.Logger, problems: make(map[string]*Failure), states: make(map[string]state)}
+	for _, text := range o.Catalogs {
+		c.catalogs = append(c.catalogs, policy.NewPattern(text, true, true))
+	}
+	c.metrics, err = newMetrics(c, o.Registerer)
+	return c, err
 }
 
-// Problem returns why nothing is read at the moment; nil where the hub answers.
+// Hub returns the names of the hub and of its namespace.
+func (c *Consumer) Hub() (hub, namespace string) { return c.hub.hub, c.hub.namespace }
+
+// Problem returns why the hub, or a partition of it, is not read at the moment; nil where everything is.
 func (c *Consumer) Problem() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.problem
+	for _, key := range slices.Sorted(maps.Keys(c.problems)) { // that of the hub first
+		return c.problems[key]
+	}
+	return nil
 }
 
-// note remembers a problem and logs it when it is another one than before.
-func (c *Consumer) note(err error) {
+// note remembers the problem of a partition or of the hub, nil for none, and logs it where none is like it.
+func (c *Consumer) note(key string, problem *Failure) {
 	c.mu.Lock()
-	before := c.problem
-	c.problem = err
+	before, known := c.problems[key], false
+	for _, other := range c.problems {
+		known = known || problem != nil && other.What == problem.What
+	}
+	if problem != nil {
+		c.problems[key] = problem
+	} else {
+		delete(c.problems, key)
+	}
+	over := before != nil && len(c.problems) == 0
 	c.mu.Unlock()
 	switch {
-	case err != nil && (before == nil || before.Error() != err.Error()):
-		c.log.Error("cannot read tasks from the event hub; trying again", "error", err)
-	case err == nil && before != nil:
+	case problem != nil && !known:
+		c.log.Error("cannot read tasks from the event hub; trying again", "partition", key, "error", problem)
+	case over:
 		c.log.Info("reading tasks from the event hub again")
 	}
 }
 
+// update changes what is known of a partition.
+func (c *Consumer) update(id string, change func(*state)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.states[id]
+	if !ok {
+		s = state{read: -1, last: -1}
+	}
+	change(&s)
+	c.states[id] = s
+}
+
+// mayReconnect reports whether a partition may have the connection of all closed, and notes that it does.
+func (c *Consumer) mayReconnect(id string) (may bool) {
+	c.update(id, func(s *state) {
+		if may = time.Since(s.reopened) >= c.o.ReconnectEvery; may {
+			s.reopened = time.Now()
+		}
+	})
+	return may
+}
+
 // Run reads until ctx ends. Whatever the hub does, it goes on trying.
 func (c *Consumer) Run(ctx context.Context) error {
-	delay := c.o.Retry
-	for ctx.Err() == nil {
+	for delay := c.o.Retry; ctx.Err() == nil; delay = min(2*delay, time.Minute) {
 		start := time.Now()
 		err := c.connect(ctx)
 		if ctx.Err() != nil {
 			break
 		}
+		c.metrics.reopened.WithLabelValues("connection").Inc()
 		if !errors.Is(err, errReconnect) {
-			c.note(err)
+			c.note(wholeHub, c.hub.describe(err))
 		}
 		if time.Since(start) > time.Minute {
 			delay = c.o.Retry
 		}
 		wait(ctx, delay)
-		delay = min(2*delay, time.Minute)
 	}
 	return nil
 }
@@ -141,12 +195,9 @@ var errReconnect = errors.New("a partition asked for another connection")
 
 // connect reads over one connection, until it fails or another one is wanted.
 func (c *Consumer) connect(ctx context.Context) error {
-	client, err := azeventhubs.NewConsumerClientFromConnectionString(c.o.ConnectionString, c.o.Hub, c.o.ConsumerGroup, &azeventhubs.ConsumerClientOptions{
-		ApplicationID: "ucwarden",
-		RetryOptions:  azeventhubs.RetryOptions{MaxRetries: 2, RetryDelay: 100 * time.Millisecond, MaxRetryDelay: time.Second},
-	})
+	client, err := c.hub.consumer(c.o.ConsumerGroup)
 	if err != nil {
-		return fmt.Errorf("event hub: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
@@ -165,14 +216,18 @@ func (c *Consumer) connect(ctx context.Context) error {
 		case context.Cause(ctx) != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			return describe(err)
+			return err
 		case !created.IsZero() && !hub.CreatedOn.Equal(created):
 			return errReconnect
 		}
+		first := created.IsZero()
 		created = hub.CreatedOn
 		latest, err := c.beginsLatest(hub)
 		if err != nil {
 			return err
+		}
+		if first {
+			c.forget(hub.PartitionIDs)
 		}
 		var found []*partition
 		for _, id := range hub.PartitionIDs {
@@ -183,14 +238,17 @@ func (c *Consumer) connect(ctx context.Context) error {
 			p := c.newPartition(client, hub, id)
 			p.latest = latest
 			if err := p.start(ctx); err != nil {
-				return describe(err)
+				return err
 			}
 			found = append(found, p)
 		}
 		if err := c.remember(ctx, hub); err != nil {
 			return err
 		}
-		c.note(nil)
+		c.note(wholeHub, nil)
+		if len(found) > 0 {
+			c.log.Info("reading tasks from the event hub", "hub", hub.Name, "namespace", c.hub.namespace, "group", c.o.ConsumerGroup, "partitions", len(reading))
+		}
 		for _, p := range found {
 			wg.Go(func() {
 				if err := p.run(ctx); err != nil && ctx.Err() == nil {
@@ -198,7 +256,30 @@ func (c *Consumer) connect(ctx context.Context) error {
 				}
 			})
 		}
+		c.measure(ctx, client, hub.PartitionIDs)
 		wait(ctx, c.o.RefreshEvery)
+	}
+}
+
+// forget drops what is known of partitions that are not there any more.
+func (c *Consumer) forget(there []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := func(id string) bool { return id != wholeHub && !slices.Contains(there, id) }
+	maps.DeleteFunc(c.states, func(id string, _ state) bool { return gone(id) })
+	maps.DeleteFunc(c.problems, func(id string, _ *Failure) bool { return gone(id) })
+}
+
+// measure looks how far the partitions go, for the metrics; what does not answer is noticed elsewhere.
+func (c *Consumer) measure(ctx context.Context, client *azeventhubs.ConsumerClient, ids []string) {
+	for _, id := range ids {
+		p, err := call(ctx, c.o.CallTimeout, func(ctx context.Context) (azeventhubs.PartitionProperties, error) {
+			return client.GetPartitionProperties(ctx, id, nil)
+		})
+		if err != nil {
+			return
+		}
+		c.update(id, func(s *state) { s.last = p.LastEnqueuedSequenceNumber })
 	}
 }
 
@@ -228,54 +309,19 @@ func (c *Consumer) remember(ctx context.Context, hub azeventhubs.EventHubPropert
 
 // hubStream names the hub for a consumer group, whenever it was made.
 func (c *Consumer) hubStream(hub azeventhubs.EventHubProperties) string {
-	return strings.ToLower(strings.Join([]string{"hub", c.namespace, hub.Name, c.o.ConsumerGroup}, "/"))
+	return strings.ToLower(strings.Join([]string{"hub", c.hub.namespace, hub.Name, c.o.ConsumerGroup}, "/"))
 }
 
 // close closes something of the client within the time of a call, also where ctx has ended.
 func (c *Consumer) close(ctx context.Context, closer func(context.Context) error) {
-	_, err := call(context.WithoutCancel(ctx), c.o.CallTimeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, closer(ctx) })
+	timeout := c.o.CallTimeout
+	if ctx.Err() != nil {
+		timeout = min(timeout, closeTimeout)
+	}
+	_, err := call(context.WithoutCancel(ctx), timeout, func(ctx context.Context) (struct{}, error) { return struct{}{}, closer(ctx) })
 	if err != nil {
 		c.log.Debug("close a connection to the event hub", "error", err)
 	}
-}
-
-// call runs f with a deadline, and returns at the deadline even where f does not: some calls of the client ignore it.
-func call[T any](ctx context.Context, timeout time.Duration, f func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	type answer struct {
-		value T
-		err   error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		value, err := f(ctx)
-		done <- answer{value, err}
-	}()
-	select {
-	case a := <-done:
-		return a.value, a.err
-	case <-ctx.Done():
-		var zero T
-		return zero, ctx.Err()
-	}
-}
-
-// describe says what to fix.
-func describe(err error) error {
-	var failure *azeventhubs.Error
-	text := err.Error()
-	switch {
-	case errors.As(err, &failure) && failure.Code == azeventhubs.ErrorCodeUnauthorizedAccess, strings.Contains(text, "status code 401"):
-		return fmt.Errorf("the event hub refuses the key: check SharedAccessKeyName and SharedAccessKey of ondemand.eventhub.connection_string, and that the policy may Listen: %w", err)
-	case strings.Contains(text, "amqp:not-found") || strings.Contains(text, "could not be found"):
-		return fmt.Errorf("there is no such event hub or consumer group: check ondemand.eventhub.name (or EntityPath) and .consumer_group: %w", err)
-	case strings.Contains(text, "no such host"):
-		return fmt.Errorf("the namespace does not resolve: check Endpoint of ondemand.eventhub.connection_string: %w", err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("the event hub did not answer in time: check the network (AMQP needs port 5671): %w", err)
-	}
-	return fmt.Errorf("event hub: %w", err)
 }
 
 // streamOf names a partition of one creation of a hub, for a consumer group.

@@ -17,7 +17,6 @@ import (
 	"ucwarden/ondemand/eventhub"
 	"ucwarden/ondemand/eventhub/emulator"
 	"ucwarden/ondemand/store"
-	"ucwarden/policy"
 )
 
 // deadline bounds every test: the client waits for ever without one.
@@ -71,7 +70,7 @@ func newRig(t *testing.T, partitions, maxQueued int) *rig {
 	}
 	r := &rig{t: t, hub: hub, store: s, queue: q, logged: &logBuffer{}}
 	r.o = eventhub.Options{
-		ConnectionString: hub.ConnectionString(), TaskTypes: []ondemand.Type{ondemand.ResourceSync}, Queue: q,
+		Address: eventhub.Address{ConnectionString: hub.ConnectionString()}, TaskTypes: []ondemand.Type{ondemand.ResourceSync}, Queue: q,
 		Logger:      slog.New(slog.NewTextHandler(r.logged, nil)),
 		CallTimeout: 2 * time.Second, IdleCheck: 300 * time.Millisecond, RefreshEvery: 50 * time.Millisecond, Retry: 5 * time.Millisecond,
 	}
@@ -181,7 +180,7 @@ func document(id, table string) string {
 // SKIPPED with the reason.
 func TestEventsBecomeTasks(t *testing.T) {
 	r := newRig(t, 2, 0)
-	r.o.Catalogs = []policy.Pattern{policy.NewPattern("c", true, true)}
+	r.o.Catalogs = []string{"c"}
 	r.consume(r.o)
 	r.publish("0", document("a", "t"), document("a", "t"), document("a", "other"), "["+document("b", "t")+","+document("c", "t")+",7]",
 		"", "{", "\xff", strings.Repeat("[", 5000), `[]`, `{"type":"FULL_SYNC"}`, strings.Replace(document("d", "t"), `"catalog":"c"`, `"catalog":"secret"`, 1))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
@@ -22,15 +23,20 @@ type partition struct {
 
 	read   int64 // sequence number of the last event that is stored; -1 before the first
 	level  int64
-	stuck  int // times in a row that the receiver delivered nothing although there was something
-	lost   bool
+	stuck  int  // times in a row that the receiver delivered nothing although there was something
 	latest bool // begins with the next event where no position is stored
 }
 
 func (c *Consumer) newPartition(client *azeventhubs.ConsumerClient, hub azeventhubs.EventHubProperties, id string) *partition {
+	level := int64(ownerLevel)
+	c.update(id, func(s *state) {
+		if s.lost { // also over another connection: two daemons must not take it from one another in turns
+			level = waitingLevel
+		}
+	})
 	return &partition{
-		c: c, client: client, id: id, stream: streamOf(c.namespace, hub, c.o.ConsumerGroup, id), level: ownerLevel,
-		decode: decoder{name: nameOf(c.namespace, hub), types: c.o.TaskTypes, catalogs: c.o.Catalogs, elements: min(maxElements, c.o.Queue.Stats().MaxQueued)},
+		c: c, client: client, id: id, stream: streamOf(c.hub.namespace, hub, c.o.ConsumerGroup, id), level: level,
+		decode: decoder{name: nameOf(c.hub.namespace, hub), types: c.o.TaskTypes, catalogs: c.catalogs, elements: min(maxElements, c.o.Queue.Stats().MaxQueued)},
 	}
 }
 
@@ -49,35 +55,42 @@ func (p *partition) run(ctx context.Context) error {
 		case errors.Is(err, errReconnect):
 			return err
 		case ownershipLost(err):
-			p.yield(ctx)
+			p.yield(ctx, err)
 			continue
 		}
 		if p.read > read {
 			delay, failures = p.c.o.Retry, 0
 		}
-		if failures++; failures >= 3 {
-			return describe(err)
-		}
+		p.c.metrics.reopened.WithLabelValues("link").Inc()
 		p.c.log.Debug("reopen a partition of the event hub", "partition", p.id, "reason", err)
+		if failures++; failures >= 3 {
+			p.c.note(p.id, p.c.hub.describe(err))
+			if p.c.mayReconnect(p.id) {
+				return errReconnect
+			}
+		}
 		wait(ctx, delay)
-		delay *= 2
+		delay = min(2*delay, time.Minute)
 	}
 	return nil
 }
 
+// ownershipLost reports whether another receiver has a partition: it took ours, or ours was not let in. Of the latter the
+// client's code says only that the connection was lost.
 func ownershipLost(err error) bool {
-	var failure *azeventhubs.Error
-	return errors.As(err, &failure) && failure.Code == azeventhubs.ErrorCodeOwnershipLost
+	failure, ok := errors.AsType[*azeventhubs.Error](err)
+	return ok && (failure.Code == azeventhubs.ErrorCodeOwnershipLost || strings.Contains(err.Error(), "amqp:link:stolen"))
 }
 
 // yield leaves the partition to the receiver that took it, and waits. From then on we ask with a level below: that is
 // refused while the other is there, and does not take the partition back from it.
-func (p *partition) yield(ctx context.Context) {
-	if !p.lost {
-		p.c.log.Warn("another receiver of the consumer group took a partition of the event hub; waiting until it has gone. Give each daemon a consumer group of its own",
-			"partition", p.id, "group", p.c.o.ConsumerGroup)
-	}
-	p.lost, p.level = true, waitingLevel
+func (p *partition) yield(ctx context.Context, err error) {
+	p.c.note(p.id, &Failure{
+		What: "another receiver of the consumer group " + p.c.o.ConsumerGroup + " reads a partition of the event hub; waiting until it has gone",
+		Do:   "give each daemon a consumer group of its own", Err: err,
+	})
+	p.level = waitingLevel
+	p.c.update(p.id, func(s *state) { s.lost = true })
 	wait(ctx, p.c.o.IdleCheck)
 }
 
@@ -89,7 +102,7 @@ func (p *partition) start(ctx context.Context) error {
 	case err != nil:
 		return err
 	case found:
-		p.read = position.Sequence
+		p.arrived(position.Sequence)
 		return nil
 	case !p.latest:
 		p.read = -1
@@ -99,7 +112,7 @@ func (p *partition) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.read = properties.LastEnqueuedSequenceNumber
+	p.arrived(properties.LastEnqueuedSequenceNumber)
 	_, err = p.c.o.Queue.SubmitEvents(ctx, nil, ondemand.Position{Stream: p.stream, Sequence: p.read, Time: properties.LastEnqueuedOn})
 	return err
 }
@@ -129,11 +142,9 @@ func (p *partition) receive(ctx context.Context) error {
 		p.awaitRoom(ctx)
 		events, err := p.batch(ctx, receiver)
 		if len(events) > 0 {
-			p.stuck = 0
-			if p.lost {
-				p.c.log.Info("reading a partition of the event hub again that another receiver had taken", "partition", p.id)
-				p.lost = false
-			}
+			p.alive()
+			p.level = ownerLevel // from the next link on
+			p.c.update(p.id, func(s *state) { s.lost = false })
 			if err := p.store(ctx, events); err != nil {
 				return err
 			}
@@ -192,6 +203,7 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 		if e.SequenceNumber <= p.read { // delivered again after a reconnect
 			continue
 		}
+		p.c.metrics.events.WithLabelValues(p.id).Inc()
 		made := p.decode.tasks(p.id, e)
 		if len(pending)+len(made) > p.decode.elements {
 			if err := flush(); err != nil {
@@ -210,7 +222,7 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 // submit stores some tasks, and waits while the queue is full or the store cannot write: nothing is given up.
 func (p *partition) submit(ctx context.Context, tasks []ondemand.EventTask, position ondemand.Position) error {
 	for {
-		_, err := p.c.o.Queue.SubmitEvents(ctx, tasks, position)
+		created, err := p.c.o.Queue.SubmitEvents(ctx, tasks, position)
 		switch policy.CodeOf(err) {
 		case policy.CodeRateLimited, policy.CodeUnavailable:
 			if ctx.Err() != nil {
@@ -223,9 +235,24 @@ func (p *partition) submit(ctx context.Context, tasks []ondemand.EventTask, posi
 		if err != nil {
 			return fmt.Errorf("partition %s: %w", p.id, err)
 		}
-		p.read = position.Sequence
+		p.c.metrics.tasks.WithLabelValues("stored").Add(float64(created))
+		p.c.metrics.tasks.WithLabelValues("repeated").Add(float64(len(tasks) - created))
+		p.arrived(position.Sequence)
 		return nil
 	}
+}
+
+// arrived notes up to where events are stored.
+func (p *partition) arrived(sequence int64) {
+	p.read = sequence
+	p.c.update(p.id, func(s *state) { s.read, s.last = sequence, max(s.last, sequence) })
+}
+
+// alive notes that the receiver works.
+func (p *partition) alive() {
+	p.stuck = 0
+	p.c.update(p.id, func(s *state) { s.stuck = false })
+	p.c.note(p.id, nil)
 }
 
 // checkLife compares what was read with what the partition holds: equal is idle; more, with nothing received, is a
@@ -236,16 +263,18 @@ func (p *partition) checkLife(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		p.c.note(fmt.Errorf("partition %s: %w", p.id, describe(err)))
+		p.c.note(wholeHub, p.c.hub.describe(fmt.Errorf("partition %s: %w", p.id, err)))
 		return errReconnect
 	case properties.LastEnqueuedSequenceNumber <= p.read:
-		p.stuck = 0
+		p.alive()
 		return nil
 	}
 	p.stuck++
+	p.c.metrics.stuck.WithLabelValues(p.id).Inc()
+	p.c.update(p.id, func(s *state) { s.stuck, s.last = true, properties.LastEnqueuedSequenceNumber })
 	p.c.log.Warn("a partition of the event hub went silent although it holds events; opening it again",
 		"partition", p.id, "read", p.read, "last", properties.LastEnqueuedSequenceNumber, "times", p.stuck)
-	if p.stuck > 1 {
+	if p.stuck > 1 && p.c.mayReconnect(p.id) {
 		return errReconnect
 	}
 	return errStuck

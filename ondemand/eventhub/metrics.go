@@ -1,0 +1,73 @@
+package eventhub
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts what a consumer does. It is itself the prometheus.Collector of the gauges, which it computes at each
+// scrape.
+type metrics struct {
+	c        *Consumer
+	events   *prometheus.CounterVec
+	tasks    *prometheus.CounterVec
+	reopened *prometheus.CounterVec
+	stuck    *prometheus.CounterVec
+
+	up, read, last, lag, silent *prometheus.Desc
+}
+
+func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ucwarden_eventhub_" + name, Help: help}, []string{label})
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("ucwarden_eventhub_"+name, help, labels, nil)
+	}
+	m := &metrics{
+		c:        c,
+		events:   counter("events_total", "Events of the hub that are stored as tasks.", "partition"),
+		tasks:    counter("tasks_total", "Documents of events: stored as tasks, or repeated ones that made none.", "result"),
+		reopened: counter("reconnects_total", "Times that a link or a connection to the hub was opened again.", "what"),
+		stuck:    counter("stuck_total", "Times that a partition delivered nothing although it held events.", "partition"),
+		up:       gauge("up", "1 while every partition of the hub can be read, else 0."),
+		read:     gauge("read_sequence", "Sequence number of the last event that is stored; -1 before the first.", "partition"),
+		last:     gauge("last_sequence", "Sequence number of the last event of the partition, as of the last look at it.", "partition"),
+		lag:      gauge("lag_events", "Events of the partition that are not stored yet, as of the last look at it.", "partition"),
+		silent:   gauge("partition_stuck", "1 while a partition delivers nothing although it holds events, else 0.", "partition"),
+	}
+	if reg == nil {
+		return m, nil
+	}
+	for _, collector := range []prometheus.Collector{m, m.events, m.tasks, m.reopened, m.stuck} {
+		if err := reg.Register(collector); err != nil {
+			return nil, fmt.Errorf("register the metrics of the event hub: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.up, m.read, m.last, m.lag, m.silent} {
+		c <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(c chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	number := map[bool]float64{true: 1}
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	gauge(m.up, number[len(m.c.problems) == 0 && len(m.c.states) > 0])
+	for id, s := range m.c.states {
+		gauge(m.read, float64(s.read), id)
+		gauge(m.last, float64(s.last), id)
+		gauge(m.lag, float64(max(s.last-s.read, 0)), id)
+		gauge(m.silent, number[s.stuck], id)
+	}
+}
