@@ -152,23 +152,23 @@ var tableEndpoints = []endpoint{
 	creates("table", "tables", "MA | (own:catalog | USE_CATALOG:catalog) & (own:schema | USE_SCHEMA:schema & CREATE_TABLE:schema)",
 		"MODIFY:schema", func(f *fixture) map[string]any { return f.tableBody() }),
 	{name: "get table", allowed: "MA | " + usesBoth + " & (own:table | SELECT:table)", call: get("table")},
-	{name: "get table by inherited privileges", allowed: "MA | USE_CATALOG:catalog & (USE_SCHEMA:catalog) & (SELECT:catalog | SELECT:schema)",
+	{name: "get table by inherited privileges", few: true, allowed: "MA | USE_CATALOG:catalog & (USE_SCHEMA:catalog) & (SELECT:catalog | SELECT:schema)",
 		try: "MODIFY:table BROWSE:catalog", call: get("table")},
 	{name: "list tables", allowed: "MA | " + usesBoth + " & (own:table | SELECT:table)", lists: "table", key: "tables",
 		call: list("table", "tables?catalog_name=CATALOG&schema_name=SCHEMA")},
-	{name: "table exists", allowed: "MA | " + usesBoth + " & (own:table | SELECT:table)", call: func(f *fixture) request {
+	{name: "table exists", few: true, allowed: "MA | " + usesBoth + " & (own:table | SELECT:table)", call: func(f *fixture) request {
 		return request{"GET", f.path("table") + "/exists", nil}
 	}},
 	{name: "table summaries", allowed: "MA | " + usesBoth + " & (own:table | SELECT:table)", lists: "table", key: "tables", call: func(f *fixture) request {
 		f.name("table")
 		return request{"POST", "table-summaries", map[string]any{"catalog_name": f.name("catalog")}}
 	}},
-	{name: "table summaries by GET", allowed: "MA | " + usesBoth + " & (own:table | SELECT:table)", lists: "table", key: "tables",
+	{name: "table summaries by GET", few: true, allowed: "MA | " + usesBoth + " & (own:table | SELECT:table)", lists: "table", key: "tables",
 		call: list("table", "table-summaries?catalog_name=CATALOG")},
 	{name: "delete table", allowed: "own:catalog | USE_CATALOG:catalog & (own:schema | USE_SCHEMA:schema & own:table)", try: "SELECT:table", call: remove("table")},
 	{name: "update table", allowed: usesBoth + " & own:table", try: "MODIFY:table", call: patch("table", "comment", "changed")},
 	{name: "change owner of table", allowed: "MA | " + usesBoth + " & own:table", call: patch("table", "owner", "bob")},
-	{name: "change owner and comment of table", allowed: usesBoth + " & own:table", call: patch("table", "owner", "bob", "comment", "changed")},
+	{name: "change owner and comment of table", few: true, allowed: usesBoth + " & own:table", call: patch("table", "owner", "bob", "comment", "changed")},
 	{name: "MANAGE stands for ownership of a table", allowed: "USE_CATALOG:catalog & (USE_SCHEMA:schema & MANAGE:table | MANAGE:schema) | MANAGE:catalog", call: patch("table", "comment", "x")},
 }
 
@@ -211,7 +211,7 @@ func permissionCalls(kind, managers, try, privilege string) []endpoint {
 		})})
 	}
 	for i := range list {
-		list[i].allowed, list[i].try, list[i].code = managers, try, code
+		list[i].allowed, list[i].try, list[i].code, list[i].few = managers, try, code, i > 0
 	}
 	return list
 }
@@ -273,7 +273,7 @@ var sharingEndpoints = slices.Concat(
 	sharingCalls("provider", "CREATE_PROVIDER", map[string]any{"authentication_type": "TOKEN"}),
 	[]endpoint{
 		{name: "add a table to a share", allowed: "own:share & (SELECT:table | SELECT:catalog | own:table)", try: "MANAGE:table", call: shareUpdate("ADD")},
-		{name: "set the tables of a share", allowed: "own:share & (SELECT:table | SELECT:schema | own:table)", try: "MODIFY:table", call: func(f *fixture) request {
+		{name: "set the tables of a share", few: true, allowed: "own:share & (SELECT:table | SELECT:schema | own:table)", try: "MODIFY:table", call: func(f *fixture) request {
 			return request{"PATCH", f.path("share"), map[string]any{"objects": []any{map[string]any{"name": f.name("table")}}}}
 		}},
 		{name: "remove a table from a share", allowed: "own:share", try: "own:table", call: func(f *fixture) request {
