@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,14 @@ type principal struct {
 	name    string
 	members []string // of a group, by name
 	deleted bool
+
+	displayName string // of a user or a service principal; the name of a group is the one that is displayed
+	externalID  string
+	inactive    bool
 }
+
+// shownName returns the name that is displayed.
+func (p *principal) shownName() string { return cmp.Or(p.displayName, p.name) }
 
 const (
 	// accountUsers is the group that every user of the account belongs to.
@@ -167,4 +175,32 @@ func (d *directory) identities(name string) map[string]bool {
 		queue = queue[1:]
 	}
 	return all
+}
+
+// setMembers makes the named principals the members of a group.
+func (d *directory) setMembers(p *principal, members []string) {
+	for _, member := range p.members {
+		d.groups[member] = slices.DeleteFunc(d.groups[member], func(group string) bool { return group == p.name })
+	}
+	p.members = nil
+	d.add(p.kind, p.name, members)
+}
+
+// rename gives a group a name that nobody has.
+func (d *directory) rename(p *principal, name string) {
+	members := p.members
+	d.setMembers(p, nil)
+	in := d.groups[p.name]
+	for _, group := range in {
+		g := d.byName[group]
+		g.members[slices.Index(g.members, p.name)] = name
+	}
+	delete(d.groups, p.name)
+	delete(d.byName, p.name)
+	p.name = name
+	d.byName[name] = p
+	if in != nil {
+		d.groups[name] = in
+	}
+	d.setMembers(p, members)
 }

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // registerIdentity registers the calls about principals (SCIM), and OAuth machine-to-machine.
@@ -41,10 +40,17 @@ type scimResource struct {
 	UserName      string      `json:"userName,omitempty"`
 	DisplayName   string      `json:"displayName,omitempty"`
 	ApplicationID string      `json:"applicationId,omitempty"`
-	Active        bool        `json:"active,omitempty"`
+	Active        *bool       `json:"active,omitempty"` // not of groups
 	Emails        []scimValue `json:"emails,omitempty"`
 	Groups        []scimValue `json:"groups,omitempty"`
 	Members       []scimValue `json:"members,omitempty"`
+	ExternalID    string      `json:"externalId,omitempty"`
+	Meta          *scimMeta   `json:"meta,omitempty"`
+}
+
+// scimMeta tells groups of the account from those of the workspace alone.
+type scimMeta struct {
+	ResourceType string `json:"resourceType"`
 }
 
 func scimPath(kind PrincipalKind) string {
@@ -59,17 +65,22 @@ func scimPath(kind PrincipalKind) string {
 
 // scimResourceOf returns the SCIM form of a principal. s.mu must be held.
 func (s *Server) scimResourceOf(p *principal) scimResource {
-	r := scimResource{ID: jsonNumber(p.id), DisplayName: p.name}
+	active := !p.inactive
+	r := scimResource{ID: jsonNumber(p.id), DisplayName: p.shownName(), ExternalID: p.externalID}
 	switch p.kind {
 	case User:
 		r.Schemas = []string{"urn:ietf:params:scim:schemas:core:2.0:User"}
-		r.UserName, r.Active = p.name, true
+		r.UserName, r.Active = p.name, &active
 		r.Emails = []scimValue{{Value: p.name, Type: "work", Primary: true}}
 	case ServicePrincipal:
 		r.Schemas = []string{"urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"}
-		r.ApplicationID, r.Active = p.name, true
+		r.ApplicationID, r.Active = p.name, &active
 	case Group:
 		r.Schemas = []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}
+		r.Meta = &scimMeta{"Group"}
+		if p.local() {
+			r.Meta.ResourceType = "WorkspaceGroup"
+		}
 		for _, name := range p.members {
 			if member := s.directory.byName[name]; member != nil {
 				r.Members = append(r.Members, scimValue{Value: jsonNumber(member.id), Display: member.name, Ref: scimPath(member.kind) + jsonNumber(member.id)})
@@ -110,7 +121,7 @@ func (s *Server) scimGet(kind PrincipalKind) handlerFunc {
 	}
 }
 
-// scimList returns a handler that pages by startIndex (from 1) and count, and filters by `attribute eq "value"`.
+// scimList returns a handler that pages by startIndex (from 1) and count, and filters.
 func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 	return func(c *call) (any, error) {
 		query := c.req.URL.Query()
@@ -122,7 +133,7 @@ func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 		if err != nil {
 			return nil, err
 		}
-		wanted, filtered, err := scimFilter(query.Get("filter"))
+		wanted, err := scimFilter(query.Get("filter"))
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +141,7 @@ func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 		defer s.mu.RUnlock()
 		var names []string
 		for name, p := range s.directory.byName {
-			if p.kind == kind && name != accountUsers && (!filtered || strings.EqualFold(name, wanted)) {
+			if p.kind == kind && name != accountUsers && wanted(p) {
 				names = append(names, name)
 			}
 		}
@@ -159,23 +170,6 @@ func positive(query url.Values, name string, fallback int) (int, error) {
 		return fallback, nil
 	}
 	return n, nil
-}
-
-// scimFilter parses `userName eq "x"` and the like, and returns the name of the principal for any of the attributes.
-func scimFilter(text string) (wanted string, filtered bool, err error) {
-	if text == "" {
-		return "", false, nil
-	}
-	attribute, rest, ok := strings.Cut(text, " ")
-	op, value, ok2 := strings.Cut(rest, " ")
-	known := slices.Contains([]string{"userName", "displayName", "applicationId"}, attribute)
-	if !ok || !ok2 || !known || !strings.EqualFold(op, "eq") {
-		return "", false, invalid(`filter must be like: userName eq "name".`)
-	}
-	if unquoted, err := strconv.Unquote(value); err == nil {
-		value = unquoted
-	}
-	return value, true, nil
 }
 
 const tokenPath = "/oidc/v1/token"

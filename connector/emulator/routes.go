@@ -99,6 +99,7 @@ func (s *Server) register() {
 	s.registerStatements()
 	s.registerUserInfo()
 	s.registerIdentity()
+	s.registerSCIM()
 	s.registerControl()
 	s.unknown = s.handle("/", func(c *call) (any, error) {
 		return nil, &apiError{status: http.StatusNotFound, code: "ENDPOINT_NOT_FOUND",

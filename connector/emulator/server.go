@@ -279,8 +279,11 @@ func (s *Server) authenticate(r *http.Request) (string, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	p := s.directory.find(s.tokens[token])
-	if p == nil {
+	switch {
+	case p == nil:
 		return "", unauthenticated("Invalid access token.")
+	case p.inactive:
+		return "", denied("Principal '%s' is not active.", p.name)
 	}
 	return p.name, nil
 }
