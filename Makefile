@@ -52,6 +52,10 @@ conformance: ## Hold the emulator to the API's specification, or the server URL=
 	CONFORMANCE_URL='$(URL)' CONFORMANCE_TOKENS='$(TOKENS)' CONFORMANCE_WORKSPACE='$(WORKSPACE)' \
 		$(GO) test -count=1 $(if $(URL),-v) ./connector/emulator/conformance
 
+.PHONY: pythonreach
+pythonreach: ## Count the methods of the Python client library that reach the emulator; needs Python 3.9 and a package index
+	GO='$(GO)' tools/pythonreach/run.sh
+
 lint: ## Check format, vet, staticcheck and go.mod
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
