@@ -202,12 +202,18 @@ func (r *resource) groundFor(a act) ground {
 
 // may reports whether the caller may do that with o.
 func (c *call) may(a act, o *object) bool {
-	return o != nil && o.res.groundFor(a).is(c, o) && c.checkBinding(a, o) == nil
+	return o != nil && (o.res.groundFor(a).is(c, o) || c.browsesOnly(a, o)) && c.checkBinding(a, o) == nil
+}
+
+// browsesOnly reports whether the caller may do that with o, or in o, by BROWSE alone, because the query includes what may
+// only be browsed.
+func (c *call) browsesOnly(a act, o *object) bool {
+	return c.browse && (a == toRead || a == toSee || a == toList) && !o.res.groundFor(a).is(c, o) && holds(browse).is(c, o)
 }
 
 // check returns an error unless the caller may do that with o.
 func (c *call) check(a act, o *object) error {
-	if o.res.groundFor(a).is(c, o) {
+	if o.res.groundFor(a).is(c, o) || c.browsesOnly(a, o) {
 		return c.checkBinding(a, o)
 	}
 	return denied("User may not %s %s '%s': this takes %s.", a, displayLabel(o.res.label), o.fullName(), o.res.groundFor(a))
@@ -215,7 +221,7 @@ func (c *call) check(a act, o *object) error {
 
 // checkIn returns an error unless the caller may create or list objects of res in the container.
 func (c *call) checkIn(a act, res *resource, container *object) error {
-	if g := res.groundFor(a); !g.is(c, container) {
+	if g := res.groundFor(a); !g.is(c, container) && !(c.browse && a == toList && holds(browse).is(c, container)) {
 		return denied("User may not %s a %s in %s '%s': this takes %s.", a, displayLabel(res.label),
 			displayLabel(container.res.label), container.name, g)
 	}

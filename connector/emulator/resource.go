@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/json"
+	"slices"
 )
 
 // resource describes one collection of the API: its path, its objects, their fields, and who may do what with them. The
@@ -84,10 +85,40 @@ func (s *Server) render(o *object) any { return o.detail.render(s.commonFields(o
 
 // viewFor returns how the call's answer renders objects.
 func (s *Server) viewFor(c *call, res *resource) (func(o *object) any, error) {
-	if res.view == nil {
-		return s.render, nil
+	var err error
+	if c.browse, err = c.flag("include_browse"); err != nil {
+		return nil, err
 	}
-	return res.view(c)
+	view := s.render
+	if res.view != nil {
+		if view, err = res.view(c); err != nil {
+			return nil, err
+		}
+	}
+	if !c.browse {
+		return view, nil
+	}
+	return func(o *object) any {
+		if c.browsesOnly(toRead, o) {
+			return withField{s.renderBrowsed(o), "browse_only", true}
+		}
+		return view(o)
+	}, nil
+}
+
+// renderBrowsed returns the JSON form of an object for who may only browse it: without what protects it and how it is made.
+func (s *Server) renderBrowsed(o *object) any {
+	d := o.detail
+	if t, ok := d.(*tableDetail); ok {
+		browsed := *t
+		browsed.RowFilter, browsed.ViewDefinition = nil, ""
+		browsed.Columns = slices.Clone(t.Columns)
+		for i := range browsed.Columns {
+			browsed.Columns[i].Mask = nil
+		}
+		d = &browsed
+	}
+	return d.render(s.commonFields(o))
 }
 
 // input holds the fields that create and update read for every type.
