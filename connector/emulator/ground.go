@@ -35,7 +35,7 @@ var (
 	anyUser = ground{met: func(*call, *object) bool { return true }, text: plainText("any user")}
 
 	// metastoreAdmin is the owner of the metastore that the object is in, or a member of the group that owns it.
-	metastoreAdmin = ground{met: func(c *call, o *object) bool { return c.who.identities[o.top().owner] }, text: plainText("metastore admin")}
+	metastoreAdmin = ground{met: func(c *call, o *object) bool { return c.account || c.who.identities[o.top().owner] }, text: plainText("metastore admin")}
 
 	accountAdmin = ground{met: func(c *call, _ *object) bool {
 		for name := range c.who.identities {
@@ -54,7 +54,7 @@ var (
 
 	// owner is who owns the object, or holds MANAGE on it or on what it is in, which stands for ownership.
 	owner = ground{met: func(c *call, o *object) bool {
-		return c.who.identities[o.owner] || c.holdsInherited(o, c.srv.privs.bit[manage])
+		return c.account || c.who.identities[o.owner] || c.holdsInherited(o, c.srv.privs.bit[manage])
 	}, text: named("owner of")}
 
 	anyPrivilege = ground{met: func(c *call, o *object) bool { return !c.directPrivileges(o).empty() }, text: named("any privilege on")}

@@ -3,6 +3,7 @@ package emulator
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -111,19 +112,20 @@ type Server struct {
 	metastoreResource *resource
 	containerTypes    [2]*resource // the types of containers, outermost first
 
-	mu            sync.RWMutex // guards all fields below, and every object
-	tokens        map[string]string
-	directory     *directory
-	accountAdmins map[string]bool
-	metastores    map[string]*object // by lower-case id
-	assignment    assignment
-	allowlists    map[string]artifactAllowlist // by metastore and type
-	warehouses    map[string]warehouse         // by id
-	statements    statementLog
-	tagPolicies   map[string]tagPolicy    // by key
-	destinations  map[int64][]destination // of requests for access, by the id of the object
-	journal       []listChange
-	lastID        int64
+	mu              sync.RWMutex // guards all fields below, and every object
+	tokens          map[string]string
+	directory       *directory
+	accountAdmins   map[string]bool
+	metastores      map[string]*object // by lower-case id
+	assignment      assignment
+	allowlists      map[string]artifactAllowlist // by metastore and type
+	warehouses      map[string]warehouse         // by id
+	statements      statementLog
+	warehouseConfig map[string]json.RawMessage
+	tagPolicies     map[string]tagPolicy    // by key
+	destinations    map[int64][]destination // of requests for access, by the id of the object
+	journal         []listChange
+	lastID          int64
 }
 
 // New returns a server with the state of opts.Seed. An error names what is wrong
@@ -137,7 +139,7 @@ func New(opts Options) (*Server, error) {
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
 		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist),
 		warehouses: make(map[string]warehouse), tagPolicies: make(map[string]tagPolicy),
-		destinations: make(map[int64][]destination), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
+		destinations: make(map[int64][]destination), warehouseConfig: make(map[string]json.RawMessage), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
 		return nil, fmt.Errorf("generate the key of page tokens: %w", err)

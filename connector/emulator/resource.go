@@ -186,20 +186,25 @@ func (s *Server) create(res *resource) handlerFunc {
 		if err := c.checkIn(toCreate, res, parent); err != nil {
 			return nil, err
 		}
-		if other := namesake(parent, res.typ, name); other != nil {
-			return nil, alreadyExists(other.res.label, other.fullName())
-		}
-		o := s.newObject(res, parent, name, c.who.name)
-		if in.Comment != nil {
-			o.comment = *in.Comment
-		}
-		if err := d.prepare(c, o, nil); err != nil {
-			return nil, err
-		}
-		o.detail = d
-		s.attach(o)
-		return s.render(o), nil
+		return s.createIn(c, res, parent, name, d, in.Comment)
 	}
+}
+
+// createIn adds an object to a container. s.mu must be held.
+func (s *Server) createIn(c *call, res *resource, parent *object, name string, d detail, comment *string) (any, error) {
+	if other := namesake(parent, res.typ, name); other != nil {
+		return nil, alreadyExists(other.res.label, other.fullName())
+	}
+	o := s.newObject(res, parent, name, c.who.name)
+	if comment != nil {
+		o.comment = *comment
+	}
+	if err := d.prepare(c, o, nil); err != nil {
+		return nil, err
+	}
+	o.detail = d
+	s.attach(o)
+	return s.render(o), nil
 }
 
 // newObject returns an object that is not yet attached to its parent.

@@ -79,6 +79,7 @@ func (s *Server) register() {
 	s.metastoreResource, s.catalogResource, s.schemaResource = s.resources["metastores"], s.resources["catalogs"], s.resources["schemas"]
 	s.containerTypes = [2]*resource{s.catalogResource, s.schemaResource}
 	s.registerMetastores()
+	s.registerAccounts()
 	s.registerTables()
 	s.registerFiles()
 	s.registerPermissions()

@@ -27,6 +27,7 @@ type call struct {
 	who     *caller
 	stale   staleness
 	list    listFault
+	account bool // at a route of the account, of an account admin, who may do there what metastore admins and owners may
 	browse  bool // include_browse: what the caller may only browse is shown, too
 	unbound bool // a list shows what is not bound to the workspace, too
 }

@@ -63,6 +63,10 @@ func (s *Server) registerWarehouses() {
 	s.route("GET "+permissions, manages, s.warehousePermissions)
 	s.route("PUT "+permissions, manages, s.setWarehousePermissions)
 	s.route("PATCH "+permissions, manages, s.setWarehousePermissions)
+	s.route("GET "+permissions+"/permissionLevels", anyUser.String(), s.warehouseLevels)
+	const config = "/api/2.0/sql/config/warehouses"
+	s.route("GET "+config, workspaceAdmin.String(), s.getWarehouseConfig)
+	s.route("PUT "+config, workspaceAdmin.String(), s.putWarehouseConfig)
 }
 
 // levelOn returns the index of the caller's level on the warehouse, -1 for none.
@@ -324,4 +328,37 @@ func (s *Server) setWarehousePermissions(c *call) (any, error) {
 	w.permissions = next
 	s.warehouses[w.ID] = w
 	return s.shownPermissions(w), nil
+}
+
+// warehouseLevels lists the levels that there are.
+func (s *Server) warehouseLevels(*call) (any, error) {
+	list := []map[string]string{}
+	for _, level := range warehouseLevels {
+		list = append(list, map[string]string{"permission_level": level, "description": displayLabel(level)})
+	}
+	return pageOf("permission_levels", list, ""), nil
+}
+
+func (s *Server) getWarehouseConfig(c *call) (any, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !workspaceAdmin.met(c, nil) {
+		return nil, denied("User may not read the configuration of SQL warehouses: this takes %s.", workspaceAdmin)
+	}
+	return s.warehouseConfig, nil
+}
+
+// putWarehouseConfig replaces the configuration, which changes nothing in the emulator.
+func (s *Server) putWarehouseConfig(c *call) (any, error) {
+	body, err := c.object("")
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !workspaceAdmin.met(c, nil) {
+		return nil, denied("User may not change the configuration of SQL warehouses: this takes %s.", workspaceAdmin)
+	}
+	s.warehouseConfig = body
+	return nil, nil
 }

@@ -58,6 +58,7 @@ func TestClientLibrary(t *testing.T) {
 		return
 	}
 	k.metastores()
+	k.accounts()
 	if k.emulator == nil {
 		return
 	}

@@ -117,6 +117,16 @@ func (k *walk) warehouses() {
 		return a.UserName == k.user(alice) && a.AllPermissions[0].PermissionLevel == sql.WarehousePermissionLevelCanUse
 	}), true)
 
+	levels, err := warehouses.GetPermissionLevels(ctx, sql.GetWarehousePermissionLevelsRequest{WarehouseId: id})
+	k.step("Warehouses.GetPermissionLevels", err)
+	k.equals("levels", len(levels.PermissionLevels) > 2, true)
+	if k.emulator != nil { // another server's configuration is not for tests
+		k.step("Warehouses.SetWorkspaceWarehouseConfig", warehouses.SetWorkspaceWarehouseConfig(ctx, sql.SetWorkspaceWarehouseConfigRequest{GoogleServiceAccount: "g"}))
+		config, err := warehouses.GetWorkspaceWarehouseConfig(ctx)
+		k.step("Warehouses.GetWorkspaceWarehouseConfig", err)
+		k.equals("the configuration", config.GoogleServiceAccount, "g")
+	}
+
 	answer, err := statements.ExecuteStatement(ctx, sql.ExecuteStatementRequest{WarehouseId: id, Statement: "SELECT session_user()", WaitTimeout: "30s"})
 	k.step("StatementExecution.ExecuteStatement", err)
 	again, err := statements.GetStatement(ctx, sql.GetStatementRequest{StatementId: answer.StatementId})
@@ -212,4 +222,54 @@ func (k *walk) accessRequests() {
 		SecurablePermissions: []catalog.SecurablePermissions{{Securable: &securable, Permissions: []string{"USE_CATALOG"}}}}}})
 	k.step("Rfa.BatchCreateAccessRequests", err)
 	k.equals("where the request goes", answer.Responses[0].RequestDestinations[0].Destinations, set.Destinations)
+}
+
+// accounts walks through the metastores of the account.
+func (k *walk) accounts() {
+	if k.emulator == nil {
+		return // a test must not change the metastores of an account
+	}
+	ctx := k.Context()
+	c := k.client(accountAdmin)
+	metastores, credentials, assignments := catalog.NewAccountMetastores(c), catalog.NewAccountStorageCredentials(c), catalog.NewAccountMetastoreAssignments(c)
+	made, err := metastores.Create(ctx, catalog.AccountsCreateMetastore{MetastoreInfo: &catalog.CreateAccountsMetastore{Name: k.unique("walk"), StorageRoot: "s3://walk"}})
+	k.step("AccountMetastores.Create", err)
+	id := made.MetastoreInfo.MetastoreId
+	got, err := metastores.Get(ctx, catalog.GetAccountMetastoreRequest{MetastoreId: id})
+	k.step("AccountMetastores.Get", err)
+	k.equals("the metastore", got.MetastoreInfo.Name, made.MetastoreInfo.Name)
+	changed, err := metastores.Update(ctx, catalog.AccountsUpdateMetastore{MetastoreId: id, MetastoreInfo: &catalog.UpdateAccountsMetastore{DeltaSharingOrganizationName: "acme"}})
+	k.step("AccountMetastores.Update", err)
+	k.equals("changed", changed.MetastoreInfo.DeltaSharingOrganizationName, "acme")
+	all, err := metastores.ListAll(ctx)
+	k.step("AccountMetastores.List", err)
+	k.equals("metastores", len(all), 2)
+
+	_, err = credentials.Create(ctx, catalog.AccountsCreateStorageCredential{MetastoreId: id, CredentialInfo: &catalog.CreateAccountsStorageCredential{Name: "c", AwsIamRole: &catalog.AwsIamRoleRequest{RoleArn: "arn:1"}}})
+	k.step("AccountStorageCredentials.Create", err)
+	_, err = credentials.Update(ctx, catalog.AccountsUpdateStorageCredential{MetastoreId: id, StorageCredentialName: "c", CredentialInfo: &catalog.UpdateAccountsStorageCredential{Comment: "x"}})
+	k.step("AccountStorageCredentials.Update", err)
+	credential, err := credentials.Get(ctx, catalog.GetAccountStorageCredentialRequest{MetastoreId: id, StorageCredentialName: "c"})
+	k.step("AccountStorageCredentials.Get", err)
+	k.equals("its comment", credential.CredentialInfo.Comment, "x")
+	list, err := credentials.ListAll(ctx, catalog.ListAccountStorageCredentialsRequest{MetastoreId: id})
+	k.step("AccountStorageCredentials.List", err)
+	k.equals("credentials", len(list), 1)
+	_, err = credentials.Delete(ctx, catalog.DeleteAccountStorageCredentialRequest{MetastoreId: id, StorageCredentialName: "c", Force: true})
+	k.step("AccountStorageCredentials.Delete", err)
+
+	assigned, err := assignments.Get(ctx, catalog.GetAccountMetastoreAssignmentRequest{WorkspaceId: 4711})
+	k.step("AccountMetastoreAssignments.Get", err)
+	first := assigned.MetastoreAssignment.MetastoreId
+	_, err = assignments.Update(ctx, catalog.AccountsUpdateMetastoreAssignment{WorkspaceId: 4711, MetastoreId: id})
+	k.step("AccountMetastoreAssignments.Update", err)
+	workspaces, err := assignments.ListAll(ctx, catalog.ListAccountMetastoreAssignmentsRequest{MetastoreId: id})
+	k.step("AccountMetastoreAssignments.List", err)
+	k.equals("workspaces", workspaces, []int64{4711})
+	_, err = assignments.Delete(ctx, catalog.DeleteAccountMetastoreAssignmentRequest{WorkspaceId: 4711, MetastoreId: id})
+	k.step("AccountMetastoreAssignments.Delete", err)
+	_, err = assignments.Create(ctx, catalog.AccountsCreateMetastoreAssignment{WorkspaceId: 4711, MetastoreId: first, MetastoreAssignment: &catalog.CreateMetastoreAssignment{MetastoreId: first}})
+	k.step("AccountMetastoreAssignments.Create", err)
+	_, err = metastores.Delete(ctx, catalog.DeleteAccountMetastoreRequest{MetastoreId: id, Force: true})
+	k.step("AccountMetastores.Delete", err)
 }

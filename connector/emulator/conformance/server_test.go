@@ -268,7 +268,7 @@ const (
 func (w *world) client(r role) *client.DatabricksClient {
 	w.Helper()
 	c, err := client.New(&config.Config{
-		Host: w.url, Token: w.tokens[r], AuthType: "pat", HTTPTransport: w.transport, RateLimitPerSecond: 1 << 20,
+		Host: w.url, Token: w.tokens[r], AuthType: "pat", AccountID: "acme", HTTPTransport: w.transport, RateLimitPerSecond: 1 << 20,
 		Loaders: []config.Loader{config.ConfigAttributes},
 	})
 	if err != nil {

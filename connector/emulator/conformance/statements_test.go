@@ -359,6 +359,19 @@ func TestWarehouses(t *testing.T) {
 	w.refused(bob, "PATCH", permissions, map[string]any{"access_control_list": []any{map[string]any{"user_name": "nobody@example.com", "permission_level": "CAN_USE"}}}, 404)
 	w.refused(bob, "PATCH", permissions, map[string]any{"access_control_list": []any{map[string]any{"user_name": w.user(alice), "permission_level": "CAN_FLY"}}}, 400)
 
+	if levels := w.must(alice, "GET", permissions+"/permissionLevels", nil); !strings.Contains(levels.raw, `"CAN_USE"`) {
+		t.Errorf("levels %s", levels.raw)
+	}
+	const config = "/api/2.0/sql/config/warehouses"
+	w.refused(bob, "GET", config, nil, 403, forbidden)
+	w.refused(bob, "PUT", config, map[string]any{"security_policy": "NONE"}, 403, forbidden)
+	if w.emulator != nil { // another server's is not for tests
+		w.refused(workspaceAdmin, "PUT", config, "[]", 400, malformed)
+		w.must(workspaceAdmin, "PUT", config, map[string]any{"security_policy": "DATA_ACCESS_CONTROL"})
+		if got := w.must(workspaceAdmin, "GET", config, nil); got.str("security_policy") != "DATA_ACCESS_CONTROL" {
+			t.Errorf("configuration %s", got.raw)
+		}
+	}
 	state := func(want ...string) {
 		t.Helper()
 		if got := w.must(bob, "GET", path, nil).str("state"); !contains(want, got) {
