@@ -47,7 +47,7 @@ func (r *run) guardInput(ctx context.Context, totals policy.Totals, digest, appr
 		Totals: totals, Digest: digest, Approved: approved,
 		Now: time.Now(), FetchedAt: r.snapshot.FetchedAt, Policies: r.compiler.Policies(),
 	}
-	if totals.Removes == 0 || r.memory.Shared() == nil {
+	if totals.Losses() == 0 || r.memory.Shared() == nil {
 		return input, nil
 	}
 	id, err := r.metastore(ctx)

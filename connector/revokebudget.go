@@ -21,10 +21,10 @@ func (b *revokeBudget) admit(s *ranger.Snapshot, c policy.GuardInput, check func
 	if c.Approved == c.Digest {
 		return check(c)
 	}
-	c.RevokedBefore, c.ManagedBefore = b.add(s, c.Totals.Removes, c.Totals.Managed)
+	c.RevokedBefore, c.ManagedBefore = b.add(s, c.Totals.Losses(), c.Totals.Managed)
 	err := check(c)
 	if err != nil {
-		b.add(s, -c.Totals.Removes, -c.Totals.Managed)
+		b.add(s, -c.Totals.Losses(), -c.Totals.Managed)
 	}
 	return err
 }

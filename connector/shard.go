@@ -345,7 +345,7 @@ func (r *run) judgeAnew(plan *policy.Plan, j judgedShard, input policy.GuardInpu
 		return nil
 	}
 	if !j.Approved {
-		input.Totals.Removes = j.Totals.Removes + more
+		input.Totals.Removes, input.Totals.StillHeld = j.Totals.Removes+more, j.Totals.StillHeld
 		input.Totals.Managed = max(j.Totals.Managed, input.Totals.Managed)
 	}
 	if err := policy.CheckAll(r.Guards, input); err != nil {

@@ -19,12 +19,12 @@ func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, 
 		return nil, err
 	}
 	rest := w.rest()
-	if further := w.further(rest); !further.Empty() {
+	if further := w.further(rest, r.provable); !further.Empty() {
 		again, err := r.attempt(ctx, further)
 		if err != nil {
 			return nil, err
 		}
-		if w.have, rest = again.have, again.rest(); rest.Empty() {
+		if w.have, w.shown, rest = again.have, again.shown, again.rest(); rest.Empty() {
 			rest = w.rest()
 		}
 	}
@@ -38,7 +38,14 @@ func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, 
 type writing struct {
 	policy.Change                     // as it was sent
 	before        Standing            // what stood, as far as known; all of it where ALL_PRIVILEGES is removed
-	have          []policy.Assignment // what stands
+	shown         []policy.Assignment // what stands, as the workspace shows it
+	have          []policy.Assignment // the same, with ALL_PRIVILEGES where that is shown written out
+}
+
+// provable reports whether a grant that stands can be told from a part of an ALL_PRIVILEGES that is shown written out: the
+// policies want it, or it would have been removed. What no policy decides about may be shown as that part alone.
+func (r *run) provable(s policy.Securable, a policy.Assignment) bool {
+	return r.Scope.Keeps(s.Type, a.Privilege, r.compiler.Expresses) == ""
 }
 
 // attempt sends a change. Where the answer does not show it, the grants are read again: it may be older than the change.
@@ -48,7 +55,7 @@ func (r *run) attempt(ctx context.Context, c policy.Change) (*writing, error) {
 		return nil, err
 	}
 	r.expansions.Learn(w.Change, w.before.Grants, w.before.Kind, answer, false)
-	w.have = r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	w.shown, w.have = answer, r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
 	if rest := w.rest(); rest.Empty() {
 		return w, nil
 	}
@@ -56,7 +63,7 @@ func (r *run) attempt(ctx context.Context, c policy.Change) (*writing, error) {
 		return nil, err
 	}
 	r.expansions.Learn(w.Change, w.before.Grants, w.before.Kind, answer, true)
-	w.have = r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
+	w.shown, w.have = answer, r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.before.Grants))
 	return w, nil
 }
 
@@ -75,8 +82,11 @@ func (w *writing) rest() policy.Change {
 			rest.Add = append(rest.Add, a)
 		}
 	}
+	stays := w.AppliedTo(w.before.Grants)
 	for _, a := range remove {
-		if slices.Contains(w.have, a) {
+		all := policy.Assignment{Principal: a.Principal, Privilege: policy.AllPrivileges}
+		part := slices.Contains(w.shown, a) && slices.Contains(w.have, all) && !slices.Contains(stays, all)
+		if part || slices.Contains(w.have, a) {
 			rest.Remove = append(rest.Remove, a)
 		}
 	}
@@ -85,8 +95,9 @@ func (w *writing) rest() policy.Change {
 
 // further returns the change that makes up for what is not so; an empty one where none can. More may go with ALL_PRIVILEGES
 // than is known to, also what is sent with its removal: that is put back. And what cannot be removed by itself may be part of
-// an ALL_PRIVILEGES that the workspace shows written out, and that nobody is to have: that is removed.
-func (w *writing) further(rest policy.Change) policy.Change {
+// an ALL_PRIVILEGES that the workspace shows written out, and that nobody is to have: that is removed, and what stays of what
+// its principal holds is put back with it. Of what was shown as its part alone nothing is: see [run.provable].
+func (w *writing) further(rest policy.Change, provable func(policy.Securable, policy.Assignment) bool) policy.Change {
 	c := policy.Change{Securable: w.Securable, Wave: w.Wave, Causes: make(policy.Causes)}
 	if w.RemovesAll() {
 		c.Add = rest.Add
@@ -98,10 +109,16 @@ func (w *writing) further(rest policy.Change) policy.Change {
 			c.Causes.Set(policy.ActAdd, a, cause)
 		}
 	}
+	stays := w.AppliedTo(w.before.Grants)
 	for _, a := range rest.Remove {
 		all := policy.Assignment{Principal: a.Principal, Privilege: policy.AllPrivileges}
-		if a == all || !policy.AllPrivileges.Implies(a.Privilege) || slices.Contains(w.AppliedTo(w.before.Grants), all) || slices.Contains(w.have, all) {
+		if a == all || !policy.AllPrivileges.Implies(a.Privilege) || slices.Contains(stays, all) || slices.Contains(w.shown, all) {
 			continue
+		}
+		for _, k := range stays {
+			if k.Principal == a.Principal && provable(w.Securable, k) && !slices.Contains(c.Keep, k) {
+				c.Keep = append(c.Keep, k)
+			}
 		}
 		for _, r := range []policy.Assignment{all, a} {
 			if !slices.Contains(c.Remove, r) {

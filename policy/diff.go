@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // Mode says how far a sync may go.
 type Mode string
 
@@ -104,7 +106,41 @@ func Diff(in DiffInput) ([]Change, Totals) {
 			changes = append(changes, c)
 		}
 	}
+	totals.StillHeld = stillHeld(changes, in.Current)
 	return changes, totals
+}
+
+// stillHeld counts the removes of what its principal holds all the same, by another grant on the securable or above it that
+// stands and stays or is added: nobody loses anything by them.
+func stillHeld(changes []Change, current *GrantSet) int {
+	at := make(map[Securable]*Change, len(changes))
+	for i := range changes {
+		at[changes[i].Securable] = &changes[i]
+	}
+	held := func(on Securable, a Assignment) bool {
+		for s, ok := on, true; ok; s, ok = s.Parent() {
+			c := at[s]
+			confers := func(by Assignment) bool { return by.Principal == a.Principal && by.Privilege.Implies(a.Privilege) }
+			if c != nil && slices.ContainsFunc(c.Add, confers) {
+				return true
+			}
+			if slices.ContainsFunc(current.Of(s), func(by Assignment) bool {
+				return confers(by) && (c == nil || !slices.Contains(c.Remove, by))
+			}) {
+				return true
+			}
+		}
+		return false
+	}
+	n := 0
+	for _, c := range changes {
+		for _, a := range c.Remove {
+			if held(c.Securable, a) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // managedPrincipals remembers the scope's answers: principals are few, grants are many.

@@ -28,9 +28,9 @@ type GuardInput struct {
 	Approved string // digest of the plan a person has approved; "" for none
 }
 
-// passes reports whether there is nothing for a guard to judge: nothing is revoked, or a person approved exactly this.
+// passes reports whether there is nothing for a guard to judge: nobody loses anything, or a person approved exactly this.
 func (c GuardInput) passes() bool {
-	return c.Totals.Removes == 0 || c.Approved != "" && c.Approved == c.Digest
+	return c.Totals.Losses() == 0 || c.Approved != "" && c.Approved == c.Digest
 }
 
 // handful is how many revokes are never too large a share.
@@ -39,7 +39,7 @@ const handful = 10
 // firstContactRatio is the share of what was read that may be revoked at first contact with a metastore.
 const firstContactRatio = 0.5
 
-// RevokeGuard refuses a sync that revokes more than Max grants, or more than ten and a share of the grants that are
+// RevokeGuard refuses a sync that takes away more than Max grants, or more than ten and a share of the grants that are
 // ours to manage above MaxRatio, or, at first contact with a metastore, more than ten and more than half of them, unless
 // exactly that was approved. MaxRatio 1 switches the bounds of shares off.
 type RevokeGuard struct {
@@ -52,7 +52,7 @@ func (g RevokeGuard) Check(c GuardInput) error {
 	if c.passes() {
 		return nil
 	}
-	n, managed := c.Totals.Removes, c.Totals.Managed
+	n, managed := c.Totals.Losses(), c.Totals.Managed
 	share := func(ratio float64) bool { return g.MaxRatio < 1 && n > handful && float64(n) > ratio*float64(managed) }
 	counts := fmt.Sprintf("%d of %d managed grants (%s)", n, managed, percent(n, managed))
 	switch {
@@ -112,11 +112,11 @@ func (g StalePolicyGuard) Check(c GuardInput) error {
 		return nil
 	}
 	if c.Policies == 0 {
-		return Errorf(CodeRefused, "no policy is in force, and %d grants would be revoked: check policies.path or policies.ranger", c.Totals.Removes)
+		return Errorf(CodeRefused, "no policy is in force, and %d grants would be revoked: check policies.path or policies.ranger", c.Totals.Losses())
 	}
 	if age := c.Now.Sub(c.FetchedAt); g.MaxAge > 0 && !c.FetchedAt.IsZero() && age > g.MaxAge {
 		return Errorf(CodeRefused, "the policies were last confirmed %s ago, more than guard.max_policy_age %s, and %d grants would be revoked: check that the policy source answers",
-			age.Round(time.Second), g.MaxAge, c.Totals.Removes)
+			age.Round(time.Second), g.MaxAge, c.Totals.Losses())
 	}
 	return nil
 }

@@ -147,6 +147,7 @@ type Totals struct {
 	Changed    int `json:"changed"`    // securables to change
 	Adds       int `json:"adds"`
 	Removes    int `json:"removes"`
+	StillHeld  int `json:"stillHeld,omitempty"`  // of the removes, those of what the principal holds all the same by another grant
 	NotRevoked int `json:"notRevoked,omitempty"` // grants that no policy asks for and ModeGrantOnly leaves
 }
 
@@ -159,8 +160,12 @@ func (t *Totals) Add(o Totals) {
 	t.Changed += o.Changed
 	t.Adds += o.Adds
 	t.Removes += o.Removes
+	t.StillHeld += o.StillHeld
 	t.NotRevoked += o.NotRevoked
 }
+
+// Losses returns how many removes take something away, which is what guards count.
+func (t Totals) Losses() int { return t.Removes - t.StillHeld }
 
 // Empty reports whether the plan changes nothing.
 func (p *Plan) Empty() bool { return len(p.Changes) == 0 }

@@ -400,3 +400,25 @@ func BenchmarkBegin(b *testing.B) {
 		})
 	}
 }
+
+// What a request puts back, since it takes it away too, is in the trail like all else that is sent.
+func TestPutBackIsNoted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := open(t, Options{Path: path})
+	c := change(t, "SCHEMA:sales.emea -ann ALL_PRIVILEGES")
+	c.Keep = []policy.Assignment{{Principal: policy.PrincipalByShape("ann"), Privilege: "READ_SECRET"}}
+	ended, err := l.Begin(t.Context(), origin, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, read(t, path, Query{}), "add SCHEMA:sales.emea ann READ_SECRET open", "remove SCHEMA:sales.emea ann ALL_PRIVILEGES open")
+	ended("req-1", nil)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, read(t, path, Query{}), "add SCHEMA:sales.emea ann READ_SECRET applied", "remove SCHEMA:sales.emea ann ALL_PRIVILEGES applied")
+	changes, _, err := Read(path, Query{})
+	if err != nil || changes[0].Cause.Kind != policy.CauseKept {
+		t.Errorf("why %v: %v", changes[0].Cause, err)
+	}
+}

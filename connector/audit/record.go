@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"time"
 
 	"ucwarden/connector"
@@ -55,13 +56,13 @@ type intent struct {
 
 func newIntent(id string, now time.Time, o connector.Origin, c policy.Change) intent {
 	noted := policy.Change{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes}
-	noted.Add, noted.Remove = c.Acts()
-	if len(c.AddTemporary)+len(c.RemoveTemporary) > 0 {
+	noted.Add, noted.Remove = c.Request() // all that is sent, what is put back too
+	if len(c.AddTemporary)+len(c.RemoveTemporary)+len(c.Keep) > 0 {
 		noted.Causes = maps.Clone(c.Causes)
 		if noted.Causes == nil {
 			noted.Causes = make(policy.Causes)
 		}
-		for act, list := range map[policy.Act][]policy.Assignment{policy.ActAdd: c.AddTemporary, policy.ActRemove: c.RemoveTemporary} {
+		for act, list := range map[policy.Act][]policy.Assignment{policy.ActAdd: slices.Concat(c.AddTemporary, c.Keep), policy.ActRemove: c.RemoveTemporary} {
 			for _, a := range list {
 				noted.Causes.Set(act, a, policy.Cause{Kind: policy.CauseKept})
 			}

@@ -96,6 +96,14 @@ func (e *Expansions) Learn(c policy.Change, before []policy.Assignment, kind pol
 			x.Alone = known.Alone // ALL_PRIVILEGES was there already, or something that looks the same
 		case !added && again && stays > 0 && slices.Contains(before, all): // it is shown as more than was known
 			x.Alone = known.Alone
+		case !added && again && stays > 0 && stays == withdrawn && coversUse(c.Securable.Type, kind, x.Shown):
+			// Nothing could be removed by itself: somebody else granted ALL_PRIVILEGES. What stood before may be a part of it.
+			x.Alone = known.Alone
+			for _, a := range c.Add {
+				if a.Principal == p && slices.Contains(x.Shown, a.Privilege) && !slices.Contains(x.Alone, a.Privilege) {
+					x.Alone = append(x.Alone, a.Privilege)
+				}
+			}
 		case len(known.Shown) > 0:
 			x = known
 		default:
