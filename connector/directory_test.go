@@ -304,6 +304,76 @@ func TestListedLater(t *testing.T) {
 	}
 }
 
+// TestListedLaterUnderDaemon holds the same of a daemon, which watches principals before its first sync, when nothing was read.
+func TestListedLaterUnderDaemon(t *testing.T) {
+	for _, missing := range []policy.Principal{policy.NewPrincipal(policy.Group, "later"), policy.NewPrincipal(policy.User, "late@x"),
+		policy.NewPrincipal(policy.ServicePrincipal, "11111111-2222-3333-4444-555555555555")} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &account{tables: 1, tells: true, known: map[string]bool{"a@x": true, missing.Name: true}, grants: &policy.GrantSet{}}
+			who, policies := &staff{}, &fixed{}
+			who.add(policy.User, "a@x")
+			p := allow("table:c.s.t0", "a@x", "select")
+			if p.PolicyItems[0].Users = append(p.PolicyItems[0].Users, missing.Name); missing.Kind == policy.Group {
+				p.PolicyItems[0].Users, p.PolicyItems[0].Groups = p.PolicyItems[0].Users[:1], []string{missing.Name}
+			}
+			policies.set(t, p)
+			s, err := connector.New(connector.Options{Workspace: w, Policies: policies, Directory: who, Parallel: 1, DirectoryInterval: 10 * time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sync := func() {
+				if _, err := s.Sync(t.Context(), connector.Request{}); err != nil {
+					t.Error(err)
+				}
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			go s.WatchPrincipals(ctx, sync, func([]policy.Securable) { sync() })
+			synctest.Wait()
+			sync()
+			time.Sleep(2 * time.Second)
+			who.add(missing.Kind, missing.Name)
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+			if got := w.grants.Of(policy.Securable{Type: policy.Table, FullName: "c.s.t0"}); len(got) != 2 {
+				t.Errorf("%s is not granted what the policies say: %v", missing, got)
+			}
+		})
+	}
+}
+
+// TestListedBeforeWatched holds that it is no matter who reads the directory first in which somebody is listed at last: a sync
+// of something else does not take the news from the rest.
+func TestListedBeforeWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &account{tables: 1, tells: true, known: map[string]bool{"later": true}, grants: &policy.GrantSet{}}
+		who, policies := &staff{}, &fixed{}
+		who.add(policy.User, "a@x")
+		policies.set(t, allow("table:c.s.t0", "later", "select"))
+		s, err := connector.New(connector.Options{Workspace: w, Policies: policies, Directory: who, Parallel: 1, DirectoryInterval: 10 * time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sync := func(roots ...policy.Securable) {
+			if _, err := s.Sync(t.Context(), connector.Request{Roots: roots}); err != nil {
+				t.Error(err)
+			}
+		}
+		sync()
+		who.add(policy.Group, "later")
+		time.Sleep(11 * time.Minute)
+		sync(policy.Securable{Type: policy.Metastore})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go s.WatchPrincipals(ctx, func() { sync() }, func([]policy.Securable) {})
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got := w.grants.Of(policy.Securable{Type: policy.Table, FullName: "c.s.t0"}); len(got) != 1 {
+			t.Errorf("granted %v", got)
+		}
+	})
+}
+
 // TestDirectoryThatFails holds that a directory that cannot be read any more stays in force, with a finding, and is asked again
 // after a while, or at once by a full sync.
 func TestDirectoryThatFails(t *testing.T) {

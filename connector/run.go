@@ -50,11 +50,11 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 	if r.ByPerson {
 		s.unknown.TryAgain()
 	}
-	if !g.identities.Directory.Read() {
-		s.mu.Lock()
-		s.byShape = true
-		s.mu.Unlock()
+	s.mu.Lock()
+	if s.plannedBy == nil {
+		s.plannedBy = g.identities.Directory
 	}
+	s.mu.Unlock()
 	unknown := s.unknown.View()
 	id, err := s.coordinator.begin(ctx, g.compiler)
 	if err != nil {

@@ -33,7 +33,9 @@ type Syncer struct {
 	now         generation
 	held        map[string]uint64 // syncs of planned shards, not yet applied
 	metastoreID string            // "" while not known
-	byShape     bool              // syncs began without a directory, because it could not be read
+	// plannedBy is the oldest directory that a sync was planned by since WatchPrincipals last had all synced anew for another;
+	// nil before the first sync.
+	plannedBy *directory.Directory
 }
 
 // New returns a Syncer; the error says what is wrong with the options.

@@ -117,12 +117,13 @@ func (s *Syncer) WatchPrincipals(ctx context.Context, changed func(), again func
 			}
 			wait = min(2*wait, s.DirectoryInterval)
 		}
-		if now := s.principals.Current(); now != seen {
+		now := s.principals.Current()
+		if now != seen {
 			s.tryListed(ctx, now)
-			if s.resolvesDifferently(seen, now) {
-				changed()
-			}
 			seen = now
+		}
+		if s.plannedOtherwise(now) {
+			changed()
 		}
 		if roots := s.unknown.TakeDue(time.Now(), s.names); len(roots) > 0 {
 			again(roots)
@@ -130,15 +131,18 @@ func (s *Syncer) WatchPrincipals(ctx context.Context, changed func(), again func
 	}
 }
 
-// resolvesDifferently reports whether two directories differ in what they say of those whom the policies in force name. The
-// first that is read differs from none only where syncs had to do without.
-func (s *Syncer) resolvesDifferently(a, b *directory.Directory) bool {
+// plannedOtherwise reports whether a directory says something else of those whom the policies in force name than the one that
+// syncs were planned by, be it none, since this was last asked. What is asked about from now on is the given one: whoever asks
+// has everything synced by it.
+func (s *Syncer) plannedOtherwise(now *directory.Directory) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !a.Read() && !s.byShape {
+	before := s.plannedBy
+	if before == nil || before == now {
 		return false
 	}
-	return s.now.rules != nil && !sameResolutions(s.now.rules, a, b)
+	s.plannedBy = now
+	return s.now.rules != nil && !sameResolutions(s.now.rules, before, now)
 }
 
 // names reports whether the policies in force, or groups and roles that they know of, name a principal.
