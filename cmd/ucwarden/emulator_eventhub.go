@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +20,9 @@ import (
 
 // eventHubFlags describe an emulated event hub.
 type eventHubFlags struct {
-	addr, tlsCert, tlsKey string
-	options               emulator.Options
+	addr, control, tlsCert, tlsKey string
+	faults                         []string
+	options                        emulator.Options
 }
 
 func newEventHubCommand(a *app) *cobra.Command {
@@ -26,7 +31,10 @@ func newEventHubCommand(a *app) *cobra.Command {
 		Use:   "eventhub",
 		Short: "Serve an in-memory Azure event hub until interrupted",
 		Long: `Serve one Azure event hub in memory over AMQP 1.0 until interrupted, for the clients of the Azure SDK. Its connection
-string is the only line of standard output.`,
+string is the only line of standard output. Things go wrong when asked: at the start by --fault, and later by
+POST /_emulator/faults/NAME on the address of --control, ended by DELETE where they last; GET /_emulator/status says how
+many events and receivers there are. The faults: ` + strings.Join(emulator.Faults(), ", ") + `. mute and odd-bodies concern
+one partition: mute:0.`,
 		Example: `  ucwarden emulator eventhub --hub tasks
   ucwarden emulator eventhub --addr 127.0.0.1:5672 --hub tasks --partitions 8 --consumer-group ucwarden --key c2VjcmV0`,
 		Args: wantArgs(),
@@ -41,6 +49,9 @@ string is the only line of standard output.`,
 	flags.StringArrayVar(&f.options.ConsumerGroups, "consumer-group", nil, "consumer group beside $Default; may be repeated")
 	flags.StringVar(&f.options.Key, "key", "", "key of the access policy; default: one is made up")
 	flags.BoolVar(&f.options.GeoReplicated, "geo-replicated", false, "write offsets as geo-replicated hubs do")
+	flags.BoolVar(&f.options.EntraID, "entra-id", false, "accept tokens of Entra ID too, whoever signed them")
+	flags.StringVar(&f.control, "control", "", "host:port for requests that make things go wrong; port 0 takes a free one")
+	flags.StringArrayVar(&f.faults, "fault", nil, "fault to begin with; may be repeated")
 	flags.StringVar(&f.tlsCert, "tls-cert", "", "certificate file, PEM: serve TLS")
 	flags.StringVar(&f.tlsKey, "tls-key", "", "private key file of --tls-cert, PEM")
 	return cmd
@@ -63,8 +74,20 @@ func (a *app) serveEventHub(ctx context.Context, f eventHubFlags) error {
 	if err != nil {
 		return policy.Errorf(policy.CodeInvalid, "%w", err)
 	}
+	for _, name := range f.faults {
+		if err := server.Fault(name, true); err != nil {
+			return usageErrorf("--fault: %w", err)
+		}
+	}
 	if err := server.Start(f.addr); err != nil {
 		return policy.Errorf(policy.CodeUnavailable, "%w", err)
+	}
+	if f.control != "" {
+		stop, err := a.serveControl(f.control, server)
+		if err != nil {
+			return errors.Join(err, server.Close())
+		}
+		defer stop()
 	}
 	result := struct {
 		ConnectionString string `json:"connectionString"`
@@ -77,4 +100,16 @@ func (a *app) serveEventHub(ctx context.Context, f eventHubFlags) error {
 		<-ctx.Done()
 	}
 	return errors.Join(err, server.Close())
+}
+
+// serveControl serves requests that make things go wrong, and says where.
+func (a *app) serveControl(addr string, server *emulator.Server) (stop func(), err error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, policy.Errorf(policy.CodeUnavailable, "--control: %w", err)
+	}
+	control := &http.Server{Handler: server, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = control.Serve(l) }() // until stop
+	fmt.Fprintf(a.stderr, "faults at http://%s/_emulator/faults/NAME\n", l.Addr())
+	return func() { _ = control.Close() }, nil
 }

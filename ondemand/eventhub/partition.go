@@ -139,13 +139,13 @@ func (p *partition) receive(ctx context.Context) error {
 	}
 	defer p.c.close(ctx, receiver.Close)
 	for {
-		p.awaitRoom(ctx)
-		events, err := p.batch(ctx, receiver)
+		room := p.awaitRoom(ctx)
+		events, err := p.batch(ctx, receiver, room)
 		if len(events) > 0 {
 			p.alive()
 			p.level = ownerLevel // from the next link on
 			p.c.update(p.id, func(s *state) { s.lost = false })
-			if err := p.store(ctx, events); err != nil {
+			if err := p.store(ctx, events, room); err != nil {
 				return err
 			}
 			continue
@@ -162,33 +162,33 @@ func (p *partition) receive(ctx context.Context) error {
 	}
 }
 
-// awaitRoom waits while the queue has no room for a batch.
-func (p *partition) awaitRoom(ctx context.Context) {
-	for ctx.Err() == nil {
+// awaitRoom waits while the queue is full, and returns for how many tasks it has room.
+func (p *partition) awaitRoom(ctx context.Context) int {
+	for {
 		s := p.c.o.Queue.Stats()
-		if s.New+s.Waiting < s.MaxQueued {
-			return
+		if room := s.MaxQueued - s.New - s.Waiting; room > 0 || ctx.Err() != nil {
+			return max(room, 1)
 		}
 		wait(ctx, min(p.c.o.Retry, time.Second))
 	}
 }
 
-// batch waits for an event, and takes along what comes right after it.
-func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionClient) ([]*azeventhubs.ReceivedEventData, error) {
+// batch waits for an event, and takes along what comes right after it, up to limit in all.
+func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionClient, limit int) ([]*azeventhubs.ReceivedEventData, error) {
 	first, cancel := context.WithTimeout(ctx, p.c.o.IdleCheck)
 	defer cancel()
 	events, err := receiver.ReceiveEvents(first, 1, nil)
-	if err != nil {
-		return nil, err
+	if err != nil || limit < 2 {
+		return events, err
 	}
 	more, cancel := context.WithTimeout(ctx, gather)
 	defer cancel()
-	rest, _ := receiver.ReceiveEvents(more, maxBatch-1, nil) // its error comes back with the next call
+	rest, _ := receiver.ReceiveEvents(more, min(limit, maxBatch)-1, nil) // its error comes back with the next call
 	return append(events, rest...), nil
 }
 
 // store stores the tasks of events with the position after them, in as many transactions as the room of the queue wants.
-func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEventData) error {
+func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEventData, room int) error {
 	var pending []ondemand.EventTask
 	var position ondemand.Position
 	flush := func() error {
@@ -205,7 +205,7 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 		}
 		p.c.metrics.events.WithLabelValues(p.id).Inc()
 		made := p.decode.tasks(p.id, e)
-		if len(pending)+len(made) > p.decode.elements {
+		if len(pending)+len(made) > min(room, p.decode.elements) {
 			if err := flush(); err != nil {
 				return err
 			}

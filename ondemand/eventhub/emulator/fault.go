@@ -26,6 +26,54 @@ func (s *Server) receivers() []*link {
 	return all
 }
 
+// StealReceivers detaches every receiver as the service does when another one with a higher level comes.
+func (s *Server) StealReceivers() {
+	for _, l := range s.receivers() {
+		l.c.detach(l, errorf("amqp:link:stolen", "New receiver 'emulator' with higher epoch of '%d' is created hence current receiver '%s' with epoch '%d' is getting disconnected.", l.epoch+1, l.name, l.epoch))
+	}
+}
+
+// oddBodies are the sections of messages whose body is not one piece of data.
+func oddBodies() [][]described {
+	data := func(text string) described { return described{uint64(sectionData), []byte(text)} }
+	properties := described{uint64(sectionApplication), amqpMap{{"type", "RESOURCE_SYNC"}, {"catalog", "sales"}}}
+	return [][]described{
+		{{uint64(sectionValue), "text"}},
+		{{uint64(sectionValue), nil}},
+		{{uint64(sectionValue), int64(7)}},
+		{{uint64(sectionValue), amqpMap{{"type", "RESOURCE_SYNC"}}}},
+		{{uint64(sectionSequence), []any{"a", int64(1)}}, {uint64(sectionSequence), []any{}}},
+		{properties},
+		{properties, data("")},
+		{data(`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"catalog",`), data(`"values":{"catalog":"in_parts"}}]}}`)},
+	}
+}
+
+// AddOddBodies adds events that no client of the Azure SDK sends: their bodies are AMQP values and sequences, or empty, or
+// in several parts, of which the last is a task document. It returns how many.
+func (s *Server) AddOddBodies(partition string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.hub.partition(partition)
+	if p == nil {
+		return 0
+	}
+	var messages [][]section
+	for _, sections := range oddBodies() {
+		var raw []byte
+		for _, d := range sections {
+			raw = appendValue(raw, d)
+		}
+		message, err := parseMessage(raw)
+		if err != nil {
+			panic("the emulator cannot read what it wrote: " + err.Error())
+		}
+		messages = append(messages, message)
+	}
+	p.append(messages, s.o.GeoReplicated)
+	return len(messages)
+}
+
 // Freeze keeps every connection open and answers nothing, until Thaw.
 func (s *Server) Freeze() {
 	s.mu.Lock()

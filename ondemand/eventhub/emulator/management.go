@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/json"
 	"net/url"
 	"strconv"
 	"strings"
@@ -98,6 +99,9 @@ func (c *connection) putToken(application amqpMap, token string) (int32, string)
 	if text(application.get("operation")) != "put-token" {
 		return 400, "the operation of $cbs is put-token"
 	}
+	if c.s.o.EntraID && text(application.get("type")) == "jwt" {
+		return c.putEntraToken(application, token)
+	}
 	parts := make(map[string]string)
 	list, ok := strings.CutPrefix(token, "SharedAccessSignature ")
 	for _, part := range strings.Split(list, "&") {
@@ -125,6 +129,32 @@ func (c *connection) putToken(application amqpMap, token string) (int32, string)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.allowed = append(c.allowed, allowance{strings.ToLower(path(resource)), until})
+	return 202, "Accepted"
+}
+
+// putEntraToken checks what a token of Entra ID says, but not who signed it, and notes what it allows.
+func (c *connection) putEntraToken(application amqpMap, token string) (int32, string) {
+	parts := strings.Split(token, ".")
+	var claims struct {
+		Audience string  `json:"aud"`
+		Expires  float64 `json:"exp"`
+	}
+	if len(parts) == 3 {
+		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil || json.Unmarshal(payload, &claims) != nil {
+			return 401, "InvalidToken: the token cannot be read"
+		}
+	}
+	until := time.Unix(int64(claims.Expires), 0)
+	switch {
+	case claims.Audience != "https://eventhubs.azure.net" && claims.Audience != "https://eventhubs.azure.net/":
+		return 401, "InvalidAudience: the audience is https://eventhubs.azure.net"
+	case !until.After(time.Now()):
+		return 401, "ExpiredToken: The token is expired."
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.allowed = append(c.allowed, allowance{strings.ToLower(path(text(application.get("name")))), until})
 	return 202, "Accepted"
 }
 

@@ -10,6 +10,7 @@ const (
 	sectionProperties          = 0x73
 	sectionApplication         = 0x74
 	sectionData                = 0x75
+	sectionSequence            = 0x76
 	sectionValue               = 0x77
 )
 

@@ -19,6 +19,7 @@ type Options struct {
 	ConsumerGroups []string // beside $Default
 	KeyName, Key   string   // of the shared access policy; made up where empty
 	TLS            *tls.Config
+	EntraID        bool // also accept tokens of Entra ID for Event Hubs; their signature is not checked
 	GeoReplicated  bool // offsets have the form of geo-replicated hubs
 	Logger         *slog.Logger
 }
