@@ -69,11 +69,19 @@ const (
 	waitingLevel = 0
 )
 
-// maxBatch is how many events are asked for at a time; no more are ever on their way.
-const maxBatch = 256
+// maxBatch is how many events are asked for at a time, and maxBatchBytes how large they may be together, going by those
+// before; no more are ever on their way.
+const (
+	maxBatch      = 256
+	maxBatchBytes = 16 << 20
+)
 
-// gather is how long a batch is gathered after its first event.
-const gather = 5 * time.Millisecond
+// How long a batch is gathered after its first event, and while there is a backlog: then more come as fast as the machine
+// lets them, and each batch costs an fsync.
+const (
+	gather        = 5 * time.Millisecond
+	gatherBacklog = 20 * time.Millisecond
+)
 
 // closeTimeout bounds the end of a connection once the consumer is to stop.
 const closeTimeout = time.Second

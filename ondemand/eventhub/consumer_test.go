@@ -179,6 +179,7 @@ func document(id, table string) string {
 // Each event becomes one task, each element of an array too, a repeated document none, and what is no task one that is
 // SKIPPED with the reason.
 func TestEventsBecomeTasks(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 2, 0)
 	r.o.Catalogs = []string{"c"}
 	r.consume(r.o)
@@ -209,6 +210,7 @@ func TestEventsBecomeTasks(t *testing.T) {
 
 // A consumer goes on where the last one ended; another group reads everything.
 func TestGoesOn(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	r.publish("0", document("a", "t"), "poison")
 	_, stop := r.consume(r.o)
@@ -222,6 +224,7 @@ func TestGoesOn(t *testing.T) {
 
 // "latest" passes over what is there at the first contact, and over nothing after it, in new partitions either.
 func TestLatest(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	r.o.Latest = true
 	r.publish("0", document("before", "t"))
@@ -253,6 +256,7 @@ func TestLatest(t *testing.T) {
 
 // A hub made again under its name is read from its first event, and that is said.
 func TestHubMadeAgain(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	r.publish("0", document("a", "t"), document("b", "t"))
 	r.consume(r.o)
@@ -267,6 +271,7 @@ func TestHubMadeAgain(t *testing.T) {
 
 // A partition that goes silent with its link open is noticed and read again, by another connection where it must be.
 func TestSilentPartition(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 2, 0)
 	r.consume(r.o)
 	r.publish("0", document("a", "t"))
@@ -287,6 +292,7 @@ func TestSilentPartition(t *testing.T) {
 
 // With a full queue nothing is taken, and nothing is lost.
 func TestBackPressure(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 5)
 	var bodies []string
 	for i := range 20 {
@@ -320,6 +326,7 @@ func TestBackPressure(t *testing.T) {
 
 // Of two consumers of a group one reads, and the other says so and does not take the partition back.
 func TestTwoDaemons(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	r.consume(r.o)
 	r.publish("0", document("a", "t"))
@@ -345,6 +352,7 @@ func TestTwoDaemons(t *testing.T) {
 
 // 3,000 events become 3,000 tasks, none twice, whatever the hub does meanwhile and however often the consumer starts again.
 func TestManyFaults(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 4, 0)
 	random := rand.New(rand.NewPCG(1, 2))
 	_, stop := r.consume(r.o)
@@ -394,6 +402,7 @@ func TestManyFaults(t *testing.T) {
 
 // What is wrong is said in words, once.
 func TestProblems(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ old, new, want string }{
 		"key":      {"SharedAccessKey=", "SharedAccessKey=x", "SharedAccessKey"},
 		"hub":      {"EntityPath=tasks", "EntityPath=none", "EntityPath"},

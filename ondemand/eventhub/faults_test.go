@@ -32,6 +32,7 @@ import (
 
 // Bodies of every AMQP kind become one task each: SKIPPED with the reason, but for a document in several parts.
 func TestOddBodies(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	r.publish("0", document("before", "t"))
 	n := r.hub.AddOddBodies("0")
@@ -73,6 +74,7 @@ func TestOddBodies(t *testing.T) {
 
 // An event as large as a hub takes makes a task whose record is small; deep JSON and unknown fields harm nobody.
 func TestLargeEvents(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	const nearly = 1<<20 - 2000
 	r.publish("0", strings.Repeat("x", nearly))
@@ -93,6 +95,7 @@ func TestLargeEvents(t *testing.T) {
 
 // A consumer group that is not there is said once, however many partitions are tried how often.
 func TestMissingGroup(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3, 0)
 	r.o.ConsumerGroup, r.o.ReconnectEvery = "none", time.Nanosecond
 	registry := prometheus.NewRegistry()
@@ -134,6 +137,7 @@ func gathered(t *testing.T, g prometheus.Gatherer, name, label string) (sum floa
 
 // Metrics have good names, and count what is read, repeated and lags.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 2)
 	registry := prometheus.NewRegistry()
 	r.o.Registerer = registry
@@ -162,6 +166,7 @@ func TestMetrics(t *testing.T) {
 // Of two daemons on one group, the loser does not take a partition back when connections are opened again;
 // at most it reads while the winner is away.
 func TestLoserKeepsWaiting(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	r.o.ReconnectEvery = time.Nanosecond
 	registry := prometheus.NewRegistry()
@@ -198,6 +203,7 @@ func TestLoserKeepsWaiting(t *testing.T) {
 
 // Receivers that are stolen by somebody who goes at once are opened again, and nothing is lost or twice.
 func TestStolenReceivers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 2, 0)
 	r.o.IdleCheck = 20 * time.Millisecond // how long a loser waits
 	r.consume(r.o)
@@ -226,6 +232,7 @@ func signature(connectionString string, until time.Time) string {
 
 // A shared access signature is enough to read; one that has expired is named.
 func TestSignature(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, 0)
 	r.publish("0", document("a", "t"))
 	good := r.o.ConnectionString
@@ -297,6 +304,7 @@ func secureHub(t *testing.T) (hub *emulator.Server, trusts *tls.Config) {
 
 // With Entra ID, over TLS: a token for Event Hubs reads and sends; what is wrong is named.
 func TestEntraID(t *testing.T) {
+	t.Parallel()
 	hub, trusts := secureHub(t)
 	r := newRig(t, 1, 0)
 	const audience = "https://eventhubs.azure.net"
@@ -333,6 +341,7 @@ func TestEntraID(t *testing.T) {
 
 // Which settings belong together is checked before anything is sent.
 func TestAddress(t *testing.T) {
+	t.Parallel()
 	const good = "Endpoint=sb://n/;SharedAccessKeyName=k;SharedAccessKey=v"
 	for want, a := range map[string]eventhub.Address{
 		"no event hub is configured": {},

@@ -21,10 +21,12 @@ type partition struct {
 	stream string
 	decode decoder
 
-	read   int64 // sequence number of the last event that is stored; -1 before the first
-	level  int64
-	stuck  int  // times in a row that the receiver delivered nothing although there was something
-	latest bool // begins with the next event where no position is stored
+	read    int64 // sequence number of the last event that is stored; -1 before the first
+	level   int64
+	backlog bool // the last batch was large
+	largest int  // bytes of the largest event of the last batch
+	stuck   int  // times in a row that the receiver delivered nothing although there was something
+	latest  bool // begins with the next event where no position is stored
 }
 
 func (c *Consumer) newPartition(client *azeventhubs.ConsumerClient, hub azeventhubs.EventHubProperties, id string) *partition {
@@ -181,11 +183,23 @@ func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionCl
 	if err != nil || limit < 2 {
 		return events, err
 	}
-	more, cancel := context.WithTimeout(ctx, gather)
+	patience := gather
+	if p.backlog {
+		patience = gatherBacklog
+	}
+	more, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	rest, _ := receiver.ReceiveEvents(more, min(limit, maxBatch)-1, nil) // its error comes back with the next call
-	return append(events, rest...), nil
+	rest, _ := receiver.ReceiveEvents(more, min(limit, p.fits())-1, nil) // its error comes back with the next call
+	events = append(events, rest...)
+	p.backlog, p.largest = len(events) >= maxBatch/8, 1
+	for _, e := range events {
+		p.largest = max(p.largest, len(e.Body))
+	}
+	return events, nil
 }
+
+// fits returns how many events like those of the last batch may be on their way at a time.
+func (p *partition) fits() int { return max(1, min(maxBatch, maxBatchBytes/max(p.largest, 1))) }
 
 // store stores the tasks of events with the position after them, in as many transactions as the room of the queue wants.
 func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEventData, room int) error {

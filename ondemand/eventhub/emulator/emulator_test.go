@@ -110,6 +110,7 @@ var earliest = azeventhubs.StartPosition{Earliest: to.Ptr(true)}
 
 // Events of a batch arrive in order, with their sequence numbers, large ones in several frames.
 func TestSendAndReceive(t *testing.T) {
+	t.Parallel()
 	s, ctx := start(t, emulator.Options{}), within(t)
 	want := []string{"a", "", strings.Repeat("x", 300<<10), "b"}
 	publish(t, ctx, s, "1", want...)
@@ -137,6 +138,7 @@ func TestSendAndReceive(t *testing.T) {
 
 // A start position is honoured in each of its forms, for plain offsets and those of geo-replicated hubs.
 func TestStartPositions(t *testing.T) {
+	t.Parallel()
 	for _, geo := range []bool{false, true} {
 		t.Run(fmt.Sprintf("geo=%v", geo), func(t *testing.T) {
 			s, ctx := start(t, emulator.Options{GeoReplicated: geo}), within(t)
@@ -165,6 +167,7 @@ func TestStartPositions(t *testing.T) {
 
 // Detached links, reset connections, refused authorization and a silent partition end, and no event is lost or comes twice.
 func TestFaultsPass(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]func(*emulator.Server){
 		"detach": (*emulator.Server).DetachReceivers,
 		"kill":   (*emulator.Server).KillConnections,
@@ -188,6 +191,7 @@ func TestFaultsPass(t *testing.T) {
 
 // While a partition is muted nothing is delivered, and its properties tell that there is something.
 func TestMutedPartition(t *testing.T) {
+	t.Parallel()
 	s, ctx := start(t, emulator.Options{}), within(t)
 	c := consumer(t, ctx, s.ConnectionString())
 	p := open(t, ctx, c, "0", earliest, nil)
@@ -212,6 +216,7 @@ func TestMutedPartition(t *testing.T) {
 
 // The receiver of a higher level takes the partition, and the one of a lower level is refused.
 func TestOwnerLevels(t *testing.T) {
+	t.Parallel()
 	s, ctx := start(t, emulator.Options{}), within(t)
 	publish(t, ctx, s, "0", "a")
 	c := consumer(t, ctx, s.ConnectionString())
@@ -227,6 +232,7 @@ func TestOwnerLevels(t *testing.T) {
 
 // A wrong key and a hub that does not exist are refused in words.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, emulator.Options{Key: "right"})
 	for name, test := range map[string]struct{ old, new, want string }{
 		"wrong key":    {"SharedAccessKey=right", "SharedAccessKey=wrong", "unauthorized"},
