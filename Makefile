@@ -34,7 +34,7 @@ SAY_SHARED = d=$$PWD; while [ ! -d "$$d/shared/ranger" ] && [ "$$d" != / ]; do d
 	echo "*** The project's suites in the same format (policy/suite/testdata/suites) check the same rules."; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test conformance lint lint-full vuln chart ship release image reproducible bench fuzz soak rangerdiff clean
+.PHONY: help build demo test conformance lint lint-full vuln chart ship release image reproducible bench fuzz soak rangerdiff hubclients clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ soak: ## Repeat all tests ROUNDS times in random order; N=100000 makes that many
 
 rangerdiff: ## Compare decisions with Ranger's own engine, which needs Java 17 and Maven; SEEDS="1 2 3"
 	tools/rangerdiff/run.sh $(SEEDS)
+
+hubclients: ## Use the event hub emulator with clients that are not ours; needs Python, and installs two packages
+	tools/eventhub/run.sh
 
 clean: ## Remove what was built, cached and kept by a demo
 	rm -rf bin data .cache

@@ -41,3 +41,18 @@ func FuzzReadFrame(f *testing.F) {
 		}
 	})
 }
+
+// Each performative is written with all of its fields: not every client takes missing ones at the end for nothing.
+func TestFramesAreWhole(t *testing.T) {
+	t.Parallel()
+	for descriptor, want := range fieldCounts {
+		f, err := readFrame(bytes.NewReader(encodeFrame(frameAMQP, 1, descriptor, []any{nil}, nil)))
+		if err != nil || len(f.fields) != want {
+			t.Errorf("performative 0x%x has %d fields, want %d: %v", descriptor, len(f.fields), want, err)
+		}
+	}
+	failure, _ := errorf("amqp:not-found", "gone").encode().(described)
+	if list, _ := failure.value.([]any); len(list) != 3 {
+		t.Errorf("an error has the fields %v, want three", list)
+	}
+}

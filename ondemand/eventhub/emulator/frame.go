@@ -88,12 +88,22 @@ func readFrame(r io.Reader) (frame, error) {
 	return f, nil
 }
 
+// fieldCounts are how many fields a performative has. Those at the end that are not set could be left out; but the client of
+// Python reads each by its index.
+var fieldCounts = map[uint64]int{
+	perfOpen: 10, perfBegin: 8, perfAttach: 14, perfFlow: 11, perfTransfer: 11, perfDisposition: 6, perfDetach: 3, perfEnd: 1, perfClose: 1,
+	saslMechanisms: 1, saslOutcome: 2,
+}
+
 // encodeFrame returns the bytes of a frame.
 func encodeFrame(kind byte, channel uint16, descriptor uint64, list []any, payload []byte) []byte {
 	b := make([]byte, 8, 128+len(payload))
 	b[4], b[5] = 2, kind
 	binary.BigEndian.PutUint16(b[6:], channel)
 	if descriptor != 0 {
+		for len(list) < fieldCounts[descriptor] {
+			list = append(list, nil)
+		}
 		b = appendValue(b, described{descriptor, list})
 	}
 	b = append(b, payload...)
@@ -110,7 +120,7 @@ func (e *amqpError) encode() any {
 	if e == nil {
 		return nil
 	}
-	return described{uint64(typeError), []any{symbol(e.condition), e.description}}
+	return described{uint64(typeError), []any{symbol(e.condition), e.description, nil}}
 }
 
 func errorf(condition, format string, args ...any) *amqpError {
