@@ -26,6 +26,7 @@ import (
 	"ucwarden/connector/tasks"
 	"ucwarden/endpoint"
 	"ucwarden/ondemand"
+	hubemulator "ucwarden/ondemand/eventhub/emulator"
 	"ucwarden/policy"
 )
 
@@ -37,7 +38,7 @@ func newDemoCommand(a *app) *cobra.Command {
 		Short:   "Show the main job from end to end, without a workspace",
 		GroupID: groupSetup,
 		Long: `Start a Unity Catalog emulator with a sample metastore, and ucwarden with sample policies in front of it.
-Show the plan, run a full sync, sync a new table on demand over REST, show that a second full sync changes nothing,
+Show the plan, run a full sync, sync a new table on demand over REST, and one by an event, show that a second full sync changes nothing,
 that a guard refuses to revoke too much, and what it takes to do it all the same; then keep serving until interrupted.`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -76,6 +77,7 @@ type demo struct {
 	addr string
 
 	emulator  *emulator.Server
+	hub       *hubemulator.Server
 	workspace string // its URL
 	daemon    *daemon
 	api       *client.Client
@@ -99,6 +101,11 @@ func (d *demo) run(ctx context.Context, exit bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeEmulator()) }()
+	closeHub, err := d.startHub()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeHub()) }()
 	if err := d.startDaemon(ctx); err != nil {
 		return err
 	}
@@ -114,7 +121,7 @@ func (d *demo) run(ctx context.Context, exit bool) (err error) {
 		ended <- nil
 		return err
 	}
-	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.syncAgain, d.refusal, d.approval} {
+	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.newEvent, d.syncAgain, d.refusal, d.approval} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -171,11 +178,12 @@ func (d *demo) startDaemon(ctx context.Context) error {
 	settings := map[string]string{
 		"databricks.host": d.workspace, "policies.path": policies,
 		"store.path": filepath.Join(d.dir, "data"), "sync.on_start": "false",
-		"ondemand.enabled": "true", "apiserver.enabled": "true", "apiserver.addr": d.addr, "apiserver.jwt.jwks": made.JWKS,
+		"ondemand.enabled": "true", "ondemand.eventhub.enabled": "true", "apiserver.enabled": "true", "apiserver.addr": d.addr, "apiserver.jwt.jwks": made.JWKS,
 	}
 	if d.logLevel == "" {
 		settings["log.level"] = "warn"
 	}
+	d.environ = append(d.environ, "UCWARDEN_ONDEMAND_EVENTHUB_CONNECTION_STRING="+d.hub.ConnectionString()) // a secret: no flag
 	var flags []config.Flag
 	for key, value := range settings {
 		flags = append(flags, config.Flag{Key: key, Value: value, Name: "demo"})
@@ -401,6 +409,9 @@ func (d *demo) howToGoOn() {
   curl -s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -H 'Prefer: wait=30' %[2]s/api/v1/tasks \
     -d '{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"schema","values":{"catalog":"sales","schema":"curated"}}]}}'
 
+  # send it as an event
+  ucwarden task publish --connection-string '%[5]s' task.json
+
   # list tasks; look at metrics
   curl -s -H "Authorization: Bearer $TOKEN" '%[2]s/api/v1/tasks?limit=5'
   curl -s %[2]s/metrics | grep ucwarden_
@@ -413,5 +424,5 @@ func (d *demo) howToGoOn() {
 
   # the commands talk to the same daemon
   ucwarden task list --server %[2]s --token-file %[1]s
-`, d.tokenFile, api, d.workspace, filepath.Join(d.dir, "policies", "stewards.yaml"))
+`, d.tokenFile, api, d.workspace, filepath.Join(d.dir, "policies", "stewards.yaml"), d.hub.ConnectionString())
 }
