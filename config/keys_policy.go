@@ -65,6 +65,8 @@ func policyKeys() []Key {
 			Help: "largest group that expand grants member by member"},
 		{Name: "policies.add_use", Type: TypeBool, Default: "true",
 			Help: "add USE_CATALOG and USE_SCHEMA for whoever needs them below"},
+		{Name: "policies.refresh_on_demand", Type: TypeBool, Default: "true",
+			Help: "a daemon asks the policy source for news before each on-demand task, for at most 5s; bursts share one request"},
 		{Name: "policies.max_shrink_ratio", Type: TypeFloat, Default: "0.5", check: checkPositiveRatio,
 			Help: "a new version that lost more than this share of the policies is refused; 1 allows any loss but that of all"},
 		{Name: "policies.ranger.url", Type: TypeURL, Help: "Ranger Admin to download from, instead of policies.path"},

@@ -83,6 +83,7 @@ func (v *completion) endByResults(tx *store.Tx, t Task, leader bool, results map
 	if leader {
 		t.StatusMessage = joinMessages(v.outcome.Message, message)
 	}
+	t.PolicyVersion, t.StatusMessage = v.outcome.PolicyVersion, joinMessages(v.outcome.Note, t.StatusMessage)
 	return endTask(tx, t, status, message, now)
 }
 
@@ -101,7 +102,7 @@ func (v *completion) storeChildren(tx *store.Tx, t Task, results map[policy.Secu
 		return nil, err
 	}
 	t.Resources = resultsOf(&t, v.named[t.ID], results)
-	t.StatusMessage = v.outcome.Message
+	t.PolicyVersion, t.StatusMessage = v.outcome.PolicyVersion, joinMessages(v.outcome.Note, v.outcome.Message)
 	t.Children = &Children{Total: len(v.outcome.Children)}
 	if err := storeTask(tx, &t, InProgress); err != nil {
 		return nil, err

@@ -70,6 +70,7 @@ type Task struct {
 	NotBefore     time.Time        `json:"notBefore,omitzero"` // earliest time of the next attempt
 	StartTime     time.Time        `json:"startTime,omitzero"`
 	EndTime       time.Time        `json:"endTime,omitzero"`
+	PolicyVersion int64            `json:"policyVersion,omitempty"` // of the policies that were enforced
 	Resources     []ResourceResult `json:"resources,omitempty"`
 	Transitions   []Transition     `json:"transitions,omitempty"`
 
@@ -161,6 +162,10 @@ type Outcome struct {
 	Again bool
 	// Message goes into the leader's statusMessage; may be empty.
 	Message string
+	// Note goes into the statusMessage of every task of the job; may be empty.
+	Note string
+	// PolicyVersion is the version of the policies by which the job was done; 0 where there is none.
+	PolicyVersion int64
 }
 
 // Handler runs jobs. It may be called for the same task again after a crash or a failure, and must be idempotent. After

@@ -50,16 +50,30 @@ func (d *daemon) policiesChanged(s *ranger.Snapshot) {
 
 // reloadPolicies reads the policies again, at once.
 func (d *daemon) reloadPolicies(ctx context.Context) []apiserver.Reloaded {
-	s, err := d.source.Load(ctx)
-	if err == nil {
-		err = d.source.Problem() // what is in force stays in force
-	}
+	s, err := d.loadAgain(ctx)
 	part := apiserver.Reloaded{Part: "policies", Err: err}
 	if s != nil {
 		part.Detail = fmt.Sprintf("version %d, %s", s.Version, countOf(len(s.Policies), "policy", "policies"))
-		d.policiesChanged(s)
 	}
 	return []apiserver.Reloaded{part}
+}
+
+// refreshPolicies reads the policies again before a task runs.
+func (d *daemon) refreshPolicies(ctx context.Context) error {
+	_, err := d.loadAgain(ctx)
+	return err
+}
+
+// loadAgain reads the policies again and returns those in force, with why they are not the newest ones.
+func (d *daemon) loadAgain(ctx context.Context) (*ranger.Snapshot, error) {
+	s, err := d.source.Load(ctx)
+	if err == nil {
+		err = d.source.Problem()
+	}
+	if s != nil {
+		d.policiesChanged(s)
+	}
+	return s, err
 }
 
 func countOf(n int, one, many string) string {

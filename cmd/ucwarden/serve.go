@@ -75,6 +75,9 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 	if d.pipeline, err = newPipeline(c, pipelineOptions{stdout: stdout, log: log, registerer: d.registry}); err != nil {
 		return nil, err
 	}
+	if c.Policies.RefreshOnDemand {
+		d.refresh = d.refreshPolicies
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -101,9 +102,7 @@ func TestServeWaitsForThePolicies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, oneSchema("t1"), readTables)
 	admin := rangertest.New("unity")
-	admin.SetPolicies(ranger.Policy{ID: 1, Name: "analysts read", Resources: map[string]ranger.PolicyResource{
-		"catalog": {Values: []string{"c"}}, "schema": {Values: []string{"s"}}, "table": {Values: []string{"t*"}},
-	}, PolicyItems: []ranger.PolicyItem{{Groups: []string{"analysts"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}})
+	admin.SetPolicies(readingTables(1, "t*"))
 	admin.SetFault(rangertest.Policies, rangertest.Fault{Status: http.StatusServiceUnavailable})
 	server := httptest.NewServer(admin)
 	t.Cleanup(server.Close)
@@ -126,6 +125,43 @@ func TestServeWaitsForThePolicies(t *testing.T) {
 	}
 	if got := strings.Join(w.grants(), "\n"); !strings.Contains(got, "TABLE:c.s.t1 analysts SELECT") {
 		t.Errorf("granted is %q", got)
+	}
+}
+
+// readingTables is a policy by which analysts read tables of the schema c.s.
+func readingTables(id int64, pattern string) ranger.Policy {
+	return ranger.Policy{ID: id, Name: fmt.Sprintf("analysts read %d", id), Resources: map[string]ranger.PolicyResource{
+		"catalog": {Values: []string{"c"}}, "schema": {Values: []string{"s"}}, "table": {Values: []string{pattern}},
+	}, PolicyItems: []ranger.PolicyItem{{Groups: []string{"analysts"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}}
+}
+
+// A task that is posted right after a change of the policies carries out that change, however seldom they are read
+// otherwise, and says which version that was. While their source is down it says that, too.
+func TestTaskEnforcesTheNewestPolicies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneSchema("t1", "t2"), readTables)
+	admin := rangertest.New("unity")
+	version := admin.SetPolicies(readingTables(1, "t1"))
+	server := httptest.NewServer(admin)
+	t.Cleanup(server.Close)
+	s := w.serveAt("--set", "policies.path=", "--set", "policies.ranger.url="+server.URL, "--set", "policies.ranger.service=unity",
+		"--set", "policies.ranger.poll_interval=1h")
+	sync := func(id string) ondemand.Task {
+		if _, err := s.Submit(t.Context(), tableSync(id, "c", "s", "t2")); err != nil {
+			t.Fatal(err)
+		}
+		return w.done(s.Client, id, ondemand.Success)
+	}
+	if task := sync("before"); task.PolicyVersion != version || strings.Contains(strings.Join(w.grants(), "\n"), "TABLE:c.s.t2 analysts SELECT") {
+		t.Errorf("policies of version %d: %q", task.PolicyVersion, w.grants())
+	}
+	version = admin.SetPolicies(readingTables(1, "t1"), readingTables(2, "t2"))
+	if task := sync("after"); task.PolicyVersion != version || !strings.Contains(strings.Join(w.grants(), "\n"), "TABLE:c.s.t2 analysts SELECT") {
+		t.Errorf("policies of version %d, want %d: %q", task.PolicyVersion, version, w.grants())
+	}
+	admin.SetFault(rangertest.Policies, rangertest.Fault{Status: http.StatusServiceUnavailable})
+	if task := sync("down"); task.PolicyVersion != version || !strings.Contains(task.StatusMessage, "could not be asked for news") {
+		t.Errorf("policies of version %d: %q", task.PolicyVersion, task.StatusMessage)
 	}
 }
 

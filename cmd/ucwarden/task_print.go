@@ -79,12 +79,20 @@ func progressOf(t ondemand.Task) string {
 	return ""
 }
 
+// policyVersion says by which policies a task was done.
+func policyVersion(t ondemand.Task) string {
+	if t.PolicyVersion == 0 {
+		return ""
+	}
+	return fmt.Sprintf("version %d", t.PolicyVersion)
+}
+
 // printTask shows one task whole.
 func (a *app) printTask(w io.Writer, t ondemand.Task) error {
 	lines := [][2]string{
 		{"id", t.ID}, {"type", string(t.Type)}, {"status", a.status(t.Status)}, {"message", t.StatusMessage},
 		{"source", t.Source}, {"posted by", t.PostedBy}, {"parent", t.ParentID}, {"attempts", strconv.Itoa(t.Attempts)}, {"shards", shardsEnded(t)},
-		{"received", moment(t.ReceivedTime)}, {"next attempt", moment(t.NotBefore)}, {"took", took(t)},
+		{"received", moment(t.ReceivedTime)}, {"next attempt", moment(t.NotBefore)}, {"took", took(t)}, {"policies", policyVersion(t)},
 	}
 	if t.Status.Terminal() || t.Status == ondemand.InProgress {
 		lines = slices.DeleteFunc(lines, func(l [2]string) bool { return l[0] == "next attempt" })

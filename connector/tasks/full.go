@@ -27,6 +27,7 @@ type fullSync struct {
 	syncer   Syncer
 	plans    plans
 	progress func(task string, at connector.Progress) // may be nil
+	news     *news
 }
 
 // Handle implements ondemand.Handler: it returns one child task for each shard, once all are planned and judged. A refusal
@@ -34,6 +35,10 @@ type fullSync struct {
 func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
 	id := job.Task.ID
 	if err := h.plans.dropOthers(id); err != nil { // no other full sync is under way
+		return ondemand.Outcome{}, err
+	}
+	note, err := h.news.before(ctx, job)
+	if err != nil {
 		return ondemand.Outcome{}, err
 	}
 	all, err := h.syncer.Shards(ctx)
@@ -63,7 +68,10 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 	if err := h.plans.saveJudged(id, judged); err != nil {
 		return ondemand.Outcome{}, err
 	}
-	var out ondemand.Outcome
+	out := ondemand.Outcome{Note: note}
+	for _, head := range heads {
+		out.PolicyVersion = max(out.PolicyVersion, head.PolicyVersion)
+	}
 	for _, shard := range shards {
 		out.Children = append(out.Children, ondemand.Task{
 			Type: ondemand.ResourceSync, Source: job.Task.Source, PostedBy: job.Task.PostedBy,

@@ -46,6 +46,9 @@ type Options struct {
 	// Progress, where set, is called now and then, never twice at once for a task, with how far that is. The shards of a
 	// full sync, once it is planned, are tasks whose ends tell it.
 	Progress func(task string, at connector.Progress)
+	// Refresh, where set, reads the policies again, at once, before a task that somebody asked for runs. It returns nil where
+	// what is in force is what their source has. Tasks share a call that began after they were received.
+	Refresh func(ctx context.Context) error
 }
 
 // Types are the types of tasks that are carried out by a sync.
@@ -56,9 +59,10 @@ func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
 	if o.Syncer == nil || o.Store == nil {
 		return nil, errors.New("tasks: no syncer, or no store for plans")
 	}
+	news := &news{refresh: o.Refresh}
 	return map[ondemand.Type]ondemand.Handler{
-		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}, o.Progress},
-		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress},
+		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}, o.Progress, news},
+		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress, news},
 		ondemand.ValiditySync: validitySync{o.Syncer},
 	}, nil
 }
@@ -93,10 +97,15 @@ type resourceSync struct {
 	syncer   Syncer
 	plans    plans
 	progress func(task string, at connector.Progress) // may be nil
+	news     *news
 }
 
 // Handle implements ondemand.Handler: it returns one result for each resource.
 func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+	note, err := h.news.before(ctx, job)
+	if err != nil {
+		return ondemand.Outcome{}, err
+	}
 	result, err := h.sync(ctx, job)
 	if err != nil {
 		return ondemand.Outcome{Message: madeUntilThen(result)}, err
@@ -111,7 +120,7 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 			return ondemand.Outcome{}, policy.Errorf(left.Code, "%s", left)
 		}
 	}
-	out := ondemand.Outcome{Results: make([]ondemand.ResourceResult, len(job.Resources))}
+	out := ondemand.Outcome{Results: make([]ondemand.ResourceResult, len(job.Resources)), PolicyVersion: result.Plan.PolicyVersion, Note: note}
 	for i, r := range job.Resources {
 		out.Results[i] = resourceResult(r, job.Securables[i], result, len(job.Resources) == 1)
 	}

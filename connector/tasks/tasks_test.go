@@ -30,7 +30,7 @@ type fake struct {
 	left      []policy.Securable // of a sync of what validity schedules changed
 	validity  []connector.Request
 
-	mu       sync.Mutex // guards planned: shards are planned side by side
+	mu       sync.Mutex // guards planned and request: shards and tasks run side by side
 	planned  []string   // shards
 	judged   []string   // digests
 	approved string
@@ -81,6 +81,8 @@ func (f *fake) SyncValidity(_ context.Context, r connector.Request) (*connector.
 }
 
 func (f *fake) Sync(_ context.Context, r connector.Request) (*connector.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.request = r
 	return f.result, f.err
 }

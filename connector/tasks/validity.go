@@ -26,7 +26,7 @@ func (h validitySync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	for _, o := range result.Outcomes {
 		t.addOutcome(o)
 	}
-	out := ondemand.Outcome{Message: t.message()}
+	out := ondemand.Outcome{Message: t.message(), PolicyVersion: result.Plan.PolicyVersion}
 	for _, shard := range left {
 		out.Children = append(out.Children, ondemand.Task{
 			Type: ondemand.ResourceSync, Source: SourceValidity, Priority: 1, // before on-demand work
