@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
 
@@ -65,4 +66,34 @@ func (s *Server) reload(c echo.Context) error {
 		return &responseError{code: policy.CodeUnavailable, detail: "Not everything could be read again; what was in force stays in force. The errors say why.", fields: fields}
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// pauseAnswer says whether tasks begin.
+type pauseAnswer struct {
+	Paused bool `json:"paused"`
+	*ondemand.Pause
+}
+
+// pause keeps tasks from beginning until they are resumed; those that run go on.
+func (s *Server) pause(c echo.Context) error {
+	id := identityOf(c)
+	if id.Limited {
+		return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: it may not pause the tasks of all."}
+	}
+	p, err := s.tasks.Pause(c.Request().Context(), id.Subject)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, pauseAnswer{true, &p})
+}
+
+func (s *Server) resume(c echo.Context) error {
+	id := identityOf(c)
+	if id.Limited {
+		return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: it may not resume the tasks of all."}
+	}
+	if err := s.tasks.Resume(c.Request().Context(), id.Subject); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, pauseAnswer{})
 }

@@ -185,7 +185,7 @@ func (e *env) do(method, path, body string, headers ...string) reply {
 		e.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+e.token)
-	if plain, _, _ := strings.Cut(path, "?"); method == http.MethodPost && plain == tasksPath {
+	if plain, _, _ := strings.Cut(path, "?"); method == http.MethodPost && strings.HasPrefix(plain, tasksPath) && !strings.HasPrefix(plain, tasksPath+"/") {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i+1 < len(headers); i += 2 {

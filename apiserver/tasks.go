@@ -24,6 +24,7 @@ import (
 type Tasks interface {
 	Records
 	Control
+	Pauser
 	Watcher
 }
 
@@ -32,6 +33,8 @@ type Records interface {
 	// Submit stores a task before it returns. created is false when the same task was stored already; the same id with
 	// other content is an error of class conflict, a full queue one of class rate limited.
 	Submit(ctx context.Context, t ondemand.Task) (stored ondemand.Task, created bool, err error)
+	// SubmitAll stores tasks in one commit, and returns what became of each. After an error nothing is stored.
+	SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondemand.Submission, error)
 	// Get returns a task, or an error of class not found.
 	Get(ctx context.Context, id string) (ondemand.Task, error)
 	// List returns one page of the tasks that the filter selects, newest first.
@@ -45,25 +48,37 @@ type Control interface {
 	Retry(ctx context.Context, id string) (ondemand.Task, error)
 }
 
+// Pauser keeps tasks from beginning, and lets them begin again.
+type Pauser interface {
+	Pause(ctx context.Context, by string) (ondemand.Pause, error)
+	Resume(ctx context.Context, by string) error
+}
+
 const (
 	pathTasks  = "/api/v1/tasks"
+	pathBatch  = pathTasks + `\:batch` // the router takes a colon for the beginning of a parameter
 	pathTask   = pathTasks + "/:id"
 	pathCancel = pathTask + "/cancel"
 	pathRetry  = pathTask + "/retry"
 	pathEvents = pathTask + "/events"
 	pathReload = "/api/v1/admin/reload"
+	pathPause  = "/api/v1/admin/pause"
+	pathResume = "/api/v1/admin/resume"
 	pathCheck  = "/api/v1/admin/store/check"
 	pathBackup = "/api/v1/admin/store/backup"
 )
 
 func (s *Server) addTaskRoutes(e *echo.Echo) {
 	e.POST(pathTasks, s.authenticate(keys.ScopeWrite, takes(s.submit)))
+	e.POST(pathBatch, s.authenticate(keys.ScopeWrite, takes(s.submitBatch)))
 	addGET(e, pathTasks, s.authenticate(keys.ScopeRead, takes(s.list, listParameters...)))
 	addGET(e, pathTask, s.authenticate(keys.ScopeRead, takes(s.get)))
 	e.POST(pathCancel, s.authenticate(keys.ScopeWrite, takes(s.changeTask(s.tasks.Cancel))))
 	e.POST(pathRetry, s.authenticate(keys.ScopeWrite, takes(s.changeTask(s.tasks.Retry))))
 	addGET(e, pathEvents, s.authenticate(keys.ScopeRead, takes(s.events)))
 	e.POST(pathReload, s.authenticate(keys.ScopeAdmin, takes(s.reload)))
+	e.POST(pathPause, s.authenticate(keys.ScopeAdmin, takes(s.pause)))
+	e.POST(pathResume, s.authenticate(keys.ScopeAdmin, takes(s.resume)))
 	e.POST(pathCheck, s.authenticate(keys.ScopeAdmin, takes(s.storeCall(s.checkStore))))
 	e.POST(pathBackup, s.authenticate(keys.ScopeAdmin, takes(s.storeCall(s.backupStore))))
 }

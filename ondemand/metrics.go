@@ -17,6 +17,7 @@ type metrics struct {
 	tasks       *prometheus.Desc
 	depth       *prometheus.Desc
 	jobs        *prometheus.Desc
+	paused      *prometheus.Desc
 }
 
 func newMetrics(q *Queue, reg prometheus.Registerer) (*metrics, error) {
@@ -35,9 +36,10 @@ func newMetrics(q *Queue, reg prometheus.Registerer) (*metrics, error) {
 		coalesced: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ucwarden_tasks_coalesced_total", Help: "Tasks that ran as part of another task that covers them.",
 		}),
-		tasks: prometheus.NewDesc("ucwarden_tasks", "Tasks that have not ended.", []string{"type", "status"}, nil),
-		depth: prometheus.NewDesc("ucwarden_task_queue_depth", "Tasks that wait for their first or next attempt.", nil, nil),
-		jobs:  prometheus.NewDesc("ucwarden_task_jobs", "Jobs running now.", nil, nil),
+		tasks:  prometheus.NewDesc("ucwarden_tasks", "Tasks that have not ended.", []string{"type", "status"}, nil),
+		depth:  prometheus.NewDesc("ucwarden_task_queue_depth", "Tasks that wait for their first or next attempt.", nil, nil),
+		jobs:   prometheus.NewDesc("ucwarden_task_jobs", "Jobs running now.", nil, nil),
+		paused: prometheus.NewDesc("ucwarden_task_paused", "1 while the pipeline is paused, so that no task begins; else 0.", nil, nil),
 	}
 	if reg == nil {
 		return m, nil
@@ -75,6 +77,7 @@ func (m *metrics) Describe(c chan<- *prometheus.Desc) {
 	c <- m.tasks
 	c <- m.depth
 	c <- m.jobs
+	c <- m.paused
 }
 
 // Collect implements prometheus.Collector.
@@ -84,11 +87,15 @@ func (m *metrics) Collect(c chan<- prometheus.Metric) {
 	for k, n := range m.queue.live.counts {
 		counts[[2]string{label(k.typ), string(k.status)}] += n
 	}
-	depth, jobs := m.queue.live.waiting, m.queue.running
+	depth, jobs, paused := m.queue.live.waiting, m.queue.running, 0.0
+	if m.queue.paused != nil {
+		paused = 1
+	}
 	m.queue.mu.Unlock()
 	for k, n := range counts {
 		c <- prometheus.MustNewConstMetric(m.tasks, prometheus.GaugeValue, float64(n), k[0], k[1])
 	}
 	c <- prometheus.MustNewConstMetric(m.depth, prometheus.GaugeValue, float64(depth))
 	c <- prometheus.MustNewConstMetric(m.jobs, prometheus.GaugeValue, float64(jobs))
+	c <- prometheus.MustNewConstMetric(m.paused, prometheus.GaugeValue, paused)
 }

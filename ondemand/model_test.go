@@ -120,15 +120,15 @@ func (m *model) actions() map[string]func(*rapid.T) {
 				task.ID = fmt.Sprintf("t%03d", m.next)
 				batch = append(batch, task)
 			}
-			got, err := m.submitAll(context.Background(), batch)
+			got, err := m.SubmitAll(context.Background(), batch)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, s := range got {
-				if s.err != nil || !s.created {
-					t.Fatalf("submit %s: created %v, %v", s.task.ID, s.created, s.err)
+				if s.Err != nil || !s.Created {
+					t.Fatalf("submit %s: created %v, %v", s.Task.ID, s.Created, s.Err)
 				}
-				m.want[s.task.ID] = s.task
+				m.want[s.Task.ID] = s.Task
 			}
 		},
 		"submit again": func(t *rapid.T) {

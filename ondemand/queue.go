@@ -68,11 +68,13 @@ type Queue struct {
 
 	wakeDispatch chan struct{} // capacity 1: a task may be claimable
 	wakeAdmit    chan struct{} // capacity 1: a task may need admission
+	pausing      sync.Mutex    // held while a pause begins or ends
 
 	mu               sync.Mutex
 	live             *liveTasks
 	pendingAdmission []*entry // not yet admitted
 	running          int      // jobs
+	paused           *Pause   // nil: jobs begin
 	reserved         int      // tasks being submitted
 	watchers         map[string]map[chan struct{}]struct{}
 }
@@ -95,17 +97,20 @@ func NewQueue(s *store.Store, o Options) (*Queue, error) {
 	if err := s.AddBuckets(buckets...); err != nil {
 		return nil, err
 	}
+	if err := q.loadPause(); err != nil {
+		return nil, err
+	}
 	if err := q.recoverTasks(); err != nil {
 		return nil, fmt.Errorf("recover the stored tasks: %w", err)
 	}
 	return q, nil
 }
 
-// submission is the result of submitting one task of a batch.
-type submission struct {
-	task    Task
-	created bool  // false: a task with this id and content exists already
-	err     error // why this one was rejected, while others were stored
+// Submission is the result of submitting one task.
+type Submission struct {
+	Task    Task
+	Created bool  // false: a task with this id and content exists already
+	Err     error // why this one was rejected, while others were stored
 }
 
 // Submit stores a task and returns it as stored; it is durable then. A task without an id gets one. For an id that is
@@ -116,37 +121,40 @@ type submission struct {
 // Type, labels, RequestInfo, Extra and Priority are taken from t; every other field is set here. A task with Status
 // SKIPPED is stored as such, with its StatusMessage: that records an event that could not be parsed.
 func (q *Queue) Submit(ctx context.Context, t Task) (stored Task, created bool, err error) {
-	list, err := q.submitAll(ctx, []Task{t})
+	list, err := q.SubmitAll(ctx, []Task{t})
 	if err != nil {
 		return Task{}, false, err
 	}
-	return list[0].task, list[0].created, list[0].err
+	return list[0].Task, list[0].Created, list[0].Err
 }
 
-// submitAll stores tasks in one transaction. The error concerns all of them; what concerns one is in its submission.
-func (q *Queue) submitAll(ctx context.Context, tasks []Task) ([]submission, error) {
+// SubmitAll stores tasks in one transaction, each as [Queue.Submit] does, and returns what became of each. The error
+// concerns all of them: nothing is stored then. A queue with room for some takes the first ones.
+func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, policy.Errorf(policy.CodeUnavailable, "submit tasks: %w", err)
 	}
 	if len(tasks) == 0 {
 		return nil, nil
 	}
-	room := q.reserve(len(tasks))
-	if room {
-		defer q.unreserve(len(tasks))
+	room := len(tasks)
+	for !q.reserve(room) {
+		room--
 	}
+	defer q.unreserve(room)
 	prepared := make([]Task, len(tasks))
 	now := time.Now()
 	for i := range tasks {
 		prepared[i] = q.prepare(&tasks[i], now)
 	}
-	var results []submission
+	var results []Submission
 	var changes []change
 	err := q.store.Update(func(tx *store.Tx) error {
-		results, changes = make([]submission, len(prepared)), nil
+		results, changes = make([]Submission, len(prepared)), nil
+		left := room
 		for i, t := range prepared {
 			if err := checkID(t.ID); err != nil {
-				results[i].err = policy.Errorf(policy.CodeInvalid, "submit task: %w", err)
+				results[i].Err = policy.Errorf(policy.CodeInvalid, "submit task: %w", err)
 				continue
 			}
 			old, found, err := loadTask(tx, t.ID)
@@ -154,17 +162,19 @@ func (q *Queue) submitAll(ctx context.Context, tasks []Task) ([]submission, erro
 			case err != nil:
 				return err
 			case found: // before the check for room, so that repeating a submission works when the queue is full
-				results[i] = submission{task: old, err: sameContent(&old, &t)}
+				results[i] = Submission{Task: old, Err: sameContent(&old, &t)}
 				continue
-			case !room:
-				return policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
+			case left == 0:
+				results[i].Err = policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
+				continue
 			}
+			left--
 			done, err := createTask(tx, t)
 			if err != nil {
 				return err
 			}
 			changes = append(changes, done...)
-			results[i] = submission{task: done[len(done)-1].task, created: true}
+			results[i] = Submission{Task: done[len(done)-1].task, Created: true}
 		}
 		return nil
 	}, func() { q.apply(changes) })
@@ -174,11 +184,11 @@ func (q *Queue) submitAll(ctx context.Context, tasks []Task) ([]submission, erro
 	return results, nil
 }
 
-// reserve reserves room for n tasks under MaxQueued, and reports whether there was room.
+// reserve reserves room for n tasks under MaxQueued, and reports whether there was room; for none there always is.
 func (q *Queue) reserve(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.live.waiting+q.reserved+n > q.opts.MaxQueued {
+	if n > 0 && q.live.waiting+q.reserved+n > q.opts.MaxQueued {
 		return false
 	}
 	q.reserved += n

@@ -72,7 +72,7 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	for q.running <= q.opts.Workers {
+	for q.paused == nil && q.running <= q.opts.Workers {
 		least := math.MinInt
 		if q.running == q.opts.Workers {
 			least = Urgent
@@ -108,8 +108,8 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	if due, ok := q.live.nextDue(); ok {
 		wait = min(wait, max(due.Sub(now), 0))
 	}
-	if q.running > q.opts.Workers {
-		wait = 24 * time.Hour // the end of a job wakes the loop
+	if q.paused != nil || q.running > q.opts.Workers {
+		wait = 24 * time.Hour // the end of a job, or of the pause, wakes the loop
 	}
 	return time.NewTimer(wait)
 }
@@ -198,12 +198,12 @@ func (q *Queue) claim(r *run) (Job, error) {
 	return job, nil
 }
 
-// othersWait reports whether on-demand tasks are ready while every worker has a job.
+// othersWait reports whether on-demand tasks are ready while every worker has a job, or the queue is paused.
 func (q *Queue) othersWait() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	next := q.live.ready.peek()
-	return q.running >= q.opts.Workers && next != nil && next.priority > shardPriority
+	return q.paused != nil || q.running >= q.opts.Workers && next != nil && next.priority > shardPriority
 }
 
 // named returns what the resources of each task name, by the id of the task.

@@ -51,7 +51,7 @@ func TestSubmitIsIdempotent(t *testing.T) {
 func TestSubmitAllReportsEachTaskSeparately(t *testing.T) {
 	r := newRig(t, Options{Handlers: handlers(succeed)})
 	r.submit(syncTask("old", "catalog:c"))
-	got, err := r.submitAll(t.Context(), []Task{
+	got, err := r.SubmitAll(t.Context(), []Task{
 		syncTask("new", "catalog:c"), syncTask("old", "catalog:c"), syncTask("old", "catalog:d"),
 		syncTask("new", "catalog:c"), syncTask("new", "catalog:d"), syncTask("a b", "catalog:c"), syncTask("", "catalog:c"),
 	})
@@ -60,7 +60,7 @@ func TestSubmitAllReportsEachTaskSeparately(t *testing.T) {
 	}
 	var lines []string
 	for _, s := range got {
-		lines = append(lines, fmt.Sprintf("%v %s", s.created, policy.CodeOf(s.err)))
+		lines = append(lines, fmt.Sprintf("%v %s", s.Created, policy.CodeOf(s.Err)))
 	}
 	want := []string{"true ", "false ", "false conflict", "false ", "false conflict", "false invalid", "true "}
 	if !slices.Equal(lines, want) {
@@ -89,8 +89,15 @@ func TestSubmitWhenFull(t *testing.T) {
 		r.start()
 		synctest.Wait() // the three run, none waits
 		r.submit(syncTask("3", "catalog:c3"))
-		if _, err := r.submitAll(t.Context(), slices.Repeat([]Task{syncTask("", "catalog:z")}, 4)); policy.CodeOf(err) != policy.CodeRateLimited {
-			t.Errorf("a batch too large: %v", err)
+		synctest.Wait()
+		got, err := r.SubmitAll(t.Context(), slices.Repeat([]Task{syncTask("", "catalog:z")}, 4))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range got {
+			if full := i == 3; s.Created == full || full != (policy.CodeOf(s.Err) == policy.CodeRateLimited) {
+				t.Errorf("task %d of a batch for which there is room for three: created %v, %v", i, s.Created, s.Err)
+			}
 		}
 		close(g.open)
 		r.wait("3")

@@ -116,6 +116,24 @@ func (c *Client) Retry(ctx context.Context, id string) (ondemand.Task, error) {
 	return c.task(ctx, request{method: http.MethodPost, path: []string{id, "retry"}})
 }
 
+// Paused says whether tasks of a server begin, and if not, since when.
+type Paused struct {
+	Paused bool `json:"paused"`
+	*ondemand.Pause
+}
+
+// Pause keeps the tasks of the server from beginning.
+func (c *Client) Pause(ctx context.Context) (Paused, error) { return c.pause(ctx, "pause") }
+
+// Resume lets the tasks of the server begin again.
+func (c *Client) Resume(ctx context.Context) (Paused, error) { return c.pause(ctx, "resume") }
+
+func (c *Client) pause(ctx context.Context, verb string) (Paused, error) {
+	var p Paused
+	err := c.call(ctx, request{method: http.MethodPost, admin: true, path: []string{verb}}, &p)
+	return p, err
+}
+
 // MaxPage is the largest page that a server returns.
 const MaxPage = 500
 

@@ -120,6 +120,7 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	}
 	checks := []apiserver.Check{
 		{Name: "store", Run: func(context.Context) error { return d.store.Health() }},
+		{Name: "tasks", Run: d.tasksPaused, Degrades: true},
 		{Name: "policies", Run: d.policiesMissing}, {Name: "policies", Run: d.policiesProblem, Degrades: true},
 		{Name: "workspace", Run: d.workspaceMissing}, {Name: "workspace", Run: d.workspaceProblem, Degrades: true},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"sync"
@@ -131,4 +132,13 @@ func (d *daemon) workspaceProblem(ctx context.Context) error {
 		return nil // which says more
 	}
 	return d.contact.check(ctx, d.workspace.Host())
+}
+
+// tasksPaused says since when no task begins.
+func (d *daemon) tasksPaused(context.Context) error {
+	p := d.queue.Paused()
+	if p == nil {
+		return nil
+	}
+	return policy.Errorf(policy.CodeUnavailable, "tasks are paused since %s, by %s: none begins until ucwarden task resume", p.Since.Format(time.RFC3339), cmp.Or(p.By, "an unknown subject"))
 }

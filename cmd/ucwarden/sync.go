@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"ucwarden/apiserver/client"
 	"ucwarden/ondemand"
+	"ucwarden/policy"
 )
 
 func newSyncCommand(a *app) *cobra.Command {
@@ -119,6 +121,10 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	p, err := openPipeline(ctx, c, bar.showOf, log)
 	if err != nil {
 		return report, err
+	}
+	if paused := p.queue.Paused(); paused != nil {
+		err := policy.Errorf(policy.CodeUnavailable, "the tasks of this store are paused since %s", paused.Since.Format(time.RFC3339))
+		return report, errors.Join(withHint(err, "start the daemon and let them begin again: ucwarden task resume"), p.close())
 	}
 	running, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)

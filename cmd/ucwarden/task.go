@@ -33,6 +33,9 @@ func newTaskCommand(a *app) *cobra.Command {
 		newTaskWatchCommand(a, &daemon),
 		newTaskMoveCommand(a, &daemon, "cancel", "Cancel a task that has not ended", (*client.Client).Cancel),
 		newTaskMoveCommand(a, &daemon, "retry", "Start a failed or skipped task over", (*client.Client).Retry),
+		newTaskPauseCommand(a, &daemon, "pause", "Let no task begin until they are resumed", `Let no task begin until they are resumed, also after a restart of the daemon. Tasks that run go on to their end, and
+new ones are stored. The daemon stays ready and says degraded. It needs a token of scope admin.`, (*client.Client).Pause),
+		newTaskPauseCommand(a, &daemon, "resume", "Let tasks begin again after a pause", `Let tasks begin again after a pause. It needs a token of scope admin.`, (*client.Client).Resume),
 	)
 	return cmd
 }
@@ -162,6 +165,37 @@ func newTaskMoveCommand(a *app, daemon *clientFlags, verb, short string, move ta
 			}
 			return a.print(task, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "task %s is %s\n", task.ID, task.Status)
+				return err
+			})
+		},
+	}
+}
+
+// newTaskPauseCommand makes pause and resume.
+func newTaskPauseCommand(a *app, daemon *clientFlags, verb, short, long string, call func(*client.Client, context.Context) (client.Paused, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:   verb,
+		Short: short,
+		Long:  long,
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := daemon.client(a)
+			if err != nil {
+				return err
+			}
+			p, err := call(c, cmd.Context())
+			if err != nil {
+				return fmt.Errorf("%s tasks: %w", verb, err)
+			}
+			return a.print(p, func(w io.Writer) error {
+				text := "tasks begin"
+				if p.Paused && p.Pause != nil {
+					text = "tasks are paused since " + moment(p.Since)
+					if p.By != "" {
+						text += ", by " + p.By
+					}
+				}
+				_, err := fmt.Fprintln(w, text)
 				return err
 			})
 		},

@@ -1,0 +1,124 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+// maxBatch is the most tasks that one batch may hold.
+const maxBatch = 1000
+
+// batchItem says what became of one task of a batch. Status and body are those that the task by itself would have had.
+type batchItem struct {
+	Status   int            `json:"status"`
+	Location string         `json:"location,omitempty"`
+	Task     *ondemand.Task `json:"task,omitempty"`
+	Problem  *Problem       `json:"problem,omitempty"`
+}
+
+type batchAnswer struct {
+	Items []batchItem `json:"items"` // in the order of the batch
+}
+
+// submitBatch stores the tasks of a batch in one commit. What is wrong with one of them keeps none of the others out; an
+// answer other than 200 means that nothing was stored.
+func (s *Server) submitBatch(c echo.Context) error {
+	body, err := s.readBody(c)
+	if err != nil {
+		return err
+	}
+	documents, err := splitBatch(body)
+	if err != nil {
+		return err
+	}
+	id := identityOf(c)
+	answer := batchAnswer{Items: make([]batchItem, len(documents))}
+	var tasks []ondemand.Task
+	var places []int // of the tasks in the batch
+	for i, document := range documents {
+		task, err := ondemand.ParseTask(document)
+		if err == nil {
+			err = s.checkTask(id, task)
+		}
+		if err != nil {
+			answer.Items[i] = s.batchProblem(c, err)
+			continue
+		}
+		task.PostedBy = id.Subject
+		tasks, places = append(tasks, task), append(places, i)
+	}
+	stored, err := s.tasks.SubmitAll(c.Request().Context(), tasks)
+	if err != nil {
+		return fmt.Errorf("submit tasks: %w", err)
+	}
+	for i, one := range stored {
+		if one.Err != nil {
+			answer.Items[places[i]] = s.batchProblem(c, fmt.Errorf("submit task: %w", one.Err))
+			continue
+		}
+		task, status := shown(id, one.Task), http.StatusOK
+		if one.Created {
+			status = http.StatusAccepted
+		}
+		answer.Items[places[i]] = batchItem{Status: status, Location: pathTasks + "/" + url.PathEscape(task.ID), Task: &task}
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// batchProblem returns the item of a task that was not stored. The pointers of its errors begin at the task.
+func (s *Server) batchProblem(c echo.Context, err error) batchItem {
+	f := classify(err)
+	if f.err != nil {
+		s.log.Error("a task of a batch was not stored", "request", requestID(c), "error", f.err)
+	}
+	return batchItem{Status: f.status, Problem: &Problem{
+		Type: "urn:ucwarden:problem:" + problemName(f), Title: http.StatusText(f.status), Status: f.status, Detail: f.detail, Errors: f.fields,
+		Instance: c.Request().URL.EscapedPath(), RequestID: requestID(c),
+	}}
+}
+
+// splitBatch returns the documents of a batch: those of an array, or of the array under items or tasks.
+func splitBatch(body []byte) ([]json.RawMessage, error) {
+	invalid := func(detail string) error {
+		return &responseError{code: policy.CodeInvalid, detail: "The body is not a batch of tasks; the errors say why.", fields: []FieldError{{Detail: detail}}}
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(body, &whole); err != nil {
+		return nil, invalid("not JSON: " + err.Error())
+	}
+	if whole[0] == '{' {
+		var o map[string]json.RawMessage
+		if err := json.Unmarshal(whole, &o); err != nil {
+			return nil, invalid("not JSON: " + err.Error())
+		}
+		list := o["tasks"]
+		if list == nil {
+			list = o["items"]
+		}
+		if list == nil || len(o) != 1 {
+			return nil, invalid(`want an array of tasks, or {"tasks": [...]} and no other field`)
+		}
+		whole = list
+	}
+	if whole[0] != '[' {
+		return nil, invalid(`want an array of tasks, or {"tasks": [...]}`)
+	}
+	var documents []json.RawMessage
+	if err := json.Unmarshal(whole, &documents); err != nil {
+		return nil, invalid("not JSON: " + err.Error())
+	}
+	switch n := len(documents); {
+	case n == 0:
+		return nil, invalid("the array is empty")
+	case n > maxBatch:
+		return nil, &responseError{code: policy.CodeTooLarge, detail: fmt.Sprintf("The batch holds %d tasks; at most %d are allowed. Split it.", n, maxBatch)}
+	}
+	return documents, nil
+}
