@@ -96,7 +96,7 @@ func BenchmarkClaim(b *testing.B) {
 				t := syncTask("leader", name)
 				t.Status = Waiting
 				l.add(newEntry(&t, none), now)
-				leader, followers := l.claim(now, math.MinInt)
+				leader, followers := l.claim(now, room{least: math.MinInt, shards: true})
 				if want := map[string]int{"table": 1, "catalog": 100}[names]; len(followers) != want {
 					b.Fatalf("%d followers, want %d", len(followers), want)
 				}

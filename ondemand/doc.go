@@ -29,6 +29,9 @@
 // follower that was waiting for its next attempt runs early, and that attempt is not counted: after a transient failure
 // it waits for its own time again.
 //
+// Full syncs, shards included, never have the last worker, and a shard takes no on-demand task along but for its own objects.
+// On-demand tasks take turns by who posted them.
+//
 // A job locks the outermost of its resources, by exact name: two jobs never run on the same object, while a table
 // inside a catalog that is being synced may run and overtake. Full syncs run one at a time, shards included; one that
 // finds another still waiting to begin is superseded by it.

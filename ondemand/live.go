@@ -1,7 +1,7 @@
 package ondemand
 
 import (
-	"container/heap"
+	"cmp"
 	"slices"
 	"time"
 
@@ -19,6 +19,8 @@ type entry struct {
 	approve    string
 	plan       string
 	parent     string
+	owner      string             // whose task it is: who posted it, or else its source
+	turn       uint64             // among the tasks of other owners; 0 until it is ready for the first time
 	targets    []policy.Securable // the valid resources that it syncs, without duplicates
 	named      []policy.Securable // what each resource names; zero where that is not valid
 	roots      []policy.Securable // the targets that no other target covers
@@ -89,7 +91,7 @@ func (e *entry) locks() []policy.Securable {
 type liveTasks struct {
 	byID           map[string]*entry
 	counts         map[countKey]int
-	ready          entryHeap
+	ready          readyTasks
 	delayed        entryHeap
 	parked         map[policy.Securable][]*entry
 	lockHolders    map[policy.Securable]string // lock → id of the task that leads the job
@@ -105,17 +107,9 @@ type countKey struct {
 
 func newLiveTasks() *liveTasks {
 	return &liveTasks{
-		byID:   make(map[string]*entry),
-		counts: make(map[countKey]int),
-		ready: entryHeap{less: func(a, b *entry) bool {
-			switch {
-			case a.priority != b.priority:
-				return a.priority > b.priority
-			case !a.received.Equal(b.received):
-				return a.received.Before(b.received)
-			}
-			return a.id < b.id
-		}},
+		byID:           make(map[string]*entry),
+		counts:         make(map[countKey]int),
+		ready:          readyTasks{onDemand: entryHeap{less: inTurn}, shards: entryHeap{less: before}, last: make(map[string]uint64)},
 		delayed:        entryHeap{less: func(a, b *entry) bool { return a.notBefore.Before(b.notBefore) }},
 		parked:         make(map[policy.Securable][]*entry),
 		lockHolders:    make(map[policy.Securable]string),
@@ -129,7 +123,8 @@ func newLiveTasks() *liveTasks {
 func newEntry(t *Task, skipReason func(t *Task, valid int) string) *entry {
 	e := &entry{
 		id: t.ID, typ: t.Type, status: t.Status, priority: t.Priority, received: t.ReceivedTime,
-		notBefore: t.NotBefore, approve: t.RequestInfo.Approve, plan: t.RequestInfo.Plan, parent: t.ParentID, index: -1,
+		notBefore: t.NotBefore, approve: t.RequestInfo.Approve, plan: t.RequestInfo.Plan, parent: t.ParentID,
+		owner: cmp.Or(t.PostedBy, t.Source), index: -1,
 	}
 	e.named = securablesOf(t.RequestInfo.Resources)
 	if t.Type == ResourceSync {
@@ -194,7 +189,7 @@ func (l *liveTasks) supersededBy(e *entry) *entry {
 		if o == e || o.run != nil || !o.status.queued() || o.approve != e.approve || o.plan != e.plan {
 			continue
 		}
-		if admitted := o.status == Waiting && e.status == New; admitted || o.status == e.status && l.ready.less(o, e) {
+		if admitted := o.status == Waiting && e.status == New; admitted || o.status == e.status && before(o, e) {
 			return o
 		}
 	}
@@ -235,20 +230,27 @@ func (l *liveTasks) dequeue(e *entry) {
 	}
 }
 
-// claim removes from the queue and returns the next task to run, of at least the given priority, with the waiting tasks
-// that its run covers; leader is nil when no task can run now.
-func (l *liveTasks) claim(now time.Time, least int) (leader *entry, followers []*entry) {
+// room says for which tasks there is a worker.
+type room struct {
+	least  int  // priority; math.MaxInt where there is none
+	shards bool // for those of a full sync, and for its planning
+}
+
+// claim removes from the queue and returns the next task to run for which there is room, with the waiting tasks that its
+// run covers; leader is nil when no task can run now.
+func (l *liveTasks) claim(now time.Time, free room) (leader *entry, followers []*entry) {
 	for e := l.delayed.peek(); e != nil && !e.notBefore.After(now); e = l.delayed.peek() {
 		l.delayed.remove(e)
 		l.ready.push(e)
 	}
-	for e := l.ready.peek(); e != nil && e.priority >= least; e = l.ready.peek() {
+	for e := l.ready.next(free); e != nil; e = l.ready.next(free) {
 		if lock, held := l.blocked(e); held {
-			l.ready.remove(e)
+			e.heap.remove(e)
 			l.parked[lock] = append(l.parked[lock], e)
 			continue
 		}
 		l.dequeue(e)
+		l.ready.took(e)
 		followers = l.covered(e)
 		for _, f := range followers {
 			l.dequeue(f)
@@ -267,7 +269,8 @@ func (l *liveTasks) blocked(e *entry) (policy.Securable, bool) {
 	return policy.Securable{}, false
 }
 
-// covered returns the waiting tasks whose every resource the leader's resources cover. A task with an approval is
+// covered returns the waiting tasks whose every resource the leader's resources cover. A shard takes no on-demand task
+// along but for the same objects, which its lock would hold up: by itself it has its end sooner. A task with an approval is
 // included only if the leader carries the same one: an approval is for one plan. What does exactly a
 // saved plan does nothing else, so both carry the same one or none.
 func (l *liveTasks) covered(leader *entry) []*entry {
@@ -286,21 +289,26 @@ func (l *liveTasks) covered(leader *entry) []*entry {
 				continue
 			}
 			seen[e] = true
-			if _, own := l.lockHolders[policy.Securable{Type: lockTask, FullName: e.id}]; !own && coveredBy(e, keys) {
+			if _, own := l.lockHolders[policy.Securable{Type: lockTask, FullName: e.id}]; !own && coveredBy(e, keys) && (!leader.isShard() || e.isShard() || same(e.targets, keys)) {
 				list = append(list, e)
 			}
 		}
 	}
 	slices.SortFunc(list, func(a, b *entry) int {
 		switch {
-		case l.ready.less(a, b):
+		case before(a, b):
 			return -1
-		case l.ready.less(b, a):
+		case before(b, a):
 			return 1
 		}
 		return 0
 	})
 	return list
+}
+
+// same reports whether every target is one of the keys.
+func same(targets []policy.Securable, keys map[policy.Securable]bool) bool {
+	return !slices.ContainsFunc(targets, func(s policy.Securable) bool { return !keys[s] })
 }
 
 func coveredBy(e *entry, keys map[policy.Securable]bool) bool {
@@ -343,45 +351,4 @@ func (l *liveTasks) nextDue() (time.Time, bool) {
 		return e.notBefore, true
 	}
 	return time.Time{}, false
-}
-
-// entryHeap is a priority queue whose entries know their index, so that any of them can be removed.
-type entryHeap struct {
-	list []*entry
-	less func(a, b *entry) bool
-}
-
-func (h *entryHeap) push(e *entry) { heap.Push(h, e) }
-
-func (h *entryHeap) remove(e *entry) { heap.Remove(h, e.index) }
-
-func (h *entryHeap) peek() *entry {
-	if len(h.list) == 0 {
-		return nil
-	}
-	return h.list[0]
-}
-
-// Len, Less, Swap, Push and Pop are heap.Interface.
-func (h *entryHeap) Len() int           { return len(h.list) }
-func (h *entryHeap) Less(i, j int) bool { return h.less(h.list[i], h.list[j]) }
-
-func (h *entryHeap) Swap(i, j int) {
-	h.list[i], h.list[j] = h.list[j], h.list[i]
-	h.list[i].index, h.list[j].index = i, j
-}
-
-func (h *entryHeap) Push(x any) {
-	e := x.(*entry)
-	e.heap, e.index = h, len(h.list)
-	h.list = append(h.list, e)
-}
-
-func (h *entryHeap) Pop() any {
-	n := len(h.list) - 1
-	e := h.list[n]
-	h.list[n] = nil
-	h.list = h.list[:n]
-	e.heap, e.index = nil, -1
-	return e
 }

@@ -15,14 +15,16 @@ import (
 
 // Options configures a [Queue]. Zero values take the defaults named here.
 type Options struct {
-	Handlers    map[Type]Handler // by task type; a task of a type without one ends SKIPPED
-	Workers     int              // jobs that run at the same time; default 4
-	MaxAttempts int              // runs of a task before it ends FAILED; default 8
-	MaxQueued   int              // NEW and WAITING tasks before Submit returns an error; default 100,000
-	Retention   time.Duration    // how long an ended task is kept; default 720h
-	Grace       time.Duration    // how long running jobs may go on after a shutdown began; default 10s
-	RetryBase   time.Duration    // delay before the second attempt, doubled for each further one; default 1s
-	RetryMax    time.Duration    // longest such delay; default 5m
+	Handlers map[Type]Handler // by task type; a task of a type without one ends SKIPPED
+	// Workers is how many jobs run at the same time; default 4. Jobs of full syncs never have the last of them; where there is
+	// but one, an on-demand task may run beside such a job.
+	Workers     int
+	MaxAttempts int           // runs of a task before it ends FAILED; default 8
+	MaxQueued   int           // NEW and WAITING tasks before Submit returns an error; default 100,000
+	Retention   time.Duration // how long an ended task is kept; default 720h
+	Grace       time.Duration // how long running jobs may go on after a shutdown began; default 10s
+	RetryBase   time.Duration // delay before the second attempt, doubled for each further one; default 1s
+	RetryMax    time.Duration // longest such delay; default 5m
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
 }
@@ -74,6 +76,7 @@ type Queue struct {
 	live             *liveTasks
 	pendingAdmission []*entry // not yet admitted
 	running          int      // jobs
+	shards           int      // of them, those of full syncs
 	paused           *Pause   // nil: jobs begin
 	reserved         int      // tasks being submitted
 	watchers         map[string]map[chan struct{}]struct{}

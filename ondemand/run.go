@@ -72,12 +72,8 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := time.Now()
-	for q.paused == nil && q.running <= q.opts.Workers {
-		least := math.MinInt
-		if q.running == q.opts.Workers {
-			least = Urgent
-		}
-		leader, followers := q.live.claim(now, least)
+	for {
+		leader, followers := q.live.claim(now, q.room())
 		if leader == nil {
 			break
 		}
@@ -93,13 +89,14 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 		r.unfinished = len(r.entries)
 		r.ctx, r.cancel = context.WithCancelCause(ctx)
 		q.live.acquire(r.locks, leader.id)
-		q.running++
+		shard := leader.isShard()
+		q.count(shard, 1)
 		running.Go(func() {
 			q.work(r)
 			r.cancel(nil)
 			q.mu.Lock()
 			q.live.release(slices.DeleteFunc(r.locks, func(l policy.Securable) bool { return slices.Contains(leader.heldLocks, l) }))
-			q.running--
+			q.count(shard, -1)
 			q.mu.Unlock()
 			signal(q.wakeDispatch)
 		})
@@ -108,10 +105,33 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	if due, ok := q.live.nextDue(); ok {
 		wait = min(wait, max(due.Sub(now), 0))
 	}
-	if q.paused != nil || q.running > q.opts.Workers {
+	if q.room().least > Urgent {
 		wait = 24 * time.Hour // the end of a job, or of the pause, wakes the loop
 	}
 	return time.NewTimer(wait)
+}
+
+// room returns for which tasks there is a worker: for an urgent one there is one more than Options.Workers.
+func (q *Queue) room() room {
+	workers := q.opts.Workers
+	if workers == 1 && q.shards > 0 {
+		workers++ // there is one that shards never have
+	}
+	switch {
+	case q.paused != nil || q.running > workers:
+		return room{least: math.MaxInt}
+	case q.running == workers:
+		return room{least: Urgent}
+	}
+	return room{least: math.MinInt, shards: q.shards < max(1, q.opts.Workers-1)}
+}
+
+// count notes that a job began or ended.
+func (q *Queue) count(shard bool, n int) {
+	q.running += n
+	if shard {
+		q.shards += n
+	}
 }
 
 // work claims the tasks of r in the store, calls the handler, and commits the result.
@@ -202,8 +222,8 @@ func (q *Queue) claim(r *run) (Job, error) {
 func (q *Queue) othersWait() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	next := q.live.ready.peek()
-	return q.paused != nil || q.running >= q.opts.Workers && next != nil && next.priority > shardPriority
+	mayHaveIt := q.opts.Workers > 1 // else there is one beside that of the shards
+	return q.paused != nil || mayHaveIt && q.room().least > math.MinInt && q.live.ready.onDemand.peek() != nil
 }
 
 // named returns what the resources of each task name, by the id of the task.

@@ -357,7 +357,7 @@ func TestStartAfterCrash(t *testing.T) {
 		r := newRig(t, Options{Handlers: handlers(succeed), MaxAttempts: 3})
 		r.submit(syncTask("a", "catalog:c"))
 		for crash := 1; crash <= 3; crash++ {
-			leader, _ := r.live.claim(time.Now(), math.MinInt)
+			leader, _ := r.live.claim(time.Now(), room{least: math.MinInt, shards: true})
 			if leader == nil {
 				t.Fatal("the task is not claimable")
 			}

@@ -68,7 +68,12 @@ func TestLongJobsMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ran []string
 		var r *rig
-		r = newRig(t, Options{Workers: 1, MaxAttempts: 1, Handlers: handlers(func(ctx context.Context, job Job) (Outcome, error) {
+		release := make(chan struct{})
+		r = newRig(t, Options{Workers: 2, MaxAttempts: 1, Handlers: handlers(func(ctx context.Context, job Job) (Outcome, error) {
+			if job.Task.ID == "holds" {
+				<-release
+				return succeed(ctx, job)
+			}
 			ran = append(ran, job.Task.ID)
 			if job.Task.Type == ResourceSync {
 				return succeed(ctx, job)
@@ -77,6 +82,7 @@ func TestLongJobsMakeRoom(t *testing.T) {
 				if job.Yield() {
 					t.Error("makes room for nobody")
 				}
+				r.submit(syncTask("holds", "catalog:d")) // has the worker that no full sync has
 				r.submit(syncTask("small", "table:c.s.t"))
 				if !job.Yield() {
 					t.Error("does not make room")
@@ -88,6 +94,8 @@ func TestLongJobsMakeRoom(t *testing.T) {
 		r.submit(Task{ID: "full", Type: FullSync})
 		r.start()
 		done := r.wait("full")
+		close(release)
+		r.wait("holds")
 		if got := strings.Join(ran, " "); got != "full small full" || done.Status != Success || done.Attempts != 1 {
 			t.Errorf("ran %s; the long one ended %s after %d attempts", got, done.Status, done.Attempts)
 		}

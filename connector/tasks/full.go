@@ -127,7 +127,7 @@ func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Se
 			request := requestOf(job.Task)
 			request.Roots = []policy.Securable{shard}
 			request.Progress = planned.ofShard()
-			plan, err := h.syncer.PlanShard(ctx, request)
+			plan, err := h.syncer.PlanShard(connector.WithBackground(ctx), request)
 			if err != nil {
 				return err
 			}

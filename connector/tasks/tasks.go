@@ -156,7 +156,7 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 			if begun || len(job.Followers) > 0 { // others asked after it was planned
 				request.Roots = job.Securables
 			}
-			return h.syncer.ApplyShard(ctx, shard, judged, request)
+			return h.syncer.ApplyShard(connector.WithBackground(ctx), shard, judged, request)
 		}
 		if request.Saved != "" {
 			return nil, policy.Errorf(policy.CodeInvalid, "the saved plan %s is not kept any more for what was not applied yet, which was not changed. Look again with 'ucwarden plan --out FILE'", request.Saved)

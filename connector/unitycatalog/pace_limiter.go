@@ -7,10 +7,12 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"ucwarden/connector"
 )
 
-// limiter decides when an attempt may start. Calls start in the order in which they came; a retry keeps the place of its
-// call.
+// limiter decides when an attempt may start. Of each priority, calls start in the order in which they came; a retry keeps
+// the place of its call. Calls in the background go after the others, but for every fifth start, which is theirs.
 //
 // Concurrency follows AIMD (additive increase, multiplicative decrease) as in TCP: it grows by one per answer at first,
 // and after the first sign of overload by one per round of answers; a sign of overload halves it, once per round. The
@@ -24,7 +26,8 @@ type limiter struct {
 
 	mu       sync.Mutex
 	tickets  uint64
-	waiters  list.List // of *waiter, by ticket
+	waiters  [priorities]list.List // of *waiter, by ticket
+	passed   int                   // starts since the last one in the background, while such calls waited
 	inFlight int
 	timer    *time.Timer // dispatches when the pause or the rate allows the next start
 
@@ -50,6 +53,23 @@ const (
 	minFirstRate   = 5    // lower bound after the first 429, which may come before a rate was measured
 	maxLimitedRate = 1000 // above this the rate counts as unlimited
 )
+
+// Priorities of calls, the first first.
+const (
+	foreground = iota
+	background
+	priorities
+)
+
+// backgroundShare is how many starts there are to one in the background, where both wait.
+const backgroundShare = 5
+
+func priorityOf(ctx context.Context) int {
+	if connector.IsBackground(ctx) {
+		return background
+	}
+	return foreground
+}
 
 func newLimiter(p Pacing, giveUpAfter time.Duration, m *metrics) *limiter {
 	lim := &limiter{max: p.MaxConcurrency, maxRate: p.MaxRate, giveUpAfter: giveUpAfter, metrics: m,
@@ -99,14 +119,15 @@ func (lim *limiter) acquire(ctx context.Context, ticket uint64) (permit, error) 
 		lim.mu.Unlock()
 		return permit{}, &pausedError{until}
 	}
-	e := lim.waiters.Back()
+	queue := &lim.waiters[priorityOf(ctx)]
+	e := queue.Back()
 	for e != nil && e.Value.(*waiter).ticket > ticket {
 		e = e.Prev()
 	}
 	if e == nil {
-		e = lim.waiters.PushFront(w)
+		e = queue.PushFront(w)
 	} else {
-		e = lim.waiters.InsertAfter(w, e)
+		e = queue.InsertAfter(w, e)
 	}
 	lim.dispatch()
 	lim.mu.Unlock()
@@ -124,19 +145,19 @@ func (lim *limiter) acquire(ctx context.Context, ticket uint64) (permit, error) 
 			lim.inFlight--
 		}
 	default:
-		lim.waiters.Remove(e)
+		queue.Remove(e)
 	}
 	lim.dispatch()
 	return permit{}, ctx.Err()
 }
 
-// dispatch grants permits to waiters, in order, while they may start now. The caller holds g.mu.
+// dispatch grants permits to waiters, in order, while they may start now. The caller holds lim.mu.
 func (lim *limiter) dispatch() {
 	if lim.timer != nil {
 		lim.timer.Stop()
 		lim.timer = nil
 	}
-	for lim.waiters.Len() > 0 && lim.inFlight < int(lim.limit) {
+	for lim.waiting() > 0 && lim.inFlight < int(lim.limit) {
 		now := time.Now()
 		at := lim.pausedUntil
 		if lim.rate > 0 && lim.nextStart.After(at) {
@@ -153,13 +174,28 @@ func (lim *limiter) dispatch() {
 		if lim.rate > 0 {
 			lim.nextStart = now.Add(lim.startInterval())
 		}
-		w := lim.waiters.Remove(lim.waiters.Front()).(*waiter)
+		w := lim.next()
 		w.grant = permit{started: now, round: lim.round}
 		lim.inFlight++
 		close(w.ready)
 	}
 	lim.metrics.inFlight.Set(float64(lim.inFlight))
-	lim.metrics.waiting.Set(float64(lim.waiters.Len()))
+	lim.metrics.waiting.Set(float64(lim.waiting()))
+}
+
+func (lim *limiter) waiting() int {
+	return lim.waiters[foreground].Len() + lim.waiters[background].Len()
+}
+
+// next removes and returns the waiter that starts next; there must be one.
+func (lim *limiter) next() *waiter {
+	queue := &lim.waiters[foreground]
+	if behind := &lim.waiters[background]; behind.Len() > 0 {
+		if lim.passed++; queue.Len() == 0 || lim.passed >= backgroundShare {
+			queue, lim.passed = behind, 0
+		}
+	}
+	return queue.Remove(queue.Front()).(*waiter)
 }
 
 // loadSignal is what an attempt shows about the load on the server.
@@ -210,8 +246,8 @@ func (lim *limiter) pause(until time.Time) {
 	if time.Until(until) <= lim.giveUpAfter {
 		return
 	}
-	for lim.waiters.Len() > 0 {
-		w := lim.waiters.Remove(lim.waiters.Front()).(*waiter)
+	for lim.waiting() > 0 {
+		w := lim.next()
 		w.err = &pausedError{until}
 		close(w.ready)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
+
+	"ucwarden/connector"
 )
 
 // service plays a workspace: serve returns status, headers and body, or an error, for the n-th request it gets (from 0).
@@ -166,6 +168,32 @@ func TestFirstComeFirstServed(t *testing.T) {
 		}
 		wg.Wait()
 		if got := strings.Join(s.names, " "); got != "0 1 0 2 3 4 5 6 7 8 9" {
+			t.Errorf("order of requests %s", got)
+		}
+	})
+}
+
+// A call goes before those in the background that wait, and these are not starved: every fifth start is theirs.
+func TestBackgroundGoesBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: time.Second, serve: func(int, *http.Request) (*http.Response, error) { return ok() }}
+		p := testPacer(t, s, Pacing{InitialConcurrency: 1, MaxConcurrency: 1})
+		var wg sync.WaitGroup
+		cancelled, cancel := context.WithCancel(t.Context())
+		for _, name := range []string{"b1", "gone", "b2", "b3", "b4", "f1", "f2", "f3", "f4", "f5", "f6"} {
+			ctx := t.Context()
+			if name == "gone" {
+				ctx = cancelled
+			}
+			if name[0] != 'f' {
+				ctx = connector.WithBackground(ctx)
+			}
+			wg.Go(func() { send(t, p, request(ctx, "GET", name, "")) })
+			synctest.Wait() // it is in the queue
+		}
+		cancel()
+		wg.Wait()
+		if got := strings.Join(s.names, " "); got != "b1 f1 f2 f3 f4 b2 f5 f6 b3 b4" {
 			t.Errorf("order of requests %s", got)
 		}
 	})
@@ -377,8 +405,8 @@ func TestNeverMoreAtOnceThanAllowed(t *testing.T) {
 			if s.open != 0 {
 				t.Errorf("%d bodies left open", s.open)
 			}
-			if g := p.limiter; g.inFlight != 0 || g.waiters.Len() != 0 {
-				t.Errorf("left behind: %d in flight, %d waiting", g.inFlight, g.waiters.Len())
+			if g := p.limiter; g.inFlight != 0 || g.waiting() != 0 {
+				t.Errorf("left behind: %d in flight, %d waiting", g.inFlight, g.waiting())
 			}
 		})
 		if t.Failed() {
