@@ -49,6 +49,9 @@ func New(o Options) (*Syncer, error) {
 	if o.Compile.More == nil {
 		o.Compile.More, o.Compile.Excluded = o.Scope.MorePrivileges, o.Scope.ExcludedPrivileges
 	}
+	if o.Compile.NotOurs == nil && o.Scope.FiltersObjects() {
+		o.Compile.NotOurs = o.Scope.NotOurs
+	}
 	m, err := newMetrics(o.Registerer)
 	if err != nil {
 		return nil, err

@@ -151,6 +151,23 @@ func (s Scope) AddsOnly(o Securable) bool {
 	return s.around != nil && o.Type == Catalog && s.reaches(o)
 }
 
+// NotOurs returns the privileges that are not granted on o because a filter of objects leaves it out: all of them, or, on a
+// catalog that only schemas in scope lie in, all but USE_CATALOG.
+func (s Scope) NotOurs(o Securable) PrivilegeSet {
+	switch {
+	case len(s.objects) == 0:
+		return 0
+	case s.AddsOnly(o):
+		return AllPrivilegeSet &^ UseCatalog.Set()
+	case !s.reaches(o):
+		return AllPrivilegeSet
+	}
+	return 0
+}
+
+// FiltersObjects reports whether any filter of objects is set.
+func (s Scope) FiltersObjects() bool { return len(s.objects) > 0 }
+
 // Reaches reports whether o, or something inside it, may be in scope.
 func (s Scope) Reaches(o Securable) bool {
 	if o.Type == Metastore && o.FullName == "" {

@@ -149,6 +149,9 @@ func compileOptions(c *config.Config) compile.Options {
 	}
 	if scope, err := policy.NewScope(scopeOptions(c)); err == nil {
 		o.More, o.Excluded = scope.MorePrivileges, scope.ExcludedPrivileges
+		if scope.FiltersObjects() {
+			o.NotOurs = scope.NotOurs
+		}
 	}
 	return o
 }

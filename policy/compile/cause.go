@@ -251,7 +251,7 @@ func (f *causeFinder) required(at place, use policy.Assignment) (policy.Cause, b
 // needsInside reports whether any of the privileges, on a catalog, is of use inside its schemas only.
 func (f *causeFinder) needsInside(set policy.PrivilegeSet) bool {
 	for x := range set.All() {
-		if !x.IsUse() && policy.ActsOn[x]&policy.ClassesInCatalog != 0 {
+		if !x.IsUse() && policy.ActsOn[x]&policy.ClassesInCatalog != 0 && !f.excluded(policy.Catalog).Has(x) {
 			return true
 		}
 	}
@@ -263,6 +263,9 @@ func (f *causeFinder) needsInside(set policy.PrivilegeSet) bool {
 func (f *causeFinder) requiring(on policy.Securable, principal policy.Principal, use policy.Privilege) (policy.Cause, bool) {
 	for _, ofUse := range []bool{false, true} {
 		for _, a := range f.in.Desired.Of(on) {
+			if !needsUse(a.Privilege.Set()&^f.excluded(on.Type), policy.ClassOfType[on.Type]) {
+				continue
+			}
 			if a.Principal != principal || a.Privilege == use || a.Privilege.IsUse() != ofUse {
 				continue
 			}
@@ -341,7 +344,7 @@ func (f *causeFinder) implied(at place, a policy.Assignment) (policy.Cause, bool
 	for on, ok := at.Securable, true; ok; on, ok = on.Parent() {
 		for _, holder := range holders {
 			for _, x := range []policy.Privilege{a.Privilege, policy.AllPrivileges} {
-				if x.Implies(a.Privilege) && f.in.Desired.Has(policy.Grant{Securable: on, Principal: holder, Privilege: x}) {
+				if x.Implies(a.Privilege) && !f.excluded(on.Type).Has(x) && f.in.Desired.Has(policy.Grant{Securable: on, Principal: holder, Privilege: x}) {
 					return policy.Cause{Kind: policy.CauseImplied, On: on, Principal: holder, Privilege: x}, true
 				}
 			}

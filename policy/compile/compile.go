@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"encoding/binary"
 	"maps"
 	"slices"
 	"time"
@@ -42,8 +43,12 @@ type Options struct {
 	Directory *directory.Directory
 	// More returns the privileges that may be granted on a type of securable besides those that are by default, and
 	// Excluded those that may not, so that ALL_PRIVILEGES, which would give them too, is granted one by one. Excluded
-	// privileges are in the result all the same: who compares it with what stands leaves them out. Nil means none.
+	// privileges are in the result all the same: who compares it with what stands leaves them out. They are not counted on:
+	// what they would imply is granted by itself. Nil means none.
 	More, Excluded func(policy.SecurableType) policy.PrivilegeSet
+	// NotOurs returns the privileges that may not be granted on a securable because of its name, all of them where it is out
+	// of scope. What the policies allow there is granted inside, where that may be. Nil means none.
+	NotOurs func(policy.Securable) policy.PrivilegeSet
 }
 
 // Compiler turns the policies of one snapshot into grants. It is made once for a snapshot, is never changed
@@ -147,7 +152,7 @@ type Result struct {
 
 // Compile returns the grants that the policies mean for the objects of inv.
 func (c *Compiler) Compile(inv *policy.Inventory) *Result {
-	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode), unresolved: make(map[policy.Principal]bool)}
+	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode), outside: make(map[outsideKey]*placedFindings), unresolved: make(map[policy.Principal]bool)}
 	for _, root := range inv.Roots {
 		if root.Type == policy.Catalog {
 			r.catalog(root)
@@ -169,6 +174,7 @@ type compilation struct {
 	grants   *policy.GrantSet
 	catalogs map[string]*catalogNode
 	findings []*placedFindings
+	outside  map[outsideKey]*placedFindings
 	scratch  []region.Ref
 
 	unresolved map[policy.Principal]bool // who is allowed something
@@ -177,6 +183,7 @@ type compilation struct {
 
 type catalogNode struct {
 	outcome
+	notOurs  policy.PrivilegeSet // by its name
 	bySchema *region.Index
 	schemas  map[string]*schemaNode
 	active   []region.Ref
@@ -184,6 +191,7 @@ type catalogNode struct {
 
 type schemaNode struct {
 	outcome
+	notOurs  policy.PrivilegeSet // by its name
 	byObject *region.Index
 	objects  map[string]*objectNode
 	active   []region.Ref
@@ -222,9 +230,9 @@ func (p *placedFindings) at(s policy.Securable) {
 	}
 }
 
-// memoKey spells the matching entries, and a kind of object, as a map key.
-func (r *compilation) memoKey(kind byte, extra []region.Ref) []byte {
-	r.key = append(r.key[:0], kind)
+// memoKey spells the matching entries, a kind of object, and what is not ours on a container, as a map key.
+func (r *compilation) memoKey(kind byte, extra []region.Ref, notOurs policy.PrivilegeSet) []byte {
+	r.key = binary.LittleEndian.AppendUint64(append(r.key[:0], kind), uint64(notOurs))
 	for _, i := range extra {
 		r.key = append(r.key, byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
 	}
@@ -243,8 +251,8 @@ func (r *compilation) root(o policy.Object) {
 		return
 	}
 	active := mergeSorted(ix.Always, ix.Match(o.FullName, nil))
-	out := r.evaluate(node{class: policy.ClassOf(o), leaf: true, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), depth: 1, active: active}, nil)
-	r.grants.Put(o.Securable, r.assignments(out.granted))
+	out := r.evaluate(node{class: policy.ClassOf(o), leaf: true, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 1, active: active}, nil)
+	r.grants.Put(o.Securable, r.assignments(out.granted, 0))
 	r.note(out.findings).at(o.Securable)
 }
 
@@ -265,10 +273,10 @@ func (r *compilation) catalog(o policy.Object) {
 	final := n.granted
 	if !r.opts.SkipUse {
 		var findings []policy.Finding
-		final, findings = r.addUse(n.granted, nil, policy.UseCatalog, need, node{class: policy.ClassCatalog, depth: 1, active: n.active})
+		final, findings = r.addUse(n.granted, nil, policy.UseCatalog, need, n.node(r))
 		r.note(findings).at(o.Securable)
 	}
-	r.grants.Put(o.Securable, r.assignments(final))
+	r.grants.Put(o.Securable, r.assignments(final, n.notOurs))
 }
 
 // catalogNode returns the node of a catalog; nil where no policy is about any.
@@ -278,13 +286,14 @@ func (r *compilation) catalogNode(o policy.Object) *catalogNode {
 		return nil
 	}
 	r.scratch = ix.Match(o.FullName, r.scratch[:0])
-	key := r.memoKey(0, r.scratch)
+	notOurs := r.notOursOn(o.Securable)
+	key := r.memoKey(0, r.scratch, notOurs)
 	n := r.catalogs[string(key)]
 	if n == nil {
-		n = &catalogNode{active: mergeSorted(ix.Always, r.scratch), schemas: make(map[string]*schemaNode)}
+		n = &catalogNode{notOurs: notOurs, active: mergeSorted(ix.Always, r.scratch), schemas: make(map[string]*schemaNode)}
 		r.catalogs[string(key)] = n
-		n.outcome = r.evaluate(node{class: policy.ClassCatalog, supported: r.accepted(policy.Catalog, ""), notByAll: r.excluded(policy.Catalog), depth: 1, active: n.active}, nil)
-		r.wantUse(&n.outcome, node{class: policy.ClassCatalog, depth: 1, active: n.active}, nil)
+		n.outcome = r.evaluate(n.node(r), nil)
+		r.wantUse(&n.outcome, n.node(r), nil)
 		n.bySchema = region.NewIndex(r.regions, n.active, 2)
 	}
 	return n
@@ -292,8 +301,11 @@ func (r *compilation) catalogNode(o policy.Object) *catalogNode {
 
 func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed map[rules.SubjectID]bool) {
 	n := r.schemaNode(parent, o)
-	at := node{class: policy.ClassSchema, depth: 2, active: n.active}
+	at := n.node(r)
 	n.noted.at(o.Securable)
+	if n.notOurs == policy.AllPrivilegeSet {
+		r.outOfScope(o, &parent.outcome)
+	}
 
 	need := maps.Clone(parent.pendingUse)
 	if need == nil {
@@ -303,6 +315,9 @@ func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed m
 		need[p], catalogNeed[p] = true, true
 	}
 	for _, object := range r.inv.Children[o.FullName] {
+		if r.opts.NotOurs != nil && n.notOurs != policy.AllPrivilegeSet && r.opts.NotOurs(object.Securable) != 0 {
+			r.outOfScope(object, &n.outcome)
+		}
 		on := r.object(n, object)
 		if len(on.assignments) > 0 {
 			r.grants.Put(object.Securable, on.assignments)
@@ -326,20 +341,19 @@ func (r *compilation) schema(parent *catalogNode, o policy.Object, catalogNeed m
 			}
 		}
 	}
-	r.grants.Put(o.Securable, r.assignments(final))
+	r.grants.Put(o.Securable, r.assignments(final, n.notOurs))
 }
 
 // schemaNode returns the node of a schema in a catalog.
 func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNode {
 	r.scratch = parent.bySchema.Match(lastName(o.FullName), r.scratch[:0])
-	key := r.memoKey(0, r.scratch)
+	notOurs := r.notOursOn(o.Securable)
+	key := r.memoKey(0, r.scratch, notOurs)
 	n := parent.schemas[string(key)]
 	if n == nil {
-		n = &schemaNode{active: mergeSorted(parent.bySchema.Always, r.scratch), objects: make(map[string]*objectNode)}
+		n = &schemaNode{notOurs: notOurs, active: mergeSorted(parent.bySchema.Always, r.scratch), objects: make(map[string]*objectNode)}
 		parent.schemas[string(key)] = n
-		n.outcome = r.evaluate(node{
-			class: policy.ClassSchema, supported: r.accepted(policy.Schema, ""), notByAll: r.excluded(policy.Schema), depth: 2, active: n.active,
-		}, &parent.outcome)
+		n.outcome = r.evaluate(n.node(r), &parent.outcome)
 		n.byObject = region.NewIndex(r.regions, n.active, 3)
 		n.noted = r.note(n.findings)
 	}
@@ -349,20 +363,30 @@ func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNo
 func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 	r.scratch = parent.byObject.Match(lastName(o.FullName), r.scratch[:0])
 	cl := policy.ClassOf(o)
-	key := r.memoKey(objectKind(o), r.scratch)
+	key := r.memoKey(objectKind(o), r.scratch, 0)
 	n := parent.objects[string(key)]
 	if n == nil {
 		n = &objectNode{}
 		parent.objects[string(key)] = n
 		out := r.evaluate(node{
-			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), depth: 3,
+			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 3,
 			active: mergeSorted(parent.byObject.Always, r.scratch),
 		}, &parent.outcome)
-		n.assignments = r.assignments(out.granted)
+		n.assignments = r.assignments(out.granted, 0)
 		n.needUse = slices.Sorted(maps.Keys(out.needUse))
 		n.noted = r.note(out.findings)
 	}
 	return n
+}
+
+func (n *catalogNode) node(r *compilation) node {
+	not := r.excluded(policy.Catalog)
+	return node{class: policy.ClassCatalog, supported: r.accepted(policy.Catalog, ""), notByAll: not, notOurs: not | n.notOurs, depth: 1, active: n.active}
+}
+
+func (n *schemaNode) node(r *compilation) node {
+	not := r.excluded(policy.Schema)
+	return node{class: policy.ClassSchema, supported: r.accepted(policy.Schema, ""), notByAll: not, notOurs: not | n.notOurs, depth: 2, active: n.active}
 }
 
 // excluded returns the privileges that ALL_PRIVILEGES must not give on a securable of a type.
@@ -406,11 +430,11 @@ func lastName(fullName string) string {
 	return fullName
 }
 
-// assignments spells grants by subject as a sorted list without duplicates.
-func (r *compilation) assignments(by map[rules.SubjectID]policy.PrivilegeSet) []policy.Assignment {
+// assignments spells grants by subject, but those of some privileges, as a sorted list without duplicates.
+func (r *compilation) assignments(by map[rules.SubjectID]policy.PrivilegeSet, without policy.PrivilegeSet) []policy.Assignment {
 	var list []policy.Assignment
 	for p, set := range by {
-		for x := range set.All() {
+		for x := range (set &^ without).All() {
 			list = append(list, policy.Assignment{Principal: r.principals[p], Privilege: x})
 		}
 	}

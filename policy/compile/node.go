@@ -16,6 +16,7 @@ type node struct {
 	leaf       bool // holds nothing
 	supported  policy.PrivilegeSet
 	notByAll   policy.PrivilegeSet // what ALL_PRIVILEGES must not give here
+	notOurs    policy.PrivilegeSet // what is not granted here whatever is worked out: nothing counts on it
 	objectKind policy.Kind
 	depth      int // names in the full name: 1 to 3
 	active     []region.Ref
@@ -49,8 +50,9 @@ func (r *compilation) evaluate(at node, parent *outcome) outcome {
 	e.out.above = cloneSets(parent.above)
 	e.out.needUse = map[rules.SubjectID]bool{}
 	for p, set := range e.here {
-		e.out.above[p] |= set.WithImplied()
-		if needsUse(set, at.class) {
+		ours := set &^ at.notOurs
+		e.out.above[p] |= ours.WithImplied()
+		if needsUse(ours, at.class) {
 			e.out.needUse[p] = true
 		}
 	}
@@ -463,18 +465,18 @@ func (e *evaluation) impliedAbove(p rules.SubjectID, x policy.Privilege) bool {
 }
 
 // minimise leaves out what other grants here or above imply.
-func (e *evaluation) minimise() { e.here = e.minimal(e.here, e.parent.above) }
+func (e *evaluation) minimise() { e.here = e.minimal(e.here, e.parent.above, e.notOurs) }
 
-func (c *Compiler) minimal(here, above map[rules.SubjectID]policy.PrivilegeSet) map[rules.SubjectID]policy.PrivilegeSet {
+func (c *Compiler) minimal(here, above map[rules.SubjectID]policy.PrivilegeSet, notOurs policy.PrivilegeSet) map[rules.SubjectID]policy.PrivilegeSet {
 	kept := make(map[rules.SubjectID]policy.PrivilegeSet, len(here))
 	for p, set := range here {
-		if set.Has(policy.AllPrivileges) {
+		if (set &^ notOurs).Has(policy.AllPrivileges) {
 			set &^= policy.ImpliedByAll
 		}
 		for _, q := range c.withContainers(p) {
 			set &^= above[q]
 			if q != p && !(q > p && c.withContainers(q).is(p)) { // of two that contain each other, the first keeps it
-				set &^= here[q].WithImplied()
+				set &^= (here[q] &^ notOurs).WithImplied()
 			}
 		}
 		if set != 0 {

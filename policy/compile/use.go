@@ -17,6 +17,7 @@ func (r *compilation) wantUse(out *outcome, at node, above map[rules.SubjectID]p
 	}
 	want := map[rules.SubjectID]bool{}
 	for p, set := range out.granted {
+		set &^= at.notOurs
 		for x := range set.All() {
 			if x != policy.UseSchema && policy.ActsOn[x]&policy.ClassesInCatalog != 0 && !set.Has(policy.AllPrivileges) {
 				want[p] = true
@@ -29,14 +30,14 @@ func (r *compilation) wantUse(out *outcome, at node, above map[rules.SubjectID]p
 	for p := range want {
 		held := false
 		for _, q := range r.withContainers(p) {
-			held = held || granted[q].WithImplied().Has(policy.UseSchema)
+			held = held || (granted[q] &^ at.notOurs).WithImplied().Has(policy.UseSchema)
 		}
 		if !held {
 			out.pendingUse[p] = true
 		}
 	}
 	for p, set := range granted {
-		out.above[p] |= set.WithImplied()
+		out.above[p] |= (set &^ at.notOurs).WithImplied()
 	}
 }
 
@@ -58,7 +59,7 @@ func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.Privilege
 	deniedBy := v.deniedSubjects()
 	views, deniedByView := []*view{v}, [][]rules.SubjectID{deniedBy}
 	for _, p := range slices.Sorted(maps.Keys(need)) {
-		if !r.managed[p] || e.impliedAbove(p, use) || e.here[p].WithImplied().Has(use) {
+		if !r.managed[p] || e.impliedAbove(p, use) || (e.here[p] &^ at.notOurs).WithImplied().Has(use) {
 			continue
 		}
 		switch w, against, _ := r.judge(p, v, v.deny, deniedBy); {
@@ -73,7 +74,7 @@ func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.Privilege
 				r.describe(p), use, e.whoDenies(p, against, v)), nil)
 		}
 	}
-	return r.minimal(e.here, above), e.out.findings
+	return r.minimal(e.here, above, at.notOurs), e.out.findings
 }
 
 func classOfUse(use policy.Privilege) policy.ObjectClass {
