@@ -88,15 +88,16 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 		last = p.attempt(ctx, req, body)
 		now := time.Now()
 		if err := req.Context().Err(); err != nil && last.err != nil {
-			p.limiter.release(permit, c.route, signalNone)
+			p.limiter.release(permit, c.route, signalNone, time.Time{})
 			return nil, err
 		}
 		p.metrics.observe(c.route, last.status(), now.Sub(permit.started))
 		decision := decide(last.resp, last.body, last.err, c, now)
-		if decision.hasWait && decision.pauseAll {
-			p.limiter.pause(now.Add(decision.wait)) // before the permit is released to the next request
+		var retryAt time.Time
+		if decision.hasWait {
+			retryAt = now.Add(decision.wait)
 		}
-		p.limiter.release(permit, c.route, decision.signal)
+		p.limiter.release(permit, c.route, decision.signal, retryAt)
 		if !decision.retry || n >= p.pacing.MaxAttempts {
 			return last.resp, last.err
 		}

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
@@ -16,11 +15,9 @@ import (
 //
 // Concurrency follows AIMD (additive increase, multiplicative decrease) as in TCP: it grows by one per answer at first,
 // and after the first sign of overload by one per round of answers; a sign of overload halves it, once per round. The
-// rate is unlimited until the server answers 429: then it drops below the rate just measured, and grows again, slowly at
-// first.
+// rate follows what the server refuses; see rateControl.
 type limiter struct {
 	max         int           // concurrency
-	maxRate     float64       // starts per second; 0: no limit
 	giveUpAfter time.Duration // a pause longer than this fails the waiting requests
 	metrics     *metrics
 
@@ -37,22 +34,12 @@ type limiter struct {
 	round        int     // a sign of overload counts once per round
 
 	pausedUntil time.Time // no start before this, because of Retry-After
-	rate        float64   // present limit of starts per second; 0: no limit
-	probing     bool      // rate is a first estimate, doubled each second until the next 429
-	nextStart   time.Time // no start before this, because of rate
-	lowered     time.Time // when rate was last lowered
-	raised      time.Time // when rate was last raised
+	rate        *rateControl
+	nextStart   time.Time // no start before this, because of the rate
+	waited      bool      // for the rate, since the last answer
 
-	recentAnswers rateWindow
-	latency       map[string]*routeLatency // by route
+	latency map[string]*routeLatency // by route
 }
-
-// Bounds of the rate, per second.
-const (
-	minRate        = 0.5  // less would stall a sync
-	minFirstRate   = 5    // lower bound after the first 429, which may come before a rate was measured
-	maxLimitedRate = 1000 // above this the rate counts as unlimited
-)
 
 // Priorities of calls, the first first.
 const (
@@ -64,6 +51,9 @@ const (
 // backgroundShare is how many starts there are to one in the background, where both wait.
 const backgroundShare = 5
 
+// maxCatchUp bounds by how much starts that came late, because timers do, may be made up for.
+const maxCatchUp = 25 * time.Millisecond
+
 func priorityOf(ctx context.Context) int {
 	if connector.IsBackground(ctx) {
 		return background
@@ -72,11 +62,11 @@ func priorityOf(ctx context.Context) int {
 }
 
 func newLimiter(p Pacing, giveUpAfter time.Duration, m *metrics) *limiter {
-	lim := &limiter{max: p.MaxConcurrency, maxRate: p.MaxRate, giveUpAfter: giveUpAfter, metrics: m,
+	lim := &limiter{max: p.MaxConcurrency, giveUpAfter: giveUpAfter, metrics: m,
 		limit: float64(p.InitialConcurrency), latencyFloor: max(1, float64(p.InitialConcurrency)/2), slowStart: true,
-		rate: p.MaxRate, latency: make(map[string]*routeLatency)}
+		rate: newRateControl(p.MaxRate), latency: make(map[string]*routeLatency)}
 	m.limit.Set(lim.limit)
-	m.rate.Set(lim.rate)
+	m.rate.Set(lim.rate.rate)
 	return lim
 }
 
@@ -99,6 +89,7 @@ type waiter struct {
 type permit struct {
 	started time.Time
 	round   int
+	rate    float64 // limit of starts per second then; 0: none
 }
 
 // pausedError says that the server's Retry-After is longer than a call may wait.
@@ -160,8 +151,9 @@ func (lim *limiter) dispatch() {
 	for lim.waiting() > 0 && lim.inFlight < int(lim.limit) {
 		now := time.Now()
 		at := lim.pausedUntil
-		if lim.rate > 0 && lim.nextStart.After(at) {
+		if lim.rate.rate > 0 && lim.nextStart.After(at) {
 			at = lim.nextStart
+			lim.waited = true
 		}
 		if at.After(now) {
 			lim.timer = time.AfterFunc(at.Sub(now), func() {
@@ -171,11 +163,14 @@ func (lim *limiter) dispatch() {
 			})
 			break
 		}
-		if lim.rate > 0 {
-			lim.nextStart = now.Add(lim.startInterval())
+		if lim.rate.rate > 0 {
+			if now.Sub(lim.nextStart) > maxCatchUp { // nobody waited
+				lim.nextStart = now
+			}
+			lim.nextStart = lim.nextStart.Add(lim.rate.interval())
 		}
 		w := lim.next()
-		w.grant = permit{started: now, round: lim.round}
+		w.grant = permit{started: now, round: lim.round, rate: lim.rate.rate}
 		lim.inFlight++
 		close(w.ready)
 	}
@@ -209,36 +204,43 @@ const (
 )
 
 // release returns a permit and adapts concurrency and rate to the attempt's signal.
-func (lim *limiter) release(p permit, route string, o loadSignal) {
+// retryAt is when the server allows the next attempt, zero where it did not say.
+func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.Time) {
 	lim.mu.Lock()
 	defer lim.mu.Unlock()
 	now := time.Now()
 	switch o {
 	case signalOK:
 		slow := lim.observe(route, p.started, now)
-		lim.recentAnswers.add(now)
 		lim.grow(p, slow)
-		lim.raiseRate(now)
+		lim.rate.accept(p.started, p.rate, now, lim.waited)
+		lim.waited = false
 	case signalThrottled:
-		if lim.newRound(p) {
-			lim.setLimit(lim.limit / 2)
-		}
-		if p.started.After(lim.lowered) { // an attempt that started before shows nothing about the rate since
-			lim.lowerRate(now)
-		}
+		lim.throttled(p, now, retryAt)
 	case signalOverloaded:
 		if lim.newRound(p) {
 			lim.setLimit(lim.limit / 2)
 		}
 	}
+	lim.metrics.rate.Set(lim.rate.rate)
 	lim.inFlight--
 	lim.dispatch()
 }
 
-// pause prevents starts before until. It fails the waiters if that is longer than giveUpAfter.
+// throttled adapts the rate to a 429, and pauses everything until retryAt where calls are refused one after another.
+func (lim *limiter) throttled(p permit, now, retryAt time.Time) {
+	lim.slowStart = false
+	rate := lim.rate.rate
+	if lim.rate.refuse(p.started, p.rate, now) {
+		lim.pause(retryAt)
+	}
+	if lim.rate.rate > 0 && lim.rate.rate != rate { // starts go on at the new rate
+		lim.nextStart = now.Add(lim.rate.interval())
+	}
+}
+
+// pause prevents starts before until. It fails the waiters if that is longer than giveUpAfter. The caller holds lim.mu.
 func (lim *limiter) pause(until time.Time) {
-	lim.mu.Lock()
-	defer lim.mu.Unlock()
 	if !until.After(lim.pausedUntil) {
 		return
 	}
@@ -251,7 +253,6 @@ func (lim *limiter) pause(until time.Time) {
 		w.err = &pausedError{until}
 		close(w.ready)
 	}
-	lim.dispatch()
 }
 
 // newRound reports whether an attempt counts as a sign of overload: it must have started after the last one that did.
@@ -283,58 +284,6 @@ func (lim *limiter) grow(p permit, slow bool) {
 	default:
 		lim.setLimit(lim.limit + 1/lim.limit)
 	}
-}
-
-// lowerRate lowers the rate after a 429: the first time to below the rate measured in the last second, later by 30 %.
-// The measured rate is too low if the client has been sending for less than a second; hence probing.
-func (lim *limiter) lowerRate(now time.Time) {
-	if lim.isUnlimited() {
-		lim.rate = max(0.9*lim.recentAnswers.perSecond(now), minFirstRate)
-		lim.probing = true
-	} else {
-		lim.rate *= 0.7
-		lim.probing = false
-	}
-	lim.setRate(min(max(lim.rate, minRate), maxLimitedRate))
-	lim.lowered, lim.raised = now, now
-	lim.nextStart = now.Add(lim.startInterval())
-}
-
-// raiseRate raises the rate by about 5 % per second, more the longer ago the last 429 is.
-func (lim *limiter) raiseRate(now time.Time) {
-	if lim.isUnlimited() {
-		return
-	}
-	seconds := min(now.Sub(lim.raised).Seconds(), 1) // idle time does not count
-	rate := lim.rate
-	if lim.probing {
-		rate *= math.Exp2(seconds)
-	} else {
-		rate += seconds * (0.05*rate + 0.05) * (1 + now.Sub(lim.lowered).Seconds()/20)
-	}
-	if lim.maxRate == 0 && rate > maxLimitedRate {
-		rate = 0
-	}
-	lim.setRate(rate)
-	lim.raised = now
-}
-
-// isUnlimited reports whether no 429 limits the rate at present.
-func (lim *limiter) isUnlimited() bool {
-	return lim.rate == 0 || lim.maxRate > 0 && lim.rate >= lim.maxRate
-}
-
-// startInterval returns the time between two starts at the present rate, which must be limited.
-func (lim *limiter) startInterval() time.Duration {
-	return time.Duration(float64(time.Second) / lim.rate)
-}
-
-func (lim *limiter) setRate(rate float64) {
-	lim.rate = rate
-	if lim.maxRate > 0 {
-		lim.rate = min(lim.rate, lim.maxRate)
-	}
-	lim.metrics.rate.Set(lim.rate)
 }
 
 // routeLatency is the latency of one route, in seconds.

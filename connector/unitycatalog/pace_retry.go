@@ -20,12 +20,11 @@ const reasonGarbled = "garbled"
 
 // retryDecision is what to do after one attempt.
 type retryDecision struct {
-	signal   loadSignal
-	retry    bool
-	reason   string        // of a retry, as a metric label; "" when there is nothing to retry
-	wait     time.Duration // the server's Retry-After, if hasWait
-	hasWait  bool
-	pauseAll bool // the wait applies to all requests, not only to this one
+	signal  loadSignal
+	retry   bool
+	reason  string        // of a retry, as a metric label; "" when there is nothing to retry
+	wait    time.Duration // the server's Retry-After, if hasWait
+	hasWait bool
 }
 
 // decide returns what to do after an attempt of request c that ended with err, or with resp and its whole body.
@@ -37,7 +36,7 @@ func decide(resp *http.Response, body []byte, err error, c requestInfo, now time
 	wait, hasWait := endpoint.RetryAfter(resp.Header, now)
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests: // nothing was done: any request may be sent again
-		return retryDecision{signal: signalThrottled, retry: true, reason: "throttled", wait: wait, hasWait: hasWait, pauseAll: true}
+		return retryDecision{signal: signalThrottled, retry: true, reason: "throttled", wait: wait, hasWait: hasWait}
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return retryDecision{signal: signalOverloaded, retry: idempotent, reason: "unavailable", wait: wait, hasWait: hasWait}
 	case http.StatusConflict: // two clients changed one object at once

@@ -93,7 +93,7 @@ func reply(status int, body string, headers ...string) (*http.Response, error) {
 
 func ok() (*http.Response, error) { return reply(200, "{}") }
 
-func testPacer(t *testing.T, s *service, p Pacing) *pacer {
+func testPacer(t testing.TB, s *service, p Pacing) *pacer {
 	t.Helper()
 	s.registry = prometheus.NewRegistry()
 	m, err := newMetrics(s.registry)
@@ -140,7 +140,7 @@ func request(ctx context.Context, method, name, body string) *http.Request {
 }
 
 // send returns the status, or 0 and the error, and fails on an answer whose body cannot be read.
-func send(t *testing.T, p *pacer, req *http.Request) (int, error) {
+func send(t testing.TB, p *pacer, req *http.Request) (int, error) {
 	t.Helper()
 	resp, err := p.RoundTrip(req)
 	if err != nil {
