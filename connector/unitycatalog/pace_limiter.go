@@ -90,6 +90,7 @@ type permit struct {
 	started time.Time
 	round   int
 	rate    float64 // limit of starts per second then; 0: none
+	attempt int     // of the call, from 1
 }
 
 // pausedError says that the server's Retry-After is longer than a call may wait.
@@ -227,11 +228,16 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 	lim.dispatch()
 }
 
-// throttled adapts the rate to a 429, and pauses everything until retryAt where calls are refused one after another.
+// patience is from which attempt on a refused call makes all others pause, so that it does not spend its attempts while they
+// take what the server lets in.
+const patience = 3
+
+// throttled adapts the rate to a 429, and pauses everything until retryAt where calls are refused one after another, or one
+// is again and again.
 func (lim *limiter) throttled(p permit, now, retryAt time.Time) {
 	lim.slowStart = false
 	rate := lim.rate.rate
-	if lim.rate.refuse(p.started, p.rate, now) {
+	if lim.rate.refuse(p.started, p.rate, now) || p.attempt >= patience {
 		lim.pause(retryAt)
 	}
 	if lim.rate.rate > 0 && lim.rate.rate != rate { // starts go on at the new rate

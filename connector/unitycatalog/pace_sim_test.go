@@ -172,9 +172,9 @@ func TestFollowsAHiddenLimit(t *testing.T) {
 		use     float64 // at least
 		refused float64 // at most
 	}{
-		{"bucket", small, movingLevels, "1", 30 * time.Millisecond, 0, 0.65, 0.03},
-		{"bucket, no Retry-After", small, movingLevels, "", 30 * time.Millisecond, 0, 0.65, 0.03},
-		{"bucket, fast answers", small, movingLevels, "1", 3 * time.Millisecond, 0, 0.65, 0.03},
+		{"bucket", small, movingLevels, "1", 30 * time.Millisecond, 0, 0.55, 0.03},
+		{"bucket, no Retry-After", small, movingLevels, "", 30 * time.Millisecond, 0, 0.55, 0.03},
+		{"bucket, fast answers", small, movingLevels, "1", 3 * time.Millisecond, 0, 0.55, 0.03},
 		{"bucket, slow answers", small, movingLevels, "1", 100 * time.Millisecond, 0, 0.4, 0.1},
 		{"bucket of a second", func() serverLimit { return &tokenBucket{burst: 1} }, movingLevels, "1", 30 * time.Millisecond, 0, 0.75, 0.12},
 		{"sliding second", func() serverLimit { return &slidingWindow{window: time.Second} }, movingLevels, "1", 30 * time.Millisecond, 0, 0.3, 0.13},
@@ -190,10 +190,13 @@ func TestFollowsAHiddenLimit(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					m := &simulation{limit: test.limit(), levels: levels, hold: 30 * time.Second, latency: test.latency,
 						retryAfter: test.retry, stray: test.stray, calls: 5000}
+					if raceDetected { // which slows all this down tenfold
+						m.calls = 300
+					}
 					s := &service{}
 					got := m.run(t, testPacer(t, s, m.pacing), s)
 					t.Logf("%s", got)
-					if got.use < test.use || got.refused > test.refused || got.failed > 0 {
+					if (got.use < test.use || got.refused > test.refused) && !raceDetected || got.failed > 0 {
 						t.Errorf("%s, %d calls failed; want use %.2f, 429s %.1f %%", got, got.failed, test.use, 100*test.refused)
 					}
 				})

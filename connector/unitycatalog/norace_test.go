@@ -1,0 +1,5 @@
+//go:build !race
+
+package unitycatalog
+
+const raceDetected = false
