@@ -147,6 +147,9 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 		return nil, err
 	}
 	o.Manages, q.Includes, q.LeavesAlone = scope.Manages, scope.Includes, scope.LeavesAlone
+	if !scope.Filters(q.Object.Securable) { // what would be granted is shown all the same, and that it is not made
+		o.NotOurs = nil
+	}
 	if client == nil {
 		return notes, nil
 	}
