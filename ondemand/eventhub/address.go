@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -67,6 +68,14 @@ func newConnector(a Address) (*connector, error) {
 			return nil, policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.name %q is not the EntityPath %q of the connection string: keep one", a.Hub, *parsed.EntityPath)
 		}
 		c.hub, c.a.Hub = *parsed.EntityPath, ""
+	}
+	if host, _, err := net.SplitHostPort(c.namespace); err == nil && !parsed.Emulator {
+		// The client would look for a certificate of host and port.
+		c.a.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		if a.TLS != nil {
+			c.a.TLS = a.TLS.Clone()
+		}
+		c.a.TLS.ServerName = host
 	}
 	if c.hub == "" {
 		return nil, policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.name is missing: the connection string has no EntityPath")
@@ -178,7 +187,7 @@ func (c *connector) describe(err error) *Failure {
 	case refused && has("ExpiredToken", "token is expired", "token has expired"):
 		return &Failure{"the event hub refuses the shared access signature, which has expired", "put a new SharedAccessSignature, or a key, into " + connection, err}
 	case refused:
-		return &Failure{"the event hub refuses the key", "check SharedAccessKeyName and SharedAccessKey of " + connection + ", and that the policy may Listen", err}
+		return &Failure{"the event hub refuses the key", "check SharedAccessKeyName and SharedAccessKey of " + connection + ", and what its policy may do: Listen to read, Send to publish", err}
 	case has("amqp:not-found", "could not be found"):
 		return &Failure{"there is no such event hub or consumer group", "check ondemand.eventhub.name (or EntityPath of the connection string), here " +
 			c.hub + ", and ondemand.eventhub.consumer_group", err}

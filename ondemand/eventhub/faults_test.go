@@ -302,6 +302,16 @@ func secureHub(t *testing.T) (hub *emulator.Server, trusts *tls.Config) {
 	return hub, &tls.Config{RootCAs: roots}
 }
 
+// A connection string with a port is one for TLS, unless it says otherwise.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	hub, trusts := secureHub(t)
+	seen, err := eventhub.Check(t.Context(), eventhub.Address{ConnectionString: hub.ConnectionString(), TLS: trusts}, "$Default", 10*time.Second)
+	if err != nil || seen.Hub != "tasks" || len(seen.Partitions) != 1 {
+		t.Errorf("%+v, %v", seen, err)
+	}
+}
+
 // With Entra ID, over TLS: a token for Event Hubs reads and sends; what is wrong is named.
 func TestEntraID(t *testing.T) {
 	t.Parallel()

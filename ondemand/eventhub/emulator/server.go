@@ -118,10 +118,14 @@ func (s *Server) accept(conn net.Conn) {
 // Addr returns the address it listens on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// ConnectionString returns the connection string for clients.
+// ConnectionString returns the connection string for clients. UseDevelopmentEmulator has them speak plain TCP; with TLS it
+// is left out.
 func (s *Server) ConnectionString() string {
-	return fmt.Sprintf("Endpoint=sb://%s;SharedAccessKeyName=%s;SharedAccessKey=%s;EntityPath=%s;UseDevelopmentEmulator=true",
-		s.Addr(), s.o.KeyName, s.o.Key, s.o.Hub)
+	text := fmt.Sprintf("Endpoint=sb://%s;SharedAccessKeyName=%s;SharedAccessKey=%s;EntityPath=%s", s.Addr(), s.o.KeyName, s.o.Key, s.o.Hub)
+	if s.o.TLS == nil {
+		text += ";UseDevelopmentEmulator=true"
+	}
+	return text
 }
 
 // Close closes the listener and every connection, and waits for their goroutines.
