@@ -6,8 +6,14 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
+	"time"
+
+	"ucwarden/ondemand/eventhub"
 )
 
 // The hub is served until the command is interrupted; its connection string, alone on a line, names where.
@@ -51,5 +57,53 @@ func TestEventHubCommand(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// Faults begin by a flag, and begin and end by requests from other processes.
+func TestEventHubFaults(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t, 2)
+	control := httptest.NewServer(hub)
+	defer control.Close()
+	ask := func(method, path string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, control.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	address := eventhub.Address{ConnectionString: hub.ConnectionString()}
+	if code, body := ask(http.MethodPost, "/_emulator/faults/reject-cbs"); code != http.StatusNoContent {
+		t.Fatalf("%d %s", code, body)
+	}
+	if _, err := eventhub.Check(t.Context(), address, "$Default", time.Minute); err == nil {
+		t.Error("the fault has no effect")
+	}
+	if code, body := ask(http.MethodDelete, "/_emulator/faults/reject-cbs"); code != http.StatusNoContent {
+		t.Fatalf("%d %s", code, body)
+	}
+	if _, err := eventhub.Check(t.Context(), address, "$Default", time.Minute); err != nil {
+		t.Errorf("the fault was ended, and yet: %v", err)
+	}
+	if code, _ := ask(http.MethodPost, "/_emulator/faults/odd-bodies:1"); code != http.StatusNoContent {
+		t.Errorf("%d", code)
+	}
+	if code, body := ask(http.MethodGet, "/_emulator/status"); code != http.StatusOK || !strings.Contains(body, `"events":{"0":0,"1":8}`) {
+		t.Errorf("%d %s", code, body)
+	}
+	for path, method := range map[string]string{"/_emulator/faults/misfortune": http.MethodPost, "/_emulator/faults/kill": http.MethodDelete} {
+		if code, _ := ask(method, path); code != http.StatusBadRequest {
+			t.Errorf("%s %s: %d", method, path, code)
+		}
 	}
 }

@@ -38,6 +38,9 @@ type Options struct {
 	ReconnectEvery time.Duration // how often one partition may have the connection of all closed; default 5m
 }
 
+// waiting is how long a partition that another receiver has is left alone, before the next look at whether it has gone.
+func (o *Options) waiting() time.Duration { return o.IdleCheck / 4 }
+
 // Consumer reads one hub.
 type Consumer struct {
 	o        Options

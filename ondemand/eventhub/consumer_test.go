@@ -51,7 +51,11 @@ func (b *logBuffer) count(text string) int {
 }
 
 func newRig(t *testing.T, partitions, maxQueued int) *rig {
-	hub, err := emulator.New(emulator.Options{Hub: "tasks", Partitions: partitions, ConsumerGroups: []string{"other"}})
+	return newRigOn(t, emulator.Options{Hub: "tasks", Partitions: partitions, ConsumerGroups: []string{"other"}}, maxQueued)
+}
+
+func newRigOn(t *testing.T, o emulator.Options, maxQueued int) *rig {
+	hub, err := emulator.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,18 +212,26 @@ func TestEventsBecomeTasks(t *testing.T) {
 	}
 }
 
-// A consumer goes on where the last one ended; another group reads everything.
+// A consumer goes on where the last one ended, also where a geo-replicated hub writes offsets in another form.
 func TestGoesOn(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 1, 0)
-	r.publish("0", document("a", "t"), "poison")
-	_, stop := r.consume(r.o)
-	r.awaitTasks(2)
-	stop()
-	r.publish("0", document("b", "t"))
-	_, stop = r.consume(r.o)
-	r.awaitTasks(3) // the poison event would have another id or be there twice
-	stop()
+	for _, geo := range []bool{false, true} {
+		t.Run(fmt.Sprintf("geo-replicated=%t", geo), func(t *testing.T) {
+			t.Parallel()
+			r := newRigOn(t, emulator.Options{Hub: "tasks", Partitions: 1, GeoReplicated: geo}, 0)
+			r.publish("0", document("a", "t"), "poison")
+			_, stop := r.consume(r.o)
+			r.awaitTasks(2)
+			stop()
+			r.publish("0", document("b", "t"))
+			_, stop = r.consume(r.o)
+			r.awaitTasks(3) // the poison event would have another id or be there twice
+			r.hub.DetachReceivers()
+			r.publish("0", document("c", "t"))
+			r.awaitTasks(4)
+			stop()
+		})
+	}
 }
 
 // "latest" passes over what is there at the first contact, and over nothing after it, in new partitions either.

@@ -93,7 +93,7 @@ func (p *partition) yield(ctx context.Context, err error) {
 	})
 	p.level = waitingLevel
 	p.c.update(p.id, func(s *state) { s.lost = true })
-	wait(ctx, p.c.o.IdleCheck)
+	wait(ctx, p.c.o.waiting())
 }
 
 // start finds the position to read from, and stores it where there is none: "latest" is resolved once, so that a restart
@@ -177,10 +177,20 @@ func (p *partition) awaitRoom(ctx context.Context) int {
 
 // batch waits for an event, and takes along what comes right after it, up to limit in all.
 func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionClient, limit int) ([]*azeventhubs.ReceivedEventData, error) {
-	first, cancel := context.WithTimeout(ctx, p.c.o.IdleCheck)
-	defer cancel()
-	events, err := receiver.ReceiveEvents(first, 1, nil)
-	if err != nil || limit < 2 {
+	idle := p.c.o.IdleCheck
+	if p.level == waitingLevel {
+		idle = p.c.o.waiting()
+	}
+	start, most := time.Now(), idle+p.c.o.CallTimeout
+	events, err := call(ctx, most, func(ctx context.Context) ([]*azeventhubs.ReceivedEventData, error) {
+		ctx, cancel := context.WithTimeout(ctx, idle)
+		defer cancel()
+		return receiver.ReceiveEvents(ctx, 1, nil)
+	})
+	switch {
+	case err != nil && ctx.Err() == nil && time.Since(start) >= most:
+		return nil, errReconnect // it ignores its deadline, and may still take events, which this receiver's end gives back
+	case err != nil || limit < 2:
 		return events, err
 	}
 	patience := gather
@@ -204,20 +214,23 @@ func (p *partition) fits() int { return max(1, min(maxBatch, maxBatchBytes/max(p
 // store stores the tasks of events with the position after them, in as many transactions as the room of the queue wants.
 func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEventData, room int) error {
 	var pending []ondemand.EventTask
+	count := 0
 	var position ondemand.Position
 	flush := func() error {
 		if position.Stream == "" {
 			return nil
 		}
 		err := p.submit(ctx, pending, position)
-		pending, position = nil, ondemand.Position{}
+		if err == nil {
+			p.c.metrics.events.WithLabelValues(p.id).Add(float64(count))
+		}
+		pending, position, count = nil, ondemand.Position{}, 0
 		return err
 	}
 	for _, e := range events {
 		if e.SequenceNumber <= p.read { // delivered again after a reconnect
 			continue
 		}
-		p.c.metrics.events.WithLabelValues(p.id).Inc()
 		made := p.decode.tasks(p.id, e)
 		if len(pending)+len(made) > min(room, p.decode.elements) {
 			if err := flush(); err != nil {
@@ -225,6 +238,7 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 			}
 		}
 		pending = append(pending, made...)
+		count++
 		position = ondemand.Position{Stream: p.stream, Sequence: e.SequenceNumber}
 		if e.EnqueuedTime != nil {
 			position.Time = e.EnqueuedTime.UTC()
