@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"ucwarden/endpoint"
 )
 
 // ReadsEvents reports whether tasks come from an event hub.
@@ -34,6 +36,10 @@ func (c *Config) validateEventHub(ps *problems) {
 	case e.Name == "":
 		ps.add("ondemand.eventhub.enabled", from, "needs the hub: set ondemand.eventhub.name, or EntityPath in %s", key)
 	}
+	parts := connectionParts(e.ConnectionString.Reveal())
+	if u, err := url.Parse(parts["endpoint"]); err == nil && strings.EqualFold(parts["usedevelopmentemulator"], "true") && !endpoint.IsLoopback(u.Hostname()) {
+		c.warn("%s has UseDevelopmentEmulator=true for a host that is not this machine: tokens and events cross the network in the clear", key)
+	}
 	if !c.OnDemand.Enabled {
 		c.warn("ondemand.eventhub.enabled has no effect without ondemand.enabled")
 	}
@@ -53,9 +59,9 @@ func checkConnectionString(v any) string {
 		}
 	}
 	parts := connectionParts(text)
-	endpoint, err := url.Parse(parts["endpoint"])
+	address, err := url.Parse(parts["endpoint"])
 	switch {
-	case err != nil || endpoint.Scheme != "sb" || endpoint.Hostname() == "":
+	case err != nil || address.Scheme != "sb" || address.Hostname() == "":
 		return want + "Endpoint=sb://NAMESPACE.servicebus.windows.net/ is missing or malformed"
 	case parts["sharedaccesssignature"] != "":
 	case parts["sharedaccesskeyname"] == "":
