@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -114,5 +116,29 @@ func TestEventsOutliveKills(t *testing.T) {
 	}
 	if len(ids) != batches*size {
 		t.Errorf("%d tasks, want %d", len(ids), batches*size)
+	}
+}
+
+// Events alone are enough: without the REST API the daemon reads them, too.
+func TestEventsAlone(t *testing.T) {
+	t.Parallel()
+	hub := startHub(t, 1)
+	w := newWorld(t, oneSchema("t1"), readTables)
+	body := []byte(`{"id":"alone","type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"table","values":{"catalog":"c","schema":"s","table":"t1"}}]}}`)
+	address := eventhub.Address{ConnectionString: hub.ConnectionString()}
+	if _, err := eventhub.Publish(t.Context(), address, eventhub.PublishOptions{}, body); err != nil {
+		t.Fatal(err)
+	}
+	p, err := launch(w.dir, environment("UCWARDEN_ONDEMAND_EVENTHUB_CONNECTION_STRING="+address.ConnectionString),
+		"serve", "-c", w.config, "--set", "apiserver.enabled=false", "--set", "ondemand.eventhub.enabled=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	if _, err := p.logged(regexp.MustCompile(`task=alone .*to=SUCCESS`)); err != nil {
+		t.Error(err)
+	}
+	if err := p.signal(os.Interrupt); err != nil {
+		t.Errorf("the daemon ended badly: %v", err)
 	}
 }

@@ -20,22 +20,22 @@ type metrics struct {
 
 func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ucwarden_eventhub_" + name, Help: help}, []string{label})
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
 	}
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("ucwarden_eventhub_"+name, help, labels, nil)
+		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	m := &metrics{
 		c:        c,
-		events:   counter("events_total", "Events of the hub that are stored as tasks.", "partition"),
-		tasks:    counter("tasks_total", "Documents of events: stored as tasks, or repeated ones that made none.", "result"),
-		reopened: counter("reconnects_total", "Times that a link or a connection to the hub was opened again.", "what"),
-		stuck:    counter("stuck_total", "Times that a partition delivered nothing although it held events.", "partition"),
-		up:       gauge("up", "1 while every partition of the hub can be read, else 0."),
-		read:     gauge("read_sequence", "Sequence number of the last event that is stored; -1 before the first.", "partition"),
-		last:     gauge("last_sequence", "Sequence number of the last event of the partition, as of the last look at it.", "partition"),
-		lag:      gauge("lag_events", "Events of the partition that are not stored yet, as of the last look at it.", "partition"),
-		silent:   gauge("partition_stuck", "1 while a partition delivers nothing although it holds events, else 0.", "partition"),
+		events:   counter("ucwarden_eventhub_events_total", "Events of the hub that are stored as tasks.", "partition"),
+		tasks:    counter("ucwarden_eventhub_tasks_total", "Documents of events: stored as tasks, or repeated ones that made none.", "result"),
+		reopened: counter("ucwarden_eventhub_reconnects_total", "Times that a link or a connection to the hub was opened again.", "what"),
+		stuck:    counter("ucwarden_eventhub_stuck_total", "Times that a partition delivered nothing although it held events.", "partition"),
+		up:       gauge("ucwarden_eventhub_up", "1 while every partition of the hub can be read, else 0."),
+		read:     gauge("ucwarden_eventhub_read_sequence", "Sequence number of the last event that is stored; -1 before the first.", "partition"),
+		last:     gauge("ucwarden_eventhub_last_sequence", "Sequence number of the last event of the partition, as of the last look at it.", "partition"),
+		lag:      gauge("ucwarden_eventhub_lag_events", "Events of the partition that are not stored yet, as of the last look at it.", "partition"),
+		silent:   gauge("ucwarden_eventhub_partition_stuck", "1 while a partition delivers nothing although it holds events, else 0.", "partition"),
 	}
 	if reg == nil {
 		return m, nil
