@@ -31,7 +31,7 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		covered := slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) })
 		opens := slices.ContainsFunc(plan.Changes, func(c policy.Change) bool { return opensInside(a, c) })
 		closed := r.noWayTo(a, plan.Changes, desired)
-		if len(want) == 0 && !opens && len(closed) == 0 || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
+		if r.isPending(a) || len(want) == 0 && !opens && len(closed) == 0 || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
 			above.unread = append(above.unread, a)
 			continue
 		}

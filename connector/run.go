@@ -18,7 +18,8 @@ var errNoPolicies = policy.Errorf(policy.CodeUnavailable, "no policies have been
 type run struct {
 	*Syncer
 	request  Request
-	id       uint64 // with the coordinator
+	pending  []policy.Securable // containers that are left to syncs of their own; see Request.Bounded
+	id       uint64             // with the coordinator
 	snapshot *ranger.Snapshot
 	compiler *compile.Compiler
 	at       time.Time     // at which the compiler judges validity

@@ -293,6 +293,7 @@ func (r *run) syncDrifted(ctx context.Context, request Request, result *Result) 
 	result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
 	result.Outcomes = append(result.Outcomes, again.Outcomes...)
 	result.Unread = append(result.Unread, again.Unread...)
+	result.Pending = outermost(append(result.Pending, again.Pending...))
 	return nil
 }
 

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -97,13 +98,20 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 
 // plan loads, compiles, diffs and orders. Where somebody lacks USE_* that a root requires on a container above it, the
 // container becomes a root itself and everything is loaded again; likewise where USE_* would be taken away although an
-// object that policies name, and that no listing showed, exists.
+// object that policies name, and that no listing showed, exists. A bounded sync leaves a container of which there is too much
+// to look at to a sync of its own, and grants no USE_* before that.
 func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 	result := &Result{}
 	var also []policy.Object
 	asked := make(map[policy.Securable]bool)
 	for roots := r.request.Roots; ; {
-		found, err := r.load(ctx, roots, also)
+		found, err := r.loadWithin(ctx, roots, also, len(result.AlsoSynced) > 0)
+		if errors.Is(err, errTooWide) {
+			r.pending = outermost(result.AlsoSynced)
+			result.Pending, result.AlsoSynced, roots, also = r.pending, nil, r.request.Roots, nil
+			clear(asked)
+			continue
+		}
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
@@ -167,6 +175,8 @@ func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Sco
 	found.Current = r.readBack(found.Current, compiled.Grants)
 	desired := r.unknown.Without(compiled.Grants, found.Current, found.Read)
 	desired, heldBack := asFarAsKnown(found, desired, r.compiler)
+	desired, waiting := r.withoutPending(found, desired)
+	heldBack = append(heldBack, waiting...)
 	var kept, notRevoked []policy.Grant
 	var unmanaged policy.Unmanaged
 	changes, totals := policy.Diff(policy.DiffInput{

@@ -138,6 +138,7 @@ type Request struct {
 	// root without a name stands for the metastore with every root object that is not a catalog.
 	Roots    []policy.Securable
 	ByPerson bool           // a person asked for it: whom the workspace did not know is tried again
+	Bounded  bool           // where all of a container above the roots has to be looked at, leave that to another sync, unless it is small
 	Approved string         // digest of a plan that a guard refused and a person approved
 	Saved    string         // digest of a saved plan: that is carried out, or nothing
 	Origin   Origin         // for the journal
@@ -171,6 +172,7 @@ type Result struct {
 	NotInForce []string           // policies, and files of them, that are not in force as they are written
 	Refused    error              // of a plan, and in mode observe: why a guard would refuse it
 	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
+	Pending    []policy.Securable // containers that must be synced, each by itself, before USE_* are granted on them and inside
 	AlsoSynced []policy.Securable // containers that had to be synced too, to open the way to a root
 	LeftOut    []policy.Principal // whom the policies grant something there and the workspace does not know; sorted
 }

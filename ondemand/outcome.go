@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ucwarden/ondemand/store"
@@ -45,6 +46,12 @@ func (v *completion) commit(tx *store.Tx, newID func() string, now time.Time) ([
 		results[v.job.Securables[i]] = res
 	}
 	var changes []change
+	pending := make([]Task, 0, len(v.outcome.Pending))
+	for _, t := range v.outcome.Pending {
+		if v.err == nil {
+			pending = append(pending, part(t, newID(), now))
+		}
+	}
 	for i, claimed := range append([]Task{v.job.Task}, v.job.Followers...) {
 		t, found, err := loadTask(tx, claimed.ID)
 		if err != nil {
@@ -62,6 +69,7 @@ func (v *completion) commit(tx *store.Tx, newID func() string, now time.Time) ([
 		case i == 0 && len(v.outcome.Children) > 0:
 			done, err = v.storeChildren(tx, t, results, newID, now)
 		default:
+			t.Pending = pendingOf(pending, v.named[t.ID])
 			done, err = v.endByResults(tx, t, i == 0, results, now)
 		}
 		if err != nil {
@@ -72,13 +80,45 @@ func (v *completion) commit(tx *store.Tx, newID func() string, now time.Time) ([
 	if len(changes) == 0 {
 		return nil, policy.Errorf(policy.CodeConflict, "finish: every task of the job was cancelled")
 	}
+	for _, t := range pending {
+		if err := storeTask(tx, &t, ""); err != nil {
+			return nil, err
+		}
+		changes = append(changes, change{task: t})
+	}
 	return changes, nil
+}
+
+// part returns a task that a job asks for, as it is stored.
+func part(t Task, id string, now time.Time) Task {
+	t.ID, t.Status, t.ReceivedTime = id, New, now.UTC().Round(0)
+	if t.Priority == 0 {
+		t.Priority = shardPriority
+	}
+	return t
+}
+
+// pendingOf names those of the tasks that have a resource which contains one of the named ones.
+func pendingOf(tasks []Task, named []policy.Securable) []PendingTask {
+	var list []PendingTask
+	for _, t := range tasks {
+		for i, s := range securablesOf(t.RequestInfo.Resources) {
+			if slices.ContainsFunc(named, func(n policy.Securable) bool { return s == n || s.Contains(n) }) {
+				list = append(list, PendingTask{ID: t.ID, Resource: t.RequestInfo.Resources[i], Reason: fmt.Sprintf("USE_* on %s, and inside, once all of it has been looked at", s)})
+				break
+			}
+		}
+	}
+	return list
 }
 
 // endByResults ends a task with the status that its results add up to.
 func (v *completion) endByResults(tx *store.Tx, t Task, leader bool, results map[policy.Securable]ResourceResult, now time.Time) ([]change, error) {
 	t.Resources = resultsOf(&t, v.named[t.ID], results)
 	status, message := aggregateResults(t.Resources)
+	for _, p := range t.Pending {
+		message = joinMessages(message, "pending with task "+p.ID+": "+p.Reason)
+	}
 	t.StatusMessage = message
 	if leader {
 		t.StatusMessage = joinMessages(v.outcome.Message, message)
@@ -109,11 +149,8 @@ func (v *completion) storeChildren(tx *store.Tx, t Task, results map[policy.Secu
 	}
 	changes := []change{{task: t, from: InProgress}}
 	for _, child := range v.outcome.Children {
-		child.ID, child.ParentID, child.Status, child.ReceivedTime = newID(), t.ID, New, now.UTC().Round(0)
-		child.PostedBy = t.PostedBy
-		if child.Priority == 0 {
-			child.Priority = shardPriority
-		}
+		child = part(child, newID(), now)
+		child.ParentID, child.PostedBy = t.ID, t.PostedBy
 		if err := storeTask(tx, &child, ""); err != nil {
 			return nil, err
 		}

@@ -78,8 +78,18 @@ type Task struct {
 	// without holding a worker, and it ends when the last of them does.
 	Children *Children `json:"children,omitempty"`
 
+	// Pending are tasks that do what this one left to them.
+	Pending []PendingTask `json:"pending,omitempty"`
+
 	// Extra keeps unknown fields of the input, so that producers get them back.
 	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// PendingTask is a task that does what another one left to it.
+type PendingTask struct {
+	ID       string   `json:"id"`
+	Resource Resource `json:"resource"`
+	Reason   string   `json:"reason"`
 }
 
 // Children counts the tasks a parent was split into, by how they ended.
@@ -157,6 +167,9 @@ type Outcome struct {
 	// Children are tasks to store in the same transaction as the leader's result (the shards of a full sync). The
 	// leader then stays INPROGRESS until they have ended.
 	Children []Task
+	// Pending are tasks to store in that transaction, which nobody waits for: something is left to them. Each is named in those
+	// of the job's tasks that have a resource in one of its own.
+	Pending []Task
 	// Again says that the job is not done: the leader goes back to WAITING, behind on-demand work, and its handler is called
 	// again. The attempt is not counted. There are no children then.
 	Again bool

@@ -206,6 +206,7 @@ type pipeline struct {
 	registerer prometheus.Registerer
 	progress   func(task string, at connector.Progress) // see tasks.Options; may be nil
 	refresh    func(ctx context.Context) error          // see tasks.Options; may be nil
+	daemon     bool                                     // goes on once a task has ended
 
 	source policySource
 	store  *store.Store
@@ -342,7 +343,7 @@ func (p *pipeline) connect(ctx context.Context) (err error) {
 	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.log, p.registerer); err != nil {
 		return err
 	}
-	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store, Progress: p.progress, Refresh: p.refresh})
+	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store, Progress: p.progress, Refresh: p.refresh, Bounded: p.daemon})
 	return err
 }
 

@@ -75,6 +75,7 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 	if d.pipeline, err = newPipeline(c, pipelineOptions{stdout: stdout, log: log, registerer: d.registry}); err != nil {
 		return nil, err
 	}
+	d.daemon = true
 	if c.Policies.RefreshOnDemand {
 		d.refresh = d.refreshPolicies
 	}

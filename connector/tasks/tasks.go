@@ -49,6 +49,9 @@ type Options struct {
 	// Refresh, where set, reads the policies again, at once, before a task that somebody asked for runs. It returns nil where
 	// what is in force is what their source has. Tasks share a call that began after they were received.
 	Refresh func(ctx context.Context) error
+	// Bounded says that a task for some objects leaves it to a task of its own to sync a container above them, where all of
+	// that has to be looked at before USE_* are granted there and it is not small.
+	Bounded bool
 }
 
 // Types are the types of tasks that are carried out by a sync.
@@ -62,7 +65,7 @@ func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
 	news := &news{refresh: o.Refresh}
 	return map[ondemand.Type]ondemand.Handler{
 		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}, o.Progress, news},
-		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress, news},
+		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress, news, o.Bounded},
 		ondemand.ValiditySync: validitySync{o.Syncer},
 	}, nil
 }
@@ -81,8 +84,12 @@ const SourceRetry = "unknown principal"
 // shards in which that leaves something to do.
 const SourceValidity = "validity"
 
+// SourceRequiredUse is the source of tasks for containers on which somebody lacks USE_* that a task for an object inside
+// requires.
+const SourceRequiredUse = "required USE_*"
+
 // automatic are the sources of tasks that nobody asked for.
-var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true}
+var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true, SourceRequiredUse: true}
 
 // requestOf returns what a task asks for, without its roots.
 func requestOf(t ondemand.Task) connector.Request {
@@ -98,6 +105,7 @@ type resourceSync struct {
 	plans    plans
 	progress func(task string, at connector.Progress) // may be nil
 	news     *news
+	bounded  bool
 }
 
 // Handle implements ondemand.Handler: it returns one result for each resource.
@@ -135,6 +143,12 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 		notes = append(notes, fmt.Sprintf("%s synced too, because what is granted inside requires USE_* there", joinNames(result.AlsoSynced)))
 	}
 	out.Message = strings.Join(notes, "; ")
+	for _, container := range result.Pending {
+		out.Pending = append(out.Pending, ondemand.Task{
+			Type: ondemand.ResourceSync, Source: SourceRequiredUse, PostedBy: job.Task.PostedBy,
+			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(container)}},
+		})
+	}
 	return out, nil
 }
 
@@ -163,6 +177,11 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 		}
 	}
 	request.Roots = job.Securables
+	if job.Task.Source == SourceRequiredUse {
+		ctx = connector.WithBackground(ctx)
+	} else {
+		request.Bounded = h.bounded && job.Task.ParentID == ""
+	}
 	if job.Task.Source == SourceValidity && len(job.Followers) == 0 {
 		result, left, err := h.syncer.SyncValidity(ctx, request)
 		if err != nil || len(left) == 0 {

@@ -62,6 +62,9 @@ func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
+	if err := connector.CountCall(req.Context()); err != nil {
+		return nil, err
+	}
 	body, err := readBody(req)
 	if err != nil {
 		return nil, fmt.Errorf("read request body: %w", err)
