@@ -83,7 +83,7 @@ func (q *Queue) admit(ctx context.Context) {
 			return
 		case <-q.wakeAdmit:
 		}
-		ids, reasons := q.takePending()
+		ids, reasons, superseding := q.takePending()
 		err := q.inChunks(ids, func(tx *store.Tx, ids []string) ([]change, error) {
 			var changes []change
 			now := time.Now()
@@ -102,6 +102,7 @@ func (q *Queue) admit(ctx context.Context) {
 					c, err = moveTask(tx, t, Waiting, "", now)
 					done = []change{c}
 				} else {
+					t.SupersededBy = superseding[id]
 					t.StatusMessage, t.Resources = reason, resultsOf(&t, securablesOf(t.RequestInfo.Resources), nil)
 					if _, message := aggregateResults(t.Resources); message != "" && len(t.Resources) > 0 && t.Type == ResourceSync {
 						t.StatusMessage = message
@@ -133,11 +134,11 @@ func (q *Queue) admit(ctx context.Context) {
 }
 
 // takePending empties pendingAdmission. It returns the ids of the tasks to admit, and the reason for each of them that
-// is to be skipped.
-func (q *Queue) takePending() (ids []string, reasons map[string]string) {
+// is to be skipped, with the task that supersedes it.
+func (q *Queue) takePending() (ids []string, reasons, superseding map[string]string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	reasons = make(map[string]string)
+	reasons, superseding = make(map[string]string), make(map[string]string)
 	for _, e := range q.pendingAdmission {
 		if e.run != nil || q.live.byID[e.id] != e {
 			continue
@@ -146,11 +147,12 @@ func (q *Queue) takePending() (ids []string, reasons map[string]string) {
 		if e.skipReason != "" {
 			reasons[e.id] = e.skipReason
 		} else if o := q.live.supersededBy(e); o != nil {
+			superseding[e.id] = o.id
 			reasons[e.id] = "superseded by task " + o.id + ", a full sync that has not begun yet"
 		}
 	}
 	q.pendingAdmission = nil
-	return ids, reasons
+	return ids, reasons, superseding
 }
 
 func (q *Queue) requeuePending(ids []string) {

@@ -122,8 +122,8 @@ func TestFullSyncsSupersede(t *testing.T) {
 				t.Errorf("full sync %q is %s, want %s", id, got.Status, want)
 			}
 		}
-		if got := r.get("third").StatusMessage; !strings.Contains(got, "superseded by task waits") {
-			t.Errorf("superseded: %q", got)
+		if got := r.get("third"); !strings.Contains(got.StatusMessage, "superseded by task waits") || got.SupersededBy != "waits" {
+			t.Errorf("superseded by %q: %q", got.SupersededBy, got.StatusMessage)
 		}
 		close(g.open)
 		r.wait("waits")

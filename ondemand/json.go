@@ -90,7 +90,7 @@ func withExtra(known any, extra map[string]json.RawMessage, reserved ...string) 
 // serverFields are the fields of a task that only the server writes.
 var serverFields = []string{
 	"status", "statusMessage", "attempts", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
-	"endTime", "policyVersion", "resources", "transitions", "children", "pending",
+	"endTime", "policyVersion", "resources", "transitions", "children", "pending", "supersededBy",
 }
 
 var (
@@ -137,7 +137,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 		{"statusMessage", &t.StatusMessage}, {"attempts", &t.Attempts}, {"parentId", &t.ParentID}, {"postedBy", &t.PostedBy},
 		{"priority", &t.Priority}, {"receivedTime", &t.ReceivedTime}, {"notBefore", &t.NotBefore},
 		{"startTime", &t.StartTime}, {"endTime", &t.EndTime}, {"resources", &t.Resources},
-		{"transitions", &t.Transitions}, {"children", &t.Children}, {"policyVersion", &t.PolicyVersion}, {"pending", &t.Pending},
+		{"transitions", &t.Transitions}, {"children", &t.Children}, {"policyVersion", &t.PolicyVersion}, {"pending", &t.Pending}, {"supersededBy", &t.SupersededBy},
 	}
 	for _, f := range fields {
 		if err := o.take(f.name, f.v); err != nil {

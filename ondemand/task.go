@@ -78,6 +78,9 @@ type Task struct {
 	// without holding a worker, and it ends when the last of them does.
 	Children *Children `json:"children,omitempty"`
 
+	// SupersededBy is the task that does what this one asked for, which ended SKIPPED because of it.
+	SupersededBy string `json:"supersededBy,omitempty"`
+
 	// Pending are tasks that do what this one left to them.
 	Pending []PendingTask `json:"pending,omitempty"`
 

@@ -165,7 +165,7 @@ func (q *Queue) Retry(_ context.Context, id string) (Task, error) {
 				return nil, err
 			}
 		}
-		t.Attempts, t.StatusMessage, t.Resources, t.Children, t.PolicyVersion, t.Pending = 0, "", nil, nil, 0, nil
+		t.Attempts, t.StatusMessage, t.Resources, t.Children, t.PolicyVersion, t.Pending, t.SupersededBy = 0, "", nil, nil, 0, nil, ""
 		t.StartTime, t.EndTime = time.Time{}, time.Time{}
 		c, err := moveTask(tx, t, Waiting, "retried", time.Now())
 		return append([]change{c}, changes...), err

@@ -83,6 +83,7 @@ func TestLongJobsMakeRoom(t *testing.T) {
 					t.Error("makes room for nobody")
 				}
 				r.submit(syncTask("holds", "catalog:d")) // has the worker that no full sync has
+				synctest.Wait()
 				r.submit(syncTask("small", "table:c.s.t"))
 				if !job.Yield() {
 					t.Error("does not make room")

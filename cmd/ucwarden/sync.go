@@ -146,10 +146,18 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	if err != nil {
 		return report, err
 	}
-	bar.watch(submitted.ID)
-	stopBar := bar.follow(ctx, 200*time.Millisecond, func(ctx context.Context) (ondemand.Task, error) { return p.queue.Get(ctx, submitted.ID) })
-	report.Task, err = p.queue.Wait(ctx, submitted.ID)
-	stopBar()
+	id := submitted.ID
+	wait := func(ctx context.Context) (ondemand.Task, error) {
+		bar.watch(id)
+		stopBar := bar.follow(ctx, 200*time.Millisecond, func(ctx context.Context) (ondemand.Task, error) { return p.queue.Get(ctx, id) })
+		defer stopBar()
+		return p.queue.Wait(ctx, id)
+	}
+	report.Task, err = wait(ctx)
+	for err == nil && a.superseded(report.Task) {
+		id = report.Task.SupersededBy
+		report.Task, err = wait(ctx)
+	}
 	if err != nil && ctx.Err() != nil {
 		fmt.Fprintln(a.stderr, "ucwarden: interrupted: waiting for the requests on their way; interrupt again to end at once")
 		err = end()
@@ -157,15 +165,24 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 		if err != nil {
 			return report, err
 		}
-		return interrupted(context.WithoutCancel(ctx), p.queue, submitted.ID)
+		return interrupted(context.WithoutCancel(ctx), p.queue, id)
 	}
 	bar.showTask(report.Task)
 	bar.done()
 	if err != nil {
 		return report, err
 	}
-	report.Shards, err = shardsOf(ctx, p.queue, submitted.ID)
+	report.Shards, err = shardsOf(ctx, p.queue, id)
 	return report, err
+}
+
+// superseded reports whether another task, as one that a crash has left, does what a task asked for, and says so.
+func (a *app) superseded(t ondemand.Task) bool {
+	if t.Status != ondemand.Skipped || t.SupersededBy == "" {
+		return false
+	}
+	fmt.Fprintf(a.stderr, "ucwarden: task %s asks for the same and was there before: following that one\n", t.SupersededBy)
+	return true
 }
 
 // interrupted reports how far a sync came before it was interrupted. What of it waits is cancelled: no later run is to go
@@ -231,15 +248,23 @@ func (a *app) syncRemote(ctx context.Context, flags *clientFlags, task ondemand.
 		return report, fmt.Errorf("submit sync: %w", err)
 	}
 	bar := a.progressInLines()
-	stopBar := bar.follow(ctx, 2*time.Second, func(ctx context.Context) (ondemand.Task, error) { return c.Get(ctx, submitted.ID) })
-	report.Task, err = c.Follow(ctx, submitted.ID, func(ondemand.Transition) {})
-	stopBar()
+	id := submitted.ID
+	follow := func() (ondemand.Task, error) {
+		stopBar := bar.follow(ctx, 2*time.Second, func(ctx context.Context) (ondemand.Task, error) { return c.Get(ctx, id) })
+		defer stopBar()
+		return c.Follow(ctx, id, func(ondemand.Transition) {})
+	}
+	report.Task, err = follow()
+	for err == nil && a.superseded(report.Task) {
+		id = report.Task.SupersededBy
+		report.Task, err = follow()
+	}
 	bar.showTask(report.Task)
 	bar.done()
 	if err != nil {
-		return report, a.lost(err, submitted.ID)
+		return report, a.lost(err, id)
 	}
-	report.Shards, err = shardsOf(ctx, c, submitted.ID)
+	report.Shards, err = shardsOf(ctx, c, id)
 	return report, err
 }
 
