@@ -37,13 +37,14 @@ type connection struct {
 	w         *bufio.Writer
 	maxFrame  int // of the client
 	sessions  map[uint16]*session
+	ended     map[uint16]bool // channels that had a session; the reading goroutine's
 	allowed   []allowance
 	allowsAll bool // by SASL PLAIN
 }
 
 func newConnection(s *Server, conn net.Conn) *connection {
 	return &connection{s: s, conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriter(conn), done: make(chan struct{}),
-		maxFrame: 512, sessions: make(map[uint16]*session)}
+		maxFrame: 512, sessions: make(map[uint16]*session), ended: make(map[uint16]bool)}
 }
 
 // kill closes the connection without a word.
@@ -219,6 +220,9 @@ func (c *connection) handle(f frame) *amqpError {
 			return errorf("amqp:not-allowed", "channel %d has a session", f.channel)
 		}
 		return c.begin(f)
+	}
+	if n == nil && c.ended[f.channel] {
+		return nil // it was on its way when the session ended
 	}
 	if n == nil {
 		return errorf("amqp:not-allowed", "channel %d has no session", f.channel)

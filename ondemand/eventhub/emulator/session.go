@@ -31,6 +31,7 @@ func (c *connection) end(n *session) {
 	links := n.links
 	n.links = make(map[uint32]*link)
 	delete(c.sessions, n.channel)
+	c.ended[n.channel] = true
 	c.send(n.channel, perfEnd, []any{nil})
 	_ = c.flush()
 	c.mu.Unlock()
