@@ -1,12 +1,16 @@
 package source_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -78,11 +82,10 @@ func TestForeignFilesAreLeftOut(t *testing.T) {
 		"tags of another service":    {text: `{"serviceName":"acme_hive","serviceResources":[],"resourceToTagIds":{}}`, left: "x.json none"},
 		"another document":           {text: `{"colour":"red"}`, left: "x.json none"},
 		"a test suite":               {text: `{"policies":[` + allow(1, "x", "t") + `],"tests":[]}`, left: "x.json none"},
-		"not JSON":                   {text: "PK\x03\x04\xff", left: "x.json narrower"},
 		"prose":                      {text: "Ask Ana.\n", left: "x.json narrower"},
 		"prose in YAML":              {text: "Ask Ana.\n", left: "x.yaml none", yaml: true},
-		"YAML that is none":          {text: "a: [\n", left: "x.yaml narrower", yaml: true},
-		"half of an allow":           {text: own[:len(own)/2], left: "x.json narrower"},
+		"YAML that is none":          {text: "a: b: c\n", left: "x.yaml narrower", yaml: true},
+		"an allow and something":     {text: own + "]", left: "x.json narrower"},
 		"nothing":                    {text: " \n", left: "x.json narrower"},
 		"an allow with two of a key": {text: `{"policies":[],"policies":[` + allow(1, "x", "t") + `]}`, left: "x.json narrower"},
 	} {
@@ -123,14 +126,37 @@ func TestForeignFilesAreLeftOut(t *testing.T) {
 
 // Nothing is left out that may take access away, or that other files refer to: then no version comes in.
 func TestWhatMayRestrictIsNotLeftOut(t *testing.T) {
+	deny := strings.Replace(allow(2, "x", "t"), "policyItems", "denyPolicyItems", 1)
+	encode := func(order binary.AppendByteOrder, text string) string {
+		b := order.AppendUint16(nil, 0xfeff)
+		for _, unit := range utf16.Encode([]rune(text)) {
+			b = order.AppendUint16(b, unit)
+		}
+		return string(b)
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write([]byte(deny)); err != nil || z.Close() != nil {
+		t.Fatal("not compressed")
+	}
 	for name, text := range map[string]string{
-		"half of a deny":      `{"name":"x","resources":{"catalog":{"values":["sales"]}},"denyPolicyItems":[{`,
-		"half of a filter":    `{"name":"x","policyType":2,"rowFilterPolicyItems":[{`,
-		"half of roles":       `{"rangerRoles":[{`,
-		"half of a user list": `{"userGroupMapping":{`,
-		"changes of denies":   `{"policyDeltas":[{"changeType":0,"policy":{"denyPolicyItems":[]}}]}`,
-		"a misspelt list":     `{"policie":[` + allow(2, "x", "t") + `]}`,
-		"roles of a number":   `{"rangerRoles":5}`,
+		"UTF-16, big end":       encode(binary.BigEndian, deny),
+		"UTF-16, little end":    encode(binary.LittleEndian, deny),
+		"UTF-16 without a mark": encode(binary.LittleEndian, deny)[2:],
+		"gzip":                  zipped.String(),
+		"an escaped key":        strings.Replace(deny, "deny", `\u0064eny`, 1) + "]",
+		"an escape of YAML":     strings.Replace(deny, "deny", `\x64eny`, 1),
+		"a key on two lines":    strings.Replace(deny, "deny", "de\\\n  ny", 1),
+		"a deny before its key": deny[:strings.Index(deny, "denyPolicyItems")],
+		"half of an allow":      allow(2, "x", "t")[:60],
+		"its first line":        "{\n",
+		"half of a deny":        `{"name":"x","resources":{"catalog":{"values":["sales"]}},"denyPolicyItems":[{`,
+		"half of a filter":      `{"name":"x","policyType":2,"rowFilterPolicyItems":[{`,
+		"half of roles":         `{"rangerRoles":[{`,
+		"half of a user list":   `{"userGroupMapping":{`,
+		"changes of denies":     `{"policyDeltas":[{"changeType":0,"policy":{"denyPolicyItems":[]}}]}`,
+		"a misspelt list":       `{"policie":[` + allow(2, "x", "t") + `]}`,
+		"roles of a number":     `{"rangerRoles":5}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

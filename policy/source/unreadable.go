@@ -1,11 +1,15 @@
 package source
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"ucwarden/input"
 	"ucwarden/policy"
@@ -42,9 +46,8 @@ func (m *merger) unreadable(d *document, err error, before *content) ([]*documen
 		m.problem(f.path, policy.EffectNone, "left out: %s", reason)
 		return nil, nil
 	}
-	text := strings.ToLower(string(f.data))
-	if slices.ContainsFunc(restrictingKeys, func(key string) bool { return strings.Contains(text, key) }) {
-		return nil, err
+	if what := mayRestrict(f.data, err); what != "" {
+		return nil, fmt.Errorf("%w (%s)", err, what)
 	}
 	effect := policy.EffectNarrower
 	var keys map[string]json.RawMessage
@@ -59,6 +62,58 @@ func (m *merger) unreadable(d *document, err error, before *content) ([]*documen
 	}
 	m.problem(f.path, effect, "left out: %s", reason)
 	return nil, nil
+}
+
+// mayRestrict says why a file that cannot be read may hold what takes access away; empty where what it holds shows that it
+// does not.
+func mayRestrict(data []byte, err error) string {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return "what is not text in UTF-8, such as UTF-16 or a compressed file, may hold denies"
+	}
+	text := escaped.ReplaceAllStringFunc(string(data), func(escape string) string {
+		code, _ := strconv.ParseUint(escape[2:], 16, 32) // eight digits at most
+		return string(rune(code))
+	})
+	text = strings.ToLower(lineEscape.ReplaceAllString(text, ""))
+	if slices.ContainsFunc(restrictingKeys, func(key string) bool { return strings.Contains(text, key) }) {
+		return "it may hold what takes access away"
+	}
+	if isCutOff(data, err) {
+		return "it is cut off, and what is missing may hold denies"
+	}
+	return ""
+}
+
+// escaped and lineEscape match the escapes of JSON and YAML by which a key may be written otherwise.
+var (
+	escaped    = regexp.MustCompile(`\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|U[0-9a-fA-F]{8})`)
+	lineEscape = regexp.MustCompile(`\\\r?\n[ \t]*`)
+)
+
+// isCutOff reports whether a text begins as JSON, or as YAML in braces, and ends before what it opened is closed. A text in
+// which nothing was opened is whole, for all that can be told.
+func isCutOff(data []byte, err error) bool {
+	if strings.Contains(err.Error(), "unexpected end of JSON input") && len(bytes.TrimSpace(data)) > 0 {
+		return true
+	}
+	open, quote := 0, byte(0)
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quote != 0 && c == '\\':
+			i++
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+		case c == '"':
+			quote = c
+		case c == '{' || c == '[':
+			open++
+		case c == '}' || c == ']':
+			open--
+		}
+	}
+	return open > 0 || quote != 0
 }
 
 // problem notes that a file is left out.
