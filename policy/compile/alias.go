@@ -12,7 +12,8 @@ import (
 
 // findAliases finds the subjects that share a principal. Groups and roles that do are one group there: what is granted to one
 // must be allowed to the members of the others, as far as those are known. A user is never granted under the name of a
-// group or role, nor a user or role under that of everybody's group.
+// group or role, nor a user or role under that of everybody's group. A group that the directory shows not to be there takes no
+// name from a user; where the directory could not be read, every group that policies name may be there.
 func (c *Compiler) findAliases() {
 	c.aliases = make(map[rules.SubjectID][]rules.SubjectID)
 	groups := make(map[policy.Principal][]rules.SubjectID)
@@ -20,6 +21,9 @@ func (c *Compiler) findAliases() {
 	for id := range c.principals {
 		switch p := c.principals[id]; c.kind(rules.SubjectID(id)) {
 		case rules.SubjectGroup, rules.SubjectRole:
+			if c.opts.Directory != nil && c.opts.Directory.Read() && c.withheld[rules.SubjectID(id)] != "" {
+				continue // there is no group of this name that a grant could reach
+			}
 			groups[p] = append(groups[p], rules.SubjectID(id))
 			names[policy.FoldPrincipal(p.Name)] = true
 		}
@@ -47,7 +51,7 @@ func (c *Compiler) findAliases() {
 			continue
 		}
 		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNarrower, Principal: principal, Message: fmt.Sprintf(
-			"%s has the name of a group in Unity Catalog, and a grant would reach all of that; it is granted nothing", c.describe(id))})
+			"%s has the name of a group that policies name, and a grant might reach all of that; it is granted nothing", c.describe(id))})
 	}
 }
 
