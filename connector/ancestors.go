@@ -15,8 +15,9 @@ type ancestry struct {
 	// changes grant, on the containers, what the policies grant there and what was loaded inherits.
 	changes []policy.Change
 	// lacking are containers on which somebody lacks what the policies grant and what confers USE_*, or has a grant to be
-	// revoked that USE_* inside would wake, or USE_* to be revoked that opens the way to what is granted inside. Granting
-	// USE_* may wake grants on objects inside that were not read, so each must be synced as a whole.
+	// revoked that USE_* inside would wake, or USE_* to be revoked that opens the way to what is granted inside, or is to be
+	// granted what the policies give no way to. Granting USE_* may wake grants on objects inside that were not read, so each
+	// must be synced as a whole.
 	lacking []policy.Securable
 	left    []load.LeftOut     // whose grants cannot be read
 	unread  []policy.Securable // whose grants were not looked at, or cannot be read
@@ -56,7 +57,7 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		have = r.expansions.ReadBack(a, have, want)
 		found.Current.Set(a, have) // for the order of changes
 		adds := r.missingGrants(a, have, desired)
-		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, closed) })
+		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, want, closed) })
 		wakes := opens && r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(have, func(g policy.Assignment) bool {
 			return !g.Privilege.IsUse() && r.Scope.Manages(g.Principal) && r.mayRemove(a.Type, g.Privilege) && !slices.Contains(want, g)
 		})
@@ -65,6 +66,11 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 			continue
 		}
 		adds = slices.DeleteFunc(adds, func(g policy.Assignment) bool { return !inherits(found, a, g.Privilege) })
+		// USE_* that is to be revoked may stand inside, where not all is read.
+		if r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(adds, func(g policy.Assignment) bool { return !wayTo(desired, a, g.Principal) }) {
+			above.lacking = append(above.lacking, a)
+			continue
+		}
 		if len(adds) > 0 {
 			above.changes = append(above.changes, policy.Change{Securable: a, Add: adds})
 		}
@@ -79,22 +85,21 @@ func opensInside(container policy.Securable, c policy.Change) bool {
 		slices.ContainsFunc(c.Add, func(a policy.Assignment) bool { return a.Privilege.ConfersUse() })
 }
 
-// noWayTo returns the USE_* on a container that somebody is not to have although the plan grants them something inside: who
-// has it all the same would reach what is granted.
-func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desired *policy.GrantSet) map[policy.Assignment]bool {
+// noWayTo returns the USE_* on a container that are not to be had by whom the plan grants something inside: who has them all
+// the same would reach what is granted.
+func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desired *policy.GrantSet) map[policy.Principal]policy.PrivilegeSet {
 	if r.Mode != policy.ModeEnforce || !r.Scope.Filters(container) {
 		return nil
 	}
-	closed := make(map[policy.Assignment]bool)
+	closed := make(map[policy.Principal]policy.PrivilegeSet)
 	for _, c := range changes {
-		if c.Securable.Type.IsContainer() || !container.Contains(c.Securable) {
+		if c.Securable == container || !container.Contains(c.Securable) {
 			continue
 		}
 		for _, a := range c.Add {
 			for use := range usesOf[container.Type].All() {
 				if !holdsUse(desired, c.Securable, a.Principal, use) {
-					closed[policy.Assignment{Principal: a.Principal, Privilege: use}] = true
-					closed[policy.Assignment{Principal: policy.AccountUsers, Privilege: use}] = true
+					closed[a.Principal] |= use.Set()
 				}
 			}
 		}
@@ -102,23 +107,34 @@ func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desir
 	return closed
 }
 
-// exposes reports whether a grant on a container, which the scope manages, is one of closed.
-func (r *run) exposes(container policy.Securable, g policy.Assignment, closed map[policy.Assignment]bool) bool {
+// exposes reports whether a grant on a container gives USE_* that is to be revoked to somebody who may be one of closed.
+func (r *run) exposes(container policy.Securable, g policy.Assignment, want []policy.Assignment, closed map[policy.Principal]policy.PrivilegeSet) bool {
 	if !g.Privilege.ConfersUse() || !r.Scope.Manages(g.Principal) || !r.mayRemove(container.Type, g.Privilege) {
 		return false
 	}
-	for use := range (g.Privilege.Set().WithImplied() & usesOf[container.Type]).All() {
-		if closed[policy.Assignment{Principal: g.Principal, Privilege: use}] {
+	uses := g.Privilege.Set().WithImplied() & usesOf[container.Type]
+	for _, w := range want {
+		if w.Principal == g.Principal {
+			uses &^= w.Privilege.Set().WithImplied()
+		}
+	}
+	for p, lacks := range closed {
+		if uses&lacks != 0 && (p == g.Principal || !isPerson(p) || !isPerson(g.Principal)) {
 			return true
 		}
 	}
 	return false
 }
 
-// holdsUse reports whether grants on the containers above an object give a principal the USE_*.
+// isPerson reports whether a principal is nobody else beside: who has the grants of a group has others, too.
+func isPerson(p policy.Principal) bool {
+	return p.Kind == policy.User || p.Kind == policy.ServicePrincipal
+}
+
+// holdsUse reports whether grants on an object, and on the containers above it, give a principal the USE_*.
 func holdsUse(grants *policy.GrantSet, object policy.Securable, p policy.Principal, use policy.Privilege) bool {
-	for s, ok := object.Parent(); ok; s, ok = s.Parent() {
-		if slices.ContainsFunc(grants.Of(s), func(a policy.Assignment) bool {
+	for s, ok := object, true; ok; s, ok = s.Parent() {
+		if usesOf[s.Type].Has(use) && slices.ContainsFunc(grants.Of(s), func(a policy.Assignment) bool {
 			return (a.Principal == p || a.Principal.IsEveryone()) && a.Privilege.Implies(use)
 		}) {
 			return true
@@ -142,12 +158,18 @@ func (r *run) missingGrants(container policy.Securable, have []policy.Assignment
 }
 
 // order adds the changes above the roots to a plan, and puts all of them in the order of their application.
-func (r *run) order(plan *policy.Plan, above ancestry, current *policy.GrantSet) {
+func (r *run) order(plan *policy.Plan, above ancestry, found *load.Found) {
 	for _, c := range above.changes {
 		plan.Totals.Changed++
 		plan.Totals.Adds += len(c.Add)
 	}
-	changes, findings := order.Changes(slices.Concat(above.changes, plan.Changes), current, order.Options{MayRemove: r.mayRemove, Unread: above.unread})
+	unread := slices.Clone(above.unread)
+	for _, left := range found.Left {
+		if left.Securable.Type.IsContainer() && !left.Listing {
+			unread = append(unread, left.Securable)
+		}
+	}
+	changes, findings := order.Changes(slices.Concat(above.changes, plan.Changes), found.Current, order.Options{MayRemove: r.mayRemove, Unread: unread})
 	plan.Changes, plan.Report.Findings = changes, append(plan.Report.Findings, findings...)
 }
 
@@ -169,4 +191,9 @@ func (r *run) containerGrants(ctx context.Context, c policy.Securable) ([]policy
 	}
 	r.coordinator.saw(r.id, c, list)
 	return list, nil
+}
+
+// wayTo reports whether grants give a principal the USE_* that what is granted on s takes: both, wherever it is used.
+func wayTo(grants *policy.GrantSet, s policy.Securable, p policy.Principal) bool {
+	return holdsUse(grants, s, p, policy.UseCatalog) && holdsUse(grants, s, p, policy.UseSchema)
 }

@@ -275,7 +275,7 @@ func (b *boundary) plan(ctx context.Context) (*policy.Plan, error) {
 			}
 		}
 	}
-	b.order(plan, above, b.found.Current)
+	b.order(plan, above, b.found)
 	b.compiler.SetCauses(compile.CauseInput{Inventory: b.found.Inventory, Desired: b.after, Kinds: b.found.Kinds}, plan.Changes)
 	return plan, nil
 }

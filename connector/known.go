@@ -12,9 +12,12 @@ import (
 // asFarAsKnown returns the desired grants, as far as what could not be looked at lets them be pushed, and findings on what is
 // held back for it.
 func asFarAsKnown(l *load.Found, desired *policy.GrantSet, compiler *compile.Compiler) (*policy.GrantSet, []policy.Finding) {
-	desired, sleeping := withoutSleeping(l, keepWhatRelies(l, desired, compiler))
-	desired, closed := withoutNewUse(l, desired)
-	return desired, slices.Concat(closed, sleeping)
+	if len(l.Left) == 0 {
+		return desired, nil
+	}
+	pushed, sleeping := withoutSleeping(l, desired, keepWhatRelies(l, desired, compiler))
+	pushed, closed := withoutNewUse(l, pushed)
+	return pushed, slices.Concat(closed, sleeping)
 }
 
 // keepWhatRelies returns the desired grants with what stands and must stay because of what could not be looked at. On
@@ -121,46 +124,96 @@ func withoutNewUse(l *load.Found, desired *policy.GrantSet) (kept *policy.GrantS
 	return kept, findings
 }
 
-// withoutSleeping returns the desired grants without those that are new and that the policies give no way to, where what
-// closes the way could not be looked at: by the USE_* that may stand there they would confer what nobody is allowed.
-func withoutSleeping(l *load.Found, desired *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
-	kept = desired
-	for _, left := range l.Left {
-		if left.Listing || !left.Securable.Type.IsContainer() {
+// withoutSleeping returns the desired grants without those that are new and that the policies give no way to, where USE_* that
+// is to go stays, or cannot be looked at: by that they would confer what nobody is allowed.
+func withoutSleeping(l *load.Found, desired, pushed *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
+	open := openWays(l, desired, pushed)
+	if len(open) == 0 {
+		return pushed, nil
+	}
+	kept = pushed
+	for _, s := range l.Read {
+		have := l.Current.Of(s)
+		var rest []policy.Assignment
+		for _, a := range kept.Of(s) {
+			way := -1
+			if !slices.ContainsFunc(have, func(h policy.Assignment) bool { return h.Principal == a.Principal && h.Privilege.Implies(a.Privilege) }) {
+				way = slices.IndexFunc(open, func(w openWay) bool { return w.leadsTo(s, a.Principal, desired) })
+			}
+			if way < 0 {
+				rest = append(rest, a)
+				continue
+			}
+			findings = append(findings, policy.Finding{
+				Effect: policy.EffectNarrower, Securable: s, Principal: a.Principal, Privilege: a.Privilege,
+				Message: fmt.Sprintf("%s is not granted %s on %s yet: the way to it is still to be closed on %s, and %s", a.Principal, a.Privilege, s, open[way].on, open[way].left),
+			})
+		}
+		if len(rest) == len(kept.Of(s)) {
 			continue
 		}
-		for _, s := range l.Read {
-			if !left.Securable.Contains(s) {
-				continue
-			}
-			have := l.Current.Of(s)
-			var rest []policy.Assignment
-			for _, a := range kept.Of(s) {
-				if slices.Contains(have, a) || a.Privilege.IsUse() || wayTo(desired, s, a.Principal) {
-					rest = append(rest, a)
-					continue
-				}
-				findings = append(findings, policy.Finding{
-					Effect: policy.EffectNarrower, Securable: s, Principal: a.Principal, Privilege: a.Privilege,
-					Message: fmt.Sprintf("%s is not granted %s on %s yet: %s, where the way to it may still have to be closed", a.Principal, a.Privilege, s, left),
-				})
-			}
-			if len(rest) == len(kept.Of(s)) {
-				continue
-			}
-			if kept == desired {
-				kept = desired.Clone()
-			}
-			kept.Set(s, rest)
+		if kept == pushed {
+			kept = pushed.Clone()
 		}
+		kept.Set(s, rest)
 	}
 	return kept, findings
 }
 
-// wayTo reports whether a principal has the USE_* on the containers above an object, or inside which a schema is.
-func wayTo(grants *policy.GrantSet, s policy.Securable, p policy.Principal) bool {
-	if !holdsUse(grants, s, p, policy.UseCatalog) {
+// openWay is USE_* on a container that may be to go, and stays.
+type openWay struct {
+	on   policy.Securable
+	who  policy.Principal // nobody knows where it has no name
+	use  policy.PrivilegeSet
+	left load.LeftOut // why it stays
+}
+
+// openWays returns the USE_* that may be to go and stays: what could not be looked at, and what is kept for it.
+func openWays(l *load.Found, desired, pushed *policy.GrantSet) []openWay {
+	var open []openWay
+	seen := make(map[policy.Securable]bool)
+	for _, left := range l.Left {
+		if u := left.Securable; u.Type.IsContainer() && !left.Listing {
+			open = append(open, openWay{on: u, use: usesOf[u.Type], left: left})
+		}
+		for _, s := range l.Read {
+			if !s.Type.IsContainer() || seen[s] || !left.Securable.Contains(s) && !s.Contains(left.Securable) {
+				continue
+			}
+			seen[s] = true
+			uses := make(map[policy.Principal]policy.PrivilegeSet)
+			for _, a := range pushed.Of(s) {
+				uses[a.Principal] |= a.Privilege.Set().WithImplied() & usesOf[s.Type]
+			}
+			for _, a := range desired.Of(s) {
+				uses[a.Principal] &^= a.Privilege.Set().WithImplied()
+			}
+			for _, a := range l.Current.Of(s) {
+				if uses[a.Principal] != 0 {
+					open = append(open, openWay{on: s, who: a.Principal, use: uses[a.Principal], left: left})
+					uses[a.Principal] = 0
+				}
+			}
+		}
+	}
+	return open
+}
+
+// leadsTo reports whether who may be principal p has a way by it, that the grants do not give p, to what is granted on s.
+func (w openWay) leadsTo(s policy.Securable, p policy.Principal, grants *policy.GrantSet) bool {
+	inner := s
+	if s.Contains(w.on) {
+		inner = w.on
+	} else if !w.on.Contains(s) {
 		return false
 	}
-	return s.Type == policy.Schema || holdsUse(grants, s, p, policy.UseSchema)
+	if w.who != p && isPerson(w.who) && isPerson(p) {
+		return false
+	}
+	for use := range w.use.All() {
+		if !holdsUse(grants, inner, p, use) {
+			return true
+		}
+	}
+	return false
 }

@@ -144,3 +144,86 @@ func TestNoWayToWhatCannotBeRead(t *testing.T) {
 		})
 	}
 }
+
+// USE_* that is to be revoked counts wherever it stands: held by a group above the root, inside a container that the root is
+// in, on a container that cannot be read, or kept because not all is known.
+func TestNothingIsGrantedBehindUseThatIsToGo(t *testing.T) {
+	unlisted := func(schema policy.Securable) func(*fake) {
+		return func(f *fake) {
+			f.list = func(parent policy.Securable, typ policy.SecurableType, found []policy.Object, err error) ([]policy.Object, error) {
+				if parent == schema && typ == policy.Volume {
+					return nil, policy.Errorf(policy.CodeForbidden, "not now")
+				}
+				return found, err
+			}
+		}
+	}
+	unread := func(s policy.Securable) func(*fake) {
+		return func(f *fake) {
+			f.grants = func(of policy.Securable) error {
+				if of == s {
+					return policy.Errorf(policy.CodeForbidden, "not now")
+				}
+				return nil
+			}
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		fault    func(*fake)
+		policies []ranger.Policy
+		grants   [][3]string
+		root     string
+		want     []string // of the plan
+	}{
+		{
+			name:     "held by a group above",
+			policies: []ranger.Policy{allow("table:hr.core.staff", "eve@example.com", "select"), deny("schema:hr.core", "eve@example.com", "use_schema")},
+			grants:   [][3]string{{"catalog:hr", "eve@example.com", "USE_CATALOG"}, {"schema:hr.core", "analysts", "USE_SCHEMA"}},
+			root:     "table:hr.core.staff",
+			want:     []string{"1 SCHEMA:hr.core -analysts USE_SCHEMA", "2 TABLE:hr.core.staff +eve@example.com SELECT"},
+		},
+		{
+			name:     "inside the container above",
+			policies: []ranger.Policy{allow("table:sales.*.*", "eve@example.com", "modify select"), deny("schema:sales.*", "eve@example.com", "use_schema")},
+			grants:   [][3]string{{"catalog:sales", "eve@example.com", "USE_CATALOG"}, {"schema:sales.emea", "eve@example.com", "USE_SCHEMA"}},
+			root:     "table:sales.apac.leads",
+			want:     []string{"1 SCHEMA:sales.emea -eve@example.com USE_SCHEMA", "2 CATALOG:sales +eve@example.com MODIFY +eve@example.com SELECT"},
+		},
+		{
+			name:     "a sleeping grant below what cannot be read",
+			fault:    unread(policy.Securable{Type: policy.Catalog, FullName: "hr"}),
+			policies: []ranger.Policy{allow("schema:hr.core", "eve@example.com", "use_schema")},
+			grants:   [][3]string{{"table:hr.core.staff", "eve@example.com", "SELECT"}},
+			root:     "catalog:hr",
+			want:     []string{"1 TABLE:hr.core.staff -eve@example.com SELECT", "2 SCHEMA:hr.core +eve@example.com USE_SCHEMA"},
+		},
+		{
+			name:     "kept because not all is listed",
+			fault:    unlisted(policy.Securable{Type: policy.Schema, FullName: "sales.emea"}),
+			policies: []ranger.Policy{allow("table:sales.emea.orders", "eve@example.com", "select"), deny("schema:sales.emea", "eve@example.com", "use_schema")},
+			grants:   [][3]string{{"catalog:sales", "eve@example.com", "USE_CATALOG"}, {"schema:sales.emea", "eve@example.com", "USE_SCHEMA"}},
+			root:     "catalog:sales",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := &fake{}
+			if test.fault != nil {
+				test.fault(f)
+			}
+			r := newRig(t, rigOptions{wrap: through(f)}, test.policies...)
+			for _, g := range test.grants {
+				r.grant(g[0], g[1], policy.Privilege(g[2]))
+			}
+			result := r.sync(test.root)
+			if diff := cmp.Diff(test.want, planned(result)); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+			f.grants, f.list = nil, nil
+			r.sync()
+			if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
+				t.Errorf("grants in the end (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -185,8 +185,9 @@ func (e *Expansions) On() []policy.Securable {
 // After an error it is learned anew, by one change for each.
 func (e *Expansions) Recall(metastore func() (string, error)) error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.recalled || e.store == nil {
+	done := e.recalled || e.store == nil
+	e.mu.Unlock()
+	if done {
 		return nil
 	}
 	value, err := e.store.Load(expansionsKey)
@@ -194,32 +195,45 @@ func (e *Expansions) Recall(metastore func() (string, error)) error {
 	if err == nil && value != nil {
 		err = json.Unmarshal(value, &kept)
 	}
-	dirty := e.dirty
-	e.recalled = true
+	var id string
 	if err == nil && len(kept.Expansions) > 0 {
-		var id string
-		if id, err = metastore(); err != nil {
-			e.recalled = false // the sync will hardly succeed
-		} else if id == kept.Metastore {
-			for _, x := range kept.Expansions {
-				if len(e.known[x.Securable][x.Principal].Shown) == 0 {
-					e.set(x)
-				}
-			}
-			e.dirty = dirty
+		if id, err = metastore(); err != nil { // it is tried again, but the sync will hardly succeed
+			return err
 		}
 	}
-	return err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.recalled {
+		return nil
+	}
+	e.recalled = true
+	if err != nil || id != kept.Metastore {
+		return err
+	}
+	dirty := e.dirty
+	for _, x := range kept.Expansions {
+		if len(e.known[x.Securable][x.Principal].Shown) == 0 {
+			e.set(x)
+		}
+	}
+	e.dirty = dirty
+	return nil
 }
 
 // Save keeps what was learned, for later runs and for plans made elsewhere.
 func (e *Expansions) Save(metastore func() (string, error)) error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.dirty || e.store == nil {
+	nothing := !e.dirty || e.store == nil
+	e.mu.Unlock()
+	if nothing {
 		return nil
 	}
 	id, err := metastore()
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	kept := keptExpansions{Metastore: id}
 	for _, by := range e.known {
 		kept.Expansions = slices.AppendSeq(kept.Expansions, maps.Values(by))
@@ -227,10 +241,7 @@ func (e *Expansions) Save(metastore func() (string, error)) error {
 	slices.SortFunc(kept.Expansions, func(a, b expansion) int {
 		return cmp.Or(a.Securable.Compare(b.Securable), policy.ComparePrincipals(a.Principal, b.Principal))
 	})
-	var value []byte
-	if err == nil {
-		value, err = json.Marshal(kept)
-	}
+	value, err := json.Marshal(kept)
 	if err == nil {
 		err = e.store.Save(expansionsKey, value)
 	}
