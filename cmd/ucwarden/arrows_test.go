@@ -54,6 +54,7 @@ var arrows = map[string][]string{
 	"connector/load":                 {"connector/memory", "policy"},
 	"connector/audit":                {"atomicfile", "connector", "policy"},
 	"connector/doctor":               {},
+	"connector/invariants":           {},
 	"connector/tasks":                {"connector", "connector/load", "ondemand", "policy"},
 	"connector/unitycatalog":         {"connector", "connector/doctor", "connector/identity", "endpoint", "policy", "policy/directory"},
 	"connector/emulator":             {"connector/emulator/statement"},
