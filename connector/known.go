@@ -92,15 +92,24 @@ func opens(l *load.Found, container policy.Securable, a policy.Assignment) bool 
 }
 
 // withoutNewUse returns the desired grants without what opens a way, that its principal does not have yet, to what could not
-// be looked at: a grant there that is to be revoked would wake. The findings say so. A sync that has read everything grants
-// it.
+// be looked at, or inside it: a grant there that is to be revoked would wake. The findings say so. A sync that has read
+// everything grants it.
 func withoutNewUse(l *load.Found, desired *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
 	kept = desired
 	for _, left := range l.Left {
 		if !left.MayWake() {
 			continue
 		}
+		var containers []policy.Securable
 		for c, ok := left.Securable, true; ok; c, ok = c.Parent() {
+			containers = append(containers, c)
+		}
+		for _, s := range l.Read {
+			if !left.Listing && s.Type.IsContainer() && s != left.Securable && left.Securable.Contains(s) {
+				containers = append(containers, s)
+			}
+		}
+		for _, c := range containers {
 			var rest []policy.Assignment
 			for _, a := range kept.Of(c) {
 				if !opens(l, c, a) {

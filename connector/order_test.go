@@ -146,7 +146,7 @@ func TestNoWayToWhatCannotBeRead(t *testing.T) {
 }
 
 // USE_* that is to be revoked counts wherever it stands: held by a group above the root, inside a container that the root is
-// in, on a container that cannot be read, or kept because not all is known.
+// in, on a container that cannot be read, or kept because not all is known. And USE_* wakes nothing that is to be revoked.
 func TestNothingIsGrantedBehindUseThatIsToGo(t *testing.T) {
 	unlisted := func(schema policy.Securable) func(*fake) {
 		return func(f *fake) {
@@ -158,11 +158,11 @@ func TestNothingIsGrantedBehindUseThatIsToGo(t *testing.T) {
 			}
 		}
 	}
-	unread := func(s policy.Securable) func(*fake) {
+	unread := func(s policy.Securable, code policy.Code) func(*fake) {
 		return func(f *fake) {
 			f.grants = func(of policy.Securable) error {
 				if of == s {
-					return policy.Errorf(policy.CodeForbidden, "not now")
+					return policy.Errorf(code, "not now")
 				}
 				return nil
 			}
@@ -192,11 +192,18 @@ func TestNothingIsGrantedBehindUseThatIsToGo(t *testing.T) {
 		},
 		{
 			name:     "a sleeping grant below what cannot be read",
-			fault:    unread(policy.Securable{Type: policy.Catalog, FullName: "hr"}),
+			fault:    unread(policy.Securable{Type: policy.Catalog, FullName: "hr"}, policy.CodeForbidden),
 			policies: []ranger.Policy{allow("schema:hr.core", "eve@example.com", "use_schema")},
 			grants:   [][3]string{{"table:hr.core.staff", "eve@example.com", "SELECT"}},
 			root:     "catalog:hr",
 			want:     []string{"1 TABLE:hr.core.staff -eve@example.com SELECT", "2 SCHEMA:hr.core +eve@example.com USE_SCHEMA"},
+		},
+		{
+			name:     "a grant that may sleep on what does not answer",
+			fault:    unread(policy.Securable{Type: policy.Catalog, FullName: "hr"}, policy.CodeUnavailable),
+			policies: []ranger.Policy{allow("schema:hr.core", "eve@example.com", "use_schema")},
+			grants:   [][3]string{{"catalog:hr", "eve@example.com", "SELECT"}, {"catalog:hr", "eve@example.com", "USE_CATALOG"}},
+			root:     "catalog:hr",
 		},
 		{
 			name:     "kept because not all is listed",
