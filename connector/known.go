@@ -17,7 +17,42 @@ func asFarAsKnown(l *load.Found, desired *policy.GrantSet, compiler *compile.Com
 	}
 	pushed, sleeping := withoutSleeping(l, desired, keepWhatRelies(l, desired, compiler))
 	pushed, closed := withoutNewUse(l, pushed)
-	return pushed, slices.Concat(closed, sleeping)
+	return keepReplaced(l, desired, pushed), slices.Concat(closed, sleeping)
+}
+
+// keepReplaced returns pushed with what stands and is to go on as a grant to the same principal, or to everyone, on the same
+// object or above, where that grant is held back: it waits for it.
+func keepReplaced(l *load.Found, desired, pushed *policy.GrantSet) *policy.GrantSet {
+	kept := pushed
+	for _, s := range l.Read {
+		for _, a := range l.Current.Of(s) {
+			if slices.Contains(pushed.Of(s), a) {
+				continue
+			}
+			for p := range a.Privilege.Set().WithImplied().All() {
+				if !policy.Supports(s.Type, l.Kinds[s], p) || !confers(desired, s, a.Principal, p) || confers(pushed, s, a.Principal, p) {
+					continue
+				}
+				if kept == pushed {
+					kept = pushed.Clone()
+				}
+				kept.Add(policy.Grant{Securable: s, Principal: a.Principal, Privilege: p})
+			}
+		}
+	}
+	return kept
+}
+
+// confers reports whether grants on an object, or on the containers above it, give a principal a privilege there.
+func confers(grants *policy.GrantSet, object policy.Securable, p policy.Principal, x policy.Privilege) bool {
+	for s, ok := object, true; ok; s, ok = s.Parent() {
+		if slices.ContainsFunc(grants.Of(s), func(a policy.Assignment) bool {
+			return (a.Principal == p || a.Principal.IsEveryone()) && a.Privilege.Set().WithImplied().Has(x)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // keepWhatRelies returns the desired grants with what stands and must stay because of what could not be looked at. On

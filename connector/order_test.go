@@ -234,3 +234,26 @@ func TestNothingIsGrantedBehindUseThatIsToGo(t *testing.T) {
 		})
 	}
 }
+
+// What goes on as a grant above is not revoked while that grant waits for what could not be read.
+func TestWhatIsReplacedWaits(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, allow("table:hr.*.*", "eve@example.com", "select"))
+	r.grant("catalog:hr", "eve@example.com", "USE_CATALOG")
+	r.grant("schema:hr.core", "eve@example.com", "USE_SCHEMA", "SELECT", "MODIFY")
+	f.grants = func(s policy.Securable) error {
+		if s == sec(t, "table:hr.core.staff") {
+			return policy.Errorf(policy.CodeUnavailable, "not now")
+		}
+		return nil
+	}
+	want := []string{"1 CATALOG:hr +eve@example.com SELECT", "2 SCHEMA:hr.core -eve@example.com MODIFY -eve@example.com SELECT"}
+	if diff := cmp.Diff(want, planned(r.sync("catalog:hr"))); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	f.grants = nil
+	r.sync()
+	if diff := cmp.Diff(lines(r.desired()), managed(r)); diff != "" {
+		t.Errorf("grants in the end (-want +got):\n%s", diff)
+	}
+}

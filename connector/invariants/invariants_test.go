@@ -208,20 +208,17 @@ func doneAt(done []syncDone, seq int64) *connector.Result {
 }
 
 // mayLose reports whether a change of a disturbed sync may take away access that is wanted: what it takes away is to go, and
-// what is to be granted instead could not be. That does not hold up what is revoked. Where a sync could not read all, what is
-// granted instead may have to wait.
+// what is to be granted instead could not be, or had to wait because not all could be read. That does not hold up what is
+// revoked.
 func mayLose(result *connector.Result, lost string, removed, end []emulator.Grant) bool {
 	if result == nil {
 		return false
 	}
-	if len(result.Unread) > 0 {
-		return true
-	}
 	typ, rest, _ := strings.Cut(lost, " ")
 	name, _, _ := strings.Cut(rest, " ")
 	object := policy.Securable{Type: policy.SecurableType(typ), FullName: name}
-	return slices.ContainsFunc(result.Outcomes, func(o connector.Outcome) bool { return o.Err != nil && o.Change.Securable.Contains(object) }) &&
-		slices.ContainsFunc(removed, func(g emulator.Grant) bool { return !replaced(g, end) })
+	withheld := len(result.Unread) > 0 || slices.ContainsFunc(result.Outcomes, func(o connector.Outcome) bool { return o.Err != nil && o.Change.Securable.Contains(object) })
+	return withheld && slices.ContainsFunc(removed, func(g emulator.Grant) bool { return !replaced(g, end) })
 }
 
 // replaced reports whether a grant goes on as another one to the same principal, or to everyone, on the same object or above.
