@@ -42,7 +42,7 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		if covered { // read only now that no removal is on its way
 			continue
 		}
-		have, err := r.containerGrants(ctx, a)
+		have, err := r.containerGrants(ctx, a, opens || len(closed) > 0)
 		if _, gone := errors.AsType[*load.GoneError](err); gone {
 			continue
 		}
@@ -180,9 +180,10 @@ func inherits(l *load.Found, container policy.Securable, p policy.Privilege) boo
 	})
 }
 
-// containerGrants returns the grants on a container, as last seen if that is not long ago.
-func (r *run) containerGrants(ctx context.Context, c policy.Securable) ([]policy.Assignment, error) {
-	if list, ok := r.coordinator.container(c); ok {
+// containerGrants returns the grants on a container, as last seen if that is not long ago, unless anew: what somebody has
+// granted there since counts where a way is opened.
+func (r *run) containerGrants(ctx context.Context, c policy.Securable, anew bool) ([]policy.Assignment, error) {
+	if list, ok := r.coordinator.container(c); ok && !anew {
 		return list, nil
 	}
 	list, err := r.loadOptions().GrantsOf(ctx, c)

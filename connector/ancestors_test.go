@@ -293,3 +293,15 @@ func TestDormantGrantsAboveAreRevokedFirst(t *testing.T) {
 		t.Errorf("the grant that USE_SCHEMA wakes is not revoked before: %q", planned(result))
 	}
 }
+
+// What somebody granted on the container above since it was last seen would wake, too.
+func TestDormantGrantsAboveAreSeenAnew(t *testing.T) {
+	r := newRig(t, rigOptions{}, allow("table:hr.core.staff", "bob@example.com", "select"))
+	r.sync()
+	r.revoke("schema:hr.core", "bob@example.com", "USE_SCHEMA")
+	r.grant("catalog:hr", "bob@example.com", "MODIFY")
+	want := []string{"1 CATALOG:hr -bob@example.com MODIFY", "2 SCHEMA:hr.core +bob@example.com USE_SCHEMA"}
+	if diff := cmp.Diff(want, planned(r.sync("schema:hr.core"))); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
