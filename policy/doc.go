@@ -4,8 +4,9 @@
 //
 // It takes two GrantSets, the current one and the desired one; [Diff] returns the changes that lead from the first to the
 // second, and a [Guard] may refuse the plan they make. Package connector calls both. The packages under this one are
-// about Ranger's policies: ranger, schedule, match and rules read them, once; evaluate and compile decide by what was
-// read; explain, lint, suite and script answer what people ask; source fetches.
+// about Ranger's policies: source fetches them; ranger, delta, verify, schedule, match, condition and rules read them, once;
+// evaluate and compile decide by what was read, region and directory say where and whom it is about; order puts changes into
+// a safe order; explain, lint, suite and script answer what people ask.
 //
 // The package uses the standard library only. It does no I/O, reads no clock, starts no goroutine and logs nothing:
 // whatever it needs is passed in, and the same input returns the same output. This holds for every package under it but

@@ -12,7 +12,7 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 }
 
-// Effect says how a finding bears on access.
+// Effect says how a finding changes access.
 type Effect string
 
 // The effects of a finding.
@@ -45,7 +45,7 @@ func (f Finding) String() string {
 	return s
 }
 
-// Exact reports whether the grants give exactly the access the policies mean.
+// Exact reports whether the grants allow exactly what the policies allow.
 func (r *Report) Exact() bool {
 	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Effect != EffectNone })
 }

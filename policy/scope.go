@@ -199,14 +199,14 @@ func (s Scope) reaches(o Securable) bool {
 	return true
 }
 
-// KeepOwn returns the scope in which our own access is kept: what gives it to a principal, of whom own reports whether it is us
-// or a group that we may be in, is never removed.
+// KeepOwn returns the scope in which our own access is kept: grants that confer it on a principal of whom own reports that it
+// is us, or a group that we may be in, are never removed.
 func (s Scope) KeepOwn(own func(Principal) bool) Scope {
 	s.own = own
 	return s
 }
 
-// keepsOwn reports whether a grant may give us our own access: MANAGE, or USE_*, be it by ALL_PRIVILEGES. Everybody's group is no
+// keepsOwn reports whether a grant may confer our own access on us: MANAGE, or USE_*, be it by ALL_PRIVILEGES. Everybody's group is no
 // reason to keep a grant: what it holds every user of the account has.
 func (s Scope) keepsOwn(on Securable, a Assignment) bool {
 	if s.own == nil || a.IsEveryone() || !s.own(a.Principal) {

@@ -109,9 +109,9 @@ func (s Scope) LeavesAlone(t SecurableType, p Privilege) string {
 	return notManaged
 }
 
-// Keeps returns why a grant of p on a securable of type t that no policy gives is not taken away; "" where it is. What the
-// policies have no word for, which expresses tells, is not theirs to take away, unless the scope asks for it by name. A nil
-// expresses has words for everything.
+// Keeps returns why a grant of p on a securable of type t that no policy asks for is not revoked; "" where it is. What
+// policies cannot express, by expresses, is not revoked, unless the scope asks for it by name. A nil expresses reports true
+// for everything.
 func (s Scope) Keeps(t SecurableType, p Privilege, expresses func(SecurableType, Privilege) bool) string {
 	if why := s.LeavesAlone(t, p); why != "" {
 		return why

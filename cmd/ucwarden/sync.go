@@ -34,7 +34,7 @@ func newSyncCommand(a *app) *cobra.Command {
 		Short:      "Bring the workspace into sync with the policies, once",
 		GroupID:    groupSync,
 		Long: `Run one full sync, or with --securable a sync of these objects, as a task, and wait for its end.
-With --server the task is given to the daemon there; without, it runs here, on the task store that a daemon with the
+With --server the task is submitted to the daemon there; without, it runs here, on the task store that a daemon with the
 same configuration would use. How far it is appears on standard error: a bar on a terminal, a few lines elsewhere.
 An interrupt (Ctrl-C) ends a sync that runs here once the requests on their way are answered, and says what was done and
 what was not; a second one ends it at once. Look first with: ucwarden plan`,
@@ -77,7 +77,7 @@ what was not; a second one ends it at once. Look first with: ucwarden plan`,
 		},
 	}
 	daemon.register(cmd)
-	cmd.PersistentFlags().Lookup("server").Usage = "give the task to the daemon whose REST API is at this URL"
+	cmd.PersistentFlags().Lookup("server").Usage = "submit the task to the daemon whose REST API is at this URL"
 	cmd.Flags().StringVar(&approve, "approve", "", "digest of a plan that a guard refused, to carry out exactly that one")
 	cmd.Flags().StringVar(&planFile, "plan", "", "apply exactly the plan that plan --out saved in this file, or nothing where it is stale")
 	cmd.Flags().StringArrayVar(&securables, "securable", nil, "sync TYPE:NAME and everything inside only; may be repeated")

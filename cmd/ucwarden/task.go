@@ -123,7 +123,7 @@ are tasks too, and listed with --shards, --parent or --status.`,
 	flags.StringVar(&parent, "parent", "", "only the shards of this task")
 	flags.BoolVar(&shards, "shards", false, "list the shards of full syncs too")
 	flags.StringVar(&since, "since", "", "only tasks received since this time, RFC 3339, or for so long: 24h, 7d")
-	flags.StringVar(&cursor, "cursor", "", "go on after the page that gave this cursor")
+	flags.StringVar(&cursor, "cursor", "", "go on after the page that returned this cursor")
 	flags.IntVar(&limit, "limit", 50, "tasks per page, at most 500")
 	flags.BoolVar(&all, "all", false, "read every page")
 	completeWords(cmd, "status", []string{"NEW", "WAITING", "INPROGRESS", "SUCCESS", "FAILED", "SKIPPED"})

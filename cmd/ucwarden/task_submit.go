@@ -51,7 +51,7 @@ With --wait or --watch the exit code tells how the task ended: 0 SUCCESS, 1 FAIL
 	flags := cmd.Flags()
 	flags.BoolVar(&f.full, "full", false, "sync everything (FULL_SYNC)")
 	flags.StringVarP(&f.file, "file", "f", "", "file with the task document, JSON; - is standard input")
-	flags.StringVar(&f.id, "id", "", "id of the task; the same id and content again give the task there is")
+	flags.StringVar(&f.id, "id", "", "id of the task; the same id and content again return the task that is there")
 	flags.StringVar(&f.source, "source", "cli", "label of where the task comes from")
 	flags.StringVar(&f.approve, "approve", "", "digest of a refused plan that may be carried out")
 	flags.BoolVar(&f.wait, "wait", false, "wait until the task ends, then show it")

@@ -12,7 +12,7 @@ import (
 )
 
 // Result is what a condition comes to for one request. A condition nobody can evaluate is unknown: it is taken
-// as not met where it would give access and as met where it would take access away.
+// as not met where it would allow and as met where it would deny.
 type Result uint8
 
 const (

@@ -146,7 +146,7 @@ func (ctx *evalContext) matchAs(m match.Type) match.Type {
 
 // evaluate applies the policy for each of its resources that decides the request, and reports whether any of them lies
 // on the request's resource, above or below it. Where none decides by the very names, but one by names that are alike, the
-// policy takes access away and gives none.
+// policy denies and allows nothing.
 func (ctx *evalContext) evaluate(p *rules.Policy, path *match.Path, r *result) (matched bool) {
 	if p.Everywhere {
 		ctx.evaluateItems(p, match.Self, true, r)
@@ -193,7 +193,7 @@ func (ctx *evalContext) apply(p *rules.Policy, m match.Type, alike bool, r *resu
 }
 
 // evaluateItems applies the policy's items to the request's access types and derives the result from what all of them came
-// to so far, by this policy and those before it. onlyRestrict leaves out what gives access, because a condition of the
+// to so far, by this policy and those before it. onlyRestrict leaves out what allows, because a condition of the
 // policy is unknown. Source: RangerDefaultPolicyEvaluator.evaluatePolicyItems, which derives the result anew for some
 // policies that say nothing, too; for which hangs on the requests that were made before.
 func (ctx *evalContext) evaluateItems(p *rules.Policy, m match.Type, onlyRestrict bool, r *result) {

@@ -28,10 +28,10 @@ type Request struct {
 
 	User   string
 	Groups []string // nil: those of the user store
-	Roles  []string // nil: those that the roles give to user and groups
+	Roles  []string // nil: those that user and groups are members of
 
 	Time       time.Time    // of the access; the zero time ignores validity schedules
-	Tags       []RequestTag // nil: those that the snapshot's tags give to the resource
+	Tags       []RequestTag // nil: those that the snapshot attaches to the resource
 	Descendant bool         // a policy on something below the resource decides too (Ranger's scope SELF_OR_DESCENDANTS)
 	// CountDescendantDeny lets a deny below the resource count where descendants do; Ranger ignores it by default.
 	CountDescendantDeny bool
@@ -57,7 +57,7 @@ type RequestTag struct {
 // Outcome is what the policies say.
 type Outcome uint8
 
-// The outcomes. Undetermined means that no policy says anything, which gives no access.
+// The outcomes. Undetermined means that no policy decides, which allows nothing.
 const (
 	Undetermined Outcome = iota
 	Allowed

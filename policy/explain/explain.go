@@ -58,7 +58,7 @@ const (
 	OutcomeNotMentioned = "not mentioned"
 )
 
-// isGranted reports whether the policies give the privilege by some grant.
+// isGranted reports whether the policies compile to some grant of the privilege.
 func (p *PrivilegeExplanation) isGranted() bool {
 	return slices.ContainsFunc(p.Grants, func(g ExplainedGrant) bool { return g.State != GrantExtra })
 }

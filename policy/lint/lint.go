@@ -41,7 +41,7 @@ const (
 	CheckRefused    = "refused"           // it cannot be understood, and is left out; what it may deny is closed
 	CheckPrincipal  = "unknown-principal" // a user, group or role that nothing knows
 	CheckNobody     = "names-nobody"      // an item without users, groups and roles
-	CheckNothing    = "does-nothing"      // an item or list that gives, denies or excepts nothing
+	CheckNothing    = "does-nothing"      // an item or list that allows, denies or excepts nothing
 	CheckNoMatch    = "never-matches"     // resources that no object can match
 	CheckNoObject   = "matches-nothing"   // resources that no object matches today
 	CheckShadowed   = "shadowed"          // an item that other items make superfluous

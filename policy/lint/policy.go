@@ -190,7 +190,7 @@ func (l *lintList) isPublic(item *ranger.PolicyItem) bool {
 	return slices.Contains(item.Groups, rules.GroupPublic) || slices.Contains(item.Users, rules.UserCurrent)
 }
 
-// isAll reports whether an item gives everything: ALL_PRIVILEGES, or Ranger's marker or habitual name for all.
+// isAll reports whether an item allows everything: ALL_PRIVILEGES, or Ranger's marker or habitual name for all.
 func (l *lintList) isAll(item *ranger.PolicyItem) bool {
 	return slices.ContainsFunc(item.Accesses, func(a ranger.ItemAccess) bool {
 		name := a.Type[strings.LastIndexByte(a.Type, ':')+1:]

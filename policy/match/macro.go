@@ -56,7 +56,7 @@ func HoldsMacro(def *ranger.ResourceDef, value string) bool {
 	return newMacroOptions(options).applies(value)
 }
 
-// replaceTokens replaces {NAME} by what lookup gives; a name that lookup does not know stays as it is. A backslash
+// replaceTokens replaces {NAME} by what lookup returns; a name that lookup does not know stays as it is. A backslash
 // keeps a brace from beginning or ending a token. Source: StringTokenReplacer.
 func (o macroOptions) replaceTokens(text string, lookup func(name string) (string, bool)) string {
 	var out strings.Builder

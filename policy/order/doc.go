@@ -1,5 +1,5 @@
 // Package order puts the changes of a plan into an order that keeps every person's access, at every moment of their
-// application, between what old and new grants both give and what either gives; also when a change fails for good and
+// application, between what old and new grants both confer and what either confers; also when a change fails for good and
 // what depends on it is held back. It takes the changes that policy.Diff returns, one for each securable, and the current
 // grants, and returns the same changes with waves, what depends on what, and now and then more than one change for a
 // securable, or temporary USE_*. Package connector calls [Changes].

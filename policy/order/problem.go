@@ -31,7 +31,7 @@ type problem struct {
 	object     bool                // it ends in an object, not in a container
 	mask       policy.PrivilegeSet // the needs that matter on it
 	available  policy.PrivilegeSet // of USE_*, what anybody holds before or afterwards
-	continuous policy.PrivilegeSet // the needs that give access both before and afterwards, if somebody holds them
+	continuous policy.PrivilegeSet // the needs that confer access both before and afterwards, if somebody holds them
 }
 
 // node is a securable with its change or, since there are many more objects than ways to change them, all objects of a

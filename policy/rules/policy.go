@@ -302,7 +302,7 @@ func (p *Policy) Match(i int, path *match.Path, v *match.Values) match.Type {
 }
 
 // MatchLoosely is Match with names compared by [policy.LooseName]. A policy none of whose resources matches by the very
-// names, but one does loosely, takes access away and gives none.
+// names, but one does loosely, denies and allows nothing.
 func (p *Policy) MatchLoosely(i int, path *match.Path, v *match.Values) match.Type {
 	return p.Resources[i].Match(path.Elements, v, true)
 }

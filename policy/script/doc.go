@@ -2,6 +2,5 @@
 // It takes the source of a script, and for each run the values of one request, and returns whether the condition is met, or
 // the text of the expression, or an error when the script cannot be read, fails or takes too long.
 // It is called by the commands that test, explain or lint policies, which hand [Recorder.Compile] to package rules
-// and tell people what failed. The daemon never
-// reaches it, because scripts decide no grant: a policy with a condition is not compiled to grants.
+// and tell people what failed. The daemon never reaches it, because scripts decide no grant: a policy with a condition is not compiled to grants.
 package script
