@@ -30,16 +30,16 @@ func TestUnknownIsNotEmpty(t *testing.T) {
 		left string // what is left out; "" where the sync fails
 	}{
 		"no catalogs":             {emulator.Fault{Path: api + "catalogs", Status: 500}, ""},
-		"no schemas":              {emulator.Fault{Path: api + "schemas", Status: 503}, ""},
-		"a page of tables":        {emulator.Fault{Path: api + "table-summaries", Skip: 1, Status: 500}, ""},
+		"no schemas":              {emulator.Fault{Path: api + "schemas", Status: 503}, "CATALOG:sales"},
+		"a page of tables":        {emulator.Fault{Path: api + "table-summaries", Skip: 1, Status: 500}, "CATALOG:sales"},
 		"tables are not found":    {emulator.Fault{Path: api + "table-summaries", Status: 404}, "CATALOG:sales"},
-		"tables cut short":        {emulator.Fault{Path: api + "table-summaries", Truncate: true}, ""},
-		"tables garbled":          {emulator.Fault{Path: api + "table-summaries", Garble: true}, ""},
-		"a connection lost":       {emulator.Fault{Path: api + "volumes", Drop: true}, ""},
+		"tables cut short":        {emulator.Fault{Path: api + "table-summaries", Truncate: true}, "CATALOG:sales"},
+		"tables garbled":          {emulator.Fault{Path: api + "table-summaries", Garble: true}, "CATALOG:sales"},
+		"a connection lost":       {emulator.Fault{Path: api + "volumes", Drop: true}, "SCHEMA:sales.emea"},
 		"functions not found":     {emulator.Fault{Path: api + "functions", Status: 404}, "SCHEMA:sales.emea"},
 		"volumes not found":       {emulator.Fault{Path: api + "volumes", Status: 404, ErrorCode: "SCHEMA_DOES_NOT_EXIST"}, "SCHEMA:sales.apac"},
 		"models forbidden":        {emulator.Fault{Path: api + "models", Status: 403}, "SCHEMA:sales.emea"},
-		"external locations gone": {emulator.Fault{Path: api + "external-locations", Status: 500}, ""},
+		"external locations gone": {emulator.Fault{Path: api + "external-locations", Status: 500}, "EXTERNAL_LOCATION:"},
 		"locations forbidden":     {emulator.Fault{Path: api + "external-locations", Status: 403}, "EXTERNAL_LOCATION:"},
 		"one permissions call":    {emulator.Fault{Securable: "table:sales.emea.orders", Method: "GET", Status: 500}, "TABLE:sales.emea.orders"},
 		"one forbidden":           {emulator.Fault{Securable: "table:sales.emea.orders", Method: "GET", Status: 403}, "TABLE:sales.emea.orders"},
@@ -92,6 +92,87 @@ func TestUnknownIsNotEmpty(t *testing.T) {
 // managed are the emulator's grants without those of the catalog that is its own.
 func managed(r *rig) []string {
 	return slices.DeleteFunc(lines(r.server.Grants()), func(s string) bool { return strings.Contains(s, ":system") })
+}
+
+// A workspace that answers no listing, or for much does not answer, is not synced without what it does not answer for.
+func TestNothingAnswers(t *testing.T) {
+	down := policy.Errorf(policy.CodeUnavailable, "no answer")
+	for name, lists := range map[string]func(policy.SecurableType) bool{
+		"none":             func(policy.SecurableType) bool { return false },
+		"schemas alone":    func(t policy.SecurableType) bool { return t == policy.Schema },
+		"tables alone":     func(t policy.SecurableType) bool { return t == policy.Table },
+		"all but volumes":  func(t policy.SecurableType) bool { return t != policy.Volume },
+		"metastores alone": func(t policy.SecurableType) bool { return t == policy.Metastore },
+	} {
+		f := &fake{}
+		r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{State: &inMemory{}}}, usual()...)
+		r.sync()
+		r.grant("table:sales.apac.leads", "bob@example.com", "SELECT", "MODIFY")
+		f.list = func(_ policy.Securable, t policy.SecurableType, found []policy.Object, err error) ([]policy.Object, error) {
+			if !lists(t) {
+				return nil, down
+			}
+			return found, err
+		}
+		for _, root := range []policy.Securable{sec(t, "catalog:sales"), {Type: policy.Metastore}} {
+			answers := root.Type == policy.Metastore && (lists(policy.Metastore) || lists(policy.Connection)) || root.Type == policy.Catalog && (lists(policy.Schema) || lists(policy.Table))
+			r.server.ResetTrace()
+			result, err := r.Sync(t.Context(), connector.Request{Roots: []policy.Securable{root}})
+			if !answers && (policy.CodeOf(err) != policy.CodeUnavailable || r.patches() > 0) {
+				t.Errorf("%s answer, %s: %v, %d PATCHes", name, root, err, r.patches())
+			}
+			if answers && err != nil {
+				t.Errorf("%s answer, %s: %v", name, root, err)
+			} else if whole := name == "all but volumes" && root.Type == policy.Metastore; answers && (len(result.Unread) == 0) != whole {
+				t.Errorf("%s answer, %s: left out %v", name, root, result.Unread)
+			}
+		}
+	}
+}
+
+// An object that a listing does not show and that cannot be looked up may exist: nothing that it relies on goes, and all else
+// is synced. Where many cannot be looked up, it is the workspace that does not answer.
+func TestLookUpsFail(t *testing.T) {
+	const seed = `
+metastore: {owner: admin@example.com}
+users: [admin@example.com, bob@example.com, ann@example.com]
+catalogs: [{name: sales, schemas: [{name: emea, tables: [orders], volumes: [v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11]}]}, {name: hr, schemas: [{name: core, tables: [staff]}]}]
+`
+	for _, hidden := range []int{1, 11} {
+		f := &fake{}
+		r := newRig(t, rigOptions{wrap: through(f), seed: seed, syncer: connector.Options{State: &inMemory{}}},
+			allow("volume:sales.emea.*", "bob@example.com", "read_volume"), allow("table:hr.core.staff", "ann@example.com", "select"))
+		r.sync()
+		want := lines(r.desired())
+		r.grant("table:hr.core.staff", "bob@example.com", "SELECT")
+		f.list = func(_ policy.Securable, t policy.SecurableType, found []policy.Object, err error) ([]policy.Object, error) {
+			if t == policy.Volume {
+				slices.SortFunc(found, func(a, b policy.Object) int { return a.Compare(b.Securable) })
+				found = found[min(hidden, len(found)):]
+			}
+			return found, err
+		}
+		f.get = func(s policy.Securable) error {
+			if s.Type == policy.Volume {
+				return policy.Errorf(policy.CodeUnavailable, "no answer")
+			}
+			return nil
+		}
+		r.server.ResetTrace()
+		_, err := r.Sync(t.Context(), connector.Request{})
+		if hidden > 10 {
+			if policy.CodeOf(err) != policy.CodeUnavailable || r.patches() > 0 {
+				t.Errorf("%d are hidden: %v, %d PATCHes", hidden, err, r.patches())
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, managed(r)); diff != "" {
+			t.Errorf("grants (-want +got):\n%s", diff)
+		}
+	}
 }
 
 // A schema dropped between two listings is no fault, and its tables are gone with it.

@@ -166,7 +166,11 @@ func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *load.Found
 	if len(named) == 0 {
 		return nil, nil
 	}
-	return load.New(r.loadOptions(), nil, nil).Ask(ctx, slices.SortedFunc(maps.Keys(named), policy.Securable.Compare))
+	var list []policy.Object
+	for _, s := range slices.SortedFunc(maps.Keys(named), policy.Securable.Compare) {
+		list = append(list, policy.Object{Securable: s})
+	}
+	return load.New(r.loadOptions(), nil, nil).Ask(ctx, list)
 }
 
 // diff returns the plan that leads from what was loaded to what was compiled, and whom it leaves out because the workspace

@@ -31,16 +31,21 @@ type lister struct {
 	builtIn  bool // what Unity Catalog itself keeps is listed too
 	// failed notes that what a container holds could not be listed, and returns nil where the rest may go on; nil: a
 	// listing that fails fails everything.
-	failed func(container policy.Securable, err error) error
+	failed func(ctx context.Context, container policy.Securable, err error) error
+	// answered is called for each listing that came back; nil for nobody.
+	answered func()
 }
 
 // tolerate returns nil where a failed listing of a container is noted and the rest goes on. That a container was not
 // found is for the caller to look into.
-func (l lister) tolerate(container policy.Securable, err error) error {
+func (l lister) tolerate(ctx context.Context, container policy.Securable, err error) error {
+	if err == nil && l.answered != nil {
+		l.answered()
+	}
 	if err == nil || l.failed == nil || policy.CodeOf(err) == policy.CodeNotFound {
 		return err
 	}
-	return l.failed(container, err)
+	return l.failed(ctx, container, err)
 }
 
 // Inventory lists everything that policies can be about, Unity Catalog's own objects included, with at most parallel
@@ -105,11 +110,11 @@ func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		schemas, err = l.List(gctx, catalog, policy.Schema)
-		return l.tolerate(catalog, err)
+		return l.tolerate(gctx, catalog, err)
 	})
 	g.Go(func() (err error) {
 		tables, err = l.List(gctx, catalog, policy.Table)
-		return l.tolerate(catalog, err)
+		return l.tolerate(gctx, catalog, err)
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -133,7 +138,7 @@ func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy
 				dropped[i] = true // since it was listed
 				return nil
 			}
-			return l.tolerate(schema.Securable, err)
+			return l.tolerate(gctx, schema.Securable, err)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -171,7 +176,7 @@ func (l lister) listTypes(ctx context.Context, about, parent policy.Securable, t
 		if about.FullName == "" {
 			container.Type = t
 		}
-		if err := l.tolerate(container, err); err != nil {
+		if err := l.tolerate(ctx, container, err); err != nil {
 			return nil, err
 		}
 		all = append(all, list...)

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ type Options struct {
 
 // Loader reads what a sync needs to know of a workspace: first which objects there are, then the grants on them. What does
 // not exist is no error, and what cannot be read is left out, with everything that depends on it; a workspace that does not
-// answer fails the whole load, since unknown is not empty.
+// answer at all, or not for much, fails the whole load, since unknown is not empty.
 type Loader struct {
 	Options
 	lister
@@ -113,12 +114,16 @@ type Loader struct {
 	objects []policy.Object
 	done    int // objects whose grants were read
 	out     *Found
+
+	answered        bool  // some listing or look-up came back
+	unanswered      int   // what was left out because the workspace did not answer for it
+	firstUnanswered error // why, the first time
 }
 
 // New returns a Loader of the roots, and of objects that are known to exist.
 func New(o Options, roots []policy.Securable, also []policy.Object) *Loader {
 	l := &Loader{Options: o, roots: roots, objects: slices.Clone(also), out: &Found{Kinds: make(map[policy.Securable]policy.Kind)}}
-	l.lister = lister{Lister: o.Lister, parallel: o.Parallel, failed: l.leaveOutListing}
+	l.lister = lister{Lister: o.Lister, parallel: o.Parallel, failed: l.leaveOutListing, answered: l.noteAnswer}
 	return l
 }
 
@@ -164,6 +169,9 @@ func (l *Loader) ListObjects(ctx context.Context) error {
 	}
 	if err := g.Wait(); err != nil {
 		return err
+	}
+	if l.firstUnanswered != nil && !l.answered {
+		return l.firstUnanswered // not this or that is out of order: nothing came back at all
 	}
 	l.arrange()
 	for _, root := range inside {
@@ -219,6 +227,7 @@ func (l *Loader) root(ctx context.Context, root policy.Securable) error {
 	default:
 		var o policy.Object
 		if o, err = l.Get(ctx, root); err == nil {
+			l.noteAnswer()
 			found = []policy.Object{o}
 		}
 	}
@@ -226,10 +235,12 @@ func (l *Loader) root(ctx context.Context, root policy.Securable) error {
 		err = l.confirmGone(ctx, root, err)
 	}
 	if _, unlisted := errors.AsType[*unlistedError](err); unlisted {
-		found, err = []policy.Object{{Securable: root}}, l.leaveOutListing(root, err)
+		found, err = []policy.Object{{Securable: root}}, l.leaveOutListing(ctx, root, err)
 	}
 	if err == nil && (root.Type.IsContainer() || root.FullName == "") {
-		found, err = l.recall(ctx, root, found)
+		if found, err = l.recall(ctx, root, found); err != nil {
+			return err
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -237,7 +248,7 @@ func (l *Loader) root(ctx context.Context, root policy.Securable) error {
 		l.out.Missing = append(l.out.Missing, root)
 		return nil
 	}
-	if err != nil && FailsSmall(err) {
+	if err != nil && l.goesOnWithout(ctx, err) {
 		l.leaveOut(LeftOut{Securable: root, Code: policy.CodeOf(err), Reason: err.Error()})
 		return nil
 	}
@@ -279,19 +290,42 @@ func (l *Loader) leaveOut(left LeftOut) {
 
 // leaveOutListing notes that what a container, or a type of root objects, holds could not be listed. It returns an error
 // where that says that nothing can be.
-func (l *Loader) leaveOutListing(s policy.Securable, err error) error {
-	if _, unlisted := errors.AsType[*unlistedError](err); !unlisted && !FailsSmall(err) {
-		return err
-	}
+func (l *Loader) leaveOutListing(ctx context.Context, s policy.Securable, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, unlisted := errors.AsType[*unlistedError](err); unlisted {
+		l.answered = true
+	} else if !l.goesOnWithout(ctx, err) {
+		return err
+	}
 	l.leaveOut(LeftOut{Securable: s, Code: policy.CodeOf(err), Reason: err.Error(), Listing: true})
 	return nil
 }
 
-// maxUnanswered is how many objects of one load may be left out because the workspace did not answer for them: more, and
-// it is the workspace that does not answer.
+// maxUnanswered is how much of one load may be left out because the workspace did not answer for it, be it a listing, a
+// look-up or the grants on an object: more, and it is the workspace that does not answer.
 const maxUnanswered = 10
+
+// goesOnWithout reports whether a load may go on without what an error is about; the lock is held.
+func (l *Loader) goesOnWithout(ctx context.Context, err error) bool {
+	switch {
+	case FailsSmall(err):
+		l.answered = true
+		return true
+	case policy.CodeOf(err) != policy.CodeUnavailable || ctx.Err() != nil || l.unanswered == maxUnanswered:
+		return false
+	}
+	l.unanswered++
+	l.firstUnanswered = cmp.Or(l.firstUnanswered, err)
+	return true
+}
+
+// noteAnswer notes that the workspace answers.
+func (l *Loader) noteAnswer() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answered = true
+}
 
 // ReadGrants reads the grants on every listed object in scope that only picks; on all with a nil one. An object that is gone
 // by now is left out.
@@ -307,7 +341,7 @@ func (l *Loader) ReadGrants(ctx context.Context, only func(policy.Securable) boo
 	}
 	grants := make([][]policy.Assignment, len(read))
 	without := make([]bool, len(read)) // gone, or left out
-	unanswered := 0
+	unanswered := 0                    // here: more than half of the objects is no single one
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(l.Parallel)
 	for i, sec := range read {
@@ -329,11 +363,11 @@ func (l *Loader) ReadGrants(ctx context.Context, only func(policy.Securable) boo
 			case err == nil:
 			case gone:
 				l.gone(sec)
-			case FailsSmall(err):
+			case FailsSmall(err), unanswered < len(read)/2 && l.goesOnWithout(ctx, err):
+				if !FailsSmall(err) {
+					unanswered++
+				}
 				l.leaveOut(LeftOut{Securable: sec, Code: policy.CodeOf(err), Reason: err.Error()})
-			case policy.CodeOf(err) == policy.CodeUnavailable && ctx.Err() == nil && unanswered < maxUnanswered && unanswered < len(read)/2:
-				unanswered++
-				l.leaveOut(LeftOut{Securable: sec, Code: policy.CodeUnavailable, Reason: err.Error()})
 			default:
 				return err
 			}

@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -29,10 +28,10 @@ func (l *Loader) recall(ctx context.Context, root policy.Securable, found []poli
 	for _, o := range found {
 		shown[o.Securable] = true
 	}
-	var missing []policy.Securable
+	var missing []policy.Object
 	for _, o := range last {
 		if !shown[o.Securable] && (root.FullName != "" || l.Scope.ReachesType(o.Type)) {
-			missing = append(missing, o.Securable)
+			missing = append(missing, o)
 		}
 	}
 	if len(missing) > maxRecalled {
@@ -65,27 +64,27 @@ func (l *Loader) recall(ctx context.Context, root policy.Securable, found []poli
 	return found, nil
 }
 
-// Ask returns which of the securables, sorted, exist. What lies in a schema of the list that does not is not asked for.
-// One that may not be looked up may exist: it is returned, and its grants will not be readable either.
-func (l *Loader) Ask(ctx context.Context, list []policy.Securable) ([]policy.Object, error) {
-	var mu sync.Mutex
+// Ask returns which of the objects, sorted, exist. What lies in a schema of the list that does not is not asked for. One that
+// cannot be looked up may exist: it is returned as it is known, and its grants will hardly be readable either.
+func (l *Loader) Ask(ctx context.Context, list []policy.Object) ([]policy.Object, error) {
 	var back []policy.Object
 	gone := make(map[policy.Securable]bool)
-	each := func(list []policy.Securable) error {
+	each := func(list []policy.Object) error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.SetLimit(l.Parallel)
-		for _, s := range list {
+		for _, known := range list {
 			g.Go(func() error {
-				o, err := l.Get(ctx, s)
-				mu.Lock()
-				defer mu.Unlock()
+				o, err := l.Get(ctx, known.Securable)
+				l.mu.Lock()
+				defer l.mu.Unlock()
 				switch {
 				case err == nil:
 					back = append(back, o)
 				case policy.CodeOf(err) == policy.CodeNotFound:
-					gone[s] = true
-				case FailsSmall(err):
-					back = append(back, policy.Object{Securable: s})
+					gone[known.Securable] = true
+				case l.goesOnWithout(ctx, err):
+					l.Logger.WarnContext(ctx, "cannot look up an object that no listing showed; it is taken to exist", "object", known.String(), "error", err)
+					back = append(back, known)
 				default:
 					return err
 				}
@@ -94,14 +93,14 @@ func (l *Loader) Ask(ctx context.Context, list []policy.Securable) ([]policy.Obj
 		}
 		return g.Wait()
 	}
-	isContainer := func(s policy.Securable) bool { return s.Type.IsContainer() }
-	containers := slices.DeleteFunc(slices.Clone(list), func(s policy.Securable) bool { return !isContainer(s) })
+	isContainer := func(o policy.Object) bool { return o.Type.IsContainer() }
+	containers := slices.DeleteFunc(slices.Clone(list), func(o policy.Object) bool { return !isContainer(o) })
 	if err := each(containers); err != nil {
 		return nil, err
 	}
-	inside := slices.DeleteFunc(slices.Clone(list), func(s policy.Securable) bool {
-		parent, ok := s.Parent()
-		return isContainer(s) || ok && gone[parent]
+	inside := slices.DeleteFunc(slices.Clone(list), func(o policy.Object) bool {
+		parent, ok := o.Parent()
+		return isContainer(o) || ok && gone[parent]
 	})
 	err := each(inside)
 	return back, err
