@@ -321,9 +321,9 @@ func (b *boundary) wanted(s policy.Securable) []policy.Assignment {
 
 // opens reports whether a grant on a container opens a way that its principal is not known to have, there or from above.
 func (b *boundary) opens(container policy.Securable, a policy.Assignment) bool {
-	if !opens(b.found, container, a) {
+	if opens(b.found, container, a) == 0 {
 		return false
 	}
 	parent, ok := container.Parent()
-	return !ok || a.Privilege != policy.UseSchema || opens(b.found, parent, a)
+	return !ok || a.Privilege != policy.UseSchema || opens(b.found, parent, a) != 0
 }

@@ -175,6 +175,64 @@ catalogs: [{name: sales, schemas: [{name: emea, tables: [orders], volumes: [v1, 
 	}
 }
 
+// What may sleep on an object whose grants cannot be read holds back the USE_* next to it, and the one further out only from
+// whom that leads to it; the plan names what waits. What we may not read is not ours to revoke, and holds back nothing.
+func TestUnreadHoldsBackLittle(t *testing.T) {
+	const seed = `
+metastore: {owner: admin@example.com}
+users: [admin@example.com, ann@example.com, bob@example.com, eve@example.com]
+groups: [{name: team, members: [eve@example.com]}]
+catalogs:
+- {name: sales, schemas: [{name: emea, volumes: [files], functions: [net]}, {name: apac, tables: [orders]}]}
+`
+	function := "function:sales.emea.net"
+	for _, test := range []struct {
+		code    policy.Code
+		holds   string // who has USE_SCHEMA next to the function before
+		waiting []string
+	}{
+		{policy.CodeUnavailable, "", []string{"SCHEMA:sales.emea ann@example.com"}},
+		{policy.CodeNotFound, "", []string{"SCHEMA:sales.emea ann@example.com"}},
+		{policy.CodeInternal, "", []string{"SCHEMA:sales.emea ann@example.com"}},
+		{policy.CodeUnavailable, "ann@example.com", []string{"CATALOG:sales ann@example.com"}},
+		{policy.CodeUnavailable, "eve@example.com", []string{"SCHEMA:sales.emea ann@example.com"}},
+		{policy.CodeUnavailable, "team", []string{"CATALOG:sales ann@example.com", "CATALOG:sales bob@example.com", "SCHEMA:sales.emea ann@example.com"}},
+		{policy.CodeForbidden, "", nil},
+	} {
+		f := &fake{}
+		policies := []ranger.Policy{allow("volume:sales.emea.files", "ann@example.com", "read_volume"), allow("table:sales.apac.orders", "ann@example.com bob@example.com", "select")}
+		r := newRig(t, rigOptions{wrap: through(f), seed: seed, attempts: 1}, policies...)
+		if r.grant(function, "ann@example.com", "EXECUTE"); test.holds != "" {
+			r.grant("schema:sales.emea", test.holds, "USE_SCHEMA")
+			r.policies.set(t, append(policies, allow("schema:sales.emea", test.holds, "use_schema"))...)
+		}
+		f.grants = func(s policy.Securable) error {
+			if s == sec(t, function) {
+				return policy.Errorf(test.code, "out of order")
+			}
+			return nil
+		}
+		result := r.sync()
+		var waiting []string
+		for _, g := range result.Plan.Waiting {
+			if g.Principal.Name != "eve@example.com" && g.Principal.Name != "team" {
+				waiting = append(waiting, g.Securable.String()+" "+g.Principal.Name)
+			}
+			if !slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool { return f.Securable == g.Securable && f.Principal == g.Principal && f.Effect == policy.EffectNarrower }) {
+				t.Errorf("%s: no finding says that %v waits", test.code, g)
+			}
+		}
+		if slices.Sort(waiting); !slices.Equal(waiting, test.waiting) {
+			t.Errorf("%s, %q is next to it: waiting %v, want %v", test.code, test.holds, waiting, test.waiting)
+		}
+		for g := range r.desired().All() {
+			if waits := slices.Contains(result.Plan.Waiting, g); waits == r.server.Grants().Has(g) {
+				t.Errorf("%s, %q is next to it: %v waits: %t, and is granted: %t", test.code, test.holds, g, waits, !waits)
+			}
+		}
+	}
+}
+
 // A schema dropped between two listings is no fault, and its tables are gone with it.
 func TestDroppedWhileListed(t *testing.T) {
 	f := &fake{}

@@ -115,59 +115,6 @@ var usesOf = map[policy.SecurableType]policy.PrivilegeSet{
 	policy.Schema:  policy.NewPrivilegeSet(policy.UseSchema),
 }
 
-// opens reports whether a grant on a container opens a way that its principal does not have there.
-func opens(l *load.Found, container policy.Securable, a policy.Assignment) bool {
-	uses := a.Privilege.Set().WithImplied() & usesOf[container.Type]
-	for _, have := range l.Current.Of(container) {
-		if have.Principal == a.Principal {
-			uses &^= have.Privilege.Set().WithImplied()
-		}
-	}
-	return uses != 0
-}
-
-// withoutNewUse returns the desired grants without what opens a way, that its principal does not have yet, to what could not
-// be looked at, or inside it: a grant there that is to be revoked would wake. The findings say so. A sync that has read
-// everything grants it.
-func withoutNewUse(l *load.Found, desired *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
-	kept = desired
-	for _, left := range l.Left {
-		if !left.MayWake() {
-			continue
-		}
-		var containers []policy.Securable
-		for c, ok := left.Securable, true; ok; c, ok = c.Parent() {
-			containers = append(containers, c)
-		}
-		for _, s := range l.Read {
-			if !left.Listing && s.Type.IsContainer() && s != left.Securable && left.Securable.Contains(s) {
-				containers = append(containers, s)
-			}
-		}
-		for _, c := range containers {
-			var rest []policy.Assignment
-			for _, a := range kept.Of(c) {
-				if !opens(l, c, a) {
-					rest = append(rest, a)
-					continue
-				}
-				findings = append(findings, policy.Finding{
-					Effect: policy.EffectNarrower, Securable: c, Principal: a.Principal, Privilege: a.Privilege,
-					Message: fmt.Sprintf("%s is not granted %s on %s yet: %s, and what was granted there may be to be revoked first", a.Principal, a.Privilege, c, left),
-				})
-			}
-			if len(rest) == len(kept.Of(c)) {
-				continue
-			}
-			if kept == desired {
-				kept = desired.Clone()
-			}
-			kept.Set(c, rest)
-		}
-	}
-	return kept, findings
-}
-
 // withoutSleeping returns the desired grants without those that are new and that the policies give no way to, where USE_* that
 // is to go stays, or cannot be looked at: by that they would confer what nobody is allowed.
 func withoutSleeping(l *load.Found, desired, pushed *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {

@@ -24,6 +24,7 @@ type ShardPlan struct {
 	Missing       []policy.Securable `json:"missing,omitempty"`
 	Skipped       []load.Skipped     `json:"skipped,omitempty"`
 	Unread        []load.LeftOut     `json:"unread,omitempty"`
+	Waiting       []policy.Grant     `json:"waiting,omitempty"`
 	NotInForce    []string           `json:"notInForce,omitempty"`
 	LeftOut       []policy.Principal `json:"leftOut,omitempty"`
 	AlsoSynced    []policy.Securable `json:"alsoSynced,omitempty"`
@@ -92,7 +93,7 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	}
 	p := &ShardPlan{
 		Roots: r.request.Roots, Basis: r.basis(r.request.Roots[0]), PolicyVersion: result.Plan.PolicyVersion, Totals: result.Plan.Totals,
-		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, NotInForce: result.NotInForce, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
+		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, Waiting: result.Plan.Waiting, NotInForce: result.NotInForce, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
 		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes}, findings: result.Plan.Report.Findings,
 	}
 	if len(p.Changes) > 0 {
@@ -250,7 +251,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 		return s.sync(ctx, request)
 	}
 	result := &Result{
-		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Totals: p.Totals, Report: &policy.Report{Findings: p.findings}},
+		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Totals: p.Totals, Waiting: p.Waiting, Report: &policy.Report{Findings: p.findings}},
 		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, NotInForce: p.NotInForce, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced,
 	}
 	if s.Mode == policy.ModeObserve {
@@ -294,6 +295,7 @@ func (r *run) syncDrifted(ctx context.Context, request Request, result *Result) 
 	result.Outcomes = append(result.Outcomes, again.Outcomes...)
 	result.Unread = append(result.Unread, again.Unread...)
 	result.Pending = outermost(append(result.Pending, again.Pending...))
+	result.Plan.Waiting = append(result.Plan.Waiting, again.Plan.Waiting...)
 	return nil
 }
 

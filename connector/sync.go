@@ -195,6 +195,9 @@ func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Sco
 	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
 	unknown := r.unknown.Findings(compiled.Grants, found.Current, found.Read)
 	plan.Report.Findings = slices.Concat(plan.Report.Findings, unmanaged.Findings(), unknown, r.directoryFindings(found, kept), notRevokedFindings(notRevoked), heldBack)
+	for _, f := range heldBack {
+		plan.Waiting = append(plan.Waiting, policy.Grant{Securable: f.Securable, Principal: f.Principal, Privilege: f.Privilege})
+	}
 	leftOut := slices.Clone(compiled.Unresolved)
 	for _, f := range unknown {
 		leftOut = append(leftOut, f.Principal)

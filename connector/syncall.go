@@ -121,6 +121,7 @@ func joinPlans(plans []*ShardPlan) *Result {
 		}
 		result.Plan.Report.Merge(p.findings)
 		result.Unread = append(result.Unread, p.Unread...)
+		result.Plan.Waiting = append(result.Plan.Waiting, p.Waiting...)
 		result.LeftOut = append(result.LeftOut, p.LeftOut...)
 		result.AlsoSynced = append(result.AlsoSynced, p.AlsoSynced...)
 	}

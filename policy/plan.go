@@ -133,6 +133,8 @@ type Plan struct {
 	Changes       []Change `json:"changes"`
 	Totals        Totals   `json:"totals"`
 	Report        *Report  `json:"report"`
+	// Waiting is what the policies give and is not granted before what could not be read is; findings say why.
+	Waiting []Grant `json:"-"`
 	// Parts are the digests of the plans that this one was joined from, those that change nothing left out. A full sync
 	// is planned shard by shard, and what is approved is all of its parts.
 	Parts []string `json:"-"`

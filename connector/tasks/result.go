@@ -56,6 +56,11 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 			t.unreadFails = t.unreadFails || left.Securable == root || left.Code != policy.CodeForbidden
 		}
 	}
+	for _, g := range result.Plan.Waiting {
+		if concerns(root, g.Securable) {
+			t.waiting = append(t.waiting, g)
+		}
+	}
 	out.Message = t.message()
 	if t.observed {
 		out.WouldChange = t.recorded
@@ -83,6 +88,7 @@ type totals struct {
 	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
 	unread        []load.LeftOut            // what could not be looked at
 	unreadFails   bool                      // and is more than what we may not see
+	waiting       []policy.Grant            // not granted because of that
 	failed        int
 	failure       error            // the first, of those that are not the consequence of another
 	failedOn      policy.Securable // its securable
@@ -156,6 +162,9 @@ func (t *totals) message() string {
 		}
 		notes = append(notes, fmt.Sprintf("left out %s: %s", count(n, "object"), strings.Join(named, ", ")))
 	}
+	if len(t.waiting) > 0 {
+		notes = append(notes, waitingNote(t.waiting))
+	}
 	if t.failed > 0 {
 		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first on %s because: %v", t.failed, t.failedOn, t.failure))
 	}
@@ -193,6 +202,21 @@ func (t *totals) message() string {
 		notes = append(notes, "policies not in force as they are written: "+joinNames(named))
 	}
 	return strings.Join(notes, "; ")
+}
+
+// waitingNote names what is not granted before what could not be read is; "" for nothing.
+func waitingNote(waiting []policy.Grant) string {
+	if len(waiting) == 0 {
+		return ""
+	}
+	named := make([]string, min(len(waiting), maxNamedUnread))
+	for i, g := range waiting[:len(named)] {
+		named[i] = fmt.Sprintf("%s on %s to %s", g.Privilege, g.Securable, g.Principal)
+	}
+	if more := len(waiting) - len(named); more > 0 {
+		named = append(named, fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("not granted yet because of that: %s", strings.Join(named, ", "))
 }
 
 // wouldRefuse returns what a task says in mode observe where a guard would refuse to make the changes.

@@ -125,7 +125,11 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	}
 	for _, left := range result.Unread {
 		if left.Code.Retryable() {
-			return ondemand.Outcome{}, policy.Errorf(left.Code, "%s", left)
+			text := []string{left.String()}
+			if note := waitingNote(result.Plan.Waiting); note != "" {
+				text = append(text, note)
+			}
+			return ondemand.Outcome{}, policy.Errorf(left.Code, "%s", strings.Join(text, "; "))
 		}
 	}
 	out := ondemand.Outcome{Results: make([]ondemand.ResourceResult, len(job.Resources)), PolicyVersion: result.Plan.PolicyVersion, Note: note}
