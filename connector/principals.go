@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,6 +74,27 @@ func (r *run) keepOwn(scope policy.Scope) policy.Scope {
 		}
 		return p.Kind == policy.Group || r.UnknownSelf
 	})
+}
+
+// noteTried takes what a plan grants to principals that the workspace does not list out of the count of its grants: it is tried,
+// since the account may know them, and mostly left out. A finding for each of them says so.
+func (r *run) noteTried(plan *policy.Plan) {
+	if !r.dir.Read() {
+		return
+	}
+	adds := make(map[policy.Principal]int)
+	for _, c := range plan.Changes {
+		for _, a := range c.Add {
+			adds[a.Principal]++
+		}
+	}
+	maps.DeleteFunc(adds, func(p policy.Principal, _ int) bool { return r.dir.Resolve(p).Listed })
+	for _, p := range slices.SortedFunc(maps.Keys(adds), policy.ComparePrincipals) {
+		plan.Totals.Adds -= adds[p]
+		plan.Totals.Tried += adds[p]
+		plan.Report.Findings = append(plan.Report.Findings, policy.Finding{Effect: policy.EffectNarrower, Principal: p, Message: fmt.Sprintf(
+			"%s is probably not granted what the policies give it (%d here): the workspace does not list it, and what the account does not know is left out", p, adds[p])})
+	}
 }
 
 // directoryFindings says what is not known of principals, which grants are kept for our own access, and which are left alone

@@ -131,6 +131,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		}
 		if len(above.lacking) == 0 {
 			r.order(result.Plan, above, found)
+			r.noteTried(result.Plan)
 			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)

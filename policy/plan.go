@@ -148,6 +148,7 @@ type Totals struct {
 	Desired    int `json:"desired"`    // grants wanted on them
 	Changed    int `json:"changed"`    // securables to change
 	Adds       int `json:"adds"`
+	Tried      int `json:"tried,omitempty"` // further adds, to principals that the workspace does not list: the account may know them
 	Removes    int `json:"removes"`
 	StillHeld  int `json:"stillHeld,omitempty"`  // of the removes, those of what the principal holds all the same by another grant
 	NotRevoked int `json:"notRevoked,omitempty"` // grants that no policy asks for and ModeGrantOnly leaves
@@ -161,6 +162,7 @@ func (t *Totals) Add(o Totals) {
 	t.Desired += o.Desired
 	t.Changed += o.Changed
 	t.Adds += o.Adds
+	t.Tried += o.Tried
 	t.Removes += o.Removes
 	t.StillHeld += o.StillHeld
 	t.NotRevoked += o.NotRevoked

@@ -154,8 +154,12 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 				waves++
 			}
 		}
-		fmt.Fprintf(w, "Plan %s: %s to add, %d to revoke on %s, in %s.\n", p.Digest(),
-			count(p.Totals.Adds, "grant"), p.Totals.Removes, count(p.Totals.Changed, "securable"), count(waves, "wave"))
+		tried := ""
+		if p.Totals.Tried > 0 {
+			tried = fmt.Sprintf(", %d to try for whom the workspace does not list", p.Totals.Tried)
+		}
+		fmt.Fprintf(w, "Plan %s: %s to add%s, %d to revoke on %s, in %s.\n", p.Digest(),
+			count(p.Totals.Adds, "grant"), tried, p.Totals.Removes, count(p.Totals.Changed, "securable"), count(waves, "wave"))
 		fmt.Fprintf(w, "Read: %s with %s, %d of them managed here; policies at version %d.\n",
 			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed, p.PolicyVersion)
 	}
