@@ -218,7 +218,9 @@ catalogs:
 			if g.Principal.Name != "eve@example.com" && g.Principal.Name != "team" {
 				waiting = append(waiting, g.Securable.String()+" "+g.Principal.Name)
 			}
-			if !slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool { return f.Securable == g.Securable && f.Principal == g.Principal && f.Effect == policy.EffectNarrower }) {
+			if !slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool {
+				return f.Securable == g.Securable && f.Principal == g.Principal && f.Effect == policy.EffectNarrower
+			}) {
 				t.Errorf("%s: no finding says that %v waits", test.code, g)
 			}
 		}
