@@ -8,7 +8,9 @@
 // evaluate and compile decide by what was read, region and directory say where and whom it is about; order puts changes into
 // a safe order; explain, lint, suite and script answer what people ask.
 //
-// The package uses the standard library only. It does no I/O, reads no clock, starts no goroutine and logs nothing:
+// The package uses the standard library only, and of the Go project's text package the normal forms of Unicode, for
+// [LooseName]: names that look alike and differ in bytes must not slip by a deny, and a table of our own of which characters
+// compose would have to be kept up with Unicode. It does no I/O, reads no clock, starts no goroutine and logs nothing:
 // whatever it needs is passed in, and the same input returns the same output. This holds for every package under it but
 // source, which does the I/O, and script, which runs JavaScript.
 package policy

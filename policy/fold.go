@@ -3,6 +3,8 @@ package policy
 import (
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // CanonicalName folds a name as the Unity Catalog server does with every name but column names: rune by rune to lower
@@ -10,9 +12,10 @@ import (
 func CanonicalName(name string) string { return strings.ToLower(name) }
 
 // LooseName folds a name further than [CanonicalName], by Unicode's simple case folding and by upper case, so that 'ſ' is
-// 's', 'ς' is 'σ' and 'ı' is 'i'. Two names with one canonical name have one loose name. Where somebody is denied
-// something, names are compared loosely too: whether the other side takes two such names for one cannot be known, and a
-// deny must not be lost by it.
+// 's', 'ς' is 'σ' and 'ı' is 'i', and to the composed form NFC (Unicode Standard Annex #15), so that an 'é' typed as one
+// character is the 'é' of an 'e' and an accent. Two names with one canonical name have one loose name. Where somebody is
+// denied something, names are compared loosely too: whether the other side takes two such names for one cannot be known,
+// and a deny must not be lost by it.
 func LooseName(name string) string {
 	folded := true
 	for i := range len(name) {
@@ -27,15 +30,31 @@ func LooseName(name string) string {
 	return strings.ToLower(name)
 }
 
+// looseRunes decomposes, folds and composes, as the canonical caseless match of the Unicode Standard (3.13, D145) does.
 func looseRunes(name string) string {
-	return strings.Map(func(r rune) rune {
-		r = unicode.ToLower(unicode.ToUpper(unicode.ToLower(r)))
-		least := r
-		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			least = min(least, f)
+	var b strings.Builder
+	var base rune
+	for _, r := range norm.NFD.String(name) {
+		const dotAbove = '\u0307'
+		if r == dotAbove && base == 'i' {
+			continue // 'İ' is 'i', so what it decomposes to is, too
 		}
-		return unicode.ToLower(least)
-	}, name)
+		r = looseRune(r)
+		if !unicode.IsMark(r) {
+			base = r
+		}
+		b.WriteRune(r)
+	}
+	return norm.NFC.String(b.String())
+}
+
+func looseRune(r rune) rune {
+	r = unicode.ToLower(unicode.ToUpper(unicode.ToLower(r)))
+	least := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		least = min(least, f)
+	}
+	return unicode.ToLower(least)
 }
 
 // IsASCII reports whether a name has only ASCII characters. The loose name of such a name is its canonical name.

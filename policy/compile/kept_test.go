@@ -104,6 +104,13 @@ var keptWorlds = map[string]struct {
 	"a deny matches names by simple case folding": {`u1: t1 cust_a "t1 s2.t1; u2: t1 cust_a "t1 s2.t1`, func() policytest.World {
 		return keptWorld(allowing(allTables, "select", "g1"), denying("catalog=c1 schema=s1 table=STRAßE,CUST_Σ", "select", "g1"))
 	}},
+	"a deny matches a name whose accents are characters of their own": {"", func() policytest.World {
+		w := keptWorld(allowing("catalog=c1 schema=s1 table=CAFE\u0301,caf\u00e9", "select", "g1"), denying("catalog=c1 schema=s1 table=Caf\u00e9", "select", "g1"))
+		for _, name := range []string{"c1.s1.cafe\u0301", "c1.s1.caf\u00e9"} {
+			w.Listed = append(w.Listed, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: name}})
+		}
+		return w
+	}},
 	"a name matched by folding denies all else": {`u1: t1 cust_a "t1 ſtraße cust_ς s2.t1; u2: t1 cust_a "t1 ſtraße cust_ς s2.t1; u3: t1 cust_a "t1 ſtraße s2.t1`, func() policytest.World {
 		p := allowing("catalog=c1 schema=s1 table=CUST_Σ", "select", "g1")
 		p.IsDenyAllElse = true

@@ -54,7 +54,7 @@ func odd(t *rapid.T, w *World) {
 			}
 		}
 	}
-	for _, name := range []string{"c1.s1.ſtraße", "c1.s1.cust_ς", "c1.s2.\"t1"} {
+	for _, name := range []string{"c1.s1.ſtraße", "c1.s1.cust_ς", "c1.s1.cafe\u0301", "c1.s2.\"t1"} {
 		w.Listed = append(w.Listed, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: name}})
 	}
 	for i := range w.Roles {
@@ -137,7 +137,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 				p.Conditions = []ranger.Condition{{Type: "somewhere", Values: []string{"x"}}}
 			case 9:
 				for name, r := range p.Resources {
-					r.Values = append(slices.Clone(r.Values), rapid.SampledFrom([]string{"C1", "S1", "STRASSE", "STRAßE", "s*", "CUST_Σ", "t1", "{USER}", "${{USER.dept}}1", "", `"T1`}).Draw(t, "value of "+name))
+					r.Values = append(slices.Clone(r.Values), rapid.SampledFrom([]string{"C1", "S1", "STRASSE", "STRAßE", "s*", "CUST_Σ", "CAFÉ", "cafe\u0301", "t1", "{USER}", "${{USER.dept}}1", "", `"T1`}).Draw(t, "value of "+name))
 					p.Resources[name] = r
 				}
 			case 10:
