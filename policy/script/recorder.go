@@ -11,7 +11,7 @@ import (
 	"ucwarden/policy/match"
 )
 
-// maxEnded is how many scripts of one recorder may be ended at a bound before no other is run: each takes half a second
+// maxEnded is how many scripts of one recorder may be ended at a bound before no other is run: each takes two seconds
 // for every decision, and policies may hold thousands.
 const maxEnded = 4
 

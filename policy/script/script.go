@@ -17,11 +17,11 @@ import (
 // The bounds on one run of a script. Work is counted in units of some nanoseconds: a character copied, an element
 // visited, a step of a pattern.
 const (
-	deadline = 500 * time.Millisecond // a script that ends takes about one, on a machine with nothing else to do
-	grace    = time.Second            // from the interrupt until the run is abandoned
-	maxCalls = 256                    // nested calls of functions
-	maxText  = 1 << 18                // characters of one string
-	maxList  = 1 << 15                // elements of an array
+	deadline = 2 * time.Second // a script that ends takes about one millisecond, and much longer where others keep the machine busy
+	grace    = time.Second     // from the interrupt until the run is abandoned
+	maxCalls = 256             // nested calls of functions
+	maxText  = 1 << 18         // characters of one string
+	maxList  = 1 << 15         // elements of an array
 	maxWork  = 1 << 24
 	maxDepth = 256 // nested calls of the interpreter's own functions
 
