@@ -37,6 +37,7 @@ type emulatorFlags struct {
 	pageSize                   int
 	emptyPages, autoPrincipals bool
 	expandAll                  bool
+	warehouseStart             time.Duration
 }
 
 func newUnityCatalogCommand(a *app) *cobra.Command {
@@ -67,12 +68,13 @@ func newUnityCatalogCommand(a *app) *cobra.Command {
 	flags.StringArrayVar(&f.faults, "fault", nil, "fault that is active from the start, as POST /_emulator/faults takes it, YAML or JSON; may be repeated")
 	flags.StringVar(&f.faultFile, "faults", "", "file with faults that are active from the start, YAML or JSON")
 	flags.BoolVar(&f.expandAll, "expand-all-privileges", false, "answer with what ALL_PRIVILEGES confers instead of it, as some workspaces do")
+	flags.DurationVar(&f.warehouseStart, "warehouse-start", 0, "time that a stopped SQL warehouse takes to start")
 	return cmd
 }
 
 // options reads the seed and the tokens.
 func (f *emulatorFlags) options() (emulator.Options, error) {
-	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, Data: f.data, ExpandAllPrivileges: f.expandAll, Tokens: make(map[string]string)}
+	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, Data: f.data, ExpandAllPrivileges: f.expandAll, WarehouseStart: f.warehouseStart, Tokens: make(map[string]string)}
 	switch {
 	case f.seed != "" && f.generate != "":
 		return o, usageErrorf("--seed and --generate exclude one another")

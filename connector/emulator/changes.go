@@ -37,7 +37,7 @@ func (s *Server) run(c *call, h handlerFunc, name string, entry *TraceEntry) (an
 	c.who = s.callerOf(name)
 	s.mu.RUnlock()
 	payload, err := h(c)
-	if changes && err == nil {
+	if _, later := payload.(*pendingAnswer); changes && err == nil && !later {
 		s.changes.last++
 		entry.Applied = s.changes.last
 		err = s.changes.keep(dataChange{Request: &requestChange{entry.Applied, *s.changes.at.Load(), name, entry.Method, entry.Path, entry.Query, c.body}})

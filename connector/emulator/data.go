@@ -157,6 +157,7 @@ func (l *changeLog) keep(change dataChange) error {
 
 // Close closes the data file. The server must not be used afterwards.
 func (s *Server) Close() error {
+	s.stopPending()
 	s.changes.mu.Lock()
 	defer s.changes.mu.Unlock()
 	if s.changes.file == nil {

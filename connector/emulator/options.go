@@ -42,6 +42,8 @@ type Options struct {
 	// ExpandAllPrivileges answers with what ALL_PRIVILEGES confers on an object instead of ALL_PRIVILEGES, as some
 	// workspaces do. The grant itself stays ALL_PRIVILEGES, as Server.Grants shows.
 	ExpandAllPrivileges bool
+	// WarehouseStart is how long a stopped SQL warehouse takes to run, started by a call or by a statement that waits for it.
+	WarehouseStart time.Duration
 	// AutoPrincipals adds every unknown principal in a change of grants, instead of answering PRINCIPAL_DOES_NOT_EXIST.
 	AutoPrincipals bool
 	// Faults are active from the start; Server.AddFaults adds more.
@@ -73,6 +75,9 @@ func (o *Options) validate() error {
 		if *d.value == 0 {
 			*d.value = d.fallback
 		}
+	}
+	if o.WarehouseStart < 0 {
+		return fmt.Errorf("emulator: the time that a warehouse takes to start must not be negative, it is %s", o.WarehouseStart)
 	}
 	if len(o.Tokens)+len(o.Clients) == 0 {
 		return fmt.Errorf("emulator: no caller would be accepted: set at least one token or client")
@@ -125,6 +130,8 @@ type Server struct {
 	tagPolicies     map[string]tagPolicy    // by key
 	destinations    map[int64][]destination // of requests for access, by the id of the object
 	journal         []listChange
+	pending         map[string]*pendingStatement // by the id of the statement
+	pendingID       int64
 	lastID          int64
 }
 
@@ -138,8 +145,8 @@ func New(opts Options) (*Server, error) {
 		opts: opts, log: opts.Logger, mux: http.NewServeMux(), tokenKey: make([]byte, 32), privs: newPrivilegeTable(),
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
 		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist),
-		warehouses: make(map[string]warehouse), tagPolicies: make(map[string]tagPolicy),
-		destinations: make(map[int64][]destination), warehouseConfig: make(map[string]json.RawMessage), statements: statementLog{byID: make(map[string]executed)}, clock: time.Now,
+		warehouses: make(map[string]warehouse), pending: make(map[string]*pendingStatement), tagPolicies: make(map[string]tagPolicy),
+		destinations: make(map[int64][]destination), warehouseConfig: make(map[string]json.RawMessage), statements: statementLog{byID: make(map[string]*executed)}, clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {
 		return nil, fmt.Errorf("generate the key of page tokens: %w", err)

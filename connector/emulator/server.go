@@ -21,15 +21,16 @@ const maxBody = 16 << 20
 
 // call is one request.
 type call struct {
-	srv     *Server
-	req     *http.Request
-	body    []byte
-	who     *caller
-	stale   staleness
-	list    listFault
-	account bool // at a route of the account, of an account admin, who may do there what metastore admins and owners may
-	browse  bool // include_browse: what the caller may only browse is shown, too
-	unbound bool // a list shows what is not bound to the workspace, too
+	srv      *Server
+	req      *http.Request
+	body     []byte
+	who      *caller
+	stale    staleness
+	list     listFault
+	account  bool   // at a route of the account, of an account admin, who may do there what metastore admins and owners may
+	browse   bool   // include_browse: what the caller may only browse is shown, too
+	deferred string // the id of the statement that is carried out now, after its request was answered
+	unbound  bool   // a list shows what is not bound to the workspace, too
 }
 
 // handlerFunc returns the answer to a call, which is sent as JSON; nil is sent as {}.
@@ -91,6 +92,9 @@ func (s *Server) handle(pattern string, h handlerFunc, authenticated bool) http.
 			}
 			if err == nil {
 				payload, err = s.run(c, h, name, &entry)
+				if pending, ok := payload.(*pendingAnswer); ok {
+					payload = pending.wait(r.Context())
+				}
 			}
 			if fault.after && fault.err != nil {
 				err = fault.err

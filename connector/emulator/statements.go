@@ -19,10 +19,10 @@ const (
 	rememberedAtAll = 1000
 )
 
-// executed is a statement that was carried out, with its result. It is immutable.
+// executed is a statement, with its result once it is over, when it is immutable.
 type executed struct {
 	caller    string
-	state     string // SUCCEEDED or FAILED
+	state     string // PENDING, SUCCEEDED, FAILED or CANCELED
 	sqlState  string
 	message   string
 	columns   []string
@@ -32,11 +32,11 @@ type executed struct {
 
 // statementLog holds the statements that clients may ask for.
 type statementLog struct {
-	byID  map[string]executed
+	byID  map[string]*executed
 	order []string // ids, the oldest first
 }
 
-func (l *statementLog) add(id string, e executed) {
+func (l *statementLog) add(id string, e *executed) {
 	if len(l.order) == rememberedAtAll {
 		delete(l.byID, l.order[0])
 		l.order = slices.Delete(l.order, 0, 1)
@@ -102,7 +102,8 @@ func (r *statementRequest) check() (wait time.Duration, err error) {
 	return wait, nil
 }
 
-// executeStatement carries a statement out before it answers; to who does not want to wait, it says that it is pending.
+// executeStatement carries a statement out before it answers; to who does not want to wait, it says that it is pending. Where
+// the warehouse has to start first, the statement is pending until it has.
 func (s *Server) executeStatement(c *call) (any, error) {
 	var r statementRequest
 	if err := c.decodeBody(&r); err != nil {
@@ -125,11 +126,20 @@ func (s *Server) executeStatement(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.State, w.NumClusters = warehouseRunning, max(w.NumClusters, w.MinClusters)
+	w = s.started(c, w)
 	s.warehouses[w.ID] = w
+	if delay := time.Until(w.runs); delay > 0 && c.req.Context().Value(replayed{}) == nil && c.deferred == "" {
+		return s.deferStatement(c, delay, wait, r.OnWaitTimeout == "CANCEL"), nil
+	}
 	s.lastID++
 	id := uuid(0x5717, s.lastID)
 	e := s.carryOut(c, r, parameters)
+	if c.deferred != "" {
+		if waiting := s.statements.byID[c.deferred]; waiting != nil {
+			*waiting = *e
+		}
+		return nil, nil
+	}
 	s.statements.add(id, e)
 	if wait == 0 {
 		return map[string]any{"statement_id": id, "status": map[string]any{"state": "PENDING"}}, nil
@@ -138,8 +148,8 @@ func (s *Server) executeStatement(c *call) (any, error) {
 }
 
 // carryOut parses and runs a statement. s.mu must be held.
-func (s *Server) carryOut(c *call, r statementRequest, parameters map[string]string) executed {
-	e := executed{caller: c.who.name, state: "SUCCEEDED"}
+func (s *Server) carryOut(c *call, r statementRequest, parameters map[string]string) *executed {
+	e := &executed{caller: c.who.name, state: "SUCCEEDED"}
 	parsed, err := statement.Parse(r.Statement, parameters)
 	if err == nil {
 		run := &sqlRun{s: s, c: c, catalog: cmp.Or(r.Catalog, s.assignment.DefaultCatalogName), schema: cmp.Or(r.Schema, "default")}
@@ -184,11 +194,14 @@ func sqlError(err error) (state, message string) {
 }
 
 // response returns the state of a statement with the first chunk of its result.
-func (e executed) response(id string) any {
+func (e *executed) response(id string) any {
 	status := map[string]any{"state": e.state}
 	answer := map[string]any{"statement_id": id, "status": status}
-	if e.state == "FAILED" {
+	switch e.state {
+	case "FAILED":
 		status["error"], status["sql_state"] = map[string]string{"error_code": "BAD_REQUEST", "message": e.message}, e.sqlState
+		return answer
+	case "PENDING", "CANCELED":
 		return answer
 	}
 	columns := []map[string]any{}
@@ -209,14 +222,14 @@ func (e executed) response(id string) any {
 	return answer
 }
 
-func (e executed) chunks() int { return (len(e.rows) + rowsPerChunk - 1) / rowsPerChunk }
+func (e *executed) chunks() int { return (len(e.rows) + rowsPerChunk - 1) / rowsPerChunk }
 
 // bounds returns the first row of a chunk, and the one after its last.
-func (e executed) bounds(i int) (from, to int) {
+func (e *executed) bounds(i int) (from, to int) {
 	return i * rowsPerChunk, min((i+1)*rowsPerChunk, len(e.rows))
 }
 
-func (e executed) chunk(id string, i int) map[string]any {
+func (e *executed) chunk(id string, i int) map[string]any {
 	from, to := e.bounds(i)
 	data := map[string]any{"chunk_index": i, "row_offset": from, "row_count": to - from, "data_array": e.rows[from:to]}
 	if i+1 < e.chunks() {
@@ -227,7 +240,7 @@ func (e executed) chunk(id string, i int) map[string]any {
 }
 
 // findStatement returns the statement of the path, if the caller executed it.
-func (s *Server) findStatement(c *call) (string, executed, error) {
+func (s *Server) findStatement(c *call) (string, *executed, error) {
 	id := c.req.PathValue("id")
 	e, ok := s.statements.byID[id]
 	switch {
@@ -263,10 +276,13 @@ func (s *Server) getChunk(c *call) (any, error) {
 	return e.chunk(id, i), nil
 }
 
-// cancelStatement has no effect: a statement is over before its id is known.
+// cancelStatement takes a statement back that is pending. It has no effect on one that is over.
 func (s *Server) cancelStatement(c *call) (any, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	_, _, err := s.findStatement(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, _, err := s.findStatement(c)
+	if err == nil {
+		s.cancelPending(id)
+	}
 	return nil, err
 }

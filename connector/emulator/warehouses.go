@@ -7,9 +7,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
-// warehouse is a SQL warehouse. It starts at once, and runs statements itself. A stored one is immutable.
+// warehouse is a SQL warehouse. It runs statements itself. A stored one is immutable.
 type warehouse struct {
 	ID            string          `json:"id"`
 	Name          string          `json:"name"`
@@ -28,13 +29,24 @@ type warehouse struct {
 	Tags          json.RawMessage `json:"tags,omitempty"`
 
 	permissions map[string]string // levels by principal; replaced, never changed
+	runs        time.Time         // when it has started; zero where that took no time
 }
 
 // States of a warehouse.
 const (
-	warehouseRunning = "RUNNING"
-	warehouseStopped = "STOPPED"
+	warehouseRunning  = "RUNNING"
+	warehouseStopped  = "STOPPED"
+	warehouseStarting = "STARTING" // shown until one that is to run has started, never stored
 )
+
+// started returns the warehouse as it is once somebody starts it, or uses it.
+func (s *Server) started(c *call, w warehouse) warehouse {
+	if w.State != warehouseRunning && c.req.Context().Value(replayed{}) == nil && s.opts.WarehouseStart > 0 {
+		w.runs = time.Now().Add(s.opts.WarehouseStart)
+	}
+	w.State, w.NumClusters = warehouseRunning, max(w.NumClusters, w.MinClusters)
+	return w
+}
 
 // Levels of permission on a warehouse, the least first. Each includes those before it.
 var warehouseLevels = []string{"CAN_VIEW", "CAN_USE", "CAN_MONITOR", "CAN_MANAGE", "IS_OWNER"}
@@ -49,14 +61,11 @@ func (s *Server) registerWarehouses() {
 	s.route("GET "+base, "any user; shows what the caller may get", s.listWarehouses)
 	s.route("POST "+base, anyUser.String(), s.createWarehouse)
 	s.route("GET "+base+"/{id}", "workspace admin, or CAN_VIEW on it", s.getWarehouse)
-	s.route("DELETE "+base+"/{id}", manages, s.changeWarehouse("CAN_MANAGE", func(w warehouse) warehouse { return warehouse{} }))
+	s.route("DELETE "+base+"/{id}", manages, s.changeWarehouse("CAN_MANAGE", func(*call, warehouse) warehouse { return warehouse{} }))
 	s.route("POST "+base+"/{id}/edit", manages, s.editWarehouse)
-	s.route("POST "+base+"/{id}/start", "workspace admin, or CAN_USE on it", s.changeWarehouse("CAN_USE", func(w warehouse) warehouse {
-		w.State, w.NumClusters = warehouseRunning, w.MinClusters
-		return w
-	}))
-	s.route("POST "+base+"/{id}/stop", manages, s.changeWarehouse("CAN_MANAGE", func(w warehouse) warehouse {
-		w.State, w.NumClusters = warehouseStopped, 0
+	s.route("POST "+base+"/{id}/start", "workspace admin, or CAN_USE on it", s.changeWarehouse("CAN_USE", s.started))
+	s.route("POST "+base+"/{id}/stop", manages, s.changeWarehouse("CAN_MANAGE", func(_ *call, w warehouse) warehouse {
+		w.State, w.NumClusters, w.runs = warehouseStopped, 0, time.Time{}
 		return w
 	}))
 	const permissions = "/api/2.0/permissions/warehouses/{id}"
@@ -122,6 +131,9 @@ func (w *warehouse) check() error {
 // shown is a warehouse as answers show it.
 func (s *Server) shownWarehouse(c *call, w warehouse) any {
 	path := "/sql/1.0/warehouses/" + w.ID
+	if time.Now().Before(w.runs) {
+		w.State, w.NumClusters = warehouseStarting, 0
+	}
 	return struct {
 		warehouse
 		JDBC   string         `json:"jdbc_url"`
@@ -238,7 +250,7 @@ func (s *Server) editWarehouse(c *call) (any, error) {
 }
 
 // changeWarehouse returns a handler that changes a warehouse, for who has the level on it; one without an id is deleted.
-func (s *Server) changeWarehouse(level string, change func(warehouse) warehouse) handlerFunc {
+func (s *Server) changeWarehouse(level string, change func(*call, warehouse) warehouse) handlerFunc {
 	return func(c *call) (any, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -246,7 +258,7 @@ func (s *Server) changeWarehouse(level string, change func(warehouse) warehouse)
 		if err != nil {
 			return nil, err
 		}
-		if next := change(w); next.ID == "" {
+		if next := change(c, w); next.ID == "" {
 			delete(s.warehouses, w.ID)
 		} else {
 			s.warehouses[w.ID] = next
