@@ -2,7 +2,6 @@ package emulator_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -153,23 +152,5 @@ func TestLargeMetastore(t *testing.T) {
 	got, pages := w.names(admin, "table-summaries?catalog_name=sales&max_results=10000", "tables", "full_name")
 	if len(got) != schemas*tables || pages != schemas*tables/10000 || !slices.IsSorted(got) {
 		t.Errorf("%d tables on %d pages", len(got), pages)
-	}
-}
-
-func BenchmarkPermissionsGet(b *testing.B) {
-	srv, err := emulator.New(emulator.Options{Seed: emulator.Generate(emulator.Size{Catalogs: 1, Schemas: 1, Tables: 1000}), Tokens: map[string]string{admin: "admin@example.com"}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	running, err := srv.Start("")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer running.Shutdown(b.Context())
-	w := &world{&testing.T{}, srv, running.URL}
-	for i := range b.N {
-		if _, err := w.try(admin, "GET", fmt.Sprintf("permissions/table/sales.raw.orders_%04d", 1+i%40), ""); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
