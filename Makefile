@@ -56,6 +56,10 @@ conformance: ## Hold the emulator to the API's specification, or the server URL=
 pythonreach: ## Count the methods of the Python client library that reach the emulator; needs Python 3.9 and a package index
 	GO='$(GO)' tools/pythonreach/run.sh
 
+.PHONY: clireach
+clireach: ## Count the commands of the Databricks CLI that reach the emulator; needs the CLI, on the path or by CLI=, and Python
+	GO='$(GO)' tools/databrickscli/run.sh
+
 lint: ## Check format, vet, staticcheck and go.mod
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
