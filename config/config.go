@@ -113,6 +113,7 @@ type Guard struct {
 	MaxRevokeRatio float64       `mapstructure:"max_revoke_ratio"`
 	MaxShrinkRatio float64       `mapstructure:"max_shrink_ratio"`
 	MaxPolicyAge   time.Duration `mapstructure:"max_policy_age"`
+	ConfirmUpgrade bool          `mapstructure:"confirm_upgrade"`
 }
 
 // Identity says which principals are created.

@@ -186,5 +186,7 @@ func taskKeys() []Key {
 			Help: "a listing that lost more than this share of its objects since the last sync is rejected"},
 		{Name: "guard.max_policy_age", Type: TypeDuration, Default: "24h", check: checkNotNegative,
 			Help: "policies that were not confirmed for longer than this revoke nothing; 0 means no limit"},
+		{Name: "guard.confirm_upgrade", Type: TypeBool, Default: "true",
+			Help: "after an upgrade that changed how policies are read, the first plan is refused until approved"},
 	}
 }

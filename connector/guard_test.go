@@ -184,3 +184,41 @@ func TestPoliciesOnBuiltInObjects(t *testing.T) {
 		t.Errorf("findings: %s", text)
 	}
 }
+
+// After an upgrade that reads policies otherwise, the first plan of each catalog is shown to a person; nothing to change needs
+// none, and what was approved is not asked about again.
+func TestUpgradeThatReadsPoliciesOtherwise(t *testing.T) {
+	state := &inMemory{}
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.UpgradeGuard{}}, State: state}}, usual()...)
+	r.sync("catalog:sales")
+	r.sync("catalog:hr")
+	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
+	r.sync("catalog:sales") // drift, by the same reading
+
+	kept := string(state.values["shards"])
+	if !strings.Contains(kept, `"reading":1`) {
+		t.Fatalf("not kept by what reading catalogs were synced: %s", kept)
+	}
+	state.values["shards"] = []byte(strings.ReplaceAll(kept, `,"reading":1`, "")) // as kept before readings were numbered
+	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
+	r.sync("catalog:sales")
+
+	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), `"reading":1`, `"reading":7`))
+	r.sync("catalog:sales") // nothing to change: in sync by this reading from now on
+	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
+	r.sync("catalog:sales")
+
+	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), `"reading":1`, `"reading":7`))
+	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
+	const reason = "another version of ucwarden, which read policies otherwise, last synced CATALOG:sales, and this one would add "
+	r.refused("", reason, "schema:sales.emea")
+	r.refused("", reason)
+	first := r.refused("", reason, "catalog:sales")
+	request := r.roots("catalog:sales")
+	request.Approved = first.Plan.Digest()
+	if _, err := r.Sync(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
+	r.sync("catalog:sales")
+}

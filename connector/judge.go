@@ -3,11 +3,13 @@ package connector
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 )
 
 // judge asks the guards about the plan of a sync of named roots, together with what other such syncs by the same policies
@@ -25,6 +27,9 @@ func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []memory.Li
 		return err
 	}
 	if err := checkApproval(input, nil); err != nil {
+		return err
+	}
+	if input.ReadOtherwise, err = r.readOtherwise(securablesOf(plan.Changes)); err != nil {
 		return err
 	}
 	check := func(c policy.GuardInput) error { return policy.CheckAll(r.Guards, c) }
@@ -57,6 +62,31 @@ func (r *run) guardInput(ctx context.Context, totals policy.Totals, digest, appr
 	known, err := r.memory.Knows(id)
 	input.FirstContact = !known
 	return input, err
+}
+
+func securablesOf(changes []policy.Change) []policy.Securable {
+	list := make([]policy.Securable, len(changes))
+	for i, c := range changes {
+		list[i] = c.Securable
+	}
+	return list
+}
+
+// readOtherwise returns the parts of a full sync that what is to be changed is in and that were last brought into sync by a
+// program that read policies otherwise.
+func (r *run) readOtherwise(changed []policy.Securable) ([]policy.Securable, error) {
+	last, err := r.memory.LastSyncs()
+	if err != nil {
+		return nil, err
+	}
+	var otherwise []policy.Securable
+	for _, s := range changed {
+		shard := memory.ShardOf(s)
+		if l, synced := last[shard.String()]; synced && max(l.Reading, 1) != compile.Reading && !slices.Contains(otherwise, shard) {
+			otherwise = append(otherwise, shard)
+		}
+	}
+	return otherwise, nil
 }
 
 // checkApproval returns an error for an approval of a plan that the sync would not carry out: neither the whole nor one

@@ -188,6 +188,7 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, request Request
 	r := s.runOf(g, Request{})
 	var parts []string
 	var all policy.Totals
+	var changed []policy.Securable
 	now, before := 0, 0
 	for _, p := range shards {
 		if p.Digest != "" {
@@ -197,6 +198,9 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, request Request
 			continue
 		}
 		all.Add(p.Totals)
+		if p.Totals.Changed > 0 {
+			changed = append(changed, p.Roots...)
+		}
 		if p.LastTime > 0 && (before == 0 || p.Listed*before < now*p.LastTime) {
 			now, before = p.Listed, p.LastTime
 		}
@@ -207,6 +211,9 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, request Request
 		return Judged{}, err
 	}
 	input.Listed, input.LastTime = now, before
+	if input.ReadOtherwise, err = r.readOtherwise(changed); err != nil {
+		return Judged{}, err
+	}
 	judged := Judged{Totals: all, Digest: whole, Approved: approved != "", Exact: request.Saved != ""}
 	if err := checkSaved(request, whole); err != nil {
 		return judged, err

@@ -248,7 +248,7 @@ func (r *run) noteInSync(ctx context.Context, shard policy.Securable, result *Re
 
 // note keeps by what a shard was brought into sync.
 func (r *run) note(ctx context.Context, shard policy.Securable, basis string) {
-	if err := r.memory.InSync(shard, memory.LastSync{Basis: basis, At: r.at}); err != nil {
+	if err := r.memory.InSync(shard, memory.LastSync{Basis: basis, At: r.at, Reading: compile.Reading}); err != nil {
 		r.Logger.WarnContext(ctx, "cannot keep that a catalog is in sync; the next change of the policies syncs it again", "securable", shard.String(), "error", err)
 	}
 }

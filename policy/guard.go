@@ -21,6 +21,9 @@ type GuardInput struct {
 	LastTime  int       // objects listed there the last time; 0 when not known
 	// FirstContact says that no sync of this metastore was ever applied from here.
 	FirstContact bool
+	// ReadOtherwise names what the plan changes and what was last brought into sync by a program that read policies
+	// otherwise.
+	ReadOtherwise []Securable
 	// RevokedBefore of ManagedBefore grants were revoked by earlier syncs of named objects by the same policies, not
 	// counting approved ones. A full sync is judged by its own totals.
 	RevokedBefore, ManagedBefore int
@@ -119,6 +122,23 @@ func (g StalePolicyGuard) Check(c GuardInput) error {
 			age.Round(time.Second), g.MaxAge, c.Totals.Losses())
 	}
 	return nil
+}
+
+// UpgradeGuard refuses a plan for what was last brought into sync by a version of the program that read policies otherwise, until
+// exactly that plan was approved: the same policies may mean other grants now, fewer or more, and a person looks first.
+type UpgradeGuard struct{}
+
+// Check implements Guard.
+func (UpgradeGuard) Check(c GuardInput) error {
+	if len(c.ReadOtherwise) == 0 || c.Totals.Changed == 0 || c.Approved != "" && c.Approved == c.Digest {
+		return nil
+	}
+	more := ""
+	if n := len(c.ReadOtherwise) - 1; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return Errorf(CodeRefused, "another version of ucwarden, which read policies otherwise, last synced %s%s, and this one would add %d grants and revoke %d (guard.confirm_upgrade)",
+		c.ReadOtherwise[0], more, c.Totals.Adds, c.Totals.Removes)
 }
 
 // CheckAll asks every guard and returns the first refusal.

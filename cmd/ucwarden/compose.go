@@ -165,11 +165,15 @@ func nameMapping(c *config.Config) rules.NameMapping {
 
 // guards makes the guards that stand before every plan that is applied.
 func guards(c *config.Config) []policy.Guard {
-	return []policy.Guard{
+	list := []policy.Guard{
 		policy.StalePolicyGuard{MaxAge: c.Guard.MaxPolicyAge},
 		policy.ShrunkenListingGuard{MaxLoss: c.Guard.MaxShrinkRatio, MinLast: 10},
 		policy.RevokeGuard{Max: c.Guard.MaxRevokes, MaxRatio: c.Guard.MaxRevokeRatio},
 	}
+	if c.Guard.ConfirmUpgrade {
+		list = append(list, policy.UpgradeGuard{})
+	}
+	return list
 }
 
 // newSyncer joins policies and workspace; it asks the workspace who we are. state keeps what guards compare with, and

@@ -199,6 +199,8 @@ func (m *Memory) Met(metastore string) error {
 type LastSync struct {
 	Basis string    `json:"basis"` // the policies and settings
 	At    time.Time `json:"at"`    // the time at which validity schedules were judged
+	// Reading is compile.Reading of the program; 0 where that was not kept yet, which stands for 1.
+	Reading int `json:"reading,omitempty"`
 }
 
 // LastSyncs returns how each shard was last brought into sync, by the shard's name.
@@ -209,7 +211,7 @@ func (m *Memory) LastSyncs() (map[string]LastSync, error) {
 // InSync notes how a shard was brought into sync.
 func (m *Memory) InSync(shard policy.Securable, last LastSync) error {
 	return change(m, m.store, keyShards, func(all map[string]LastSync) bool {
-		if old := all[shard.String()]; old.Basis == last.Basis && old.At.Equal(last.At) {
+		if old := all[shard.String()]; old.Basis == last.Basis && old.At.Equal(last.At) && old.Reading == last.Reading {
 			return false
 		}
 		all[shard.String()] = last

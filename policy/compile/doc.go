@@ -29,3 +29,7 @@
 // is never wider than what the evaluator allows, whatever the report says; it is the same where the report is exact; and
 // no grant can be taken away without somebody losing access.
 package compile
+
+// Reading numbers the ways in which this program has read policies. It is raised when a change of this package, or of one that
+// it takes policies from, makes other grants of the same policies: policy.UpgradeGuard then shows the first plan to a person.
+const Reading = 1
