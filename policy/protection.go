@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Column is a column of a table, or a parameter of a function: its name and type as Unity Catalog writes them, such as
+// "decimal(10,2)". Names of columns may hold dots, blanks and capitals, and are compared without regard to case.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // its type_text
+}
+
+// Protection is what a table enforces on who may read it: a row filter and column masks. The zero Protection is none.
+type Protection struct {
+	Filter *Attached           `json:"rowFilter,omitempty"`
+	Masks  map[string]Attached `json:"columnMasks,omitempty"` // by name of the column, in lower case
+}
+
+// Attached is a function that a table carries as a row filter or mask, with its arguments. Those of a mask are further ones,
+// after the column itself.
+type Attached struct {
+	Function  string     `json:"function"` // its full name, in lower case
+	Arguments []Argument `json:"arguments,omitempty"`
+}
+
+// Argument is what a row filter or mask is called with: a column of the table, or a constant.
+type Argument struct {
+	Column   string `json:"column,omitempty"`   // in lower case
+	Constant string `json:"constant,omitempty"` // as Unity Catalog shows it; the arguments of ours are all columns
+}
+
+// Equal reports whether both are the same function with the same arguments.
+func (a Attached) Equal(b Attached) bool {
+	return a.Function == b.Function && slices.Equal(a.Arguments, b.Arguments)
+}
+
+// SQLFunction is a function written in SQL, as Unity Catalog has it or as it is to be made.
+type SQLFunction struct {
+	Name       string   `json:"name"` // catalog.schema.name, in lower case
+	Parameters []Column `json:"parameters,omitempty"`
+	Returns    string   `json:"returns"` // its type
+	// Body is the expression after RETURN. As it is read it may be formatted in another way than it was written.
+	Body      string    `json:"body"`
+	Comment   string    `json:"comment,omitempty"`
+	Owner     string    `json:"-"` // as it is read
+	UpdatedAt time.Time `json:"-"` // as it is read; zero where the workspace does not tell
+}
+
+// TableState is a table as a workspace shows it, as far as row filters and masks are concerned.
+type TableState struct {
+	Securable
+	ID      string // that it keeps until it is dropped
+	Kind    Kind
+	Owner   string // name of a principal
+	Columns []Column
+	// Known is false where the workspace does not show what the table carries, for instance to who may only browse it. What
+	// is absent then is unknown, not none.
+	Known      bool
+	Protection Protection // what it carries, ours and others'
+	// Unprotectable says why the table cannot carry a row filter or mask, as far as the adapter can tell beyond its Kind: it
+	// is shared, or a shallow clone. Empty where it can.
+	Unprotectable string
+}
+
+// CanBeProtected reports whether objects of the kind can carry row filters and masks.
+func (k Kind) CanBeProtected() bool {
+	switch k {
+	case "", KindMaterializedView, KindStreamingTable, KindForeignTable:
+		return true
+	}
+	return false
+}
+
+// Column returns the column of a name, compared without regard to case.
+func (t *TableState) Column(name string) (Column, bool) {
+	i := slices.IndexFunc(t.Columns, func(c Column) bool { return strings.EqualFold(c.Name, name) })
+	if i < 0 {
+		return Column{}, false
+	}
+	return t.Columns[i], true
+}
+
+// AttributePolicyType is the type of an attribute-based access policy of Unity Catalog, as its API spells it. There may be
+// others than these.
+type AttributePolicyType string
+
+// The types of attribute-based access policies.
+const (
+	AttributeRowFilter  AttributePolicyType = "POLICY_TYPE_ROW_FILTER"
+	AttributeColumnMask AttributePolicyType = "POLICY_TYPE_COLUMN_MASK"
+	AttributeGrant      AttributePolicyType = "POLICY_TYPE_GRANT"
+	AttributeDeny       AttributePolicyType = "POLICY_TYPE_DENY"
+)
+
+// AttributePolicy is an attribute-based access policy of Unity Catalog, which is never ours: it is read so that nothing of
+// ours conflicts with it.
+type AttributePolicy struct {
+	ID        string
+	Name      string
+	Type      AttributePolicyType
+	On        Securable // a catalog, schema or table; it holds for all inside
+	Function  string    // of a row filter or mask
+	Condition string    // empty: every table
+	To        []string  // names of principals
+	Except    []string
+}
