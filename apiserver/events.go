@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -34,28 +33,17 @@ type event struct {
 	Reason string          `json:"reason,omitempty"`
 }
 
-// eventID identifies a transition of a task, and orders the transitions. It does not change when the queue drops
-// transitions from the middle of a long list.
-type eventID struct {
-	nanos int64 // time of the transition
-	nth   int   // number among those of the same time, from 0
-}
-
-func (p eventID) after(o eventID) bool {
-	return p.nanos > o.nanos || p.nanos == o.nanos && p.nth > o.nth
-}
-
-func (p eventID) String() string { return fmt.Sprintf("%d-%d", p.nanos, p.nth) }
+// eventID identifies a transition of a task: its number, from 1, also where the queue has dropped some from the middle of a
+// long list. The clock may have been set back between two of them.
+type eventID int
 
 // parseEventID parses a Last-Event-ID; an invalid one means the beginning.
 func parseEventID(text string) eventID {
-	a, b, ok := strings.Cut(text, "-")
-	nanos, err1 := strconv.ParseInt(a, 10, 64)
-	nth, err2 := strconv.Atoi(b)
-	if !ok || err1 != nil || err2 != nil {
-		return eventID{}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0
 	}
-	return eventID{nanos, nth}
+	return eventID(n)
 }
 
 // events streams the transitions of a task, past ones first, until it ends (WHATWG HTML, section 9.2). A client that
@@ -125,21 +113,19 @@ type renderedEvent struct {
 // eventsAfter returns the events of the transitions of a task after the one identified by seen.
 func eventsAfter(t ondemand.Task, seen eventID) []renderedEvent {
 	var out []renderedEvent
-	var at eventID
-	for _, tr := range t.Transitions {
-		if n := tr.Time.UnixNano(); n == at.nanos {
-			at.nth++
-		} else {
-			at = eventID{nanos: n}
+	for i, tr := range t.Transitions {
+		at := eventID(i + 1)
+		if i >= ondemand.KeepFirst {
+			at += eventID(t.LeftOut)
 		}
-		if !at.after(seen) {
+		if at <= seen {
 			continue
 		}
 		data, err := json.Marshal(event{t.ID, tr.From, tr.To, tr.Time, tr.Reason})
 		if err != nil { // a time outside the years that JSON can represent
 			continue
 		}
-		out = append(out, renderedEvent{at, fmt.Sprintf("id: %s\nevent: transition\ndata: %s\n\n", at, data)})
+		out = append(out, renderedEvent{at, fmt.Sprintf("id: %d\nevent: transition\ndata: %s\n\n", at, data)})
 	}
 	return out
 }

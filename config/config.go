@@ -76,8 +76,11 @@ type OnDemand struct {
 	Enabled     bool          `mapstructure:"enabled"`
 	Workers     int           `mapstructure:"workers"`
 	MaxAttempts int           `mapstructure:"max_attempts"`
+	MaxCrashes  int           `mapstructure:"max_crashes"`
 	MaxQueued   int           `mapstructure:"max_queued"`
 	Retention   time.Duration `mapstructure:"retention"`
+	AdmitWindow time.Duration `mapstructure:"admit_window"`
+	AdmitSize   int           `mapstructure:"admit_size"`
 	EventHub    EventHub      `mapstructure:"eventhub"`
 }
 

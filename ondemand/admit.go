@@ -2,67 +2,18 @@ package ondemand
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
-// recoverTasks loads every task that has not ended, and moves what the last process left INPROGRESS: back to WAITING, or
-// to FAILED when its attempts are spent, so that a task that brings the process down cannot do so for ever. A parent
-// whose children are open stays INPROGRESS.
-func (q *Queue) recoverTasks() error {
-	var ids []string
-	err := q.store.View(func(tx *store.Tx) error {
-		for _, s := range []Status{New, Waiting, InProgress} {
-			c := tx.Bucket(bucketByStatus).Cursor()
-			prefix := statusBytes[s]
-			for k, _ := c.Seek([]byte{prefix}); k != nil && k[0] == prefix; k, _ = c.Next() {
-				ids = append(ids, string(k[9:]))
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return q.inChunks(ids, func(tx *store.Tx, ids []string) ([]change, error) {
-		var changes []change
-		now := time.Now()
-		for _, id := range ids {
-			t, err := loadExisting(tx, id)
-			if err != nil {
-				return nil, err
-			}
-			switch {
-			case t.Status != InProgress || t.Children != nil && t.Children.Open() > 0:
-				changes = append(changes, change{task: t, recovered: true})
-			case t.Attempts >= q.opts.MaxAttempts:
-				t.StatusMessage = "gave up: the process stopped while the task ran, on its last attempt"
-				done, err := endTask(tx, t, Failed, t.StatusMessage, now)
-				if err != nil {
-					return nil, err
-				}
-				changes = append(changes, done...)
-			default:
-				c, err := moveTask(tx, t, Waiting, "the process stopped while the task ran", now)
-				if err != nil {
-					return nil, err
-				}
-				changes = append(changes, c)
-			}
-		}
-		return changes, nil
-	})
-}
-
-// inChunks calls fn for at most 500 ids at a time, each in a transaction of its own, and applies the changes that fn
+// inChunks calls fn for at most size ids at a time, each in a transaction of its own, and applies the changes that fn
 // returns after the commit. A chunk for which fn returns an error of class conflict is skipped.
-func (q *Queue) inChunks(ids []string, fn func(tx *store.Tx, ids []string) ([]change, error)) error {
-	const chunk = 500
-	for len(ids) > 0 {
-		part := ids[:min(chunk, len(ids))]
-		ids = ids[len(part):]
+func (q *Queue) inChunks(ids []string, size int, fn func(tx *store.Tx, ids []string) ([]change, error)) error {
+	for part := range slices.Chunk(ids, size) {
 		var changes []change
 		err := q.store.Update(func(tx *store.Tx) (err error) {
 			changes, err = fn(tx, part)
@@ -75,7 +26,8 @@ func (q *Queue) inChunks(ids []string, fn func(tx *store.Tx, ids []string) ([]ch
 	return nil
 }
 
-// admit moves tasks from NEW to WAITING, or to SKIPPED with the reason where they are not to be done, until ctx ends.
+// admit moves tasks from NEW to WAITING, or to SKIPPED with the reason where they are not to be done, and brings those of the
+// backlog to memory when there is room, until ctx ends.
 func (q *Queue) admit(ctx context.Context) {
 	for {
 		select {
@@ -83,54 +35,135 @@ func (q *Queue) admit(ctx context.Context) {
 			return
 		case <-q.wakeAdmit:
 		}
+		if !q.gather(ctx) {
+			return
+		}
 		ids, reasons, superseding := q.takePending()
-		err := q.inChunks(ids, func(tx *store.Tx, ids []string) ([]change, error) {
-			var changes []change
-			now := time.Now()
-			for _, id := range ids {
-				t, found, err := loadTask(tx, id)
-				if err != nil {
-					return nil, err
-				}
-				reason := reasons[id]
-				if !found || !t.Status.queued() || reason == "" && t.Status == Waiting {
-					continue // claimed or cancelled meanwhile
-				}
-				var done []change
-				if reason == "" {
-					var c change
-					c, err = moveTask(tx, t, Waiting, "", now)
-					done = []change{c}
-				} else {
-					t.SupersededBy = superseding[id]
-					t.StatusMessage, t.Resources = reason, resultsOf(&t, securablesOf(t.RequestInfo.Resources), nil)
-					if _, message := aggregateResults(t.Resources); message != "" && len(t.Resources) > 0 && t.Type == ResourceSync {
-						t.StatusMessage = message
-					}
-					done, err = endTask(tx, t, Skipped, t.StatusMessage, now)
-				}
-				if err != nil {
-					return nil, err
-				}
-				changes = append(changes, done...)
-			}
-			if len(changes) == 0 {
-				return nil, policy.Errorf(policy.CodeConflict, "admit: nothing to do")
-			}
-			return changes, nil
-		})
+		err := q.admitTasks(ids, reasons, superseding)
+		if err != nil {
+			q.requeuePending(ids)
+		} else {
+			err = q.refillAll(ctx)
+		}
 		if err != nil {
 			q.log.Error("admitting tasks failed; trying again", "tasks", len(ids), "error", err)
-			q.requeuePending(ids)
-			timer := time.NewTimer(q.opts.RetryBase)
-			select {
-			case <-ctx.Done():
-			case <-timer.C:
-				signal(q.wakeAdmit)
+			if !sleep(ctx, q.opts.RetryBase) {
+				return
 			}
-			timer.Stop()
+			signal(q.wakeAdmit)
 		}
 	}
+}
+
+// sleep waits, and reports whether ctx has not ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// gather waits until Options.AdmitWindow has passed since a task came, or Options.AdmitSize of them are there.
+func (q *Queue) gather(ctx context.Context) bool {
+	if q.opts.AdmitWindow == 0 || q.newTasks() == 0 {
+		return true
+	}
+	timer := time.NewTimer(q.opts.AdmitWindow)
+	defer timer.Stop()
+	for q.newTasks() < q.opts.AdmitSize {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-q.wakeAdmit:
+		}
+	}
+	return true
+}
+
+func (q *Queue) newTasks() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.pendingAdmission)
+}
+
+// admitTasks moves tasks that are NEW to WAITING, or those for which there is a reason to SKIPPED.
+func (q *Queue) admitTasks(ids []string, reasons, superseding map[string]string) error {
+	return q.inChunks(ids, q.opts.AdmitSize, func(tx *store.Tx, ids []string) ([]change, error) {
+		var changes []change
+		now := q.now()
+		for _, id := range ids {
+			t, found, err := loadTask(tx, id)
+			if err != nil {
+				return nil, err
+			}
+			reason := reasons[id]
+			if !found || !t.Status.queued() || reason == "" && t.Status == Waiting {
+				continue // claimed or cancelled meanwhile
+			}
+			var done []change
+			if reason == "" {
+				var c change
+				c, err = moveTask(tx, t, Waiting, reasonAdmitted, now)
+				done = []change{c}
+			} else {
+				t.SupersededBy = superseding[id]
+				t.StatusMessage, t.Resources = reason, resultsOf(&t, securablesOf(t.RequestInfo.Resources), nil)
+				if _, message := aggregateResults(t.Resources); message != "" && len(t.Resources) > 0 && t.Type == ResourceSync {
+					t.StatusMessage = message
+				}
+				done, err = endTask(tx, t, Skipped, t.StatusMessage, now)
+			}
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, done...)
+		}
+		if len(changes) == 0 {
+			return nil, policy.Errorf(policy.CodeConflict, "admit: nothing to do")
+		}
+		return changes, nil
+	})
+}
+
+// refillAll brings tasks of the backlog to memory as long as there is room.
+func (q *Queue) refillAll(ctx context.Context) error {
+	for ctx.Err() == nil {
+		q.mu.Lock()
+		lanes := q.live.window.due(q.opts.AdmitSize)
+		q.mu.Unlock()
+		if len(lanes) == 0 {
+			return nil
+		}
+		n, err := q.refillLanes(lanes)
+		if n == 0 || err != nil { // none: they were cancelled or taken along meanwhile
+			return err
+		}
+	}
+	return nil
+}
+
+// refillLanes brings that many tasks of each lane to memory, and returns how many entries of the backlog it has used up.
+func (q *Queue) refillLanes(lanes map[string]int) (n int, err error) {
+	var changes []change
+	err = q.store.Update(func(tx *store.Tx) error {
+		n, changes = 0, nil
+		for _, lane := range slices.Sorted(maps.Keys(lanes)) {
+			more, used, err := q.refill(tx, lane, lanes[lane])
+			if err != nil {
+				return err
+			}
+			n += used
+			changes = append(changes, more...)
+		}
+		return nil
+	}, func() { q.apply(changes) })
+	return n, err
 }
 
 // takePending empties pendingAdmission. It returns the ids of the tasks to admit, and the reason for each of them that
@@ -143,13 +176,15 @@ func (q *Queue) takePending() (ids []string, reasons, superseding map[string]str
 		if e.run != nil || q.live.byID[e.id] != e {
 			continue
 		}
-		ids = append(ids, e.id)
 		if e.skipReason != "" {
 			reasons[e.id] = e.skipReason
 		} else if o := q.live.supersededBy(e); o != nil {
 			superseding[e.id] = o.id
 			reasons[e.id] = "superseded by task " + o.id + ", a full sync that has not begun yet"
+		} else if e.status == Waiting {
+			continue // admitted
 		}
+		ids = append(ids, e.id)
 	}
 	q.pendingAdmission = nil
 	return ids, reasons, superseding
@@ -171,7 +206,7 @@ func (q *Queue) purge(ctx context.Context) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		n, err := q.purgeBefore(time.Now().Add(-q.opts.Retention))
+		n, err := q.purgeBefore(q.now().Add(-q.opts.Retention))
 		if err != nil {
 			q.log.Error("removing ended tasks failed; trying again", "error", err)
 		} else if n > 0 {
@@ -203,7 +238,7 @@ func (q *Queue) purgeBefore(cutoff time.Time) (int, error) {
 		return 0, err
 	}
 	purged := make(map[string]bool)
-	err = q.inChunks(ids, func(tx *store.Tx, ids []string) ([]change, error) {
+	err = q.inChunks(ids, q.opts.AdmitSize, func(tx *store.Tx, ids []string) ([]change, error) {
 		n := 0
 		for _, id := range ids {
 			t, found, err := loadTask(tx, id)

@@ -80,7 +80,7 @@ func BenchmarkClaim(b *testing.B) {
 	none := func(*Task, int) string { return "" }
 	for _, names := range []string{"table", "catalog"} {
 		b.Run(names, func(b *testing.B) {
-			l := newLiveTasks()
+			l := newLiveTasks(20_000)
 			now := time.Now()
 			for i := range 10_000 {
 				t := syncTask(fmt.Sprint(i), fmt.Sprintf("table:c%d.s.t%d", i%100, i))

@@ -5,8 +5,9 @@
 // syncs. Out: calls of the handlers, and the state of each task to whoever asks ([Queue.Get], [Queue.List],
 // [Queue.Wait], [Queue.Subscribe]). Package apiserver and cmd/ucwarden call it.
 //
-// The state of every task is in one file, of package store; the queue keeps in memory only what it needs to choose the
-// next job.
+// The state of every task is in one file, of package store; the queue keeps in memory what it needs to choose the next job
+// among a window of the waiting tasks. The others are the backlog: only the store has them, until it is their turn or a job
+// takes them along.
 //
 // # States
 //
@@ -14,7 +15,7 @@
 //
 //	NEW → WAITING            admitted
 //	NEW, WAITING → SKIPPED   cannot run (no handler, no valid resource), superseded, cancelled
-//	WAITING → INPROGRESS     claimed; the attempt counts from here, so a crash counts it too
+//	WAITING → INPROGRESS     claimed; the attempt counts from here
 //	INPROGRESS → WAITING     another attempt after a transient error, or the process stopped
 //	INPROGRESS → terminal    by the results; SKIPPED when cancelled
 //	FAILED, SKIPPED → WAITING on an explicit retry, attempts from 0
@@ -32,7 +33,12 @@
 // Full syncs, shards included, never have the last worker, and a shard takes no on-demand task along but for its own objects.
 // On-demand tasks take turns by who posted them.
 //
-// A job locks the outermost of its resources, by exact name: two jobs never run on the same object, while a table
-// inside a catalog that is being synced may run and overtake. Full syncs run one at a time, shards included; one that
-// finds another still waiting to begin is superseded by it.
+// A job locks the outermost of its resources, and two jobs whose resources overlap never run at once; between a part of a full
+// sync and an on-demand task only the same object counts, so that a table overtakes its catalog there. Full syncs run one at a
+// time, shards included; one that finds another still waiting to begin is superseded by it.
+//
+// # Crashes
+//
+// A run that ends with the process is no attempt: crashes have a budget of their own. After half of it a task runs alone, before
+// all others, and only what crashes then ends FAILED.
 package ondemand

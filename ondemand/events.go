@@ -69,14 +69,16 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Posit
 	if err != nil {
 		return 0, fmt.Errorf("write the position of %s: %w", read.Stream, err)
 	}
-	now := time.Now()
-	prepared := make([]EventTask, len(events))
+	now := q.now()
+	prepared, tasks := make([]EventTask, len(events)), make([]Task, len(events))
 	for i, e := range events {
 		if e.Task.ID == "" {
 			e.Task.ID = e.EventID
 		}
-		prepared[i] = EventTask{q.prepare(&e.Task, now), e.EventID}
+		tasks[i] = q.prepare(&e.Task, now)
+		prepared[i] = EventTask{tasks[i], e.EventID}
 	}
+	overflow := q.overflow(tasks, true)
 	var changes []change
 	err = q.store.Update(func(tx *store.Tx) error {
 		changes, created = nil, 0
@@ -87,8 +89,8 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Posit
 		if found && read.Sequence <= before.Sequence {
 			return policy.Errorf(policy.CodeConflict, "%s was read up to %d before: a position of %d goes backwards", read.Stream, before.Sequence, read.Sequence)
 		}
-		for _, e := range prepared {
-			done, err := createEvent(tx, e)
+		for i, e := range prepared {
+			done, err := createEvent(tx, e, overflow[i])
 			if err != nil {
 				return err
 			}
@@ -106,7 +108,7 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Posit
 }
 
 // createEvent stores the task of an event; it returns no changes where the task is there already.
-func createEvent(tx *store.Tx, e EventTask) ([]change, error) {
+func createEvent(tx *store.Tx, e EventTask, overflow bool) ([]change, error) {
 	t := e.Task
 	reason := ""
 	if err := checkID(t.ID); err != nil {
@@ -117,7 +119,7 @@ func createEvent(tx *store.Tx, e EventTask) ([]change, error) {
 		case err != nil:
 			return nil, err
 		case !found:
-			return createTask(tx, t)
+			return createTask(tx, t, overflow)
 		case sameContent(&old, &t) == nil:
 			return nil, nil
 		}
@@ -130,7 +132,7 @@ func createEvent(tx *store.Tx, e EventTask) ([]change, error) {
 			return nil, err
 		}
 		if !found {
-			return createTask(tx, t)
+			return createTask(tx, t, false)
 		}
 		t.ID += "-again"
 	}

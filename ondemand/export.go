@@ -34,7 +34,7 @@ func Export(path string, w io.Writer) (tasks int, damage []error, err error) {
 	}
 	damage, err = store.Entries(path, func(bucket, key, value []byte) error {
 		switch string(bucket) {
-		case string(bucketByTime), string(bucketByStatus), string(bucketByParent):
+		case string(bucketByTime), string(bucketByStatus), string(bucketByParent), string(bucketBacklog), string(bucketBacklogResources):
 			return nil
 		case string(bucketTasks):
 			var t Task
@@ -120,5 +120,8 @@ func (l *exportLine) store(tx *store.Tx) error {
 	if err := checkID(l.Task.ID); err != nil {
 		return policy.Errorf(policy.CodeInvalid, "task %q: %w", l.Task.ID, err)
 	}
-	return storeTask(tx, l.Task, "")
+	if err := storeTask(tx, l.Task, ""); err != nil || !l.Task.Status.queued() || !mayQueueBehind(l.Task) {
+		return err
+	}
+	return joinBacklog(tx, l.Task)
 }

@@ -89,8 +89,8 @@ func withExtra(known any, extra map[string]json.RawMessage, reserved ...string) 
 
 // serverFields are the fields of a task that only the server writes.
 var serverFields = []string{
-	"status", "statusMessage", "attempts", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
-	"endTime", "policyVersion", "resources", "transitions", "children", "pending", "supersededBy",
+	"status", "statusMessage", "attempts", "crashes", "ranAlone", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
+	"endTime", "policyVersion", "resources", "transitions", "transitionsLeftOut", "children", "pending", "supersededBy",
 }
 
 var (
@@ -135,9 +135,10 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 		{"id", &t.ID}, {"type", &t.Type}, {"appType", &t.AppType}, {"appSubType", &t.AppSubType},
 		{"source", &t.Source}, {"createTime", &created}, {"requestInfo", &t.RequestInfo}, {"status", &t.Status},
 		{"statusMessage", &t.StatusMessage}, {"attempts", &t.Attempts}, {"parentId", &t.ParentID}, {"postedBy", &t.PostedBy},
+		{"crashes", &t.Crashes}, {"ranAlone", &t.RanAlone},
 		{"priority", &t.Priority}, {"receivedTime", &t.ReceivedTime}, {"notBefore", &t.NotBefore},
 		{"startTime", &t.StartTime}, {"endTime", &t.EndTime}, {"resources", &t.Resources},
-		{"transitions", &t.Transitions}, {"children", &t.Children}, {"policyVersion", &t.PolicyVersion}, {"pending", &t.Pending}, {"supersededBy", &t.SupersededBy},
+		{"transitions", &t.Transitions}, {"transitionsLeftOut", &t.LeftOut}, {"children", &t.Children}, {"policyVersion", &t.PolicyVersion}, {"pending", &t.Pending}, {"supersededBy", &t.SupersededBy},
 	}
 	for _, f := range fields {
 		if err := o.take(f.name, f.v); err != nil {

@@ -1,7 +1,6 @@
 package ondemand
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -15,11 +14,11 @@ type entry struct {
 	status     Status
 	priority   int
 	received   time.Time
-	notBefore  time.Time
+	due        time.Time // by the monotonic clock: when the next attempt may begin
 	approve    string
 	plan       string
 	parent     string
-	owner      string             // whose task it is: who posted it, or else its source
+	lane       string             // see laneOf
 	turn       uint64             // among the tasks of other owners; 0 until it is ready for the first time
 	targets    []policy.Securable // the valid resources that it syncs, without duplicates
 	named      []policy.Securable // what each resource names; zero where that is not valid
@@ -28,6 +27,10 @@ type entry struct {
 
 	run       *run               // that claimed it; nil: none
 	heldLocks []policy.Securable // locks kept after its job, until its children have ended
+	alone     bool               // no other job may run beside it
+	admitted  bool               // see Options.AdmitWindow
+	parked    bool               // behind a lock
+	place     place              // where the window counts it
 	heap      *entryHeap
 	index     int // in heap
 }
@@ -70,34 +73,20 @@ func outermostOf(keys []policy.Securable) []policy.Securable {
 	return roots
 }
 
-// Types of the locks that are not on a securable.
-const (
-	lockTask policy.SecurableType = "task" // on the task of that id: a handler is running for it
-	lockType policy.SecurableType = "type" // on all tasks of that type: they run one at a time
-)
-
-// locks returns the locks that the entry must hold while it runs.
-func (e *entry) locks() []policy.Securable {
-	list := []policy.Securable{{Type: lockTask, FullName: e.id}}
-	if e.typ == FullSync || e.typ == ValiditySync {
-		list = append(list, policy.Securable{Type: lockType, FullName: string(e.typ)})
-	}
-	return append(list, e.roots...)
-}
-
-// liveTasks holds every task that has not ended, ordered for claiming and indexed for coalescing. It has no mutex of
-// its own; the queue's guards it. A waiting task is in exactly one of three places: ready, delayed until its NotBefore,
-// or parked behind a lock.
+// liveTasks holds the tasks that have not ended but for the backlog, ordered for claiming and indexed for coalescing. It has
+// no mutex of its own; the queue's guards it. A waiting task is in exactly one of four places: ready, delayed until its next
+// attempt, parked behind a lock, or among those that run alone.
 type liveTasks struct {
 	byID           map[string]*entry
-	counts         map[countKey]int
+	counts         map[countKey]int // with the backlog
+	waiting        int              // NEW and WAITING together, with the backlog
+	window         window
 	ready          readyTasks
 	delayed        entryHeap
-	parked         map[policy.Securable][]*entry
-	lockHolders    map[policy.Securable]string // lock → id of the task that leads the job
+	alone          entryHeap
+	locks          lockTable
 	waitingByCover map[policy.Securable]map[*entry]struct{}
 	fullSyncs      map[*entry]struct{} // the full syncs among them
-	waiting        int                 // NEW and WAITING together
 }
 
 type countKey struct {
@@ -105,17 +94,23 @@ type countKey struct {
 	status Status
 }
 
-func newLiveTasks() *liveTasks {
-	return &liveTasks{
+// newLiveTasks returns an empty set that is to hold about that many waiting tasks.
+func newLiveTasks(size int) *liveTasks {
+	l := &liveTasks{
 		byID:           make(map[string]*entry),
 		counts:         make(map[countKey]int),
+		window:         newWindow(size),
 		ready:          readyTasks{onDemand: entryHeap{less: inTurn}, shards: entryHeap{less: before}, last: make(map[string]uint64)},
-		delayed:        entryHeap{less: func(a, b *entry) bool { return a.notBefore.Before(b.notBefore) }},
-		parked:         make(map[policy.Securable][]*entry),
-		lockHolders:    make(map[policy.Securable]string),
+		delayed:        entryHeap{less: func(a, b *entry) bool { return a.due.Before(b.due) }},
+		alone:          entryHeap{less: before},
 		waitingByCover: make(map[policy.Securable]map[*entry]struct{}),
 		fullSyncs:      make(map[*entry]struct{}),
 	}
+	l.locks = newLockTable(func(e *entry) {
+		l.ready.push(e)
+		l.window.move(e, held)
+	})
+	return l
 }
 
 // newEntry returns the entry of a task. skipReason returns why a task cannot run, "" when it can; valid is the number
@@ -123,8 +118,7 @@ func newLiveTasks() *liveTasks {
 func newEntry(t *Task, skipReason func(t *Task, valid int) string) *entry {
 	e := &entry{
 		id: t.ID, typ: t.Type, status: t.Status, priority: t.Priority, received: t.ReceivedTime,
-		notBefore: t.NotBefore, approve: t.RequestInfo.Approve, plan: t.RequestInfo.Plan, parent: t.ParentID,
-		owner: cmp.Or(t.PostedBy, t.Source), index: -1,
+		approve: t.RequestInfo.Approve, plan: t.RequestInfo.Plan, parent: t.ParentID, lane: laneOf(t), index: -1,
 	}
 	e.named = securablesOf(t.RequestInfo.Resources)
 	if t.Type == ResourceSync {
@@ -155,7 +149,7 @@ func (l *liveTasks) remove(e *entry) {
 	l.setStatus(e, "")
 	delete(l.byID, e.id)
 	delete(l.fullSyncs, e)
-	l.release(e.heldLocks)
+	l.locks.release(e.heldLocks)
 	e.heldLocks = nil
 }
 
@@ -166,6 +160,7 @@ func (l *liveTasks) setStatus(e *entry, to Status) {
 		}
 		if e.status.queued() {
 			l.waiting--
+			addTo(l.window.owned, e.lane[1:], -1)
 		}
 	}
 	e.status = to
@@ -173,6 +168,7 @@ func (l *liveTasks) setStatus(e *entry, to Status) {
 		l.counts[countKey{e.typ, to}]++
 		if to.queued() {
 			l.waiting++
+			addTo(l.window.owned, e.lane[1:], 1)
 		}
 	}
 }
@@ -196,14 +192,19 @@ func (l *liveTasks) supersededBy(e *entry) *entry {
 	return nil
 }
 
-// enqueue makes a waiting task claimable, now or from its NotBefore on, and indexes it by what covers its targets.
+// enqueue makes a waiting task claimable, now or once it is due, and indexes it by what covers its targets.
 func (l *liveTasks) enqueue(e *entry, now time.Time) {
-	if e.skipReason != "" {
-		return // admission ends it
-	}
-	if e.notBefore.After(now) {
+	l.window.move(e, held)
+	switch {
+	case e.skipReason != "" || !e.admitted:
+		return // admission ends it, or calls again
+	case e.alone:
+		l.alone.push(e)
+		return
+	case e.due.After(now):
 		l.delayed.push(e)
-	} else {
+		l.window.move(e, stopped)
+	default:
 		l.ready.push(e)
 	}
 	for _, k := range e.targets {
@@ -218,9 +219,11 @@ func (l *liveTasks) enqueue(e *entry, now time.Time) {
 
 // dequeue removes a task from the places where a claim would find it.
 func (l *liveTasks) dequeue(e *entry) {
+	l.window.move(e, nowhere)
 	if e.heap != nil {
 		e.heap.remove(e)
 	}
+	l.locks.leave(e)
 	for _, k := range e.targets {
 		for _, c := range covering(k) {
 			if delete(l.waitingByCover[c], e); len(l.waitingByCover[c]) == 0 {
@@ -239,14 +242,16 @@ type room struct {
 // claim removes from the queue and returns the next task to run for which there is room, with the waiting tasks that its
 // run covers; leader is nil when no task can run now.
 func (l *liveTasks) claim(now time.Time, free room) (leader *entry, followers []*entry) {
-	for e := l.delayed.peek(); e != nil && !e.notBefore.After(now); e = l.delayed.peek() {
+	for e := l.delayed.peek(); e != nil && !e.due.After(now); e = l.delayed.peek() {
 		l.delayed.remove(e)
 		l.ready.push(e)
+		l.window.move(e, held)
 	}
 	for e := l.ready.next(free); e != nil; e = l.ready.next(free) {
-		if lock, held := l.blocked(e); held {
+		if by, held := l.locks.blocked(e); held {
 			e.heap.remove(e)
-			l.parked[lock] = append(l.parked[lock], e)
+			l.locks.park(e, by)
+			l.window.move(e, stopped)
 			continue
 		}
 		l.dequeue(e)
@@ -260,36 +265,24 @@ func (l *liveTasks) claim(now time.Time, free room) (leader *entry, followers []
 	return nil, nil
 }
 
-func (l *liveTasks) blocked(e *entry) (policy.Securable, bool) {
-	for _, lock := range e.locks() {
-		if _, held := l.lockHolders[lock]; held {
-			return lock, true
-		}
-	}
-	return policy.Securable{}, false
-}
+// maxFollowers bounds how many tasks one job takes along: they end together, in one commit.
+const maxFollowers = 1000
 
-// covered returns the waiting tasks whose every resource the leader's resources cover. A shard takes no on-demand task
-// along but for the same objects, which its lock would hold up: by itself it has its end sooner. A task with an approval is
-// included only if the leader carries the same one: an approval is for one plan. What does exactly a
-// saved plan does nothing else, so both carry the same one or none.
+// covered returns the waiting tasks that a job of the leader takes along.
 func (l *liveTasks) covered(leader *entry) []*entry {
 	if len(leader.targets) == 0 {
 		return nil
 	}
-	keys := make(map[policy.Securable]bool, len(leader.targets))
-	for _, k := range leader.targets {
-		keys[k] = true
-	}
+	covers := setOf(leader.targets)
 	seen := make(map[*entry]bool)
 	var list []*entry
 	for _, k := range leader.roots {
 		for e := range l.waitingByCover[k] {
-			if seen[e] || e.approve != "" && e.approve != leader.approve || e.plan != leader.plan {
+			if seen[e] {
 				continue
 			}
 			seen[e] = true
-			if _, own := l.lockHolders[policy.Securable{Type: lockTask, FullName: e.id}]; !own && coveredBy(e, keys) && (!leader.isShard() || e.isShard() || same(e.targets, keys)) {
+			if _, own := l.locks.held[policy.Securable{Type: lockTask, FullName: e.id}]; !own && leader.takes(e, covers) {
 				list = append(list, e)
 			}
 		}
@@ -303,7 +296,24 @@ func (l *liveTasks) covered(leader *entry) []*entry {
 		}
 		return 0
 	})
-	return list
+	return list[:min(len(list), maxFollowers)]
+}
+
+func setOf(list []policy.Securable) map[policy.Securable]bool {
+	set := make(map[policy.Securable]bool, len(list))
+	for _, s := range list {
+		set[s] = true
+	}
+	return set
+}
+
+// takes reports whether a job of e takes the other task along: its resources cover every one of the other's. A shard takes no
+// on-demand task along but for the same objects, which its lock would hold up: by itself it has its end sooner. A task with an
+// approval is included only if the leader carries the same one: an approval is for one plan. What does exactly a saved plan does
+// nothing else, so both carry the same one or none.
+func (e *entry) takes(o *entry, covers map[policy.Securable]bool) bool {
+	return len(o.targets) > 0 && (o.approve == "" || o.approve == e.approve) && o.plan == e.plan && coveredBy(o, covers) &&
+		(!e.isShard() || o.isShard() || same(o.targets, covers))
 }
 
 // same reports whether every target is one of the keys.
@@ -324,31 +334,10 @@ func coveredBy(e *entry, keys map[policy.Securable]bool) bool {
 	return true
 }
 
-// acquire records that the job led by the task id holds the locks.
-func (l *liveTasks) acquire(locks []policy.Securable, id string) {
-	for _, lock := range locks {
-		l.lockHolders[lock] = id
-	}
-}
-
-// release releases locks, and makes the tasks parked behind them claimable again.
-func (l *liveTasks) release(locks []policy.Securable) {
-	for _, lock := range locks {
-		delete(l.lockHolders, lock)
-		for _, e := range l.parked[lock] {
-			// It may have been cancelled or claimed as a follower meanwhile, or come back since.
-			if l.byID[e.id] == e && e.run == nil && e.heap == nil && e.status.queued() {
-				l.ready.push(e)
-			}
-		}
-		delete(l.parked, lock)
-	}
-}
-
 // nextDue returns when the next delayed task becomes claimable; ok is false when there is none.
 func (l *liveTasks) nextDue() (time.Time, bool) {
 	if e := l.delayed.peek(); e != nil {
-		return e.notBefore, true
+		return e.due, true
 	}
 	return time.Time{}, false
 }

@@ -71,7 +71,7 @@ func newModel(t *rapid.T, path string) *model {
 	m := &model{stage: &stage{}, want: make(map[string]Task)}
 	m.rig = rig{t: t, path: path, stop: func() {}, opts: Options{
 		Handlers: map[Type]Handler{ResourceSync: m.stage, FullSync: m.stage}, Workers: 3,
-		MaxAttempts: modelAttempts, RetryBase: time.Minute, RetryMax: 10 * time.Minute, Grace: time.Second,
+		MaxAttempts: modelAttempts, MaxCrashes: 1000, InMemory: rapid.SampledFrom([]int{0, 0, 1, 6}).Draw(t, "in memory"), RetryBase: time.Minute, RetryMax: 10 * time.Minute, Grace: time.Second,
 	}}
 	m.begin()
 	return m
@@ -169,16 +169,9 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"pass time": func(t *rapid.T) {
 			time.Sleep(time.Duration(rapid.IntRange(1, 900).Draw(t, "seconds")) * time.Second)
 		},
-		"stop and start": func(*rapid.T) { m.close(); m.begin() },
-		"crash and start": func(*rapid.T) {
-			if err := m.store.Close(); err != nil { // from now on nothing reaches the file
-				m.t.Fatal(err)
-			}
-			m.store = nil
-			m.close()
-			m.begin()
-		},
-		"": m.check,
+		"stop and start":  func(*rapid.T) { m.close(); m.begin() },
+		"crash and start": func(*rapid.T) { m.crash(); m.begin() },
+		"":                m.check,
 	}
 }
 
@@ -287,28 +280,29 @@ func (m *model) check(t *rapid.T) {
 			t.Fatalf("task %s has other content", id)
 		}
 	}
-	running, roots := make(map[string]bool), make(map[policy.Securable]string)
+	running := make(map[string]bool)
+	var leaders []*entry
 	for _, j := range m.stage.list() {
-		for i, task := range append([]Task{j.job.Task}, j.job.Followers...) {
+		for _, task := range append([]Task{j.job.Task}, j.job.Followers...) {
 			running[task.ID] = true
-			for _, root := range newEntry(&task, m.skipReason).roots {
-				if other, held := roots[root]; held && i == 0 {
-					t.Fatalf("%s and %s both work on %v", other, task.ID, root)
-				} else if i == 0 {
-					roots[root] = task.ID
-				}
+		}
+		e := newEntry(&j.job.Task, m.skipReason)
+		for _, o := range leaders {
+			if overlap(e, o) {
+				t.Fatalf("%s and %s overlap", o.id, e.id)
 			}
 		}
+		leaders = append(leaders, e)
 	}
 	idle := len(m.stage.list()) < 3
 	for id, task := range stored {
 		parent := task.Children != nil && task.Children.Open() > 0
 		switch {
-		case task.Status == New:
+		case task.Status == New && m.inMemory(id):
 			t.Fatalf("task %s is not admitted", id)
 		case task.Status == InProgress && !running[id] && !parent:
 			t.Fatalf("task %s is INPROGRESS without a job", id)
-		case task.Status == Waiting && idle && !task.NotBefore.After(time.Now()) && !m.mayWait(&task, roots, running, stored):
+		case task.Status == Waiting && idle && m.inMemory(id) && !task.NotBefore.After(time.Now()) && !m.mayWait(&task, leaders, running, stored):
 			t.Fatalf("task %s waits while a worker is idle", id)
 		case parent:
 			open := 0
@@ -326,15 +320,52 @@ func (m *model) check(t *rapid.T) {
 	m.checkIndexes(t, stored)
 }
 
-// mayWait reports whether something holds the task up.
-func (m *model) mayWait(task *Task, roots map[policy.Securable]string, running map[string]bool, stored map[string]Task) bool {
+// overlap is the rule of the locks, written once more.
+func overlap(a, b *entry) bool {
+	for _, x := range a.roots {
+		for _, y := range b.roots {
+			inside := x.Contains(y) || y.Contains(x)
+			if x == y || inside && a.isShard() == b.isShard() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *model) inMemory(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live.byID[id] != nil
+}
+
+// mayWait reports whether something holds the task up: a job, or a task that waits for one.
+func (m *model) mayWait(task *Task, leaders []*entry, running map[string]bool, stored map[string]Task) bool {
 	if running[task.ID] {
 		return true // cancelled and retried; the old handler has not returned
 	}
-	for _, root := range newEntry(task, m.skipReason).roots {
-		if roots[root] != "" {
+	e := newEntry(task, m.skipReason)
+	for _, o := range leaders {
+		if overlap(e, o) {
 			return true
 		}
+	}
+	// Not before one that covers it and waits for a job, or for another that does.
+	blocked := slices.Clone(leaders)
+	for grown := true; grown; {
+		grown = false
+		for id, o := range stored {
+			if o.Status != Waiting || o.Priority <= shardPriority || slices.ContainsFunc(blocked, func(b *entry) bool { return b.id == id }) {
+				continue
+			}
+			oe := newEntry(&o, m.skipReason)
+			if slices.ContainsFunc(blocked, func(b *entry) bool { return overlap(oe, b) }) {
+				blocked, grown = append(blocked, oe), true
+			}
+		}
+	}
+	if slices.ContainsFunc(blocked, func(b *entry) bool { return b.id == task.ID }) {
+		return true
 	}
 	if task.Type != FullSync {
 		return false
@@ -356,8 +387,12 @@ func (m *model) checkIndexes(t *rapid.T, stored map[string]Task) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.live.byID) != live {
-		t.Fatalf("%d tasks in memory, %d open in the store", len(m.live.byID), live)
+	behind := 0
+	for _, n := range m.live.window.behind {
+		behind += n
+	}
+	if len(m.live.byID)+behind != live {
+		t.Fatalf("%d tasks in memory and %d in the backlog, %d open in the store", len(m.live.byID), behind, live)
 	}
 	for id, e := range m.live.byID {
 		if e.status != stored[id].Status {
@@ -370,7 +405,13 @@ func (m *model) checkIndexes(t *rapid.T, stored map[string]Task) {
 				t.Fatalf("%s has %d entries for %d tasks", name, n, len(stored))
 			}
 		}
+		if n := tx.Bucket(bucketBacklog).Len(); n != behind {
+			t.Fatalf("the backlog has %d entries for %d tasks", n, behind)
+		}
 		for _, task := range stored {
+			if inBacklog := tx.Bucket(bucketBacklog).Get(backlogKey(&task)) != nil; inBacklog != (m.live.byID[task.ID] == nil && !task.Status.Terminal()) {
+				t.Fatalf("task %s is %s; in the backlog: %v", task.ID, task.Status, inBacklog)
+			}
 			if tx.Bucket(bucketByStatus).Get(statusKey(&task)) == nil {
 				t.Fatalf("task %s is not indexed as %s", task.ID, task.Status)
 			}

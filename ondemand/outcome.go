@@ -124,6 +124,9 @@ func (v *completion) endByResults(tx *store.Tx, t Task, leader bool, results map
 		t.StatusMessage = joinMessages(v.outcome.Message, message)
 	}
 	t.PolicyVersion, t.StatusMessage = v.outcome.PolicyVersion, joinMessages(v.outcome.Note, t.StatusMessage)
+	if message == "" {
+		message = "done"
+	}
 	return endTask(tx, t, status, message, now)
 }
 
@@ -186,7 +189,7 @@ func (v *completion) retryOrFail(tx *store.Tx, t Task, due, now time.Time) ([]ch
 	switch {
 	case v.early[t.ID]:
 		return again(due, message)
-	case t.Attempts < v.maxAttempts:
+	case t.Attempts-t.Crashes < v.maxAttempts: // crashes are counted apart
 		return again(now.Add(v.backoff(t.Attempts)), message)
 	}
 	t.StatusMessage = fmt.Sprintf("gave up after %d attempts: %s", t.Attempts, message)

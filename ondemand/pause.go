@@ -26,7 +26,7 @@ func (q *Queue) Pause(_ context.Context, by string) (Pause, error) {
 	if p := q.Paused(); p != nil {
 		return *p, nil
 	}
-	p := Pause{Since: time.Now().UTC().Round(0), By: by}
+	p := Pause{Since: q.now(), By: by}
 	data, err := json.Marshal(p)
 	if err != nil {
 		return Pause{}, fmt.Errorf("pause the queue: %w", err)

@@ -19,23 +19,36 @@ type Options struct {
 	// Workers is how many jobs run at the same time; default 4. Jobs of full syncs never have the last of them; where there is
 	// but one, an on-demand task may run beside such a job.
 	Workers     int
-	MaxAttempts int           // runs of a task before it ends FAILED; default 8
+	MaxAttempts int           // runs of a task before it ends FAILED, but for those that a crash ended; default 8
+	MaxCrashes  int           // crashes during a task before it ends FAILED, if it ran alone in the last one; default 8
 	MaxQueued   int           // NEW and WAITING tasks before Submit returns an error; default 100,000
+	InMemory    int           // waiting tasks that are held in memory, about; the others are read when it is their turn; default 20,000
+	AdmitWindow time.Duration // how long a new task may wait for others to be admitted with it; default 0: not at all
+	AdmitSize   int           // tasks that are admitted in one commit at most; default 500
 	Retention   time.Duration // how long an ended task is kept; default 720h
 	Grace       time.Duration // how long running jobs may go on after a shutdown began; default 10s
 	RetryBase   time.Duration // delay before the second attempt, doubled for each further one; default 1s
 	RetryMax    time.Duration // longest such delay; default 5m
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
+	// Census is what was counted while the store was opened; nil: the queue counts by itself.
+	Census *Census
+	// Now returns the time that is stored with tasks, and that stored times are compared with; default time.Now. It may jump:
+	// how long something takes is measured apart from it.
+	Now func() time.Time
 }
 
 func (o *Options) validate() error {
-	if o.Workers < 0 || o.MaxAttempts < 0 || o.MaxQueued < 0 || o.Retention < 0 || o.Grace < 0 || o.RetryBase < 0 || o.RetryMax < 0 {
-		return policy.Errorf(policy.CodeInvalid, "task queue: no option may be negative")
+	if o.AdmitWindow < 0 {
+		return errNegative
 	}
 	for _, d := range []struct{ v, def *int }{
-		{&o.Workers, ptr(4)}, {&o.MaxAttempts, ptr(8)}, {&o.MaxQueued, ptr(100_000)},
+		{&o.Workers, ptr(4)}, {&o.MaxAttempts, ptr(8)}, {&o.MaxCrashes, ptr(8)}, {&o.MaxQueued, ptr(100_000)},
+		{&o.InMemory, ptr(20_000)}, {&o.AdmitSize, ptr(500)},
 	} {
+		if *d.v < 0 {
+			return errNegative
+		}
 		if *d.v == 0 {
 			*d.v = *d.def
 		}
@@ -44,6 +57,9 @@ func (o *Options) validate() error {
 		{&o.Retention, ptr(720 * time.Hour)}, {&o.Grace, ptr(10 * time.Second)},
 		{&o.RetryBase, ptr(time.Second)}, {&o.RetryMax, ptr(5 * time.Minute)},
 	} {
+		if *d.v < 0 {
+			return errNegative
+		}
 		if *d.v == 0 {
 			*d.v = *d.def
 		}
@@ -54,8 +70,13 @@ func (o *Options) validate() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return nil
 }
+
+var errNegative = policy.Errorf(policy.CodeInvalid, "task queue: no option may be negative")
 
 func ptr[T any](v T) *T { return &v }
 
@@ -77,6 +98,7 @@ type Queue struct {
 	pendingAdmission []*entry // not yet admitted
 	running          int      // jobs
 	shards           int      // of them, those of full syncs
+	alone            bool     // one runs beside which no other may
 	paused           *Pause   // nil: jobs begin
 	reserved         int      // tasks being submitted
 	watchers         map[string]map[chan struct{}]struct{}
@@ -91,7 +113,7 @@ func NewQueue(s *store.Store, o Options) (*Queue, error) {
 	q := &Queue{
 		opts: o, store: s, log: o.Logger,
 		wakeDispatch: make(chan struct{}, 1), wakeAdmit: make(chan struct{}, 1),
-		live: newLiveTasks(), watchers: make(map[string]map[chan struct{}]struct{}),
+		live: newLiveTasks(o.InMemory), watchers: make(map[string]map[chan struct{}]struct{}),
 	}
 	var err error
 	if q.metrics, err = newMetrics(q, o.Registerer); err != nil {
@@ -146,10 +168,11 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 	}
 	defer q.unreserve(room)
 	prepared := make([]Task, len(tasks))
-	now := time.Now()
+	now := q.now()
 	for i := range tasks {
 		prepared[i] = q.prepare(&tasks[i], now)
 	}
+	overflow := q.overflow(prepared, true)
 	var results []Submission
 	var changes []change
 	err := q.store.Update(func(tx *store.Tx) error {
@@ -172,7 +195,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 				continue
 			}
 			left--
-			done, err := createTask(tx, t)
+			done, err := createTask(tx, t, overflow[i])
 			if err != nil {
 				return err
 			}
@@ -209,7 +232,7 @@ func (q *Queue) prepare(in *Task, now time.Time) Task {
 	t := Task{
 		ID: in.ID, Type: in.Type, AppType: in.AppType, AppSubType: in.AppSubType, Source: in.Source,
 		CreateTime: in.CreateTime, RequestInfo: in.RequestInfo, Extra: in.Extra, Priority: in.Priority,
-		Status: New, PostedBy: in.PostedBy, ReceivedTime: now.UTC().Round(0),
+		Status: New, PostedBy: in.PostedBy, ReceivedTime: now,
 	}
 	if t.ID == "" {
 		t.ID = q.ids.next()
@@ -220,15 +243,18 @@ func (q *Queue) prepare(in *Task, now time.Time) Task {
 	return t
 }
 
-// createTask stores a new task, and ends it at once when it is SKIPPED.
-func createTask(tx *store.Tx, t Task) ([]change, error) {
+// createTask stores a new task, in the backlog where overflow is set, and ends it at once when it is SKIPPED.
+func createTask(tx *store.Tx, t Task, overflow bool) ([]change, error) {
 	end, message := t.Status, t.StatusMessage
 	t.Status, t.StatusMessage = New, ""
 	if err := storeTask(tx, &t, ""); err != nil {
 		return nil, err
 	}
-	changes := []change{{task: t}}
-	if end == Skipped {
+	changes := []change{{task: t, overflow: overflow}}
+	switch {
+	case overflow:
+		return changes, joinBacklog(tx, &t)
+	case end == Skipped:
 		t.StatusMessage = message
 		c, err := moveTask(tx, t, Skipped, message, t.ReceivedTime)
 		if err != nil {
@@ -238,6 +264,9 @@ func createTask(tx *store.Tx, t Task) ([]change, error) {
 	}
 	return changes, nil
 }
+
+// now returns the time that is stored with tasks.
+func (q *Queue) now() time.Time { return q.opts.Now().UTC().Round(0) }
 
 // sameContent returns an error of class conflict when two tasks with the same id differ in what the client set.
 func sameContent(old, t *Task) error {

@@ -8,7 +8,7 @@ import "container/heap"
 // Whoever posts ten thousand tasks delays the next one of somebody else by one.
 type readyTasks struct {
 	onDemand, shards entryHeap
-	last             map[string]uint64 // the last turn of each owner that has one to come
+	last             map[string]uint64 // the last turn of each lane that has one to come
 	turn             uint64            // of the task that was taken last
 }
 
@@ -40,8 +40,8 @@ func (r *readyTasks) push(e *entry) {
 		return
 	}
 	if e.turn == 0 {
-		e.turn = max(r.turn, r.last[e.owner]+1)
-		r.last[e.owner] = e.turn
+		e.turn = max(r.turn, r.last[e.lane]+1)
+		r.last[e.lane] = e.turn
 	}
 	r.onDemand.push(e)
 }
@@ -61,8 +61,8 @@ func (r *readyTasks) next(free room) *entry {
 // took notes that the turn of a task has come.
 func (r *readyTasks) took(e *entry) {
 	r.turn = max(r.turn, e.turn)
-	if r.last[e.owner] <= r.turn {
-		delete(r.last, e.owner)
+	if r.last[e.lane] <= r.turn {
+		delete(r.last, e.lane)
 	}
 }
 

@@ -30,7 +30,9 @@ var (
 	bucketByParent = []byte("by_parent")
 	bucketShards   = []byte("shards")
 
-	buckets = [][]byte{bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards, bucketPositions}
+	buckets = [][]byte{
+		bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards, bucketPositions, bucketBacklog, bucketBacklogResources,
+	}
 )
 
 var statusBytes = map[Status]byte{New: 'N', Waiting: 'W', InProgress: 'I', Success: 'S', Failed: 'F', Skipped: 'K'}
@@ -47,23 +49,33 @@ func parentKey(parent string, rest []byte) []byte {
 	return append(append([]byte(parent), 0), rest...)
 }
 
-// summary holds what a list filters by in addition to the index it reads.
+// summary holds what a list filters by in addition to the index it reads, and what a start counts.
 type summary struct {
-	typ    Type
-	source string
-	parent string
+	typ     Type
+	source  string
+	parent  string
+	owner   string
+	backlog bool // only in by_status: the task is in the backlog
+}
+
+func summaryOf(t *Task) summary {
+	return summary{typ: t.Type, source: t.Source, parent: t.ParentID, owner: ownerOf(t)}
 }
 
 func (s summary) encode() []byte {
-	b := make([]byte, 0, len(s.typ)+len(s.source)+len(s.parent)+6)
-	for _, field := range []string{string(s.typ), s.source, s.parent} {
+	b := make([]byte, 0, len(s.typ)+len(s.source)+len(s.parent)+len(s.owner)+10)
+	fields := []string{string(s.typ), s.source, s.parent, s.owner}
+	if s.backlog {
+		fields = append(fields, "b")
+	}
+	for _, field := range fields {
 		b = append(binary.AppendUvarint(b, uint64(len(field))), field...)
 	}
 	return b
 }
 
 func decodeSummary(b []byte) summary {
-	var fields [3]string
+	var fields [5]string
 	for i := range fields {
 		n, size := binary.Uvarint(b)
 		if size <= 0 || n > uint64(len(b)-size) {
@@ -72,7 +84,7 @@ func decodeSummary(b []byte) summary {
 		fields[i] = string(b[size : size+int(n)])
 		b = b[size+int(n):]
 	}
-	return summary{Type(fields[0]), fields[1], fields[2]}
+	return summary{Type(fields[0]), fields[1], fields[2], fields[3], fields[4] != ""}
 }
 
 // loadTask returns one task; ok is false when there is none.
@@ -111,13 +123,18 @@ func storeTask(tx *store.Tx, t *Task, old Status) error {
 	if old == t.Status {
 		return nil
 	}
-	indexed := summary{t.Type, t.Source, t.ParentID}.encode()
+	indexed := summaryOf(t).encode()
 	byStatus := tx.Bucket(bucketByStatus)
 	if old != "" {
 		before := *t
 		before.Status = old
 		if err := byStatus.Delete(statusKey(&before)); err != nil {
 			return err
+		}
+		if old.queued() {
+			if _, err := leaveBacklog(tx, t); err != nil {
+				return err
+			}
 		}
 	} else {
 		if err := tx.Bucket(bucketByTime).Put(orderKey(t), indexed); err != nil {

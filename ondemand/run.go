@@ -15,6 +15,9 @@ import (
 	"ucwarden/policy"
 )
 
+// reasonAdmitted is why a task goes from NEW to WAITING.
+const reasonAdmitted = "admitted"
+
 var (
 	errShutdown  = errors.New("the process is shutting down")
 	errCancelled = errors.New("the task was cancelled")
@@ -29,6 +32,17 @@ type run struct {
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	unfinished int // entries not ended; guarded by the queue's lock
+}
+
+// join adds a task of the backlog, which is in memory now.
+func (r *run) join(l *liveTasks, e *entry) {
+	l.dequeue(e)
+	e.run = r
+	r.entries = append(r.entries, e)
+	r.unfinished++
+	lock := policy.Securable{Type: lockTask, FullName: e.id}
+	r.locks = append(r.locks, lock)
+	l.locks.acquire([]policy.Securable{lock}, r.leader.holder())
 }
 
 // removeTask removes a task that ended while it ran, by a cancel. The last one cancels the run's context.
@@ -73,7 +87,7 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	defer q.mu.Unlock()
 	now := time.Now()
 	for {
-		leader, followers := q.live.claim(now, q.room())
+		leader, followers := q.nextJob(now)
 		if leader == nil {
 			break
 		}
@@ -83,20 +97,21 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 			e.run = r
 			if e != leader {
 				r.locks = append(r.locks, policy.Securable{Type: lockTask, FullName: e.id})
-				r.early[e.id] = e.notBefore.After(now)
+				r.early[e.id] = e.due.After(now)
 			}
 		}
 		r.unfinished = len(r.entries)
 		r.ctx, r.cancel = context.WithCancelCause(ctx)
-		q.live.acquire(r.locks, leader.id)
+		q.live.locks.acquire(r.locks, leader.holder())
 		shard := leader.isShard()
 		q.count(shard, 1)
 		running.Go(func() {
 			q.work(r)
 			r.cancel(nil)
 			q.mu.Lock()
-			q.live.release(slices.DeleteFunc(r.locks, func(l policy.Securable) bool { return slices.Contains(leader.heldLocks, l) }))
+			q.live.locks.release(slices.DeleteFunc(r.locks, func(l policy.Securable) bool { return slices.Contains(leader.heldLocks, l) }))
 			q.count(shard, -1)
+			q.alone = false // either it was, or it is still
 			q.mu.Unlock()
 			signal(q.wakeDispatch)
 		})
@@ -111,6 +126,29 @@ func (q *Queue) dispatch(ctx context.Context, running *sync.WaitGroup) *time.Tim
 	return time.NewTimer(wait)
 }
 
+// nextJob returns the next task to run with those that it takes along; leader is nil where none can run now. A task that was
+// running in several crashes runs alone, before all others, so that another crash shows whether it is the cause.
+func (q *Queue) nextJob(now time.Time) (leader *entry, followers []*entry) {
+	free := q.room()
+	for e := q.live.alone.peek(); e != nil && free.least < math.MaxInt; e = q.live.alone.peek() {
+		if q.running > 0 {
+			return nil, nil
+		}
+		if _, blocked := q.live.locks.blocked(e); !blocked {
+			q.live.dequeue(e)
+			q.alone = true
+			return e, nil
+		}
+		q.live.alone.remove(e)
+		e.alone = false
+		q.live.enqueue(e, now)
+	}
+	return q.live.claim(now, free)
+}
+
+// mustRunAlone reports whether a task was running in so many crashes that it may be their cause.
+func (q *Queue) mustRunAlone(t *Task) bool { return t.Crashes >= max(1, q.opts.MaxCrashes/2) }
+
 // room returns for which tasks there is a worker: for an urgent one there is one more than Options.Workers.
 func (q *Queue) room() room {
 	workers := q.opts.Workers
@@ -118,7 +156,7 @@ func (q *Queue) room() room {
 		workers++ // there is one that shards never have
 	}
 	switch {
-	case q.paused != nil || q.running > workers:
+	case q.paused != nil || q.alone || q.running > workers:
 		return room{least: math.MaxInt}
 	case q.running == workers:
 		return room{least: Urgent}
@@ -155,10 +193,11 @@ func (q *Queue) claim(r *run) (Job, error) {
 	var job Job
 	var applied bool
 	var changes []change
+	entries := r.entries
 	err := q.store.Update(func(tx *store.Tx) error {
 		job, changes = Job{}, nil
-		now := time.Now()
-		for _, e := range r.entries {
+		now := q.now()
+		for _, e := range entries {
 			t, found, err := loadTask(tx, e.id)
 			if err != nil {
 				return err
@@ -167,20 +206,24 @@ func (q *Queue) claim(r *run) (Job, error) {
 				continue
 			}
 			if t.Status == New {
-				c, err := moveTask(tx, t, Waiting, "", now)
+				c, err := moveTask(tx, t, Waiting, reasonAdmitted, now)
 				if err != nil {
 					return err
 				}
 				changes, t = append(changes, c), c.task
 			}
-			var reason string
-			if r.early[t.ID] {
+			t.RanAlone = e == r.leader && e.alone
+			reason := "a worker began it"
+			switch {
+			case r.early[t.ID]:
 				reason = "runs early together with task " + r.leader.id
-			} else {
+			case e != r.leader:
+				reason = "runs together with task " + r.leader.id
+			case t.RanAlone:
+				reason = fmt.Sprintf("runs alone: the process stopped %d times while it ran", t.Crashes)
+			}
+			if !r.early[t.ID] {
 				t.Attempts++
-				if e != r.leader {
-					reason = "runs together with task " + r.leader.id
-				}
 			}
 			due := t.NotBefore
 			c, err := moveTask(tx, t, InProgress, reason, now)
@@ -197,6 +240,21 @@ func (q *Queue) claim(r *run) (Job, error) {
 		}
 		if len(changes) == 0 {
 			return policy.Errorf(policy.CodeConflict, "claim: every task of the job was cancelled")
+		}
+		if job.Task.ID == "" || job.Task.RanAlone {
+			return nil
+		}
+		more, err := swallow(tx, r.leader, maxFollowers-len(job.Followers))
+		if err != nil {
+			return err
+		}
+		for _, t := range more {
+			done, err := takeAlong(tx, t, r, now)
+			if err != nil {
+				return err
+			}
+			changes = append(changes, done...)
+			job.Followers = append(job.Followers, done[len(done)-1].task)
 		}
 		return nil
 	}, func() { applied = true; q.apply(changes) })
@@ -216,6 +274,23 @@ func (q *Queue) claim(r *run) (Job, error) {
 	job.setResources(r.named())
 	job.Yield = q.othersWait
 	return job, nil
+}
+
+// takeAlong moves a task of the backlog to INPROGRESS, as part of a run.
+func takeAlong(tx *store.Tx, t Task, r *run, now time.Time) ([]change, error) {
+	var changes []change
+	if t.Status == New {
+		c, err := moveTask(tx, t, Waiting, reasonAdmitted, now)
+		if err != nil {
+			return nil, err
+		}
+		changes, t = append(changes, c), c.task
+	}
+	t.Attempts++
+	c, err := moveTask(tx, t, InProgress, "runs together with task "+r.leader.id, now)
+	changes = append(changes, c)
+	changes[0].by = r
+	return changes, err
 }
 
 // othersWait reports whether on-demand tasks are ready while every worker has a job, or the queue is paused.
@@ -258,7 +333,7 @@ func (q *Queue) putBack(r *run) {
 			continue
 		}
 		e.run = nil
-		e.notBefore = now.Add(q.opts.RetryBase)
+		e.due, e.alone = now.Add(q.opts.RetryBase), false
 		q.live.enqueue(e, now)
 	}
 }
@@ -291,7 +366,7 @@ func (q *Queue) finish(r *run, job Job, out Outcome, handlerErr error) {
 		var changes []change
 		var applied bool
 		err := q.store.Update(func(tx *store.Tx) (err error) {
-			changes, err = completion.commit(tx, q.ids.next, time.Now())
+			changes, err = completion.commit(tx, q.ids.next, q.now())
 			return err
 		}, func() {
 			applied = true

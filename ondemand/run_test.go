@@ -3,7 +3,6 @@ package ondemand
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -55,6 +54,12 @@ func (g *gate) seen() string {
 	return strings.Join(list, " ")
 }
 
+func (g *gate) reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.jobs = nil
+}
+
 func (g *gate) options() Options {
 	return Options{Handlers: map[Type]Handler{ResourceSync: g, FullSync: g}, Workers: 4}
 }
@@ -67,14 +72,14 @@ func TestCoalescing(t *testing.T) {
 	}{
 		{"duplicates run as one", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "table:C.S.T"), syncTask("x", "table:c.s.u")}, "a+b x"},
 		{"a catalog swallows what is inside", []Task{syncTask("a", "catalog:c"), syncTask("b", "schema:c.s"), syncTask("c", "volume:c.s.v"), syncTask("d", "catalog:d")}, "a+b+c d"},
-		{"a table does not take along its catalog", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c")}, "a b"},
-		{"only tasks that are covered whole", []Task{syncTask("a", "schema:c.s"), syncTask("b", "table:c.s.t", "table:c.z.t"), syncTask("d", "table:c.s.t", "table:c.s.u")}, "a+d b"},
+		{"a table does not take along its catalog", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c")}, "a"},
+		{"only tasks that are covered whole", []Task{syncTask("a", "schema:c.s"), syncTask("b", "table:c.s.t", "table:c.z.t"), syncTask("d", "table:c.s.t", "table:c.s.u")}, "a+d"},
 		{"several resources cover together", []Task{syncTask("a", "schema:c.s", "schema:c.z"), syncTask("b", "table:c.s.t", "table:c.z.t")}, "a+b"},
 		{"similar names are not inside", []Task{syncTask("a", "catalog:c"), syncTask("b", "table:cc.s.t"), syncTask("d", "schema:c1.s")}, "a b d"},
 		{"the metastore takes root objects but no catalogs", []Task{{ID: "a", Type: ResourceSync, RequestInfo: RequestInfo{Resources: []Resource{{Type: "metastore"}}}}, syncTask("b", "share:s"), syncTask("d", "catalog:d")}, "a+b d"},
 		{"an approval goes alone or with its like", []Task{withApproval(syncTask("a", "table:c.s.t"), "1"), withApproval(syncTask("b", "table:c.s.t"), "2"), withApproval(syncTask("d", "table:c.s.t"), "1"), syncTask("e", "table:c.s.t")}, "a+d+e"},
-		{"a saved plan goes with nothing else", []Task{withPlan(syncTask("a", "catalog:c"), "1"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a b"},
-		{"and nothing else with a saved plan", []Task{syncTask("a", "catalog:c"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a+d b"},
+		{"a saved plan goes with nothing else", []Task{withPlan(syncTask("a", "catalog:c"), "1"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a"},
+		{"and nothing else with a saved plan", []Task{syncTask("a", "catalog:c"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a+d"},
 		{"priority first", []Task{withPriority(syncTask("low", "catalog:c"), -1), syncTask("high", "catalog:c")}, "high+low"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -107,28 +112,50 @@ func withPlan(t Task, digest string) Task { t.RequestInfo.Plan = digest; return 
 
 func withPriority(t Task, p int) Task { t.Priority = p; return t }
 
+// Tasks whose resources overlap never run at once, others do. A part of a full sync holds up only the same object.
 func TestLocks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
-		r := newRig(t, g.options())
-		r.start()
-		r.submit(syncTask("cat", "catalog:c", "table:c.s.t"))
-		synctest.Wait()
-		r.submit(syncTask("second", "catalog:c"))
-		r.submit(syncTask("inside", "table:c.s.t"))
-		synctest.Wait()
-		if got := g.seen(); got != "cat inside" {
-			t.Errorf("jobs at once: %s; want a table to overtake its catalog, and its duplicate to wait", got)
-		}
-		close(g.open)
-		if done := r.wait("second"); done.Status != Success {
-			t.Errorf("second ended %s", done.Status)
-		}
-		if got := g.seen(); got != "cat inside second" {
-			t.Errorf("jobs: %s", got)
-		}
-		r.close()
-	})
+	shard := func(id, name string) Task { return withPriority(syncTask(id, name), shardPriority) }
+	for _, c := range []struct {
+		name  string
+		tasks []Task // each is submitted once those before it have begun, or wait
+		want  string // jobs at once
+		then  string // all jobs, once they may end
+	}{
+		{"a table inside a catalog", []Task{syncTask("a", "catalog:c"), syncTask("b", "table:c.s.t"), syncTask("d", "table:d.s.t")}, "a d", "a b d"},
+		{"a catalog around a table", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c"), syncTask("d", "catalog:d")}, "a d", "a b d"},
+		{"the same schema", []Task{syncTask("a", "schema:c.s"), syncTask("b", "schema:c.s")}, "a", "a b"},
+		{"schemas beside each other", []Task{syncTask("a", "schema:c.s"), syncTask("b", "schema:c.z"), syncTask("d", "schema:c.ss")}, "a b d", "a b d"},
+		{"a share inside the metastore", []Task{{ID: "a", Type: ResourceSync, RequestInfo: RequestInfo{Resources: []Resource{{Type: "metastore"}}}}, syncTask("b", "share:x"), syncTask("d", "catalog:c")}, "a d", "a b d"},
+		{"one resource of several", []Task{syncTask("a", "table:c.s.t", "table:d.s.t"), syncTask("b", "catalog:e", "schema:d.s")}, "a", "a b"},
+		{"no table overtakes a catalog that waits", []Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c"), syncTask("d", "table:c.s.u")}, "a", "a b+d"},
+		{"a table overtakes a part of a full sync", []Task{shard("a", "catalog:c"), syncTask("b", "table:c.s.t"), syncTask("d", "catalog:c")}, "a b", "a b d"},
+		{"a part of a full sync overtakes a table", []Task{syncTask("a", "table:c.s.t"), shard("b", "catalog:c")}, "a b", "a b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate()
+				r := newRig(t, g.options())
+				r.start()
+				for _, task := range c.tasks {
+					r.submit(task)
+					synctest.Wait()
+				}
+				if got := g.seen(); got != c.want {
+					t.Errorf("jobs at once: %s, want %s", got, c.want)
+				}
+				close(g.open)
+				for _, task := range c.tasks {
+					if done := r.wait(task.ID); done.Status != Success {
+						t.Errorf("%s ended %s", task.ID, done.Status)
+					}
+				}
+				if got := g.seen(); got != c.then {
+					t.Errorf("jobs: %s, want %s", got, c.then)
+				}
+				r.close()
+			})
+		})
+	}
 }
 
 func TestResultsGoToTheirTasks(t *testing.T) {
@@ -351,30 +378,48 @@ func TestShutdownAndStart(t *testing.T) {
 	})
 }
 
-// A process that died leaves tasks INPROGRESS; the next counts the attempt, and gives up on one that never ends.
-func TestStartAfterCrash(t *testing.T) {
+// A task that brings the process down is found out: what was running in some crashes runs alone, and only what crashes then
+// ends FAILED. Crashes are no attempts.
+func TestStartAfterCrashes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Options{Handlers: handlers(succeed), MaxAttempts: 3})
-		r.submit(syncTask("a", "catalog:c"))
-		for crash := 1; crash <= 3; crash++ {
-			leader, _ := r.live.claim(time.Now(), room{least: math.MinInt, shards: true})
-			if leader == nil {
-				t.Fatal("the task is not claimable")
-			}
-			if _, err := r.claim(&run{leader: leader, entries: []*entry{leader}}); err != nil {
-				t.Fatal(err)
-			}
-			r.close() // without a word to the queue
+		g := newGate()
+		o := g.options()
+		o.MaxAttempts, o.MaxCrashes = 1, 4
+		r := newRig(t, o)
+		r.submit(syncTask("bad", "catalog:b"))
+		r.submit(syncTask("good", "catalog:g"))
+		var jobs []string
+		for crash := 1; crash <= 4; crash++ {
+			r.start()
+			synctest.Wait()
+			jobs = append(jobs, g.seen())
+			r.crash()
+			g.reset()
 			r.open()
-			want := Waiting
-			if crash == 3 {
-				want = Failed
-			}
-			if got := r.get("a"); got.Status != want || got.Attempts != crash {
-				t.Errorf("after crash %d: %s, attempt %d, want %s", crash, got.Status, got.Attempts, want)
-			}
 		}
+		// From the third start on one runs alone, before the other.
+		if got := strings.Join(jobs, ", "); got != "bad good, bad good, bad, bad" {
+			t.Errorf("jobs at once: %s", got)
+		}
+		if got := r.get("bad"); got.Status != Failed || got.Crashes != 4 || !strings.Contains(got.StatusMessage, "4 times") {
+			t.Errorf("after 4 crashes: %s %q, %d crashes", got.Status, got.StatusMessage, got.Crashes)
+		}
+		close(g.open)
+		r.start()
+		if done := r.wait("good"); done.Status != Success || done.Crashes != 2 {
+			t.Errorf("what only ran beside it ended %s %q, %d crashes", done.Status, done.StatusMessage, done.Crashes)
+		}
+		r.close()
 	})
+}
+
+// crash ends the process of a rig: nothing it does from now on reaches the file.
+func (r *rig) crash() {
+	if err := r.store.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.store = nil
+	r.close()
 }
 
 func TestCancel(t *testing.T) {

@@ -63,6 +63,8 @@ type Task struct {
 	Status        Status           `json:"status"`
 	StatusMessage string           `json:"statusMessage,omitempty"`
 	Attempts      int              `json:"attempts"`
+	Crashes       int              `json:"crashes,omitempty"`  // of the attempts, those during which the process stopped
+	RanAlone      bool             `json:"ranAlone,omitempty"` // no other job ran beside the last attempt, to find the cause of crashes
 	ParentID      string           `json:"parentId,omitempty"`
 	PostedBy      string           `json:"postedBy,omitempty"` // who submitted it, as verified: the subject of a token, a person at the terminal
 	Priority      int              `json:"priority"`           // higher runs first; 0 is on-demand work, full-sync shards are below, [Urgent] above
@@ -73,6 +75,8 @@ type Task struct {
 	PolicyVersion int64            `json:"policyVersion,omitempty"` // of the policies that were enforced
 	Resources     []ResourceResult `json:"resources,omitempty"`
 	Transitions   []Transition     `json:"transitions,omitempty"`
+	// LeftOut counts transitions that are not kept, between the first and the last ones.
+	LeftOut int `json:"transitionsLeftOut,omitempty"`
 
 	// Children counts the tasks that this one was split into. While some of them are open the task is INPROGRESS
 	// without holding a worker, and it ends when the last of them does.

@@ -11,10 +11,11 @@ import (
 	"ucwarden/policy"
 )
 
-// How many transitions a task keeps: the first ones and the last ones. A task may be retried for weeks.
+// How many transitions a task keeps: the first ones and the last ones. A task may be retried, or make room for others, for weeks.
 const (
-	keepFirst = 8
-	keepLast  = 42
+	// KeepFirst is the number of a task's first transitions that are kept; Task.LeftOut counts those left out after them.
+	KeepFirst = 20
+	keepLast  = 480
 )
 
 // shardPriority is the priority of children without one of their own: below on-demand work.
@@ -25,17 +26,19 @@ type change struct {
 	task      Task   // its new state
 	from      Status // "" for a new task
 	recovered bool   // no transition: the task was read from the file at start-up
+	overflow  bool   // the task is in the backlog
+	by        *run   // that takes it along from the backlog; nil: none
 }
 
 // moveTask sets the status of a task, appends the transition, and stores it. t was loaded in the same transaction and
 // still has the status it has in the store.
 func moveTask(tx *store.Tx, t Task, to Status, reason string, now time.Time) (change, error) {
 	from := t.Status
-	now = now.UTC().Round(0)
 	t.Status = to
 	t.Transitions = append(t.Transitions, Transition{From: from, To: to, Time: now, Reason: reason})
-	if n := len(t.Transitions); n > keepFirst+keepLast {
-		t.Transitions = append(t.Transitions[:keepFirst:keepFirst], t.Transitions[n-keepLast:]...)
+	if n := len(t.Transitions); n > KeepFirst+keepLast {
+		t.Transitions = append(t.Transitions[:KeepFirst:KeepFirst], t.Transitions[n-keepLast:]...)
+		t.LeftOut += n - KeepFirst - keepLast
 	}
 	switch {
 	case to.Terminal():
@@ -116,7 +119,7 @@ func (q *Queue) Cancel(_ context.Context, id string) (Task, error) {
 		if t.Status.Terminal() {
 			return nil, policy.Errorf(policy.CodeConflict, "task %s cannot be cancelled: it has ended as %s", id, t.Status)
 		}
-		return cancelTree(tx, t, "cancelled", time.Now())
+		return cancelTree(tx, t, "cancelled", q.now())
 	})
 }
 
@@ -166,8 +169,12 @@ func (q *Queue) Retry(_ context.Context, id string) (Task, error) {
 			}
 		}
 		t.Attempts, t.StatusMessage, t.Resources, t.Children, t.PolicyVersion, t.Pending, t.SupersededBy = 0, "", nil, nil, 0, nil, ""
-		t.StartTime, t.EndTime = time.Time{}, time.Time{}
-		c, err := moveTask(tx, t, Waiting, "retried", time.Now())
+		t.StartTime, t.EndTime, t.Crashes, t.RanAlone = time.Time{}, time.Time{}, 0, false
+		overflow := q.overflow([]Task{{Type: t.Type, Status: Waiting, Priority: t.Priority, ParentID: t.ParentID, PostedBy: t.PostedBy, Source: t.Source}}, true)[0]
+		c, err := moveTask(tx, t, Waiting, "retried", q.now())
+		if err == nil && overflow {
+			c.overflow, err = true, joinBacklog(tx, &c.task)
+		}
 		return append([]change{c}, changes...), err
 	})
 }
@@ -205,7 +212,7 @@ func (q *Queue) apply(changes []change) {
 	q.mu.Lock()
 	for i := range changes {
 		t := &changes[i].task
-		q.applyOne(t, changes[i].from, now)
+		q.applyOne(&changes[i], now)
 		for c := range q.watchers[t.ID] {
 			signal(c)
 		}
@@ -219,9 +226,15 @@ func (q *Queue) apply(changes []change) {
 	}
 }
 
-func (q *Queue) applyOne(t *Task, from Status, now time.Time) {
+func (q *Queue) applyOne(c *change, now time.Time) {
+	t, from := &c.task, c.from
 	e := q.live.byID[t.ID]
+	if e == nil && from.queued() {
+		q.live.countBacklog(t.Type, from, laneOf(t), -1)
+	}
 	switch {
+	case c.overflow:
+		q.live.countBacklog(t.Type, t.Status, laneOf(t), 1)
 	case t.Status.Terminal():
 		if e != nil && e.run != nil {
 			e.run.removeTask(e)
@@ -229,13 +242,23 @@ func (q *Queue) applyOne(t *Task, from Status, now time.Time) {
 		if e != nil {
 			q.live.remove(e)
 		}
-	case e == nil: // new, retried or recovered at start-up
+	case e == nil: // new, retried, from the backlog, or recovered at start-up
 		e = newEntry(t, q.skipReason)
+		e.admitted = t.Status == Waiting || q.opts.AdmitWindow == 0
+		e.due, e.alone = q.due(t, now), q.mustRunAlone(t)
 		q.live.add(e, now)
-		q.pendingAdmission = append(q.pendingAdmission, e)
+		if c.by != nil {
+			c.by.join(q.live, e)
+		} else {
+			q.pendingAdmission = append(q.pendingAdmission, e)
+		}
 	case from == InProgress && t.Status == Waiting: // another attempt
 		q.live.setStatus(e, Waiting)
-		e.run, e.notBefore, e.priority = nil, t.NotBefore, t.Priority
+		e.run, e.due, e.priority, e.alone = nil, q.due(t, now), t.Priority, false
+		q.live.enqueue(e, now)
+	case t.Status == Waiting && !e.admitted:
+		e.admitted = true
+		q.live.setStatus(e, Waiting)
 		q.live.enqueue(e, now)
 	default:
 		q.live.setStatus(e, t.Status)
@@ -243,8 +266,17 @@ func (q *Queue) applyOne(t *Task, from Status, now time.Time) {
 	if e != nil && e.typ == FullSync && t.Status == InProgress && t.Children != nil && e.heldLocks == nil {
 		// No other full sync begins before the shards of this one have ended.
 		e.heldLocks = []policy.Securable{{Type: lockType, FullName: string(FullSync)}}
-		q.live.acquire(e.heldLocks, e.id)
+		q.live.locks.acquire(e.heldLocks, e.holder())
 	}
+}
+
+// due returns when the next attempt of a task may begin, by the monotonic clock: the clock on the wall may have jumped since the
+// time was stored.
+func (q *Queue) due(t *Task, now time.Time) time.Time {
+	if t.NotBefore.IsZero() {
+		return now
+	}
+	return now.Add(min(t.NotBefore.Sub(q.now()), q.opts.RetryMax))
 }
 
 // skipReason returns why a task cannot run and must end SKIPPED; "" when it can. valid is the number of its valid

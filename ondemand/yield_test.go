@@ -19,8 +19,8 @@ func TestUrgentTasksDoNotWaitForAWorker(t *testing.T) {
 		r.submit(syncTask("long", "catalog:c"))
 		synctest.Wait()
 		r.submit(syncTask("usual", "table:d.s.t"))
-		r.submit(withPriority(syncTask("now", "table:c.s.t"), Urgent))
-		r.submit(withPriority(syncTask("then", "table:c.s.u"), Urgent))
+		r.submit(withPriority(syncTask("now", "table:e.s.t"), Urgent))
+		r.submit(withPriority(syncTask("then", "table:e.s.u"), Urgent))
 		synctest.Wait()
 		if got := g.seen(); got != "long now" {
 			t.Errorf("jobs at once: %s", got)

@@ -216,6 +216,7 @@ type pipeline struct {
 	store  *store.Store
 	// quarantined says that the store was damaged and is an empty one now.
 	quarantined bool
+	census      *ondemand.Census // of the store, until the queue has it
 	audit       *audit.Log
 	queue       *ondemand.Queue
 	workspace   *unitycatalog.Client // nil until it answered once
@@ -303,9 +304,11 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	}
 	p.queue, err = ondemand.NewQueue(p.store, ondemand.Options{
 		Handlers: handlers,
-		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxQueued: c.OnDemand.MaxQueued, Retention: c.OnDemand.Retention,
-		Grace: o.grace, Logger: log, Registerer: reg,
+		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxCrashes: c.OnDemand.MaxCrashes, MaxQueued: c.OnDemand.MaxQueued,
+		Retention: c.OnDemand.Retention, AdmitWindow: c.OnDemand.AdmitWindow, AdmitSize: c.OnDemand.AdmitSize,
+		Grace: o.grace, Census: p.census, Logger: log, Registerer: reg,
 	})
+	p.census = nil
 	if err != nil {
 		return nil, err
 	}
@@ -318,6 +321,8 @@ func storeFile(c *config.Config) string { return filepath.Join(c.Store.Path, "uc
 // openStore opens the task store. A damaged one is moved aside where the configuration says so.
 func (p *pipeline) openStore() error {
 	path, o := storeFile(p.config), store.Options{Logger: p.log, Registerer: p.registerer}
+	p.census = new(ondemand.Census)
+	o.Visit = p.census.Visit
 	var err error
 	p.store, err = store.Open(path, o)
 	if errors.Is(err, store.ErrDamaged) && p.config.Store.OnDamage == "quarantine" {
@@ -329,6 +334,8 @@ func (p *pipeline) openStore() error {
 			"had not ended, how tasks ended, approvals, and what guards compare a listing with. A full sync makes good what tasks were to do; "+
 			"ucwarden store export shows what can still be read", "moved to", aside, "error", err)
 		p.quarantined = true
+		p.census = new(ondemand.Census)
+		o.Visit = p.census.Visit
 		p.store, err = store.Open(path, o)
 	}
 	if policy.CodeOf(err) == policy.CodeUnavailable {

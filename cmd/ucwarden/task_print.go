@@ -91,7 +91,8 @@ func policyVersion(t ondemand.Task) string {
 func (a *app) printTask(w io.Writer, t ondemand.Task) error {
 	lines := [][2]string{
 		{"id", t.ID}, {"type", string(t.Type)}, {"status", a.status(t.Status)}, {"message", t.StatusMessage},
-		{"source", t.Source}, {"posted by", t.PostedBy}, {"parent", t.ParentID}, {"attempts", strconv.Itoa(t.Attempts)}, {"shards", shardsEnded(t)},
+		{"source", t.Source}, {"posted by", t.PostedBy}, {"parent", t.ParentID}, {"attempts", attempts(t)},
+		{"shards", shardsEnded(t)},
 		{"received", moment(t.ReceivedTime)}, {"next attempt", moment(t.NotBefore)}, {"took", took(t)}, {"policies", policyVersion(t)},
 	}
 	if t.Status.Terminal() || t.Status == ondemand.InProgress {
@@ -104,11 +105,22 @@ func (a *app) printTask(w io.Writer, t ondemand.Task) error {
 	}
 	if len(t.Transitions) > 0 {
 		fmt.Fprintln(w)
-		for _, step := range t.Transitions {
+		for i, step := range t.Transitions {
+			if i == ondemand.KeepFirst && t.LeftOut > 0 {
+				fmt.Fprintf(w, "… %d more …\n", t.LeftOut)
+			}
 			a.printTransition(w, step)
 		}
 	}
 	return a.printResults(w, t)
+}
+
+// attempts says how many attempts a task had, and how many of them ended with the process.
+func attempts(t ondemand.Task) string {
+	if t.Crashes == 0 {
+		return strconv.Itoa(t.Attempts)
+	}
+	return fmt.Sprintf("%d, during %d of which the process stopped", t.Attempts, t.Crashes)
 }
 
 func (a *app) printTransition(w io.Writer, t ondemand.Transition) {

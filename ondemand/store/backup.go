@@ -29,7 +29,7 @@ const offlineTimeout = 500 * time.Millisecond
 // Check reads a file that no process has open, and returns what is in it. Errors are those of [Open].
 func Check(path string) (r Report, err error) {
 	err = withLocked(path, func(file *os.File) error {
-		r, err = inspect(file, path)
+		r, err = inspect(file, path, nil)
 		return err
 	})
 	return r, err
@@ -93,7 +93,7 @@ func writeNew(path string, write func(w io.Writer) error) (r Report, err error) 
 		return Report{}, fmt.Errorf("copy the task store: %w", err)
 	}
 	if err = errors.Join(write(file), file.Sync()); err == nil {
-		r, err = inspect(file, path)
+		r, err = inspect(file, path, nil)
 	}
 	if err = errors.Join(err, file.Close()); err == nil {
 		err = syncDir(filepath.Dir(path))

@@ -191,6 +191,9 @@ func (c *committer) batch(list []*write) {
 				}
 				w.done <- err
 			}
+			if err == nil {
+				_ = c.store.file.view(func(*Tx) error { return nil }) // writers touch pages as well
+			}
 			return
 		}
 		broken.done <- err

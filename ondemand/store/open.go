@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -36,6 +37,8 @@ type openFile struct {
 	file *os.File // of db
 	path string
 	last os.FileInfo // of the file after our own last write; nobody else writes to it
+
+	unmapped atomic.Int64 // when unmap was called last, in nanoseconds
 }
 
 // createIfMissing creates an empty store where there is no file. It is written elsewhere and moved, so that a process
@@ -94,7 +97,8 @@ func openChecked(path string, o Options) (_ *openFile, err error) {
 				return nil, err
 			}
 			f.file = file
-			return file, checkFile(file, path)
+			_, err = inspect(file, path, o.Visit)
+			return file, err
 		},
 	})
 	switch {
@@ -107,7 +111,7 @@ func openChecked(path string, o Options) (_ *openFile, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("open the task store %s: %w", path, err)
 	}
-	if err := f.upgrade(); err != nil {
+	if err := f.upgrade(o.Visit); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, f.wrote()
@@ -148,12 +152,12 @@ func inUseError(path string, file *os.File) error {
 
 // checkFile reads a file whole. Its error is [ErrDamaged], or of class conflict where another version wrote the file.
 func checkFile(file *os.File, path string) error {
-	_, err := inspect(file, path)
+	_, err := inspect(file, path, nil)
 	return err
 }
 
-// inspect is checkFile that also says what is in the file.
-func inspect(file *os.File, path string) (Report, error) {
+// inspect is checkFile that also says what is in the file, and calls visit, where set, with what has a right checksum.
+func inspect(file *os.File, path string, visit func(bucket, key, value []byte)) (Report, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return Report{}, fmt.Errorf("read the task store %s: %w", path, err)
@@ -161,8 +165,18 @@ func inspect(file *os.File, path string) (Report, error) {
 	r := Report{Path: path, Bytes: info.Size(), Entries: make(map[string]int)}
 	var version string
 	var wrong error // the first value with a wrong checksum
+	var current []byte
+	var count *int // of current
+	counts := make(map[string]*int)
 	r.FreeBytes, err = checkPages(file, info.Size(), func(bucket, key, value []byte) error {
-		r.Entries[string(bucket)]++
+		if count == nil || !bytes.Equal(bucket, current) {
+			if count = counts[string(bucket)]; count == nil {
+				count = new(int)
+				counts[string(bucket)] = count
+			}
+			current = append(current[:0], bucket...)
+		}
+		*count++
 		switch {
 		case !bytes.Equal(bucket, bucketMeta):
 		case bytes.Equal(key, keySchema):
@@ -170,11 +184,17 @@ func inspect(file *os.File, path string) (Report, error) {
 		case bytes.Equal(key, keySeq) && len(value) == 8:
 			r.Commits = binary.BigEndian.Uint64(value)
 		}
-		if _, ok := unseal(bucket, key, value); !ok && wrong == nil {
+		switch plain, ok := unseal(bucket, key, value); {
+		case !ok && wrong == nil:
 			wrong = wrongChecksum(bucket, key)
+		case ok && visit != nil:
+			visit(bucket, key, plain)
 		}
 		return nil
 	})
+	for bucket, n := range counts {
+		r.Entries[bucket] = *n
+	}
 	delete(r.Entries, string(bucketMeta))
 	number, notNumber := strconv.Atoi(version)
 	r.Layout = number
@@ -193,8 +213,8 @@ func inspect(file *os.File, path string) (Report, error) {
 	return r, nil
 }
 
-// upgrade rewrites a file of version 1, in one transaction.
-func (f *openFile) upgrade() error {
+// upgrade rewrites a file of version 1, in one transaction, and calls visit, where set, with what is in it.
+func (f *openFile) upgrade(visit func(bucket, key, value []byte)) error {
 	err := f.db.Update(func(tx *bolt.Tx) error {
 		own := tx.Bucket(bucketMeta)
 		if string(own.Get(keySchema)) != "1" {
@@ -209,6 +229,9 @@ func (f *openFile) upgrade() error {
 			})
 			for _, e := range entries {
 				err = errors.Join(err, b.Put(e.key, e.sealed))
+				if plain, ok := unseal(name, e.key, e.sealed); ok && visit != nil {
+					visit(name, e.key, plain)
+				}
 			}
 			return err
 		})
@@ -298,7 +321,23 @@ func (f *openFile) view(fn func(tx *Tx) error) (err error) {
 			err = damagedError(f.path, r)
 		}
 	}()
-	return f.db.View(func(tx *bolt.Tx) error { return fn(&Tx{tx: tx}) })
+	return f.db.View(func(tx *bolt.Tx) error {
+		err := fn(&Tx{tx: tx})
+		f.unmap(tx)
+		return err
+	})
+}
+
+// unmapInterval is how often the pages of a file are taken out of the memory of the process.
+const unmapInterval = time.Second
+
+// unmap takes the pages of the file that the process has touched out of its memory: they are the file, which the system has in
+// its cache as long as there is room. The process would seem to grow to the size of the file otherwise.
+func (f *openFile) unmap(tx *bolt.Tx) {
+	last, now := f.unmapped.Load(), time.Now().UnixNano()
+	if now-last > int64(unmapInterval) && f.unmapped.CompareAndSwap(last, now) {
+		unmapPages(f.db.Info().Data, tx.Size()) // a transaction keeps the mapping where it is
+	}
 }
 
 // close closes the file and releases its lock, also where bbolt panics because the file is damaged.

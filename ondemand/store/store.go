@@ -21,6 +21,10 @@ type Options struct {
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
 
+	// Visit, where set, is called with every entry of the file while Open reads it, in no order. Where Open returns an error,
+	// what it saw is of no use.
+	Visit func(bucket, key, value []byte)
+
 	// NoSync leaves out the fsync of commits, for tests that cut no power.
 	NoSync bool
 	// Commit, where set, is called in place of each commit with a function that commits, for tests of a failing disk.
@@ -87,6 +91,7 @@ func Open(path string, o Options) (*Store, error) {
 	if s.file, err = openChecked(path, o); err != nil {
 		return nil, err
 	}
+	s.opts.Visit = nil
 	if s.commits, err = newCommitter(s, o.Registerer); err != nil {
 		return nil, errors.Join(err, s.file.close())
 	}

@@ -21,8 +21,12 @@ func (tx *Tx) Bucket(name []byte) Bucket {
 	if b == nil {
 		panic(fmt.Sprintf("there is no bucket %q", name))
 	}
+	b.FillPercent = fillPercent
 	return Bucket{b, name, tx}
 }
+
+// fillPercent is how full bbolt leaves a page that it splits. Most keys begin with a time, so that they are added at the end.
+const fillPercent = 0.9
 
 // Bucket is a sorted map of keys and values within a transaction. Each value has a checksum in the file, so that one that
 // was damaged is never returned: the transaction ends with an error then.
