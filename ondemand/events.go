@@ -1,6 +1,7 @@
 package ondemand
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -69,16 +70,12 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Posit
 	if err != nil {
 		return 0, fmt.Errorf("write the position of %s: %w", read.Stream, err)
 	}
-	now := q.now()
-	prepared, tasks := make([]EventTask, len(events)), make([]Task, len(events))
+	tasks := make([]Task, len(events))
 	for i, e := range events {
-		if e.Task.ID == "" {
-			e.Task.ID = e.EventID
-		}
-		tasks[i] = q.prepare(&e.Task, now)
-		prepared[i] = EventTask{tasks[i], e.EventID}
+		tasks[i] = e.Task
+		tasks[i].ID = cmp.Or(e.Task.ID, e.EventID)
 	}
-	overflow := q.overflow(tasks, true)
+	prepared := q.prepareAll(tasks)
 	var changes []change
 	err = q.store.Update(func(tx *store.Tx) error {
 		changes, created = nil, 0
@@ -89,8 +86,8 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Posit
 		if found && read.Sequence <= before.Sequence {
 			return policy.Errorf(policy.CodeConflict, "%s was read up to %d before: a position of %d goes backwards", read.Stream, before.Sequence, read.Sequence)
 		}
-		for i, e := range prepared {
-			done, err := createEvent(tx, e, overflow[i])
+		for i := range prepared {
+			done, err := createEvent(tx, &prepared[i], events[i].EventID)
 			if err != nil {
 				return err
 			}
@@ -108,8 +105,8 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Posit
 }
 
 // createEvent stores the task of an event; it returns no changes where the task is there already.
-func createEvent(tx *store.Tx, e EventTask, overflow bool) ([]change, error) {
-	t := e.Task
+func createEvent(tx *store.Tx, n *newTask, eventID string) ([]change, error) {
+	t := n.task
 	reason := ""
 	if err := checkID(t.ID); err != nil {
 		reason = err.Error()
@@ -119,20 +116,22 @@ func createEvent(tx *store.Tx, e EventTask, overflow bool) ([]change, error) {
 		case err != nil:
 			return nil, err
 		case !found:
-			return createTask(tx, t, overflow)
+			return createTask(tx, n)
 		case sameContent(&old, &t) == nil:
 			return nil, nil
 		}
 		reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", t.ID)
 	}
-	t.ID, t.Status, t.StatusMessage = e.EventID, Skipped, reason
+	t.ID = eventID
 	for { // a producer may have chosen an id of this form
 		_, found, err := loadTask(tx, t.ID)
 		if err != nil {
 			return nil, err
 		}
 		if !found {
-			return createTask(tx, t, false)
+			rejected := newTask{task: t, skipped: true, skip: reason}
+			rejected.encode()
+			return createTask(tx, &rejected)
 		}
 		t.ID += "-again"
 	}

@@ -167,18 +167,14 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 		room--
 	}
 	defer q.unreserve(room)
-	prepared := make([]Task, len(tasks))
-	now := q.now()
-	for i := range tasks {
-		prepared[i] = q.prepare(&tasks[i], now)
-	}
-	overflow := q.overflow(prepared, true)
+	prepared := q.prepareAll(tasks)
 	var results []Submission
 	var changes []change
 	err := q.store.Update(func(tx *store.Tx) error {
 		results, changes = make([]Submission, len(prepared)), nil
 		left := room
-		for i, t := range prepared {
+		for i := range prepared {
+			t := &prepared[i].task
 			if err := checkID(t.ID); err != nil {
 				results[i].Err = policy.Errorf(policy.CodeInvalid, "submit task: %w", err)
 				continue
@@ -188,14 +184,14 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 			case err != nil:
 				return err
 			case found: // before the check for room, so that repeating a submission works when the queue is full
-				results[i] = Submission{Task: old, Err: sameContent(&old, &t)}
+				results[i] = Submission{Task: old, Err: sameContent(&old, t)}
 				continue
 			case left == 0:
 				results[i].Err = policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
 				continue
 			}
 			left--
-			done, err := createTask(tx, t, overflow[i])
+			done, err := createTask(tx, &prepared[i])
 			if err != nil {
 				return err
 			}
@@ -225,44 +221,6 @@ func (q *Queue) unreserve(n int) {
 	q.mu.Lock()
 	q.reserved -= n
 	q.mu.Unlock()
-}
-
-// prepare returns a copy of the task with the fields that the server sets.
-func (q *Queue) prepare(in *Task, now time.Time) Task {
-	t := Task{
-		ID: in.ID, Type: in.Type, AppType: in.AppType, AppSubType: in.AppSubType, Source: in.Source,
-		CreateTime: in.CreateTime, RequestInfo: in.RequestInfo, Extra: in.Extra, Priority: in.Priority,
-		Status: New, PostedBy: in.PostedBy, ReceivedTime: now,
-	}
-	if t.ID == "" {
-		t.ID = q.ids.next()
-	}
-	if in.Status == Skipped {
-		t.Status, t.StatusMessage = Skipped, in.StatusMessage
-	}
-	return t
-}
-
-// createTask stores a new task, in the backlog where overflow is set, and ends it at once when it is SKIPPED.
-func createTask(tx *store.Tx, t Task, overflow bool) ([]change, error) {
-	end, message := t.Status, t.StatusMessage
-	t.Status, t.StatusMessage = New, ""
-	if err := storeTask(tx, &t, ""); err != nil {
-		return nil, err
-	}
-	changes := []change{{task: t, overflow: overflow}}
-	switch {
-	case overflow:
-		return changes, joinBacklog(tx, &t)
-	case end == Skipped:
-		t.StatusMessage = message
-		c, err := moveTask(tx, t, Skipped, message, t.ReceivedTime)
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, c)
-	}
-	return changes, nil
 }
 
 // now returns the time that is stored with tasks.

@@ -136,17 +136,19 @@ func storeTask(tx *store.Tx, t *Task, old Status) error {
 				return err
 			}
 		}
-	} else {
-		if err := tx.Bucket(bucketByTime).Put(orderKey(t), indexed); err != nil {
-			return err
-		}
-		if t.ParentID != "" {
-			if err := tx.Bucket(bucketByParent).Put(parentKey(t.ParentID, orderKey(t)), indexed); err != nil {
-				return err
-			}
-		}
+	} else if err := indexTask(tx, t); err != nil {
+		return err
 	}
 	return byStatus.Put(statusKey(t), indexed)
+}
+
+// indexTask writes the entries of a new task that its status does not change.
+func indexTask(tx *store.Tx, t *Task) error {
+	indexed := summaryOf(t).encode()
+	if err := tx.Bucket(bucketByTime).Put(orderKey(t), indexed); err != nil || t.ParentID == "" {
+		return err
+	}
+	return tx.Bucket(bucketByParent).Put(parentKey(t.ParentID, orderKey(t)), indexed)
 }
 
 // deleteTask removes a task and its index entries.
