@@ -101,9 +101,9 @@ func checkJSON(data []byte) error {
 	if !utf8.Valid(data) {
 		return invalid("", "not JSON: the text is not valid UTF-8")
 	}
-	var raw json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return invalid("", "not JSON: %v", err)
+	if !json.Valid(data) {
+		var v json.RawMessage // for the reason
+		return invalid("", "not JSON: %v", json.Unmarshal(data, &v))
 	}
 	var duplicate *input.DuplicateError
 	switch err := input.CheckUnique(data, maxDepth); {

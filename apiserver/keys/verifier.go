@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +78,7 @@ type Verifier struct {
 	set      *keySet
 	issuer   string
 	audience string
+	verified verifiedTokens
 }
 
 // NewVerifier loads the keys and returns a verifier. A file that cannot be used is an error; a URL that does not answer
@@ -161,6 +163,20 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {
 	if len(token) > maxTokenSize {
 		return Identity{}, rejected("it is longer than 16 KiB")
 	}
+	v.set.freshen(ctx)
+	inForce, hash, now := v.set.current.Load(), sha256.Sum256([]byte(token)), time.Now().Round(0)
+	if id, ok := v.verified.get(hash, inForce); ok {
+		return id, nil
+	}
+	id, err := v.verify(ctx, token)
+	if err == nil && v.set.current.Load() == inForce {
+		v.verified.add(hash, verifiedToken{id, inForce, now})
+	}
+	return id, err
+}
+
+// verify verifies a token by its signature.
+func (v *Verifier) verify(ctx context.Context, token string) (Identity, error) {
 	hdr, err := parseHeader(token)
 	if err != nil {
 		return Identity{}, err
