@@ -113,6 +113,7 @@ func (r *ruleReader) find(p *rules.Policy, effect policy.Effect, format string, 
 // addPolicy adds a policy of any type at every region it is about.
 func (r *ruleReader) addPolicy(p *rules.Policy) {
 	if !p.Validity.OpenAt(r.opts.Time) {
+		r.find(p, policy.EffectNone, "its validity schedules are not open now, so it is not in force")
 		return
 	}
 	c := &compiledPolicy{src: p, priority: p.Priority}

@@ -24,6 +24,12 @@ func (l *linter) fidelity() {
 			l.note("the policies name too many combinations of objects to try all; what Unity Catalog cannot express of them may be incomplete")
 		}
 	}
+	closed := make(map[policy.Finding]bool) // said by the checks of validity
+	for p := range l.rules.Policies {
+		if !p.Validity.OpenAt(l.options.Compile.Time) {
+			closed[policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name}] = true
+		}
+	}
 	byName := make(map[policy.Finding]*ranger.Policy) // by id and name
 	for policies := range l.snapshot.PolicyLists() {
 		for i := range policies {
@@ -32,8 +38,9 @@ func (l *linter) fidelity() {
 		}
 	}
 	for _, f := range compile.New(l.rules, l.options.Compile).Compile(inv).Report.Findings {
-		p := byName[policy.Finding{PolicyID: f.PolicyID, Policy: f.Policy}]
-		if p == nil || l.refused[p] || len(p.Faults) > 0 || slices.Contains(l.rules.Findings, f) { // said already
+		of := policy.Finding{PolicyID: f.PolicyID, Policy: f.Policy}
+		p := byName[of]
+		if p == nil || closed[of] || l.refused[p] || len(p.Faults) > 0 || slices.Contains(l.rules.Findings, f) { // said already
 			continue
 		}
 		severity := SeverityWarning

@@ -17,6 +17,9 @@ func (rs *RuleSet) findAccepted() {
 		rs.findFaults(p)
 		rs.findValues(p)
 		rs.findItems(p)
+		rs.findUnused(p)
+		rs.findInItems(p)
+		rs.findSchedules(p)
 		rs.findZone(p)
 	}
 	for _, problem := range rs.Snapshot.Problems {

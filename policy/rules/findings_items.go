@@ -70,25 +70,30 @@ func (rs *RuleSet) findItem(p *Policy, kind ItemKind, index int, item *ranger.Po
 		}
 	}
 	if !restricts {
-		return // what allows nothing allows nothing, as it says
+		effect = policy.EffectNone // what allows nothing allows nothing, as it says
 	}
 	if named == 0 {
 		rs.find(p, effect, "%s[%d]: it names no user, group or role, so it is for nobody", kind, index)
 	}
-	if p.Tag {
+	if p.Tag && restricts {
 		rs.findTagAccess(p, kind, index, item)
-	} else if n := allowedAccesses(item); n == 0 && !item.DelegateAdmin {
-		rs.find(p, effect, "%s[%d]: it has no access types in effect, so it is about nothing", kind, index)
+		return
+	}
+	if off := switchedOff(item); len(off) == len(item.Accesses) && !item.DelegateAdmin {
+		rs.find(p, effect, "%s[%d]: it has no access types in effect (named, and not isAllowed false), so it is about nothing", kind, index)
+	} else if len(off) > 0 {
+		rs.find(p, effect, "%s[%d]: %s is switched off (isAllowed false), so the item is not about it", kind, index, strings.Join(off, ", "))
 	}
 }
 
-func allowedAccesses(item *ranger.PolicyItem) (n int) {
+// switchedOff lists the access types of an item that take no part in it.
+func switchedOff(item *ranger.PolicyItem) (off []string) {
 	for _, a := range item.Accesses {
-		if a.Allowed() {
-			n++
+		if !a.Allowed() {
+			off = append(off, a.Type)
 		}
 	}
-	return n
+	return off
 }
 
 // findTagAccess reports access types of a tag policy that no service has: a tag policy names them with their service
