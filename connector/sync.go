@@ -136,7 +136,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.snapshot.NotInForce()
-			r.report(result)
+			r.report(result, found)
 			return result, found, nil
 		}
 		for _, c := range above.lacking {

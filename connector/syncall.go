@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ucwarden/connector/named"
 	"ucwarden/policy"
 )
 
@@ -14,16 +15,16 @@ import (
 const shardsAtOnce = 4
 
 // planShards plans every shard of a full sync.
-func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Context, policy.Securable) (*ShardPlan, error)) ([]*ShardPlan, error) {
+func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Context, policy.Securable) (*ShardPlan, error)) (planned []*ShardPlan, catalogs []policy.Securable, err error) {
 	if _, err := s.current(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.refreshDirectory(ctx, r.ByPerson, true); err != nil {
-		return nil, givenUp(err)
+		return nil, nil, givenUp(err)
 	}
-	shards, _, err := s.shards(ctx)
+	shards, catalogs, err := s.shards(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	plans := make([]*ShardPlan, len(shards))
 	g, ctx := errgroup.WithContext(ctx)
@@ -34,13 +35,13 @@ func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Co
 			return err
 		})
 	}
-	return plans, g.Wait()
+	return plans, catalogs, g.Wait()
 }
 
 // planAll plans everything, shard by shard, and joins the plans.
 func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 	progress := newJoinedProgress(r)
-	plans, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
+	plans, catalogs, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
 		run, err := s.begin(ctx, Request{Roots: []policy.Securable{shard}, ByPerson: r.ByPerson, Progress: progress.of(shard)})
 		if err != nil {
 			return nil, err
@@ -57,6 +58,11 @@ func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 			return nil, err
 		}
 	}
+	g, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	result.Plan.Report.Merge(named.AbsentCatalogs(g.compiler, s.Scope, catalogs))
 	if _, err := s.Judge(ctx, plans, Request{}); policy.CodeOf(err) == policy.CodeRefused {
 		result.Refused = err
 	} else if err != nil {
@@ -75,14 +81,14 @@ func (s *Syncer) reportNothing(result *Result) error {
 	findings := &result.Plan.Report.Findings
 	result.Plan.PolicyVersion = g.snapshot.Version
 	*findings = append(r.compiler.Compile(policy.NewInventory()).Report.Findings, policy.Finding{Effect: policy.EffectNarrower, Message: "nothing was looked at: the workspace shows no catalog that scope.* admits to the identity in use, and no other objects are in scope; correct scope.catalogs, or grant the identity USE_CATALOG and MANAGE there"})
-	r.report(result)
+	r.report(result, nil)
 	return nil
 }
 
 // syncAll is a full sync in this process: every shard is planned, all are judged, and then applied.
 func (s *Syncer) syncAll(ctx context.Context, r Request) (*Result, error) {
 	defer s.ReleaseShards()
-	plans, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
+	plans, _, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
 		return s.PlanShard(ctx, Request{Roots: []policy.Securable{shard}, ByPerson: r.ByPerson, Origin: r.Origin})
 	})
 	if err != nil {

@@ -62,6 +62,11 @@ func (l LeftOut) MayWake() bool { return l.Code != policy.CodeForbidden }
 // recipients, not to principals of the account, and are synced only when named.
 var rootTypes = []policy.SecurableType{policy.Metastore, policy.ExternalLocation, policy.StorageCredential, policy.Credential, policy.Connection}
 
+// Lists reports whether a sync of everything looks for objects of the type.
+func Lists(t policy.SecurableType) bool {
+	return t.Depth() > 1 || t == policy.Catalog || slices.Contains(rootTypes, t)
+}
+
 // BuiltIn reports whether Unity Catalog itself keeps the object: its grants are not for anyone to manage.
 func BuiltIn(s policy.Securable) bool {
 	names := s.Names()

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/region"
+	"ucwarden/policy/rules"
 )
 
 // classTypes are the types of securable of the classes that lie in a catalog.
@@ -12,29 +14,65 @@ var classTypes = map[policy.ObjectClass]policy.SecurableType{
 	policy.ClassModel: policy.Function, policy.ClassVolume: policy.Volume,
 }
 
-// Named lists, sorted, the objects inside a catalog or schema that policies name exactly, without a pattern, at most limit
-// of them. Whether they exist it does not know.
-func (c *Compiler) Named(container policy.Securable, limit int) []policy.Securable {
-	ix := c.byRoot[policy.ClassCatalog]
-	if ix == nil {
-		return nil
-	}
-	seen := make(map[policy.Securable]bool)
-	for _, ref := range ix.Match(container.Names()[0], nil) {
-		r := &c.regions[ref.Number()]
-		t, ok := classTypes[r.Class]
-		if !ok || r.Depth < 2 || r.Depth != t.Depth() {
-			continue
+// NamedObject is an object that a policy names exactly, without a pattern. Whether it exists is not known.
+type NamedObject struct {
+	Securable policy.Securable
+	Policy    *rules.Policy
+}
+
+// NamedBy lists the objects that policies name exactly: inside a catalog or schema, or, for a METASTORE without a name, the
+// catalogs and the root objects, the metastore among them by its name. Of one policy there are at most limit.
+func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject {
+	var list []NamedObject
+	add := func(ref region.Ref, t policy.SecurableType) {
+		r, p := &c.regions[ref.Number()], c.policyAt(ref)
+		if p == nil || p.src.Tag || p.src.Everywhere || t.Depth() != r.Depth {
+			return
 		}
 		for _, name := range r.ExactNames(limit) {
-			if s := (policy.Securable{Type: t, FullName: name}); container.Contains(s) && len(seen) < limit {
-				seen[s] = true
+			if s := (policy.Securable{Type: t, FullName: name}); container.FullName == "" || container.Contains(s) {
+				list = append(list, NamedObject{s, p.src})
 			}
 		}
 	}
-	list := make([]policy.Securable, 0, len(seen))
-	for s := range seen {
-		list = append(list, s)
+	if container.FullName == "" {
+		for i := range c.regions {
+			if r := &c.regions[i]; r.Depth == 1 {
+				add(region.Ref(i), rootTypes[r.Class])
+			}
+		}
+		return list
+	}
+	if ix := c.byRoot[policy.ClassCatalog]; ix != nil {
+		for _, ref := range ix.Match(container.Names()[0], nil) {
+			if t, ok := classTypes[c.regions[ref.Number()].Class]; ok && !ref.Loose() {
+				add(ref, t)
+			}
+		}
+	}
+	return list
+}
+
+// rootTypes are the types of securable of the classes that lie in no catalog, and of catalogs.
+var rootTypes = func() map[policy.ObjectClass]policy.SecurableType {
+	types := make(map[policy.ObjectClass]policy.SecurableType)
+	for t, class := range policy.ClassOfType {
+		if t.Depth() == 1 {
+			types[class] = t
+		}
+	}
+	return types
+}()
+
+// Named lists, sorted, the objects inside a catalog or schema that policies name exactly, at most limit of them.
+func (c *Compiler) Named(container policy.Securable, limit int) []policy.Securable {
+	seen := make(map[policy.Securable]bool)
+	var list []policy.Securable
+	for _, o := range c.NamedBy(container, limit) {
+		if !seen[o.Securable] && len(list) < limit {
+			seen[o.Securable] = true
+			list = append(list, o.Securable)
+		}
 	}
 	slices.SortFunc(list, policy.Securable.Compare)
 	return list

@@ -46,6 +46,7 @@ func (r *compilation) evaluate(at node, parent *outcome) outcome {
 	}
 	e.checkAll()
 	e.minimise()
+	e.checkManage()
 	e.out.granted = e.here
 	e.out.above = cloneSets(parent.above)
 	e.out.needUse = map[rules.SubjectID]bool{}

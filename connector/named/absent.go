@@ -1,0 +1,111 @@
+package named
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ucwarden/connector/load"
+	"ucwarden/input"
+	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/rules"
+)
+
+// maxNamed bounds how many objects that one policy names are looked for.
+const maxNamed = 1000
+
+// Absent returns findings on the objects inside a container, or of the metastore where it has no name, that policies name
+// exactly and that were not found there. Of what could not be listed, and of what is out of scope, it says nothing.
+func Absent(compiler *compile.Compiler, scope policy.Scope, container policy.Securable, found *load.Found) []policy.Finding {
+	list := slices.DeleteFunc(compiler.NamedBy(container, maxNamed), func(o compile.NamedObject) bool {
+		return o.Securable.Type == policy.Catalog || !load.Lists(o.Securable.Type) || slices.ContainsFunc(found.Left, func(left load.LeftOut) bool { return hides(left, o.Securable) })
+	})
+	if len(list) == 0 {
+		return nil
+	}
+	var there []policy.Securable
+	for o := range found.Inventory.Objects {
+		there = append(there, o.Securable)
+	}
+	return absent(list, scope, there)
+}
+
+// AbsentCatalogs returns findings on the catalogs that policies name exactly and that are not among those of the workspace.
+func AbsentCatalogs(compiler *compile.Compiler, scope policy.Scope, catalogs []policy.Securable) []policy.Finding {
+	list := slices.DeleteFunc(compiler.NamedBy(policy.Securable{Type: policy.Metastore}, maxNamed), func(o compile.NamedObject) bool {
+		return o.Securable.Type != policy.Catalog
+	})
+	return absent(list, scope, catalogs)
+}
+
+// hides reports whether an object may be there although it was not found, for something that could not be listed.
+func hides(left load.LeftOut, o policy.Securable) bool {
+	return left.Listing && (left.Securable.FullName == "" && left.Securable.Type == o.Type || left.Securable.Contains(o)) || left.Securable == o
+}
+
+// absent returns a finding for each policy that names something in scope which is not there: the outermost of it.
+func absent(list []compile.NamedObject, scope policy.Scope, there []policy.Securable) []policy.Finding {
+	exists := make(map[policy.Securable]bool, len(there))
+	for _, s := range there {
+		exists[s] = true
+	}
+	missing := make(map[*rules.Policy][]policy.Securable)
+	for _, o := range list {
+		s := o.Securable
+		if exists[s] || load.BuiltIn(s) || !scope.Reaches(s) {
+			continue
+		}
+		if parent, ok := s.Parent(); ok && parent.Type == policy.Schema && !exists[parent] {
+			s = parent
+		}
+		missing[o.Policy] = append(missing[o.Policy], s)
+	}
+	var findings []policy.Finding
+	for p, objects := range missing {
+		slices.SortFunc(objects, policy.Securable.Compare)
+		findings = append(findings, findingOn(p, slices.Compact(objects), there))
+	}
+	slices.SortFunc(findings, policy.CompareFindings)
+	return findings
+}
+
+// findingOn says that the objects that a policy names do not exist. What a policy denies or protects that has a misspelt name
+// is open under its right one.
+func findingOn(p *rules.Policy, objects, there []policy.Securable) policy.Finding {
+	f := policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: policy.EffectNone}
+	names := make([]string, len(objects))
+	for i, s := range objects {
+		names[i] = typeWord(s.Type) + " " + s.FullName
+		if i >= maxNamedPlaces {
+			continue
+		}
+		if meant := nearest(s, there); meant != "" {
+			names[i] += fmt.Sprintf(" (did you mean %s?)", meant)
+			if p.HasDeny || len(p.Protect) > 0 {
+				f.Effect = policy.EffectWider
+			}
+		}
+	}
+	f.Message = fmt.Sprintf("no listing of the workspace shows %s, so nothing is granted or denied there until it exists", someNames(names))
+	return f
+}
+
+// nearest returns the full name of the object of the same type, and in the same container, that was probably meant; "" where
+// none is near.
+func nearest(s policy.Securable, there []policy.Securable) string {
+	inside, name := "", s.FullName
+	if parent, ok := s.Parent(); ok {
+		inside, name = parent.FullName+".", s.FullName[len(parent.FullName)+1:]
+	}
+	var siblings []string
+	for _, other := range there {
+		if rest, ok := strings.CutPrefix(other.FullName, inside); ok && other.Type == s.Type && !strings.Contains(rest, ".") {
+			siblings = append(siblings, rest)
+		}
+	}
+	if meant := input.Misspelt(name, siblings); meant != "" {
+		return inside + meant
+	}
+	return ""
+}

@@ -1,0 +1,143 @@
+package named_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"ucwarden/connector/load"
+	"ucwarden/connector/named"
+	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/policytest"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+func snapshotOf(t *testing.T, doc string) *ranger.Snapshot {
+	t.Helper()
+	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies})
+}
+
+func on(levels ...string) string {
+	var parts []string
+	for i := 0; i < len(levels); i += 2 {
+		parts = append(parts, `"`+levels[i]+`":{"values":["`+strings.ReplaceAll(levels[i+1], ",", `","`)+`"]}`)
+	}
+	return `"resources":{` + strings.Join(parts, ",") + `}`
+}
+
+const (
+	allow = `,"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
+	deny  = `,"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
+)
+
+func object(t policy.SecurableType, name string) policy.Object {
+	return policy.Object{Securable: policy.Securable{Type: t, FullName: name}}
+}
+
+// What policies name exactly and no listing shows is a finding; what may be there all the same is none.
+func TestAbsent(t *testing.T) {
+	sales := policy.Securable{Type: policy.Catalog, FullName: "sales"}
+	metastore := policy.Securable{Type: policy.Metastore}
+	found := func(left ...load.LeftOut) *load.Found {
+		return &load.Found{Left: left, Inventory: policy.NewInventory(
+			object(policy.Metastore, "1234"), object(policy.Connection, "crm"), object(policy.Table, "sales.emea.orders"), object(policy.Volume, "sales.emea.files"),
+		)}
+	}
+	unlisted := func(s policy.Securable) load.LeftOut { return load.LeftOut{Securable: s, Listing: true} }
+	for name, test := range map[string]struct {
+		policy string
+		in     policy.Securable
+		found  *load.Found
+		scope  policy.ScopeOptions
+		names  []string // in the finding; none: there is no finding
+		effect policy.Effect
+	}{
+		"there":                     {policy: on("catalog", "sales", "schema", "emea", "table", "ORDERS") + allow, in: sales},
+		"a pattern":                 {policy: on("catalog", "sales", "schema", "emea", "table", "x*") + allow, in: sales},
+		"a table":                   {policy: on("catalog", "sales", "schema", "emea", "table", "nosuch") + allow, in: sales, names: []string{"table sales.emea.nosuch"}, effect: policy.EffectNone},
+		"a table, misspelt":         {policy: on("catalog", "sales", "schema", "emea", "table", "ordres") + allow, in: sales, names: []string{"mean sales.emea.orders"}, effect: policy.EffectNone},
+		"denied and misspelt":       {policy: on("catalog", "sales", "schema", "emea", "table", "ordres") + deny, in: sales, names: []string{"mean sales.emea.orders"}, effect: policy.EffectWider},
+		"denied, like nothing":      {policy: on("catalog", "sales", "schema", "emea", "table", "zzz") + deny, in: sales, names: []string{"table sales.emea.zzz"}, effect: policy.EffectNone},
+		"one of two":                {policy: on("catalog", "sales", "schema", "emea", "table", "orders,gone") + allow, in: sales, names: []string{"sales.emea.gone"}, effect: policy.EffectNone},
+		"the schema":                {policy: on("catalog", "sales", "schema", "apac", "table", "a,b") + allow, in: sales, names: []string{"schema sales.apac,"}, effect: policy.EffectNone},
+		"another type of that name": {policy: on("catalog", "sales", "schema", "emea", "volume", "orders") + allow, in: sales, names: []string{"volume sales.emea.orders"}, effect: policy.EffectNone},
+		"cannot be listed":          {policy: on("catalog", "sales", "schema", "emea", "table", "nosuch") + allow, in: sales, found: found(unlisted(policy.Securable{Type: policy.Schema, FullName: "sales.emea"}))},
+		"out of scope": {policy: on("catalog", "sales", "schema", "emea", "table", "nosuch") + allow, in: sales,
+			scope: policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Schema: {Exclude: []string{"sales.emea"}}}}},
+		"kept by Unity Catalog":       {policy: on("catalog", "sales", "schema", "information_schema", "table", "tables") + allow, in: sales},
+		"another catalog":             {policy: on("catalog", "hr", "schema", "emea", "table", "nosuch") + allow, in: sales},
+		"a connection":                {policy: on("connection", "nope") + allow, in: metastore, names: []string{"connection nope"}, effect: policy.EffectNone},
+		"another metastore":           {policy: on("metastore", "5678") + allow, in: metastore, names: []string{"metastore 5678"}, effect: policy.EffectNone},
+		"connections cannot be":       {policy: on("connection", "nope") + allow, in: metastore, found: found(unlisted(policy.Securable{Type: policy.Connection}))},
+		"what no full sync looks for": {policy: on("share", "s") + allow, in: metastore},
+		"switched off":                {policy: on("connection", "nope") + `,"isEnabled":false` + allow, in: metastore},
+	} {
+		scope, err := policy.NewScope(test.scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.found == nil {
+			test.found = found()
+		}
+		s := snapshotOf(t, `{"policies":[{"id":7,`+test.policy+`}]}`)
+		findings := named.Absent(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, test.in, test.found)
+		check(t, name, findings, test.names, test.effect)
+	}
+}
+
+func check(t *testing.T, name string, findings []policy.Finding, names []string, effect policy.Effect) {
+	t.Helper()
+	if len(names) == 0 {
+		if len(findings) > 0 {
+			t.Errorf("%s: %v, want no finding", name, findings)
+		}
+		return
+	}
+	if len(findings) != 1 || findings[0].PolicyID != 7 || findings[0].Effect != effect ||
+		slices.ContainsFunc(names, func(n string) bool { return !strings.Contains(findings[0].Message, n) }) {
+		t.Errorf("%s: %+v, want one of effect %s that names %q", name, findings, effect, names)
+	}
+}
+
+func TestAbsentCatalogs(t *testing.T) {
+	scope, err := policy.NewScope(policy.ScopeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalogs := []policy.Securable{{Type: policy.Catalog, FullName: "sales"}}
+	for text, want := range map[string][]string{"sales": nil, "SALES": nil, "*": nil, "system": nil, "salse": {"catalog salse", "mean sales"}, "sales,hr": {"catalog hr"}} {
+		s := snapshotOf(t, `{"policies":[{"id":7,`+on("catalog", text)+allow+`}]}`)
+		check(t, text, named.AbsentCatalogs(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, catalogs), want, policy.EffectNone)
+	}
+}
+
+func TestNotManaged(t *testing.T) {
+	scope, err := policy.NewScope(policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Catalog: {Include: []string{"sales"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		policy string
+		names  []string
+		effect policy.Effect
+	}{
+		"in scope":         {policy: on("catalog", "sales") + allow},
+		"built in":         {on("catalog", "System", "schema", "x") + allow, []string{"catalog system", "keeps it itself"}, policy.EffectNarrower},
+		"denied, built in": {on("catalog", "sales", "schema", "information_schema") + deny, []string{"schema information_schema"}, policy.EffectWider},
+		"out of scope":     {on("catalog", "hr") + allow, []string{"catalog hr", "outside the scope"}, policy.EffectNarrower},
+		"a type":           {on("connection", "*") + allow, []string{"objects of type connection"}, policy.EffectNarrower},
+	} {
+		check(t, name, named.NotManaged(snapshotOf(t, `{"policies":[{"id":7,`+test.policy+`}]}`), scope), test.names, test.effect)
+	}
+	everything, err := policy.NewScope(policy.ScopeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, "shares", named.NotManaged(snapshotOf(t, `{"policies":[{"id":7,`+on("share", "q*")+allow+`}]}`), everything), []string{"share q*", "recipients"}, policy.EffectNarrower)
+}
