@@ -26,6 +26,8 @@ type Policies interface {
 type Options struct {
 	Workspace Workspace
 	Policies  Policies
+	// KeptOut returns why policies that are newer than those in force are kept out; nil where there are none. May be nil.
+	KeptOut   func() error
 	Directory identity.Source // of principals; nil: the shape of their names tells their kinds
 	// UnknownSelf says that the workspace did not say who we are, so that Scope may not protect us.
 	UnknownSelf bool

@@ -135,7 +135,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
-			result.NotInForce = r.snapshot.NotInForce()
+			result.NotInForce = r.notInForce()
 			r.report(result, found)
 			return result, found, nil
 		}
@@ -145,6 +145,18 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		result.AlsoSynced = append(result.AlsoSynced, above.lacking...)
 		roots = slices.Concat(above.lacking, roots) // those inside stay: whether they exist is still asked for
 	}
+}
+
+// notInForce lists the policies that are not in force as they are written: of the version in force, and all newer ones where
+// these are kept out.
+func (r *run) notInForce() []string {
+	list := r.snapshot.NotInForce()
+	if r.KeptOut != nil {
+		if err := r.KeptOut(); err != nil {
+			list = append([]string{fmt.Sprintf("all that are newer than version %d (%v)", r.snapshot.Version, err)}, list...)
+		}
+	}
+	return list
 }
 
 // maxNamed bounds how many objects that policies name exactly are asked for in one catalog.

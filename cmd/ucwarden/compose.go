@@ -86,6 +86,15 @@ func newSource(c *config.Config, cacheDir string, log *slog.Logger, reg promethe
 	return src, nil
 }
 
+// keptOut returns why the policies that are there now are not in force, but older ones; nil where they are, or where what is
+// there is not known, since the source does not answer.
+func keptOut(src policySource) error {
+	if err := src.Problem(); err != nil && !policy.CodeOf(err).Retryable() {
+		return err
+	}
+	return nil
+}
+
 // openWorkspace connects to the workspace.
 func openWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, reg prometheus.Registerer) (*unitycatalog.Client, error) {
 	if c.Databricks.Host == "" {
@@ -196,7 +205,7 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 	}
 	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name, "mode", c.Sync.Mode)
 	return connector.New(connector.Options{
-		Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
+		KeptOut: func() error { return keptOut(src) }, Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
 		Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,

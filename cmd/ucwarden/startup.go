@@ -34,9 +34,9 @@ func newStartup() *startup {
 	}
 }
 
-// start loads the policies and connects to the workspace. What does not answer is waited for. An answer that says that the
-// configuration is wrong ends the start; but of a workspace that was waited for, it may hold for a while only. With the end
-// of ctx start returns nil.
+// start loads the policies and connects to the workspace. What does not answer, and policies that are not there or cannot be
+// used, are waited for. An answer of a server that says that the configuration is wrong ends the start; but of a workspace
+// that was waited for, it may hold for a while only. With the end of ctx start returns nil.
 func (d *daemon) start(ctx context.Context, g *errgroup.Group) error {
 	s, err := d.source.Load(ctx)
 	switch {
@@ -44,7 +44,7 @@ func (d *daemon) start(ctx context.Context, g *errgroup.Group) error {
 		return nil
 	case err == nil:
 		d.policiesChanged(s)
-	case policy.CodeOf(err).Retryable():
+	case !d.refusedByServer(err):
 		d.log.Warn("waiting for the policies; tasks are taken, and carried out once they are loaded", "error", err)
 	default:
 		return err
@@ -59,6 +59,13 @@ func (d *daemon) start(ctx context.Context, g *errgroup.Group) error {
 	case <-ctx.Done():
 	}
 	return nil
+}
+
+// refusedByServer reports whether policies cannot be loaded because Ranger Admin does not accept who asks, or has no such
+// service: that is for the configuration to mend. Files may come, and what is wrong in policies may be mended where they are.
+func (d *daemon) refusedByServer(err error) bool {
+	code := policy.CodeOf(err)
+	return d.config.Policies.Ranger.URL != "" && (code == policy.CodeUnauthenticated || code == policy.CodeForbidden || code == policy.CodeNotFound)
 }
 
 // connectPatiently connects to the workspace, and tries again with backoff where it does not answer.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -128,6 +130,38 @@ func TestServeWaitsForThePolicies(t *testing.T) {
 	}
 }
 
+// Likewise while policy files are missing, broken, or say nothing: they are taken when they are there.
+func TestServeWaitsForPolicyFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneSchema("t1"), readTables)
+	folder := filepath.Join(w.dir, "later")
+	s := w.serveAt("--set", "policies.path="+folder)
+	task := s.acceptedWhileMissing(t, "policies")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ text, logged string }{
+		{"{", `no policies yet.*not valid JSON`},
+		{"[]", `no policies yet.*no enabled policy`},
+	} {
+		w.write("later/p.json", step.text)
+		if _, err := s.logged(regexp.MustCompile(step.logged)); err != nil {
+			t.Fatal(err)
+		}
+		if status, body := s.readiness(t); status != http.StatusServiceUnavailable || !strings.Contains(body, "/checks/policies") {
+			t.Errorf("with %q /readyz answers %d %s", step.text, status, body)
+		}
+	}
+	w.write("later/p.yaml", readTables)
+	w.done(s.Client, task.ID, ondemand.Success)
+	if got := strings.Join(w.grants(), "\n"); !strings.Contains(got, "TABLE:c.s.t1 analysts SELECT") {
+		t.Errorf("granted is %q", got)
+	}
+	if err := s.signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+}
+
 // readingTables is a policy by which analysts read tables of the schema c.s.
 func readingTables(id int64, pattern string) ranger.Policy {
 	return ranger.Policy{ID: id, Name: fmt.Sprintf("analysts read %d", id), Resources: map[string]ranger.PolicyResource{
@@ -176,10 +210,9 @@ func TestServeRefusesToStart(t *testing.T) {
 		sets    []string
 		want    string
 	}{
-		"token":         {"UCWARDEN_DATABRICKS_TOKEN=other", nil, "rejects the credentials"},
-		"host":          {"", []string{"databricks.host=ftp://nowhere"}, "databricks.host"},
-		"policy folder": {"", []string{"policies.path=none"}, "none: no such file"},
-		"service":       {"", []string{"policies.path=", "policies.ranger.url=" + admin.URL, "policies.ranger.service=other"}, "other"},
+		"token":   {"UCWARDEN_DATABRICKS_TOKEN=other", nil, "rejects the credentials"},
+		"host":    {"", []string{"databricks.host=ftp://nowhere"}, "databricks.host"},
+		"service": {"", []string{"policies.path=", "policies.ranger.url=" + admin.URL, "policies.ranger.service=other"}, "other"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := []string{"serve", "-c", w.config}

@@ -73,6 +73,10 @@ what was not; a second one ends it at once. Look first with: ucwarden plan`,
 				fmt.Fprintln(a.stderr, "ucwarden: interrupted: what was done stays, and the next sync does the rest")
 				return exitError{exitSignal}
 			}
+			if done.KeptOut != "" {
+				fmt.Fprintln(a.stderr, "ucwarden: this went by the last policies that could be used, not by those that are there now:", done.KeptOut)
+				return exitError{exitFailed}
+			}
 			return taskExit(done.Task)
 		},
 	}
@@ -105,6 +109,7 @@ type syncReport struct {
 	Task        ondemand.Task   `json:"task"`
 	Shards      []ondemand.Task `json:"shards,omitempty"`
 	Interrupted bool            `json:"interrupted,omitempty"` // before it ended: the tasks are as they were then
+	KeptOut     string          `json:"keptOut,omitempty"`     // why newer policies than those it went by are not in force
 }
 
 // syncHere runs the task in this process. A saved plan must be of the workspace that is configured.
@@ -171,6 +176,9 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	bar.done()
 	if err != nil {
 		return report, err
+	}
+	if err := keptOut(p.source); err != nil {
+		report.KeptOut = err.Error()
 	}
 	report.Shards, err = shardsOf(ctx, p.queue, id)
 	return report, err

@@ -193,6 +193,8 @@ func TestFilesRefusesBadInput(t *testing.T) {
 		"empty folder":          {map[string]string{"readme.txt": "x"}, []string{"no policy file"}, policy.CodeRefused},
 		"no policies":           {map[string]string{"x.json": `{"policies":[]}`}, []string{"no enabled policy", "policies.accept"}, policy.CodeRefused},
 		"only disabled":         {map[string]string{"x.json": strings.Replace(good, `"id"`, `"isEnabled":false,"id"`, 1)}, []string{"no enabled policy"}, policy.CodeRefused},
+		"nobody in it":          {map[string]string{"x.json": `{"id":1,"name":"x","resources":{"catalog":{"values":["a"]}},"policyItems":[{"groups":[],"accesses":[{"type":"select"}]}]}`}, []string{"no enabled policy"}, policy.CodeRefused},
+		"access switched off":   {map[string]string{"x.json": `{"id":1,"name":"x","resources":{"catalog":{"values":["a"]}},"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select","isAllowed":false}]}]}`}, []string{"no enabled policy"}, policy.CodeRefused},
 		"role twice":            {map[string]string{"x.json": good, "y.json": `{"rangerRoles":[{"name":"a"}]}`, "z.json": `{"rangerRoles":[{"name":"a","users":[{"name":"u"}]}]}`}, []string{"role a", "y.json", "z.json"}, policy.CodeInvalid},
 		"null":                  {map[string]string{"x.json": "null"}, []string{"x.json"}, policy.CodeInvalid},
 		"deeply nested":         {map[string]string{"x.json": strings.Repeat("[", 100_000)}, []string{"x.json"}, policy.CodeInvalid},

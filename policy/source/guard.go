@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ucwarden/policy"
@@ -40,7 +41,7 @@ type count struct {
 }
 
 // counts returns the numbers that the guard compares, always in the same order. Disabled policies do not count, nor those
-// of which nothing can be understood, because either is as much a loss as deleting them.
+// without an item that says something, nor those of which nothing can be understood: each is as much a loss as deleting them.
 func counts(s *ranger.Snapshot) []count {
 	var policies, tagPolicies, members, tagged int
 	for list := range s.PolicyLists() {
@@ -49,7 +50,7 @@ func counts(s *ranger.Snapshot) []count {
 			n = &tagPolicies
 		}
 		for i := range list {
-			if list[i].Enabled() && list[i].Understood() {
+			if list[i].Enabled() && list[i].Understood() && saysSomething(&list[i]) {
 				*n++
 			}
 		}
@@ -70,6 +71,19 @@ func counts(s *ranger.Snapshot) []count {
 	}
 }
 
+// saysSomething reports whether a policy allows, denies, masks or filters anything for anybody, some time and somewhere.
+func saysSomething(p *ranger.Policy) bool {
+	if p.IsDenyAllElse || len(p.Faults) > 0 { // what cannot be understood of it may deny
+		return true
+	}
+	for item := range p.AllItems() {
+		if len(item.Users)+len(item.Groups)+len(item.Roles) > 0 && slices.ContainsFunc(item.Accesses, ranger.ItemAccess.Allowed) {
+			return true
+		}
+	}
+	return false
+}
+
 // check returns an error of class refused when next lost too much of old, and one of class invalid when none of its policies
 // can be understood. old is nil when nothing is in force.
 func (o *GuardOptions) check(old, next *ranger.Snapshot) error {
@@ -78,7 +92,7 @@ func (o *GuardOptions) check(old, next *ranger.Snapshot) error {
 		if faults, n := describeFaults(next); n > 0 {
 			return policy.Errorf(policy.CodeInvalid, "no policy can be understood, which would revoke every grant: %s", faults)
 		}
-		return policy.Errorf(policy.CodeRefused, "there is no enabled policy, which would revoke every grant (policies.allow_empty allows it)")
+		return policy.Errorf(policy.CodeRefused, "there is no enabled policy that allows or denies anything, which would revoke every grant (policies.allow_empty allows it)")
 	}
 	if old == nil {
 		return nil
