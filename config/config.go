@@ -160,6 +160,7 @@ type Scope struct {
 	Credentials        Filter `mapstructure:"credentials"`
 	Connections        Filter `mapstructure:"connections"`
 	Shares             Filter `mapstructure:"shares"`
+	Metastore          string `mapstructure:"metastore"` // true, false, or auto: as root objects without filters of their own
 	// Privileges are filters by the type of securable, as in external_location; after a load, those that are set.
 	Privileges map[string]PrivilegeFilter `mapstructure:"privileges"`
 	Users      PrincipalFilter            `mapstructure:"users"`

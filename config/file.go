@@ -32,13 +32,14 @@ type yamlReader struct {
 	entries  []fileEntry
 	nodes    int
 	keyNames map[string]bool // the names of all keys
+	limits   map[string]bool // the names of those that bound what is changed
 	sections map[string]bool // the sections that contain keys
 }
 
 func newReader(path string, ps *problems) *yamlReader {
-	r := &yamlReader{path: path, problems: ps, keyNames: make(map[string]bool), sections: make(map[string]bool)}
+	r := &yamlReader{path: path, problems: ps, keyNames: make(map[string]bool), limits: make(map[string]bool), sections: make(map[string]bool)}
 	for _, k := range Keys() {
-		r.keyNames[k.Name] = true
+		r.keyNames[k.Name], r.limits[k.Name] = true, k.limits()
 		for i, c := range k.Name {
 			if c == '.' {
 				r.sections[k.Name[:i]] = true
@@ -163,12 +164,15 @@ func (r *yamlReader) value(name string, keyNode, n *yaml.Node) bool {
 		r.problems.add(name, from, "wants a value, not a mapping")
 	case n.Kind == yaml.MappingNode && len(n.Content) > 0:
 		return r.mapping(n, name)
+	case n.Kind == yaml.SequenceNode && r.sections[name], n.Kind == yaml.ScalarNode && r.sections[name] && n.Tag != "!!null":
+		r.problems.add(name, from, "is a section: put its keys below it, indented")
 	case n.Kind == yaml.SequenceNode:
 		r.sequence(name, from, n)
+	case n.Tag == "!!null" && r.limits[name]:
+		// its values may be commented out, and then it bounds nothing
+		r.problems.add(name, from, "is there and has no value, so it would bound nothing; give it one, or remove it")
 	case n.Tag == "!!null" && (r.isValueName(name) || r.sections[name]):
 		// "sync:" with everything below it commented out
-	case n.Kind == yaml.ScalarNode && r.sections[name]:
-		r.problems.add(name, from, "is a section: put its keys below it, indented")
 	default:
 		r.entries = append(r.entries, fileEntry{name, rawValue{text: n.Value}, from})
 	}
@@ -183,6 +187,10 @@ func (r *yamlReader) sequence(name string, from Source, n *yaml.Node) {
 		}
 		if item.Kind != yaml.ScalarNode {
 			r.problems.add(name, r.at(item, name), "wants a list of plain values")
+			return
+		}
+		if item.Tag == "!!null" {
+			r.problems.add(name, r.at(item, name), "an item of the list has no value; give it one, or remove it")
 			return
 		}
 		list.list = append(list.list, item.Value)

@@ -21,6 +21,8 @@ func scopeKeys() []Key {
 			Key{Name: "scope." + plural + ".exclude", Properties: []string{property("IGNORE_" + word + "_LIST")}, Type: TypeList,
 				Help: what + " not to manage; overrides include"})
 	}
+	keys = append(keys, Key{Name: "scope.metastore", Type: TypeEnum, Default: "auto", Enum: []string{"auto", "true", "false"},
+		Help: "whether grants on the metastore itself are managed; auto: unless catalogs or schemas are included or excluded"})
 	for _, plural := range []string{"users", "groups", "roles"} {
 		word := strings.ToUpper(plural)
 		keys = append(keys,

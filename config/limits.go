@@ -71,10 +71,29 @@ func (k *Key) filterProblem(r rawValue, items []string) string {
 	if given && len(items) == 0 {
 		return "holds blanks and separators alone, so it names nothing; name something, or remove it"
 	}
+	if len(items) == 1 {
+		if _, problem := parseText(Key{Type: TypeBool}, items[0]); problem == "" && items[0] != "0" && items[0] != "1" {
+			return fmt.Sprintf("%s is a switch, and a list of names is wanted; name something, or remove it", quote(items[0]))
+		}
+	}
 	for _, item := range items {
 		if problem := k.nameProblem(item); problem != "" {
 			return fmt.Sprintf("%s cannot be a name: %s", quote(item), problem)
 		}
+	}
+	return ""
+}
+
+// kindPrefixes are kinds of principals as other products write them before a name.
+var kindPrefixes = []string{"user", "users", "group", "groups", "role", "roles", "service_principal", "serviceprincipal", "service principal"}
+
+// principalProblem returns what is wrong with the name, or pattern, of a principal; "" for nothing.
+func (k *Key) principalProblem(item string) string {
+	if kind, name, found := strings.Cut(item, ":"); found && slices.Contains(kindPrefixes, strings.ToLower(strings.TrimSpace(kind))) {
+		return fmt.Sprintf("names stand alone, without their kind; write %s", quote(strings.TrimSpace(name)))
+	}
+	if k.Name == "scope.protected" && strings.ContainsAny(item, "*?") {
+		return "principals are protected by their exact names; patterns go under scope.users.exclude, scope.groups.exclude or scope.roles.exclude"
 	}
 	return ""
 }
@@ -84,13 +103,23 @@ var depths = map[string]int{"schemas": 2, "tables": 3, "functions": 3, "volumes"
 
 func (k *Key) nameProblem(item string) string {
 	for _, r := range item {
+		if unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r) {
+			return fmt.Sprintf("it holds an invisible character (%U); type the name anew", r)
+		}
 		if unicode.IsControl(r) || strings.ContainsRune("\";[]{}", r) {
 			return fmt.Sprintf("it holds %q; separate names by commas, without quotes or brackets", r)
 		}
 	}
 	section := strings.Split(k.Name, ".")[1]
-	if !slices.Contains(scopeObjectTypes, section) {
+	switch {
+	case section == "privileges" && strings.Contains(item, ","):
+		return "it holds a comma; write each privilege as an item of its own"
+	case section == "privileges":
 		return ""
+	case !slices.Contains(scopeObjectTypes, section):
+		return k.principalProblem(item)
+	case strings.Contains(item, ","):
+		return "it holds a comma; write each name as an item of its own"
 	}
 	if strings.ContainsAny(item, "'/ \t") {
 		return "no name in Unity Catalog holds quotes, slashes or blanks; separate names by commas"

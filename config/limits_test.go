@@ -37,6 +37,25 @@ func TestLimitsThatAreNotUnderstood(t *testing.T) {
 		{file: u + "MANAGE_USERS: 'ann,bob'\n", want: "a list of names goes under " + u + "MANAGE_USER_LIST"},
 		{file: u + "MANAGE_ROLES: [uc_a]\n", want: "a list of names goes under " + u + "MANAGE_ROLE_LIST"},
 		{env: u + "MANAGE_GROUPS=analysts", want: "a list of names goes under " + u + "MANAGE_GROUP_LIST"},
+		{file: "scope:\n  catalogs:\n    include:\n#      - sales\n", want: "has no value, so it would bound nothing"},
+		{file: "scope: {catalogs: {include: [null]}}\n", want: "an item of the list has no value"},
+		{file: "scope: {protected: [admin@x.com, ~]}\n", want: "an item of the list has no value"},
+		{file: "sync: {mode: null}\n", want: "has no value"},
+		{file: "guard: {max_revokes: }\n", want: "has no value"},
+		{file: "scope: {catalogs: [sales]}\n", want: "is a section"},
+		{file: "scope: {catalogs: {include: [\"\u200bsales\"]}}\n", want: "invisible character"},
+		{file: "scope: {catalogs: {exclude: ['sales,hr']}}\n", want: "holds a comma"},
+		{file: "scope: {privileges: {table: {exclude: ['BROWSE, SELECT']}}}\n", want: "holds a comma"},
+		{file: "scope: {protected: ['ops*']}\n", want: "exact names"},
+		{file: "scope: {protected: ['group:ops']}\n", want: "write \"ops\""},
+		{file: "scope: {groups: {exclude: ['GROUP: ops']}}\n", want: "without their kind"},
+		{file: "scope: {metastore: no}\n", want: "is not one of auto, true, false"},
+		{env: u + "IGNORE_GROUPS=true", want: "is a switch"},
+		{file: "scope: {users: {exclude: false}}\n", want: "is a switch"},
+		{env: "UCWARDN_SYNC_MODE=observe", want: "did you mean UCWARDEN_SYNC_MODE?"},
+		{env: "ucwarden_scope_protected=a", want: "did you mean UCWARDEN_SCOPE_PROTECTED?"},
+		{env: "CONECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_CATALOG_LIST=sales", want: "did you mean " + u + "MANAGE_CATALOG_LIST?"},
+		{file: "connector_databricks_unity_catalog_manage_catalog_list: sales\n", want: "did you mean " + u + "MANAGE_CATALOG_LIST?"},
 	} {
 		var environ []string
 		if test.env != "" {
@@ -50,7 +69,7 @@ func TestLimitsThatAreNotUnderstood(t *testing.T) {
 	}
 	for _, fine := range []string{
 		"scope: {groups: {include: ['team a', \"o'neil group\"]}, users: {exclude: ['*@x.com']}, tables: {exclude: ['*.*.tmp_*']}}\n",
-		u + "MANAGE_CATALOGS_LIST: ''\n", u + "MANAGE_GROUP_MEMBERS: 'true'\n",
+		u + "MANAGE_CATALOGS_LIST: ''\n", "scope: {metastore: true, catalogs: {include: []}, groups: {exclude: ['cn=a, ou=b']}}\nsync:\n", u + "MANAGE_GROUP_MEMBERS: 'true'\n",
 	} {
 		if _, err := config.Load(config.Options{File: write(t, fine)}); err != nil {
 			t.Errorf("%s: %v", fine, err)

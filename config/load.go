@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/viper"
 
 	"ucwarden/endpoint"
+	"ucwarden/input"
 )
 
 // Options says where to load from.
@@ -144,11 +145,33 @@ func (l *loader) resolveFile(entries []fileEntry) []resolvedValue {
 		case l.byEnv[e.name] != nil:
 			l.problems.add(e.name, e.from, "unknown key: this is its name in the environment, in a file it is %s", l.byEnv[e.name].Name)
 		default:
-			near, _ := nearest(e.name, slices.Sorted(maps.Keys(l.byName)))
-			l.problems.add(e.name, e.from, "unknown key; did you mean %s?", near)
+			l.problems.add(e.name, e.from, "unknown key; did you mean %s?", l.nearestInFile(e.name))
 		}
 	}
 	return all
+}
+
+// nearestInFile returns the key that an unknown name of a file may mean, or the property, where it is written like those.
+func (l *loader) nearestInFile(name string) string {
+	head, _, _ := strings.Cut(name, "_")
+	if input.Distance(strings.ToUpper(head)+"_", propertyPrefix) <= 2 {
+		near, _ := nearest(name, slices.Sorted(maps.Keys(l.byProperty)))
+		return near
+	}
+	near, _ := nearest(name, slices.Sorted(maps.Keys(l.byName)))
+	return near
+}
+
+// nearlyOurs returns the variable, and its key, that one is meant to be whose name begins almost like ours do; nil where it is
+// none.
+func (l *loader) nearlyOurs(name string) (meant string, k *Key) {
+	head, rest, _ := strings.Cut(strings.ToUpper(name), "_")
+	for prefix, known := range map[string]map[string]*Key{envPrefix: l.byEnv, propertyPrefix: l.byProperty} {
+		if !strings.HasPrefix(name, prefix) && input.Distance(head+"_", prefix) <= 2 && known[prefix+rest] != nil {
+			return prefix + rest, known[prefix+rest]
+		}
+	}
+	return "", nil
 }
 
 // isUnset reports whether a value is there and empty.
@@ -219,7 +242,7 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 		r, from := rawValue{text: text}, Source{Kind: FromEnv, Name: name}
 		k := cmp.Or(l.byEnv[name], l.byProperty[name])
 		if strings.TrimSpace(text) == "" && (text == "" || k == nil || !k.isFilter()) {
-			if k != nil && k.isFilter() && strings.HasPrefix(name, propertyPrefix) {
+			if k != nil && k.isFilter() {
 				l.emptyFilters = append(l.emptyFilters, from)
 			}
 			continue
@@ -228,9 +251,14 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 		if k == nil && strings.HasPrefix(name, envPrefix) && !l.isFileVariable(name) {
 			near, looks = looksLikeLimit(name, envPrefix, l.byEnv)
 		}
+		meant, ours := l.nearlyOurs(name)
 		switch {
 		case looks:
 			l.refuseLimit(name, near, from)
+		case ours != nil && ours.limits():
+			l.refuseLimit(name, meant, from)
+		case ours != nil:
+			l.warn("env: variable %s is not used; did you mean %s?", name, meant)
 		case k != nil:
 			all = append(all, resolvedValue{k, r, from})
 		case l.isFileVariable(name):

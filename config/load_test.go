@@ -130,6 +130,9 @@ func TestEveryName(t *testing.T) {
 		if section, _, ok := strings.Cut(strings.TrimPrefix(key.Name, "scope."), "."); ok && slices.Contains([]string{"tables", "functions", "volumes"}, section) {
 			text = "a.*.*,b.c.d"
 		}
+		if key.Name == "scope.protected" {
+			text = "a,b c"
+		}
 		if key.Name == "databricks.auth" {
 			text = "token"
 		}

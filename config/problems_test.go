@@ -212,7 +212,7 @@ func TestWarnings(t *testing.T) {
 			want: []string{"env: unknown variable UCWARDEN_STORE_PAHT is not used; did you mean UCWARDEN_STORE_PATH?"}},
 		{name: "properties in the environment", environ: []string{"CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_CATALOG_LIST=",
 			"CONNECTOR_DATABRICKS_UNITY_CATALOG_ENABLE_ROW_FILTER=true", "CONNECTOR_DATABRICKS_UNITY_CATALOG_SOMETHING_ELSE=", "UCWARDEN_SCOPE_CATALOGS_INCLUDE="},
-			want: []string{"env: lists that are there and empty bound nothing: CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_CATALOG_LIST",
+			want: []string{"env: lists that are there and empty bound nothing: CONNECTOR_DATABRICKS_UNITY_CATALOG_MANAGE_CATALOG_LIST, UCWARDEN_SCOPE_CATALOGS_INCLUDE",
 				"env: connector properties that are not used: CONNECTOR_DATABRICKS_UNITY_CATALOG_ENABLE_ROW_FILTER"}},
 		{name: "what Kubernetes sets for a service", environ: []string{"UCWARDEN_PORT=tcp://10.0.0.1:80", "UCWARDEN_SERVICE_HOST=10.0.0.1",
 			"UCWARDEN_PORT_80_TCP_ADDR=10.0.0.1", "UCWARDEN_TOKEN=t", "UCWARDEN_CONFIG=c", "CONNECTOR_SNOWFLAKE_JDBC_URL=x"}},

@@ -53,8 +53,9 @@ func TestVarsFile(t *testing.T) {
 		t.Errorf("sync.mode is %s, although grant updates are off", c.Sync.Mode)
 	}
 	want := config.Scope{
-		Catalogs: config.Filter{Include: []string{"sales", "hr*"}},
-		Tables:   config.Filter{Exclude: []string{"sales.*.tmp_*"}},
+		Metastore: "auto",
+		Catalogs:  config.Filter{Include: []string{"sales", "hr*"}},
+		Tables:    config.Filter{Exclude: []string{"sales.*.tmp_*"}},
 		Privileges: map[string]config.PrivilegeFilter{
 			"table":             {Add: []string{"READ_METADATA", "APPLY TAG"}, Exclude: []string{"MODIFY"}},
 			"external_location": {Exclude: []string{"BROWSE"}},

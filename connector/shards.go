@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ucwarden/connector/load"
+	"ucwarden/connector/named"
 	"ucwarden/policy"
 )
 
@@ -16,9 +17,24 @@ func (s *Syncer) Shards(ctx context.Context) ([]policy.Securable, error) {
 	}
 	shards, catalogs, err := s.shards(ctx)
 	if err == nil {
+		s.warnOfScope(ctx)
 		err = s.memory.SaveCatalogs(catalogs)
 	}
 	return shards, err
+}
+
+// warnOfScope logs, once each, the principals that the scope names and the workspace does not list. Plans have them among
+// their findings.
+func (s *Syncer) warnOfScope(ctx context.Context) {
+	for _, f := range named.ScopePrincipals(s.Scope, s.principals.Current()) {
+		s.mu.Lock()
+		known := s.warnedOfScope[f.Message]
+		s.warnedOfScope[f.Message] = true
+		s.mu.Unlock()
+		if !known {
+			s.Logger.WarnContext(ctx, f.Message)
+		}
+	}
 }
 
 func (s *Syncer) shards(ctx context.Context) (shards, catalogs []policy.Securable, err error) {

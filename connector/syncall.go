@@ -63,12 +63,34 @@ func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	result.Plan.Report.Merge(named.AbsentCatalogs(g.compiler, s.Scope, catalogs))
+	result.Plan.Report.Merge(named.ScopePrincipals(s.Scope, g.identities.Directory))
+	if len(result.Unread) == 0 { // else what was not listed may be there
+		result.Plan.Report.Merge(s.scopeObjects(plans, catalogs))
+	}
 	if _, err := s.Judge(ctx, plans, Request{}); policy.CodeOf(err) == policy.CodeRefused {
 		result.Refused = err
 	} else if err != nil {
 		return nil, err
 	}
 	return result, nil
+}
+
+// scopeObjects returns findings on what the scope names that no shard has and no catalog is.
+func (s *Syncer) scopeObjects(plans []*ShardPlan, catalogs []policy.Securable) []policy.Finding {
+	if !s.Scope.FiltersObjects() {
+		return nil
+	}
+	var objects []policy.Securable
+	shards := make(map[policy.Securable]bool)
+	for _, p := range plans {
+		for _, root := range p.Roots {
+			shards[root] = true
+		}
+		for _, o := range p.Found {
+			objects = append(objects, o.Securable)
+		}
+	}
+	return named.ScopeObjects(s.Scope, objects, catalogs, func(c policy.Securable) bool { return shards[c] })
 }
 
 // reportNothing says why a plan is empty that has nothing to look at, and what the policies come to without.

@@ -29,10 +29,12 @@ type Syncer struct {
 	expansions  *expansion.Expansions
 	memory      *memory.Memory
 
-	mu          sync.Mutex
-	now         generation
-	held        map[string]uint64 // syncs of planned shards, not yet applied
-	metastoreID string            // "" while not known
+	mu   sync.Mutex
+	now  generation
+	held map[string]uint64 // syncs of planned shards, not yet applied
+	// warnedOfScope are the findings on the scope that were logged.
+	warnedOfScope map[string]bool
+	metastoreID   string // "" while not known
 	// plannedBy is the oldest directory that a sync was planned by since WatchPrincipals last had all synced anew for another;
 	// nil before the first sync.
 	plannedBy *directory.Directory
@@ -59,7 +61,7 @@ func New(o Options) (*Syncer, error) {
 	return &Syncer{
 		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: identity.NewUnknown(o.UnknownPrincipalTTL, o.UnknownState), expansions: expansion.New(cmp.Or(o.UnknownState, o.State)),
-		memory: memory.New(o.State, cmp.Or(o.UnknownState, o.State)), held: make(map[string]uint64),
+		memory: memory.New(o.State, cmp.Or(o.UnknownState, o.State)), held: make(map[string]uint64), warnedOfScope: make(map[string]bool),
 	}, nil
 }
 

@@ -39,13 +39,14 @@ type Scope struct {
 	rolePrefix string
 	protected  map[string]bool // folded
 	own        func(Principal) bool
+	options    ScopeOptions // it was made of
 }
 
 type filter struct{ include, exclude []Pattern }
 
 // NewScope compiles the options. Errors name the bad pattern.
 func NewScope(o ScopeOptions) (Scope, error) {
-	s := Scope{rolePrefix: o.RolePrefix, protected: make(map[string]bool, len(o.Protected))}
+	s := Scope{options: o, rolePrefix: o.RolePrefix, protected: make(map[string]bool, len(o.Protected))}
 	for t, f := range o.Objects {
 		if t.Depth() == 0 {
 			return Scope{}, Errorf(CodeInvalid, "scope: unknown securable type %q", t)

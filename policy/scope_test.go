@@ -82,6 +82,7 @@ func TestScopeOfContainersBindsTheRest(t *testing.T) {
 			"catalog:sales", "metastore:m1 connection:c catalog:hr table:hr.core.t", ""},
 		{"own settings admit", filters{policy.Catalog: {Include: []string{"sales"}}, policy.Metastore: {Include: []string{"*"}}, policy.Connection: {Include: []string{"pg*"}}},
 			"metastore:m1 connection:pg1", "external_location:lake connection:my", ""},
+		{"the metastore left out", filters{policy.Metastore: {Exclude: []string{"*"}}}, "catalog:sales connection:c", "metastore:m1", ""},
 		{"an exclude of its own does not", filters{policy.Catalog: {Include: []string{"sales"}}, policy.Connection: {Exclude: []string{"pg"}}},
 			"catalog:sales", "connection:my", ""},
 		{"a schema", filters{policy.Schema: {Include: []string{"sales.emea"}}},

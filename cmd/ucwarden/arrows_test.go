@@ -52,7 +52,7 @@ var arrows = map[string][]string{
 	"connector/identity":             {"connector/memory", "policy", "policy/directory"},
 	"connector/expansion":            {"connector/memory", "policy"},
 	"connector/load":                 {"connector/memory", "policy"},
-	"connector/named":                {"connector/load", "input", "policy", "policy/compile", "policy/ranger", "policy/rules"},
+	"connector/named":                {"connector/load", "input", "policy", "policy/compile", "policy/directory", "policy/ranger", "policy/rules"},
 	"connector/audit":                {"atomicfile", "connector", "policy"},
 	"connector/doctor":               {},
 	"connector/invariants":           {},

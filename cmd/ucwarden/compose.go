@@ -140,6 +140,12 @@ func scopeOptions(c *config.Config) policy.ScopeOptions {
 			o.Objects[t] = filter(f)
 		}
 	}
+	switch s.Metastore {
+	case "true":
+		o.Objects[policy.Metastore] = policy.Filter{Include: []string{"*"}}
+	case "false":
+		o.Objects[policy.Metastore] = policy.Filter{Exclude: []string{"*"}}
+	}
 	for name, f := range s.Privileges {
 		t, err := policy.ParseSecurableType(name)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"ucwarden/config"
 	"ucwarden/endpoint"
+	"ucwarden/policy"
 )
 
 // app is what every command needs of the process: its streams, its environment and the global flags.
@@ -210,7 +211,28 @@ func (a *app) loadQuietly(more ...config.Flag) (*config.Config, error) {
 	if a.logFormat != "" {
 		flags = append(flags, config.Flag{Key: "log.format", Value: a.logFormat, Name: "--log-format"})
 	}
-	return config.Load(config.Options{File: file, Environ: a.environ, Flags: append(flags, more...)})
+	c, err := config.Load(config.Options{File: file, Environ: a.environ, Flags: append(flags, more...)})
+	if err == nil {
+		err = checkScope(c)
+	}
+	return c, err
+}
+
+// checkScope returns what is wrong with the scope that the package of configurations, which knows no privileges, cannot tell.
+func checkScope(c *config.Config) error {
+	_, err := policy.NewScope(scopeOptions(c))
+	if err == nil {
+		return nil
+	}
+	problem := config.Problem{Message: err.Error()}
+	if key, text, found := strings.Cut(problem.Message, ": "); found {
+		for _, s := range c.Settings() {
+			if s.Key == key {
+				problem = config.Problem{Key: key, Source: s.Source, Message: text}
+			}
+		}
+	}
+	return &config.Error{Problems: []config.Problem{problem}}
 }
 
 // logger makes the process's logger, on standard error.

@@ -9,6 +9,7 @@ import (
 	"ucwarden/connector/named"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/directory"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -140,4 +141,54 @@ func TestNotManaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, "shares", named.NotManaged(snapshotOf(t, `{"policies":[{"id":7,`+on("share", "q*")+allow+`}]}`), everything), []string{"share q*", "recipients"}, policy.EffectNarrower)
+}
+
+// Names in the scope that are nobody's and nothing's are findings, with the nearest name.
+func TestScopeNames(t *testing.T) {
+	d := directory.New(directory.Listing{Self: "1", Entries: []directory.Entry{
+		{ID: "1", Kind: policy.ServicePrincipal, Name: "us"}, {ID: "2", Kind: policy.User, Name: "ann@x.com"}, {ID: "3", Kind: policy.Group, Name: "Analysts"},
+	}})
+	objects := []policy.Securable{{Type: policy.Schema, FullName: "sales.emea"}, {Type: policy.Table, FullName: "sales.emea.orders"}, {Type: policy.Connection, FullName: "crm"}}
+	catalogs := []policy.Securable{{Type: policy.Catalog, FullName: "sales"}, {Type: policy.Catalog, FullName: "hr"}}
+	type filters map[policy.SecurableType]policy.Filter
+	include := func(list ...string) policy.Filter { return policy.Filter{Include: list} }
+	exclude := func(list ...string) policy.Filter { return policy.Filter{Exclude: list} }
+	for name, test := range map[string]struct {
+		options policy.ScopeOptions
+		want    string // in the only finding; "" for none
+	}{
+		"all there": {policy.ScopeOptions{Protected: []string{"us", "ANALYSTS", "Ann@X.com"}, Users: exclude("*@x.com"), Groups: include("Ana*", "account users"),
+			Objects: filters{policy.Catalog: exclude("SALES", "h?"), policy.Schema: exclude("sales.*"), policy.Table: exclude("*.*.ord*"), policy.Connection: exclude("crm")}}, ""},
+		"protected":                    {policy.ScopeOptions{Protected: []string{"Analyst"}}, `scope.protected names "Analyst"`},
+		"a user among groups":          {policy.ScopeOptions{Groups: exclude("ann@x.com")}, `scope.groups.exclude names "ann@x.com"`},
+		"a pattern of users":           {policy.ScopeOptions{Users: include("*@y.com")}, `scope.users.include names "*@y.com"`},
+		"included in another case":     {policy.ScopeOptions{Groups: include("analysts")}, `scope.groups.include names "analysts"`},
+		"a catalog":                    {policy.ScopeOptions{Objects: filters{policy.Catalog: exclude("salse")}}, "did you mean sales?"},
+		"a letter of another alphabet": {policy.ScopeOptions{Objects: filters{policy.Catalog: exclude("s\u0430les")}}, "scope.catalogs.exclude"},
+		"a table":                      {policy.ScopeOptions{Objects: filters{policy.Table: exclude("sales.emea.order")}}, "did you mean sales.emea.orders?"},
+		"a schema of no catalog":       {policy.ScopeOptions{Objects: filters{policy.Schema: exclude("it.emea")}}, `scope.schemas.exclude names "it.emea"`},
+		"in a catalog not listed":      {policy.ScopeOptions{Objects: filters{policy.Schema: exclude("hr.core")}}, ""},
+		"a connection":                 {policy.ScopeOptions{Objects: filters{policy.Connection: exclude("crn")}}, "scope.connections.exclude names \"crn\""},
+		"shares are not listed":        {policy.ScopeOptions{Objects: filters{policy.Share: include("s")}}, ""},
+		"everything":                   {policy.ScopeOptions{Users: include("*"), Objects: filters{policy.Volume: include("*.*.*")}}, ""},
+	} {
+		scope, err := policy.NewScope(test.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := slices.Concat(named.ScopePrincipals(scope, d), named.ScopeObjects(scope, objects, catalogs, func(c policy.Securable) bool { return c.FullName == "sales" }))
+		switch {
+		case test.want == "" && len(found) > 0:
+			t.Errorf("%s: %v, want no finding", name, found)
+		case test.want != "" && (len(found) != 1 || found[0].Effect != policy.EffectNone || !strings.Contains(found[0].Message, test.want)):
+			t.Errorf("%s: %v, want one that says %q", name, found, test.want)
+		}
+	}
+	unread, err := policy.NewScope(policy.ScopeOptions{Protected: []string{"nobody"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := named.ScopePrincipals(unread, &directory.Directory{}); len(found) > 0 {
+		t.Errorf("the principals were not read: %v", found)
+	}
 }

@@ -83,6 +83,15 @@ func (e *Entry) principal() policy.Principal { return policy.NewPrincipal(e.Kind
 // Read reports whether the directory could be read.
 func (d *Directory) Read() bool { return d.read }
 
+// Principals lists everybody, sorted by kind; with everybody's group, which no workspace lists.
+func (d *Directory) Principals() []policy.Principal {
+	list := []policy.Principal{policy.AccountUsers}
+	for i := range d.entries {
+		list = append(list, d.entries[i].principal())
+	}
+	return list
+}
+
 // Len is the number of principals.
 func (d *Directory) Len() int { return len(d.entries) }
 

@@ -1,0 +1,57 @@
+package named
+
+import (
+	"fmt"
+	"slices"
+
+	"ucwarden/connector/load"
+	"ucwarden/policy"
+	"ucwarden/policy/directory"
+)
+
+// maxScopeFindings bounds how many names of a scope findings are made of; the rest is counted.
+const maxScopeFindings = 20
+
+// ScopePrincipals returns findings on the principals that a scope names and that the workspace does not list. Where its
+// principals could not be read, there are none.
+func ScopePrincipals(scope policy.Scope, d *directory.Directory) []policy.Finding {
+	if !d.Read() {
+		return nil
+	}
+	names := slices.DeleteFunc(scope.Unmatched(d.Principals()), func(n policy.ScopeName) bool {
+		return slices.ContainsFunc(n.Kinds, func(k policy.PrincipalKind) bool { return d.Own(policy.NewPrincipal(k, n.Text)) })
+	})
+	return inVain(names, "nobody whom the workspace lists has that name", func(n policy.ScopeName) string {
+		for _, k := range n.Kinds {
+			if near := d.Nearest(policy.Principal{Kind: k, Name: n.Text}); near != "" {
+				return near
+			}
+		}
+		return ""
+	})
+}
+
+// ScopeObjects returns findings on the objects that a scope names and that no listing shows; see
+// [policy.Scope.UnmatchedObjects].
+func ScopeObjects(scope policy.Scope, objects, catalogs []policy.Securable, listed func(policy.Securable) bool) []policy.Finding {
+	names := slices.DeleteFunc(scope.UnmatchedObjects(objects, catalogs, listed), func(n policy.ScopeName) bool { return !load.Lists(n.Type) })
+	return inVain(names, "no listing of the workspace shows one of that name", func(n policy.ScopeName) string {
+		return nearest(policy.Securable{Type: n.Type, FullName: n.Text}, slices.Concat(objects, catalogs))
+	})
+}
+
+func inVain(names []policy.ScopeName, why string, near func(policy.ScopeName) string) []policy.Finding {
+	var list []policy.Finding
+	for i, n := range names {
+		if i == maxScopeFindings {
+			list = append(list, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf("%d more names in scope.* are nobody's and nothing's", len(names)-i)})
+			break
+		}
+		message := fmt.Sprintf("%s, and %s, so it bounds nothing", n, why)
+		if meant := near(n); meant != "" {
+			message += "; did you mean " + meant + "?"
+		}
+		list = append(list, policy.Finding{Effect: policy.EffectNone, Message: message})
+	}
+	return list
+}
