@@ -24,6 +24,9 @@ const (
 	pathOpenAPI = "/openapi.json"
 )
 
+// metricNames is the parameter by which Prometheus asks for some metrics only.
+const metricNames = "name[]"
+
 func isProbe(route string) bool {
 	return route == pathHealth || route == pathReady || route == pathMetrics
 }
@@ -37,12 +40,12 @@ const checkTimeout = 3 * time.Second
 var openapi []byte
 
 func (s *Server) addOpenRoutes(e *echo.Echo) {
-	addGET(e, pathHealth, func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) })
-	addGET(e, pathReady, s.ready)
-	addGET(e, pathMetrics, echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
+	addGET(e, pathHealth, takes(func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) }))
+	addGET(e, pathReady, takes(s.ready))
+	addGET(e, pathMetrics, takes(echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, // one failing collector must not hide the others
-	})))
-	addGET(e, pathOpenAPI, func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) })
+	})), metricNames))
+	addGET(e, pathOpenAPI, takes(func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) }))
 }
 
 // readiness is the answer of /readyz when tasks are taken.

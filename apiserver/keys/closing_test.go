@@ -64,6 +64,9 @@ func TestEmptyKeySetAtStart(t *testing.T) {
 	path := writeTemp(t, "jwks.json", []byte(`{"keys":[]}`))
 	v := verifier(t, keys.VerifierOptions{JWKS: path})
 	wantRefused(t, v, k.token(t, claims(nil)), "its kid names no key")
+	if w := v.Warnings(); len(w) != 1 || !strings.Contains(w[0], "every token is refused") {
+		t.Errorf("that nobody gets in is not said: %q", w)
+	}
 	_, err := keys.NewVerifier(t.Context(), keys.VerifierOptions{JWKS: writeTemp(t, "x.json", []byte(`{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`))})
 	if policy.CodeOf(err) != policy.CodeInvalid || !strings.Contains(err.Error(), "no usable key") {
 		t.Errorf("error %v", err)

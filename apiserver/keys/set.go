@@ -172,8 +172,24 @@ func (s *keySet) reload(ctx context.Context, remote bool) *keyIndex {
 	s.current.Store(idx)
 	if changed {
 		s.log.Info("token keys loaded", "keys", len(idx.byID))
+		s.warnWithout(idx)
 	}
 	return idx
+}
+
+// withoutKeys says, for people, that every source was read and holds no key.
+const withoutKeys = "the sources of token keys hold no key, so every token is refused"
+
+// empty reports whether every source was read, and none holds a key.
+func (s *keySet) empty(idx *keyIndex) bool {
+	return len(idx.byID) == 0 && len(idx.unread) == 0 && len(s.secretKeys) == 0
+}
+
+// warnWithout logs that no token is accepted, where that is so.
+func (s *keySet) warnWithout(idx *keyIndex) {
+	if s.empty(idx) {
+		s.log.Warn(withoutKeys + "; put public keys into apiserver.jwt.jwks, or make some: ucwarden keys generate")
+	}
 }
 
 // renew notes when the keys of the first source end.

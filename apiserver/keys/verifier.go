@@ -125,6 +125,7 @@ func NewVerifier(ctx context.Context, o VerifierOptions) (*Verifier, error) {
 		return nil, conflicts[0]
 	}
 	s.current.Store(idx)
+	s.warnWithout(idx)
 	s.renew()
 	return &Verifier{set: s, issuer: o.Issuer, audience: o.Audience}, nil
 }
@@ -139,9 +140,13 @@ func (v *Verifier) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Warnings returns a line for each source that cannot be read and whose earlier keys are still in force.
+// Warnings returns a line for each source that cannot be read and whose earlier keys are still in force, and one where there
+// are no keys at all.
 func (v *Verifier) Warnings() []string {
 	var lines []string
+	if v.set.empty(v.set.current.Load()) {
+		lines = append(lines, withoutKeys)
+	}
 	for _, note := range v.set.current.Load().failing {
 		lines = append(lines, fmt.Sprintf("the source of token keys %s %s", note.name, note.text))
 	}

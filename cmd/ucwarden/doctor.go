@@ -204,6 +204,8 @@ func checkStore(c *config.Config) []doctor.Finding {
 		return append(found, doctor.Found("%s is in use: a daemon or a sync is running", path))
 	case errors.Is(err, fs.ErrPermission):
 		return append(found, doctor.Problem.Is("let the user that runs ucwarden read and write it", "%v", err))
+	case doctor.Full(err):
+		return append(found, doctor.Problem.Is("free some space", "the disk of %s is full: %v", path, err))
 	case err != nil:
 		return append(found, doctor.Problem.Is("tasks in a file that is moved away are lost; the next full sync makes up for them", "%v", err))
 	}
@@ -301,7 +303,7 @@ func checkAPI(ctx context.Context, c *config.Config, fetch bool) []doctor.Findin
 	if strings.Contains(jwt.JWKS, "://") && !fetch {
 		return []doctor.Finding{doctor.Found("its settings agree; it listens on %s", c.APIServer.Addr)}
 	}
-	_, err := keys.NewVerifier(ctx, keys.VerifierOptions{
+	verifier, err := keys.NewVerifier(ctx, keys.VerifierOptions{
 		Issuer: jwt.Issuer, Audience: jwt.Audience, JWKS: jwt.JWKS, PEMFiles: jwt.PEMKeys, HS256Secret: []byte(jwt.HS256Secret.Reveal()),
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -311,6 +313,13 @@ func checkAPI(ctx context.Context, c *config.Config, fetch bool) []doctor.Findin
 			do = "run: ucwarden keys generate, or correct apiserver.jwt.jwks"
 		}
 		return []doctor.Finding{doctor.Problem.Is(do, "%v", err)}
+	}
+	var found []doctor.Finding
+	for _, w := range verifier.Warnings() {
+		found = append(found, doctor.Problem.Is("correct apiserver.jwt; ucwarden keys generate makes keys", "%s", w))
+	}
+	if len(found) > 0 {
+		return found
 	}
 	return []doctor.Finding{doctor.Found("its keys can be read; it listens on %s", c.APIServer.Addr)}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,10 @@ only), the public keys (` + keys.JWKSFile + `) for apiserver.jwt.jwks, and a fir
 unless --ttl says otherwise. With --once, for what runs at every start, a key pair that is there already is left as it is.`,
 		Example: "  ucwarden keys generate --instance instance1 --out keys",
 		Args:    wantArgs(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := token.check(cmd); err != nil {
+				return err
+			}
 			c, err := a.loadPart()
 			if err != nil {
 				return err
@@ -98,6 +102,20 @@ func (t *tokenFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&t.issuer, "issuer", "", "iss claim (default: apiserver.jwt.issuer)")
 	flags.StringVar(&t.audience, "audience", "", "aud claim (default: apiserver.jwt.audience)")
 	completeWords(cmd, "scope", strings.Split(scopeWords(), ", "))
+}
+
+// check refuses flags that are given and say nothing: an empty limit would be none.
+func (t *tokenFlags) check(cmd *cobra.Command) error {
+	for name, list := range map[string][]string{"catalog": t.catalogs, "scope": t.scopes} {
+		blank := slices.ContainsFunc(list, func(item string) bool { return strings.TrimSpace(item) == "" })
+		if cmd.Flags().Changed(name) && (len(list) == 0 || blank) {
+			return usageErrorf("%s: --%s is empty, so the token would not be limited by it; name something, or leave it out", cmd.CommandPath(), name)
+		}
+	}
+	if t.ttl <= 0 {
+		return usageErrorf("%s: --ttl %v: a token must be valid for some time", cmd.CommandPath(), t.ttl)
+	}
+	return nil
 }
 
 func scopeWords() string {

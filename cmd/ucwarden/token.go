@@ -35,7 +35,10 @@ func newTokenIssueCommand(a *app) *cobra.Command {
 with the configured apiserver.jwt.hs256_secret, and print it.`,
 		Example: `  ucwarden token issue --dir keys --instance instance1 --subject airflow --scope tasks:write,tasks:read --catalog 'sales*'`,
 		Args:    wantArgs(),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := token.check(cmd); err != nil {
+				return err
+			}
 			c, err := a.loadPart()
 			if err != nil {
 				return err
