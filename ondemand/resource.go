@@ -54,11 +54,20 @@ func (r Resource) IsMetastore() bool { return r.typeName() == "metastore" }
 // error, of class policy.CodeInvalid, says which type is unknown, which value is missing or which name is invalid.
 func (r Resource) Securable() (policy.Securable, error) {
 	if r.IsMetastore() {
+		if r.Values["metastore"] != "" {
+			return policy.Securable{}, policy.Errorf(policy.CodeInvalid, "a workspace has one metastore, which is named by its type alone: leave out the value metastore")
+		}
+		if err := r.checkUnused(nil); err != nil {
+			return policy.Securable{}, err
+		}
 		return policy.Securable{Type: policy.Metastore}, nil
 	}
 	needs, ok := resourceValues[r.typeName()]
 	if !ok {
 		return policy.Securable{}, policy.Errorf(policy.CodeInvalid, "unknown resource type %q", r.Type)
+	}
+	if err := r.checkUnused(needs); err != nil {
+		return policy.Securable{}, err
 	}
 	names := make([]string, len(needs))
 	for i, words := range needs {
@@ -82,6 +91,16 @@ func (r Resource) Securable() (policy.Securable, error) {
 		return policy.Securable{}, err
 	}
 	return policy.NewSecurable(t, names...)
+}
+
+// checkUnused refuses a value that names a part of other types: whoever wrote it meant less than what the type names.
+func (r Resource) checkUnused(needs [][]string) error {
+	for _, name := range valueNames {
+		if r.Values[name] != "" && !slices.ContainsFunc(needs, func(words []string) bool { return slices.Contains(words, name) }) {
+			return policy.Errorf(policy.CodeInvalid, "a %s has no value %s: leave it out, or name the type that is meant", r.typeName(), name)
+		}
+	}
+	return nil
 }
 
 // securablesOf returns what each resource names, in their order; the zero Securable where that is not valid.

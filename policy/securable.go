@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"ucwarden/input"
 )
 
 // SecurableType is the type of an object that can carry grants, in the spelling of the Unity Catalog API.
@@ -65,6 +67,9 @@ func ParseSecurableType(s string) (SecurableType, error) {
 	for i, t := range SecurableTypes {
 		words[i] = strings.ToLower(string(t))
 	}
+	if meant := input.Nearest(strings.ReplaceAll(strings.ToLower(s), "-", "_"), words); meant != "" {
+		return "", Errorf(CodeInvalid, "unknown securable type %q; did you mean %s?", s, meant)
+	}
 	return "", Errorf(CodeInvalid, "unknown securable type %q: want one of %s; view and model are other words for table and function", s, strings.Join(words, ", "))
 }
 
@@ -91,9 +96,13 @@ func NewSecurable(t SecurableType, names ...string) (Securable, error) {
 	return Securable{t, CanonicalName(strings.Join(names, "."))}, nil
 }
 
-// ParseSecurable reads "TYPE:full.name", for example "table:sales.emea.orders".
+// ParseSecurable reads "TYPE:full.name", for example "table:sales.emea.orders", and "metastore" for the one of the workspace
+// with its other root objects.
 func ParseSecurable(s string) (Securable, error) {
 	typ, name, ok := strings.Cut(s, ":")
+	if t, err := ParseSecurableType(typ); !ok && err == nil && t == Metastore {
+		return Securable{Type: Metastore}, nil // a workspace has one
+	}
 	if !ok {
 		return Securable{}, Errorf(CodeInvalid, "securable %q: want TYPE:NAME, for example table:sales.emea.orders", s)
 	}

@@ -13,6 +13,7 @@ func TestParseSecurable(t *testing.T) {
 	for text, want := range map[string]string{
 		"table:Sales.EMEA.Orders": "TABLE:sales.emea.orders", "VIEW:a.b.v": "TABLE:a.b.v", "model:a.b.m": "FUNCTION:a.b.m",
 		"external-location:Lake": "EXTERNAL_LOCATION:lake", "table:a.b.t#?%+ü": "TABLE:a.b.t#?%+ü", "catalog:c": "CATALOG:c",
+		"metastore": "METASTORE:", "catalog": "", "table": "",
 		"table:a.b": "", "table:a.b.c.d": "", "catalog:a.b": "", "schema:a.": "", "tabel:a.b.c": "", "a.b.c": "", "catalog:": "",
 		"catalog:a b": "", "catalog:a/b": "", "catalog:a\n": "", "catalog:\xff": "",
 		"catalog:" + strings.Repeat("ü", 255): "CATALOG:" + strings.Repeat("ü", 255),
@@ -21,6 +22,15 @@ func TestParseSecurable(t *testing.T) {
 		s, err := policy.ParseSecurable(text)
 		if want == "" && policy.CodeOf(err) != policy.CodeInvalid || want != "" && (err != nil || s.String() != want) {
 			t.Errorf("%q: %s, %v", text, s, err)
+		}
+	}
+}
+
+// A misspelt type is named with the one that is meant.
+func TestMisspeltType(t *testing.T) {
+	for text, meant := range map[string]string{"tabel": "table", "catlog": "catalog", "external-locations": "external_location", "recepient": "recipient"} {
+		if _, err := policy.ParseSecurable(text + ":a"); err == nil || !strings.Contains(err.Error(), "did you mean "+meant+"?") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -91,7 +91,11 @@ policies Unity Catalog cannot express. Nothing is changed, and no running daemon
 func parseSecurables(args []string) ([]policy.Securable, error) {
 	var list []policy.Securable
 	for _, arg := range args {
-		s, err := policy.ParseSecurable(arg)
+		r, err := parseResource(arg) // as sync does
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("--securable: %w", err)}
+		}
+		s, err := r.Securable()
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("--securable: %w", err)}
 		}
@@ -130,6 +134,9 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 	}
 	for _, s := range r.Skipped {
 		fmt.Fprintf(w, "%s is not synced: %s\n", securableTitle(s.Securable), s.Reason)
+	}
+	for _, s := range r.AlsoSynced {
+		fmt.Fprintf(w, "%s is planned too, with all that it holds: what is granted inside requires USE_* there, or USE_* inside would wake what is granted there\n", securableTitle(s))
 	}
 	a.printChanges(w, p.Changes)
 	if p.Empty() && p.Totals.Securables == 0 && len(r.Missing)+len(r.Skipped) > 0 {

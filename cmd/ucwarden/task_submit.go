@@ -117,7 +117,10 @@ func readDocument(a *app, file string) ([]byte, error) {
 func parseResource(arg string) (ondemand.Resource, error) {
 	s, err := policy.ParseSecurable(arg)
 	if err != nil {
-		return ondemand.Resource{}, usageErrorf("task submit: %w", err)
+		return ondemand.Resource{}, &usageError{err}
+	}
+	if s.Type == policy.Metastore && s.FullName != "" {
+		return ondemand.Resource{}, usageErrorf("a workspace has one metastore, which is named without a name: metastore")
 	}
 	word, _, _ := strings.Cut(arg, ":")
 	word = strings.ToLower(strings.ReplaceAll(word, "-", "_"))

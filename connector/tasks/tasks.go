@@ -144,7 +144,7 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 		notes = append(notes, fmt.Sprintf("mode grant-only leaves %s that no policy asks for", count(n, "grant")))
 	}
 	if len(result.AlsoSynced) > 0 {
-		notes = append(notes, fmt.Sprintf("%s synced too, because what is granted inside requires USE_* there", joinNames(result.AlsoSynced)))
+		notes = append(notes, fmt.Sprintf("%s synced too, because what is granted inside requires USE_* there, or USE_* inside would wake what is granted there", joinNames(result.AlsoSynced)))
 	}
 	out.Message = strings.Join(notes, "; ")
 	for _, container := range result.Pending {

@@ -318,7 +318,7 @@ func TestRequestAndMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "CATALOG:sales, SCHEMA:hr.core synced too, because what is granted inside requires USE_* there"
+	want := "CATALOG:sales, SCHEMA:hr.core synced too, because what is granted inside requires USE_* there, or USE_* inside would wake what is granted there"
 	if out.Message != want {
 		t.Errorf("message %q, want %q", out.Message, want)
 	}
