@@ -89,7 +89,7 @@ func (f *submitFlags) document(a *app, args []string) ([]byte, error) {
 	for _, arg := range args {
 		r, err := parseResource(arg)
 		if err != nil {
-			return nil, err
+			return nil, usageErrorf("task submit: %w", err)
 		}
 		request.RequestInfo.Resources = append(request.RequestInfo.Resources, r)
 	}
