@@ -190,6 +190,27 @@ func TestHeldRequestsAreLimited(t *testing.T) {
 	}
 }
 
+// One subject cannot have all places for requests that wait: there is one for who has none.
+func TestEachSubjectHasAShareOfHeldRequests(t *testing.T) {
+	e := newEnv(t, func(s *setup) { s.stopped, s.MaxWaiting, s.Heartbeat = true, 4, 10*time.Millisecond })
+	e.do("POST", tasksPath, table("t", "sales")).want(202)
+	open := func(subject string) int {
+		events, resp := e.stream(t.Context(), "t", "", bearer(e.issue(subject, nil, keys.ScopeRead))...)
+		if resp.StatusCode == 200 {
+			next(t, events)
+		}
+		return resp.StatusCode
+	}
+	for i, c := range []struct {
+		subject string
+		want    int
+	}{{"greedy", 200}, {"greedy", 200}, {"greedy", 429}, {"other", 200}, {"other", 429}, {"third", 200}} {
+		if got := open(c.subject); got != c.want {
+			t.Errorf("stream %d, of %s: %d, want %d", i, c.subject, got, c.want)
+		}
+	}
+}
+
 func TestEventStreamEndsWithItsToken(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, func(s *setup) { s.stopped = true })

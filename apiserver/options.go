@@ -49,7 +49,8 @@ type Options struct {
 	// negative Rate sets no limit.
 	Rate  float64
 	Burst int
-	// MaxWaiting is how many requests may wait for a task at a time (Prefer: wait, and event streams); default 512.
+	// MaxWaiting is how many requests may wait for a task at a time (Prefer: wait, and event streams); default 512. One subject
+	// may have as many of them as are left for others.
 	MaxWaiting int
 	// Heartbeat is the interval of comments on an idle event stream; default 15 seconds.
 	Heartbeat time.Duration

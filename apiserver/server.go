@@ -32,7 +32,7 @@ type Server struct {
 	api   *echo.Echo
 	admin *echo.Echo // nil: api serves the routes without a token
 
-	waitSlots  chan struct{}   // one element for each request that waits for a task
+	waitSlots  *waitSlots
 	draining   context.Context // done once a shutdown begins; ends waits and streams
 	beginDrain context.CancelFunc
 
@@ -52,7 +52,7 @@ func New(o Options) (*Server, error) {
 		tasks:     o.Tasks,
 		verifier:  o.Verifier,
 		limiter:   newLimiter(o.Rate, o.Burst),
-		waitSlots: make(chan struct{}, o.MaxWaiting),
+		waitSlots: newWaitSlots(o.MaxWaiting),
 	}
 	s.draining, s.beginDrain = context.WithCancel(context.Background())
 	var err error

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -33,12 +34,41 @@ func preferWait(h http.Header) (time.Duration, bool) {
 	return 0, false
 }
 
+// waitSlots are the slots for requests that wait for a task. A subject may have as many of them as are left for others, so that
+// there is always one for who has none.
+type waitSlots struct {
+	mu    sync.Mutex
+	free  int
+	taken map[string]int // by subject
+}
+
+func newWaitSlots(n int) *waitSlots { return &waitSlots{free: n, taken: make(map[string]int)} }
+
+func (w *waitSlots) take(subject string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.taken[subject] >= w.free {
+		return false
+	}
+	w.free--
+	w.taken[subject]++
+	return true
+}
+
+func (w *waitSlots) release(subject string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.free++
+	if w.taken[subject]--; w.taken[subject] == 0 {
+		delete(w.taken, subject)
+	}
+}
+
 // acquireWaitSlot reserves one of the slots for requests that wait, and extends the server's timeouts by d. done releases
-// the slot; ok is false when all slots are in use.
+// the slot; ok is false when the subject can have none.
 func (s *Server) acquireWaitSlot(c echo.Context, d time.Duration) (done func(), ok bool) {
-	select {
-	case s.waitSlots <- struct{}{}:
-	default:
+	subject := identityOf(c).Subject
+	if !s.waitSlots.take(subject) {
 		return nil, false
 	}
 	s.metrics.waiting.Inc()
@@ -49,7 +79,7 @@ func (s *Server) acquireWaitSlot(c echo.Context, d time.Duration) (done func(), 
 	_ = rc.SetWriteDeadline(time.Now().Add(d + writeTimeout))
 	return func() {
 		s.metrics.waiting.Dec()
-		<-s.waitSlots
+		s.waitSlots.release(subject)
 	}, true
 }
 

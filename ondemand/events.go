@@ -61,7 +61,7 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []EventTask, read Posit
 		return 0, policy.Errorf(policy.CodeUnavailable, "submit events: %w", err)
 	}
 	if len(events) > 0 {
-		if !q.reserve(len(events)) {
+		if !q.reserve("", len(events)) {
 			return 0, policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
 		}
 		defer q.unreserve(len(events))

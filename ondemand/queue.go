@@ -19,9 +19,11 @@ type Options struct {
 	// Workers is how many jobs run at the same time; default 4. Jobs of full syncs never have the last of them; where there is
 	// but one, an on-demand task may run beside such a job.
 	Workers     int
-	MaxAttempts int           // runs of a task before it ends FAILED, but for those that a crash ended; default 8
-	MaxCrashes  int           // crashes during a task before it ends FAILED, if it ran alone in the last one; default 8
-	MaxQueued   int           // NEW and WAITING tasks before Submit returns an error; default 100,000
+	MaxAttempts int // runs of a task before it ends FAILED, but for those that a crash ended; default 8
+	MaxCrashes  int // crashes during a task before it ends FAILED, if it ran alone in the last one; default 8
+	// MaxQueued is how many tasks may be NEW or WAITING before Submit returns an error; default 100,000. Owners with less than a
+	// hundredth of it have a tenth more.
+	MaxQueued   int
 	InMemory    int           // waiting tasks that are held in memory, about; the others are read when it is their turn; default 20,000
 	AdmitWindow time.Duration // how long a new task may wait for others to be admitted with it; default 0: not at all
 	AdmitSize   int           // tasks that are admitted in one commit at most; default 500
@@ -162,8 +164,8 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 	if len(tasks) == 0 {
 		return nil, nil
 	}
-	room := len(tasks)
-	for !q.reserve(room) {
+	room, owner := len(tasks), soleOwner(tasks)
+	for !q.reserve(owner, room) {
 		room--
 	}
 	defer q.unreserve(room)
@@ -206,11 +208,27 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []Task) ([]Submission, erro
 	return results, nil
 }
 
-// reserve reserves room for n tasks under MaxQueued, and reports whether there was room; for none there always is.
-func (q *Queue) reserve(n int) bool {
+// soleOwner returns whose tasks these are; "" where they are of several owners.
+func soleOwner(tasks []Task) string {
+	owner := ownerOf(&tasks[0])
+	for i := range tasks {
+		if ownerOf(&tasks[i]) != owner {
+			return ""
+		}
+	}
+	return owner
+}
+
+// reserve reserves room for n tasks under MaxQueued, and reports whether there was room; for none there always is. Beyond
+// MaxQueued there is some for owners of whom next to nothing waits, so that nobody can fill the queue for all.
+func (q *Queue) reserve(owner string, n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if n > 0 && q.live.waiting+q.reserved+n > q.opts.MaxQueued {
+	most := q.opts.MaxQueued
+	if owner != "" && q.live.window.owned[owner]+n <= most/100 {
+		most += most / 10
+	}
+	if n > 0 && q.live.waiting+q.reserved+n > most {
 		return false
 	}
 	q.reserved += n

@@ -105,6 +105,46 @@ func TestSubmitWhenFull(t *testing.T) {
 	})
 }
 
+// Who fills the queue does not fill it for others.
+func TestEachOwnerHasRoom(t *testing.T) {
+	r := newRig(t, Options{MaxQueued: 200})
+	post := func(owner string, n int) (created int) {
+		var batch []Task
+		for range n {
+			task := syncTask("", "catalog:c")
+			task.PostedBy = owner
+			batch = append(batch, task)
+		}
+		got, err := r.SubmitAll(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range got {
+			if s.Created {
+				created++
+			}
+		}
+		return created
+	}
+	if n := post("greedy", 300); n != 200 {
+		t.Errorf("%d tasks of one owner, want 200", n)
+	}
+	if n := post("other", 5); n != 2 {
+		t.Errorf("%d tasks of another, want a hundredth", n)
+	}
+	if n := post("greedy", 1); n != 0 {
+		t.Errorf("%d more of the first, want none", n)
+	}
+	for i := range 18 {
+		if n := post(fmt.Sprint(i), 1); n != 1 {
+			t.Errorf("%d tasks of owner %d", n, i)
+		}
+	}
+	if n := post("last", 1); n != 0 {
+		t.Errorf("%d tasks beyond a tenth more", n)
+	}
+}
+
 func TestSubmitAfterClose(t *testing.T) {
 	r := newRig(t, Options{})
 	if err := r.store.Close(); err != nil {
