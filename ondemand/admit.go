@@ -1,6 +1,7 @@
 package ondemand
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -220,25 +221,52 @@ func (q *Queue) purge(ctx context.Context) {
 	}
 }
 
+// maxPurged bounds how many tasks one look for old ones collects.
+const maxPurged = 10_000
+
 // purgeBefore removes the tasks that ended before the cutoff and returns their number. A child is kept as long as its
 // parent has not ended, because the parent counts it.
 func (q *Queue) purgeBefore(cutoff time.Time) (int, error) {
-	var ids []string
-	err := q.store.View(func(tx *store.Tx) error {
-		for _, s := range []Status{Success, Failed, Skipped} {
-			c := tx.Bucket(bucketByStatus).Cursor()
-			end := append([]byte{statusBytes[s]}, timeKey(cutoff)...)
-			for k, _ := c.Seek(end[:1]); k != nil && k[0] == end[0] && string(k[:9]) < string(end); k, _ = c.Next() {
-				ids = append(ids, string(k[9:])) // received before the cutoff; the end time is checked below
+	total := 0
+	for _, s := range []Status{Success, Failed, Skipped} {
+		prefix := []byte{statusBytes[s]}
+		end := append([]byte{statusBytes[s]}, timeKey(cutoff)...)
+		for from := prefix; from != nil; {
+			ids, next, err := q.receivedBefore(from, end)
+			if err != nil {
+				return total, err
 			}
+			n, err := q.purgeTasks(ids, cutoff)
+			if total += n; err != nil {
+				return total, err
+			}
+			from = next
+		}
+	}
+	return total, nil
+}
+
+// receivedBefore returns the ids of tasks by their keys in by_status, up to end, and where to go on; nil at the end. Tasks were
+// received before they ended.
+func (q *Queue) receivedBefore(from, end []byte) (ids []string, next []byte, err error) {
+	err = q.store.View(func(tx *store.Tx) error {
+		c := tx.Bucket(bucketByStatus).Cursor()
+		for k, _ := c.Seek(from); k != nil && k[0] == end[0] && string(k[:9]) < string(end); k, _ = c.Next() {
+			if len(ids) == maxPurged {
+				next = bytes.Clone(k)
+				break
+			}
+			ids = append(ids, string(k[9:]))
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, err
-	}
+	return ids, next, err
+}
+
+// purgeTasks removes those of the tasks that ended before the cutoff.
+func (q *Queue) purgeTasks(ids []string, cutoff time.Time) (int, error) {
 	purged := make(map[string]bool)
-	err = q.inChunks(ids, q.opts.AdmitSize, func(tx *store.Tx, ids []string) ([]change, error) {
+	err := q.inChunks(ids, q.opts.AdmitSize, func(tx *store.Tx, ids []string) ([]change, error) {
 		n := 0
 		for _, id := range ids {
 			t, found, err := loadTask(tx, id)

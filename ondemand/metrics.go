@@ -68,7 +68,7 @@ func (m *metrics) countTransition(t *Task, from Status) {
 	case t.Status == InProgress:
 		m.attempts.WithLabelValues(label(t.Type)).Inc()
 	case t.Status.Terminal():
-		m.seconds.WithLabelValues(label(t.Type), string(t.Status)).Observe(t.EndTime.Sub(t.ReceivedTime).Seconds())
+		m.seconds.WithLabelValues(label(t.Type), string(t.Status)).Observe(max(0, t.EndTime.Sub(t.ReceivedTime).Seconds())) // the clock may have been set
 	}
 }
 

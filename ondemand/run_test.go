@@ -1,8 +1,10 @@
 package ondemand
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -244,9 +246,15 @@ func TestHandlerFaultsFailTheTask(t *testing.T) {
 			return Outcome{}, policy.Errorf(policy.CodeRefused, "plan refused")
 		},
 	} {
-		r := newRig(t, Options{Handlers: handlers(handle)})
+		var log bytes.Buffer
+		r := newRig(t, Options{Handlers: handlers(handle), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		r.start()
 		done := r.wait(r.submit(syncTask("", "catalog:c")).ID)
+		r.stop()
+		if name == "boom" && !strings.Contains(log.String(), "run_test.go") {
+			t.Errorf("the log has no stack: %s", &log)
+		}
+		r.start()
 		if done.Status != Failed || !strings.Contains(done.StatusMessage, name) || done.Attempts != 1 {
 			t.Errorf("task ended %s %q after %d attempts, want FAILED with %q", done.Status, done.StatusMessage, done.Attempts, name)
 		}

@@ -69,7 +69,7 @@ func (s *Scheduler) submit(ctx context.Context) {
 		s.opts.Logger.Info("scheduled full sync skipped: the previous one has not ended")
 		return
 	}
-	t, _, err := s.queue.Submit(ctx, Task{Type: FullSync, Source: s.opts.Source, CreateTime: time.Now().UTC().Round(0)})
+	t, _, err := s.queue.Submit(ctx, Task{Type: FullSync, Source: s.opts.Source, CreateTime: s.queue.now()})
 	if err != nil && ctx.Err() == nil {
 		s.opts.Logger.Error("submitting the scheduled full sync failed", "error", err)
 		return
