@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"policy/compile":                 {"policy", "policy/directory", "policy/match", "policy/ranger", "policy/region", "policy/rules", "policy/schedule"},
 	"policy/order":                   {"policy"},
 	"policy/sqlexpr":                 {"policy"},
+	"policy/protect":                 {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/sqlexpr"},
 	"policy/explain":                 {"policy", "policy/compile", "policy/condition", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/lint":                    {"input", "policy", "policy/compile", "policy/evaluate", "policy/explain", "policy/match", "policy/ranger", "policy/region", "policy/rules", "policy/schedule", "policy/verify"},
 	"policy/suite":                   {"policy", "policy/delta", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
