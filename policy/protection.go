@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -106,4 +108,81 @@ type AttributePolicy struct {
 	Condition string    // empty: every table
 	To        []string  // names of principals
 	Except    []string
+}
+
+// ProtectionChange is what changes of the protection of one table. What is set replaces what was there in place; what is
+// lifted is so last.
+type ProtectionChange struct {
+	Table  Securable                 `json:"table"`
+	Kind   Kind                      `json:"kind,omitempty"`
+	Filter *AttachedChange           `json:"rowFilter,omitempty"`
+	Masks  map[string]AttachedChange `json:"columnMasks,omitempty"` // by name of the column, in lower case
+	Create []SQLFunction             `json:"create,omitempty"`      // functions that it needs and that are not there
+}
+
+// AttachedChange is a row filter or mask before and after; nil for none.
+type AttachedChange struct {
+	From *Attached `json:"from,omitempty"`
+	To   *Attached `json:"to,omitempty"`
+}
+
+// each calls yield for the filter and for each mask, in the order of the columns; the filter's column is empty.
+func (c *ProtectionChange) each(yield func(column string, a AttachedChange)) {
+	if c.Filter != nil {
+		yield("", *c.Filter)
+	}
+	for _, column := range slices.Sorted(maps.Keys(c.Masks)) {
+		yield(column, c.Masks[column])
+	}
+}
+
+// Sets reports whether the change sets or replaces something.
+func (c *ProtectionChange) Sets() bool {
+	sets := len(c.Create) > 0
+	c.each(func(_ string, a AttachedChange) { sets = sets || a.To != nil })
+	return sets
+}
+
+// Lifts reports whether the change takes something away.
+func (c *ProtectionChange) Lifts() bool {
+	lifts := false
+	c.each(func(_ string, a AttachedChange) { lifts = lifts || a.To == nil })
+	return lifts
+}
+
+// Statements is how many SQL statements the change takes.
+func (c *ProtectionChange) Statements() int {
+	n := len(c.Create)
+	c.each(func(string, AttachedChange) { n++ })
+	return n
+}
+
+// String is the change on one line: "TABLE:a.b.c  row filter a.p.rf_1  mask of email a.p.mf_2".
+func (c ProtectionChange) String() string {
+	var b strings.Builder
+	b.WriteString(c.Table.String())
+	attached := false
+	c.each(func(column string, a AttachedChange) {
+		what := "row filter"
+		if column != "" {
+			what = "mask of " + column
+		}
+		sign, function := "+", ""
+		switch {
+		case a.To == nil:
+			sign, function = "-", a.From.Function
+		case a.From != nil:
+			sign, function = "~", a.To.Function
+		default:
+			function = a.To.Function
+		}
+		attached = true
+		fmt.Fprintf(&b, "  %s%s %s", sign, what, function)
+	})
+	if !attached {
+		for _, f := range c.Create {
+			fmt.Fprintf(&b, "  +function %s", f.Name)
+		}
+	}
+	return b.String()
 }

@@ -49,6 +49,8 @@ type Options struct {
 	// NotOurs returns the privileges that may not be granted on a securable because of its name, all of them where it is out
 	// of scope. What the policies allow there is granted inside, where that may be. Nil means none.
 	NotOurs func(policy.Securable) policy.PrivilegeSet
+	// Protects says that tables may be protected; see [Compiler.CompileProtected].
+	Protects bool
 }
 
 // Compiler turns the policies of one snapshot into grants. It is made once for a snapshot, is never changed
@@ -150,9 +152,14 @@ type Result struct {
 	Unresolved []policy.Principal
 }
 
-// Compile returns the grants that the policies mean for the objects of inv.
-func (c *Compiler) Compile(inv *policy.Inventory) *Result {
-	r := &compilation{Compiler: c, inv: inv, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode), outside: make(map[outsideKey]*placedFindings), unresolved: make(map[policy.Principal]bool)}
+// Compile returns the grants that the policies mean for the objects of inv, where nothing enforces row filters and masks.
+func (c *Compiler) Compile(inv *policy.Inventory) *Result { return c.CompileProtected(inv, nil) }
+
+// CompileProtected returns the grants that the policies mean for the objects of inv, of which some tables are protected: what
+// policies say of their rows and columns is enforced there, and so denies nobody SELECT. Grants on containers do not count on
+// that, so that a table that is dropped and made again is closed.
+func (c *Compiler) CompileProtected(inv *policy.Inventory, protected map[policy.Securable]bool) *Result {
+	r := &compilation{Compiler: c, inv: inv, enforced: protected, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode), outside: make(map[outsideKey]*placedFindings), unresolved: make(map[policy.Principal]bool)}
 	for _, root := range inv.Roots {
 		if root.Type == policy.Catalog {
 			r.catalog(root)
@@ -176,6 +183,8 @@ type compilation struct {
 	findings []*placedFindings
 	outside  map[outsideKey]*placedFindings
 	scratch  []region.Ref
+	// enforced are the tables whose row filters and masks are.
+	enforced map[policy.Securable]bool
 
 	unresolved map[policy.Principal]bool // who is allowed something
 	key        []byte
@@ -363,14 +372,19 @@ func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNo
 func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 	r.scratch = parent.byObject.Match(lastName(o.FullName), r.scratch[:0])
 	cl := policy.ClassOf(o)
-	key := r.memoKey(objectKind(o), r.scratch, 0)
+	protected := r.enforced[o.Securable]
+	kind := objectKind(o)
+	if protected {
+		kind |= protectedKind
+	}
+	key := r.memoKey(kind, r.scratch, 0)
 	n := parent.objects[string(key)]
 	if n == nil {
 		n = &objectNode{}
 		parent.objects[string(key)] = n
 		out := r.evaluate(node{
 			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 3,
-			active: mergeSorted(parent.byObject.Always, r.scratch),
+			active: mergeSorted(parent.byObject.Always, r.scratch), protected: protected,
 		}, &parent.outcome)
 		n.assignments = r.assignments(out.granted, 0)
 		n.needUse = slices.Sorted(maps.Keys(out.needUse))

@@ -20,7 +20,11 @@ type node struct {
 	objectKind policy.Kind
 	depth      int // names in the full name: 1 to 3
 	active     []region.Ref
+	protected  bool // a table whose row filters and masks are enforced
 }
+
+// protectedKind is added to the kind of a protected table in the key of its node.
+const protectedKind = 1 << 7
 
 // outcome is what was worked out for a node.
 type outcome struct {
@@ -184,8 +188,11 @@ func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *view {
 		if p.allowPrivs&v.x != 0 && c.Full&cl != 0 {
 			v.allow = append(v.allow, p)
 		}
-		if p.denyPrivs&v.x != 0 {
-			if c.Full&cl != 0 || e.leaf {
+		if p.denyPrivs&v.x != 0 && !(e.protected && p.protects()) {
+			// What is enforced on tables one by one is decided there, not on all of a container.
+			if !e.leaf && e.opts.Protects && p.protects() {
+				partial = append(partial, p)
+			} else if c.Full&cl != 0 || e.leaf {
 				v.deny = append(v.deny, p)
 			} else {
 				partial = append(partial, p)

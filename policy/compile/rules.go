@@ -174,7 +174,7 @@ func (r *ruleReader) findColumns(c *compiledPolicy, what string) {
 	if c.allowPrivs != 0 {
 		r.find(c.src, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it allows there is not granted", what)
 	}
-	if c.denyPrivs != 0 && c.priority != protectionPriority {
+	if c.denyPrivs != 0 && !c.protects() {
 		r.find(c.src, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it denies there is denied on the whole table", what)
 	}
 }
@@ -250,6 +250,9 @@ func (r *ruleReader) readItems(c *compiledPolicy) {
 	c.sum()
 }
 
+// protects reports whether the policy sets a row filter or mask, and denies SELECT only where that is not enforced.
+func (c *compiledPolicy) protects() bool { return c.src.Type != ranger.PolicyTypeAccess }
+
 func (c *compiledPolicy) sum() {
 	for _, item := range c.allow {
 		c.allowPrivs |= item.privs
@@ -288,8 +291,8 @@ func (r *ruleReader) readProtection(c *compiledPolicy) {
 		}
 	}
 	c.sum()
-	if c.denyPrivs != 0 {
-		r.find(p, policy.EffectNarrower, "it sets %s, which is not enforced in Unity Catalog yet; whom it binds is not granted SELECT on its tables", what)
+	if c.denyPrivs != 0 && !r.opts.Protects {
+		r.find(p, policy.EffectNarrower, "it sets %s, which is not enforced without a SQL warehouse (databricks.warehouse); whom it binds is not granted SELECT on its tables", what)
 	}
 }
 

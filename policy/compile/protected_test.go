@@ -1,0 +1,52 @@
+package compile_test
+
+import (
+	"strings"
+	"testing"
+
+	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/policytest"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// A table whose row filter is enforced is granted by itself, never from above, and others are granted as ever.
+func TestProtectedTables(t *testing.T) {
+	object := func(typ policy.SecurableType, name string, kind policy.Kind) policy.Object {
+		return policy.Object{Securable: policy.Securable{Type: typ, FullName: name}, Kind: kind}
+	}
+	filtered, view, plain := object(policy.Table, "c.s.filtered", ""), object(policy.Table, "c.s.filtered_v", policy.KindView), object(policy.Table, "c.s.plain", "")
+	s := &ranger.Snapshot{
+		Policies: []ranger.Policy{
+			{ID: 1, Name: "read", Resources: policytest.Resources("catalog=c schema=s table=*"), PolicyItems: []ranger.PolicyItem{{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: []string{"staff"}}}},
+			{ID: 2, Name: "rows", PolicyType: ranger.PolicyTypeRowFilter, Resources: policytest.Resources("catalog=c schema=s table=filtered*"), RowFilterPolicyItems: []ranger.RowFilterPolicyItem{{
+				PolicyItem: ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: []string{"eu"}}, RowFilterInfo: ranger.RowFilterInfo{FilterExpr: "n > 1"},
+			}}},
+		},
+	}
+	set, err := rules.New(s, rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	staff := policy.NewPrincipal(policy.Group, "staff")
+	c := compile.New(set, compile.Options{Protects: true})
+	inv := policy.NewInventory(object(policy.Catalog, "c", ""), object(policy.Schema, "c.s", ""), filtered, view, plain)
+	for _, protected := range []bool{false, true} {
+		r := c.CompileProtected(inv, map[policy.Securable]bool{filtered.Securable: protected})
+		for on, want := range map[policy.Object]bool{filtered: protected, view: false, plain: true, object(policy.Schema, "c.s", ""): false} {
+			if got := r.Grants.Has(policy.Grant{Securable: on.Securable, Principal: staff, Privilege: policy.Select}); got != want {
+				t.Errorf("with the table protected: %t, SELECT on %s is granted: %t, want %t", protected, on, got, want)
+			}
+		}
+		onTable := 0
+		for _, f := range r.Report.Findings {
+			if f.Securable == filtered.Securable && strings.Contains(f.Message, "denied it by policy 2") {
+				onTable++
+			}
+		}
+		if (onTable == 0) != protected {
+			t.Errorf("with the table protected: %t, the findings are %v", protected, r.Report.Findings)
+		}
+	}
+}

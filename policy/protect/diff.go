@@ -1,0 +1,172 @@
+package protect
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ucwarden/policy"
+)
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Inspection is what is known of the functions that tables refer to.
+type Inspection struct {
+	Schema    string                        // the name of our schema
+	Functions map[string]policy.SQLFunction // in our schemas, by full name
+	// Self reports whether the owner of a function is us.
+	Self func(owner string) bool
+	// Returned is how the workspace shows the body of a function of ours that was made with the given hash, as it was learned
+	// when it was made; empty where that is not known. It may format it in another way than it was written.
+	Returned func(fullName, hash string) string
+}
+
+// Outcome is what Diff found.
+type Outcome struct {
+	Change policy.ProtectionChange // empty where nothing is to be changed
+	// Closed says why the table cannot be protected, so that it must stay closed for whom policies bind.
+	Closed   string
+	PutBack  bool // what is set was there before, and somebody else took it away
+	Findings []policy.Finding
+}
+
+// maxRevisions is how many functions that do the same there may be, since others were changed by hand.
+const maxRevisions = 20
+
+// Diff compares what a table carries with what it is to carry. What is not ours is never changed.
+func Diff(table policy.TableState, desired Desired, others []policy.AttributePolicy, in *Inspection) Outcome {
+	out := Outcome{Change: policy.ProtectionChange{Table: table.Securable, Kind: table.Kind}, Closed: desired.Closed, Findings: desired.Findings}
+	if desired.Closed != "" || !table.Known {
+		return out
+	}
+	want := desired.Protection
+	if out.Closed = conflict(&table, &want, others, in); out.Closed != "" {
+		return out
+	}
+	renamed := make(map[string]string) // desired functions whose names somebody else's, or changed ones, have
+	for _, f := range desired.Functions {
+		name, exists, why := in.place(&f)
+		if why != "" {
+			out.Closed = why
+			return out
+		}
+		renamed[f.Name] = name
+		f.Name = name
+		if !exists {
+			out.Change.Create = append(out.Change.Create, f)
+		}
+	}
+	rename := func(a policy.Attached) *policy.Attached {
+		if name := renamed[a.Function]; name != "" {
+			a.Function = name
+		}
+		return &a
+	}
+	is := table.Protection
+	if want.Filter != nil {
+		to := rename(*want.Filter)
+		if is.Filter == nil || !is.Filter.Equal(*to) {
+			out.Change.Filter = &policy.AttachedChange{From: is.Filter, To: to}
+		}
+		out.PutBack = is.Filter == nil && !slices.ContainsFunc(out.Change.Create, func(f policy.SQLFunction) bool { return f.Name == to.Function })
+	} else if is.Filter != nil && in.ours(is.Filter.Function) {
+		out.Change.Filter = &policy.AttachedChange{From: is.Filter}
+	}
+	set := func(column string, c policy.AttachedChange) {
+		if out.Change.Masks == nil {
+			out.Change.Masks = make(map[string]policy.AttachedChange)
+		}
+		out.Change.Masks[column] = c
+	}
+	for column, a := range want.Masks {
+		to := rename(a)
+		if have, ok := is.Masks[column]; !ok {
+			set(column, policy.AttachedChange{To: to})
+		} else if !have.Equal(*to) {
+			set(column, policy.AttachedChange{From: &have, To: to})
+		}
+	}
+	for column, have := range is.Masks {
+		if _, ok := want.Masks[column]; !ok && in.ours(have.Function) {
+			set(column, policy.AttachedChange{From: &have})
+		}
+	}
+	if out.PutBack {
+		out.Findings = append(out.Findings, policy.Finding{Effect: policy.EffectNone, Securable: table.Securable, Message: "its row filter was taken away since it was set, and is put back; " +
+			"a build tool that drops filters which its model does not name (dbt's adapter does) fights this one: name the filter in the model, or let that identity neither own nor manage the table"})
+	}
+	return out
+}
+
+// conflict says what others do to a table that keeps us from protecting it.
+func conflict(table *policy.TableState, want *policy.Protection, others []policy.AttributePolicy, in *Inspection) string {
+	if want.Filter != nil && table.Protection.Filter != nil && !in.ours(table.Protection.Filter.Function) {
+		return fmt.Sprintf("it carries the row filter %s, which is not ours; remove one of the two: that filter, or the policies", table.Protection.Filter.Function)
+	}
+	for _, column := range sortedKeys(want.Masks) {
+		if have, ok := table.Protection.Masks[column]; ok && !in.ours(have.Function) {
+			return fmt.Sprintf("its column %q carries the mask %s, which is not ours; remove one of the two: that mask, or the policies", column, have.Function)
+		}
+	}
+	for _, o := range others {
+		if !o.On.Contains(table.Securable) {
+			continue
+		}
+		if o.Type == policy.AttributeRowFilter && want.Filter != nil || o.Type == policy.AttributeColumnMask && len(want.Masks) > 0 {
+			return fmt.Sprintf("the attribute-based policy %q on %s may filter or mask it too, and Unity Catalog refuses queries of a table with both; exclude the table there, or remove the policies here", o.Name, o.On)
+		}
+	}
+	return ""
+}
+
+// ours reports whether a function that a table carries is ours. One that is not there any more is judged by its name.
+func (in *Inspection) ours(fullName string) bool {
+	f, exists := in.Functions[fullName]
+	if !exists {
+		return OurName(fullName, in.Schema)
+	}
+	return Ours(f, in.Schema, in.Self)
+}
+
+// place returns the name of a function that does what f does: its own, or where that is taken by one that does not, another.
+// exists reports whether the function is there; why is not empty where there is no name left.
+func (in *Inspection) place(f *policy.SQLFunction) (name string, exists bool, why string) {
+	for n := 1; n <= maxRevisions; n++ {
+		name = f.Name
+		if n > 1 {
+			name = fmt.Sprintf("%s_r%d", f.Name, n)
+		}
+		have, found := in.Functions[name]
+		if !found {
+			return name, false, ""
+		}
+		if in.unchanged(&have, f) {
+			return name, true, ""
+		}
+	}
+	return "", false, fmt.Sprintf("%d functions named %s are not as they were made; drop those that nothing refers to, and find out who changes them", maxRevisions, f.Name)
+}
+
+// unchanged reports whether a function is one of ours that does what f does.
+func (in *Inspection) unchanged(have, f *policy.SQLFunction) bool {
+	m, ok := ParseMarker(have.Comment)
+	if !ok || m.Hash != hash(f) || !in.Self(have.Owner) || !slices.EqualFunc(have.Parameters, f.Parameters, sameColumn) {
+		return false
+	}
+	if plain(have.Body) == plain(f.Body) {
+		return true
+	}
+	learned := in.Returned(have.Name, m.Hash)
+	return learned != "" && learned == have.Body
+}
+
+func sameColumn(a, b policy.Column) bool {
+	return strings.EqualFold(a.Name, b.Name) && strings.EqualFold(plain(a.Type), plain(b.Type))
+}
+
+// plain returns a text without what a server may format in another way: blanks.
+func plain(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// Hash returns what the marker of a function of ours that was not changed says.
+func Hash(f policy.SQLFunction) string { return hash(&f) }
