@@ -20,11 +20,14 @@ var ErrHeldBack = errors.New("held back, because an earlier change that it depen
 var errOutdated = policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
 
 // apply carries out changes wave by wave, those of a wave at once. What waits for something that was not made is held
-// back; see policy.Wait. With an error, the outcomes end with the wave it happened in.
-func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, error) {
+// back; see policy.Wait. With an error, the outcomes end with the wave it happened in. On what is in closed nothing is added
+// yet; unmade, which may be nil, is what was not made before.
+func (r *run) apply(ctx context.Context, changes []policy.Change, closed map[policy.Securable]bool, unmade *order.Unmade) ([]Outcome, error) {
 	defer r.saveExpansions(context.WithoutCancel(ctx))
 	outcomes := make([]Outcome, len(changes))
-	var unmade order.Unmade
+	if unmade == nil {
+		unmade = new(order.Unmade)
+	}
 	for first := 0; first < len(changes); {
 		last := endOfWave(changes, first)
 		var outdated atomic.Bool
@@ -32,7 +35,7 @@ func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, er
 		g.SetLimit(r.Parallel)
 		for i := first; i < last; i++ {
 			g.Go(func() error {
-				if outcomes[i] = r.applyUnlessHeldBack(ctx, changes[i], &unmade); errors.Is(outcomes[i].Err, errOutdated) {
+				if outcomes[i] = r.applyUnlessHeldBack(ctx, changes[i], unmade, closed[changes[i].Securable]); errors.Is(outcomes[i].Err, errOutdated) {
 					outdated.Store(true)
 				}
 				return nil
@@ -57,8 +60,16 @@ func (r *run) apply(ctx context.Context, changes []policy.Change) ([]Outcome, er
 }
 
 // applyUnlessHeldBack applies what of a change does not depend on what was not made.
-func (r *run) applyUnlessHeldBack(ctx context.Context, c policy.Change, unmade *order.Unmade) Outcome {
+func (r *run) applyUnlessHeldBack(ctx context.Context, c policy.Change, unmade *order.Unmade, closed bool) Outcome {
 	rest, held := unmade.WithoutHeldBack(c)
+	if closed {
+		adding := make(map[policy.Principal]bool)
+		for _, a := range slices.Concat(rest.Add, rest.AddTemporary) {
+			adding[a.Principal] = true
+		}
+		held = held || len(adding) > 0
+		rest = rest.Filter(func(a policy.Assignment) bool { return !adding[a.Principal] }) // what is replaced stays with what replaces it
+	}
 	out := nothingDone(c)
 	if !rest.Empty() {
 		out = r.applyChange(ctx, rest)

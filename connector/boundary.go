@@ -74,7 +74,7 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 	}
 	s.remember(ctx, b.found.Listings)
 	run.watch = newStandings(stood(b.found, result.Plan.Changes))
-	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes); err != nil {
+	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes, nil, nil); err != nil {
 		return result, nil, err
 	}
 	for _, o := range result.Outcomes {

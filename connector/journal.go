@@ -18,6 +18,8 @@ type Journal interface {
 	// an error the change must not be sent. ended must be called with what became of it: the error of the call, and the
 	// id by which the workspace knows the request, where there is one.
 	Begin(ctx context.Context, o Origin, c policy.Change) (ended func(requestID string, err error), err error)
+	// BeginProtection notes that statements are about to be sent that set or lift a row filter or masks, as Begin does.
+	BeginProtection(ctx context.Context, o Origin, c policy.ProtectionChange) (ended func(err error), err error)
 	// Settle finds out, by reading the grants anew, what became of changes of which that is not known, after a crash or
 	// where no answer came. What cannot be read is left for the next time.
 	Settle(ctx context.Context, from Permissions)
@@ -28,6 +30,10 @@ type noJournal struct{}
 
 func (noJournal) Begin(context.Context, Origin, policy.Change) (func(string, error), error) {
 	return func(string, error) {}, nil
+}
+
+func (noJournal) BeginProtection(context.Context, Origin, policy.ProtectionChange) (func(error), error) {
+	return func(error) {}, nil
 }
 
 func (noJournal) Settle(context.Context, Permissions) {}

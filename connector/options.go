@@ -38,6 +38,8 @@ type Options struct {
 	Guards      []policy.Guard
 	State       memory.Store // what earlier runs found; nil forgets it
 	Journal     Journal      // of every change; nil notes none
+	// Protection enforces row filters and masks; nil closes the tables that they are about for whom they bind.
+	Protection *Protection
 	// Settings identifies all settings that plans depend on: a plan stored under others is made anew.
 	Settings string
 	// UnknownState keeps whom the workspace did not know, how it shows ALL_PRIVILEGES, and which metastores were ever synced,

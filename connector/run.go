@@ -9,6 +9,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
 )
 
@@ -22,9 +23,10 @@ type run struct {
 	id       uint64             // with the coordinator
 	snapshot *ranger.Snapshot
 	compiler *compile.Compiler
-	at       time.Time     // at which the compiler judges validity
-	unknown  identity.View // whom not to try
-	watch    *standings    // while a plan is applied
+	protect  *protect.Protector // nil where nothing enforces row filters and masks
+	at       time.Time          // at which the compiler judges validity
+	unknown  identity.View      // whom not to try
+	watch    *standings         // while a plan is applied
 
 	dir        *directory.Directory // of principals, by which the compiler resolved
 	identities *identity.Names
@@ -71,7 +73,7 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 // runOf returns a run by a generation that is not known to the coordinator yet.
 func (s *Syncer) runOf(g generation, r Request) *run {
 	return &run{
-		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, at: g.at, unknown: s.unknown.View(),
+		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, protect: g.protector, at: g.at, unknown: s.unknown.View(),
 		dir: g.identities.Directory, identities: g.identities,
 	}
 }

@@ -39,8 +39,11 @@ type ShardPlan struct {
 // ShardBody is the large part of a shard's plan.
 type ShardBody struct {
 	Changes []policy.Change `json:"changes"`
-	Stood   []Standing      `json:"stood"` // the grants on what is changed, when the plan was made
-	Found   []policy.Object `json:"found"` // what the listing of Roots held
+	// Protection and DropFunctions are those of the plan.
+	Protection    []policy.ProtectionChange `json:"protection,omitempty"`
+	DropFunctions []string                  `json:"dropFunctions,omitempty"`
+	Stood         []Standing                `json:"stood"` // the grants on what is changed, when the plan was made
+	Found         []policy.Object           `json:"found"` // what the listing of Roots held
 }
 
 // Head returns the plan without its body.
@@ -49,6 +52,9 @@ func (p *ShardPlan) Head() *ShardPlan {
 	head.ShardBody, head.findings = ShardBody{}, nil
 	return &head
 }
+
+// Empty reports whether the plan changes nothing.
+func (b *ShardBody) Empty() bool { return len(b.Changes)+len(b.Protection)+len(b.DropFunctions) == 0 }
 
 // Judged is what the guards judged of a sync: a shard that is planned anew may revoke no more than that.
 type Judged struct {
@@ -78,7 +84,7 @@ func (s *Syncer) PlanShard(ctx context.Context, r Request) (*ShardPlan, error) {
 		return nil, err
 	}
 	p, err := run.planShard(ctx)
-	if err != nil || len(p.Changes) == 0 {
+	if err != nil || p.Empty() {
 		run.end()
 		return p, err
 	}
@@ -94,9 +100,9 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	p := &ShardPlan{
 		Roots: r.request.Roots, Basis: r.basis(r.request.Roots[0]), PolicyVersion: result.Plan.PolicyVersion, Totals: result.Plan.Totals,
 		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, Waiting: result.Plan.Waiting, NotInForce: result.NotInForce, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
-		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes}, findings: result.Plan.Report.Findings,
+		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes, Protection: result.Plan.Protection, DropFunctions: result.Plan.DropFunctions}, findings: result.Plan.Report.Findings,
 	}
-	if len(p.Changes) > 0 {
+	if !p.Empty() {
 		p.Digest = result.Plan.Digest()
 	}
 	p.Listed, p.LastTime = memory.LargestLoss(found.Listings)
@@ -258,7 +264,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 		return s.sync(ctx, request)
 	}
 	result := &Result{
-		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Totals: p.Totals, Waiting: p.Waiting, Report: &policy.Report{Findings: p.findings}},
+		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Protection: p.Protection, DropFunctions: p.DropFunctions, Totals: p.Totals, Waiting: p.Waiting, Report: &policy.Report{Findings: p.findings}},
 		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, NotInForce: p.NotInForce, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced,
 	}
 	if s.Mode == policy.ModeObserve {
@@ -275,13 +281,17 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 	}
 	s.admitted(ctx, p)
 	r.watch = newStandings(p.Stood)
-	if result.Outcomes, err = r.apply(ctx, p.Changes); err != nil {
+	if err := r.applyPlan(ctx, result.Plan, result); err != nil {
 		return result, err
 	}
 	if len(p.Roots) == 1 {
 		r.noteInSync(ctx, p.Roots[0], result)
 	}
 	request.judged = judgedOf(p.Changes, p.Totals, whole)
+	request.Roots = p.Roots
+	if err := r.closeUnprotected(ctx, request, result); err != nil {
+		return result, err
+	}
 	return result, r.syncDrifted(ctx, request, result)
 }
 

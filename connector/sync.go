@@ -49,7 +49,7 @@ func (s *Syncer) Plan(ctx context.Context, r Request) (*Result, error) {
 		return nil, err
 	}
 	if !result.Plan.Empty() {
-		result.Parts = []*policy.Plan{{Changes: result.Plan.Changes}}
+		result.Parts = []*policy.Plan{{Changes: result.Plan.Changes, Protection: result.Plan.Protection, DropFunctions: result.Plan.DropFunctions}}
 	}
 	if err := run.judge(ctx, result.Plan, found.Listings); policy.CodeOf(err) == policy.CodeRefused {
 		result.Refused = err
@@ -81,7 +81,7 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	s.meet(ctx)
 	s.remember(ctx, found.Listings)
 	run.watch = newStandings(stood(found, result.Plan.Changes))
-	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes); err != nil {
+	if err := run.applyPlan(ctx, result.Plan, result); err != nil {
 		return result, err
 	}
 	for _, root := range r.Roots {
@@ -92,6 +92,9 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	}
 	if r.judged == nil {
 		r.judged = judgedOf(result.Plan.Changes, result.Plan.Totals, Judged{Totals: result.Plan.Totals, Digest: result.Plan.Digest()})
+	}
+	if err := run.closeUnprotected(ctx, r, result); err != nil {
+		return result, err
 	}
 	return result, run.syncDrifted(ctx, r, result)
 }
@@ -115,8 +118,13 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
-		compiled := r.compiler.Compile(found.Inventory)
+		protection, err := r.planProtection(ctx, found)
+		if err != nil {
+			return nil, nil, orGivenUp(ctx, err)
+		}
+		compiled := r.compiler.CompileProtected(found.Inventory, protection.Protected)
 		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(found))
+		addProtection(result.Plan, protection)
 		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
@@ -132,7 +140,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		if len(above.lacking) == 0 {
 			r.order(result.Plan, above, found)
 			r.noteTried(result.Plan)
-			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds}, result.Plan.Changes)
+			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds, Protected: protection.Protected}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()
@@ -252,7 +260,7 @@ func (r *run) noteInSync(ctx context.Context, shard policy.Securable, result *Re
 		return
 	}
 	basis := r.basis(shard)
-	if len(result.Unread) > 0 || slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil }) {
+	if len(result.Unread)+len(result.Unprotected) > 0 || slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil }) {
 		basis = unfinished
 	}
 	r.note(ctx, shard, basis)

@@ -132,6 +132,7 @@ func (s *Syncer) syncAll(ctx context.Context, r Request) (*Result, error) {
 		}
 		result.Plan.Changes = append(result.Plan.Changes, applied.Plan.Changes...)
 		result.Outcomes = append(result.Outcomes, applied.Outcomes...)
+		result.Unprotected = append(result.Unprotected, applied.Unprotected...)
 	}
 	return result, nil
 }
@@ -142,10 +143,12 @@ func joinPlans(plans []*ShardPlan) *Result {
 	for _, p := range plans {
 		result.Plan.PolicyVersion = max(result.Plan.PolicyVersion, p.PolicyVersion)
 		result.Plan.Changes = append(result.Plan.Changes, p.Changes...)
+		result.Plan.Protection = append(result.Plan.Protection, p.Protection...)
+		result.Plan.DropFunctions = append(result.Plan.DropFunctions, p.DropFunctions...)
 		result.Plan.Totals.Add(p.Totals)
 		if p.Digest != "" {
 			result.Plan.Parts = append(result.Plan.Parts, p.Digest)
-			result.Parts = append(result.Parts, &policy.Plan{Changes: p.Changes})
+			result.Parts = append(result.Parts, &policy.Plan{Changes: p.Changes, Protection: p.Protection, DropFunctions: p.DropFunctions})
 		}
 		result.Plan.Report.Merge(p.findings)
 		result.Unread = append(result.Unread, p.Unread...)

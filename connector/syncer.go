@@ -10,9 +10,11 @@ import (
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/protection"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -28,6 +30,7 @@ type Syncer struct {
 	unknown     *identity.Unknown
 	expansions  *expansion.Expansions
 	memory      *memory.Memory
+	protections *protection.Worker // nil where nothing enforces row filters and masks
 
 	mu   sync.Mutex
 	now  generation
@@ -58,11 +61,18 @@ func New(o Options) (*Syncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Syncer{
+	o.Compile.Protects = o.Protection != nil
+	s := &Syncer{
 		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: identity.NewUnknown(o.UnknownPrincipalTTL, o.UnknownState), expansions: expansion.New(cmp.Or(o.UnknownState, o.State)),
 		memory: memory.New(o.State, cmp.Or(o.UnknownState, o.State)), held: make(map[string]uint64), warnedOfScope: make(map[string]bool),
-	}, nil
+	}
+	if p := o.Protection; p != nil {
+		s.protections = protection.New(protection.Options{
+			Warehouse: p.Warehouse, Reader: p.Reader, Schema: p.Policies.Schema, Self: p.Self, Parallel: o.Parallel, Memory: s.memory, Logger: o.Logger,
+		})
+	}
+	return s, nil
 }
 
 // generation is what plans are made by: the compiler of one snapshot and one directory of principals, between two openings
@@ -71,10 +81,11 @@ type generation struct {
 	snapshot   *ranger.Snapshot
 	rules      *rules.RuleSet
 	compiler   *compile.Compiler
-	identities *identity.Names // of the directory that the compiler resolved by
-	open       string          // which schedules are open
-	at         time.Time       // when the compiler was made: the time at which it judges validity
-	looked     time.Time       // when it was last looked at which are open
+	protector  *protect.Protector // nil where nothing enforces row filters and masks
+	identities *identity.Names    // of the directory that the compiler resolved by
+	open       string             // which schedules are open
+	at         time.Time          // when the compiler was made: the time at which it judges validity
+	looked     time.Time          // when it was last looked at which are open
 }
 
 // current returns the snapshot in force and its compiler, which stays the same for as long as the policies and the
@@ -114,6 +125,7 @@ func (s *Syncer) current() (generation, error) {
 		return g.with(snapshot), nil
 	}
 	next.at, next.compiler = now, s.compilerAt(next.rules, principals, now)
+	next.protector = s.protector(&next)
 	*g = next
 	return *g, nil
 }
@@ -166,17 +178,18 @@ func (r Request) report(phase string, done, total int) {
 
 // Result is what a sync found and did.
 type Result struct {
-	Plan       *policy.Plan
-	Parts      []*policy.Plan     // of a plan: those that it was joined from, with their changes alone; without empty ones
-	Missing    []policy.Securable // requested roots that do not exist
-	Skipped    []load.Skipped     // requested roots that are not for a sync
-	Unread     []load.LeftOut     // what could not be looked at
-	NotInForce []string           // policies, and files of them, that are not in force as they are written
-	Refused    error              // of a plan, and in mode observe: why a guard would refuse it
-	Outcomes   []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
-	Pending    []policy.Securable // containers that must be synced, each by itself, before USE_* are granted on them and inside
-	AlsoSynced []policy.Securable // containers that had to be synced too, to open the way to a root
-	LeftOut    []policy.Principal // whom the policies grant something there and the workspace does not know; sorted
+	Plan        *policy.Plan
+	Parts       []*policy.Plan     // of a plan: those that it was joined from, with their changes alone; without empty ones
+	Missing     []policy.Securable // requested roots that do not exist
+	Skipped     []load.Skipped     // requested roots that are not for a sync
+	Unread      []load.LeftOut     // what could not be looked at
+	NotInForce  []string           // policies, and files of them, that are not in force as they are written
+	Refused     error              // of a plan, and in mode observe: why a guard would refuse it
+	Outcomes    []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
+	Pending     []policy.Securable // containers that must be synced, each by itself, before USE_* are granted on them and inside
+	Unprotected []load.LeftOut     // tables whose row filters and masks could not be set or lifted
+	AlsoSynced  []policy.Securable // containers that had to be synced too, to open the way to a root
+	LeftOut     []policy.Principal // whom the policies grant something there and the workspace does not know; sorted
 }
 
 // Outcome is what became of a change.

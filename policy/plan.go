@@ -131,8 +131,12 @@ func (c Change) String() string {
 type Plan struct {
 	PolicyVersion int64    `json:"policyVersion"`
 	Changes       []Change `json:"changes"`
-	Totals        Totals   `json:"totals"`
-	Report        *Report  `json:"report"`
+	// Protection is what changes of row filters and masks, sorted by table; DropFunctions are functions of ours that nothing
+	// refers to any more.
+	Protection    []ProtectionChange `json:"protection,omitempty"`
+	DropFunctions []string           `json:"dropFunctions,omitempty"`
+	Totals        Totals             `json:"totals"`
+	Report        *Report            `json:"report"`
 	// Waiting is what the policies give and is not granted before what could not be read is; findings say why.
 	Waiting []Grant `json:"-"`
 	// Parts are the digests of the plans that this one was joined from, those that change nothing left out. A full sync
@@ -152,6 +156,8 @@ type Totals struct {
 	Removes    int `json:"removes"`
 	StillHeld  int `json:"stillHeld,omitempty"`  // of the removes, those of what the principal holds all the same by another grant
 	NotRevoked int `json:"notRevoked,omitempty"` // grants that no policy asks for and ModeGrantOnly leaves
+	Protected  int `json:"protected,omitempty"`  // tables that have, or are to have, a row filter or masks of ours
+	Statements int `json:"statements,omitempty"` // SQL statements that the changes of these take
 }
 
 // Add adds the counts of another plan, of other securables.
@@ -166,13 +172,15 @@ func (t *Totals) Add(o Totals) {
 	t.Removes += o.Removes
 	t.StillHeld += o.StillHeld
 	t.NotRevoked += o.NotRevoked
+	t.Protected += o.Protected
+	t.Statements += o.Statements
 }
 
 // Losses returns how many removes take something away, which is what guards count.
 func (t Totals) Losses() int { return t.Removes - t.StillHeld }
 
 // Empty reports whether the plan changes nothing.
-func (p *Plan) Empty() bool { return len(p.Changes) == 0 }
+func (p *Plan) Empty() bool { return len(p.Changes)+len(p.Protection)+len(p.DropFunctions) == 0 }
 
 // Digest identifies the plan's changes: the first 16 hexadecimal digits of their SHA-256, or of that of its parts. An
 // approval names it, and so holds for exactly these changes. What they depend on follows from them, and is left out.
@@ -196,6 +204,16 @@ func (p *Plan) Digest() string {
 		io.WriteString(sum, "null")
 	} else {
 		io.WriteString(sum, "]")
+	}
+	if len(p.Protection)+len(p.DropFunctions) > 0 {
+		body, err := json.Marshal(struct {
+			Protection []ProtectionChange
+			Drop       []string
+		}{p.Protection, p.DropFunctions})
+		if err != nil {
+			panic("plan does not marshal: " + err.Error()) // likewise
+		}
+		sum.Write(body)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }

@@ -143,6 +143,13 @@ func (c *ProtectionChange) Sets() bool {
 	return sets
 }
 
+// Hides reports whether the change can only hide rows and values: it replaces nothing and takes nothing away.
+func (c *ProtectionChange) Hides() bool {
+	hides := true
+	c.each(func(_ string, a AttachedChange) { hides = hides && a.From == nil })
+	return hides
+}
+
 // Lifts reports whether the change takes something away.
 func (c *ProtectionChange) Lifts() bool {
 	lifts := false
@@ -157,32 +164,43 @@ func (c *ProtectionChange) Statements() int {
 	return n
 }
 
-// String is the change on one line: "TABLE:a.b.c  row filter a.p.rf_1  mask of email a.p.mf_2".
+// ProtectionAct is one row filter or mask that a change sets or lifts.
+type ProtectionAct struct {
+	Act  Act    // ActAdd or ActRemove
+	Text string // "row filter a.p.rf_1"
+}
+
+// Acts returns what the change sets and lifts.
+func (c *ProtectionChange) Acts() []ProtectionAct {
+	var list []ProtectionAct
+	c.each(func(column string, a AttachedChange) {
+		what, act, function := "row filter ", ActAdd, a.To
+		if column != "" {
+			what = "mask of " + column + " "
+		}
+		if a.To == nil {
+			act, function = ActRemove, a.From
+		}
+		list = append(list, ProtectionAct{act, what + function.Function})
+	})
+	if len(list) == 0 {
+		for _, f := range c.Create {
+			list = append(list, ProtectionAct{ActAdd, "function " + f.Name})
+		}
+	}
+	return list
+}
+
+// String is the change on one line: "TABLE:a.b.c  +row filter a.p.rf_1  -mask of email a.p.mf_2".
 func (c ProtectionChange) String() string {
 	var b strings.Builder
 	b.WriteString(c.Table.String())
-	attached := false
-	c.each(func(column string, a AttachedChange) {
-		what := "row filter"
-		if column != "" {
-			what = "mask of " + column
+	for _, act := range c.Acts() {
+		sign := "+"
+		if act.Act == ActRemove {
+			sign = "-"
 		}
-		sign, function := "+", ""
-		switch {
-		case a.To == nil:
-			sign, function = "-", a.From.Function
-		case a.From != nil:
-			sign, function = "~", a.To.Function
-		default:
-			function = a.To.Function
-		}
-		attached = true
-		fmt.Fprintf(&b, "  %s%s %s", sign, what, function)
-	})
-	if !attached {
-		for _, f := range c.Create {
-			fmt.Fprintf(&b, "  +function %s", f.Name)
-		}
+		fmt.Fprintf(&b, "  %s%s", sign, act.Text)
 	}
 	return b.String()
 }

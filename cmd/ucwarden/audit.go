@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -89,7 +90,7 @@ func printAudit(w io.Writer, changes []audit.Change) error {
 		if c.By != "" {
 			task += " by " + c.By
 		}
-		rows[i] = []string{moment(c.Time), sign, c.Securable, c.Principal, string(c.Privilege), result, task, c.RequestID, c.Cause.String()}
+		rows[i] = []string{moment(c.Time), sign, c.Securable, c.Principal, cmp.Or(string(c.Privilege), c.Protection), result, task, c.RequestID, c.Cause.String()}
 	}
 	return printTable(w, []string{"time", "", "securable", "principal", "privilege", "result", "task", "request", "why"}, rows)
 }

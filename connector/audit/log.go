@@ -109,6 +109,31 @@ func (l *Log) Begin(ctx context.Context, o connector.Origin, c policy.Change) (f
 	in := newIntent(l.started+"-"+strconv.Itoa(l.next), time.Now(), o, c)
 	l.sent[in.ID] = in
 	l.mu.Unlock()
+	return l.begin(in)
+}
+
+// BeginProtection implements connector.Journal.
+func (l *Log) BeginProtection(ctx context.Context, o connector.Origin, c policy.ProtectionChange) (func(error), error) {
+	l.mu.Lock()
+	l.next++
+	in := newIntent(l.started+"-"+strconv.Itoa(l.next), time.Now(), o, policy.Change{Securable: c.Table})
+	noted := c
+	noted.Create = nil
+	for _, f := range c.Create {
+		noted.Create = append(noted.Create, policy.SQLFunction{Name: f.Name}) // the comment of the function names its policies
+	}
+	in.Protection = &noted
+	l.sent[in.ID] = in
+	l.mu.Unlock()
+	ended, err := l.begin(in)
+	if err != nil {
+		return nil, err
+	}
+	return func(err error) { ended("", err) }, nil
+}
+
+// begin writes an intent, and returns what ends it.
+func (l *Log) begin(in intent) (func(requestID string, err error), error) {
 	if err := l.writer.write(in); err != nil {
 		l.mu.Lock()
 		delete(l.sent, in.ID)
@@ -221,6 +246,9 @@ func settled(in intent, have []policy.Assignment, err error) (list []Change, ok 
 	default:
 		if err != nil {
 			return nil, false
+		}
+		if in.Protection != nil { // the next sync looks at what the table carries, and puts it right
+			whole = ResultUnknown
 		}
 	}
 	list = in.changes(time.Now(), func(act policy.Act, a policy.Assignment) Result {

@@ -34,11 +34,13 @@ type Change struct {
 	Kind      policy.PrincipalKind `json:"principalKind,omitempty"` // of the principal
 	Privilege policy.Privilege     `json:"privilege"`
 	Act       policy.Act           `json:"act"`
-	Cause     policy.Cause         `json:"cause,omitzero"`
-	Result    Result               `json:"result"`
-	Settled   bool                 `json:"settled,omitempty"` // found out later, by reading the grants
-	RequestID string               `json:"requestId,omitempty"`
-	Error     string               `json:"error,omitempty"`
+	// Protection is, of a change of a row filter or mask, which of them and its function; principal and privilege are empty.
+	Protection string       `json:"protection,omitempty"`
+	Cause      policy.Cause `json:"cause,omitzero"`
+	Result     Result       `json:"result"`
+	Settled    bool         `json:"settled,omitempty"` // found out later, by reading the grants
+	RequestID  string       `json:"requestId,omitempty"`
+	Error      string       `json:"error,omitempty"`
 }
 
 func (c *Change) assignment() policy.Assignment {
@@ -52,6 +54,8 @@ type intent struct {
 	Task   string        `json:"task,omitempty"`
 	By     string        `json:"by,omitempty"`
 	Change policy.Change `json:"change"`
+	// Protection is what is about to be set or lifted, of a change of row filters and masks.
+	Protection *policy.ProtectionChange `json:"protection,omitempty"`
 }
 
 func newIntent(id string, now time.Time, o connector.Origin, c policy.Change) intent {
@@ -85,6 +89,14 @@ func (in *intent) changes(now time.Time, result func(policy.Act, policy.Assignme
 	}
 	add(policy.ActAdd, in.Change.Add)
 	add(policy.ActRemove, in.Change.Remove)
+	if in.Protection != nil {
+		for _, what := range in.Protection.Acts() {
+			list = append(list, Change{
+				Time: now.UTC().Truncate(time.Millisecond), Intent: in.ID, Task: in.Task, By: in.By, Securable: in.Protection.Table.String(),
+				Act: what.Act, Protection: what.Text, Result: result(what.Act, policy.Assignment{}),
+			})
+		}
+	}
 	return list
 }
 
@@ -99,6 +111,10 @@ func (in intent) without(act policy.Act, a policy.Assignment) intent {
 		}
 		return rest
 	}
+	if a == (policy.Assignment{}) {
+		in.Protection = nil
+		return in
+	}
 	if act == policy.ActAdd {
 		in.Change.Add = drop(in.Change.Add)
 	} else {
@@ -107,7 +123,9 @@ func (in intent) without(act policy.Act, a policy.Assignment) intent {
 	return in
 }
 
-func (in *intent) closed() bool { return len(in.Change.Add)+len(in.Change.Remove) == 0 }
+func (in *intent) closed() bool {
+	return len(in.Change.Add)+len(in.Change.Remove) == 0 && in.Protection == nil
+}
 
 // line is a record as it stands in the file: an intent, or a change.
 type line struct {

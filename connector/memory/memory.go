@@ -18,6 +18,7 @@ const (
 	keyMetastores = "metastores"
 	keyShards     = "shards"
 	keyCatalogs   = "catalogs"
+	keyBodies     = "functions"
 )
 
 // Memory is what earlier runs learned of the workspace: what the last good listings held, which policies each part was last

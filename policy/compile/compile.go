@@ -65,6 +65,7 @@ type Compiler struct {
 	set         *rules.RuleSet
 	opts        Options
 	principals  []policy.Principal                    // by subject
+	listed      []bool                                // by subject: the workspace has it
 	managed     []bool                                // by subject
 	withheld    map[rules.SubjectID]string            // why a subject that does not resolve is granted nothing
 	missing     int                                   // how many of those named the directory does not list

@@ -23,6 +23,7 @@ func (c *Compiler) resolve() {
 	if d == nil {
 		for id := range rules.SubjectID(c.set.Subjects.Len()) {
 			c.principals = append(c.principals, c.set.Subjects.Principal(id))
+			c.listed = append(c.listed, true)
 		}
 		return
 	}
@@ -44,6 +45,7 @@ func (c *Compiler) resolve() {
 			r.Withheld = c.looselyNamed(id, d.Spelling(r.Principal))
 		}
 		c.principals = append(c.principals, r.Principal)
+		c.listed = append(c.listed, r.Withheld == "" && (r.Listed || !d.Read()))
 		named := allowed[id] || denied[id]
 		missing := ""
 		if named && !r.Listed {
@@ -70,6 +72,11 @@ func (c *Compiler) resolve() {
 		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
 			"%d more whom policies name are not listed by the workspace; they are tried all the same", unnoted)})
 	}
+}
+
+// Principal returns the principal of a subject, and whether the workspace lists it, or does not say whom it has.
+func (c *Compiler) Principal(id rules.SubjectID) (p policy.Principal, listed bool) {
+	return c.principals[id], c.listed[id]
 }
 
 // noteUnmanaged reports who is allowed something and is not ours to grant anything.

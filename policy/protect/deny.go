@@ -34,9 +34,7 @@ type Allow struct {
 // deny adds to a filter that the denied see no row.
 func (c *compilation) deny(f *function, d *Denied) error {
 	roles := persons{}
-	for _, name := range d.Roles {
-		roles.sessions = append(roles.sessions, name)
-	}
+	roles.sessions = append(roles.sessions, d.Roles...)
 	roles.sort()
 	if !roles.empty() {
 		text, err := roles.SQL()

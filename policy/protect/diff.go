@@ -17,9 +17,9 @@ type Inspection struct {
 	Functions map[string]policy.SQLFunction // in our schemas, by full name
 	// Self reports whether the owner of a function is us.
 	Self func(owner string) bool
-	// Returned is how the workspace shows the body of a function of ours that was made with the given hash, as it was learned
-	// when it was made; empty where that is not known. It may format it in another way than it was written.
-	Returned func(fullName, hash string) string
+	// Learned reports whether the body is how the workspace showed a function of ours when it was made with the given hash: it
+	// may format it in another way than it was written.
+	Learned func(fullName, hash, body string) bool
 }
 
 // Outcome is what Diff found.
@@ -154,19 +154,41 @@ func (in *Inspection) unchanged(have, f *policy.SQLFunction) bool {
 	if !ok || m.Hash != hash(f) || !in.Self(have.Owner) || !slices.EqualFunc(have.Parameters, f.Parameters, sameColumn) {
 		return false
 	}
-	if plain(have.Body) == plain(f.Body) {
-		return true
-	}
-	learned := in.Returned(have.Name, m.Hash)
-	return learned != "" && learned == have.Body
+	return SameBody(have.Body, f.Body) || in.Learned(have.Name, m.Hash, have.Body)
 }
+
+// SameBody reports whether two bodies of functions are one but for blanks outside of literals.
+func SameBody(a, b string) bool { return plain(a) == plain(b) }
 
 func sameColumn(a, b policy.Column) bool {
 	return strings.EqualFold(a.Name, b.Name) && strings.EqualFold(plain(a.Type), plain(b.Type))
 }
 
-// plain returns a text without what a server may format in another way: blanks.
-func plain(text string) string { return strings.Join(strings.Fields(text), " ") }
+// plain returns a text with each run of blanks outside of literals as one.
+func plain(text string) string {
+	var b strings.Builder
+	quoted, blank := false, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if !quoted && strings.IndexByte(" \t\r\n", c) >= 0 {
+			blank = true
+			continue
+		}
+		if blank && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		blank = false
+		b.WriteByte(c)
+		switch {
+		case quoted && c == '\\' && i+1 < len(text):
+			i++
+			b.WriteByte(text[i])
+		case c == '\'':
+			quoted = !quoted
+		}
+	}
+	return b.String()
+}
 
 // Hash returns what the marker of a function of ours that was not changed says.
 func Hash(f policy.SQLFunction) string { return hash(&f) }

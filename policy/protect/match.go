@@ -14,6 +14,7 @@ type bound struct {
 	policy   *rules.Policy
 	tag      *match.Tag // by which it is
 	doubtful string     // why it cannot be said whether it holds for a request; empty where it does
+	silent   bool       // it is about what is above or below alone, and only ends the evaluation
 }
 
 // branch is an item of a policy at its place in the order of evaluation.
@@ -65,32 +66,49 @@ func (p *Protector) zoneOf(resource match.Resource) string {
 func (p *Protector) branches(t ranger.PolicyType, resource match.Resource) []branch {
 	zone := p.zoneOf(resource)
 	tags := p.items(p.boundByTags(t, resource, zone))
-	resources := p.items(p.boundByResource(t, resource, zone))
-	// A policy on resources is asked after those on tags, and takes their place only with a higher priority.
-	var list []branch
-	for i, tag := range tags {
-		highest := tag.policy.Priority
-		for _, later := range tags[i:] {
-			highest = max(highest, later.policy.Priority)
-		}
-		for len(resources) > 0 && resources[0].policy.Priority > highest {
-			list, resources = append(list, resources[0]), resources[1:]
-		}
-		for _, r := range resources {
-			if r.policy.Priority > tag.policy.Priority { // and not than that of a tag that follows
-				r.also = tag.item
-				list = append(list, r)
+	policies := p.boundByResource(t, resource, zone)
+	resources := p.items(policies)
+	// Where one on tags names somebody, policies on resources take its place only with a higher priority, and of these none is
+	// asked after the first that cannot deny, be it for them or not. Source: RangerPolicyEngineImpl and its evaluateResources.
+	overriding := func(tag branch) (n int) {
+		for _, r := range policies {
+			if r.policy.Priority <= tag.policy.Priority {
+				break
 			}
+			n += len(p.items([]bound{r}))
+			if !r.policy.HasDeny {
+				break
+			}
+		}
+		return n
+	}
+	var list []branch
+	plain := 0 // how many of resources are in the list for everybody
+	for i, tag := range tags {
+		least := len(resources)
+		for _, later := range tags[i:] {
+			least = min(least, overriding(later))
+		}
+		for ; plain < least; plain++ {
+			list = append(list, resources[plain])
+		}
+		for n := plain; n < overriding(tag); n++ {
+			r := resources[n]
+			r.also = tag.item
+			list = append(list, r)
 		}
 		list = append(list, tag)
 	}
-	return append(list, resources...)
+	return append(list, resources[plain:]...)
 }
 
 // items lists the items of policies that are about SELECT.
 func (p *Protector) items(policies []bound) []branch {
 	var list []branch
 	for _, b := range policies {
+		if b.silent {
+			continue
+		}
 		for i := range b.policy.Protect {
 			if item := &b.policy.Protect[i]; item.MatchesAccess("select") {
 				list = append(list, branch{bound: b, item: item})
@@ -107,18 +125,30 @@ func (p *Protector) boundByResource(t ranger.PolicyType, resource match.Resource
 	path.Set(p.set.Model.Forest(t), resource)
 	var list []bound
 	policies := repo.Policies(t)
-	for _, i := range repo.Candidates(t, &path, false, nil) {
-		if b, ok := p.bind(policies[i], &path); ok {
+	for _, i := range repo.Candidates(t, &path, true, nil) {
+		b, ok := p.bind(policies[i], &path)
+		b.silent = !ok
+		if ok || policies[i].Validity.OpenAt(p.options.Time) && touches(policies[i], &path) {
 			list = append(list, b)
 		}
 	}
 	return list
 }
 
+// touches reports whether a policy is about what path names, above or below it.
+func touches(of *rules.Policy, path *match.Path) bool {
+	for i := range of.Resources {
+		if of.Match(i, path, nil) != match.None {
+			return true
+		}
+	}
+	return of.Everywhere
+}
+
 // bind reports whether a policy is about what path names.
 func (p *Protector) bind(of *rules.Policy, path *match.Path) (bound, bool) {
 	if !of.Validity.OpenAt(p.options.Time) {
-		return bound{}, false
+		return bound{policy: of}, false
 	}
 	b := bound{policy: of}
 	matched, conditional := of.MatchWithoutRequest(path, nil)

@@ -218,9 +218,9 @@ func TestMasksAreShared(t *testing.T) {
 }
 
 func TestTagMasks(t *testing.T) {
-	tagged := func(priority int, resource ranger.Policy) *Protector {
+	tagged := func(priority int, resources ...ranger.Policy) *Protector {
 		s := &ranger.Snapshot{
-			Users: people, Policies: []ranger.Policy{resource},
+			Users: people, Policies: resources,
 			Tags: &ranger.ServiceTags{
 				Tags: map[string]ranger.Tag{"1": {ID: 1, Type: "PII"}}, ResourceToTagIDs: map[string][]int64{"1": {1}},
 				ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: policytest.Resources("catalog=c schema=s table=t column=region")}},
@@ -249,6 +249,12 @@ func TestTagMasks(t *testing.T) {
 		if a, b := value(t, d, "region", sessionOf("ana"), row), value(t, d, "region", sessionOf("bob"), row); a != c.ana || b != c.bob {
 			t.Errorf("with priorities %d and %d ana sees %v and bob %v, want %v and %v", c.tag, c.resource, a, b, c.ana, c.bob)
 		}
+	}
+	// Of policies with a higher priority than the tag's none is asked after the first, which here names nobody.
+	first, second := masks(1, "region", mask("nobody", "MASK", "")), masks(2, "region", mask("staff", "MASK", ""))
+	first.PolicyPriority, second.PolicyPriority = 1, 1
+	if a := value(t, tagged(0, first, second).Compile(testTable(), nil), "region", sessionOf("ana"), row); a != nil {
+		t.Errorf("ana sees %v, want what the tag says", a)
 	}
 }
 

@@ -1,0 +1,189 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"ucwarden/connector/load"
+	"ucwarden/connector/protection"
+	"ucwarden/policy"
+	"ucwarden/policy/order"
+	"ucwarden/policy/protect"
+	"ucwarden/policy/rules"
+)
+
+// Protection says how row filters and masks are enforced.
+type Protection struct {
+	Warehouse protection.Warehouse
+	Reader    protection.Protections
+	Self      string // our identity, which owns the functions that are made
+	Policies  protect.Options
+}
+
+// protector returns what compiles row filters and masks by the rules of a generation; nil where nothing enforces them.
+func (s *Syncer) protector(g *generation) *protect.Protector {
+	if s.Protection == nil {
+		return nil
+	}
+	o := s.Protection.Policies
+	o.Time = g.at
+	compiler := g.compiler
+	o.Resolve = func(id rules.SubjectID) (policy.Principal, bool) { return compiler.Principal(id) }
+	return protect.New(g.rules, o)
+}
+
+// planProtection plans the protection of the tables that were found.
+func (r *run) planProtection(ctx context.Context, found *load.Found) (*protection.Plan, error) {
+	if r.protect == nil {
+		return &protection.Plan{}, nil
+	}
+	var whole []policy.Securable
+	for _, root := range found.Roots {
+		if root.Type == policy.Catalog && !slices.ContainsFunc(found.Left, func(l load.LeftOut) bool {
+			return l.Listing && (root.Contains(l.Securable) || l.Securable.FullName == "")
+		}) {
+			whole = append(whole, root)
+		}
+	}
+	return r.protections.Plan(ctx, protection.Request{
+		Protector: r.protect, Inventory: found.Inventory, Whole: whole, TryAgain: r.request.ByPerson,
+		InScope: func(s policy.Securable) bool { return r.Scope.Filters(s) && !load.BuiltIn(s) },
+	})
+}
+
+// addProtection adds what is to be done about protection to a plan.
+func addProtection(plan *policy.Plan, p *protection.Plan) {
+	plan.Protection, plan.DropFunctions = p.Changes, p.Drop
+	plan.Totals.Protected = p.Tables
+	for i := range p.Changes {
+		plan.Totals.Statements += p.Changes[i].Statements()
+	}
+	plan.Totals.Statements += len(p.Drop)
+	plan.Report.Findings = append(plan.Report.Findings, p.Findings...)
+}
+
+// applyPlan carries out a plan: revokes and what opens nothing; then what protects tables; then what opens those, and what is
+// above them; last what is lifted. What can only hide is set beside the revokes, which wait for no warehouse.
+func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) (err error) {
+	if len(plan.Protection)+len(plan.DropFunctions) == 0 {
+		result.Outcomes, err = r.apply(ctx, plan.Changes, nil, nil)
+		return err
+	}
+	var hides, replaces []policy.ProtectionChange
+	gate := make(map[policy.Securable]bool) // what opens a table that is not protected yet
+	for _, c := range plan.Protection {
+		if !c.Sets() {
+			continue
+		}
+		for s, ok := c.Table, true; ok; s, ok = s.Parent() {
+			gate[s] = true
+		}
+		if c.Hides() {
+			hides = append(hides, c)
+		} else {
+			replaces = append(replaces, c)
+		}
+	}
+	done := make(chan []error, 1)
+	go func() { done <- r.protections.Apply(ctx, hides, r.noteProtection) }()
+	result.Outcomes, err = r.apply(ctx, plan.Changes, gate, nil)
+	errs := <-done
+	if err != nil {
+		return err
+	}
+	if g, gerr := r.current(); gerr != nil || g.compiler != r.compiler {
+		return errOutdated
+	}
+	errs = append(errs, r.protections.Apply(ctx, replaces, r.noteProtection)...)
+	if ctx.Err() != nil {
+		return givenUp(ctx.Err())
+	}
+	failed := make(map[policy.Securable]bool)
+	for i, c := range slices.Concat(hides, replaces) {
+		if errs[i] != nil {
+			r.unprotected(ctx, result, c.Table, errs[i])
+			for s, ok := c.Table, true; ok; s, ok = s.Parent() {
+				failed[s] = true
+			}
+		}
+	}
+	if err := r.applyRest(ctx, plan.Changes, failed, result); err != nil {
+		return err
+	}
+	return r.lift(ctx, plan, result)
+}
+
+// applyRest applies what was held back until tables were protected.
+func (r *run) applyRest(ctx context.Context, changes []policy.Change, failed map[policy.Securable]bool, result *Result) error {
+	var unmade order.Unmade
+	var rest []policy.Change
+	var at []int
+	for i, out := range result.Outcomes {
+		switch {
+		case errors.Is(out.Err, ErrHeldBack):
+			done := out.Change
+			rest = append(rest, changes[i].Filter(func(a policy.Assignment) bool {
+				add, remove := done.Acts()
+				return !slices.Contains(add, a) && !slices.Contains(remove, a)
+			}))
+			at = append(at, i)
+		case out.Err != nil:
+			unmade.Note(changes[i], out.Change)
+		}
+	}
+	outcomes, err := r.apply(ctx, rest, failed, &unmade)
+	for i, out := range outcomes {
+		into := &result.Outcomes[at[i]]
+		into.Change.Add, into.Change.Remove = append(into.Change.Add, out.Change.Add...), append(into.Change.Remove, out.Change.Remove...)
+		into.Change.AddTemporary = append(into.Change.AddTemporary, out.Change.AddTemporary...)
+		into.Change.RemoveTemporary = append(into.Change.RemoveTemporary, out.Change.RemoveTemporary...)
+		into.Unknown, into.Gone, into.Err = append(into.Unknown, out.Unknown...), out.Gone, out.Err
+	}
+	return err
+}
+
+// lift takes away what is not wanted any more, where all revokes that reach the table were made.
+func (r *run) lift(ctx context.Context, plan *policy.Plan, result *Result) error {
+	var lifts []policy.ProtectionChange
+	for _, c := range plan.Protection {
+		if c.Lifts() && !slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil && o.Change.Securable.Contains(c.Table) }) {
+			lifts = append(lifts, c)
+		}
+	}
+	for i, err := range r.protections.Lift(ctx, lifts, plan.DropFunctions, r.noteProtection) {
+		if err != nil {
+			r.unprotected(ctx, result, lifts[i].Table, err)
+		}
+	}
+	if ctx.Err() != nil {
+		return givenUp(ctx.Err())
+	}
+	return nil
+}
+
+// unprotected notes that the protection of a table could not be changed.
+func (r *run) unprotected(ctx context.Context, result *Result, table policy.Securable, err error) {
+	r.metrics.failures.Inc()
+	r.Logger.ErrorContext(ctx, "the row filter and masks of a table could not be set; it is closed for whom they bind until they are", "table", table.FullName, "error", err)
+	result.Unprotected = append(result.Unprotected, load.LeftOut{Securable: table, Code: policy.CodeOf(err), Reason: err.Error()})
+}
+
+// closeUnprotected plans anew, once, where tables could not be protected: they are closed then for whom policies bind.
+func (r *run) closeUnprotected(ctx context.Context, request Request, result *Result) error {
+	if len(result.Unprotected) == 0 || request.again {
+		return nil
+	}
+	request.again, request.Approved, request.Saved, request.ByPerson = true, "", "", false
+	again, err := r.Syncer.sync(ctx, request)
+	if again != nil && again.Plan != nil {
+		result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
+		result.Outcomes = append(result.Outcomes, again.Outcomes...)
+	}
+	return err
+}
+
+// noteProtection notes a change in the journal.
+func (r *run) noteProtection(ctx context.Context, c policy.ProtectionChange) (func(error), error) {
+	return r.Journal.BeginProtection(ctx, r.request.Origin, c)
+}

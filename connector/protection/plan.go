@@ -1,0 +1,404 @@
+package protection
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ucwarden/connector/memory"
+	"ucwarden/policy"
+	"ucwarden/policy/protect"
+)
+
+// Options say what a Worker works with.
+type Options struct {
+	Warehouse Warehouse
+	Reader    Protections
+	Schema    string // the name of our schema in each catalog
+	// Self is our identity, which owns what we make; empty where it is not known: then nothing there is is taken for ours.
+	Self     string
+	Parallel int            // how many tables are worked on at once
+	Memory   *memory.Memory // what was learned of functions that were made; nil forgets it
+	Logger   *slog.Logger
+}
+
+// Worker plans and applies protection. It may be used by many goroutines at once.
+type Worker struct {
+	Options
+
+	mu     sync.Mutex
+	failed map[policy.Securable]failure
+}
+
+// failure is that a table could not be protected, which keeps it closed for a while.
+type failure struct {
+	until time.Time
+	why   string
+}
+
+// closedFor is how long a table that could not be protected stays closed before that is tried again.
+const closedFor = 15 * time.Minute
+
+// New returns a Worker.
+func New(o Options) *Worker {
+	o.Parallel = cmp.Or(o.Parallel, 32)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Worker{Options: o, failed: make(map[policy.Securable]failure)}
+}
+
+// Request says what to plan.
+type Request struct {
+	Protector *protect.Protector
+	Inventory *policy.Inventory
+	Whole     []policy.Securable // catalogs of which the inventory holds everything
+	InScope   func(policy.Securable) bool
+	TryAgain  bool // tables that could not be protected are tried again at once
+	// Denied returns whom a table's filter shows no row besides; nil where that is nobody.
+	Denied func(policy.Securable) *protect.Denied
+}
+
+// Plan is what is to be done about protection.
+type Plan struct {
+	// Protected are the tables whose filters and masks are enforced once Changes are applied, or already.
+	Protected map[policy.Securable]bool
+	Changes   []policy.ProtectionChange // sorted by table
+	Drop      []string                  // functions that nothing refers to any more
+	Tables    int                       // how many tables policies bind somebody on
+	Findings  []policy.Finding
+}
+
+// planning is the work on one plan.
+type planning struct {
+	*Worker
+	Request
+	mu        sync.Mutex
+	out       *Plan
+	functions map[string]policy.SQLFunction // of our schemas
+	used      map[string]bool               // functions that tables carry or are to carry
+	seen      map[policy.Securable]bool     // schemas all of whose tables were read
+	unread    map[string]bool               // catalogs of which something could not be read
+}
+
+// Plan reads the tables that policies are about, and returns what is to be changed on them. What cannot be read closes the
+// tables it is about and is a finding; an error says that ctx has ended.
+func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
+	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
+		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]bool)}
+	bySchema := make(map[policy.Securable][]policy.Object)
+	catalogs := make(map[string]bool)
+	for _, c := range r.Whole {
+		catalogs[c.FullName] = true
+	}
+	for o := range r.Inventory.Objects {
+		if o.Type != policy.Table || !r.InScope(o.Securable) || !r.Protector.Concerns(o) && (r.Denied == nil || r.Denied(o.Securable) == nil) {
+			continue
+		}
+		if !o.Kind.CanBeProtected() {
+			continue // closed as ever: what is enforced below it is another's
+		}
+		schema, _ := o.Parent()
+		bySchema[schema] = append(bySchema[schema], o)
+		catalogs[o.Names()[0]] = true
+	}
+	if err := p.readFunctions(ctx, slices.Sorted(maps.Keys(catalogs))); err != nil {
+		return nil, err
+	}
+	schemas := slices.SortedFunc(maps.Keys(bySchema), policy.Securable.Compare)
+	if err := p.each(ctx, len(schemas), func(ctx context.Context, i int) { p.schema(ctx, schemas[i], bySchema[schemas[i]]) }); err != nil {
+		return nil, err
+	}
+	for _, c := range r.Whole {
+		if err := p.leftovers(ctx, c.FullName); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(p.out.Changes, func(a, b policy.ProtectionChange) int { return a.Table.Compare(b.Table) })
+	slices.SortStableFunc(p.out.Findings, policy.CompareFindings)
+	return p.out, nil
+}
+
+// each calls do for 0 to n-1, some at once. The error says that ctx has ended.
+func (w *Worker) each(ctx context.Context, n int, do func(context.Context, int)) error {
+	var g errgroup.Group
+	g.SetLimit(w.Parallel)
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			do(ctx, i)
+			return nil
+		})
+	}
+	_ = g.Wait() // no function fails
+	return ctx.Err()
+}
+
+func (p *planning) find(effect policy.Effect, on policy.Securable, format string, args ...any) {
+	p.out.Findings = append(p.out.Findings, policy.Finding{Effect: effect, Securable: on, Message: fmt.Sprintf(format, args...)})
+}
+
+// schemaIn returns our schema in a catalog.
+func (w *Worker) schemaIn(catalog string) policy.Securable {
+	return policy.Securable{Type: policy.Schema, FullName: catalog + "." + w.Schema}
+}
+
+// readFunctions reads the functions in our schema of each catalog.
+func (p *planning) readFunctions(ctx context.Context, catalogs []string) error {
+	return p.each(ctx, len(catalogs), func(ctx context.Context, i int) {
+		catalog := catalogs[i]
+		list, err := p.Reader.Functions(ctx, p.schemaIn(catalog))
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if err != nil && policy.CodeOf(err) != policy.CodeNotFound {
+			p.unread[catalog] = true
+			if ctx.Err() == nil {
+				p.find(policy.EffectNarrower, p.schemaIn(catalog), "the functions there cannot be read, so tables that policies filter or mask stay closed for whom they bind: %v", err)
+			}
+			return
+		}
+		for _, f := range list {
+			p.functions[f.Name] = f
+		}
+	})
+}
+
+// fewTables is up to how many tables of a schema are read one by one.
+const fewTables = 3
+
+// schema plans the tables of a schema that policies are about.
+func (p *planning) schema(ctx context.Context, schema policy.Securable, tables []policy.Object) {
+	catalog := schema.Names()[0]
+	p.mu.Lock()
+	unread := p.unread[catalog]
+	p.mu.Unlock()
+	if unread {
+		return
+	}
+	others, err := p.Reader.AttributePolicies(ctx, schema)
+	p.mu.Lock()
+	p.noteOthers(schema, others, err)
+	p.mu.Unlock()
+	states, failed := p.read(ctx, schema, tables)
+	for _, o := range tables {
+		state, ok := states[o.Securable]
+		if !ok {
+			if err := failed[o.Securable]; err != nil && ctx.Err() == nil {
+				p.mu.Lock()
+				p.find(policy.EffectNarrower, o.Securable, "what it carries cannot be read, so it stays closed for whom row filters and masks bind: %v", err)
+				p.mu.Unlock()
+			}
+			continue
+		}
+		p.table(ctx, &state, others)
+	}
+}
+
+// noteOthers reports attribute-based policies of others.
+func (p *planning) noteOthers(schema policy.Securable, others []policy.AttributePolicy, err error) {
+	switch {
+	case policy.CodeOf(err) == policy.CodeForbidden:
+		p.find(policy.EffectNone, schema, "its attribute-based policies cannot be seen, which takes MANAGE on it: where one of them filters a table that is filtered here too, queries of the table fail")
+	case err != nil:
+		p.find(policy.EffectNone, schema, "its attribute-based policies cannot be read: %v", err)
+	}
+	for _, o := range others {
+		switch o.Type {
+		case policy.AttributeGrant:
+			p.find(policy.EffectWider, o.On, "the attribute-based policy %q there grants privileges, which policies here do not know of", o.Name)
+		case policy.AttributeDeny:
+			p.find(policy.EffectNone, o.On, "the attribute-based policy %q there denies the managing of access, maybe ours", o.Name)
+		}
+	}
+}
+
+// read reads tables of a schema; those of all of it where they are many.
+func (p *planning) read(ctx context.Context, schema policy.Securable, tables []policy.Object) (states map[policy.Securable]policy.TableState, failed map[policy.Securable]error) {
+	states, failed = make(map[policy.Securable]policy.TableState), make(map[policy.Securable]error)
+	if len(tables) > fewTables {
+		list, err := p.Reader.Tables(ctx, schema)
+		for _, t := range list {
+			states[t.Securable] = t
+			p.carries(&t)
+		}
+		if err != nil {
+			for _, o := range tables {
+				failed[o.Securable] = err
+			}
+		} else {
+			p.mu.Lock()
+			p.seen[schema] = true
+			p.mu.Unlock()
+		}
+		return states, failed
+	}
+	for _, o := range tables {
+		list, err := p.Reader.Tables(ctx, o.Securable)
+		if err != nil || len(list) == 0 {
+			failed[o.Securable] = err
+			continue
+		}
+		states[o.Securable] = list[0]
+		p.carries(&list[0])
+	}
+	return states, failed
+}
+
+// carries notes the functions that a table refers to.
+func (p *planning) carries(t *policy.TableState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !t.Known {
+		p.unread[t.Names()[0]] = true
+	}
+	if t.Protection.Filter != nil {
+		p.used[t.Protection.Filter.Function] = true
+	}
+	for _, m := range t.Protection.Masks {
+		p.used[m.Function] = true
+	}
+}
+
+func (p *planning) inspection() *protect.Inspection {
+	return &protect.Inspection{Schema: p.Schema, Functions: p.functions, Self: p.isSelf, Learned: p.learned}
+}
+
+func (w *Worker) isSelf(owner string) bool {
+	return w.Self != "" && policy.FoldPrincipal(owner) == policy.FoldPrincipal(w.Self)
+}
+
+// table plans one table.
+func (p *planning) table(ctx context.Context, state *policy.TableState, others []policy.AttributePolicy) {
+	var denied *protect.Denied
+	if p.Denied != nil {
+		denied = p.Denied(state.Securable)
+	}
+	desired := p.Protector.Compile(*state, denied)
+	if why := p.failedBefore(state.Securable); why != "" && desired.Binds() {
+		desired.Closed = why
+	}
+	diff := protect.Diff(*state, desired, others, p.inspection())
+	if diff.Change.Sets() { // policies on the table itself are not among those of its schema
+		if own, err := p.Reader.AttributePolicies(ctx, state.Securable); err == nil {
+			diff = protect.Diff(*state, desired, own, p.inspection())
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(state, &desired, &diff)
+}
+
+// add adds what Diff found of a table to the plan.
+func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff *protect.Outcome) {
+	if desired.Binds() {
+		p.out.Tables++
+	}
+	p.out.Findings = append(p.out.Findings, diff.Findings...)
+	if diff.Closed != "" {
+		p.find(policy.EffectNarrower, state.Securable, "it is not protected, and stays closed for whom row filters and masks bind: %s", diff.Closed)
+		return
+	}
+	p.out.Protected[state.Securable] = true
+	c := diff.Change
+	for _, f := range desired.Functions {
+		p.used[f.Name] = true
+	}
+	use := func(a policy.AttachedChange) {
+		if a.To != nil {
+			p.used[a.To.Function] = true
+		}
+	}
+	if c.Filter != nil {
+		use(*c.Filter)
+	}
+	for _, m := range c.Masks {
+		use(m)
+	}
+	if c.Statements() > 0 {
+		p.out.Changes = append(p.out.Changes, c)
+	}
+}
+
+func (p *planning) failedBefore(table policy.Securable) string {
+	p.Worker.mu.Lock()
+	defer p.Worker.mu.Unlock()
+	f, ok := p.failed[table]
+	if !ok {
+		return ""
+	}
+	if p.TryAgain || !time.Now().Before(f.until) {
+		delete(p.failed, table)
+		return ""
+	}
+	return f.why
+}
+
+// minAge is how old a function must be that nothing refers to before it is dropped: a query or a sync under way may still.
+const minAge = time.Hour
+
+// leftovers looks, where there are functions of ours in a catalog that no table is known to refer to, for the tables that do,
+// and plans that they are taken off; what nothing refers to is dropped.
+func (p *planning) leftovers(ctx context.Context, catalog string) error {
+	unused := func() []string {
+		var list []string
+		for _, name := range slices.Sorted(maps.Keys(p.functions)) {
+			f := p.functions[name]
+			if !p.used[name] && f.Name == name && hasCatalog(name, catalog) && protect.Ours(f, p.Schema, p.isSelf) {
+				list = append(list, name)
+			}
+		}
+		return list
+	}
+	if p.unread[catalog] || len(unused()) == 0 {
+		return nil
+	}
+	var schemas []policy.Securable
+	for _, s := range p.Inventory.Children[catalog] {
+		if !p.seen[s.Securable] && s.FullName != p.schemaIn(catalog).FullName && len(p.Inventory.Children[s.FullName]) > 0 {
+			schemas = append(schemas, s.Securable)
+		}
+	}
+	err := p.each(ctx, len(schemas), func(ctx context.Context, i int) {
+		list, err := p.Reader.Tables(ctx, schemas[i])
+		if err != nil && policy.CodeOf(err) != policy.CodeNotFound {
+			p.mu.Lock()
+			p.unread[catalog] = true
+			p.mu.Unlock()
+		}
+		for _, t := range list {
+			p.carries(&t)
+			o := policy.Object{Securable: t.Securable, Kind: t.Kind}
+			if !p.InScope(t.Securable) || p.Protector.Concerns(o) {
+				continue
+			}
+			diff := protect.Diff(t, protect.Desired{}, nil, p.inspection())
+			if diff.Change.Lifts() {
+				p.mu.Lock()
+				p.out.Changes = append(p.out.Changes, diff.Change)
+				p.mu.Unlock()
+			}
+		}
+	})
+	if err != nil || p.unread[catalog] {
+		return err
+	}
+	for _, name := range unused() {
+		if at := p.functions[name].UpdatedAt; !at.IsZero() && time.Since(at) >= minAge {
+			p.out.Drop = append(p.out.Drop, name)
+		}
+	}
+	return nil
+}
+
+func hasCatalog(fullName, catalog string) bool {
+	return len(fullName) > len(catalog) && fullName[:len(catalog)] == catalog && fullName[len(catalog)] == '.'
+}

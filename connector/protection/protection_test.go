@@ -1,0 +1,271 @@
+package protection_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"ucwarden/connector/protection"
+	"ucwarden/connector/warehousetest"
+	"ucwarden/policy"
+	"ucwarden/policy/policytest"
+	"ucwarden/policy/protect"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+const us = "us@example.com"
+
+func table(n int) policy.TableState {
+	return policy.TableState{
+		Securable: policy.Securable{Type: policy.Table, FullName: fmt.Sprintf("c.s.t%d", n)}, ID: fmt.Sprintf("%012x", n), Known: true, Owner: "owner",
+		Columns: []policy.Column{{Name: "Region", Type: "string"}, {Name: "n", Type: "int"}},
+	}
+}
+
+func item(groups ...string) ranger.PolicyItem {
+	return ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: groups}
+}
+
+func rowFilter(tables, expr string) ranger.Policy {
+	return ranger.Policy{ID: 1, Name: "rows", PolicyType: ranger.PolicyTypeRowFilter, Resources: policytest.Resources("catalog=c schema=s table=" + tables),
+		RowFilterPolicyItems: []ranger.RowFilterPolicyItem{{PolicyItem: item("eu"), RowFilterInfo: ranger.RowFilterInfo{FilterExpr: expr}}}}
+}
+
+func columnMask(tables, mask string) ranger.Policy {
+	return ranger.Policy{ID: 2, Name: "mask", PolicyType: ranger.PolicyTypeDataMask, Resources: policytest.Resources("catalog=c schema=s column=region table=" + tables),
+		DataMaskPolicyItems: []ranger.DataMaskPolicyItem{{PolicyItem: item("eu"), DataMaskInfo: ranger.DataMaskInfo{DataMaskType: mask}}}}
+}
+
+type world struct {
+	*testing.T
+	warehouse *warehousetest.Warehouse
+	worker    *protection.Worker
+	inventory *policy.Inventory
+}
+
+func newWorld(t *testing.T, tables int) *world {
+	w := &world{T: t, warehouse: warehousetest.New(us)}
+	w.inventory = policy.NewInventory(policy.Object{Securable: policy.Securable{Type: policy.Catalog, FullName: "c"}})
+	for n := range tables {
+		w.warehouse.AddTable(table(n))
+		w.inventory.Add(policy.Object{Securable: table(n).Securable})
+	}
+	w.restart()
+	return w
+}
+
+// restart forgets all that is in memory.
+func (w *world) restart() {
+	w.worker = protection.New(protection.Options{Warehouse: w.warehouse, Reader: w.warehouse, Schema: "ucwarden_protection", Self: us})
+}
+
+func (w *world) plan(policies ...ranger.Policy) *protection.Plan {
+	w.Helper()
+	set, err := rules.New(&ranger.Snapshot{Policies: policies}, rules.Options{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	p, err := w.worker.Plan(context.Background(), protection.Request{
+		Protector: protect.New(set, protect.Options{Schema: "ucwarden_protection"}), Inventory: w.inventory,
+		Whole: []policy.Securable{{Type: policy.Catalog, FullName: "c"}}, InScope: func(policy.Securable) bool { return true },
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return p
+}
+
+func note(context.Context, policy.ProtectionChange) (func(error), error) { return func(error) {}, nil }
+
+// apply plans and applies, and returns the plan.
+func (w *world) apply(policies ...ranger.Policy) *protection.Plan {
+	w.Helper()
+	p := w.plan(policies...)
+	for i, err := range w.worker.Apply(context.Background(), p.Changes, note) {
+		if err != nil {
+			w.Fatalf("%s: %v", p.Changes[i], err)
+		}
+	}
+	for i, err := range w.worker.Lift(context.Background(), p.Changes, p.Drop, note) {
+		if err != nil {
+			w.Fatalf("%s: %v", p.Changes[i], err)
+		}
+	}
+	return p
+}
+
+// quiet fails where a plan changes something.
+func (w *world) quiet(policies ...ranger.Policy) {
+	w.Helper()
+	before := len(w.warehouse.Statements)
+	if p := w.apply(policies...); len(p.Changes)+len(p.Drop) > 0 || len(w.warehouse.Statements) != before {
+		w.Errorf("a second run changes %v and drops %v", p.Changes, p.Drop)
+	}
+}
+
+func TestProtects(t *testing.T) {
+	w := newWorld(t, 6)
+	policies := []ranger.Policy{rowFilter("t*", "n > 1"), columnMask("t1", "MASK")}
+	p := w.apply(policies...)
+	if len(p.Protected) != 6 || len(p.Changes) != 6 || p.Tables != 6 {
+		t.Fatalf("the plan protects %v by %v", p.Protected, p.Changes)
+	}
+	state := w.warehouse.Table("c.s.t1")
+	f, ok := w.warehouse.Function(state.Filter.Function)
+	if !ok || !strings.Contains(f.Body, "is_account_group_member('eu')") || !strings.HasPrefix(state.Masks["region"].Function, "c.ucwarden_protection.mf_") {
+		t.Errorf("the table carries %v, by the function %v", state, f)
+	}
+	w.quiet(policies...)
+	w.restart()
+	w.quiet(policies...)
+}
+
+// A changed filter is another function, set in place of the old one; that is dropped an hour later.
+func TestReplaces(t *testing.T) {
+	w := newWorld(t, 1)
+	w.apply(rowFilter("t0", "n > 1"))
+	first := w.warehouse.Table("c.s.t0").Filter.Function
+	w.apply(rowFilter("t0", "n > 2"))
+	second := w.warehouse.Table("c.s.t0").Filter.Function
+	if first == second || len(w.warehouse.FunctionNames()) != 2 {
+		t.Fatalf("after a change %s is set, before %s; there are %v", second, first, w.warehouse.FunctionNames())
+	}
+	for _, s := range w.warehouse.Statements {
+		if strings.Contains(s, "DROP") || strings.Contains(s, "REPLACE") {
+			t.Errorf("%s was sent", s)
+		}
+	}
+	w.quiet(rowFilter("t0", "n > 2"))
+	w.warehouse.Age(2 * time.Hour)
+	w.apply(rowFilter("t0", "n > 2"))
+	if names := w.warehouse.FunctionNames(); len(names) != 1 || names[0] != second {
+		t.Errorf("the functions %v are left", names)
+	}
+}
+
+func TestLifts(t *testing.T) {
+	w := newWorld(t, 5)
+	w.apply(rowFilter("t*", "n > 1"), columnMask("t1", "MASK"))
+	p := w.apply()
+	if len(p.Changes) != 5 || w.warehouse.String() != "" {
+		t.Errorf("without policies %v is changed, and what is left is %s", p.Changes, w.warehouse)
+	}
+	w.warehouse.Age(2 * time.Hour)
+	w.apply()
+	if names := w.warehouse.FunctionNames(); len(names) != 0 {
+		t.Errorf("the functions %v are left", names)
+	}
+	w.quiet()
+}
+
+func TestDrift(t *testing.T) {
+	for name, c := range map[string]struct {
+		edit    func(w *world)
+		finding string
+	}{
+		"filter dropped":   {func(w *world) { w.warehouse.Protect("c.s.t0", policy.Protection{}) }, "is put back"},
+		"function dropped": {func(w *world) { w.warehouse.DropFunction(w.warehouse.Table("c.s.t0").Filter.Function) }, ""},
+		"function altered": {func(w *world) {
+			f, _ := w.warehouse.Function(w.warehouse.Table("c.s.t0").Filter.Function)
+			f.Body = "TRUE"
+			w.warehouse.AddFunction(f)
+		}, ""},
+		"function owned by another": {func(w *world) {
+			f, _ := w.warehouse.Function(w.warehouse.Table("c.s.t0").Filter.Function)
+			f.Owner = "mallory"
+			w.warehouse.AddFunction(f)
+			w.warehouse.Protect("c.s.t0", policy.Protection{})
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.apply(rowFilter("t0", "n > 1"))
+			c.edit(w)
+			p := w.apply(rowFilter("t0", "n > 1"))
+			f, ok := w.warehouse.Function(w.warehouse.Table("c.s.t0").Filter.Function)
+			if len(p.Changes) != 1 || !ok || !strings.Contains(f.Body, "eu") || f.Owner != us {
+				t.Errorf("it is put right by %v to %v", p.Changes, f)
+			}
+			if c.finding != "" && !strings.Contains(fmt.Sprint(p.Findings), c.finding) {
+				t.Errorf("the findings are %v", p.Findings)
+			}
+			w.quiet(rowFilter("t0", "n > 1"))
+		})
+	}
+}
+
+func TestLeavesOthersAlone(t *testing.T) {
+	foreign := policy.Protection{Filter: &policy.Attached{Function: "c.privacera_security.f"}}
+	for name, edit := range map[string]func(w *world){
+		"filter": func(w *world) { w.warehouse.Protect("c.s.t0", foreign) },
+		"attribute policy": func(w *world) {
+			w.warehouse.Govern(policy.AttributePolicy{Name: "x", Type: policy.AttributeRowFilter, On: policy.Securable{Type: policy.Catalog, FullName: "c"}})
+		},
+		"attribute policy on the table": func(w *world) {
+			w.warehouse.Govern(policy.AttributePolicy{Name: "x", Type: policy.AttributeRowFilter, On: table(0).Securable})
+		},
+		"a name of ours": func(w *world) {
+			w.warehouse.AddFunction(policy.SQLFunction{Name: "c.ucwarden_protection.rf_000000000000_x", Owner: "mallory"})
+			w.warehouse.Protect("c.s.t0", policy.Protection{Filter: &policy.Attached{Function: "c.ucwarden_protection.rf_000000000000_x"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			edit(w)
+			before := w.warehouse.Table("c.s.t0")
+			p := w.apply(rowFilter("t0", "n > 1"))
+			if after := w.warehouse.Table("c.s.t0"); fmt.Sprint(before.Filter) != fmt.Sprint(after.Filter) || p.Protected[table(0).Securable] || len(p.Findings) == 0 {
+				t.Errorf("it carries %v after %v; protected: %v, findings %v", after.Filter, before.Filter, p.Protected, p.Findings)
+			}
+			w.quiet(rowFilter("t0", "n > 1"))
+		})
+	}
+}
+
+// What is set between the plan and its application is not replaced.
+func TestChangedSincePlanned(t *testing.T) {
+	w := newWorld(t, 1)
+	p := w.plan(rowFilter("t0", "n > 1"))
+	foreign := &policy.Attached{Function: "c.other.f"}
+	w.warehouse.Protect("c.s.t0", policy.Protection{Filter: foreign})
+	errs := w.worker.Apply(context.Background(), p.Changes, note)
+	if errs[0] == nil || w.warehouse.Table("c.s.t0").Filter.Function != foreign.Function {
+		t.Errorf("the error is %v, and the table carries %v", errs[0], w.warehouse.Table("c.s.t0").Filter)
+	}
+}
+
+// A statement that fails, before or after its effect, leaves a table closed or protected, and the next run ends it.
+func TestFailures(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for _, form := range []string{"CREATE SCHEMA", "CREATE FUNCTION", "SET ROW FILTER", "SET MASK"} {
+			for times := 1; times <= 3; times++ {
+				w := newWorld(t, 2)
+				left := times
+				w.warehouse.Fail = func(s string, now bool) error {
+					if now == after && strings.Contains(s, form) && left > 0 {
+						left--
+						return warehousetest.Lost()
+					}
+					return nil
+				}
+				policies := []ranger.Policy{rowFilter("t0", "n > 1"), columnMask("t0", "MASK")}
+				p := w.plan(policies...)
+				err := w.worker.Apply(context.Background(), p.Changes, note)[0]
+				state := w.warehouse.Table("c.s.t0")
+				if whole := state.Filter != nil && len(state.Masks) == 1; err == nil && !whole {
+					t.Errorf("%s fails %d times: no error, and the table carries %v", form, times, state)
+				}
+				if closed := w.plan(policies...); err != nil && closed.Protected[table(0).Securable] {
+					t.Errorf("%s fails %d times: the table counts as protected", form, times)
+				}
+				w.warehouse.Fail = nil
+				w.restart()
+				w.apply(policies...)
+				w.quiet(policies...)
+			}
+		}
+	}
+}
