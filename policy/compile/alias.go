@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
 
@@ -15,7 +16,6 @@ import (
 // group or role, nor a user or role under that of everybody's group. A group that the directory shows not to be there takes no
 // name from a user; where the directory could not be read, every group that policies name may be there.
 func (c *Compiler) findAliases() {
-	c.aliases = make(map[rules.SubjectID][]rules.SubjectID)
 	groups := make(map[policy.Principal][]rules.SubjectID)
 	names := map[string]bool{policy.AccountUsers.Name: true} // of groups, folded
 	for id := range c.principals {
@@ -29,13 +29,7 @@ func (c *Compiler) findAliases() {
 		}
 	}
 	for _, list := range groups {
-		for _, p := range list {
-			for _, q := range list {
-				if p != q {
-					c.aliases[p] = append(c.aliases[p], q)
-				}
-			}
-		}
+		c.judge.Alias(list)
 	}
 	for i, principal := range c.principals {
 		id := rules.SubjectID(i)
@@ -57,7 +51,7 @@ func (c *Compiler) findAliases() {
 
 // allowsSome reports whether some policy allows the subject something, by its name.
 func (c *Compiler) allowsSome(id rules.SubjectID) bool {
-	return slices.ContainsFunc(c.policies, func(p *compiledPolicy) bool {
-		return slices.ContainsFunc(p.allow, func(item compiledItem) bool { return item.who.Has(id) })
+	return slices.ContainsFunc(c.policies, func(p *judge.Policy) bool {
+		return slices.ContainsFunc(p.Allow, func(item judge.Item) bool { return item.Who.Has(id) })
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
 
@@ -142,12 +143,12 @@ func (f *causeFinder) find(s policy.Securable) place {
 }
 
 // views returns what the policies say about x at each class of objects that a grant of it there reaches.
-func (at *place) views(x policy.Privilege) []*view {
+func (at *place) views(x policy.Privilege) []*judge.View {
 	reach := policy.ActsOn[x] & at.class.Inside()
 	if at.leaf {
 		reach = at.class
 	}
-	var list []*view
+	var list []*judge.View
 	for cl := range reach.Each() {
 		list = append(list, at.view(x, cl))
 	}
@@ -177,23 +178,23 @@ func (f *causeFinder) added(at place, a policy.Assignment) policy.Cause {
 
 // allowing returns the first policy item that allows p the privilege of the views: one that names it, or one that names
 // a group or role that it is in.
-func (f *causeFinder) allowing(views []*view, p rules.SubjectID, direct bool) (policy.Cause, bool) {
-	member := f.generic(p)
+func (f *causeFinder) allowing(views []*judge.View, p rules.SubjectID, direct bool) (policy.Cause, bool) {
+	member := f.judge.Member(p)
 	for _, v := range views {
-		for _, a := range v.allow {
-			if !v.allowed(a, member, v.deny) {
+		for _, a := range v.Allow {
+			if !v.Allowed(a, member, v.Deny) {
 				continue
 			}
-			for i := range a.allow {
-				item := &a.allow[i]
+			for i := range a.Allow {
+				item := &a.Allow[i]
 				switch {
-				case item.privs&v.x == 0:
-				case direct && item.who.Has(p):
+				case item.Privileges&v.Privilege == 0:
+				case direct && item.Who.Has(p):
 					return causeOf(policy.CausePolicy, a, item), true
-				case !direct && member.in(item.who):
+				case !direct && member.In(item.Who):
 					cause := causeOf(policy.CauseExpansion, a, item)
 					for _, q := range member {
-						if item.who.Has(q) {
+						if item.Who.Has(q) {
 							cause.Through = f.describe(q)
 						}
 					}
@@ -205,14 +206,14 @@ func (f *causeFinder) allowing(views []*view, p rules.SubjectID, direct bool) (p
 	return policy.Cause{}, false
 }
 
-func causeOf(kind policy.CauseKind, p *compiledPolicy, item *compiledItem) policy.Cause {
-	cause := policy.Cause{Kind: kind, PolicyID: p.src.Source.ID, Policy: p.src.Source.Name}
+func causeOf(kind policy.CauseKind, p *judge.Policy, item *judge.Item) policy.Cause {
+	cause := policy.Cause{Kind: kind, PolicyID: p.Rule.Source.ID, Policy: p.Rule.Source.Name}
 	switch {
 	case item == nil:
-	case item.kind.Listed():
-		cause.Item = fmt.Sprintf("%s[%d]", item.kind, item.index)
+	case item.Kind.Listed():
+		cause.Item = fmt.Sprintf("%s[%d]", item.Kind, item.Index)
 	default:
-		cause.Item = item.kind.String()
+		cause.Item = item.Kind.String()
 	}
 	return cause
 }
@@ -229,7 +230,7 @@ func (f *causeFinder) required(at place, use policy.Assignment) (policy.Cause, b
 	}
 	needed := f.needed(at)
 	for _, p := range f.subjects[use.Principal] {
-		for _, q := range append(hypotheticalMember{p}, f.withContainers(p)...) { // whose member p may stand for
+		for _, q := range append(judge.Member{p}, f.judge.Member(p)...) { // whose member p may stand for
 			on, ok := needed[q]
 			switch {
 			case at.schema != nil && at.schema.needUse[q]:
@@ -338,7 +339,7 @@ func (f *causeFinder) removed(at place, a policy.Assignment) policy.Cause {
 func (f *causeFinder) implied(at place, a policy.Assignment) (policy.Cause, bool) {
 	holders := []policy.Principal{a.Principal}
 	for _, p := range f.subjects[a.Principal] {
-		for _, q := range f.withContainers(p) {
+		for _, q := range f.judge.Member(p) {
 			holders = append(holders, f.principals[q])
 		}
 	}
@@ -355,15 +356,15 @@ func (f *causeFinder) implied(at place, a policy.Assignment) (policy.Cause, bool
 }
 
 // forbidding returns the policy item that denies p the privilege of the views, or somebody whom a grant to p reaches.
-func (f *causeFinder) forbidding(views []*view, p rules.SubjectID) (policy.Cause, bool) {
-	member := f.generic(p)
+func (f *causeFinder) forbidding(views []*judge.View, p rules.SubjectID) (policy.Cause, bool) {
+	member := f.judge.Member(p)
 	allowed := len(views) > 0
 	for _, v := range views {
-		if v.decide(member, v.deny) {
+		if v.Decide(member, v.Deny) {
 			continue
 		}
 		allowed = false
-		if cause, ok := v.denial(policy.CauseDeny, member); ok {
+		if cause, ok := denial(v, policy.CauseDeny, member); ok {
 			return cause, true
 		}
 	}
@@ -371,8 +372,8 @@ func (f *causeFinder) forbidding(views []*view, p rules.SubjectID) (policy.Cause
 		return policy.Cause{}, false
 	}
 	for _, v := range views {
-		if verdict, against, _ := f.judge(p, v, v.deny, v.deniedSubjects()); verdict == unsafe && against != rules.NoSubject {
-			if cause, ok := v.denial(policy.CauseWithheld, member.and(f.generic(against))); ok {
+		if verdict, against, _ := f.judge.Grant(p, v, v.Deny, v.DeniedSubjects()); verdict == judge.Unsafe && against != rules.NoSubject {
+			if cause, ok := denial(v, policy.CauseWithheld, member.And(f.judge.Member(against))); ok {
 				return cause, true
 			}
 		}
@@ -382,25 +383,25 @@ func (f *causeFinder) forbidding(views []*view, p rules.SubjectID) (policy.Cause
 
 // denial returns the policy item that keeps somebody from the view's privilege: one that denies it, or one that is
 // excepted from what is allowed.
-func (v *view) denial(kind policy.CauseKind, m hypotheticalMember) (policy.Cause, bool) {
-	item := func(list []compiledItem) *compiledItem {
-		i := slices.IndexFunc(list, func(item compiledItem) bool { return item.privs&v.x != 0 && m.in(item.who) })
+func denial(v *judge.View, kind policy.CauseKind, m judge.Member) (policy.Cause, bool) {
+	item := func(list []judge.Item) *judge.Item {
+		i := slices.IndexFunc(list, func(item judge.Item) bool { return item.Privileges&v.Privilege != 0 && m.In(item.Who) })
 		if i < 0 {
 			return nil
 		}
 		return &list[i]
 	}
-	for _, d := range v.deny {
-		if !v.denies(d, m) {
+	for _, d := range v.Deny {
+		if !v.DeniedBy(d, m) {
 			continue
 		}
-		if by := item(d.deny); by != nil {
+		if by := item(d.Deny); by != nil {
 			return causeOf(kind, d, by), true
 		}
-		return causeOf(kind, d, &compiledItem{kind: rules.ItemDenyAllElse}), true
+		return causeOf(kind, d, &judge.Item{Kind: rules.ItemDenyAllElse}), true
 	}
-	for _, a := range v.allow {
-		if by := item(a.allowExcept); by != nil {
+	for _, a := range v.Allow {
+		if by := item(a.AllowExcept); by != nil {
 			return causeOf(kind, a, by), true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 	"ucwarden/policy"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
@@ -62,18 +63,16 @@ type Options struct {
 // container above, ALL_PRIVILEGES, or the same to a group or role that the principal is known to be in.
 type Compiler struct {
 	grantRules
+	judge       *judge.Judge
 	set         *rules.RuleSet
 	opts        Options
-	principals  []policy.Principal                    // by subject
-	listed      []bool                                // by subject: the workspace has it
-	managed     []bool                                // by subject
-	withheld    map[rules.SubjectID]string            // why a subject that does not resolve is granted nothing
-	missing     int                                   // how many of those named the directory does not list
-	generics    []hypotheticalMember                  // by subject
-	users       []userList                            // by subject
-	aliases     map[rules.SubjectID][]rules.SubjectID // groups and roles of one principal
+	principals  []policy.Principal         // by subject
+	listed      []bool                     // by subject: the workspace has it
+	managed     []bool                     // by subject
+	withheld    map[rules.SubjectID]string // why a subject that does not resolve is granted nothing
+	missing     int                        // how many of those named the directory does not list
 	byRoot      map[policy.ObjectClass]*region.Index
-	openUse     *compiledPolicy // allows everyone USE_*, below every deny
+	openUse     *judge.Policy // allows everyone USE_*, below every deny
 	expressible map[policy.ObjectClass]policy.PrivilegeSet
 	prints      fingerprints
 }
@@ -91,12 +90,10 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		withheld: make(map[rules.SubjectID]string),
 	}
 	c.resolve()
+	c.judge = judge.New(set, c.principals, o.Deny == DenyIgnore)
 	for id := range rules.SubjectID(set.Subjects.Len()) {
 		p := c.principals[id]
 		c.managed = append(c.managed, c.withheld[id] == "" && (o.Manages == nil || o.Manages(p)))
-		c.generics = append(c.generics, c.newGeneric(id))
-		list, known := set.Members.UsersOf(id)
-		c.users = append(c.users, userList{list, known && id != rules.Everyone})
 	}
 	c.noteUnmanaged()
 	c.findAliases()
@@ -111,9 +108,9 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 	for cl, list := range byClass {
 		c.byRoot[cl] = region.NewIndex(c.regions, list, 1)
 	}
-	c.openUse = &compiledPolicy{
-		src: &rules.Policy{Source: &ranger.Policy{Name: "USE_* for who needs it"}}, priority: -1 << 30,
-		allow: []compiledItem{{privs: policy.AllPrivilegeSet, who: rules.SubjectSet{rules.Everyone}}}, allowPrivs: policy.AllPrivilegeSet,
+	c.openUse = &judge.Policy{
+		Rule: &rules.Policy{Source: &ranger.Policy{Name: "USE_* for who needs it"}}, Priority: -1 << 30,
+		Allow: []judge.Item{{Privileges: policy.AllPrivilegeSet, Who: rules.SubjectSet{rules.Everyone}}}, Allowed: policy.AllPrivilegeSet,
 	}
 	return c
 }
@@ -133,7 +130,7 @@ func (c *Compiler) Expresses(t policy.SecurableType, p policy.Privilege) bool {
 func (c *Compiler) Memberships() map[policy.Principal][]policy.Principal {
 	in := make(map[policy.Principal][]policy.Principal)
 	for id, p := range c.principals {
-		for _, q := range c.withContainers(rules.SubjectID(id)) {
+		for _, q := range c.judge.Member(rules.SubjectID(id)) {
 			if other := c.principals[q]; other != p && !slices.Contains(in[p], other) {
 				in[p] = append(in[p], other)
 			}
@@ -141,6 +138,10 @@ func (c *Compiler) Memberships() map[policy.Principal][]policy.Principal {
 	}
 	return in
 }
+
+func (c *Compiler) kind(id rules.SubjectID) rules.SubjectKind { return c.set.Subjects.Of(id).Kind }
+
+func (c *Compiler) describe(id rules.SubjectID) string { return c.set.Subjects.Of(id).String() }
 
 // Policies is the number of enabled policies outside zones.
 func (c *Compiler) Policies() int { return len(c.set.Outside.All()) }

@@ -67,8 +67,8 @@ func (c *Compiler) fingerprint() {
 			writeJSON(h, s.Zones[e.zone].Resources)
 			fmt.Fprintf(h, "zone %s\n", e.zone)
 		} else {
-			writeJSON(h, e.policy.src.Source)
-			fmt.Fprintf(h, "%q %+q %d\n", e.policy.src.Zone, e.policy.src.Source.Faults, e.policy.priority)
+			writeJSON(h, e.policy.Rule.Source)
+			fmt.Fprintf(h, "%q %+q %d\n", e.policy.Rule.Zone, e.policy.Rule.Source.Faults, e.policy.Priority)
 		}
 		h.Sum(c.prints.entries[i][:0])
 	}

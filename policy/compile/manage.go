@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
 
@@ -19,11 +20,11 @@ func (e *evaluation) checkManage() {
 		reported := make(map[*rules.Policy]bool)
 		for i, ref := range e.active {
 			d := e.policyAt(ref)
-			if d == nil || e.covers[i].Touch == 0 || reported[d.src] {
+			if d == nil || e.covers[i].Touch == 0 || reported[d.Rule] {
 				continue
 			}
 			if h, x := e.deniedManager(p, d, e.covers[i].Touch); x != "" {
-				reported[d.src] = true
+				reported[d.Rule] = true
 				e.reportManager(p, h, x, d)
 			}
 		}
@@ -32,25 +33,25 @@ func (e *evaluation) checkManage() {
 
 // deniedManager returns somebody whom a grant to p reaches, or may reach, and whom policy d denies a privilege on objects of
 // the classes, or excepts from it, though no other policy allows it here; x is "" where there is nobody.
-func (e *evaluation) deniedManager(p rules.SubjectID, d *compiledPolicy, touch policy.ObjectClass) (h rules.SubjectID, x policy.Privilege) {
-	base := e.generic(p)
+func (e *evaluation) deniedManager(p rules.SubjectID, d *judge.Policy, touch policy.ObjectClass) (h rules.SubjectID, x policy.Privilege) {
+	base := e.judge.Member(p)
 	who := []rules.SubjectID{p}
-	privs := d.denyPrivs
-	for i := range d.deny {
-		who = append(who, d.deny[i].who...)
+	privs := d.Denied
+	for i := range d.Deny {
+		who = append(who, d.Deny[i].Who...)
 	}
-	for i := range d.allowExcept {
-		who, privs = append(who, d.allowExcept[i].who...), privs|d.allowExcept[i].privs&d.allowPrivs
+	for i := range d.AllowExcept {
+		who, privs = append(who, d.AllowExcept[i].Who...), privs|d.AllowExcept[i].Privileges&d.Allowed
 	}
 	for privilege := range (privs &^ policy.Manage.Set() &^ policy.AllPrivileges.Set()).All() {
 		for cl := range (policy.ActsOn[privilege] & touch).Each() {
 			v := e.view(privilege, cl)
 			for _, h := range who {
-				if h != p && e.mayBe(p, h) == rules.No {
+				if h != p && e.judge.MayBe(p, h) == rules.No {
 					continue
 				}
-				m := base.and(e.generic(h))
-				if (d.denies(m, v.x) || d.excepts(m, v.x)) && !v.decide(m, v.deny) {
+				m := base.And(e.judge.Member(h))
+				if (d.DeniesItself(m, v.Privilege) || d.Excepts(m, v.Privilege)) && !v.Decide(m, v.Deny) {
 					return h, privilege
 				}
 			}
@@ -59,20 +60,15 @@ func (e *evaluation) deniedManager(p rules.SubjectID, d *compiledPolicy, touch p
 	return rules.NoSubject, ""
 }
 
-// excepts reports whether the policy allows privilege x but for an exception.
-func (p *compiledPolicy) excepts(m hypotheticalMember, x policy.PrivilegeSet) bool {
-	return matches(p.allow, m, x) && matches(p.allowExcept, m, x)
-}
-
-func (e *evaluation) reportManager(p, h rules.SubjectID, x policy.Privilege, d *compiledPolicy) {
+func (e *evaluation) reportManager(p, h rules.SubjectID, x policy.Privilege, d *judge.Policy) {
 	who := "is"
 	switch {
-	case h == p || e.generic(p).is(h):
-	case e.mayBe(p, h) == rules.Yes:
+	case h == p || e.judge.Member(p).Is(h):
+	case e.judge.MayBe(p, h) == rules.Yes:
 		who = fmt.Sprintf("includes %s, who is", e.describe(h))
 	default:
 		who = fmt.Sprintf("may include %s, who is", e.describe(h))
 	}
 	e.report(p, policy.Manage, policy.EffectWider, fmt.Sprintf("%s is granted MANAGE and %s denied %s by policy %d %q; whoever holds MANAGE can grant that to himself, here and on all that is inside",
-		e.describe(p), who, x, d.src.Source.ID, d.src.Source.Name), e.allowing(policy.Manage))
+		e.describe(p), who, x, d.Rule.Source.ID, d.Rule.Source.Name), e.allowing(policy.Manage))
 }

@@ -26,12 +26,12 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 	var list []NamedObject
 	add := func(ref region.Ref, t policy.SecurableType) {
 		r, p := &c.regions[ref.Number()], c.policyAt(ref)
-		if p == nil || p.src.Tag || p.src.Everywhere || t.Depth() != r.Depth {
+		if p == nil || p.Rule.Tag || p.Rule.Everywhere || t.Depth() != r.Depth {
 			return
 		}
 		for _, name := range r.ExactNames(limit) {
 			if s := (policy.Securable{Type: t, FullName: name}); container.FullName == "" || container.Contains(s) {
-				list = append(list, NamedObject{s, p.src})
+				list = append(list, NamedObject{s, p.Rule})
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
@@ -120,7 +121,7 @@ func (e *evaluation) cover() {
 		case p == nil:
 			e.covers[i] = region.Cover{}
 		case e.covers[i].Full != 0:
-			e.allowed |= p.allowPrivs
+			e.allowed |= p.Allowed
 		}
 	}
 }
@@ -157,14 +158,14 @@ func (e *evaluation) limitToZones() {
 		}
 		c := &e.covers[i]
 		elsewhere := any
-		if p.src.Tag {
+		if p.Rule.Tag {
 			elsewhere = withTags
 		}
-		switch z := zones[p.src.Zone]; {
-		case p.src.Zone == "":
+		switch z := zones[p.Rule.Zone]; {
+		case p.Rule.Zone == "":
 			c.Full &^= elsewhere.Touch | shared
 			c.Touch &^= elsewhere.Full &^ shared
-		case p.src.Tag && !e.set.Zones.HasTagService(p.src.Zone):
+		case p.Rule.Tag && !e.set.Zones.HasTagService(p.Rule.Zone):
 			*c = region.Cover{}
 		default:
 			c.Full &= z.Full &^ shared
@@ -174,33 +175,33 @@ func (e *evaluation) limitToZones() {
 }
 
 // view gathers what the policies say about x on the objects of one class here.
-func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *view {
-	v := &view{x: x.Set(), ends: e.silentEnds}
-	var partial []*compiledPolicy
+func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *judge.View {
+	v := &judge.View{Privilege: x.Set(), Ends: e.silentEnds}
+	var partial []*judge.Policy
 	for i, n := range e.active {
 		c, p := e.covers[i], e.policyAt(n)
 		if c.Touch&cl == 0 {
 			continue
 		}
-		if p.ends() {
-			v.ends = max(v.ends, p.src.Priority)
+		if p.Ends() {
+			v.Ends = max(v.Ends, p.Rule.Priority)
 		}
-		if p.allowPrivs&v.x != 0 && c.Full&cl != 0 {
-			v.allow = append(v.allow, p)
+		if p.Allowed&v.Privilege != 0 && c.Full&cl != 0 {
+			v.Allow = append(v.Allow, p)
 		}
-		if p.denyPrivs&v.x != 0 && !(e.protected && p.protects()) {
+		if p.Denied&v.Privilege != 0 && !(e.protected && protects(p)) {
 			// What is enforced on tables one by one is decided there, not on all of a container.
-			if !e.leaf && e.opts.Protects && p.protects() {
+			if !e.leaf && e.opts.Protects && protects(p) {
 				partial = append(partial, p)
 			} else if c.Full&cl != 0 || e.leaf {
-				v.deny = append(v.deny, p)
+				v.Deny = append(v.Deny, p)
 			} else {
 				partial = append(partial, p)
 			}
 		}
 	}
-	v.total = len(v.deny)
-	v.deny = append(v.deny, partial...)
+	v.Total = len(v.Deny)
+	v.Deny = append(v.Deny, partial...)
 	return v
 }
 
@@ -210,10 +211,10 @@ func (e *evaluation) privilege(x policy.Privilege) {
 	if e.leaf {
 		reach = e.class
 	}
-	var views []*view
+	var views []*judge.View
 	for cl := range reach.Each() {
 		v := e.view(x, cl)
-		if len(v.allow) == 0 && policy.ActsOn[x]&e.class == 0 {
+		if len(v.Allow) == 0 && policy.ActsOn[x]&e.class == 0 {
 			return
 		}
 		views = append(views, v)
@@ -224,17 +225,17 @@ func (e *evaluation) privilege(x policy.Privilege) {
 	// Whoever is granted x must be allowed it in each class, so the candidates of one class are enough; that of the
 	// container itself comes first, to report what it alone allows.
 	var candidates []rules.SubjectID
-	for _, p := range views[0].allow {
-		for i := range p.allow {
-			if p.allow[i].privs&views[0].x != 0 {
-				candidates = append(candidates, p.allow[i].who...)
+	for _, p := range views[0].Allow {
+		for i := range p.Allow {
+			if p.Allow[i].Privileges&views[0].Privilege != 0 {
+				candidates = append(candidates, p.Allow[i].Who...)
 			}
 		}
 	}
 	slices.Sort(candidates)
 	deniedBy := make([][]rules.SubjectID, len(views))
 	for i, v := range views {
-		deniedBy[i] = v.deniedSubjects()
+		deniedBy[i] = v.DeniedSubjects()
 	}
 	for _, p := range slices.Compact(candidates) {
 		switch {
@@ -247,12 +248,12 @@ func (e *evaluation) privilege(x policy.Privilege) {
 }
 
 // candidate grants x here to p, or to its members, or reports why not.
-func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*view, deniedBy [][]rules.SubjectID, reach policy.ObjectClass) {
-	result, against, certain, blocked := safe, rules.NoSubject, rules.No, 0
-	self := denied
+func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*judge.View, deniedBy [][]rules.SubjectID, reach policy.ObjectClass) {
+	result, against, certain, blocked := judge.Safe, rules.NoSubject, rules.No, 0
+	self := judge.Denied
 	i := 0
 	for cl := range reach.Each() {
-		v, culprit, how := e.judge(p, views[i], views[i].deny, deniedBy[i])
+		v, culprit, how := e.judge.Grant(p, views[i], views[i].Deny, deniedBy[i])
 		if cl == e.class {
 			self = v
 		}
@@ -261,32 +262,32 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*v
 		}
 		i++
 	}
-	if result == safe {
+	if result == judge.Safe {
 		e.here[p] |= x.Set()
 		if e.opts.Deny == DenyIgnore {
 			e.reportIgnored(p, x, views, deniedBy)
 		}
 		return
 	}
-	if self != denied && !e.leaf && reach != e.class {
+	if self != judge.Denied && !e.leaf && reach != e.class {
 		e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s on the %s itself, but not on everything in it, which Unity Catalog would pass it on to; it is not granted there",
-			e.describe(p), x, containerWord(e.class)), views[0].allow)
+			e.describe(p), x, containerWord(e.class)), views[0].Allow)
 	}
-	if result == denied {
+	if result == judge.Denied {
 		switch v := views[blocked]; {
-		case v.openToOrder(e.generic(p), v.deny):
+		case v.OpenToOrder(e.judge.Member(p), v.Deny):
 			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s with a high priority by a policy that also denies, and denied it with a lower one; which of them wins hangs in Ranger on other policies, so it is not granted",
-				e.describe(p), x), v.allow)
-		case v.endedBefore(e.generic(p), v.deny):
+				e.describe(p), x), v.Allow)
+		case v.EndedBefore(e.judge.Member(p), v.Deny):
 			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s by a tag and denied it on the resource; Ranger never comes to the deny, for a policy of higher priority about the same resource ends the evaluation, so it is not granted",
-				e.describe(p), x), v.allow)
+				e.describe(p), x), v.Allow)
 		}
 		return
 	}
 	// Unsafe. Where only something inside stands against it, what is inside is decided further down.
 	for i, v := range views {
 		if !e.leaf {
-			if w, _, _ := e.judge(p, v, v.deny[:v.total], deniedBy[i]); w == safe {
+			if w, _, _ := e.judge.Grant(p, v, v.Deny[:v.Total], deniedBy[i]); w == judge.Safe {
 				return
 			}
 		}
@@ -294,17 +295,17 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*v
 	reported := e.out.settled[p].Has(x) // on a container above
 	e.out.settled[p] |= x.Set()
 	if e.opts.Deny == DenyExpand {
-		if list := e.usersOf(p); e.kind(p) != rules.SubjectUser && list.known && len(list.users) <= e.opts.ExpandLimit {
-			e.expand(p, x, list.users, views, deniedBy, reported)
+		if list := e.judge.UsersOf(p); e.kind(p) != rules.SubjectUser && list.Known && len(list.Users) <= e.opts.ExpandLimit {
+			e.expand(p, x, list.Users, views, deniedBy, reported)
 			return
 		}
 	}
 	if reported {
 		return
 	}
-	if !views[blocked].decide(e.generic(p), views[blocked].deny) {
+	if !views[blocked].Decide(e.judge.Member(p), views[blocked].Deny) {
 		e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s only for who is also %s, which Unity Catalog cannot express; it is not granted (%s)",
-			e.describe(p), x, e.describe(against), e.whyWithheld(p)), views[blocked].allow)
+			e.describe(p), x, e.describe(against), e.whyWithheld(p)), views[blocked].Allow)
 		return
 	}
 	word := "includes"
@@ -318,38 +319,38 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*v
 		}
 	}
 	e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, denied it by policy %s; Unity Catalog has no deny, so it is not granted (%s)",
-		e.describe(p), x, word, e.describe(against), e.whoDenies(p, against, views[blocked]), e.whyWithheld(p)), views[blocked].allow)
+		e.describe(p), x, word, e.describe(against), e.whoDenies(p, against, views[blocked]), e.whyWithheld(p)), views[blocked].Allow)
 }
 
 func (e *evaluation) whyWithheld(p rules.SubjectID) string {
 	if e.opts.Deny != DenyExpand || e.kind(p) == rules.SubjectUser {
 		return "strategy withhold"
 	}
-	if list := e.usersOf(p); list.known {
-		return fmt.Sprintf("strategy expand: %d members are more than the limit of %d", len(list.users), e.opts.ExpandLimit)
+	if list := e.judge.UsersOf(p); list.Known {
+		return fmt.Sprintf("strategy expand: %d members are more than the limit of %d", len(list.Users), e.opts.ExpandLimit)
 	}
 	return "strategy expand: its members are not known"
 }
 
 // expand grants x to those members of p whom the policies allow it.
-func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rules.SubjectID, views []*view, deniedBy [][]rules.SubjectID, reported bool) {
+func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rules.SubjectID, views []*judge.View, deniedBy [][]rules.SubjectID, reported bool) {
 	count, doubtful := 0, 0
 	for _, u := range members {
 		if !e.managed[u] || e.impliedAbove(u, x) {
 			continue
 		}
-		result, total := safe, safe
+		result, total := judge.Safe, judge.Safe
 		for i, v := range views {
-			w, _, _ := e.judge(u, v, v.deny, deniedBy[i])
+			w, _, _ := e.judge.Grant(u, v, v.Deny, deniedBy[i])
 			result = min(result, w)
-			w, _, _ = e.judge(u, v, v.deny[:v.total], deniedBy[i])
+			w, _, _ = e.judge.Grant(u, v, v.Deny[:v.Total], deniedBy[i])
 			total = min(total, w)
 		}
 		switch {
-		case result == safe:
+		case result == judge.Safe:
 			e.here[u] |= x.Set()
 			count++
-		case total == unsafe:
+		case total == judge.Unsafe:
 			doubtful++
 		}
 	}
@@ -363,49 +364,49 @@ func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rul
 		effect = policy.EffectNarrower
 		message += fmt.Sprintf(", and not to %d who may be denied it by groups they may be in", doubtful)
 	}
-	e.report(p, x, effect, message, views[0].allow)
+	e.report(p, x, effect, message, views[0].Allow)
 }
 
 // reportIgnored says whom strategy ignore lets keep what they are denied.
-func (e *evaluation) reportIgnored(p rules.SubjectID, x policy.Privilege, views []*view, deniedBy [][]rules.SubjectID) {
+func (e *evaluation) reportIgnored(p rules.SubjectID, x policy.Privilege, views []*judge.View, deniedBy [][]rules.SubjectID) {
 	for i, v := range views {
-		base := e.generic(p)
+		base := e.judge.Member(p)
 		for _, h := range deniedBy[i] {
-			if base.is(h) || e.mayBe(p, h) == rules.No || v.decide(base.and(e.generic(h)), v.deny) {
+			if base.Is(h) || e.judge.MayBe(p, h) == rules.No || v.Decide(base.And(e.judge.Member(h)), v.Deny) {
 				continue
 			}
 			e.report(p, x, policy.EffectWider, fmt.Sprintf("%s is granted %s although it may include %s, denied it by policy %s (strategy ignore)",
-				e.describe(p), x, e.describe(h), e.whoDenies(p, h, v)), v.allow)
+				e.describe(p), x, e.describe(h), e.whoDenies(p, h, v)), v.Allow)
 		}
 	}
 }
 
 // whoDenies names the policy that keeps a member of p who is also h from x.
-func (e *evaluation) whoDenies(p, h rules.SubjectID, v *view) string {
-	w := e.generic(p)
+func (e *evaluation) whoDenies(p, h rules.SubjectID, v *judge.View) string {
+	w := e.judge.Member(p)
 	if h != rules.NoSubject {
-		w = w.and(e.generic(h))
+		w = w.And(e.judge.Member(h))
 	}
-	for _, d := range v.deny {
-		if v.denies(d, w) {
-			return fmt.Sprintf("%d %q", d.src.Source.ID, d.src.Source.Name)
+	for _, d := range v.Deny {
+		if v.DeniedBy(d, w) {
+			return fmt.Sprintf("%d %q", d.Rule.Source.ID, d.Rule.Source.Name)
 		}
 	}
-	for _, a := range v.allow {
-		if matches(a.allowExcept, w, v.x) {
-			return fmt.Sprintf("%d %q", a.src.Source.ID, a.src.Source.Name)
+	for _, a := range v.Allow {
+		if judge.Matches(a.AllowExcept, w, v.Privilege) {
+			return fmt.Sprintf("%d %q", a.Rule.Source.ID, a.Rule.Source.Name)
 		}
 	}
 	return "unknown"
 }
 
 // report adds a finding about the first of the policies that allow p the privilege.
-func (e *evaluation) report(p rules.SubjectID, x policy.Privilege, effect policy.Effect, message string, allow []*compiledPolicy) {
+func (e *evaluation) report(p rules.SubjectID, x policy.Privilege, effect policy.Effect, message string, allow []*judge.Policy) {
 	f := policy.Finding{Effect: effect, Principal: e.principals[p], Privilege: x, Message: message}
-	w := e.generic(p)
+	w := e.judge.Member(p)
 	for _, a := range allow {
-		if a.allows(w, x.Set()) {
-			f.PolicyID, f.Policy = a.src.Source.ID, a.src.Source.Name
+		if a.AllowsItself(w, x.Set()) {
+			f.PolicyID, f.Policy = a.Rule.Source.ID, a.Rule.Source.Name
 			break
 		}
 	}
@@ -427,7 +428,7 @@ func (e *evaluation) checkAll() {
 			continue
 		}
 		var held policy.PrivilegeSet
-		for _, q := range e.withContainers(p) {
+		for _, q := range e.judge.Member(p) {
 			held |= e.here[q] | e.parent.above[q]
 		}
 		missing, why := needed&^held, "that is not allowed to all it reaches"
@@ -446,25 +447,22 @@ func (e *evaluation) checkAll() {
 	}
 }
 
-func (e *evaluation) allowing(x policy.Privilege) []*compiledPolicy {
-	var list []*compiledPolicy
+func (e *evaluation) allowing(x policy.Privilege) []*judge.Policy {
+	var list []*judge.Policy
 	for i, n := range e.active {
-		if p := e.policyAt(n); e.covers[i].Full != 0 && p.allowPrivs&x.Set() != 0 {
+		if p := e.policyAt(n); e.covers[i].Full != 0 && p.Allowed&x.Set() != 0 {
 			list = append(list, p)
 		}
 	}
 	return list
 }
 
-// withContainers lists p, the groups and roles it is known to be in, and everyone.
-func (c *Compiler) withContainers(p rules.SubjectID) hypotheticalMember { return c.generics[p] }
-
 // impliedAbove reports whether p holds x by a grant on a container above, its own or one to who it is in.
 func (e *evaluation) impliedAbove(p rules.SubjectID, x policy.Privilege) bool {
 	if len(e.parent.above) == 0 {
 		return false
 	}
-	for _, q := range e.withContainers(p) {
+	for _, q := range e.judge.Member(p) {
 		if e.parent.above[q].Has(x) {
 			return true
 		}
@@ -481,9 +479,9 @@ func (c *Compiler) minimal(here, above map[rules.SubjectID]policy.PrivilegeSet, 
 		if (set &^ notOurs).Has(policy.AllPrivileges) {
 			set &^= policy.ImpliedByAll
 		}
-		for _, q := range c.withContainers(p) {
+		for _, q := range c.judge.Member(p) {
 			set &^= above[q]
-			if q != p && !(q > p && c.withContainers(q).is(p)) { // of two that contain each other, the first keeps it
+			if q != p && !(q > p && c.judge.Member(q).Is(p)) { // of two that contain each other, the first keeps it
 				set &^= (here[q] &^ notOurs).WithImplied()
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
 
@@ -131,9 +132,9 @@ func (c *Compiler) note(id rules.SubjectID, what string) {
 func (c *Compiler) named() (allowed, otherwise map[rules.SubjectID]bool) {
 	allowed, otherwise = make(map[rules.SubjectID]bool), make(map[rules.SubjectID]bool)
 	for _, p := range c.policies {
-		for list, by := range map[*[]compiledItem]map[rules.SubjectID]bool{&p.allow: allowed, &p.allowExcept: otherwise, &p.deny: otherwise, &p.denyExcept: otherwise} {
+		for list, by := range map[*[]judge.Item]map[rules.SubjectID]bool{&p.Allow: allowed, &p.AllowExcept: otherwise, &p.Deny: otherwise, &p.DenyExcept: otherwise} {
 			for i := range *list {
-				for _, id := range (*list)[i].who {
+				for _, id := range (*list)[i].Who {
 					by[id] = true
 				}
 			}
@@ -165,15 +166,15 @@ func (c *Compiler) Names(p policy.Principal) bool { return slices.Contains(c.pri
 func (c *Compiler) Missing() int { return c.missing }
 
 // reportUnresolved reports, once, that p does not resolve, if the policies allow it x at all of the node.
-func (e *evaluation) reportUnresolved(p rules.SubjectID, x policy.Privilege, views []*view) {
-	if e.out.settled[p].Has(x) || slices.ContainsFunc(views, func(v *view) bool { return !v.decide(e.generic(p), v.deny) }) {
+func (e *evaluation) reportUnresolved(p rules.SubjectID, x policy.Privilege, views []*judge.View) {
+	if e.out.settled[p].Has(x) || slices.ContainsFunc(views, func(v *judge.View) bool { return !v.Decide(e.judge.Member(p), v.Deny) }) {
 		return
 	}
 	e.out.settled[p] |= x.Set()
 	e.unresolved[e.principals[p]] = true
 	message := fmt.Sprintf("%s is granted nothing: %s", e.describe(p), e.withheld[p])
 	if !slices.ContainsFunc(e.out.findings, func(f policy.Finding) bool { return f.Message == message }) {
-		e.report(p, x, policy.EffectNarrower, message, views[0].allow)
+		e.report(p, x, policy.EffectNarrower, message, views[0].Allow)
 		e.out.findings[len(e.out.findings)-1].Privilege = ""
 	}
 }

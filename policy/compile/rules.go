@@ -6,42 +6,25 @@ import (
 	"slices"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
 
-// compiledPolicy is a prepared policy as grants need it: who is allowed and denied which privileges, with exceptions.
-type compiledPolicy struct {
-	src         *rules.Policy
-	priority    int
-	denyAllElse bool
-
-	allow, allowExcept, deny, denyExcept []compiledItem
-
-	allowPrivs, denyPrivs policy.PrivilegeSet // of all items; denyPrivs holds every privilege with denyAllElse
-}
-
-type compiledItem struct {
-	privs policy.PrivilegeSet
-	who   rules.SubjectSet
-	kind  rules.ItemKind // where it stands in the policy
-	index int32
-}
-
 // protectionPriority is above every policy's: no allow opens a table whose filter or mask is not enforced.
 const protectionPriority = 1 << 30
 
 // entry is what one region is of: one policy, or one security zone.
 type entry struct {
-	policy *compiledPolicy // nil for a zone
-	zone   string          // of a zone entry
+	policy *judge.Policy // nil for a zone
+	zone   string        // of a zone entry
 }
 
 // grantRules is everything of a rule set that decides grants.
 type grantRules struct {
-	policies []*compiledPolicy
+	policies []*judge.Policy
 	regions  []region.Region
 	entries  []entry // of each region
 	zoned    bool
@@ -54,7 +37,7 @@ type grantRules struct {
 func (r *grantRules) entry(ref region.Ref) *entry { return &r.entries[ref.Number()] }
 
 // policyAt returns the policy of an entry, nil for a zone.
-func (r *grantRules) policyAt(ref region.Ref) *compiledPolicy { return r.entry(ref).policy }
+func (r *grantRules) policyAt(ref region.Ref) *judge.Policy { return r.entry(ref).policy }
 
 // ruleReader builds rules from a rule set.
 type ruleReader struct {
@@ -88,7 +71,7 @@ func readRules(set *rules.RuleSet, o Options) grantRules {
 	for repo := range set.Repositories {
 		n += len(repo.All())
 	}
-	r.regions, r.entries, r.policies = make([]region.Region, 0, n), make([]entry, 0, n), make([]*compiledPolicy, 0, n)
+	r.regions, r.entries, r.policies = make([]region.Region, 0, n), make([]entry, 0, n), make([]*judge.Policy, 0, n)
 	for p := range set.Policies {
 		r.addPolicy(p)
 	}
@@ -116,14 +99,14 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 		r.find(p, policy.EffectNone, "its validity schedules are not open now, so it is not in force")
 		return
 	}
-	c := &compiledPolicy{src: p, priority: p.Priority}
+	c := &judge.Policy{Rule: p, Priority: p.Priority}
 	if p.Type == ranger.PolicyTypeAccess {
 		r.readItems(c)
 	} else {
 		r.readProtection(c)
 	}
-	if c.allowPrivs|c.denyPrivs == 0 {
-		if c.ends() {
+	if c.Allowed|c.Denied == 0 {
+		if c.Ends() {
 			r.silentEnds = max(r.silentEnds, p.Priority)
 		}
 		return
@@ -138,7 +121,7 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 		e := entry{policy: c}
 		if reg.Columns { // a table of higher priority does not open a column that is denied
 			onColumns := *c
-			onColumns.allow, onColumns.allowPrivs, onColumns.priority = nil, 0, protectionPriority
+			onColumns.Allow, onColumns.Allowed, onColumns.Priority = nil, 0, protectionPriority
 			e.policy = &onColumns
 		}
 		r.add(reg, e)
@@ -147,18 +130,18 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 
 // regionsOf lists the regions of a policy on resources. A place Unity Catalog does not have grants and denies nothing
 // there.
-func (r *ruleReader) regionsOf(c *compiledPolicy) []region.Region {
-	if c.src.Everywhere {
+func (r *ruleReader) regionsOf(c *judge.Policy) []region.Region {
+	if c.Rule.Everywhere {
 		return region.Everywhere()
 	}
 	var list []region.Region
-	for i := range c.src.Resources {
-		reg, err := region.New(r.levelsOf(&c.src.Resources[i]), c.src.Inherits())
+	for i := range c.Rule.Resources {
+		reg, err := region.New(r.levelsOf(&c.Rule.Resources[i]), c.Rule.Inherits())
 		if reg.Open {
-			r.find(c.src, policy.EffectNarrower, "its resource holds a macro or a literal '*', which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
+			r.find(c.Rule, policy.EffectNarrower, "its resource holds a macro or a literal '*', which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
 		}
 		if err != nil {
-			r.find(c.src, policy.EffectNarrower, "%v; nothing is granted for it", err)
+			r.find(c.Rule, policy.EffectNarrower, "%v; nothing is granted for it", err)
 			continue
 		}
 		if reg.Columns {
@@ -170,25 +153,25 @@ func (r *ruleReader) regionsOf(c *compiledPolicy) []region.Region {
 }
 
 // findColumns reports what becomes of a policy on columns. A row filter or mask has its own finding.
-func (r *ruleReader) findColumns(c *compiledPolicy, what string) {
-	if c.allowPrivs != 0 {
-		r.find(c.src, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it allows there is not granted", what)
+func (r *ruleReader) findColumns(c *judge.Policy, what string) {
+	if c.Allowed != 0 {
+		r.find(c.Rule, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it allows there is not granted", what)
 	}
-	if c.denyPrivs != 0 && !c.protects() {
-		r.find(c.src, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it denies there is denied on the whole table", what)
+	if c.Denied != 0 && !protects(c) {
+		r.find(c.Rule, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it denies there is denied on the whole table", what)
 	}
 }
 
 // carriersOf lists the regions of a policy on tags: every resource that carries a tag it names. Tags hold for everything
 // inside the resource that carries them.
-func (r *ruleReader) carriersOf(c *compiledPolicy) []region.Region {
+func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
 	if r.set.Tagged == nil {
 		return nil
 	}
 	var list []region.Region
 	macros, timed := false, false
 	for m, tag := range r.set.Tagged.Carriers {
-		matched, conditional := c.src.MatchWithoutRequest(&tag.Path, nil)
+		matched, conditional := c.Rule.MatchWithoutRequest(&tag.Path, nil)
 		if !matched {
 			continue
 		}
@@ -204,27 +187,27 @@ func (r *ruleReader) carriersOf(c *compiledPolicy) []region.Region {
 		list = append(list, reg)
 	}
 	if macros {
-		r.find(c.src, policy.EffectNarrower, "its tag, or a resource that carries it, holds a macro, which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
+		r.find(c.Rule, policy.EffectNarrower, "its tag, or a resource that carries it, holds a macro, which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
 	}
 	if timed {
-		r.find(c.src, policy.EffectNarrower, "a tag it names is there at certain times only, which a grant cannot express; what it allows by that tag is not granted, what it denies is denied always")
+		r.find(c.Rule, policy.EffectNarrower, "a tag it names is there at certain times only, which a grant cannot express; what it allows by that tag is not granted, what it denies is denied always")
 	}
 	return list
 }
 
 // readItems reads the four lists of an access policy. Conditions cannot be written as grants: an allow that needs one
 // is not granted, a deny holds without it.
-func (r *ruleReader) readItems(c *compiledPolicy) {
-	p := c.src
+func (r *ruleReader) readItems(c *judge.Policy) {
+	p := c.Rule
 	conditional := len(p.Conditions) > 0
 	if conditional && len(p.Allow) > 0 {
 		r.find(p, policy.EffectNarrower, "it holds only under a condition (%s), which a grant cannot express; what it allows is not granted, what it denies is denied always", p.DescribeConditions())
 	}
-	read := func(items []rules.Item, conditionals string) []compiledItem {
+	read := func(items []rules.Item, conditionals string) []judge.Item {
 		if len(items) == 0 {
 			return nil
 		}
-		out := make([]compiledItem, 0, len(items))
+		out := make([]judge.Item, 0, len(items))
 		for i := range items {
 			item := &items[i]
 			if len(item.Conditions) > 0 {
@@ -237,40 +220,30 @@ func (r *ruleReader) readItems(c *compiledPolicy) {
 				}
 			}
 			if privs := r.privileges(p, item); privs != 0 && len(item.Who) > 0 {
-				out = append(out, compiledItem{privs, item.Who, item.Kind, int32(item.Index)})
+				out = append(out, judge.Item{Privileges: privs, Who: item.Who, Kind: item.Kind, Index: int32(item.Index)})
 			}
 		}
 		return out
 	}
-	c.allow = read(p.Allow, "is not granted")
-	c.allowExcept = read(p.AllowExceptions, "holds always")
-	c.deny = read(p.Deny, "holds always")
-	c.denyExcept = read(p.DenyExceptions, "is not made")
-	c.denyAllElse = p.DenyAllElse
-	c.sum()
+	c.Allow = read(p.Allow, "is not granted")
+	c.AllowExcept = read(p.AllowExceptions, "holds always")
+	c.Deny = read(p.Deny, "holds always")
+	c.DenyExcept = read(p.DenyExceptions, "is not made")
+	c.DenyAllElse = p.DenyAllElse
+	c.Sum()
 }
 
 // protects reports whether the policy sets a row filter or mask, and denies SELECT only where that is not enforced.
-func (c *compiledPolicy) protects() bool { return c.src.Type != ranger.PolicyTypeAccess }
-
-func (c *compiledPolicy) sum() {
-	for _, item := range c.allow {
-		c.allowPrivs |= item.privs
-	}
-	for _, item := range c.deny {
-		c.denyPrivs |= item.privs
-	}
-	if c.denyAllElse {
-		c.denyPrivs = policy.AllPrivilegeSet
-	}
+func protects(p *judge.Policy) bool {
+	return p.Rule.Type != ranger.PolicyTypeAccess
 }
 
 // readProtection turns a row filter or mask that is not enforced in Unity Catalog into a deny of SELECT for whom it
 // binds: reading without it would show more than the policy allows. Items that show everything come first for whom
 // they name, as in Ranger, where the first matching item decides.
-func (r *ruleReader) readProtection(c *compiledPolicy) {
-	p := c.src
-	c.priority = protectionPriority
+func (r *ruleReader) readProtection(c *judge.Policy) {
+	p := c.Rule
+	c.Priority = protectionPriority
 	what := "a row filter"
 	for i := range p.Protect {
 		item := &p.Protect[i]
@@ -281,18 +254,18 @@ func (r *ruleReader) readProtection(c *compiledPolicy) {
 		} else {
 			free = free && strings.TrimSpace(item.Filter.FilterExpr) == ""
 		}
-		if free && len(c.deny) > 0 || len(item.Who) == 0 || !item.MatchesAny() {
+		if free && len(c.Deny) > 0 || len(item.Who) == 0 || !item.MatchesAny() {
 			continue // an earlier item binds; whom this one frees is not certain
 		}
-		if entry := (compiledItem{policy.Select.Set(), item.Who, item.Kind, int32(item.Index)}); free {
-			c.denyExcept = append(c.denyExcept, entry)
+		if entry := (judge.Item{Privileges: policy.Select.Set(), Who: item.Who, Kind: item.Kind, Index: int32(item.Index)}); free {
+			c.DenyExcept = append(c.DenyExcept, entry)
 		} else {
-			c.deny = append(c.deny, entry)
+			c.Deny = append(c.Deny, entry)
 		}
 	}
-	c.sum()
-	if c.denyPrivs != 0 && !r.opts.Protects {
-		r.find(p, policy.EffectNarrower, "it sets %s, which is not enforced without a SQL warehouse (databricks.warehouse); whom it binds is not granted SELECT on its tables", what)
+	c.Sum()
+	if c.Denied != 0 && !r.opts.Protects {
+		r.find(p, policy.EffectNarrower, "it sets %s, which is not enforced in Unity Catalog yet; whom it binds is not granted SELECT on its tables", what)
 	}
 }
 

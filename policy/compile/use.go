@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
 
@@ -29,7 +30,7 @@ func (r *compilation) wantUse(out *outcome, at node, above map[rules.SubjectID]p
 	out.granted = granted
 	for p := range want {
 		held := false
-		for _, q := range r.withContainers(p) {
+		for _, q := range r.judge.Member(p) {
 			held = held || (granted[q] &^ at.notOurs).WithImplied().Has(policy.UseSchema)
 		}
 		if !held {
@@ -55,18 +56,18 @@ func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.Privilege
 	e.out.settled = map[rules.SubjectID]policy.PrivilegeSet{}
 	e.cover()
 	v := e.view(use, classOfUse(use))
-	v.allow, v.named = append(slices.Clone(v.allow), r.openUse), true
-	deniedBy := v.deniedSubjects()
-	views, deniedByView := []*view{v}, [][]rules.SubjectID{deniedBy}
+	v.Allow, v.Named = append(slices.Clone(v.Allow), r.openUse), true
+	deniedBy := v.DeniedSubjects()
+	views, deniedByView := []*judge.View{v}, [][]rules.SubjectID{deniedBy}
 	for _, p := range slices.Sorted(maps.Keys(need)) {
 		if !r.managed[p] || e.impliedAbove(p, use) || (e.here[p] &^ at.notOurs).WithImplied().Has(use) {
 			continue
 		}
-		switch w, against, _ := r.judge(p, v, v.deny, deniedBy); {
-		case w == safe:
+		switch w, against, _ := r.judge.Grant(p, v, v.Deny, deniedBy); {
+		case w == judge.Safe:
 			e.here[p] |= use.Set()
-		case w == unsafe && r.opts.Deny == DenyExpand && r.kind(p) != rules.SubjectUser && r.usersOf(p).known && len(r.usersOf(p).users) <= r.opts.ExpandLimit:
-			e.expand(p, use, r.usersOf(p).users, views, deniedByView, false)
+		case w == judge.Unsafe && r.opts.Deny == DenyExpand && r.kind(p) != rules.SubjectUser && r.judge.UsersOf(p).Known && len(r.judge.UsersOf(p).Users) <= r.opts.ExpandLimit:
+			e.expand(p, use, r.judge.UsersOf(p).Users, views, deniedByView, false)
 			last := &e.out.findings[len(e.out.findings)-1]
 			last.Effect, last.Message = policy.EffectNarrower, last.Message+"; the members who are denied it cannot use what they are granted below"
 		default:
