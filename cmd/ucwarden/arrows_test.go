@@ -46,7 +46,8 @@ var arrows = map[string][]string{
 	"policy/script":                  {"policy", "policy/match", "policy/schedule"},
 	"policy/policytest":              {"policy", "policy/match", "policy/ranger", "policy/rules"},
 	"policy/policytest/shareddata":   {},
-	"policy/source":                  {"atomicfile", "input", "policy", "policy/ranger", "policy/source/rangeradmin", "policy/source/yamljson", "policy/verify"},
+	"policy/source":                  {"atomicfile", "policy", "policy/ranger", "policy/source/content", "policy/source/rangeradmin"},
+	"policy/source/content":          {"input", "policy", "policy/ranger", "policy/source/yamljson", "policy/verify"},
 	"policy/source/rangeradmin":      {"endpoint", "policy", "policy/delta", "policy/ranger"},
 	"policy/source/yamljson":         {},
 	"policy/source/rangertest":       {"policy", "policy/delta", "policy/ranger"},
@@ -90,7 +91,7 @@ var (
 
 // mayUseLibraries are the packages under policy that do I/O or run scripts; the others, and policy itself, use the
 // standard library only, and what [owners] lets them import by name.
-var mayUseLibraries = []string{"policy/policytest", "policy/script", "policy/source", "policy/source/rangertest", "policy/source/yamljson"}
+var mayUseLibraries = []string{"policy/policytest", "policy/script", "policy/source", "policy/source/content", "policy/source/rangertest", "policy/source/yamljson"}
 
 // owners says who alone may import a library, tests included.
 var owners = map[string][]string{

@@ -15,6 +15,7 @@ import (
 	"ucwarden/atomicfile"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/content"
 )
 
 // cacheRefresh is the age of the confirmation time in a cache file at which the file is written again.
@@ -38,7 +39,7 @@ type cacheEntry struct {
 	FetchedAt time.Time        `json:"fetchedAt"`
 	Digest    string           `json:"digest"`
 	Origins   map[int64]string `json:"origins,omitempty"`
-	Content   *content         `json:"content"`
+	Content   *content.Content `json:"content"`
 	// Faults are what of the policies cannot be understood; see content.faults.
 	Faults map[int][]ranger.Fault `json:"faults,omitempty"`
 	More   map[string]bool        `json:"more,omitempty"` // see content.more
@@ -79,12 +80,12 @@ func (c *cache) load() (*cacheEntry, error) {
 	if entry.Identity != c.identity || entry.Content == nil || entry.Content.Policies == nil {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: not the cache of %s; remove it", c.path, c.identity)
 	}
-	entry.Content.setFaults(entry.Faults)
-	entry.Content.more = entry.More
-	if digest, err := entry.Content.digest(); err != nil || digest != entry.Digest {
+	entry.Content.SetFaults(entry.Faults)
+	entry.Content.More = entry.More
+	if digest, err := entry.Content.Digest(); err != nil || digest != entry.Digest {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: its content does not have the digest %s; remove it", c.path, entry.Digest)
 	}
-	entry.Content.each(func(list []ranger.Policy) {
+	entry.Content.Each(func(list []ranger.Policy) {
 		for i := range list {
 			list[i].Origin = entry.Origins[list[i].ID]
 		}
@@ -108,9 +109,9 @@ func earlier(a, b time.Time) time.Time {
 // save replaces the cache file, so that a crash leaves the old one or the new one.
 func (c *cache) save(entry *cacheEntry) error {
 	entry.Identity = c.identity
-	entry.Faults, entry.More = entry.Content.faults(), entry.Content.more
+	entry.Faults, entry.More = entry.Content.Faults(), entry.Content.More
 	entry.Origins = map[int64]string{}
-	entry.Content.each(func(list []ranger.Policy) {
+	entry.Content.Each(func(list []ranger.Policy) {
 		for i := range list {
 			if list[i].Origin != "" {
 				entry.Origins[list[i].ID] = list[i].Origin

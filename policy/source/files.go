@@ -11,6 +11,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/content"
 )
 
 // FilesOptions says where policy files are and how they are watched.
@@ -65,8 +66,8 @@ const defaultMaxBytes = 256 << 20
 type Files struct {
 	*snapshotStore
 	options  FilesOptions
-	lastRead *fileTree // what the last successful load read; guarded by snapshotStore.refreshing
-	folders  []string  // the folders that the last load read; guarded by snapshotStore.refreshing
+	lastRead *content.Tree // what the last successful load read; guarded by snapshotStore.refreshing
+	folders  []string      // the folders that the last load read; guarded by snapshotStore.refreshing
 }
 
 // NewFiles returns a source of policy files. It reads nothing yet; its errors are about the options.
@@ -100,14 +101,14 @@ func (f *Files) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f.lastRead != nil && f.lastRead.digest == t.digest && f.Problem() == nil {
+	if f.lastRead != nil && f.lastRead.Digest == t.Digest && f.Problem() == nil {
 		f.touch()
 		return nil
 	}
-	if len(t.files) == 0 && !f.options.Guard.AllowEmpty {
+	if len(t.Files) == 0 && !f.options.Guard.AllowEmpty {
 		return policy.Errorf(policy.CodeRefused, "%s: no policy file (*.json, *.yaml, *.yml) in it", f.options.Path)
 	}
-	next, err := merge(t.files, f.options.Service, f.content)
+	next, err := content.Merge(t.Files, f.options.Service, f.content)
 	if err != nil {
 		return err
 	}
@@ -120,11 +121,11 @@ func (f *Files) refresh(ctx context.Context) error {
 
 // nextFileVersion returns a function that numbers a new version of files: by the version in its documents, or the time
 // of the newest file, and always above the version in force.
-func nextFileVersion(c *content, t *fileTree) func(int64) int64 {
+func nextFileVersion(c *content.Content, t *content.Tree) func(int64) int64 {
 	return func(inForce int64) int64 {
 		version := c.Policies.PolicyVersion
 		if version == 0 && inForce == 0 {
-			version = max(t.newest.Unix(), 1)
+			version = max(t.Newest.Unix(), 1)
 		}
 		return max(version, inForce+1)
 	}
@@ -136,17 +137,17 @@ const maxSettleReads = 40
 // readSettled reads the files when nobody is writing them: nothing was modified for Options.Debounce, or two reads that
 // far apart are equal. That avoids half-written files; a writer that pauses for longer should write to another name and
 // rename the file.
-func (f *Files) readSettled(ctx context.Context) (*fileTree, error) {
+func (f *Files) readSettled(ctx context.Context) (*content.Tree, error) {
 	paths := append([]string{f.options.Path}, f.options.ExtraPaths...)
-	var before *fileTree
+	var before *content.Tree
 	for range maxSettleReads {
-		t, err := readTree(paths, f.options.MaxBytes)
+		t, err := content.ReadTree(paths, f.options.MaxBytes)
 		if err != nil {
 			return nil, err
 		}
-		f.folders = t.dirs
-		age := time.Since(t.newest)
-		if before != nil && before.digest == t.digest || f.lastRead != nil && f.lastRead.digest == t.digest || age >= f.options.Debounce {
+		f.folders = t.Dirs
+		age := time.Since(t.Newest)
+		if before != nil && before.Digest == t.Digest || f.lastRead != nil && f.lastRead.Digest == t.Digest || age >= f.options.Debounce {
 			return t, nil
 		}
 		before = t

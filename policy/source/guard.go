@@ -7,6 +7,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/content"
 )
 
 // defaultMaxShrink is the share of policies that may disappear from one version to the next.
@@ -89,7 +90,7 @@ func saysSomething(p *ranger.Policy) bool {
 func (o *GuardOptions) check(old, next *ranger.Snapshot) error {
 	now := counts(next)
 	if policies := now[0].n + now[1].n; policies == 0 && !o.AllowEmpty {
-		if faults, n := describeFaults(next); n > 0 {
+		if faults, n := content.DescribeFaults(next); n > 0 {
 			return policy.Errorf(policy.CodeInvalid, "no policy can be understood, which would revoke every grant: %s", faults)
 		}
 		return policy.Errorf(policy.CodeRefused, "there is no enabled policy that allows or denies anything, which would revoke every grant (policies.allow_empty allows it)")
@@ -114,7 +115,7 @@ func (o *GuardOptions) check(old, next *ranger.Snapshot) error {
 	if len(losses) == 0 {
 		return nil
 	}
-	if faults, n := describeFaults(next); n > 0 {
+	if faults, n := content.DescribeFaults(next); n > 0 {
 		losses = append(losses, "policies that cannot be understood count as gone: "+faults)
 	}
 	return policy.Errorf(policy.CodeRefused, "%s", strings.Join(losses, "; "))
@@ -122,7 +123,7 @@ func (o *GuardOptions) check(old, next *ranger.Snapshot) error {
 
 // checkVersions returns an error of class refused when one of the server's versions went back, as after a restore of
 // Ranger's database or an answer from a lagging replica.
-func checkVersions(old, next *content) error {
+func checkVersions(old, next *content.Content) error {
 	type versions struct {
 		what         string
 		before, here int64

@@ -2,6 +2,7 @@ package source
 
 import (
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/content"
 )
 
 // ReadInput reads policy files as [Files] does, but does not verify their content, for tools that report everything
@@ -13,11 +14,11 @@ func ReadInput(paths []string, service string, maxBytes int64) (ranger.SnapshotI
 	if maxBytes == 0 {
 		maxBytes = defaultMaxBytes
 	}
-	t, err := readTree(paths, maxBytes)
+	t, err := content.ReadTree(paths, maxBytes)
 	if err != nil {
 		return ranger.SnapshotInput{}, err
 	}
-	c, err := merge(t.files, service, nil)
+	c, err := content.Merge(t.Files, service, nil)
 	if err != nil {
 		return ranger.SnapshotInput{}, err
 	}

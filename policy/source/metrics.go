@@ -7,6 +7,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/content"
 )
 
 // metrics are the metrics of a source, each with the constant label source.
@@ -52,11 +53,11 @@ func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, erro
 			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(len(s.Policies)) })),
 		gauge("ucwarden_policy_snapshot_faults", "What cannot be understood in the policies in force; it allows nothing, and closes what it may deny.",
 			ofSnapshot(func(s *ranger.Snapshot) float64 {
-				_, n := describeFaults(s)
+				_, n := content.DescribeFaults(s)
 				return float64(n)
 			})),
 		gauge("ucwarden_policy_snapshot_left_out", "Files, and policies of other services by file, that are left out of the policies in force; or that cannot be read, so that what was last read from them stays.",
-			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(len(leftOut(s.Problems))) })),
+			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(len(content.LeftOut(s.Problems))) })),
 		gauge("ucwarden_policy_source_held", "1 while a problem keeps newer policies out and the last good snapshot stays in force.",
 			func() float64 {
 				if store.Problem() != nil {

@@ -13,6 +13,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/source/content"
 	"ucwarden/policy/source/rangeradmin"
 )
 
@@ -112,8 +113,8 @@ func (r *Ranger) refresh(ctx context.Context) error {
 		r.touch()
 		return nil
 	}
-	next := &content{Policies: docs.Policies, Roles: docs.Roles, Users: docs.Users, Tags: docs.Tags}
-	next.sortPolicies()
+	next := &content.Content{Policies: docs.Policies, Roles: docs.Roles, Users: docs.Users, Tags: docs.Tags}
+	next.SortPolicies()
 	if next.Problems, err = r.problems(next, docs); err != nil {
 		return err
 	}
@@ -131,14 +132,14 @@ func (r *Ranger) refresh(ctx context.Context) error {
 
 // problems returns what has no meaning here in the downloads, which newer servers may have more of, and what is left out. It
 // returns an error where something is misspelt that cannot be made good by closing a policy.
-func (r *Ranger) problems(c *content, docs rangeradmin.Documents) ([]ranger.Problem, error) {
-	others := make(map[string]*foreign)
-	withoutForeign(c.Policies, r.client.PoliciesURL(), others)
+func (r *Ranger) problems(c *content.Content, docs rangeradmin.Documents) ([]ranger.Problem, error) {
+	others := make(map[string]*content.Foreign)
+	content.WithoutForeign(c.Policies, r.client.PoliciesURL(), others)
 	var list []ranger.Problem
 	for _, key := range slices.Sorted(maps.Keys(others)) {
-		list = append(list, others[key].problem(c.Policies.ServiceName))
+		list = append(list, others[key].Problem(c.Policies.ServiceName))
 	}
-	effect := c.roleEffect()
+	effect := c.RoleEffect()
 	for origin, unknown := range r.client.Unknown(docs) {
 		if err := ranger.CheckFields(unknown, origin); err != nil {
 			return nil, err

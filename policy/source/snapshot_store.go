@@ -14,7 +14,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
-	"ucwarden/policy/verify"
+	"ucwarden/policy/source/content"
 )
 
 // snapshotStore keeps a source's last verified snapshot and decides what may replace it. Both sources embed it.
@@ -29,9 +29,9 @@ type snapshotStore struct {
 
 	current atomic.Pointer[ranger.Snapshot]
 
-	refreshing sync.Mutex // held during a whole load, so that an older answer never replaces a newer one
-	content    *content   // what current was built from; guarded by refreshing
-	cacheRead  bool       // the cache was read; guarded by refreshing
+	refreshing sync.Mutex       // held during a whole load, so that an older answer never replaces a newer one
+	content    *content.Content // what current was built from; guarded by refreshing
+	cacheRead  bool             // the cache was read; guarded by refreshing
 
 	mu       sync.Mutex
 	accepted map[string]bool // digests accepted by an operator
@@ -140,7 +140,7 @@ func (store *snapshotStore) restore() {
 	if entry == nil {
 		return
 	}
-	snapshot, err := newSnapshot(entry.Content)
+	snapshot, err := entry.Content.Snapshot()
 	if err != nil {
 		store.log.Warn("the cached policy snapshot is not used: it is not valid", "file", store.cache.path, "error", err)
 		return
@@ -151,24 +151,11 @@ func (store *snapshotStore) restore() {
 	store.logProblems(snapshot)
 }
 
-// newSnapshot joins the content into a snapshot and verifies it. What cannot be understood in a policy is a fault of that
-// policy, whichever source it came from; errors are about what nothing can be closed for.
-func newSnapshot(c *content) (*ranger.Snapshot, error) {
-	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: withoutForeign(c.Policies, "", make(map[string]*foreign)), Roles: c.Roles, Users: c.Users, Tags: c.Tags, Problems: c.Problems})
-	if err != nil {
-		return nil, err
-	}
-	for err := range verify.Zones(s) {
-		return nil, err
-	}
-	return verify.Snapshot(s), nil
-}
-
 // publish verifies next and puts it in force unless a guard rejects it. version returns its version number from the one
 // in force (0 when there is none), and is called only when next differs from what is in force; the same content only
 // renews the time of confirmation.
-func (store *snapshotStore) publish(next *content, version func(inForce int64) int64) error {
-	digest, err := next.digest()
+func (store *snapshotStore) publish(next *content.Content, version func(inForce int64) int64) error {
+	digest, err := next.Digest()
 	if err != nil {
 		return err
 	}
@@ -178,7 +165,7 @@ func (store *snapshotStore) publish(next *content, version func(inForce int64) i
 		store.touch()
 		return nil
 	}
-	snapshot, err := newSnapshot(next)
+	snapshot, err := next.Snapshot()
 	if err != nil {
 		return err
 	}
@@ -225,9 +212,9 @@ func (store *snapshotStore) logProblems(s *ranger.Snapshot) {
 	if left > 0 {
 		store.log.Warn("more fields of the policies have no effect; the findings of a plan list them", "more", left)
 	}
-	for i, text := range leftOut(s.Problems) {
+	for i, text := range content.LeftOut(s.Problems) {
 		if i == maxLogged {
-			store.log.Warn("more is left out of the policies; the findings of a plan list it", "more", len(leftOut(s.Problems))-maxLogged)
+			store.log.Warn("more is left out of the policies; the findings of a plan list it", "more", len(content.LeftOut(s.Problems))-maxLogged)
 			break
 		}
 		store.log.Warn("not all of the policies is in force as it stands", "problem", text)
@@ -245,7 +232,7 @@ func (store *snapshotStore) logProblems(s *ranger.Snapshot) {
 }
 
 // reject returns why next must not replace the content in force, nil when it may.
-func (store *snapshotStore) reject(next *content, s *ranger.Snapshot) error {
+func (store *snapshotStore) reject(next *content.Content, s *ranger.Snapshot) error {
 	if store.serverVersions && store.content != nil {
 		if err := checkVersions(store.content, next); err != nil {
 			return err

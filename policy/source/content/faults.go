@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 // maxDescribed is how many faults an error names.
 const maxDescribed = 5
 
-// describeFaults writes on one line what cannot be understood in the policies of a snapshot, with file, policy and field, and
+// DescribeFaults writes on one line what cannot be understood in the policies of a snapshot, with file, policy and field, and
 // returns how much that is.
-func describeFaults(s *ranger.Snapshot) (text string, n int) {
+func DescribeFaults(s *ranger.Snapshot) (text string, n int) {
 	var texts []string
 	for p, f := range s.Faults {
 		if n++; n > maxDescribed {

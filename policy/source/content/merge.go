@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"bytes"
@@ -17,20 +17,20 @@ import (
 // merger merges the documents of many files into one content.
 type merger struct {
 	service string // the service to read; "" for the only one there is
-	content content
+	content Content
 	// origins maps each thing that may occur only once, such as "user store" or "role x", to the file it came from.
 	origins     map[string]string
 	ids         map[int64]*document
-	others      map[string]*foreign // what is of other services, by file and service
+	others      map[string]*Foreign // what is of other services, by file and service
 	serviceType string              // that the documents say the service is of
 	unknown     []unknownFields
 	kept        map[string]error // why the files cannot be read of which the last policies stay
 }
 
-// merge merges the documents of files, in order. What is wrong within a policy is a fault of that policy; what is not ours
+// Merge merges the documents of files, in order. What is wrong within a policy is a fault of that policy; what is not ours
 // among the files is left out, and named among the problems. before is what is in force, nil where nothing is.
-func merge(files []file, service string, before *content) (*content, error) {
-	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, others: map[string]*foreign{}, kept: map[string]error{}}
+func Merge(files []File, service string, before *Content) (*Content, error) {
+	m := &merger{service: service, origins: map[string]string{}, ids: map[int64]*document{}, others: map[string]*Foreign{}, kept: map[string]error{}}
 	m.content.Policies = &ranger.ServicePolicies{}
 	var docs []*document
 	for _, f := range files {
@@ -110,15 +110,15 @@ type unknownFields struct {
 // cannot be read where all the policies are what was last read: nothing confirms them.
 func (m *merger) finish() error {
 	c := &m.content
-	effect := c.roleEffect()
+	effect := c.RoleEffect()
 	for _, f := range m.unknown {
 		c.Problems = append(c.Problems, ranger.ProblemsOf(f.fields, f.path, effect)...)
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.others)) {
-		c.Problems = append(c.Problems, m.others[key].problem(c.Policies.ServiceName))
+		c.Problems = append(c.Problems, m.others[key].Problem(c.Policies.ServiceName))
 	}
 	n, kept := 0, 0
-	c.each(func(list []ranger.Policy) {
+	c.Each(func(list []ranger.Policy) {
 		n += len(list)
 		for i := range list {
 			if m.kept[list[i].Origin] != nil {
@@ -129,7 +129,7 @@ func (m *merger) finish() error {
 	if kept > 0 && kept == n {
 		return m.kept[slices.Min(slices.Collect(maps.Keys(m.kept)))]
 	}
-	if reasons := leftOut(c.Problems); n == 0 && len(reasons) > 0 {
+	if reasons := LeftOut(c.Problems); n == 0 && len(reasons) > 0 {
 		return policy.Errorf(policy.CodeInvalid, "no policies: %s", strings.Join(reasons, "; "))
 	}
 	return nil

@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"bytes"
@@ -24,23 +24,23 @@ func FuzzFile(f *testing.F) {
 		if isJSON {
 			name = "dir/f.json"
 		}
-		in := file{path: name, name: "f", data: data}
-		c, err := merge([]file{in}, "", nil)
+		in := File{path: name, name: "f", data: data}
+		c, err := Merge([]File{in}, "", nil)
 		if err != nil {
 			if policy.CodeOf(err) != policy.CodeInvalid || !strings.Contains(err.Error(), name) {
 				t.Fatalf("class %q: %v", policy.CodeOf(err), err)
 			}
 			return
 		}
-		first, err := c.digest()
+		first, err := c.Digest()
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := merge([]file{in}, "", nil)
+		again, err := Merge([]File{in}, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if second, err := again.digest(); err != nil || first != second {
+		if second, err := again.Digest(); err != nil || first != second {
 			t.Fatalf("digests %s and %s %v", first, second, err)
 		}
 	})
@@ -59,13 +59,13 @@ func TestDuplicateKeys(t *testing.T) {
 		`[{"a\\\"":"}{,\"\\","a\\":"\\"}]`:                          false,
 		`[{"a":{"b":1},"a":2}]`:                                     true,
 	} {
-		c, err := merge([]file{{path: "f.json", name: "f.json", data: []byte(text)}}, "", nil)
+		c, err := Merge([]File{{path: "f.json", name: "f.json", data: []byte(text)}}, "", nil)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		if got := strings.Contains(fmt.Sprint(c.faults()), "duplicate key"); got != want {
-			t.Errorf("%s: faults %v", text, c.faults())
+		if got := strings.Contains(fmt.Sprint(c.Faults()), "duplicate key"); got != want {
+			t.Errorf("%s: faults %v", text, c.Faults())
 		}
 	}
 }
@@ -98,14 +98,14 @@ func BenchmarkMerge10kPolicies(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		c, err := merge([]file{{path: "p.json", name: "p.json", data: data}}, "", nil)
+		c, err := Merge([]File{{path: "p.json", name: "p.json", data: data}}, "", nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := c.digest(); err != nil {
+		if _, err := c.Digest(); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := newSnapshot(c); err != nil {
+		if _, err := c.Snapshot(); err != nil {
 			b.Fatal(err)
 		}
 	}

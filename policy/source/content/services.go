@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"fmt"
@@ -174,8 +174,8 @@ func (m *merger) isForeignPolicy(p *ranger.Policy) bool {
 	return p.ServiceType != "" && p.ServiceType != m.serviceType && p.ServiceType != ranger.DefaultServiceDef().Name
 }
 
-// foreign is what is left out because it is of another service.
-type foreign struct {
+// Foreign is what is left out because it is of another service.
+type Foreign struct {
 	origin, service string
 	policies        int
 	last            ranger.Policy // of the policies, the last
@@ -186,10 +186,10 @@ func (m *merger) leaveOut(d *document, service string, policies ...ranger.Policy
 	noteForeign(m.others, d.file.path, service, policies...)
 }
 
-func noteForeign(others map[string]*foreign, origin, service string, policies ...ranger.Policy) {
+func noteForeign(others map[string]*Foreign, origin, service string, policies ...ranger.Policy) {
 	key := origin + "\x00" + service
 	if others[key] == nil {
-		others[key] = &foreign{origin: origin, service: service}
+		others[key] = &Foreign{origin: origin, service: service}
 	}
 	f := others[key]
 	f.policies += len(policies)
@@ -198,8 +198,8 @@ func noteForeign(others map[string]*foreign, origin, service string, policies ..
 	}
 }
 
-// problem says what was left out; own is the service that is read.
-func (f *foreign) problem(own string) ranger.Problem {
+// Problem says what was left out; own is the service that is read.
+func (f *Foreign) Problem(own string) ranger.Problem {
 	p := ranger.Problem{Origin: f.origin, Effect: policy.EffectNone, LeftOut: true}
 	what := fmt.Sprintf("%d policies", f.policies)
 	switch f.policies {
@@ -220,9 +220,9 @@ func (f *foreign) problem(own string) ranger.Problem {
 	return p
 }
 
-// withoutForeign returns the document without the policies of other services, and notes those in others. It is the same rule
+// WithoutForeign returns the document without the policies of other services, and notes those in others. It is the same rule
 // for downloads as for files, which also say what type a service is of.
-func withoutForeign(doc *ranger.ServicePolicies, origin string, others map[string]*foreign) *ranger.ServicePolicies {
+func WithoutForeign(doc *ranger.ServicePolicies, origin string, others map[string]*Foreign) *ranger.ServicePolicies {
 	own := func(list []ranger.Policy) []ranger.Policy {
 		if !slices.ContainsFunc(list, func(p ranger.Policy) bool { return isForeign(p.Service, doc.ServiceName) }) {
 			return list
@@ -252,8 +252,8 @@ func withoutForeign(doc *ranger.ServicePolicies, origin string, others map[strin
 	return &c
 }
 
-// leftOut lists the files and policies that problems say are left out.
-func leftOut(problems []ranger.Problem) []string {
+// LeftOut lists the files and policies that problems say are left out.
+func LeftOut(problems []ranger.Problem) []string {
 	var list []string
 	for _, p := range problems {
 		if p.LeftOut {

@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 
 // document is one JSON document of a file, and what was read from it: one of the pointers is set.
 type document struct {
-	file   file
+	file   File
 	number int // from 1; a YAML file may hold several
 	data   []byte
 	kind   ranger.DocumentKind
@@ -30,7 +30,7 @@ type document struct {
 
 // readDocuments returns the documents of a file. An error comes with the document that cannot be read, which holds no data
 // where the file could not be parted into documents.
-func readDocuments(f file) (docs []*document, unreadable *document, err error) {
+func readDocuments(f File) (docs []*document, unreadable *document, err error) {
 	if docs, err = documents(f); err != nil {
 		return nil, &document{file: f}, err
 	}
@@ -46,7 +46,7 @@ func readDocuments(f file) (docs []*document, unreadable *document, err error) {
 }
 
 // documents parts a file into its documents.
-func documents(f file) ([]*document, error) {
+func documents(f File) ([]*document, error) {
 	data := bytes.TrimPrefix(f.data, []byte("\ufeff"))
 	var docs []*document
 	if strings.EqualFold(f.path[strings.LastIndexByte(f.path, '.')+1:], "json") {

@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"bytes"
@@ -27,7 +27,7 @@ var restrictingKeys = []string{"denypolicyitem", "isdenyallelse", "allowexceptio
 // unreadable decides about a file of which a document cannot be read.
 // What was in force of such a file stays; another one is left out. It returns the error where neither is safe: a setting
 // names the file, or it may hold what takes access away, or what other files refer to.
-func (m *merger) unreadable(d *document, err error, before *content) ([]*document, error) {
+func (m *merger) unreadable(d *document, err error, before *Content) ([]*document, error) {
 	f := d.file
 	switch d.kind {
 	case ranger.DocumentRoles, ranger.DocumentUsers, ranger.DocumentTags, ranger.DocumentServiceDef:
@@ -122,23 +122,23 @@ func (m *merger) problem(origin string, effect policy.Effect, format string, arg
 }
 
 // holdsMore notes that a file holds more than policies.
-func (c *content) holdsMore(path string) {
-	if c.more == nil {
-		c.more = make(map[string]bool)
+func (c *Content) holdsMore(path string) {
+	if c.More == nil {
+		c.More = make(map[string]bool)
 	}
-	c.more[path] = true
+	c.More[path] = true
 }
 
 // alsoHolds reports whether more than policies was read from the file.
-func (c *content) alsoHolds(path string) bool { return c != nil && c.more[path] }
+func (c *Content) alsoHolds(path string) bool { return c != nil && c.More[path] }
 
 // policiesOf returns the policies that were read from a file.
-func (c *content) policiesOf(path string) []ranger.Policy {
+func (c *Content) policiesOf(path string) []ranger.Policy {
 	if c == nil {
 		return nil
 	}
 	var found []ranger.Policy
-	c.each(func(list []ranger.Policy) {
+	c.Each(func(list []ranger.Policy) {
 		for _, p := range list {
 			if p.Origin == path {
 				found = append(found, p)

@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"cmp"
@@ -10,26 +10,40 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/verify"
 )
 
-// content is everything that a source read in one load. It is immutable once published: newer content may share parts
+// Content is everything that a source read in one load. It is immutable once published: newer content may share parts
 // with it.
-type content struct {
+type Content struct {
 	Policies *ranger.ServicePolicies `json:"policies"`
 	Roles    *ranger.ServiceRoles    `json:"roles,omitempty"`
 	Users    *ranger.UserStore       `json:"users,omitempty"` // nil: membership is unknown
 	Tags     *ranger.ServiceTags     `json:"tags,omitempty"`
 	Problems []ranger.Problem        `json:"problems,omitempty"`
 
-	more map[string]bool // the files that hold more than policies: roles, zones, a service definition
+	More map[string]bool // the files that hold more than policies: roles, zones, a service definition
 }
 
-// faults returns what of the policies could not be understood when they were parsed, which their JSON does not hold, by
+// Snapshot joins the content into a snapshot and verifies it. What cannot be understood in a policy is a fault of that
+// policy, whichever source it came from; errors are about what nothing can be closed for.
+func (c *Content) Snapshot() (*ranger.Snapshot, error) {
+	s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: WithoutForeign(c.Policies, "", make(map[string]*Foreign)), Roles: c.Roles, Users: c.Users, Tags: c.Tags, Problems: c.Problems})
+	if err != nil {
+		return nil, err
+	}
+	for err := range verify.Zones(s) {
+		return nil, err
+	}
+	return verify.Snapshot(s), nil
+}
+
+// Faults returns what of the policies could not be understood when they were parsed, which their JSON does not hold, by
 // their number in the order of each.
-func (c *content) faults() map[int][]ranger.Fault {
+func (c *Content) Faults() map[int][]ranger.Fault {
 	var faults map[int][]ranger.Fault
 	n := 0
-	c.each(func(list []ranger.Policy) {
+	c.Each(func(list []ranger.Policy) {
 		for i := range list {
 			if len(list[i].Faults) > 0 {
 				if faults == nil {
@@ -43,10 +57,10 @@ func (c *content) faults() map[int][]ranger.Fault {
 	return faults
 }
 
-// setFaults sets the faults of policies as faults returned them.
-func (c *content) setFaults(faults map[int][]ranger.Fault) {
+// SetFaults sets the faults of policies as Faults returned them.
+func (c *Content) SetFaults(faults map[int][]ranger.Fault) {
 	n := 0
-	c.each(func(list []ranger.Policy) {
+	c.Each(func(list []ranger.Policy) {
 		for i := range list {
 			list[i].Faults = faults[n+i]
 		}
@@ -54,14 +68,14 @@ func (c *content) setFaults(faults map[int][]ranger.Fault) {
 	})
 }
 
-// digest returns 16 hexadecimal digits of the SHA-256 of the content's canonical JSON, and of what could not be
+// Digest returns 16 hexadecimal digits of the SHA-256 of the content's canonical JSON, and of what could not be
 // understood of it. It does not depend on how it was formatted, nor, where nothing is wrong with them, on where the
 // policies came from.
-func (c *content) digest() (string, error) {
+func (c *Content) Digest() (string, error) {
 	var all any = c
-	if faults := c.faults(); len(faults) > 0 {
+	if faults := c.Faults(); len(faults) > 0 {
 		all = struct {
-			*content
+			*Content
 			Faults map[int][]ranger.Fault `json:"faults"`
 		}{c, faults}
 	}
@@ -73,9 +87,9 @@ func (c *content) digest() (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// each calls visit with every policy list of the content: the service's, its zones' in the order of their names, and the
+// Each calls visit with every policy list of the content: the service's, its zones' in the order of their names, and the
 // tag service's.
-func (c *content) each(visit func([]ranger.Policy)) {
+func (c *Content) Each(visit func([]ranger.Policy)) {
 	visit(c.Policies.Policies)
 	for _, name := range slices.Sorted(maps.Keys(c.Policies.SecurityZones)) {
 		if zone := c.Policies.SecurityZones[name]; zone != nil {
@@ -87,11 +101,11 @@ func (c *content) each(visit func([]ranger.Policy)) {
 	}
 }
 
-// roleEffect returns what it means for access that members of roles are missing: wider when an enabled policy takes
+// RoleEffect returns what it means for access that members of roles are missing: wider when an enabled policy takes
 // access away from roles.
-func (c *content) roleEffect() policy.Effect {
+func (c *Content) RoleEffect() policy.Effect {
 	effect := policy.EffectNarrower
-	c.each(func(list []ranger.Policy) {
+	c.Each(func(list []ranger.Policy) {
 		for i := range list {
 			if p := &list[i]; p.Enabled() && restrictsRoles(p) {
 				effect = policy.EffectWider
@@ -109,8 +123,8 @@ func restrictsRoles(p *ranger.Policy) bool {
 
 // sortPolicies sorts each list by policy id, so that a snapshot updated by deltas equals one downloaded
 // whole. Policies with the same id keep their order.
-func (c *content) sortPolicies() {
-	c.each(func(list []ranger.Policy) {
+func (c *Content) SortPolicies() {
+	c.Each(func(list []ranger.Policy) {
 		slices.SortStableFunc(list, func(a, b ranger.Policy) int { return cmp.Compare(a.ID, b.ID) })
 	})
 }

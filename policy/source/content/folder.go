@@ -1,4 +1,4 @@
-package source
+package content
 
 import (
 	"crypto/sha256"
@@ -21,42 +21,42 @@ const (
 	maxFiles = 100_000
 )
 
-// file is one policy file as read.
-type file struct {
+// File is one policy file as read.
+type File struct {
 	path  string // as the operator wrote it, for messages
 	name  string // path below the policy folder, separated by '/'
 	data  []byte
 	named bool // by a setting, not found in a folder
 }
 
-// fileTree holds all policy files as one load read them.
-type fileTree struct {
-	files  []file
-	digest [sha256.Size]byte // of names and bytes
-	newest time.Time         // latest modification of a file or folder
-	dirs   []string          // folders to watch for changes
+// Tree holds all policy files as one load read them.
+type Tree struct {
+	Files  []File
+	Digest [sha256.Size]byte // of names and bytes
+	Newest time.Time         // latest modification of a file or folder
+	Dirs   []string          // folders to watch for changes
 }
 
 // treeReader reads policy files up to a limit of bytes.
 type treeReader struct {
 	bytesLeft int64
 	limit     int64
-	tree      *fileTree
+	tree      *Tree
 	visited   map[string]bool // real paths of folders, to detect loops of links
 	targets   map[string]bool // folders of the files that links point to
 }
 
-// readTree reads the files at paths; each is a file, or a folder of which every *.json, *.yaml and *.yml is read,
+// ReadTree reads the files at paths; each is a file, or a folder of which every *.json, *.yaml and *.yml is read,
 // sub-folders included. Names that begin with a dot are skipped: hidden files, and the "..data" folders in which
 // Kubernetes keeps the versions of a mounted ConfigMap. Links are followed.
-func readTree(paths []string, maxBytes int64) (*fileTree, error) {
-	r := &treeReader{bytesLeft: maxBytes, limit: maxBytes, tree: &fileTree{}, visited: map[string]bool{}, targets: map[string]bool{}}
+func ReadTree(paths []string, maxBytes int64) (*Tree, error) {
+	r := &treeReader{bytesLeft: maxBytes, limit: maxBytes, tree: &Tree{}, visited: map[string]bool{}, targets: map[string]bool{}}
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		if err != nil {
 			return nil, readError(err)
 		}
-		r.tree.dirs = append(r.tree.dirs, filepath.Dir(p))
+		r.tree.Dirs = append(r.tree.Dirs, filepath.Dir(p))
 		if info.IsDir() {
 			err = r.folder(p, "", info, 0)
 		} else {
@@ -67,11 +67,11 @@ func readTree(paths []string, maxBytes int64) (*fileTree, error) {
 		}
 	}
 	h := sha256.New()
-	for _, f := range r.tree.files {
+	for _, f := range r.tree.Files {
 		fmt.Fprintf(h, "%q %q %d\n", f.path, f.name, len(f.data))
 		h.Write(f.data)
 	}
-	h.Sum(r.tree.digest[:0])
+	h.Sum(r.tree.Digest[:0])
 	return r.tree, nil
 }
 
@@ -87,7 +87,7 @@ func (r *treeReader) folder(dir, prefix string, info fs.FileInfo, depth int) err
 		return policy.Errorf(policy.CodeInvalid, "%s: this folder (%s) was read already; remove the link to it", dir, real)
 	}
 	r.visited[real] = true
-	r.tree.dirs = append(r.tree.dirs, dir)
+	r.tree.Dirs = append(r.tree.Dirs, dir)
 	r.note(info)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -133,7 +133,7 @@ func (r *treeReader) file(at, name string, info fs.FileInfo, named bool) error {
 	if !info.Mode().IsRegular() {
 		return policy.Errorf(policy.CodeInvalid, "%s: not a regular file", at)
 	}
-	if len(r.tree.files) >= maxFiles {
+	if len(r.tree.Files) >= maxFiles {
 		return policy.Errorf(policy.CodeTooLarge, "%s: more than %d policy files", at, maxFiles)
 	}
 	if info.Size() > r.bytesLeft { // before it is read
@@ -154,16 +154,16 @@ func (r *treeReader) file(at, name string, info fs.FileInfo, named bool) error {
 	if target, err := filepath.EvalSymlinks(at); err == nil {
 		if dir := filepath.Dir(target); !r.targets[dir] {
 			r.targets[dir] = true
-			r.tree.dirs = append(r.tree.dirs, dir)
+			r.tree.Dirs = append(r.tree.Dirs, dir)
 		}
 	}
-	r.tree.files = append(r.tree.files, file{path: at, name: name, data: data, named: named})
+	r.tree.Files = append(r.tree.Files, File{path: at, name: name, data: data, named: named})
 	return nil
 }
 
 func (r *treeReader) note(info fs.FileInfo) {
-	if t := info.ModTime(); t.After(r.tree.newest) {
-		r.tree.newest = t
+	if t := info.ModTime(); t.After(r.tree.Newest) {
+		r.tree.Newest = t
 	}
 }
 
