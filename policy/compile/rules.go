@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -66,7 +67,7 @@ func readRules(set *rules.RuleSet, o Options) grantRules {
 		}
 	}
 	r.silentEnds = math.MinInt
-	r.findings = append(r.findings, set.Findings...)
+	r.findings = append(r.findings, accepted.Findings(set)...)
 	n := 0
 	for repo := range set.Repositories {
 		n += len(repo.All())

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -37,10 +38,11 @@ func (l *linter) fidelity() {
 			byName[policy.Finding{PolicyID: p.ID, Policy: p.Name}] = p
 		}
 	}
+	said := accepted.Findings(l.rules)
 	for _, f := range compile.New(l.rules, l.options.Compile).Compile(inv).Report.Findings {
 		of := policy.Finding{PolicyID: f.PolicyID, Policy: f.Policy}
 		p := byName[of]
-		if p == nil || closed[of] || l.refused[p] || len(p.Faults) > 0 || slices.Contains(l.rules.Findings, f) { // said already
+		if p == nil || closed[of] || l.refused[p] || len(p.Faults) > 0 || slices.Contains(said, f) { // said already
 			continue
 		}
 		severity := SeverityWarning

@@ -309,10 +309,8 @@ func (e *Policy) effectWords(effect faultEffect) (words string, of policy.Effect
 	return "the policy allows nothing", policy.EffectNarrower
 }
 
-// findFaults reports what of a policy cannot be understood, and what follows.
-func (rs *RuleSet) findFaults(p *Policy) {
-	for i, f := range p.Source.Faults {
-		words, effect := p.effectWords(p.damage.effects[i])
-		rs.find(p, effect, "%s cannot be understood (%s); %s", f.Field, f.Reason, words)
-	}
+// FollowsFrom returns in words what follows from a fault of the policy, by its place in Source.Faults, and what that means for
+// access.
+func (e *Policy) FollowsFrom(fault int) (words string, of policy.Effect) {
+	return e.effectWords(e.damage.effects[fault])
 }

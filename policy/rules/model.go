@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -225,4 +226,33 @@ func (m *Model) Resource(name string) *ranger.ResourceDef {
 		return nil
 	}
 	return m.Resources[name]
+}
+
+// Denies reports whether deny items and exceptions take part; the service definition may switch them off.
+func (m *Model) Denies() bool { return m.denies }
+
+var wildcards = strings.NewReplacer("*", "", "?", "")
+
+// NameProblem returns why Unity Catalog can have no object of the name, or of one that fits the pattern, that a value of a
+// resource is; "" where it can, and for columns, whose names may hold nearly anything.
+func (m *Model) NameProblem(resource, value string) string {
+	if level, _, known := LevelOf(resource); !known || level == 0 {
+		return ""
+	}
+	literal := value
+	if strings.ContainsAny(value, "*?") {
+		literal = wildcards.Replace(value)
+	}
+	if literal == "" {
+		return ""
+	}
+	err := policy.ValidateName(literal)
+	if err == nil || m.HoldsMacro(resource, value) {
+		return ""
+	}
+	why := strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal))
+	if strings.Contains(literal, ".") {
+		return why + "; name catalog, schema and object each at its own level"
+	}
+	return why + "; correct it"
 }

@@ -310,6 +310,9 @@ func (p *Policy) MatchLoosely(i int, path *match.Path, v *match.Values) match.Ty
 // MatchesLooselyAtAll reports whether comparing names loosely can make a difference for a request.
 func (p *Policy) MatchesLooselyAtAll(path *match.Path) bool { return !p.ascii || !path.IsASCII() }
 
+// MayDeny reports whether deny items and exceptions of the policy take part; its service definition may switch them off.
+func (p *Policy) MayDeny() bool { return p.model.denies }
+
 // Inherits reports whether a policy on a container holds for everything inside it.
 func (p *Policy) Inherits() bool { return p.Tag || p.model.inherit }
 

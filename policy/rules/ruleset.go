@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"ucwarden/policy"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )
@@ -22,7 +21,6 @@ type RuleSet struct {
 	Tagged    *TagTable   // nil when nothing is tagged
 	Subjects  *SubjectTable
 	Members   *Membership
-	Findings  []policy.Finding // what is accepted but means nothing, or something that its author can hardly mean
 	super     superUsers
 	scheduled []*Policy // those with validity schedules
 }
@@ -56,7 +54,6 @@ func New(s *ranger.Snapshot, o Options) (*RuleSet, error) {
 			rs.scheduled = append(rs.scheduled, p)
 		}
 	}
-	rs.findAccepted()
 	return rs, nil
 }
 

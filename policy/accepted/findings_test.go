@@ -1,10 +1,11 @@
-package rules_test
+package accepted_test
 
 import (
 	"fmt"
 	"strings"
 	"testing"
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -20,7 +21,7 @@ func findingsOf(t *testing.T, doc string, problems ...ranger.Problem) []policy.F
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rs.Findings
+	return accepted.Findings(rs)
 }
 
 func TestValuesThatMatchNothingAreFindings(t *testing.T) {

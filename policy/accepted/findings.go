@@ -1,0 +1,171 @@
+package accepted
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// Findings returns what is accepted in a rule set although it means nothing, or not what its author may expect: fields that have
+// no meaning here, values of resources that can match no object, zones that do not exist, what cannot be understood.
+func Findings(set *rules.RuleSet) []policy.Finding {
+	f := &finder{RuleSet: set}
+	for p := range set.Policies {
+		f.findFaults(p)
+		f.findValues(p)
+		f.findItems(p)
+		f.findUnused(p)
+		f.findInItems(p)
+		f.findSchedules(p)
+		f.findZone(p)
+	}
+	for _, problem := range set.Snapshot.Problems {
+		f.list = append(f.list, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: problem.Text()})
+	}
+	f.findZoneValues()
+	f.findOptions()
+	return f.list
+}
+
+// finder collects findings about a rule set.
+type finder struct {
+	*rules.RuleSet
+	list []policy.Finding
+}
+
+// findFaults reports what of a policy cannot be understood, and what follows.
+func (f *finder) findFaults(p *rules.Policy) {
+	for i, fault := range p.Source.Faults {
+		words, effect := p.FollowsFrom(i)
+		f.find(p, effect, "%s cannot be understood (%s); %s", fault.Field, fault.Reason, words)
+	}
+}
+
+// findOptions reports options of the service definition that are misspelt, or that are neither true nor false, which counts
+// as false, as in Ranger.
+func (f *finder) findOptions() {
+	for _, problem := range ranger.OptionProblems(f.Snapshot.ServiceDef) {
+		f.list = append(f.list, policy.Finding{Effect: policy.EffectWider, Message: "service definition: " + problem.Field + ": " + problem.Message})
+	}
+}
+
+func (f *finder) find(p *rules.Policy, effect policy.Effect, format string, args ...any) {
+	f.list = append(f.list, policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: effect, Message: fmt.Sprintf(format, args...)})
+}
+
+// findValues reports the values of a policy's resources that can match no object. It looks at every policy of every
+// snapshot, so it is quick where there is nothing to report.
+func (f *finder) findValues(p *rules.Policy) {
+	if p.Tag {
+		return // names of tags may hold anything
+	}
+	for i := range len(p.Source.AdditionalResources) + 1 {
+		path, resources := "resources", p.Source.Resources
+		if i > 0 {
+			resources = p.Source.AdditionalResources[i-1]
+		}
+		if !f.anyValueProblem(resources) {
+			continue
+		}
+		if i > 0 {
+			path = fmt.Sprintf("additionalResources[%d]", i-1)
+		}
+		for _, name := range slices.Sorted(maps.Keys(resources)) {
+			r := resources[name]
+			if at, why, more := f.valueProblem(name, r.Values); why != "" {
+				f.find(p, effectOfNoMatch(p, r.IsExcludes), "%s.%s.values[%d]: %q can match no object: %s%s", path, name, at, r.Values[at], why, moreValues(more))
+			}
+		}
+	}
+}
+
+func (f *finder) anyValueProblem(resources map[string]ranger.PolicyResource) bool {
+	for name, r := range resources {
+		for _, value := range r.Values {
+			if ranger.ValueProblem(value) != "" || f.Model.NameProblem(name, value) != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func moreValues(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more values)", n)
+}
+
+// valueProblem returns the first of the values for a resource of Unity Catalog that can match no object, why, and how
+// many more there are; why is "" when there is none. See [ranger.ValueProblem] and [Model.NameProblem].
+func (f *finder) valueProblem(resource string, values []string) (at int, why string, more int) {
+	if _, _, known := rules.LevelOf(resource); !known {
+		return 0, "", 0
+	}
+	for i, value := range values {
+		switch problem := cmp.Or(ranger.ValueProblem(value), f.Model.NameProblem(resource, value)); {
+		case problem == "":
+		case why == "":
+			at, why = i, problem
+		default:
+			more++
+		}
+	}
+	return at, why, more
+}
+
+// effectOfNoMatch returns what it means for access that a value of the policy's resources matches nothing, or that it
+// excludes nothing: wider where something should have been denied, masked, filtered or excluded.
+func effectOfNoMatch(p *rules.Policy, excludes bool) policy.Effect {
+	restricts := p.HasDeny || len(p.Protect) > 0
+	if excludes {
+		restricts = len(p.Allow) > 0
+	}
+	if restricts {
+		return policy.EffectWider
+	}
+	return policy.EffectNarrower
+}
+
+// findZone reports a policy that names a zone it is not in.
+func (f *finder) findZone(p *rules.Policy) {
+	zone := p.Source.ZoneName
+	exists := f.Zones.Repositories[zone] != nil
+	effect := policy.EffectNarrower // what it denies is denied at more places than meant
+	if len(p.Allow) > 0 || exists {
+		effect = policy.EffectWider
+	}
+	switch {
+	case zone == "" || zone == p.Zone && exists:
+	case p.Tag:
+		f.find(p, effect, "zoneName: there is no security zone %q, so it holds nowhere; add the zone to securityZones, or correct the name", zone)
+	case !exists:
+		f.find(p, effect, "zoneName: there is no security zone %q, so it holds outside security zones, as in Ranger; add the zone to securityZones, or correct the name", zone)
+	default:
+		holds := "outside security zones"
+		if p.Zone != "" {
+			holds = fmt.Sprintf("in security zone %q", p.Zone)
+		}
+		f.find(p, effect, "zoneName: it is not in the list of security zone %q, so it holds %s, as in Ranger; move it to securityZones.%s.policies, or remove the name", zone, holds, zone)
+	}
+}
+
+// findZoneValues reports values of a zone's resources that can match no object: what is meant to be in the zone is
+// outside it, where other policies hold.
+func (f *finder) findZoneValues() {
+	for _, zone := range f.Zones.Names {
+		for i, resources := range f.Snapshot.Zones[zone].Resources {
+			for _, name := range slices.Sorted(maps.Keys(resources)) {
+				if at, why, more := f.valueProblem(name, resources[name]); why != "" {
+					f.list = append(f.list, policy.Finding{Effect: policy.EffectWider,
+						Message: fmt.Sprintf("security zone %q: resources[%d].%s[%d]: %q can match no object: %s%s", zone, i, name, at, resources[name][at], why, moreValues(more))})
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package accepted
+
+import (
+	"slices"
+	"strings"
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// findItems reports the items of a policy that say less than their author may expect: those for nobody or for no access,
+// those that a policy of this type or service definition does not have, and names that can be nobody's.
+func (f *finder) findItems(p *rules.Policy) {
+	raw := p.Source
+	for _, list := range []struct {
+		kind  rules.ItemKind
+		items []ranger.PolicyItem
+	}{
+		{rules.ItemAllow, raw.PolicyItems}, {rules.ItemDeny, raw.DenyPolicyItems}, {rules.ItemAllowException, raw.AllowExceptions}, {rules.ItemDenyException, raw.DenyExceptions},
+	} {
+		restricts := list.kind == rules.ItemDeny || list.kind == rules.ItemAllowException
+		if len(list.items) > 0 && restricts {
+			switch {
+			case p.Type != ranger.PolicyTypeAccess:
+				f.find(p, policy.EffectWider, "%s: a policy of policyType %d has none, so they deny nothing; put them into a policy of policyType 0", list.kind, p.Type)
+				continue
+			case !p.MayDeny():
+				f.find(p, policy.EffectWider, "%s: the service definition switches them off (option enableDenyAndExceptionsInPolicies), so they deny nothing", list.kind)
+				continue
+			}
+		}
+		for i := range list.items {
+			f.findItem(p, list.kind, i, &list.items[i], restricts)
+		}
+	}
+	for i := range raw.DataMaskPolicyItems {
+		f.findItem(p, rules.ItemDataMask, i, &raw.DataMaskPolicyItems[i].PolicyItem, true)
+	}
+	for i := range raw.RowFilterPolicyItems {
+		f.findItem(p, rules.ItemRowFilter, i, &raw.RowFilterPolicyItems[i].PolicyItem, true)
+	}
+	if raw.IsDenyAllElse && p.Type != ranger.PolicyTypeAccess {
+		f.find(p, policy.EffectWider, "isDenyAllElse: it has no effect in a policy of policyType %d, which denies nobody", p.Type)
+	}
+}
+
+func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item *ranger.PolicyItem, restricts bool) {
+	effect := policy.EffectNarrower
+	if restricts {
+		effect = policy.EffectWider
+	}
+	named := 0
+	for _, names := range []struct {
+		field string
+		list  []string
+	}{{"users", item.Users}, {"groups", item.Groups}, {"roles", item.Roles}} {
+		for i, name := range names.list {
+			if name == "" {
+				continue
+			}
+			named++
+			if names.field == "users" && ranger.NameProblem(strings.TrimSpace(name)) == "" {
+				if bare := strings.TrimSpace(name); bare != name {
+					f.find(p, policy.EffectNone, "%s[%d].users[%d]: %q is taken for %q", kind, index, i, name, bare)
+				}
+				continue
+			}
+			if why := ranger.NameProblem(name); why != "" {
+				f.find(p, effect, "%s[%d].%s[%d]: %q can be the name of nobody: %s", kind, index, names.field, i, name, why)
+			}
+		}
+	}
+	if !restricts {
+		effect = policy.EffectNone // what allows nothing allows nothing, as it says
+	}
+	if named == 0 {
+		f.find(p, effect, "%s[%d]: it names no user, group or role, so it is for nobody", kind, index)
+	}
+	if p.Tag && restricts {
+		f.findTagAccess(p, kind, index, item)
+		return
+	}
+	if off := switchedOff(item); len(off) == len(item.Accesses) && !item.DelegateAdmin {
+		f.find(p, effect, "%s[%d]: it has no access types in effect (named, and not isAllowed false), so it is about nothing", kind, index)
+	} else if len(off) > 0 {
+		f.find(p, effect, "%s[%d]: %s is switched off (isAllowed false), so the item is not about it", kind, index, strings.Join(off, ", "))
+	}
+}
+
+// switchedOff lists the access types of an item that take no part in it.
+func switchedOff(item *ranger.PolicyItem) (off []string) {
+	for _, a := range item.Accesses {
+		if !a.Allowed() {
+			off = append(off, a.Type)
+		}
+	}
+	return off
+}
+
+// findTagAccess reports access types of a tag policy that no service has: a tag policy names them with their service
+// definition, "hive:select", and leaves those of other services to them.
+func (f *finder) findTagAccess(p *rules.Policy, kind rules.ItemKind, index int, item *ranger.PolicyItem) {
+	def := f.Snapshot.TagPolicies.ServiceDef
+	for i, a := range item.Accesses {
+		service, _, ok := strings.Cut(a.Type, ":")
+		if !ok || service == f.Model.Name() || def != nil && slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type }) {
+			continue
+		}
+		f.find(p, policy.EffectWider, "%s[%d].accesses[%d].type: %q is an access type of no service that is known here; those of this service begin with %q",
+			kind, index, i, a.Type, f.Model.Name()+":")
+	}
+}
