@@ -14,6 +14,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/guard"
 	"ucwarden/policy/ranger"
 )
 
@@ -83,7 +84,7 @@ func (r *rig) impatient(roots ...string) error {
 func TestUseThatAnotherSyncReliesOn(t *testing.T) {
 	for _, onItsWay := range []bool{false, true} {
 		f, g := &fake{}, &gate{reached: make(chan struct{}), open: make(chan struct{})}
-		r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{Parallel: 1, Guards: []policy.Guard{g}}},
+		r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{Parallel: 1, Guards: []guard.Guard{g}}},
 			allow("table:hr.core.st*", "bob@example.com", "select"))
 		r.sync("catalog:hr")
 		var listed sync.Once
@@ -182,7 +183,7 @@ func (g *gate) pass() {
 	}
 }
 
-func (g *gate) Check(policy.GuardInput) error {
+func (g *gate) Check(guard.Input) error {
 	if g.asGuard {
 		g.pass()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/guard"
 	"ucwarden/policy/ranger"
 )
 
@@ -37,7 +38,7 @@ func shrink(f *fake, keep func(policy.Object) bool) {
 }
 
 func TestShrunkenListing(t *testing.T) {
-	guards := []policy.Guard{policy.ShrunkenListingGuard{MaxLoss: 0.5, MinLast: 4}}
+	guards := []guard.Guard{guard.ShrunkenListing{MaxLoss: 0.5, MinLast: 4}}
 	none := func(policy.Object) bool { return false }
 	f, state := &fake{}, &inMemory{}
 	r := newRig(t, rigOptions{wrap: through(f), syncer: connector.Options{Guards: guards, State: state}}, usual()...)
@@ -92,7 +93,7 @@ func TestShrunkenListing(t *testing.T) {
 }
 
 func TestRevokeGuard(t *testing.T) {
-	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.RevokeGuard{Max: 2, MaxRatio: 0.5}}}}, usual()...)
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []guard.Guard{guard.Revokes{Max: 2, MaxRatio: 0.5}}}}, usual()...)
 	r.sync()
 	r.policies.set(t, usual()[0])
 	refused := r.refused("", "the plan revokes")
@@ -107,7 +108,7 @@ func TestRevokeGuard(t *testing.T) {
 
 // Syncs of named objects are judged one by one, but what many of them revoke together counts.
 func TestRevokesAddUp(t *testing.T) {
-	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.RevokeGuard{Max: 3, MaxRatio: 0.1}}}}, usual()...)
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []guard.Guard{guard.Revokes{Max: 3, MaxRatio: 0.1}}}}, usual()...)
 	r.sync()
 	r.policies.set(t, usual()...)
 	r.grant("table:hr.core.staff", "bob@example.com", policy.Select, policy.Modify, policy.ApplyTag)
@@ -128,7 +129,7 @@ func TestRevokesAddUp(t *testing.T) {
 // TestObserveSaysRefused holds that where nothing is changed nothing is refused, that the result says what would be, and
 // that what was only looked at does not count with later revokes.
 func TestObserveSaysRefused(t *testing.T) {
-	r := newRig(t, rigOptions{syncer: connector.Options{Mode: policy.ModeObserve, Guards: []policy.Guard{policy.RevokeGuard{Max: 3, MaxRatio: 1}}}}, usual()...)
+	r := newRig(t, rigOptions{syncer: connector.Options{Mode: policy.ModeObserve, Guards: []guard.Guard{guard.Revokes{Max: 3, MaxRatio: 1}}}}, usual()...)
 	r.grant("table:hr.core.staff", "bob@example.com", policy.Select, policy.Modify, policy.ApplyTag)
 	for range 2 {
 		if result := r.sync("catalog:hr"); result.Refused != nil {
@@ -149,7 +150,7 @@ func TestObserveSaysRefused(t *testing.T) {
 }
 
 func TestStalePolicies(t *testing.T) {
-	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.StalePolicyGuard{MaxAge: time.Hour}}}}, usual()...)
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []guard.Guard{guard.StalePolicies{MaxAge: time.Hour}}}}, usual()...)
 	r.sync()
 	aged := func(age time.Duration, policies ...ranger.Policy) {
 		s := snapshotOf(t, policies...)
@@ -189,7 +190,7 @@ func TestPoliciesOnBuiltInObjects(t *testing.T) {
 // none, and what was approved is not asked about again.
 func TestUpgradeThatReadsPoliciesOtherwise(t *testing.T) {
 	state := &inMemory{}
-	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []policy.Guard{policy.UpgradeGuard{}}, State: state}}, usual()...)
+	r := newRig(t, rigOptions{syncer: connector.Options{Guards: []guard.Guard{guard.Upgrade{}}, State: state}}, usual()...)
 	r.sync("catalog:sales")
 	r.sync("catalog:hr")
 	r.grant("schema:sales.emea", "eve@example.com", "SELECT")

@@ -10,6 +10,7 @@ import (
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/guard"
 )
 
 // judge asks the guards about the plan of a sync of named roots, together with what other such syncs by the same policies
@@ -32,7 +33,7 @@ func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []memory.Li
 	if input.ReadOtherwise, err = r.readOtherwise(securablesOf(plan.Changes)); err != nil {
 		return err
 	}
-	check := func(c policy.GuardInput) error { return policy.CheckAll(r.Guards, c) }
+	check := func(c guard.Input) error { return guard.CheckAll(r.Guards, c) }
 	err = nil
 	if r.Mode == policy.ModeObserve { // which revokes nothing that would count with later revokes
 		err = check(input)
@@ -47,8 +48,8 @@ func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []memory.Li
 
 // guardInput returns what guards know of a sync besides its listings. Where it is let pass, the metastore is known from
 // then on.
-func (r *run) guardInput(ctx context.Context, totals policy.Totals, digest, approved string) (policy.GuardInput, error) {
-	input := policy.GuardInput{
+func (r *run) guardInput(ctx context.Context, totals policy.Totals, digest, approved string) (guard.Input, error) {
+	input := guard.Input{
 		Totals: totals, Digest: digest, Approved: approved,
 		Now: time.Now(), FetchedAt: r.snapshot.FetchedAt, Policies: r.compiler.Policies(),
 	}
@@ -91,7 +92,7 @@ func (r *run) readOtherwise(changed []policy.Securable) ([]policy.Securable, err
 
 // checkApproval returns an error for an approval of a plan that the sync would not carry out: neither the whole nor one
 // of its parts has the digest.
-func checkApproval(c policy.GuardInput, parts []string) error {
+func checkApproval(c guard.Input, parts []string) error {
 	if c.Approved == "" || c.Approved == c.Digest {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/guard"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -35,7 +36,7 @@ type Options struct {
 	Read        rules.Options // how policies are read; scripts decide no grant and are not needed
 	Compile     compile.Options
 	Mode        policy.Mode // "" is enforce
-	Guards      []policy.Guard
+	Guards      []guard.Guard
 	State       memory.Store // what earlier runs found; nil forgets it
 	Journal     Journal      // of every change; nil notes none
 	// Protection enforces row filters and masks; nil closes the tables that they are about for whom they bind.

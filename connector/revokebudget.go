@@ -3,7 +3,7 @@ package connector
 import (
 	"sync"
 
-	"ucwarden/policy"
+	"ucwarden/policy/guard"
 	"ucwarden/policy/ranger"
 )
 
@@ -17,7 +17,7 @@ type revokeBudget struct {
 
 // admit counts a plan and asks check about it, with what plans before it revoke. A plan that is refused is taken
 // out again. One that a person approved is not counted: it says nothing about the others.
-func (b *revokeBudget) admit(s *ranger.Snapshot, c policy.GuardInput, check func(policy.GuardInput) error) error {
+func (b *revokeBudget) admit(s *ranger.Snapshot, c guard.Input, check func(guard.Input) error) error {
 	if c.Approved == c.Digest {
 		return check(c)
 	}

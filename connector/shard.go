@@ -9,6 +9,7 @@ import (
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
+	"ucwarden/policy/guard"
 )
 
 // ShardPlan is the plan of one shard of a sync, as data: it can be stored until all shards were planned and judged, and
@@ -227,7 +228,7 @@ func (s *Syncer) Judge(ctx context.Context, shards []*ShardPlan, request Request
 	if err := checkApproval(input, parts); err != nil {
 		return judged, err
 	}
-	if err := policy.CheckAll(s.Guards, input); err != nil {
+	if err := guard.CheckAll(s.Guards, input); err != nil {
 		err = refusal(err, "nothing was changed, in no part of the sync", approveWhole(whole, request))
 		if s.Mode != policy.ModeObserve {
 			return judged, err
@@ -348,7 +349,7 @@ func (j *judgedShard) holds(plan *policy.Plan) bool {
 
 // judgeAnew judges a plan that takes the place of one that was judged: it may revoke what that one did. For more, the
 // guards are asked again.
-func (r *run) judgeAnew(plan *policy.Plan, j judgedShard, input policy.GuardInput) error {
+func (r *run) judgeAnew(plan *policy.Plan, j judgedShard, input guard.Input) error {
 	if j.Exact && !j.holds(plan) {
 		return policy.Errorf(policy.CodeInvalid,
 			"the saved plan %s became stale while it was applied: more would be changed now than it holds, and that was not done; what was done before stays. %s", j.Digest, lookAgain)
@@ -368,7 +369,7 @@ func (r *run) judgeAnew(plan *policy.Plan, j judgedShard, input policy.GuardInpu
 		input.Totals.Removes, input.Totals.StillHeld = j.Totals.Removes+more, j.Totals.StillHeld
 		input.Totals.Managed = max(j.Totals.Managed, input.Totals.Managed)
 	}
-	if err := policy.CheckAll(r.Guards, input); err != nil {
+	if err := guard.CheckAll(r.Guards, input); err != nil {
 		return refusal(fmt.Errorf("what was judged does not fit any more, and planned anew it would revoke %d grants more: %w", more, err),
 			"of these nothing was changed; what the guards let pass elsewhere stays", approve(input.Digest, r.request.Roots))
 	}

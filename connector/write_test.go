@@ -12,6 +12,7 @@ import (
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy"
+	"ucwarden/policy/guard"
 )
 
 // on lists what is granted on an object, one principal a line.
@@ -276,7 +277,7 @@ func TestRevokedLateIsNotWrittenOut(t *testing.T) {
 // as, and what it confers below, counts as no loss.
 func TestWrittenOutAndGuarded(t *testing.T) {
 	r := newRig(t, rigOptions{emulator: emulator.Options{ExpandAllPrivileges: true}, syncer: connector.Options{
-		Guards: []policy.Guard{policy.RevokeGuard{Max: 0, MaxRatio: 0}}}},
+		Guards: []guard.Guard{guard.Revokes{Max: 0, MaxRatio: 0}}}},
 		allow("catalog:sales", "engineers", "all_privileges"), allow("schema:sales.emea", "engineers", "all_privileges"), allow("external_location:lake", "engineers", "all_privileges"))
 	for _, object := range []string{"catalog:sales", "schema:sales.emea", "external_location:lake"} {
 		r.grant(object, "engineers", "ALL_PRIVILEGES")

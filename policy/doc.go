@@ -3,10 +3,10 @@
 // the [Plan] with its changes in order ([Change]) and what its reader must know ([Finding]), and the classified [Error].
 //
 // It takes two GrantSets, the current one and the desired one; [Diff] returns the changes that lead from the first to the
-// second, and a [Guard] may refuse the plan they make. Package connector calls both. The packages under this one are
+// second. Package connector calls it. The packages under this one are
 // about Ranger's policies: source fetches them; ranger, delta, verify, schedule, match, condition and rules read them, once;
 // evaluate and compile decide by what was read, region and directory say where and whom it is about; order puts changes into
-// a safe order; explain, lint, suite and script answer what people ask.
+// a safe order, and guard may refuse them; explain, lint, suite and script answer what people ask.
 //
 // The package uses the standard library only, and of the Go project's text package the normal forms of Unicode, for
 // [LooseName]: names that look alike and differ in bytes must not slip by a deny, and a table of our own of which characters

@@ -132,6 +132,9 @@ func (s Scope) Within(roots ...Securable) Scope {
 	return s
 }
 
+// Options returns what the scope was made of.
+func (s Scope) Options() ScopeOptions { return s.options }
+
 // Roots lists what the scope was narrowed to; empty for the whole metastore. The caller must not change the list.
 func (s Scope) Roots() []Securable { return s.roots }
 

@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"policy/evaluate":                {"policy", "policy/condition", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
 	"policy/directory":               {"input", "policy"},
 	"policy/region":                  {"policy", "policy/match", "policy/rules"},
+	"policy/guard":                   {"policy"},
 	"policy/accepted":                {"policy", "policy/ranger", "policy/rules"},
 	"policy/judge":                   {"policy", "policy/ranger", "policy/rules"},
 	"policy/compile":                 {"policy", "policy/accepted", "policy/directory", "policy/judge", "policy/match", "policy/ranger", "policy/region", "policy/rules"},

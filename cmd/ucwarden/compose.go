@@ -23,6 +23,7 @@ import (
 	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/guard"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/source"
@@ -179,14 +180,14 @@ func nameMapping(c *config.Config) rules.NameMapping {
 }
 
 // guards makes the guards that stand before every plan that is applied.
-func guards(c *config.Config) []policy.Guard {
-	list := []policy.Guard{
-		policy.StalePolicyGuard{MaxAge: c.Guard.MaxPolicyAge},
-		policy.ShrunkenListingGuard{MaxLoss: c.Guard.MaxShrinkRatio, MinLast: 10},
-		policy.RevokeGuard{Max: c.Guard.MaxRevokes, MaxRatio: c.Guard.MaxRevokeRatio},
+func guards(c *config.Config) []guard.Guard {
+	list := []guard.Guard{
+		guard.StalePolicies{MaxAge: c.Guard.MaxPolicyAge},
+		guard.ShrunkenListing{MaxLoss: c.Guard.MaxShrinkRatio, MinLast: 10},
+		guard.Revokes{Max: c.Guard.MaxRevokes, MaxRatio: c.Guard.MaxRevokeRatio},
 	}
 	if c.Guard.ConfirmUpgrade {
-		list = append(list, policy.UpgradeGuard{})
+		list = append(list, guard.Upgrade{})
 	}
 	return list
 }

@@ -18,10 +18,10 @@ func ScopePrincipals(scope policy.Scope, d *directory.Directory) []policy.Findin
 	if !d.Read() {
 		return nil
 	}
-	names := slices.DeleteFunc(scope.Unmatched(d.Principals()), func(n policy.ScopeName) bool {
+	names := slices.DeleteFunc(unmatched(scope, d.Principals()), func(n scopeName) bool {
 		return slices.ContainsFunc(n.Kinds, func(k policy.PrincipalKind) bool { return d.Own(policy.NewPrincipal(k, n.Text)) })
 	})
-	return inVain(names, "nobody whom the workspace lists has that name", func(n policy.ScopeName) string {
+	return inVain(names, "nobody whom the workspace lists has that name", func(n scopeName) string {
 		for _, k := range n.Kinds {
 			if near := d.Nearest(policy.Principal{Kind: k, Name: n.Text}); near != "" {
 				return near
@@ -31,16 +31,16 @@ func ScopePrincipals(scope policy.Scope, d *directory.Directory) []policy.Findin
 	})
 }
 
-// ScopeObjects returns findings on the objects that a scope names and that no listing shows; see
-// [policy.Scope.UnmatchedObjects].
+// ScopeObjects returns findings on the objects that a scope names and that are none of the objects, which are those of the listed
+// catalogs, nor of the catalogs of the workspace.
 func ScopeObjects(scope policy.Scope, objects, catalogs []policy.Securable, listed func(policy.Securable) bool) []policy.Finding {
-	names := slices.DeleteFunc(scope.UnmatchedObjects(objects, catalogs, listed), func(n policy.ScopeName) bool { return !load.Lists(n.Type) })
-	return inVain(names, "no listing of the workspace shows one of that name", func(n policy.ScopeName) string {
+	names := slices.DeleteFunc(unmatchedObjects(scope, objects, catalogs, listed), func(n scopeName) bool { return !load.Lists(n.Type) })
+	return inVain(names, "no listing of the workspace shows one of that name", func(n scopeName) string {
 		return nearest(policy.Securable{Type: n.Type, FullName: n.Text}, slices.Concat(objects, catalogs))
 	})
 }
 
-func inVain(names []policy.ScopeName, why string, near func(policy.ScopeName) string) []policy.Finding {
+func inVain(names []scopeName, why string, near func(scopeName) string) []policy.Finding {
 	var list []policy.Finding
 	for i, n := range names {
 		if i == maxScopeFindings {

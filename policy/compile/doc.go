@@ -31,5 +31,5 @@
 package compile
 
 // Reading numbers the ways in which this program has read policies. It is raised when a change of this package, or of one that
-// it takes policies from, makes other grants of the same policies: policy.UpgradeGuard then shows the first plan to a person.
+// it takes policies from, makes other grants of the same policies: guard.Upgrade then shows the first plan to a person.
 const Reading = 1
