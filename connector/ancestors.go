@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ucwarden/connector/load"
+	"ucwarden/connector/unread"
 	"ucwarden/policy"
 	"ucwarden/policy/order"
 )
@@ -36,7 +37,7 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 			above.unread = append(above.unread, a)
 			continue
 		}
-		if err := r.coordinator.requireUse(ctx, r.id, a, want); err != nil {
+		if err := r.coordinator.RequireUse(ctx, r.id, a, want); err != nil {
 			return ancestry{}, err
 		}
 		if covered { // read only now that no removal is on its way
@@ -97,8 +98,8 @@ func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desir
 			continue
 		}
 		for _, a := range c.Add {
-			for use := range usesOf[container.Type].All() {
-				if !holdsUse(desired, c.Securable, a.Principal, use) {
+			for use := range unread.UsesOf[container.Type].All() {
+				if !unread.HoldsUse(desired, c.Securable, a.Principal, use) {
 					closed[a.Principal] |= use.Set()
 				}
 			}
@@ -112,31 +113,14 @@ func (r *run) exposes(container policy.Securable, g policy.Assignment, want []po
 	if !g.Privilege.ConfersUse() || !r.Scope.Manages(g.Principal) || !r.mayRemove(container.Type, g.Privilege) {
 		return false
 	}
-	uses := g.Privilege.Set().WithImplied() & usesOf[container.Type]
+	uses := g.Privilege.Set().WithImplied() & unread.UsesOf[container.Type]
 	for _, w := range want {
 		if w.Principal == g.Principal {
 			uses &^= w.Privilege.Set().WithImplied()
 		}
 	}
 	for p, lacks := range closed {
-		if uses&lacks != 0 && (p == g.Principal || !isPerson(p) || !isPerson(g.Principal)) {
-			return true
-		}
-	}
-	return false
-}
-
-// isPerson reports whether a principal is nobody else beside: who has the grants of a group has others, too.
-func isPerson(p policy.Principal) bool {
-	return p.Kind == policy.User || p.Kind == policy.ServicePrincipal
-}
-
-// holdsUse reports whether grants on an object, and on the containers above it, give a principal the USE_*.
-func holdsUse(grants *policy.GrantSet, object policy.Securable, p policy.Principal, use policy.Privilege) bool {
-	for s, ok := object, true; ok; s, ok = s.Parent() {
-		if usesOf[s.Type].Has(use) && slices.ContainsFunc(grants.Of(s), func(a policy.Assignment) bool {
-			return (a.Principal == p || a.Principal.IsEveryone()) && a.Privilege.Implies(use)
-		}) {
+		if uses&lacks != 0 && (p == g.Principal || !unread.IsPerson(p) || !unread.IsPerson(g.Principal)) {
 			return true
 		}
 	}
@@ -183,18 +167,18 @@ func inherits(l *load.Found, container policy.Securable, p policy.Privilege) boo
 // containerGrants returns the grants on a container, as last seen if that is not long ago, unless anew: what somebody has
 // granted there since counts where a way is opened.
 func (r *run) containerGrants(ctx context.Context, c policy.Securable, anew bool) ([]policy.Assignment, error) {
-	if list, ok := r.coordinator.container(c); ok && !anew {
+	if list, ok := r.coordinator.Container(c); ok && !anew {
 		return list, nil
 	}
 	list, err := r.loadOptions().GrantsOf(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	r.coordinator.saw(r.id, c, list)
+	r.coordinator.Saw(r.id, c, list)
 	return list, nil
 }
 
 // wayTo reports whether grants give a principal the USE_* that what is granted on s takes: both, wherever it is used.
 func wayTo(grants *policy.GrantSet, s policy.Securable, p policy.Principal) bool {
-	return holdsUse(grants, s, p, policy.UseCatalog) && holdsUse(grants, s, p, policy.UseSchema)
+	return unread.HoldsUse(grants, s, p, policy.UseCatalog) && unread.HoldsUse(grants, s, p, policy.UseSchema)
 }

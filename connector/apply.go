@@ -96,8 +96,8 @@ func nothingDone(c policy.Change) Outcome {
 // applyChange applies one change, unless the policies have changed. The coordinator leaves out what other syncs
 // require.
 func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
-	c := r.coordinator.enter(r.id, r.compiler, planned)
-	defer r.coordinator.leave(r.compiler, c)
+	c := r.coordinator.Enter(r.id, r.compiler, planned)
+	defer r.coordinator.Leave(r.compiler, c)
 	out := nothingDone(c)
 	if err := ctx.Err(); err != nil {
 		out.Err = givenUp(err)
@@ -112,7 +112,7 @@ func (r *run) applyChange(ctx context.Context, planned policy.Change) Outcome {
 	err := r.send(ctx, c, &out)
 	r.metrics.changed(out.Change)
 	if err != nil {
-		r.coordinator.forget(c.Securable)
+		r.coordinator.Forget(c.Securable)
 	}
 	if policy.CodeOf(err) == policy.CodeNotFound { // perhaps about the call alone
 		switch _, getErr := r.Workspace.Get(ctx, c.Securable); {
@@ -155,7 +155,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 		if err != nil {
 			return err
 		}
-		r.coordinator.wrote(c.Securable, have)
+		r.coordinator.Wrote(c.Securable, have)
 		r.watch.landed(part, have)
 		r.forgetUnknown(ctx, part.Add)
 		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)

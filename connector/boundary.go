@@ -9,8 +9,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ucwarden/connector/coordinate"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/unread"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 )
@@ -248,7 +250,7 @@ func (b *boundary) plan(ctx context.Context) (*policy.Plan, error) {
 	for _, s := range b.found.Read {
 		desired.Set(s, b.wanted(s))
 	}
-	desired, heldBack := asFarAsKnown(b.found, b.unknown.Without(desired, b.found.Current, b.found.Read), b.compiler)
+	desired, heldBack := unread.AsFarAsKnown(b.found, b.unknown.Without(desired, b.found.Current, b.found.Read), b.compiler)
 	changes, totals := policy.Diff(policy.DiffInput{
 		Read: b.found.Read, Current: b.found.Current, Desired: desired, Scope: b.keepOwn(b.scopeOf(b.found)), Mode: b.Mode, Expresses: b.compiler.Expresses,
 	})
@@ -260,14 +262,14 @@ func (b *boundary) plan(ctx context.Context) (*policy.Plan, error) {
 	}
 	for _, o := range unlisted { // which may need the USE_* that would go
 		b.leave(o.Securable)
-		plan.Changes = slices.DeleteFunc(plan.Changes, func(c policy.Change) bool { return closes(c) && c.Securable.Contains(o.Securable) })
+		plan.Changes = slices.DeleteFunc(plan.Changes, func(c policy.Change) bool { return coordinate.Closes(c) && c.Securable.Contains(o.Securable) })
 	}
 	var above ancestry
 	seen := make(map[policy.Securable]bool)
 	for _, c := range plan.Changes {
 		for parent, ok := c.Securable.Parent(); ok && !seen[parent]; parent, ok = parent.Parent() {
 			seen[parent] = true
-			if err := b.coordinator.requireUse(ctx, b.id, parent, b.after.Of(parent)); err != nil {
+			if err := b.coordinator.RequireUse(ctx, b.id, parent, b.after.Of(parent)); err != nil {
 				return nil, err
 			}
 			if _, read := slices.BinarySearchFunc(b.found.Read, parent, policy.Securable.Compare); !read {
@@ -298,7 +300,7 @@ func (b *boundary) wanted(s policy.Securable) []policy.Assignment {
 		if !container || !a.Privilege.ConfersUse() {
 			continue
 		}
-		for use := range usesOf[s.Type].All() {
+		for use := range unread.UsesOf[s.Type].All() {
 			u := policy.Assignment{Principal: a.Principal, Privilege: use}
 			switch {
 			case !b.listed: // ALL_PRIVILEGES may go, what it opens not
@@ -321,9 +323,9 @@ func (b *boundary) wanted(s policy.Securable) []policy.Assignment {
 
 // opens reports whether a grant on a container opens a way that its principal is not known to have, there or from above.
 func (b *boundary) opens(container policy.Securable, a policy.Assignment) bool {
-	if opens(b.found, container, a) == 0 {
+	if unread.Opens(b.found, container, a) == 0 {
 		return false
 	}
 	parent, ok := container.Parent()
-	return !ok || a.Privilege != policy.UseSchema || opens(b.found, parent, a) != 0
+	return !ok || a.Privilege != policy.UseSchema || unread.Opens(b.found, parent, a) != 0
 }

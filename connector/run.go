@@ -59,7 +59,7 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 	}
 	s.mu.Unlock()
 	unknown := s.unknown.View()
-	id, err := s.coordinator.begin(ctx, g.compiler)
+	id, err := s.coordinator.Begin(ctx, g.compiler)
 	if err != nil {
 		return nil, givenUp(err)
 	}
@@ -78,7 +78,7 @@ func (s *Syncer) runOf(g generation, r Request) *run {
 	}
 }
 
-func (r *run) end() { r.coordinator.end(r.id) }
+func (r *run) end() { r.coordinator.End(r.id) }
 
 // givenUp classifies the end of a context: whoever asks again may be answered.
 func givenUp(err error) error {
@@ -102,7 +102,7 @@ func (r *run) mayRemove(t policy.SecurableType, p policy.Privilege) bool {
 func (r *run) loadOptions() load.Options {
 	return load.Options{
 		Lister: r.Workspace, Grants: r.grants, Scope: r.Scope, Parallel: r.Parallel, Memory: r.memory, Logger: r.Logger,
-		Saw:      func(c policy.Securable, grants []policy.Assignment) { r.coordinator.saw(r.id, c, grants) }, // from here on others read it
+		Saw:      func(c policy.Securable, grants []policy.Assignment) { r.coordinator.Saw(r.id, c, grants) }, // from here on others read it
 		Report:   r.request.report,
 		LeftOut:  r.metrics.leftOut.Inc,
 		Recalled: func(n int) { r.metrics.recalled.Add(float64(n)) },

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ucwarden/connector/coordinate"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
@@ -122,7 +123,7 @@ func (s *Syncer) hold(roots []policy.Securable, id uint64) {
 	s.held[key] = id
 	s.mu.Unlock()
 	if found {
-		s.coordinator.end(old)
+		s.coordinator.End(old)
 	}
 }
 
@@ -134,7 +135,7 @@ func (s *Syncer) release(roots []policy.Securable) {
 	delete(s.held, key)
 	s.mu.Unlock()
 	if found {
-		s.coordinator.end(id)
+		s.coordinator.End(id)
 	}
 }
 
@@ -148,7 +149,7 @@ func (s *Syncer) ReleaseShards() {
 	s.held = make(map[string]uint64)
 	s.mu.Unlock()
 	for _, id := range held {
-		s.coordinator.end(id)
+		s.coordinator.End(id)
 	}
 }
 
@@ -166,7 +167,7 @@ func (s *Syncer) resume(p *ShardPlan, request Request) (*run, error) {
 	s.mu.Lock()
 	id, held := s.held[fmt.Sprint(p.Roots)]
 	s.mu.Unlock()
-	if !held && slices.ContainsFunc(p.Changes, closes) {
+	if !held && slices.ContainsFunc(p.Changes, coordinate.Closes) {
 		return nil, nil // planned before a restart: which USE_* other syncs required since then is not known
 	}
 	r.id = id

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"ucwarden/connector/coordinate"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/unread"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 )
@@ -175,7 +177,7 @@ const maxNamed = 5000
 func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *load.Found, asked map[policy.Securable]bool) ([]policy.Object, error) {
 	named := make(map[policy.Securable]bool)
 	for _, c := range plan.Changes {
-		if !closes(c) {
+		if !coordinate.Closes(c) {
 			continue
 		}
 		for _, s := range r.compiler.Named(c.Securable, maxNamed) {
@@ -199,7 +201,7 @@ func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *load.Found
 func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal) {
 	found.Current = r.readBack(found.Current, compiled.Grants)
 	desired := r.unknown.Without(compiled.Grants, found.Current, found.Read)
-	desired, heldBack := asFarAsKnown(found, desired, r.compiler)
+	desired, heldBack := unread.AsFarAsKnown(found, desired, r.compiler)
 	desired, waiting := r.withoutPending(found, desired)
 	heldBack = append(heldBack, waiting...)
 	var kept, notRevoked []policy.Grant

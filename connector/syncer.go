@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"ucwarden/connector/coordinate"
 	"ucwarden/connector/expansion"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
@@ -25,7 +26,7 @@ type Syncer struct {
 	Options
 	metrics     *metrics
 	revokes     revokeBudget
-	coordinator *coordinator
+	coordinator *coordinate.Coordinator
 	principals  *identity.Cache
 	unknown     *identity.Unknown
 	expansions  *expansion.Expansions
@@ -63,7 +64,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	o.Compile.Protects = o.Protection != nil
 	s := &Syncer{
-		Options: o, metrics: m, coordinator: newCoordinator(o.ContainerTTL), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
+		Options: o, metrics: m, coordinator: coordinate.New(o.ContainerTTL), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: identity.NewUnknown(o.UnknownPrincipalTTL, o.UnknownState), expansions: expansion.New(cmp.Or(o.UnknownState, o.State)),
 		memory: memory.New(o.State, cmp.Or(o.UnknownState, o.State)), held: make(map[string]uint64), warnedOfScope: make(map[string]bool),
 	}

@@ -60,6 +60,8 @@ var arrows = map[string][]string{
 	"connector/identity":             {"connector/memory", "policy", "policy/directory"},
 	"connector/expansion":            {"connector/memory", "policy"},
 	"connector/load":                 {"connector/memory", "policy"},
+	"connector/coordinate":           {"policy", "policy/compile"},
+	"connector/unread":               {"connector/load", "policy", "policy/compile"},
 	"connector/named":                {"connector/load", "input", "policy", "policy/compile", "policy/directory", "policy/ranger", "policy/rules"},
 	"connector/audit":                {"atomicfile", "connector", "policy"},
 	"connector/doctor":               {},

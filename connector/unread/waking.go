@@ -1,4 +1,4 @@
-package connector
+package unread
 
 import (
 	"fmt"
@@ -80,7 +80,7 @@ func (w *waking) withhold(c policy.Securable, left load.LeftOut, pick func(a pol
 	}
 	var rest []policy.Assignment
 	for _, a := range w.kept.Of(c) {
-		if opened := opens(w.Found, c, a); opened == 0 || !pick(a, opened) {
+		if opened := Opens(w.Found, c, a); opened == 0 || !pick(a, opened) {
 			rest = append(rest, a)
 			continue
 		}
@@ -96,17 +96,6 @@ func (w *waking) withhold(c policy.Securable, left load.LeftOut, pick func(a pol
 		w.kept = w.desired.Clone()
 	}
 	w.kept.Set(c, rest)
-}
-
-// opens returns the USE_* that a grant on a container confers and that its principal does not have there.
-func opens(l *load.Found, container policy.Securable, a policy.Assignment) policy.PrivilegeSet {
-	uses := a.Privilege.Set().WithImplied() & usesOf[container.Type]
-	for _, have := range l.Current.Of(container) {
-		if have.Principal == a.Principal {
-			uses &^= have.Privilege.Set().WithImplied()
-		}
-	}
-	return uses
 }
 
 // usersInside returns who has, or is to have, USE_SCHEMA on a catalog or on those of its schemas that bear on it.

@@ -1,4 +1,4 @@
-package connector
+package unread
 
 import (
 	"fmt"
@@ -9,9 +9,9 @@ import (
 	"ucwarden/policy/compile"
 )
 
-// asFarAsKnown returns the desired grants, as far as what could not be looked at lets them be pushed, and findings on what is
+// AsFarAsKnown returns the desired grants, as far as what could not be looked at lets them be pushed, and findings on what is
 // held back for it.
-func asFarAsKnown(l *load.Found, desired *policy.GrantSet, compiler *compile.Compiler) (*policy.GrantSet, []policy.Finding) {
+func AsFarAsKnown(l *load.Found, desired *policy.GrantSet, compiler *compile.Compiler) (*policy.GrantSet, []policy.Finding) {
 	if len(l.Left) == 0 {
 		return desired, nil
 	}
@@ -83,7 +83,7 @@ func keepWhatRelies(l *load.Found, desired *policy.GrantSet, compiler *compile.C
 		for _, a := range l.Current.Of(s) {
 			var stays policy.PrivilegeSet
 			if useStays {
-				stays = usesOf[s.Type]
+				stays = UsesOf[s.Type]
 			}
 			for _, u := range unread {
 				if !related(u) {
@@ -107,12 +107,6 @@ func keepWhatRelies(l *load.Found, desired *policy.GrantSet, compiler *compile.C
 		}
 	}
 	return kept
-}
-
-// usesOf are the USE_* of a type of container.
-var usesOf = map[policy.SecurableType]policy.PrivilegeSet{
-	policy.Catalog: policy.NewPrivilegeSet(policy.UseCatalog, policy.UseSchema),
-	policy.Schema:  policy.NewPrivilegeSet(policy.UseSchema),
 }
 
 // withoutSleeping returns the desired grants without those that are new and that the policies give no way to, where USE_* that
@@ -165,7 +159,7 @@ func openWays(l *load.Found, desired, pushed *policy.GrantSet) []openWay {
 	seen := make(map[policy.Securable]bool)
 	for _, left := range l.Left {
 		if u := left.Securable; u.Type.IsContainer() && !left.Listing {
-			open = append(open, openWay{on: u, use: usesOf[u.Type], left: left})
+			open = append(open, openWay{on: u, use: UsesOf[u.Type], left: left})
 		}
 		for _, s := range l.Read {
 			if !s.Type.IsContainer() || seen[s] || !left.Securable.Contains(s) && !s.Contains(left.Securable) {
@@ -174,7 +168,7 @@ func openWays(l *load.Found, desired, pushed *policy.GrantSet) []openWay {
 			seen[s] = true
 			uses := make(map[policy.Principal]policy.PrivilegeSet)
 			for _, a := range pushed.Of(s) {
-				uses[a.Principal] |= a.Privilege.Set().WithImplied() & usesOf[s.Type]
+				uses[a.Principal] |= a.Privilege.Set().WithImplied() & UsesOf[s.Type]
 			}
 			for _, a := range desired.Of(s) {
 				uses[a.Principal] &^= a.Privilege.Set().WithImplied()
@@ -198,11 +192,11 @@ func (w openWay) leadsTo(s policy.Securable, p policy.Principal, grants *policy.
 	} else if !w.on.Contains(s) {
 		return false
 	}
-	if w.who != p && isPerson(w.who) && isPerson(p) {
+	if w.who != p && IsPerson(w.who) && IsPerson(p) {
 		return false
 	}
 	for use := range w.use.All() {
-		if !holdsUse(grants, inner, p, use) {
+		if !HoldsUse(grants, inner, p, use) {
 			return true
 		}
 	}

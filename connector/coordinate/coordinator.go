@@ -1,4 +1,4 @@
-package connector
+package coordinate
 
 import (
 	"context"
@@ -10,14 +10,14 @@ import (
 	"ucwarden/policy/compile"
 )
 
-// coordinator is what the syncs of one process know of each other, so that those that run side by side do not undo one
+// Coordinator is what the syncs of one process know of each other, so that those that run side by side do not undo one
 // another's work:
 //
 //   - A sync begins to read only when no change is on its way that was planned by other policies than its own. Such
 //     changes stop as soon as the policies change, so the newest policies have the last word.
 //   - USE_* that a sync for an object requires is not taken away by another, which may have listed the container
 //     before the object was there.
-type coordinator struct {
+type Coordinator struct {
 	mu         sync.Mutex
 	ttl        time.Duration
 	clock      uint64                    // grows with everything that is noted
@@ -38,15 +38,16 @@ type seenGrants struct {
 	wrote uint64 // when this process changed them, on the coordinator's clock; 0 when they were only read
 }
 
-func newCoordinator(ttl time.Duration) *coordinator {
-	return &coordinator{
+// New returns a coordinator. What was last seen of a container counts for ttl.
+func New(ttl time.Duration) *Coordinator {
+	return &Coordinator{
 		ttl: ttl, running: make(map[uint64]bool), applying: make(map[*compile.Compiler]int), closing: make(map[policy.Securable]int),
 		ended: make(chan struct{}), required: make(map[policy.Grant]requirement), containers: make(map[policy.Securable]seenGrants),
 	}
 }
 
 // waitUntil waits, with the lock held on entry and return, until ready or the end of ctx.
-func (co *coordinator) waitUntil(ctx context.Context, ready func() bool) error {
+func (co *Coordinator) waitUntil(ctx context.Context, ready func() bool) error {
 	for !ready() {
 		ended := co.ended
 		co.mu.Unlock()
@@ -64,9 +65,9 @@ func (co *coordinator) waitUntil(ctx context.Context, ready func() bool) error {
 	return nil
 }
 
-// begin notes that a sync by the given policies starts to read, once no change by others is on its way. Its end must
-// be reported by end, with the number returned.
-func (co *coordinator) begin(ctx context.Context, by *compile.Compiler) (uint64, error) {
+// Begin notes that a sync by the given policies starts to read, once no change by others is on its way. Its end must
+// be reported by End, with the number returned.
+func (co *Coordinator) Begin(ctx context.Context, by *compile.Compiler) (uint64, error) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	err := co.waitUntil(ctx, func() bool { return len(co.applying) == 0 || len(co.applying) == 1 && co.applying[by] > 0 })
@@ -78,7 +79,8 @@ func (co *coordinator) begin(ctx context.Context, by *compile.Compiler) (uint64,
 	return co.clock, nil
 }
 
-func (co *coordinator) end(id uint64) {
+// End notes that a sync is over.
+func (co *Coordinator) End(id uint64) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	delete(co.running, id)
@@ -87,13 +89,13 @@ func (co *coordinator) end(id uint64) {
 	}
 }
 
-// enter notes that a change is on its way, and returns it without the removals of what other syncs require. Its end must
-// be reported by leave, with the change returned.
-func (co *coordinator) enter(id uint64, by *compile.Compiler, c policy.Change) policy.Change {
+// Enter notes that a change is on its way, and returns it without the removals of what other syncs require. Its end must
+// be reported by Leave, with the change returned.
+func (co *Coordinator) Enter(id uint64, by *compile.Compiler, c policy.Change) policy.Change {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	co.applying[by]++
-	if !closes(c) {
+	if !Closes(c) {
 		return c
 	}
 	required := func(a policy.Assignment) bool {
@@ -104,26 +106,27 @@ func (co *coordinator) enter(id uint64, by *compile.Compiler, c policy.Change) p
 	c.RemoveTemporary = slices.DeleteFunc(slices.Clone(c.RemoveTemporary), required)
 	for _, removed := range c.Remove {
 		if removed.Privilege == policy.AllPrivileges { // which takes USE_* along, that the other sync may be about to add
-			for use := range usesOf[c.Securable.Type].All() {
+			for _, use := range []policy.Privilege{policy.UseCatalog, policy.UseSchema} {
 				if a := (policy.Assignment{Principal: removed.Principal, Privilege: use}); required(a) && !slices.Contains(c.Keep, a) && !slices.Contains(c.Add, a) {
 					c.Add = append(slices.Clone(c.Add), a)
 				}
 			}
 		}
 	}
-	if closes(c) {
+	if Closes(c) {
 		co.closing[c.Securable]++
 	}
 	return c
 }
 
-func (co *coordinator) leave(by *compile.Compiler, c policy.Change) {
+// Leave notes that a change is not on its way any more.
+func (co *Coordinator) Leave(by *compile.Compiler, c policy.Change) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	if co.applying[by]--; co.applying[by] == 0 {
 		delete(co.applying, by)
 	}
-	if closes(c) {
+	if Closes(c) {
 		if co.closing[c.Securable]--; co.closing[c.Securable] == 0 {
 			delete(co.closing, c.Securable)
 		}
@@ -132,14 +135,14 @@ func (co *coordinator) leave(by *compile.Compiler, c policy.Change) {
 	co.ended = make(chan struct{})
 }
 
-// closes reports whether a change takes USE_* away on a container.
-func closes(c policy.Change) bool {
+// Closes reports whether a change takes USE_* away on a container.
+func Closes(c policy.Change) bool {
 	_, remove := c.Request()
 	return c.Securable.Type.IsContainer() && slices.ContainsFunc(remove, func(a policy.Assignment) bool { return a.Privilege.ConfersUse() })
 }
 
-// requireUse notes which USE_* on a container a sync requires. When it returns, no removal of them is on its way.
-func (co *coordinator) requireUse(ctx context.Context, id uint64, container policy.Securable, want []policy.Assignment) error {
+// RequireUse notes which USE_* on a container a sync requires. When it returns, no removal of them is on its way.
+func (co *Coordinator) RequireUse(ctx context.Context, id uint64, container policy.Securable, want []policy.Assignment) error {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	if len(co.running) == 1 {
@@ -154,8 +157,8 @@ func (co *coordinator) requireUse(ctx context.Context, id uint64, container poli
 	return co.waitUntil(ctx, func() bool { return co.closing[container] == 0 })
 }
 
-// wrote notes the grants on s after a change.
-func (co *coordinator) wrote(s policy.Securable, list []policy.Assignment) {
+// Wrote notes the grants on s after a change.
+func (co *Coordinator) Wrote(s policy.Securable, list []policy.Assignment) {
 	if !s.Type.IsContainer() {
 		return
 	}
@@ -165,8 +168,8 @@ func (co *coordinator) wrote(s policy.Securable, list []policy.Assignment) {
 	co.containers[s] = seenGrants{list, time.Now(), co.clock}
 }
 
-// saw notes the grants that a sync read on a container, unless they were changed since it began.
-func (co *coordinator) saw(id uint64, s policy.Securable, list []policy.Assignment) {
+// Saw notes the grants that a sync read on a container, unless they were changed since it began.
+func (co *Coordinator) Saw(id uint64, s policy.Securable, list []policy.Assignment) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	if co.containers[s].wrote < id {
@@ -174,15 +177,15 @@ func (co *coordinator) saw(id uint64, s policy.Securable, list []policy.Assignme
 	}
 }
 
-// forget drops what is known of a container, because it turned out not to be so.
-func (co *coordinator) forget(s policy.Securable) {
+// Forget drops what is known of a container, because it turned out not to be so.
+func (co *Coordinator) Forget(s policy.Securable) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	delete(co.containers, s)
 }
 
-// container returns the grants last seen on a container, if that is not too long ago.
-func (co *coordinator) container(s policy.Securable) ([]policy.Assignment, bool) {
+// Container returns the grants last seen on a container, if that is not too long ago.
+func (co *Coordinator) Container(s policy.Securable) ([]policy.Assignment, bool) {
 	co.mu.Lock()
 	defer co.mu.Unlock()
 	seen, ok := co.containers[s]
