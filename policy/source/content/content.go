@@ -121,7 +121,7 @@ func restrictsRoles(p *ranger.Policy) bool {
 	return restricting.UsesRoles()
 }
 
-// sortPolicies sorts each list by policy id, so that a snapshot updated by deltas equals one downloaded
+// SortPolicies sorts each list by policy id, so that a snapshot updated by deltas equals one downloaded
 // whole. Policies with the same id keep their order.
 func (c *Content) SortPolicies() {
 	c.Each(func(list []ranger.Policy) {
