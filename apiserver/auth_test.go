@@ -13,6 +13,7 @@ import (
 	"ucwarden/apiserver"
 	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
 )
 
 // bearer makes the header pair for a token.
@@ -336,4 +337,4 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	}
 }
 
-var _ apiserver.Tasks = (*ondemand.Queue)(nil)
+var _ apiserver.Tasks = (*queue.Queue)(nil)

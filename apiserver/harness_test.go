@@ -28,6 +28,7 @@ import (
 	"ucwarden/apiserver"
 	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
 	"ucwarden/ondemand/store"
 )
 
@@ -35,7 +36,7 @@ import (
 type env struct {
 	t        testing.TB
 	server   *apiserver.Server
-	queue    *ondemand.Queue
+	queue    *queue.Queue
 	http     *httptest.Server
 	signer   *ecdsa.PrivateKey
 	verifier *keys.Verifier
@@ -69,7 +70,7 @@ func (h handler) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome
 // setup is what a test changes before the server is made.
 type setup struct {
 	apiserver.Options
-	queue   ondemand.Options
+	queue   queue.Options
 	gate    chan struct{}                         // holds back the handler
 	stopped bool                                  // the queue takes tasks but does not run them
 	wrap    func(apiserver.Tasks) apiserver.Tasks // puts faults in front of the queue
@@ -89,7 +90,7 @@ func newEnv(t testing.TB, change func(*setup)) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.queue, err = ondemand.NewQueue(store, s.queue); err != nil {
+	if e.queue, err = queue.New(store, s.queue); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

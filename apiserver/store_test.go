@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"ucwarden/apiserver/keys"
-	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
 	"ucwarden/ondemand/store"
 )
 
@@ -39,7 +39,7 @@ func TestStoreOfARunningServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	q, err := ondemand.NewQueue(s, ondemand.Options{})
+	q, err := queue.New(s, queue.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

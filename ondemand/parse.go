@@ -195,7 +195,7 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	var t Task
 	t.ID = p.text(o, pointer, "id")
 	if t.ID != "" {
-		if err := checkID(t.ID); err != nil {
+		if err := CheckID(t.ID); err != nil {
 			p.add(pointer+"/id", "%v", err)
 		}
 	}
@@ -336,8 +336,8 @@ func jsonKind(raw json.RawMessage) string {
 	return "a number"
 }
 
-// checkID returns an error for an id that cannot be typed, logged or put into a URL safely.
-func checkID(id string) error {
+// CheckID returns an error for an id that cannot be typed, logged or put into a URL safely.
+func CheckID(id string) error {
 	switch {
 	case len(id) > maxIDLength:
 		return policy.Errorf(policy.CodeInvalid, "the id is longer than %d bytes", maxIDLength)

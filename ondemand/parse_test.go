@@ -268,21 +268,6 @@ func TestResourceSecurable(t *testing.T) {
 	}
 }
 
-func TestIDsSortByTime(t *testing.T) {
-	var m idGenerator
-	last := ""
-	for range 10_000 {
-		id := m.next()
-		if id <= last {
-			t.Fatalf("id %s does not sort after %s", id, last)
-		}
-		if len(id) != 36 || id[14] != '7' || !strings.Contains("89ab", id[19:20]) {
-			t.Fatalf("id %s is no UUID of version 7", id)
-		}
-		last = id
-	}
-}
-
 // FuzzParseTask: whatever is taken can be stored, is found the same again, and asks for the same.
 func FuzzParseTask(f *testing.F) {
 	for _, seed := range []string{
@@ -318,15 +303,27 @@ func FuzzParseTask(f *testing.F) {
 		if err != nil || string(again) != string(stored) {
 			t.Fatalf("changed in the store, %v:\n%s\n%s", err, stored, again)
 		}
-		if err := sameContent(&back, &task); err != nil {
+		if err := SameContent(&back, &task); err != nil {
 			t.Fatal(err)
 		}
 		reparsed, err := ParseTask(stored)
 		if err != nil {
 			t.Fatalf("not taken a second time: %v\n%s", err, stored)
 		}
-		if err := sameContent(&reparsed, &task); err != nil {
+		if err := SameContent(&reparsed, &task); err != nil {
 			t.Fatal(fmt.Errorf("%w\n%s", err, stored))
 		}
 	})
+}
+
+// Unknown fields are kept up to a size, wherever in the document they are.
+func TestUnknownFieldsAreBounded(t *testing.T) {
+	const task = `{"type":"RESOURCE_SYNC","a":"%s","requestInfo":{"b":"%s","resources":[{"type":"catalog","values":{"catalog":"c"},"x":"%s"}]}}`
+	fill := strings.Repeat("z", maxExtra/3)
+	if _, err := ParseTask(fmt.Appendf(nil, task, fill, fill, "small")); err != nil {
+		t.Error(err)
+	}
+	if _, err := ParseTask(fmt.Appendf(nil, task, fill, fill, fill)); policy.CodeOf(err) != policy.CodeTooLarge {
+		t.Errorf("error %v", err)
+	}
 }

@@ -103,8 +103,8 @@ func (r Resource) checkUnused(needs [][]string) error {
 	return nil
 }
 
-// securablesOf returns what each resource names, in their order; the zero Securable where that is not valid.
-func securablesOf(resources []Resource) []policy.Securable {
+// SecurablesOf returns what each resource names, in their order; the zero Securable where that is not valid.
+func SecurablesOf(resources []Resource) []policy.Securable {
 	if len(resources) == 0 {
 		return nil
 	}
@@ -115,22 +115,6 @@ func securablesOf(resources []Resource) []policy.Securable {
 		}
 	}
 	return list
-}
-
-// distinct returns the valid securables of the list, each once; the list itself where it is so already.
-func distinct(list []policy.Securable) []policy.Securable {
-	seen := make(map[policy.Securable]bool, len(list))
-	var keys []policy.Securable
-	for _, s := range list {
-		if s != (policy.Securable{}) && !seen[s] {
-			seen[s] = true
-			keys = append(keys, s)
-		}
-	}
-	if len(keys) == len(list) {
-		return list
-	}
-	return keys
 }
 
 // ResourceOf returns the resource that names s; the inverse of [Resource.Securable].

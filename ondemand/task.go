@@ -37,6 +37,12 @@ func (s Status) Terminal() bool { return s == Success || s == Failed || s == Ski
 // Urgent is the priority of tasks that cannot wait for others: one of them runs even where every worker has a job.
 const Urgent = 100
 
+// ShardPriority is the priority of children without one of their own: below on-demand work.
+const ShardPriority = -10
+
+// KeepFirst is the number of a task's first transitions that are kept; Task.LeftOut counts those left out after them.
+const KeepFirst = 20
+
 // Type is what a task asks for.
 type Type string
 
@@ -195,3 +201,6 @@ type Outcome struct {
 type Handler interface {
 	Handle(ctx context.Context, job Job) (Outcome, error)
 }
+
+// Queued reports whether a task of this status waits for its first or next attempt.
+func (s Status) Queued() bool { return s == New || s == Waiting }

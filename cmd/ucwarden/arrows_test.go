@@ -71,9 +71,11 @@ var arrows = map[string][]string{
 	"connector/emulator":             {"connector/emulator/statement"},
 	"connector/emulator/statement":   {},
 	"connector/emulator/conformance": {},
-	"ondemand":                       {"input", "ondemand/store", "policy"},
+	"ondemand":                       {"input", "policy"},
+	"ondemand/queue":                 {"ondemand", "ondemand/records", "ondemand/store", "policy"},
+	"ondemand/records":               {"ondemand", "ondemand/store", "policy"},
 	"ondemand/store":                 {"policy"},
-	"ondemand/eventhub":              {"ondemand", "policy"},
+	"ondemand/eventhub":              {"ondemand", "ondemand/queue", "policy"},
 	"ondemand/eventhub/emulator":     {},
 	"apiserver":                      {"apiserver/keys", "endpoint", "input", "ondemand", "ondemand/store", "policy"},
 	"apiserver/client":               {"endpoint", "ondemand", "ondemand/store"},
@@ -89,7 +91,7 @@ var planned = []string{}
 // daemonPath are the packages that change grants or serve those that ask for it. They reach none of the packages in
 // questions, at any depth: those answer what people ask of policies, scripts among them, and decide no grant.
 var (
-	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "ondemand/eventhub", "ondemand/store", "policy/compile", "policy/source"}
+	daemonPath = []string{"apiserver", "connector", "connector/audit", "connector/tasks", "connector/unitycatalog", "ondemand", "ondemand/eventhub", "ondemand/queue", "ondemand/store", "policy/compile", "policy/source"}
 	questions  = []string{"policy/evaluate", "policy/explain", "policy/lint", "policy/script", "policy/suite"}
 )
 

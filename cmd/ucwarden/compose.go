@@ -20,6 +20,8 @@ import (
 	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
+	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
@@ -232,9 +234,9 @@ type pipeline struct {
 	store  *store.Store
 	// quarantined says that the store was damaged and is an empty one now.
 	quarantined bool
-	census      *ondemand.Census // of the store, until the queue has it
+	census      *records.Census // of the store, until the queue has it
 	audit       *audit.Log
-	queue       *ondemand.Queue
+	queue       *queue.Queue
 	workspace   *unitycatalog.Client // nil until it answered once
 	contact     contact              // with the workspace
 
@@ -318,7 +320,7 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if o.grace != 0 {
 		attempts = min(attempts, attemptsOnce)
 	}
-	p.queue, err = ondemand.NewQueue(p.store, ondemand.Options{
+	p.queue, err = queue.New(p.store, queue.Options{
 		Handlers: handlers,
 		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxCrashes: c.OnDemand.MaxCrashes, MaxQueued: c.OnDemand.MaxQueued,
 		Retention: c.OnDemand.Retention, AdmitWindow: c.OnDemand.AdmitWindow, AdmitSize: c.OnDemand.AdmitSize,
@@ -337,7 +339,7 @@ func storeFile(c *config.Config) string { return filepath.Join(c.Store.Path, "uc
 // openStore opens the task store. A damaged one is moved aside where the configuration says so.
 func (p *pipeline) openStore() error {
 	path, o := storeFile(p.config), store.Options{Logger: p.log, Registerer: p.registerer}
-	p.census = new(ondemand.Census)
+	p.census = new(records.Census)
 	o.Visit = p.census.Visit
 	var err error
 	p.store, err = store.Open(path, o)
@@ -350,7 +352,7 @@ func (p *pipeline) openStore() error {
 			"had not ended, how tasks ended, approvals, and what guards compare a listing with. A full sync makes good what tasks were to do; "+
 			"ucwarden store export shows what can still be read", "moved to", aside, "error", err)
 		p.quarantined = true
-		p.census = new(ondemand.Census)
+		p.census = new(records.Census)
 		o.Visit = p.census.Visit
 		p.store, err = store.Open(path, o)
 	}

@@ -13,6 +13,7 @@ import (
 	"ucwarden/apiserver"
 	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
 	"ucwarden/ondemand/store"
 )
 
@@ -69,7 +70,7 @@ func startDaemon(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	queue, err := ondemand.NewQueue(store, ondemand.Options{Handlers: map[ondemand.Type]ondemand.Handler{
+	queue, err := queue.New(store, queue.Options{Handlers: map[ondemand.Type]ondemand.Handler{
 		ondemand.ResourceSync: stubSync{}, ondemand.FullSync: stubFullSync{},
 	}})
 	if err != nil {

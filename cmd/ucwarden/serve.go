@@ -20,6 +20,7 @@ import (
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/eventhub"
+	"ucwarden/ondemand/queue"
 	"ucwarden/policy"
 )
 
@@ -60,7 +61,7 @@ type daemon struct {
 	*pipeline
 	*startup
 	registry  *prometheus.Registry
-	scheduler *ondemand.Scheduler
+	scheduler *queue.Scheduler
 	api       *apiserver.Server  // nil when no API is served
 	events    *eventhub.Consumer // nil when no events are read
 
@@ -84,7 +85,7 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 			err = errors.Join(err, d.close())
 		}
 	}()
-	d.scheduler, err = ondemand.NewScheduler(d.queue, ondemand.ScheduleOptions{
+	d.scheduler, err = queue.NewScheduler(d.queue, queue.ScheduleOptions{
 		Interval: c.Sync.Interval, Jitter: c.Sync.Jitter, OnStart: c.Sync.OnStart || d.quarantined, Logger: log,
 	})
 	if err != nil {

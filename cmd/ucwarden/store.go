@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ucwarden/ondemand"
+	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
@@ -174,7 +174,7 @@ type exported struct {
 func (s *storeCommand) export(_ *cobra.Command, path string, args []string) error {
 	var result exported
 	write := func(w io.Writer) error {
-		n, damage, err := ondemand.Export(path, w)
+		n, damage, err := records.Export(path, w)
 		result.Tasks = n
 		for _, d := range damage {
 			result.Damage = append(result.Damage, d.Error())
@@ -211,7 +211,7 @@ func (s *storeCommand) importTasks(_ *cobra.Command, path string, args []string)
 	if err != nil {
 		return err
 	}
-	n, err := ondemand.Import(to, from)
+	n, err := records.Import(to, from)
 	if err = errors.Join(err, to.Close()); err != nil {
 		return err
 	}

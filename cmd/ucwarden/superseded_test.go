@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
 	"ucwarden/ondemand/store"
 )
 
@@ -19,7 +20,7 @@ func TestSyncFollowsWhatACrashLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue, err := ondemand.NewQueue(s, ondemand.Options{})
+	queue, err := queue.New(s, queue.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

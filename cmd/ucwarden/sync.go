@@ -17,6 +17,7 @@ import (
 
 	"ucwarden/apiserver/client"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
 	"ucwarden/policy"
 )
 
@@ -195,7 +196,7 @@ func (a *app) superseded(t ondemand.Task) bool {
 
 // interrupted reports how far a sync came before it was interrupted. What of it waits is cancelled: no later run is to go
 // on with what a person has ended.
-func interrupted(ctx context.Context, q *ondemand.Queue, id string) (report syncReport, err error) {
+func interrupted(ctx context.Context, q *queue.Queue, id string) (report syncReport, err error) {
 	if report.Task, err = q.Get(ctx, id); err != nil {
 		return report, err
 	}
@@ -222,7 +223,7 @@ type taskLister interface {
 }
 
 var (
-	_ taskLister = (*ondemand.Queue)(nil)
+	_ taskLister = (*queue.Queue)(nil)
 	_ taskLister = (*client.Client)(nil)
 )
 

@@ -12,6 +12,7 @@ import (
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/eventhub"
 	"ucwarden/ondemand/eventhub/emulator"
+	"ucwarden/ondemand/queue"
 	"ucwarden/ondemand/store"
 )
 
@@ -57,7 +58,7 @@ func benchmarkEvents(b *testing.B, events int) {
 	var heap uint64
 	for range b.N {
 		s := open()
-		q, err := ondemand.NewQueue(s, ondemand.Options{MaxQueued: 1 << 30})
+		q, err := queue.New(s, queue.Options{MaxQueued: 1 << 30})
 		if err != nil {
 			b.Fatal(err)
 		}

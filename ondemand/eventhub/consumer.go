@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
 	"ucwarden/policy"
 )
 
@@ -27,7 +28,7 @@ type Options struct {
 	Latest        bool   // begin with the next event where no position is stored, not with the first
 	TaskTypes     []ondemand.Type
 	Catalogs      []string // exact names or * patterns that events may name; nil: all
-	Queue         *ondemand.Queue
+	Queue         *queue.Queue
 	Logger        *slog.Logger
 	Registerer    prometheus.Registerer // may be nil
 

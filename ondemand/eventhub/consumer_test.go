@@ -16,6 +16,7 @@ import (
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/eventhub"
 	"ucwarden/ondemand/eventhub/emulator"
+	"ucwarden/ondemand/queue"
 	"ucwarden/ondemand/store"
 )
 
@@ -27,7 +28,7 @@ type rig struct {
 	t      *testing.T
 	hub    *emulator.Server
 	store  *store.Store
-	queue  *ondemand.Queue
+	queue  *queue.Queue
 	o      eventhub.Options
 	logged *logBuffer
 }
@@ -68,7 +69,7 @@ func newRigOn(t *testing.T, o emulator.Options, maxQueued int) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	q, err := ondemand.NewQueue(s, ondemand.Options{MaxQueued: maxQueued})
+	q, err := queue.New(s, queue.Options{MaxQueued: maxQueued})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/queue"
+	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
 )
 
@@ -26,7 +28,7 @@ func BenchmarkAccept(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	queue, err := ondemand.NewQueue(s, ondemand.Options{MaxQueued: 1 << 30, InMemory: 1 << 22})
+	queue, err := queue.New(s, queue.Options{MaxQueued: 1 << 30, InMemory: 1 << 22})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -120,12 +122,12 @@ func BenchmarkOpenMillion(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "tasks.db")
 	fill(b, path, 1_000_000)
 	for b.Loop() {
-		census := new(ondemand.Census)
+		census := new(records.Census)
 		s, err := store.Open(path, store.Options{Visit: census.Visit})
 		if err != nil {
 			b.Fatal(err)
 		}
-		queue, err := ondemand.NewQueue(s, ondemand.Options{MaxQueued: 2_000_000, Census: census})
+		queue, err := queue.New(s, queue.Options{MaxQueued: 2_000_000, Census: census})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -145,7 +147,7 @@ func fill(b *testing.B, path string, n int) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	queue, err := ondemand.NewQueue(s, ondemand.Options{MaxQueued: 2 * n})
+	queue, err := queue.New(s, queue.Options{MaxQueued: 2 * n})
 	if err != nil {
 		b.Fatal(err)
 	}

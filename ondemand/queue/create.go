@@ -1,0 +1,81 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+
+	"ucwarden/ondemand"
+	"ucwarden/ondemand/records"
+	"ucwarden/ondemand/store"
+)
+
+// newTask is a task that is to be stored, encoded already: only one transaction runs at a time, and many wait for it.
+type newTask struct {
+	task     ondemand.Task // NEW
+	skip     string        // why it ends SKIPPED at once
+	skipped  bool
+	overflow bool   // it goes to the backlog
+	data     []byte // as it is stored
+	err      error  // why it cannot be encoded
+}
+
+// prepareAll returns the tasks with the fields that the server sets.
+func (q *Queue) prepareAll(in []ondemand.Task) []newTask {
+	now := q.now()
+	tasks := make([]ondemand.Task, len(in))
+	for i := range in {
+		tasks[i] = q.prepare(&in[i], now)
+	}
+	overflow := q.overflow(tasks, true)
+	list := make([]newTask, len(in))
+	for i, t := range tasks {
+		n := newTask{task: t, skipped: t.Status == ondemand.Skipped, overflow: overflow[i]}
+		if n.skipped {
+			n.skip, n.task.Status, n.task.StatusMessage = t.StatusMessage, ondemand.New, ""
+		}
+		n.encode()
+		list[i] = n
+	}
+	return list
+}
+
+// prepare returns a copy of the task with the fields that the server sets.
+func (q *Queue) prepare(in *ondemand.Task, now time.Time) ondemand.Task {
+	t := ondemand.Task{
+		ID: in.ID, Type: in.Type, AppType: in.AppType, AppSubType: in.AppSubType, Source: in.Source,
+		CreateTime: in.CreateTime, RequestInfo: in.RequestInfo, Extra: in.Extra, Priority: in.Priority,
+		Status: ondemand.New, PostedBy: in.PostedBy, ReceivedTime: now,
+	}
+	if t.ID == "" {
+		t.ID = q.ids.next()
+	}
+	if in.Status == ondemand.Skipped {
+		t.Status, t.StatusMessage = ondemand.Skipped, in.StatusMessage
+	}
+	return t
+}
+
+func (n *newTask) encode() {
+	if n.data, n.err = n.task.MarshalJSON(); n.err != nil {
+		n.err = fmt.Errorf("write task %s: %w", n.task.ID, n.err)
+	}
+}
+
+// createTask stores a new task, and ends it at once where it is to be skipped.
+func createTask(tx *store.Tx, n *newTask) ([]change, error) {
+	if n.err != nil {
+		return nil, n.err
+	}
+	t := &n.task
+	if err := records.Create(tx, t, n.data, n.overflow); err != nil {
+		return nil, err
+	}
+	changes := []change{{task: *t, overflow: n.overflow}}
+	if !n.skipped {
+		return changes, nil
+	}
+	ended := *t
+	ended.StatusMessage = n.skip
+	c, err := moveTask(tx, ended, ondemand.Skipped, n.skip, t.ReceivedTime)
+	return append(changes, c), err
+}

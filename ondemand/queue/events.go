@@ -1,0 +1,108 @@
+package queue
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"ucwarden/ondemand"
+	"ucwarden/ondemand/records"
+	"ucwarden/ondemand/store"
+	"ucwarden/policy"
+)
+
+// PositionOf returns the stored position of a stream; ok is false where there is none.
+func (q *Queue) PositionOf(stream string) (p ondemand.Position, ok bool, err error) {
+	err = q.store.View(func(tx *store.Tx) error {
+		p, ok, err = records.LoadPosition(tx, stream)
+		return err
+	})
+	return p, ok, err
+}
+
+// SubmitEvents stores the tasks of some events and how far their stream is read then, in one transaction: after a crash
+// either both are there or neither. It returns how many tasks were new. A task that is stored already with equal content
+// is not stored again; one that repeats an id with other content becomes a SKIPPED task that says so. Errors by class:
+// conflict, the stream was read further before; rate limited, the queue has no room for all of them; unavailable, the
+// store cannot commit. Nothing is stored after an error.
+func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, read ondemand.Position) (created int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, policy.Errorf(policy.CodeUnavailable, "submit events: %w", err)
+	}
+	if len(events) > 0 {
+		if !q.reserve("", len(events)) {
+			return 0, policy.Errorf(policy.CodeRateLimited, "the task queue is full (%d waiting): try again later", q.opts.MaxQueued)
+		}
+		defer q.unreserve(len(events))
+	}
+	position, err := json.Marshal(read)
+	if err != nil {
+		return 0, fmt.Errorf("write the position of %s: %w", read.Stream, err)
+	}
+	tasks := make([]ondemand.Task, len(events))
+	for i, e := range events {
+		tasks[i] = e.Task
+		tasks[i].ID = cmp.Or(e.Task.ID, e.EventID)
+	}
+	prepared := q.prepareAll(tasks)
+	var changes []change
+	err = q.store.Update(func(tx *store.Tx) error {
+		changes, created = nil, 0
+		before, found, err := records.LoadPosition(tx, read.Stream)
+		if err != nil {
+			return err
+		}
+		if found && read.Sequence <= before.Sequence {
+			return policy.Errorf(policy.CodeConflict, "%s was read up to %d before: a position of %d goes backwards", read.Stream, before.Sequence, read.Sequence)
+		}
+		for i := range prepared {
+			done, err := createEvent(tx, &prepared[i], events[i].EventID)
+			if err != nil {
+				return err
+			}
+			if len(done) > 0 {
+				created++
+			}
+			changes = append(changes, done...)
+		}
+		return records.StorePosition(tx, read.Stream, position)
+	}, func() { q.apply(changes) })
+	if err != nil {
+		return 0, err
+	}
+	return created, nil
+}
+
+// createEvent stores the task of an event; it returns no changes where the task is there already.
+func createEvent(tx *store.Tx, n *newTask, eventID string) ([]change, error) {
+	t := n.task
+	reason := ""
+	if err := ondemand.CheckID(t.ID); err != nil {
+		reason = err.Error()
+	} else {
+		old, found, err := records.Load(tx, t.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case !found:
+			return createTask(tx, n)
+		case ondemand.SameContent(&old, &t) == nil:
+			return nil, nil
+		}
+		reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", t.ID)
+	}
+	t.ID = eventID
+	for { // a producer may have chosen an id of this form
+		_, found, err := records.Load(tx, t.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			rejected := newTask{task: t, skipped: true, skip: reason}
+			rejected.encode()
+			return createTask(tx, &rejected)
+		}
+		t.ID += "-again"
+	}
+}

@@ -1,0 +1,532 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ucwarden/ondemand"
+	"ucwarden/policy"
+)
+
+// gate is a handler that blocks every job until it is released, and records which jobs run.
+type gate struct {
+	mu   sync.Mutex
+	jobs []ondemand.Job
+	open chan struct{}
+}
+
+func newGate() *gate { return &gate{open: make(chan struct{})} }
+
+func (g *gate) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+	g.mu.Lock()
+	g.jobs = append(g.jobs, job)
+	g.mu.Unlock()
+	select {
+	case <-g.open:
+		return succeed(ctx, job)
+	case <-ctx.Done():
+		return ondemand.Outcome{}, ctx.Err()
+	}
+}
+
+// seen lists the leaders so far, with their followers.
+func (g *gate) seen() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var list []string
+	for _, j := range g.jobs {
+		s := j.Task.ID
+		var f []string
+		for _, t := range j.Followers {
+			f = append(f, t.ID)
+		}
+		if slices.Sort(f); len(f) > 0 {
+			s += "+" + strings.Join(f, "+")
+		}
+		list = append(list, s)
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+func (g *gate) reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.jobs = nil
+}
+
+func (g *gate) options() Options {
+	return Options{Handlers: map[ondemand.Type]ondemand.Handler{ondemand.ResourceSync: g, ondemand.FullSync: g}, Workers: 4}
+}
+
+func TestCoalescing(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		tasks []ondemand.Task
+		want  string // jobs that run at once
+	}{
+		{"duplicates run as one", []ondemand.Task{syncTask("a", "table:c.s.t"), syncTask("b", "table:C.S.T"), syncTask("x", "table:c.s.u")}, "a+b x"},
+		{"a catalog swallows what is inside", []ondemand.Task{syncTask("a", "catalog:c"), syncTask("b", "schema:c.s"), syncTask("c", "volume:c.s.v"), syncTask("d", "catalog:d")}, "a+b+c d"},
+		{"a table does not take along its catalog", []ondemand.Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c")}, "a"},
+		{"only tasks that are covered whole", []ondemand.Task{syncTask("a", "schema:c.s"), syncTask("b", "table:c.s.t", "table:c.z.t"), syncTask("d", "table:c.s.t", "table:c.s.u")}, "a+d"},
+		{"several resources cover together", []ondemand.Task{syncTask("a", "schema:c.s", "schema:c.z"), syncTask("b", "table:c.s.t", "table:c.z.t")}, "a+b"},
+		{"similar names are not inside", []ondemand.Task{syncTask("a", "catalog:c"), syncTask("b", "table:cc.s.t"), syncTask("d", "schema:c1.s")}, "a b d"},
+		{"the metastore takes root objects but no catalogs", []ondemand.Task{{ID: "a", Type: ondemand.ResourceSync, RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{{Type: "metastore"}}}}, syncTask("b", "share:s"), syncTask("d", "catalog:d")}, "a+b d"},
+		{"an approval goes alone or with its like", []ondemand.Task{withApproval(syncTask("a", "table:c.s.t"), "1"), withApproval(syncTask("b", "table:c.s.t"), "2"), withApproval(syncTask("d", "table:c.s.t"), "1"), syncTask("e", "table:c.s.t")}, "a+d+e"},
+		{"a saved plan goes with nothing else", []ondemand.Task{withPlan(syncTask("a", "catalog:c"), "1"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a"},
+		{"and nothing else with a saved plan", []ondemand.Task{syncTask("a", "catalog:c"), withPlan(syncTask("b", "table:c.s.t"), "2"), syncTask("d", "table:c.s.t")}, "a+d"},
+		{"priority first", []ondemand.Task{withPriority(syncTask("low", "catalog:c"), -1), syncTask("high", "catalog:c")}, "high+low"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate()
+				r := newRig(t, g.options())
+				for _, task := range c.tasks {
+					r.submit(task)
+				}
+				r.start()
+				synctest.Wait()
+				if got := g.seen(); got != c.want {
+					t.Errorf("jobs at once: %s, want %s", got, c.want)
+				}
+				close(g.open)
+				for _, task := range c.tasks {
+					if done := r.wait(task.ID); done.Status != ondemand.Success || done.Attempts != 1 || len(done.Resources) != len(task.RequestInfo.Resources) {
+						t.Errorf("task %s ended %s, attempt %d, %d results", task.ID, done.Status, done.Attempts, len(done.Resources))
+					}
+				}
+				r.close()
+			})
+		})
+	}
+}
+
+func withApproval(t ondemand.Task, digest string) ondemand.Task {
+	t.RequestInfo.Approve = digest
+	return t
+}
+
+func withPlan(t ondemand.Task, digest string) ondemand.Task { t.RequestInfo.Plan = digest; return t }
+
+func withPriority(t ondemand.Task, p int) ondemand.Task { t.Priority = p; return t }
+
+// Tasks whose resources overlap never run at once, others do. A part of a full sync holds up only the same object.
+func TestLocks(t *testing.T) {
+	shard := func(id, name string) ondemand.Task { return withPriority(syncTask(id, name), ondemand.ShardPriority) }
+	for _, c := range []struct {
+		name  string
+		tasks []ondemand.Task // each is submitted once those before it have begun, or wait
+		want  string          // jobs at once
+		then  string          // all jobs, once they may end
+	}{
+		{"a table inside a catalog", []ondemand.Task{syncTask("a", "catalog:c"), syncTask("b", "table:c.s.t"), syncTask("d", "table:d.s.t")}, "a d", "a b d"},
+		{"a catalog around a table", []ondemand.Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c"), syncTask("d", "catalog:d")}, "a d", "a b d"},
+		{"the same schema", []ondemand.Task{syncTask("a", "schema:c.s"), syncTask("b", "schema:c.s")}, "a", "a b"},
+		{"schemas beside each other", []ondemand.Task{syncTask("a", "schema:c.s"), syncTask("b", "schema:c.z"), syncTask("d", "schema:c.ss")}, "a b d", "a b d"},
+		{"a share inside the metastore", []ondemand.Task{{ID: "a", Type: ondemand.ResourceSync, RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{{Type: "metastore"}}}}, syncTask("b", "share:x"), syncTask("d", "catalog:c")}, "a d", "a b d"},
+		{"one resource of several", []ondemand.Task{syncTask("a", "table:c.s.t", "table:d.s.t"), syncTask("b", "catalog:e", "schema:d.s")}, "a", "a b"},
+		{"no table overtakes a catalog that waits", []ondemand.Task{syncTask("a", "table:c.s.t"), syncTask("b", "catalog:c"), syncTask("d", "table:c.s.u")}, "a", "a b+d"},
+		{"a table overtakes a part of a full sync", []ondemand.Task{shard("a", "catalog:c"), syncTask("b", "table:c.s.t"), syncTask("d", "catalog:c")}, "a b", "a b d"},
+		{"a part of a full sync overtakes a table", []ondemand.Task{syncTask("a", "table:c.s.t"), shard("b", "catalog:c")}, "a b", "a b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate()
+				r := newRig(t, g.options())
+				r.start()
+				for _, task := range c.tasks {
+					r.submit(task)
+					synctest.Wait()
+				}
+				if got := g.seen(); got != c.want {
+					t.Errorf("jobs at once: %s, want %s", got, c.want)
+				}
+				close(g.open)
+				for _, task := range c.tasks {
+					if done := r.wait(task.ID); done.Status != ondemand.Success {
+						t.Errorf("%s ended %s", task.ID, done.Status)
+					}
+				}
+				if got := g.seen(); got != c.then {
+					t.Errorf("jobs: %s, want %s", got, c.then)
+				}
+				r.close()
+			})
+		})
+	}
+}
+
+func TestResultsGoToTheirTasks(t *testing.T) {
+	handle := func(_ context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+		out := ondemand.Outcome{Message: "policy version 7"}
+		for _, r := range job.Resources {
+			s, _ := r.Securable()
+			res := ondemand.ResourceResult{Status: ondemand.Success, Message: s.FullName}
+			switch {
+			case strings.HasSuffix(s.FullName, "bad"):
+				res.Status = ondemand.Failed
+			case strings.HasSuffix(s.FullName, "gone"):
+				res.Status = ondemand.Skipped
+			default:
+				res.Changes = []ondemand.Change{{Securable: s.String(), Principal: "p", Add: []string{"SELECT"}}}
+			}
+			out.Results = append(out.Results, res)
+		}
+		return out, nil
+	}
+	r := newRig(t, Options{Handlers: handlers(handle)})
+	mixed := syncTask("mixed", "table:c.s.ok", "table:c.s.gone")
+	mixed.RequestInfo.Resources = append(mixed.RequestInfo.Resources,
+		ondemand.Resource{Type: "galaxy"}, ondemand.Resource{Type: "Table", Values: map[string]string{"catalog": "C", "schema": "S", "table": "OK"}})
+	r.submit(syncTask("lead", "schema:c.s"))
+	r.submit(mixed)
+	r.submit(syncTask("failed", "table:c.s.ok", "table:c.s.bad"))
+	r.submit(syncTask("skipped", "table:c.s.gone"))
+	r.start()
+	for _, c := range []struct {
+		id      string
+		status  ondemand.Status
+		message string
+		results string
+	}{
+		{"lead", ondemand.Success, "policy version 7", "SUCCESS c.s"},
+		{"mixed", ondemand.Success, "2 of 4 resources were skipped; c.s.gone", `SUCCESS c.s.ok, SKIPPED c.s.gone, SKIPPED unknown resource type "galaxy", SUCCESS c.s.ok`},
+		{"failed", ondemand.Failed, "1 of 2 resources failed; c.s.bad", "SUCCESS c.s.ok, FAILED c.s.bad"},
+		{"skipped", ondemand.Skipped, "c.s.gone", "SKIPPED c.s.gone"},
+	} {
+		done := r.wait(c.id)
+		var results []string
+		for i, res := range done.Resources {
+			results = append(results, string(res.Status)+" "+res.Message)
+			if res.Type != done.RequestInfo.Resources[i].Type {
+				t.Errorf("%s: result %d is of type %s", c.id, i, res.Type)
+			}
+		}
+		if got := strings.Join(results, ", "); done.Status != c.status || done.StatusMessage != c.message || got != c.results {
+			t.Errorf("%s ended %s %q with %s\nwant %s %q with %s", c.id, done.Status, done.StatusMessage, got, c.status, c.message, c.results)
+		}
+	}
+}
+
+func TestSkippedAtAdmission(t *testing.T) {
+	ran := func(context.Context, ondemand.Job) (ondemand.Outcome, error) { panic("must not run") }
+	r := newRig(t, Options{Handlers: handlers(ran)})
+	r.start()
+	illegal := ondemand.Task{Type: ondemand.ResourceSync, RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{{Type: "galaxy"}}}}
+	several := ondemand.Task{Type: ondemand.ResourceSync, RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{{Type: "galaxy"}, {Type: "catalog"}}}}
+	for _, c := range []struct {
+		task    ondemand.Task
+		message string
+	}{
+		{ondemand.Task{Type: "DANCE"}, `unsupported task type "DANCE"`},
+		{ondemand.Task{Type: ondemand.PipelineUpdate}, `unsupported task type "PIPELINE_UPDATE"`},
+		{illegal, `unknown resource type "galaxy"`},
+		{several, `all 2 resources were skipped; unknown resource type "galaxy"`},
+		{ondemand.Task{Type: "event", Status: ondemand.Skipped, StatusMessage: "partition 3: not JSON"}, "partition 3: not JSON"},
+	} {
+		done := r.wait(r.submit(c.task).ID)
+		if done.Status != ondemand.Skipped || done.StatusMessage != c.message || len(done.Resources) != len(c.task.RequestInfo.Resources) {
+			t.Errorf("%s ended %s %q with %d results, want SKIPPED %q", c.task.Type, done.Status, done.StatusMessage, len(done.Resources), c.message)
+		}
+	}
+}
+
+func TestHandlerFaultsFailTheTask(t *testing.T) {
+	for name, handle := range map[string]handlerFunc{
+		"boom":            func(context.Context, ondemand.Job) (ondemand.Outcome, error) { panic("boom") },
+		"0 results for 1": func(context.Context, ondemand.Job) (ondemand.Outcome, error) { return ondemand.Outcome{}, nil },
+		`status "WAITING"`: func(context.Context, ondemand.Job) (ondemand.Outcome, error) {
+			return ondemand.Outcome{Results: []ondemand.ResourceResult{{Status: ondemand.Waiting}}}, nil
+		},
+		"plan refused": func(context.Context, ondemand.Job) (ondemand.Outcome, error) {
+			return ondemand.Outcome{}, policy.Errorf(policy.CodeRefused, "plan refused")
+		},
+	} {
+		var log bytes.Buffer
+		r := newRig(t, Options{Handlers: handlers(handle), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		r.start()
+		done := r.wait(r.submit(syncTask("", "catalog:c")).ID)
+		r.stop()
+		if name == "boom" && !strings.Contains(log.String(), "run_test.go") {
+			t.Errorf("the log has no stack: %s", &log)
+		}
+		r.start()
+		if done.Status != ondemand.Failed || !strings.Contains(done.StatusMessage, name) || done.Attempts != 1 {
+			t.Errorf("task ended %s %q after %d attempts, want FAILED with %q", done.Status, done.StatusMessage, done.Attempts, name)
+		}
+		if other := r.wait(r.submit(ondemand.Task{Type: "other"}).ID); other.Status != ondemand.Skipped {
+			t.Errorf("the queue does not go on: %s", other.Status)
+		}
+	}
+}
+
+func TestTransientErrorsBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var times []time.Time
+		handle := func(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+			times = append(times, time.Now())
+			if len(times) <= 3 {
+				return ondemand.Outcome{}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
+			}
+			return succeed(ctx, job)
+		}
+		r := newRig(t, Options{Handlers: handlers(handle), RetryBase: time.Minute, RetryMax: 3 * time.Minute})
+		r.submit(syncTask("a", "catalog:c"))
+		r.start()
+		synctest.Wait()
+		if got := r.get("a"); got.Status != ondemand.Waiting || got.Attempts != 1 || got.NotBefore.IsZero() || got.StatusMessage != "workspace did not answer" {
+			t.Errorf("after one failure: %s, attempt %d, not before %v, %q", got.Status, got.Attempts, got.NotBefore, got.StatusMessage)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		done := r.get("a")
+		if done.Status != ondemand.Success || done.Attempts != 4 || done.StatusMessage != "" || !done.NotBefore.IsZero() {
+			t.Errorf("ended %s after %d attempts, %q", done.Status, done.Attempts, done.StatusMessage)
+		}
+		for i, longest := range []time.Duration{time.Minute, 2 * time.Minute, 3 * time.Minute} {
+			if wait := times[i+1].Sub(times[i]); wait < longest/2 || wait > longest {
+				t.Errorf("wait %d is %v, want between %v and %v", i, wait, longest/2, longest)
+			}
+		}
+		r.close()
+	})
+}
+
+func TestAttemptsAreSpent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handle := func(context.Context, ondemand.Job) (ondemand.Outcome, error) {
+			return ondemand.Outcome{}, fmt.Errorf("get grants: %w", context.DeadlineExceeded)
+		}
+		r := newRig(t, Options{Handlers: handlers(handle), MaxAttempts: 3})
+		r.submit(syncTask("a", "catalog:c"))
+		r.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		done := r.get("a")
+		if done.Status != ondemand.Failed || done.Attempts != 3 || done.StatusMessage != "gave up after 3 attempts: get grants: context deadline exceeded" {
+			t.Errorf("ended %s after %d attempts: %q", done.Status, done.Attempts, done.StatusMessage)
+		}
+		if again, err := r.Retry(t.Context(), "a"); err != nil || again.Status != ondemand.Waiting || again.Attempts != 0 || !again.EndTime.IsZero() {
+			t.Errorf("retried task is %s, attempt %d, ended %v, %v", again.Status, again.Attempts, again.EndTime, err)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if done := r.get("a"); done.Status != ondemand.Failed || done.Attempts != 3 || len(done.Transitions) != 14 {
+			t.Errorf("retried task ended %s after %d attempts with %d transitions", done.Status, done.Attempts, len(done.Transitions))
+		}
+		r.close()
+	})
+}
+
+// A task that waits for its next attempt runs together with a new duplicate, and a failure of that run does not count as an attempt.
+func TestEarlyFollowersAttemptNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing = true
+		handle := func(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+			if failing {
+				return ondemand.Outcome{}, policy.Errorf(policy.CodeUnavailable, "down")
+			}
+			return succeed(ctx, job)
+		}
+		r := newRig(t, Options{Handlers: handlers(handle), RetryBase: time.Hour, RetryMax: time.Hour})
+		r.start()
+		r.submit(syncTask("old", "table:c.s.t"))
+		synctest.Wait()
+		due := r.get("old").NotBefore
+		for i := range 10 {
+			r.submit(syncTask(fmt.Sprint("new", i), "table:c.s.t"))
+			synctest.Wait()
+		}
+		if got := r.get("old"); got.Status != ondemand.Waiting || got.Attempts != 1 || !got.NotBefore.Equal(due) {
+			t.Errorf("after uncounted attempts: %s, attempt %d, not before %v; want WAITING, 1, %v", got.Status, got.Attempts, got.NotBefore, due)
+		}
+		failing = false
+		r.submit(syncTask("last", "schema:c.s"))
+		synctest.Wait()
+		if got := r.get("old"); got.Status != ondemand.Success || got.Attempts != 1 {
+			t.Errorf("after a successful run: %s, attempt %d", got.Status, got.Attempts)
+		}
+		r.close()
+	})
+}
+
+func TestShutdownAndStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Grace = time.Minute
+		r := newRig(t, o)
+		r.start()
+		r.submit(syncTask("a", "catalog:c"))
+		synctest.Wait()
+		r.submit(syncTask("second", "catalog:c"))
+		begin := time.Now()
+		r.stop()
+		if took := time.Since(begin); took != time.Minute {
+			t.Errorf("the running job was given %v, want the grace of 1m", took)
+		}
+		if got := r.get("a"); got.Status != ondemand.Waiting || got.Attempts != 0 || got.StatusMessage != "interrupted by a shutdown" {
+			t.Errorf("interrupted task is %s, attempt %d, %q", got.Status, got.Attempts, got.StatusMessage)
+		}
+		r.close()
+		close(g.open)
+		r.open()
+		r.start()
+		if done := r.wait("a"); done.Status != ondemand.Success || done.Attempts != 1 {
+			t.Errorf("ended %s, attempt %d", done.Status, done.Attempts)
+		}
+		if done := r.wait("second"); done.Status != ondemand.Success {
+			t.Errorf("second ended %s", done.Status)
+		}
+		r.close()
+	})
+}
+
+// A task that brings the process down is found out: what was running in some crashes runs alone, and only what crashes then
+// ends FAILED. Crashes are no attempts.
+func TestStartAfterCrashes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.MaxAttempts, o.MaxCrashes = 1, 4
+		r := newRig(t, o)
+		r.submit(syncTask("bad", "catalog:b"))
+		r.submit(syncTask("good", "catalog:g"))
+		var jobs []string
+		for crash := 1; crash <= 4; crash++ {
+			r.start()
+			synctest.Wait()
+			jobs = append(jobs, g.seen())
+			r.crash()
+			g.reset()
+			r.open()
+		}
+		// From the third start on one runs alone, before the other.
+		if got := strings.Join(jobs, ", "); got != "bad good, bad good, bad, bad" {
+			t.Errorf("jobs at once: %s", got)
+		}
+		if got := r.get("bad"); got.Status != ondemand.Failed || got.Crashes != 4 || !strings.Contains(got.StatusMessage, "4 times") {
+			t.Errorf("after 4 crashes: %s %q, %d crashes", got.Status, got.StatusMessage, got.Crashes)
+		}
+		close(g.open)
+		r.start()
+		if done := r.wait("good"); done.Status != ondemand.Success || done.Crashes != 2 {
+			t.Errorf("what only ran beside it ended %s %q, %d crashes", done.Status, done.StatusMessage, done.Crashes)
+		}
+		r.close()
+	})
+}
+
+// crash ends the process of a rig: nothing it does from now on reaches the file.
+func (r *rig) crash() {
+	if err := r.store.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.store = nil
+	r.close()
+}
+
+func TestCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Workers = 1
+		r := newRig(t, o)
+		r.submit(syncTask("a", "catalog:c"))
+		r.submit(syncTask("b", "catalog:c"))
+		r.submit(syncTask("later", "catalog:d"))
+		r.start()
+		synctest.Wait()
+		cancel := func(id string) {
+			t.Helper()
+			if got, err := r.Cancel(t.Context(), id); err != nil || got.Status != ondemand.Skipped || got.StatusMessage != "cancelled" {
+				t.Errorf("cancel %s: %s %q, %v", id, got.Status, got.StatusMessage, err)
+			}
+		}
+		cancel("later") // waiting
+		cancel("a")     // the leader; its follower goes on
+		synctest.Wait()
+		if got := r.get("b"); got.Status != ondemand.InProgress {
+			t.Errorf("follower is %s after its leader was cancelled", got.Status)
+		}
+		cancel("b") // the last of the job: the context of the handler is cancelled
+		synctest.Wait()
+		if s := r.Stats(); s.Jobs != 0 || s.InProgress+s.Waiting+s.New != 0 {
+			t.Errorf("after cancelling everything: %+v", s)
+		}
+		if _, err := r.Cancel(t.Context(), "a"); policy.CodeOf(err) != policy.CodeConflict {
+			t.Errorf("cancel an ended task: %v", err)
+		}
+		if _, err := r.Cancel(t.Context(), "none"); policy.CodeOf(err) != policy.CodeNotFound {
+			t.Errorf("cancel no task: %v", err)
+		}
+		close(g.open)
+		if _, err := r.Retry(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if done := r.wait("a"); done.Status != ondemand.Success {
+			t.Errorf("retried task ended %s", done.Status)
+		}
+		if _, err := r.Retry(t.Context(), "a"); policy.CodeOf(err) != policy.CodeConflict {
+			t.Errorf("retry a task that succeeded: %v", err)
+		}
+		r.close()
+	})
+}
+
+// A task that was cancelled and retried while its handler still runs does not run twice at once.
+func TestRetryWaitsForTheOldHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		runs := 0
+		var mu sync.Mutex
+		handle := func(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+			mu.Lock()
+			runs++
+			mu.Unlock()
+			<-release // deaf to its context
+			return succeed(ctx, job)
+		}
+		r := newRig(t, Options{Handlers: map[ondemand.Type]ondemand.Handler{ondemand.PipelineUpdate: handlerFunc(handle), ondemand.ResourceSync: handlerFunc(handle)}})
+		r.start()
+		r.submit(ondemand.Task{ID: "a", Type: ondemand.PipelineUpdate})
+		synctest.Wait()
+		for _, act := range []func(context.Context, string) (ondemand.Task, error){r.Cancel, r.Retry} {
+			if _, err := act(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.submit(syncTask("table", "table:c.s.t"))
+		synctest.Wait()
+		for _, act := range []func(context.Context, string) (ondemand.Task, error){r.Cancel, r.Retry} {
+			if _, err := act(t.Context(), "table"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.submit(syncTask("catalog", "catalog:c")) // does not take the table along
+		synctest.Wait()
+		for _, id := range []string{"a", "table"} {
+			if got := r.get(id); got.Status != ondemand.Waiting {
+				t.Errorf("retried task %s is %s while its old handler runs", id, got.Status)
+			}
+		}
+		close(release)
+		for _, id := range []string{"a", "table", "catalog"} {
+			if done := r.wait(id); done.Status != ondemand.Success {
+				t.Errorf("%s ended %s", id, done.Status)
+			}
+		}
+		if runs != 5 {
+			t.Errorf("%d handlers ran, want 2 for each retried task and 1 for the catalog", runs)
+		}
+		r.close()
+	})
+}

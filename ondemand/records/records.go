@@ -1,0 +1,317 @@
+package records
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
+	"ucwarden/policy"
+)
+
+// The buckets of the store's file that hold the tasks. A time key is 8 bytes: nanoseconds since 1970, big-endian with the sign bit
+// flipped, so that keys sort by time. An order key is the time key of a task's receipt, followed by its id.
+//
+//	tasks      id                          → the task's JSON
+//	by_time    order key                   → summary
+//	by_status  status byte + order key     → summary
+//	by_parent  parent id + 0 + order key   → summary
+//	shards     parent id + 0 + child id    → status byte of a child that its parent counts
+//	positions  stream                      → the JSON of a Position
+//
+// A summary holds the fields that a list filters by, so that only the tasks on the page are decoded.
+var (
+	bucketTasks    = []byte("tasks")
+	bucketByTime   = []byte("by_time")
+	bucketByStatus = []byte("by_status")
+	bucketByParent = []byte("by_parent")
+	bucketShards   = []byte("shards")
+)
+
+// Buckets are all buckets that the functions of this package use.
+var Buckets = [][]byte{
+	bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards, bucketPositions, bucketBacklog, bucketBacklogResources,
+}
+
+var statusBytes = map[ondemand.Status]byte{ondemand.New: 'N', ondemand.Waiting: 'W', ondemand.InProgress: 'I', ondemand.Success: 'S', ondemand.Failed: 'F', ondemand.Skipped: 'K'}
+
+func timeKey(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^(1<<63))
+}
+
+func orderKey(t *ondemand.Task) []byte { return append(timeKey(t.ReceivedTime), t.ID...) }
+
+func statusKey(t *ondemand.Task) []byte { return append([]byte{statusBytes[t.Status]}, orderKey(t)...) }
+
+func parentKey(parent string, rest []byte) []byte {
+	return append(append([]byte(parent), 0), rest...)
+}
+
+// summary holds what a list filters by in addition to the index it reads, and what a start counts.
+type summary struct {
+	typ     ondemand.Type
+	source  string
+	parent  string
+	owner   string
+	backlog bool // only in by_status: the task is in the backlog
+}
+
+func summaryOf(t *ondemand.Task) summary {
+	return summary{typ: t.Type, source: t.Source, parent: t.ParentID, owner: OwnerOf(t)}
+}
+
+func (s summary) encode() []byte {
+	b := make([]byte, 0, len(s.typ)+len(s.source)+len(s.parent)+len(s.owner)+10)
+	fields := []string{string(s.typ), s.source, s.parent, s.owner}
+	if s.backlog {
+		fields = append(fields, "b")
+	}
+	for _, field := range fields {
+		b = append(binary.AppendUvarint(b, uint64(len(field))), field...)
+	}
+	return b
+}
+
+func decodeSummary(b []byte) summary {
+	var fields [5]string
+	for i := range fields {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > uint64(len(b)-size) {
+			break
+		}
+		fields[i] = string(b[size : size+int(n)])
+		b = b[size+int(n):]
+	}
+	return summary{ondemand.Type(fields[0]), fields[1], fields[2], fields[3], fields[4] != ""}
+}
+
+// Load returns one task; ok is false when there is none.
+func Load(tx *store.Tx, id string) (t ondemand.Task, ok bool, err error) {
+	data := tx.Bucket(bucketTasks).Get([]byte(id))
+	if data == nil {
+		return ondemand.Task{}, false, nil
+	}
+	if err := json.Unmarshal(data, &t); err != nil {
+		return ondemand.Task{}, false, fmt.Errorf("read stored task %s: %w", id, err)
+	}
+	return t, true, nil
+}
+
+// LoadExisting returns one task, or an error of class not found when there is none.
+func LoadExisting(tx *store.Tx, id string) (ondemand.Task, error) {
+	t, ok, err := Load(tx, id)
+	if err == nil && !ok {
+		err = ondemand.NotFound(id)
+	}
+	return t, err
+}
+
+// Store writes a task and its index entries. old is the status it had in the store, "" for a new task.
+func Store(tx *store.Tx, t *ondemand.Task, old ondemand.Status) error {
+	data, err := t.MarshalJSON()
+	if err != nil {
+		return fmt.Errorf("write task %s: %w", t.ID, err)
+	}
+	if err := tx.Bucket(bucketTasks).Put([]byte(t.ID), data); err != nil {
+		return err
+	}
+	if old == t.Status {
+		return nil
+	}
+	indexed := summaryOf(t).encode()
+	byStatus := tx.Bucket(bucketByStatus)
+	if old != "" {
+		before := *t
+		before.Status = old
+		if err := byStatus.Delete(statusKey(&before)); err != nil {
+			return err
+		}
+		if old.Queued() {
+			if _, err := leaveBacklog(tx, t); err != nil {
+				return err
+			}
+		}
+	} else if err := indexTask(tx, t); err != nil {
+		return err
+	}
+	return byStatus.Put(statusKey(t), indexed)
+}
+
+// Create stores a new task, of which data is the encoding; in the backlog where that is set.
+func Create(tx *store.Tx, t *ondemand.Task, data []byte, backlog bool) error {
+	if err := tx.Bucket(bucketTasks).Put([]byte(t.ID), data); err != nil {
+		return err
+	}
+	if err := indexTask(tx, t); err != nil {
+		return err
+	}
+	if backlog {
+		return JoinBacklog(tx, t)
+	}
+	return tx.Bucket(bucketByStatus).Put(statusKey(t), summaryOf(t).encode())
+}
+
+// indexTask writes the entries of a new task that its status does not change.
+func indexTask(tx *store.Tx, t *ondemand.Task) error {
+	indexed := summaryOf(t).encode()
+	if err := tx.Bucket(bucketByTime).Put(orderKey(t), indexed); err != nil || t.ParentID == "" {
+		return err
+	}
+	return tx.Bucket(bucketByParent).Put(parentKey(t.ParentID, orderKey(t)), indexed)
+}
+
+// Delete removes a task and its index entries.
+func Delete(tx *store.Tx, t *ondemand.Task) error {
+	for _, entry := range []struct{ bucket, key []byte }{
+		{bucketTasks, []byte(t.ID)}, {bucketByTime, orderKey(t)}, {bucketByStatus, statusKey(t)},
+		{bucketByParent, parentKey(t.ParentID, orderKey(t))}, {bucketShards, parentKey(t.ParentID, []byte(t.ID))},
+	} {
+		if err := tx.Bucket(entry.bucket).Delete(entry.key); err != nil {
+			return err
+		}
+	}
+	return DeleteShards(tx, t.ID)
+}
+
+// DeleteShards removes the records of which children a parent counts.
+func DeleteShards(tx *store.Tx, parent string) error {
+	prefix := parentKey(parent, nil)
+	c := tx.Bucket(bucketShards).Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+		if err := c.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OpenShards returns the ids of the children that have not ended.
+func OpenShards(tx *store.Tx, parent string) []string {
+	prefix := parentKey(parent, nil)
+	var ids []string
+	c := tx.Bucket(bucketShards).Cursor()
+	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if len(v) == 1 && v[0] == statusBytes[ondemand.New] {
+			ids = append(ids, string(k[len(prefix):]))
+		}
+	}
+	return ids
+}
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+	// maxPage is how many bytes of tasks, as they are stored, end a page; one task may have more.
+	maxPage = 4 << 20
+	// maxScan is how many tasks that are not visible one page passes over.
+	maxScan = 10_000
+)
+
+// List returns one page. It reads the index with the fewest entries to skip; the keys of all of them end with the order
+// key.
+func List(tx *store.Tx, f ondemand.Filter) (ondemand.Page, error) {
+	limit := min(f.Limit, maxLimit)
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	bucket, prefix := bucketByTime, []byte(nil)
+	switch {
+	case f.Status != "":
+		b, ok := statusBytes[f.Status]
+		if !ok {
+			return ondemand.Page{}, policy.Errorf(policy.CodeInvalid, "list tasks: unknown status %q", f.Status)
+		}
+		bucket, prefix = bucketByStatus, []byte{b}
+	case f.ParentID != "":
+		bucket, prefix = bucketByParent, parentKey(f.ParentID, nil)
+	}
+	c := tx.Bucket(bucket).Cursor()
+	k, v, err := seekPage(c, prefix, f.Cursor)
+	if err != nil {
+		return ondemand.Page{}, err
+	}
+	page := ondemand.Page{Items: []ondemand.Task{}}
+	size := 0               // of the items, as they are stored
+	var last, hidden []byte // order keys of the last task of the page, and of the last one passed over
+	scanned := 0
+	for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Prev() {
+		at := k[len(prefix):]
+		if !f.Since.IsZero() && bytes.Compare(at[:8], timeKey(f.Since)) < 0 {
+			break
+		}
+		fields := decodeSummary(v)
+		if f.Type != "" && fields.typ != f.Type || f.Source != "" && fields.source != f.Source ||
+			f.ParentID != "" && fields.parent != f.ParentID || f.TopLevel && fields.parent != "" {
+			continue
+		}
+		// Only between two times, so that the cursor need not hold the id of a task that is not visible.
+		if scanned >= maxScan && !bytes.Equal(at[:8], hidden[:8]) {
+			if len(page.Items) < limit {
+				last = append(bytes.Clone(hidden[:8]), 0) // everything received before that time
+			}
+			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
+			break
+		}
+		if full := len(page.Items) == limit || size >= maxPage; full && f.Visible == nil {
+			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
+			break
+		}
+		t, err := LoadExisting(tx, string(at[8:]))
+		if err != nil {
+			return ondemand.Page{}, fmt.Errorf("list tasks: %w", err)
+		}
+		if f.Visible != nil && !f.Visible(t) {
+			scanned, hidden = scanned+1, at
+			continue
+		}
+		if len(page.Items) == limit || size >= maxPage {
+			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
+			break
+		}
+		page.Items = append(page.Items, t)
+		size += len(tx.Bucket(bucketTasks).Get(at[8:]))
+		last = at
+	}
+	return page, nil
+}
+
+// seekPage moves c to the newest entry under prefix, or to the first one older than the cursor, and returns that entry.
+func seekPage(c *store.Cursor, prefix []byte, cursor string) (k, v []byte, err error) {
+	before := append([]byte(nil), prefix...)
+	if cursor == "" {
+		before = append(before, bytes.Repeat([]byte{0xff}, 9)...)
+	} else {
+		at, err := base64.RawURLEncoding.DecodeString(cursor)
+		if err != nil || len(at) < 9 {
+			return nil, nil, policy.Errorf(policy.CodeInvalid, "list tasks: invalid cursor: use nextCursor of the previous page")
+		}
+		before = append(before, at...)
+	}
+	if k, _ := c.Seek(before); k == nil {
+		k, v = c.Last()
+		return k, v, nil
+	}
+	k, v = c.Prev()
+	return k, v, nil
+}
+
+// ReceivedBefore returns the ids of up to n tasks of a status that were received before a time, from a key on that an earlier call
+// returned, or nil; and where to go on, nil at the end.
+func ReceivedBefore(tx *store.Tx, s ondemand.Status, cutoff time.Time, from []byte, n int) (ids []string, next []byte) {
+	end := append([]byte{statusBytes[s]}, timeKey(cutoff)...)
+	if from == nil {
+		from = end[:1]
+	}
+	c := tx.Bucket(bucketByStatus).Cursor()
+	for k, _ := c.Seek(from); k != nil && k[0] == end[0] && string(k[:9]) < string(end); k, _ = c.Next() {
+		if len(ids) == n {
+			return ids, bytes.Clone(k)
+		}
+		ids = append(ids, string(k[9:]))
+	}
+	return ids, nil
+}
