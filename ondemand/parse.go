@@ -60,6 +60,9 @@ func (e *ValidationError) Unwrap() error { return &policy.Error{Code: e.Code, Me
 // errors here: such a task is stored and ends SKIPPED, so that its producer finds it. The error is a
 // *[ValidationError].
 func ParseTask(data []byte) (Task, error) {
+	if err := measure(data); err != nil {
+		return Task{}, err
+	}
 	if err := checkJSON(data); err != nil {
 		return Task{}, err
 	}
@@ -95,6 +98,38 @@ func ParseTasks(data []byte) ([]Task, error) {
 
 func invalid(pointer, format string, args ...any) *ValidationError {
 	return &ValidationError{policy.CodeInvalid, []Problem{{pointer, fmt.Sprintf(format, args...)}}}
+}
+
+// maxObjects is how many JSON objects one task may have: two for each resource, and those in unknown fields.
+const maxObjects = 2*maxResources + maxExtra
+
+// measure looks at the brackets of a document alone, and returns an error for one that is nested too deep or has too many objects.
+// It takes a millisecond for what would take long to decode.
+func measure(data []byte) error {
+	depth, objects := 0, 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; i < len(data) && data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			if data[i] == '{' {
+				objects++
+			}
+			if depth++; depth > maxDepth {
+				return invalid("", "not JSON that is taken: it is nested deeper than %d levels", maxDepth)
+			}
+			if objects > maxObjects {
+				return &ValidationError{policy.CodeTooLarge, []Problem{{"/requestInfo/resources", fmt.Sprintf("too many; one task may name at most %d: split it", maxResources)}}}
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return nil
 }
 
 func checkJSON(data []byte) error {

@@ -59,7 +59,7 @@ func (o *FilesOptions) validate() error {
 	return nil
 }
 
-// defaultMaxBytes bounds all policy files together, and each download.
+// defaultMaxBytes bounds all policy files together.
 const defaultMaxBytes = 256 << 20
 
 // Files is a source of policies in files. Safe for concurrent use.

@@ -29,7 +29,7 @@ type Options struct {
 	CAFile             string // PEM; "" uses the system's certificate authorities
 
 	Timeout  time.Duration // for each of the four downloads; 0 means 60 s
-	MaxBytes int64         // of each download, uncompressed; 0 means 256 MiB
+	MaxBytes int64         // of each download, uncompressed; 0 means 64 MiB
 
 	PluginID    string // shown in Ranger Admin's list of plugins; "" means ucwarden@<host>-<service>
 	ClusterName string
@@ -68,7 +68,7 @@ func (o *Options) validate() (*url.URL, error) {
 		return invalid("timeout and size limit must not be negative")
 	}
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
-	o.MaxBytes = cmp.Or(o.MaxBytes, 256<<20)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 64<<20) // tens of thousands of policies
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
