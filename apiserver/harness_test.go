@@ -74,6 +74,7 @@ type setup struct {
 	gate    chan struct{}                         // holds back the handler
 	stopped bool                                  // the queue takes tasks but does not run them
 	wrap    func(apiserver.Tasks) apiserver.Tasks // puts faults in front of the queue
+	commit  func(commit func() error) error       // in place of each commit of the store
 }
 
 func newEnv(t testing.TB, change func(*setup)) *env {
@@ -86,7 +87,7 @@ func newEnv(t testing.TB, change func(*setup)) *env {
 	h := handler{s.gate}
 	s.queue.Handlers = map[ondemand.Type]ondemand.Handler{ondemand.ResourceSync: h, ondemand.FullSync: h}
 
-	store, err := store.Open(filepath.Join(t.TempDir(), "tasks.db"), store.Options{})
+	store, err := store.Open(filepath.Join(t.TempDir(), "tasks.db"), store.Options{Commit: s.commit})
 	if err != nil {
 		t.Fatal(err)
 	}

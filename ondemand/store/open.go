@@ -329,7 +329,7 @@ func (f *openFile) view(fn func(tx *Tx) error) (err error) {
 }
 
 // unmapInterval is how often the pages of a file are taken out of the memory of the process.
-const unmapInterval = time.Second
+const unmapInterval = 200 * time.Millisecond
 
 // unmap takes the pages of the file that the process has touched out of its memory: they are the file, which the system has in
 // its cache as long as there is room. The process would seem to grow to the size of the file otherwise.
