@@ -412,3 +412,12 @@ func TestRateLimitPerSubject(t *testing.T) {
 	e.do("GET", tasksPath, "", "Authorization", "Bearer "+e.issue("other", nil, keys.ScopeRead)).want(200)
 	e.do("GET", "/healthz", "").want(200)
 }
+
+// Who sets a rate need not set the burst: it follows, so that a low rate lets few calls through.
+func TestBurstFollowsTheRate(t *testing.T) {
+	e := newEnv(t, func(s *setup) { s.Rate = 0.01 })
+	e.do("GET", tasksPath, "").want(200)
+	for range 20 {
+		e.do("GET", tasksPath, "").want(429)
+	}
+}

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net"
 	"time"
 
@@ -45,9 +46,9 @@ type Options struct {
 
 	BodyLimit    int64 // bytes of a request body; default 1 MiB
 	MaxResources int   // per task; default and maximum 1,000
-	// Rate is how many calls per second one subject may make, with bursts of Burst; defaults 200 and 1,000. A
-	// negative Rate sets no limit.
-	Rate  float64
+	// Rate is how many calls per second one subject may make; default 200. A negative Rate sets no limit.
+	Rate float64
+	// Burst is how many calls a subject that was quiet may make at once; default: what the rate allows in 5 seconds.
 	Burst int
 	// MaxWaiting is how many requests may wait for a task at a time (Prefer: wait, and event streams); default 512. One subject
 	// may have as many of them as are left for others.
@@ -61,6 +62,7 @@ type Options struct {
 // The limits that the API documents.
 const (
 	defaultBodyLimit     = 1 << 20
+	burstSeconds         = 5 // of calls at its rate that a subject may make at once
 	contractMaxResources = 1000
 	// maxHeader bounds the size of request line and headers, checked before anything else.
 	maxHeader = 16 << 10
@@ -105,7 +107,7 @@ func (o *Options) validate() error {
 	if o.Rate == 0 {
 		o.Rate = 200
 	}
-	setDefault(&o.Burst, 1000)
+	setDefault(&o.Burst, max(1, int(math.Ceil(burstSeconds*o.Rate))))
 	setDefault(&o.MaxWaiting, 512)
 	setDefault(&o.Heartbeat, 15*time.Second)
 	setDefault(&o.Grace, 10*time.Second)

@@ -50,6 +50,7 @@ type APIServer struct {
 	BodyLimit      int64   `mapstructure:"body_limit"` // bytes
 	MaxResources   int     `mapstructure:"max_resources"`
 	RateLimit      float64 `mapstructure:"rate_limit"`
+	RateBurst      int     `mapstructure:"rate_burst"`
 	ExternalAccess bool    `mapstructure:"external_access"`
 	NginxIngress   bool    `mapstructure:"nginx_ingress"`
 }

@@ -140,6 +140,8 @@ func taskKeys() []Key {
 			Help: "shared secret for HS256 tokens, at least 32 bytes; unset: HS256 is not accepted"},
 		{Name: "apiserver.body_limit", Type: TypeBytes, Default: "1MiB", check: checkPositive, Help: "largest request body"},
 		{Name: "apiserver.max_resources", Type: TypeInt, Default: "1000", check: checkUpTo(1000), Help: "most resources in one task, up to 1000"},
+		{Name: "apiserver.rate_burst", Type: TypeInt, Default: "0", check: checkNotNegative,
+			Help: "calls that a subject may make at once after a quiet time; 0 is what apiserver.rate_limit allows in 5 seconds"},
 		{Name: "apiserver.rate_limit", Type: TypeFloat, Default: "200", check: checkNotNegative,
 			Help: "requests per second and subject; 0 means no limit"},
 		{Name: "apiserver.external_access", noEffect: true, Properties: []string{property("EXTERNAL_ACCESS_ENABLED")}, Type: TypeBool, Default: "false",

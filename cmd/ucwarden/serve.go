@@ -134,7 +134,7 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies,
 		Checks: checks,
 		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
-		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate,
+		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate, Burst: c.RateBurst,
 	})
 }
 
