@@ -23,7 +23,7 @@ type header struct{ alg, kid string }
 
 func parseHeader(token string) (header, error) {
 	malformed := rejected("it is not a well-formed JWT")
-	if strings.Count(token, ".") != 2 {
+	if strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") { // which a decoder of base64 passes over
 		return header{}, malformed
 	}
 	if err := checkUniqueMembers(token, 0); err != nil {
