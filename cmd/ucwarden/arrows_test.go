@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 	"policy/source/rangeradmin":      {"endpoint", "policy", "policy/delta", "policy/ranger"},
 	"policy/source/yamljson":         {},
 	"policy/source/rangertest":       {"policy", "policy/delta", "policy/ranger"},
-	"connector":                      {"connector/expansion", "connector/identity", "connector/load", "connector/memory", "connector/named", "connector/protection", "policy", "policy/compile", "policy/directory", "policy/order", "policy/protect", "policy/ranger", "policy/rules"},
+	"connector":                      {"connector/coordinate", "connector/expansion", "connector/identity", "connector/load", "connector/memory", "connector/named", "connector/protection", "connector/unread", "policy", "policy/compile", "policy/directory", "policy/guard", "policy/order", "policy/protect", "policy/ranger", "policy/rules"},
 	"connector/memory":               {"atomicfile", "policy"},
 	"connector/protection":           {"connector/memory", "policy", "policy/protect"},
 	"connector/warehousetest":        {"connector/protection", "policy"},
