@@ -12,6 +12,7 @@ type Config struct {
 	Scope      Scope      `mapstructure:"scope"`
 	Policies   Policies   `mapstructure:"policies"`
 	Principals Principals `mapstructure:"principals"`
+	Protection Protection `mapstructure:"protection"`
 	Identity   Identity   `mapstructure:"identity"`
 	Store      Store      `mapstructure:"store"`
 	Audit      Audit      `mapstructure:"audit"`
@@ -183,6 +184,13 @@ type Policies struct {
 	RefreshOnDemand bool    `mapstructure:"refresh_on_demand"`
 	MaxShrinkRatio  float64 `mapstructure:"max_shrink_ratio"`
 	Ranger          Ranger  `mapstructure:"ranger"`
+}
+
+// Protection is how row filters and masks are enforced.
+type Protection struct {
+	Schema    string   `mapstructure:"schema"`
+	Exempt    []string `mapstructure:"exempt"`
+	MaskOther string   `mapstructure:"mask_other"`
 }
 
 // Ranger is the Ranger Admin to download from.

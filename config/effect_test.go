@@ -13,7 +13,7 @@ func TestWithoutEffect(t *testing.T) {
 		want    []string
 	}{
 		{file: "store: {path: d}"},
-		{file: "databricks: {warehouse: abc123}\nstore: {path: d}", want: []string{"databricks.warehouse"}},
+		{file: "databricks: {warehouse: abc123}\nstore: {path: d}"},
 		{file: "apiserver: {nginx_ingress: false}", want: []string{"apiserver.nginx_ingress"}},
 		{
 			file: "CONNECTOR_DATABRICKS_UNITY_CATALOG_EXTERNAL_ACCESS_ENABLED: true",

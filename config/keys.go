@@ -66,7 +66,7 @@ func (k Key) FileEnv() string {
 
 // Keys returns every key, in the order of the printed reference.
 func Keys() []Key {
-	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), privilegeKeys(), identityKeys(), policyKeys(), processKeys())
+	return slices.Concat(connectionKeys(), taskKeys(), scopeKeys(), privilegeKeys(), identityKeys(), policyKeys(), protectionKeys(), processKeys())
 }
 
 // allowHTTP returns the key that permits plain http for the URL of another key.
@@ -104,8 +104,8 @@ func connectionKeys() []Key {
 			Help: "secret that goes with databricks.client_id"},
 		{Name: "databricks.azure_tenant_id", Properties: []string{property("AZURE_OAUTH_TENANT_ID")}, Type: TypeString,
 			Help: "Entra ID tenant; makes client_id and client_secret an Entra ID service principal"},
-		{Name: "databricks.warehouse", noEffect: true, Properties: []string{property("JDBC_URL")}, Type: TypeString, parse: parseWarehouse,
-			Help: "SQL warehouse for row filters and masks: its id, its HTTP path or a JDBC URL with an httpPath"},
+		{Name: "databricks.warehouse", Properties: []string{property("JDBC_URL")}, Type: TypeString, parse: parseWarehouse,
+			Help: "SQL warehouse that sets row filters and masks, without which they close tables: its id, HTTP path, or JDBC URL with httpPath"},
 		{Name: "databricks.ca_file", Type: TypeString,
 			Help: "PEM file of certificate authorities to trust instead of the system's"},
 		{Name: "databricks.request_timeout", Type: TypeDuration, Default: "3m", check: checkPositive,

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // scopeObjectTypes are the sections of object filters. The singular in upper case is part of the connector properties.
 var scopeObjectTypes = []string{
@@ -52,6 +55,33 @@ func identityKeys() []Key {
 	}
 	return append(keys, Key{Name: "identity.manage.members", Properties: []string{property("MANAGE_GROUP_MEMBERS")}, Type: TypeBool, Default: "false",
 		noEffect: true, Help: "keep the members of groups that were created; not built yet: no membership is changed"})
+}
+
+// protectionKeys returns the keys of how row filters and masks are enforced, where databricks.warehouse is set.
+func protectionKeys() []Key {
+	return []Key{
+		{Name: "protection.schema", Type: TypeString, Default: "ucwarden_protection", check: checkObjectName,
+			Help: "schema in each catalog for the functions of row filters and masks; made where it is needed, and nobody else needs privileges there"},
+		{Name: "protection.exempt", Type: TypeList,
+			Help: "users, groups and application ids that no row filter and no mask binds: the identities that pipelines run as, break-glass accounts"},
+		{Name: "protection.mask_other", Type: TypeString, check: checkOneCharacter,
+			Help: "shown by mask types for characters that are no digits nor letters with a case, such as Chinese ones; unset shows these"},
+	}
+}
+
+// checkObjectName returns what is wrong with the name of an object in Unity Catalog.
+func checkObjectName(value any) string {
+	if text, _ := value.(string); text == "" || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || len(text) > 255 {
+		return "want lower-case letters, digits and '_'"
+	}
+	return ""
+}
+
+func checkOneCharacter(value any) string {
+	if text, _ := value.(string); utf8.RuneCountInString(text) > 1 {
+		return "want one character"
+	}
+	return ""
 }
 
 func policyKeys() []Key {

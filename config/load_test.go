@@ -110,6 +110,7 @@ func TestEveryName(t *testing.T) {
 		"ondemand.eventhub.task_types":        "FULL_SYNC,PIPELINE_UPDATE",
 		"ondemand.eventhub.connection_string": "Endpoint=sb://n.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=hub",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
+		"protection.mask_other": "-",
 		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",
 	}
 	// The keys that cannot stand alone, with what they need.

@@ -67,7 +67,7 @@ var arrows = map[string][]string{
 	"connector/doctor":               {},
 	"connector/invariants":           {},
 	"connector/tasks":                {"connector", "connector/load", "ondemand", "policy"},
-	"connector/unitycatalog":         {"connector", "connector/doctor", "connector/identity", "endpoint", "policy", "policy/directory"},
+	"connector/unitycatalog":         {"connector", "connector/doctor", "connector/identity", "connector/protection", "endpoint", "policy", "policy/directory"},
 	"connector/emulator":             {"connector/emulator/statement"},
 	"connector/emulator/statement":   {},
 	"connector/emulator/conformance": {},

@@ -26,6 +26,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/guard"
+	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/source"
@@ -216,9 +217,26 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 	return connector.New(connector.Options{
 		KeptOut: func() error { return keptOut(src) }, Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
-		Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
+		Protection: protectionOptions(c, client, me.Principal.Name, log), Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
 		Logger: log, Registerer: reg,
 	})
+}
+
+// protectionOptions copies how row filters and masks are enforced; nil where no warehouse is configured. self is our name in
+// the workspace, which tells what we made from what others did.
+func protectionOptions(c *config.Config, client *unitycatalog.Client, self string, log *slog.Logger) *connector.Protection {
+	if c.Databricks.Warehouse == "" {
+		return nil
+	}
+	if self == "" {
+		log.Warn("databricks.warehouse is without effect: the workspace does not say who we are, so what we made cannot be told from what others did; tables that row filters and masks are about stay closed for whom they bind")
+		return nil
+	}
+	o := protect.Options{Schema: c.Protection.Schema, MaskOther: c.Protection.MaskOther}
+	for _, name := range c.Protection.Exempt {
+		o.Exempt = append(o.Exempt, policy.PrincipalByShape(name))
+	}
+	return &connector.Protection{Warehouse: client.Warehouse(c.Databricks.Warehouse), Reader: client, Self: self, Policies: o}
 }
 
 // pipeline is everything that changes a workspace: the store, the queue in front of the syncer, and the policies.

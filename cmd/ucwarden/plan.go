@@ -139,6 +139,7 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 		fmt.Fprintf(w, "%s is planned too, with all that it holds: what is granted inside requires USE_* there, or USE_* inside would wake what is granted there\n", securableTitle(s))
 	}
 	a.printChanges(w, p.Changes)
+	a.printProtection(w, p)
 	if p.Empty() && p.Totals.Securables == 0 && len(r.Missing)+len(r.Skipped) > 0 {
 		_, err := fmt.Fprintln(w, "Nothing was read, and nothing is planned.")
 		if len(p.Report.Findings) == 0 {
@@ -225,6 +226,28 @@ func (a *app) printChanges(w io.Writer, changes []policy.Change) {
 	}
 	if len(order) > 0 {
 		fmt.Fprintln(w)
+	}
+}
+
+// printProtection writes one line for each row filter and mask to set or lift, below its table, and what that costs.
+func (a *app) printProtection(w io.Writer, p *policy.Plan) {
+	for i := range p.Protection {
+		c := &p.Protection[i]
+		fmt.Fprintln(w, a.paint(securableTitle(c.Table), text.Bold))
+		for _, act := range c.Acts() {
+			if act.Act == policy.ActRemove {
+				fmt.Fprintln(w, a.paint("  - "+act.Text, text.FgRed))
+			} else {
+				fmt.Fprintln(w, a.paint("  + "+act.Text, text.FgGreen))
+			}
+		}
+	}
+	for _, name := range p.DropFunctions {
+		fmt.Fprintln(w, a.paint("function "+name, text.Bold)+"\n"+a.paint("  - nothing refers to it any more", text.FgRed))
+	}
+	if p.Totals.Statements > 0 {
+		fmt.Fprintf(w, "\nProtection: %s on the warehouse, for %s of %d that policies filter or mask.\n\n",
+			count(p.Totals.Statements, "SQL statement"), count(len(p.Protection), "table"), p.Totals.Protected)
 	}
 }
 

@@ -1,0 +1,180 @@
+package unitycatalog
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"ucwarden/connector/protection"
+	"ucwarden/policy"
+)
+
+const statementsPath = "/api/2.0/sql/statements"
+
+// Warehouse runs statements on one SQL warehouse of the workspace.
+type Warehouse struct {
+	client *Client
+	id     string
+	slots  chan struct{}
+}
+
+var _ protection.Warehouse = (*Warehouse)(nil)
+
+// statementsAtOnce bounds the statements under way: a warehouse runs about ten queries at once and queues the others.
+const statementsAtOnce = 10
+
+// Warehouse returns the SQL warehouse of an id. Nothing is asked of the workspace.
+func (c *Client) Warehouse(id string) *Warehouse {
+	return &Warehouse{client: c, id: id, slots: make(chan struct{}, statementsAtOnce)}
+}
+
+type statementRequest struct {
+	WarehouseID   string `json:"warehouse_id"`
+	Statement     string `json:"statement"`
+	WaitTimeout   string `json:"wait_timeout"`
+	OnWaitTimeout string `json:"on_wait_timeout"`
+	Disposition   string `json:"disposition"`
+	Format        string `json:"format"`
+}
+
+type statementAnswer struct {
+	ID     string `json:"statement_id"`
+	Status struct {
+		State string `json:"state"`
+		Error struct {
+			Code    string `json:"error_code"`
+			Message string `json:"message"`
+		} `json:"error"`
+		SQLState string `json:"sql_state"`
+	} `json:"status"`
+	Result statementChunk `json:"result"`
+}
+
+type statementChunk struct {
+	Rows [][]*string `json:"data_array"`
+	Next *int        `json:"next_chunk_index"`
+}
+
+// Execute implements protection.Warehouse. The workspace starts a warehouse that is stopped; the statement is pending until
+// it runs.
+func (w *Warehouse) Execute(ctx context.Context, statement string) ([][]string, error) {
+	select {
+	case w.slots <- struct{}{}:
+		defer func() { <-w.slots }()
+	case <-ctx.Done():
+		return nil, policy.Errorf(policy.CodeUnavailable, "run a statement on warehouse %s: %w: %w", w.id, protection.ErrNotRun, ctx.Err())
+	}
+	rows, err := w.execute(ctx, statement)
+	if err != nil {
+		return nil, wrap(err, "run a statement on warehouse %s", w.id)
+	}
+	return rows, nil
+}
+
+func (w *Warehouse) execute(ctx context.Context, statement string) ([][]string, error) {
+	var a statementAnswer
+	request := statementRequest{w.id, statement, "10s", "CONTINUE", "INLINE", "JSON_ARRAY"}
+	if err := w.client.do(ctx, requestInfo{route: "POST statements"}, http.MethodPost, statementsPath, request, &a); err != nil {
+		return nil, err
+	}
+	path := statementsPath + "/" + url.PathEscape(a.ID)
+	for wait := 100 * time.Millisecond; a.Status.State == "PENDING" || a.Status.State == "RUNNING"; wait = min(2*wait, 5*time.Second) {
+		if a.ID == "" {
+			return nil, schemaError("POST statements", fmt.Errorf("no statement_id"))
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			w.cancel(ctx, path)
+			return nil, policy.Errorf(policy.CodeUnavailable, "cancelled while it ran: %w", ctx.Err())
+		}
+		id := a.ID
+		a = statementAnswer{}
+		if err := w.client.get(ctx, "statement", path, nil, &a); err != nil {
+			if ctx.Err() != nil {
+				w.cancel(ctx, path)
+			}
+			return nil, err
+		}
+		a.ID = id
+	}
+	if a.Status.State != "SUCCEEDED" {
+		return nil, statementError(&a)
+	}
+	return w.rows(ctx, path, a.Result)
+}
+
+// cancelTimeout is how long a cancellation may take once nobody waits for the statement any more.
+const cancelTimeout = 5 * time.Second
+
+// cancel asks that a statement that nobody waits for be ended. That it is, is not waited for: whoever needs to know reads what
+// the statement was about.
+func (w *Warehouse) cancel(ctx context.Context, path string) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer stop()
+	var none struct{}
+	if err := w.client.do(ctx, requestInfo{route: "POST cancel statement", idempotent: true}, http.MethodPost, path+"/cancel", struct{}{}, &none); err != nil {
+		w.client.log.WarnContext(ctx, "cannot cancel a SQL statement; it may still run", "warehouse", w.id, "error", err)
+	}
+}
+
+// rows returns the rows of all chunks of a result.
+func (w *Warehouse) rows(ctx context.Context, path string, chunk statementChunk) ([][]string, error) {
+	var rows [][]string
+	for last := -1; ; {
+		for _, values := range chunk.Rows {
+			row := make([]string, len(values))
+			for i, v := range values {
+				if v != nil {
+					row[i] = *v
+				}
+			}
+			rows = append(rows, row)
+		}
+		if chunk.Next == nil {
+			return rows, nil
+		}
+		next := *chunk.Next
+		if next <= last {
+			return nil, policy.Errorf(policy.CodeUnavailable, "the result does not end: chunk %d follows chunk %d", next, last)
+		}
+		last, chunk = next, statementChunk{}
+		if err := w.client.get(ctx, "statement chunk", fmt.Sprintf("%s/result/chunks/%d", path, next), nil, &chunk); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// statementError classifies a statement that did not succeed, by the code of the answer and the class of the SQL state.
+func statementError(a *statementAnswer) error {
+	e := a.Status.Error
+	text := strings.TrimSpace(e.Code + " " + oneLine(e.Message))
+	has := func(parts ...string) bool {
+		for _, part := range parts {
+			if strings.Contains(text, part) {
+				return true
+			}
+		}
+		return false
+	}
+	code := policy.CodeInvalid
+	switch {
+	case a.Status.State != "FAILED":
+		text = strings.TrimSpace("the statement ended " + a.Status.State + " " + text)
+		code = policy.CodeUnavailable
+	case has("RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE", "SERVICE_UNDER_MAINTENANCE", "DEADLINE_EXCEEDED", "CONCURRENT"):
+		code = policy.CodeUnavailable
+	case a.Status.SQLState == "42501" || has("PERMISSION_DENIED", "INSUFFICIENT_PERMISSIONS"):
+		code = policy.CodeForbidden
+	case has("ALREADY_EXISTS"):
+		code = policy.CodeConflict
+	case has("NOT_FOUND", "DOES_NOT_EXIST"):
+		code = policy.CodeNotFound
+	}
+	return policy.Errorf(code, "%s", text)
+}
