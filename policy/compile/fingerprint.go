@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"io"
 	"slices"
 	"sync"
 
@@ -50,6 +51,9 @@ func (c *Compiler) fingerprint() {
 	s := c.set.Snapshot
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %d %t %t\n", c.opts.Deny, c.opts.ExpandLimit, c.opts.SkipUse, c.zoned)
+	if c.opts.Protects {
+		io.WriteString(h, "protects\n")
+	}
 	for _, part := range []any{s.ServiceDef, s.ServiceConfig, s.Users, s.Roles, c.set.Zones.Names} {
 		writeJSON(h, part)
 	}

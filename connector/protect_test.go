@@ -1,0 +1,139 @@
+package connector_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"ucwarden/connector"
+	"ucwarden/connector/warehousetest"
+	"ucwarden/policy"
+	"ucwarden/policy/protect"
+	"ucwarden/policy/ranger"
+)
+
+// protected is a rig whose table sales.emea.orders a warehouse can protect. Events are the changes of grants on it and the
+// statements about it, in their order.
+type protected struct {
+	*rig
+	warehouse *warehousetest.Warehouse
+	events    *[]string
+}
+
+// watched notes the changes of grants on a table.
+type watched struct {
+	connector.Workspace
+	note func(policy.Change)
+}
+
+func (w watched) Apply(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	have, err := w.Workspace.Apply(ctx, c)
+	if err == nil {
+		w.note(c)
+	}
+	return have, err
+}
+
+func newProtected(t *testing.T, policies ...ranger.Policy) *protected {
+	orders := policy.TableState{Securable: sec(t, "table:sales.emea.orders"), ID: "000000000001", Known: true, Columns: []policy.Column{{Name: "n", Type: "int"}}}
+	p := &protected{warehouse: warehousetest.New(admin, orders), events: new([]string)}
+	p.warehouse.Ran = func(s string) {
+		if strings.Contains(s, "`orders`") {
+			*p.events = append(*p.events, s[strings.Index(s, "`orders`")+9:])
+		}
+	}
+	p.rig = newRig(t, rigOptions{
+		syncer: connector.Options{Parallel: 1, Protection: &connector.Protection{Warehouse: p.warehouse, Reader: p.warehouse, Self: admin, Policies: protect.Options{Schema: "ucwarden_protection"}}},
+		wrap: func(w connector.Workspace) connector.Workspace {
+			return watched{w, func(c policy.Change) {
+				if c.Securable == orders.Securable {
+					*p.events = append(*p.events, c.String())
+				}
+				for _, a := range c.Add {
+					if a.Privilege == policy.Select && c.Securable.Contains(orders.Securable) && p.warehouse.Table(orders.FullName).Filter == nil {
+						t.Errorf("%s while the table carries no filter", c)
+					}
+				}
+			}}
+		},
+	}, policies...)
+	return p
+}
+
+func rowsOf(expr string) ranger.Policy {
+	p := allow("table:sales.emea.orders", "", "")
+	p.Name, p.PolicyType, p.PolicyItems = "rows", ranger.PolicyTypeRowFilter, nil
+	p.RowFilterPolicyItems = []ranger.RowFilterPolicyItem{{
+		PolicyItem: ranger.PolicyItem{Groups: []string{"engineers"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}, RowFilterInfo: ranger.RowFilterInfo{FilterExpr: expr},
+	}}
+	return p
+}
+
+func (p *protected) order(parts ...string) {
+	p.t.Helper()
+	at := -1
+	for _, part := range parts {
+		i := slices.IndexFunc(*p.events, func(e string) bool { return strings.Contains(e, part) })
+		if i <= at {
+			p.t.Errorf("%q does not come in its place in %q", part, *p.events)
+		}
+		at = i
+	}
+	*p.events = nil
+}
+
+func (p *protected) run() *connector.Result {
+	p.t.Helper()
+	result, err := p.Sync(p.t.Context(), connector.Request{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return result
+}
+
+// A filter is set before access opens, replaced after revokes, and lifted last; a second run sends nothing.
+func TestProtectionOrder(t *testing.T) {
+	p := newProtected(t, allow("table:sales.emea.*", "engineers", "select"), rowsOf("n > 1"))
+	p.run()
+	p.order("SET ROW FILTER", "+engineers SELECT")
+	before := len(p.warehouse.Statements)
+	if result := p.run(); !result.Plan.Empty() || len(p.warehouse.Statements) != before {
+		t.Errorf("a second run plans %v", result.Plan.Protection)
+	}
+
+	p.policies.set(t, allow("table:sales.emea.*", "analysts", "select"), rowsOf("n > 2"))
+	p.run()
+	p.order("-engineers SELECT", "SET ROW FILTER", "+analysts SELECT")
+
+	p.policies.set(t, allow("table:sales.emea.*", "bob@example.com", "select"))
+	p.warehouse.Ran = nil
+	p.run()
+	if f := p.warehouse.Table("sales.emea.orders").Filter; f != nil {
+		t.Errorf("the table carries %v without a policy", f)
+	}
+}
+
+// A warehouse that fails leaves the table closed, and all else goes on.
+func TestProtectionFails(t *testing.T) {
+	p := newProtected(t, allow("table:sales.emea.*", "engineers", "select"), rowsOf("n > 1"))
+	p.warehouse.Fail = func(s string, after bool) error {
+		return policy.Errorf(policy.CodeForbidden, "refused: %w", errors.New("no CAN_USE"))
+	}
+	result := p.run()
+	engineers := policy.NewPrincipal(policy.Group, "engineers")
+	has := func(table string) bool {
+		return p.server.Grants().Has(policy.Grant{Securable: sec(t, table), Principal: engineers, Privilege: policy.Select})
+	}
+	if has("table:sales.emea.orders") || !has("table:sales.emea.customers") || len(result.Unprotected) != 1 {
+		t.Errorf("SELECT is granted on the table: %t, on another: %t; unprotected: %v", has("table:sales.emea.orders"), has("table:sales.emea.customers"), result.Unprotected)
+	}
+	p.warehouse.Fail = nil
+	if _, err := p.Sync(t.Context(), connector.Request{ByPerson: true, Roots: []policy.Securable{sec(t, "catalog:sales")}}); err != nil {
+		t.Fatal(err)
+	}
+	if !has("table:sales.emea.orders") || p.warehouse.Table("sales.emea.orders").Filter == nil {
+		t.Errorf("once the warehouse works SELECT is granted: %t", has("table:sales.emea.orders"))
+	}
+}
