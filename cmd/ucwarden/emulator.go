@@ -38,6 +38,7 @@ type emulatorFlags struct {
 	emptyPages, autoPrincipals bool
 	expandAll                  bool
 	warehouseStart             time.Duration
+	updateStop                 bool
 }
 
 func newUnityCatalogCommand(a *app) *cobra.Command {
@@ -69,12 +70,13 @@ func newUnityCatalogCommand(a *app) *cobra.Command {
 	flags.StringVar(&f.faultFile, "faults", "", "file with faults that are active from the start, YAML or JSON")
 	flags.BoolVar(&f.expandAll, "expand-all-privileges", false, "answer with what ALL_PRIVILEGES confers instead of it, as some workspaces do")
 	flags.DurationVar(&f.warehouseStart, "warehouse-start", 0, "time that a stopped SQL warehouse takes to start")
+	flags.BoolVar(&f.updateStop, "update-stop", false, "serve POST /api/2.0/pipelines/ID/updates/UPDATE/stop too, which not every server has")
 	return cmd
 }
 
 // options reads the seed and the tokens.
 func (f *emulatorFlags) options() (emulator.Options, error) {
-	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, Data: f.data, ExpandAllPrivileges: f.expandAll, WarehouseStart: f.warehouseStart, Tokens: make(map[string]string)}
+	o := emulator.Options{PageSize: f.pageSize, EmptyPages: f.emptyPages, AutoPrincipals: f.autoPrincipals, Data: f.data, ExpandAllPrivileges: f.expandAll, WarehouseStart: f.warehouseStart, UpdateStop: f.updateStop, Tokens: make(map[string]string)}
 	switch {
 	case f.seed != "" && f.generate != "":
 		return o, usageErrorf("--seed and --generate exclude one another")

@@ -64,6 +64,10 @@ func principalNotFound(name string) error {
 		message: fmt.Sprintf("Could not find principal with name %s", name)}
 }
 
+func endpointNotFound(r *http.Request) error {
+	return &apiError{status: http.StatusNotFound, code: "ENDPOINT_NOT_FOUND", message: "No API found for '" + r.Method + " " + r.URL.Path + "'"}
+}
+
 func unauthenticated(message string) error {
 	return &apiError{status: http.StatusUnauthorized, code: "UNAUTHENTICATED", message: message}
 }

@@ -69,6 +69,11 @@ func (s *Server) load(seed *Seed) error {
 		}
 		s.warehouses[w.ID] = w
 	}
+	for _, in := range seed.Pipelines {
+		if err := s.addSeedPipeline(in, m.Owner); err != nil {
+			return seedError("pipelines", in.Name, err)
+		}
+	}
 	return l.sharing(metastore, seed)
 }
 

@@ -44,6 +44,8 @@ type Options struct {
 	ExpandAllPrivileges bool
 	// WarehouseStart is how long a stopped SQL warehouse takes to run, started by a call or by a statement that waits for it.
 	WarehouseStart time.Duration
+	// UpdateStop serves POST /api/2.0/pipelines/{id}/updates/{update}/stop too, which not every server has.
+	UpdateStop bool
 	// AutoPrincipals adds every unknown principal in a change of grants, instead of answering PRINCIPAL_DOES_NOT_EXIST.
 	AutoPrincipals bool
 	// Faults are active from the start; Server.AddFaults adds more.
@@ -125,6 +127,7 @@ type Server struct {
 	assignment      assignment
 	allowlists      map[string]artifactAllowlist // by metastore and type
 	warehouses      map[string]warehouse         // by id
+	pipelines       map[string]*pipeline         // by id
 	statements      statementLog
 	warehouseConfig map[string]json.RawMessage
 	tagPolicies     map[string]tagPolicy    // by key
@@ -145,7 +148,7 @@ func New(opts Options) (*Server, error) {
 		opts: opts, log: opts.Logger, mux: http.NewServeMux(), tokenKey: make([]byte, 32), privs: newPrivilegeTable(),
 		tokens: make(map[string]string), directory: newDirectory(), accountAdmins: make(map[string]bool),
 		metastores: make(map[string]*object), allowlists: make(map[string]artifactAllowlist),
-		warehouses: make(map[string]warehouse), pending: make(map[string]*pendingStatement), tagPolicies: make(map[string]tagPolicy),
+		warehouses: make(map[string]warehouse), pipelines: make(map[string]*pipeline), pending: make(map[string]*pendingStatement), tagPolicies: make(map[string]tagPolicy),
 		destinations: make(map[int64][]destination), warehouseConfig: make(map[string]json.RawMessage), statements: statementLog{byID: make(map[string]*executed)}, clock: time.Now,
 	}
 	if _, err := rand.Read(s.tokenKey); err != nil {

@@ -98,13 +98,13 @@ func (s *Server) register() {
 	s.registerValidation()
 	s.registerWarehouses()
 	s.registerStatements()
+	s.registerPipelines()
 	s.registerUserInfo()
 	s.registerIdentity()
 	s.registerSCIM()
 	s.registerControl()
 	s.unknown = s.handle("/", func(c *call) (any, error) {
-		return nil, &apiError{status: http.StatusNotFound, code: "ENDPOINT_NOT_FOUND",
-			message: "No API found for '" + c.req.Method + " " + c.req.URL.Path + "'"}
+		return nil, endpointNotFound(c.req)
 	}, false)
 	s.mux.HandleFunc("/", s.unknown)
 }

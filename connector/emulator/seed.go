@@ -33,6 +33,7 @@ type Seed struct {
 	Providers          []SeedProvider   `json:"providers,omitempty"`
 	Shares             []SeedShare      `json:"shares,omitempty"`
 	Warehouses         []SeedWarehouse  `json:"warehouses,omitempty"`
+	Pipelines          []SeedPipeline   `json:"pipelines,omitempty"`
 }
 
 // SeedGrants maps principals to the privileges granted to them directly. A name that begins with "deleted:" is a
@@ -169,6 +170,42 @@ type SeedWarehouse struct {
 	ID    string `json:"id,omitempty"`
 	Name  string `json:"name"`
 	State string `json:"state,omitempty"` // RUNNING or STOPPED
+}
+
+// SeedPipeline is a pipeline of its owner, by default the metastore's, as whom it runs by default; in a file it may be a bare name.
+// The id is chosen by default. Runs are the scripts of its updates, one after the other, the last for all later ones; without
+// any, an update is COMPLETED after half a second.
+type SeedPipeline struct {
+	ID          string            `json:"id,omitempty"`
+	Name        string            `json:"name"`
+	Owner       string            `json:"owner,omitempty"`
+	RunAs       string            `json:"run_as,omitempty"`
+	Spec        map[string]any    `json:"spec,omitempty"`        // catalog, schema, configuration, continuous, ...
+	Permissions map[string]string `json:"permissions,omitempty"` // CAN_VIEW, CAN_RUN or CAN_MANAGE, by principal
+	Runs        []SeedPipelineRun `json:"runs,omitempty"`
+}
+
+// SeedPipelineRun is the script of an update: its states, each for a while, and its end. An update of a continuous pipeline
+// remains in its last state until it is stopped.
+type SeedPipelineRun struct {
+	Steps      []SeedPipelineStep `json:"steps,omitempty"`
+	End        string             `json:"end,omitempty"`         // COMPLETED, the default, FAILED, CANCELED, or never
+	Errors     []string           `json:"errors,omitempty"`      // messages of the exceptions of an update that is FAILED
+	Stopping   string             `json:"stopping,omitempty"`    // how long it is STOPPING, by default 100ms, or never
+	EventsLate string             `json:"events_late,omitempty"` // after which time events are shown
+	Retried    bool               `json:"retried,omitempty"`     // the service starts another update once this is FAILED
+}
+
+// SeedPipelineStep is a state of an update, any name at all, and how long it lasts; without a name answers have no state.
+type SeedPipelineStep struct {
+	State string `json:"state,omitempty"`
+	For   string `json:"for,omitempty"`
+}
+
+// UnmarshalJSON accepts a bare name too.
+func (p *SeedPipeline) UnmarshalJSON(b []byte) error {
+	type plain SeedPipeline
+	return unmarshalNameOr(b, &p.Name, (*plain)(p))
 }
 
 // UnmarshalJSON accepts a bare name too.

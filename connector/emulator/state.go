@@ -9,7 +9,7 @@ import (
 )
 
 // State returns the present state as a seed, sorted by name. A server made from it has the same objects and grants;
-// secrets, ids, times, tags, policies of all kinds, bindings to workspaces, allow-lists and permissions on warehouses are not part
+// secrets, ids, times, tags, policies of all kinds, bindings to workspaces, allow-lists, updates of pipelines and permissions on warehouses are not part
 // of it.
 func (s *Server) State() *Seed {
 	s.mu.RLock()
@@ -23,6 +23,9 @@ func (s *Server) State() *Seed {
 	for _, id := range slices.Sorted(maps.Keys(s.warehouses)) {
 		w := s.warehouses[id]
 		seed.Warehouses = append(seed.Warehouses, SeedWarehouse{id, w.Name, w.State})
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.pipelines)) {
+		seed.Pipelines = append(seed.Pipelines, s.pipelines[id].seed())
 	}
 	m, err := s.metastore()
 	if err != nil {

@@ -72,24 +72,10 @@ func (s *Server) registerWarehouses() {
 	s.route("GET "+permissions, manages, s.warehousePermissions)
 	s.route("PUT "+permissions, manages, s.setWarehousePermissions)
 	s.route("PATCH "+permissions, manages, s.setWarehousePermissions)
-	s.route("GET "+permissions+"/permissionLevels", anyUser.String(), s.warehouseLevels)
+	s.route("GET "+permissions+"/permissionLevels", anyUser.String(), listLevels(warehouseLevels))
 	const config = "/api/2.0/sql/config/warehouses"
 	s.route("GET "+config, workspaceAdmin.String(), s.getWarehouseConfig)
 	s.route("PUT "+config, workspaceAdmin.String(), s.putWarehouseConfig)
-}
-
-// levelOn returns the index of the caller's level on the warehouse, -1 for none.
-func (c *call) levelOn(w warehouse) int {
-	best := -1
-	if workspaceAdmin.met(c, nil) {
-		best = slices.Index(warehouseLevels, "CAN_MANAGE")
-	}
-	for name, level := range w.permissions {
-		if c.who.identities[name] || name == workspaceUsers {
-			best = max(best, slices.Index(warehouseLevels, level))
-		}
-	}
-	return best
 }
 
 // findWarehouse returns the warehouse of that id, if the caller has the level on it.
@@ -98,7 +84,7 @@ func (s *Server) findWarehouse(c *call, id, level string) (warehouse, error) {
 	if !ok {
 		return w, &apiError{status: 404, code: "RESOURCE_DOES_NOT_EXIST", message: "SQL warehouse " + id + " does not exist."}
 	}
-	if c.levelOn(w) < slices.Index(warehouseLevels, level) {
+	if c.levelIn(warehouseLevels, w.permissions) < slices.Index(warehouseLevels, level) {
 		return w, denied("User may not use SQL warehouse %s so: this takes %s on it.", id, level)
 	}
 	return w, nil
@@ -153,7 +139,7 @@ func (s *Server) listWarehouses(c *call) (any, error) {
 	page, next, err := takePage(c, size, func(after string) iter.Seq2[string, any] {
 		return func(yield func(string, any) bool) {
 			for _, id := range slices.Sorted(maps.Keys(s.warehouses)) {
-				if w := s.warehouses[id]; id > after && c.levelOn(w) >= 0 && !yield(id, s.shownWarehouse(c, w)) {
+				if w := s.warehouses[id]; id > after && c.levelIn(warehouseLevels, w.permissions) >= 0 && !yield(id, s.shownWarehouse(c, w)) {
 					return
 				}
 			}
@@ -267,14 +253,6 @@ func (s *Server) changeWarehouse(level string, change func(*call, warehouse) war
 	}
 }
 
-// accessControl is a level of permission of a user, a group or a service principal.
-type accessControl struct {
-	UserName             string `json:"user_name,omitempty"`
-	GroupName            string `json:"group_name,omitempty"`
-	ServicePrincipalName string `json:"service_principal_name,omitempty"`
-	PermissionLevel      string `json:"permission_level,omitempty"`
-}
-
 func (s *Server) warehousePermissions(c *call) (any, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -282,36 +260,13 @@ func (s *Server) warehousePermissions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.shownPermissions(w), nil
-}
-
-func (s *Server) shownPermissions(w warehouse) any {
-	type shown struct {
-		accessControl
-		All []map[string]any `json:"all_permissions"`
-	}
-	list := []shown{}
-	for _, name := range slices.Sorted(maps.Keys(w.permissions)) {
-		entry := shown{All: []map[string]any{{"permission_level": w.permissions[name], "inherited": false}}}
-		switch p := s.directory.find(name); {
-		case p != nil && p.kind == User:
-			entry.UserName = name
-		case p != nil && p.kind == ServicePrincipal:
-			entry.ServicePrincipalName = name
-		default:
-			entry.GroupName = name
-		}
-		list = append(list, entry)
-	}
-	return map[string]any{"object_id": "/sql/warehouses/" + w.ID, "object_type": "warehouses", "access_control_list": list}
+	return s.shownWarehousePermissions(w), nil
 }
 
 // setWarehousePermissions changes the levels that are given, and, as a PUT, removes all others but the owner's.
 func (s *Server) setWarehousePermissions(c *call) (any, error) {
-	var body struct {
-		List []accessControl `json:"access_control_list"`
-	}
-	if err := c.decodeBody(&body); err != nil {
+	list, err := c.accessControls()
+	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -320,35 +275,15 @@ func (s *Server) setWarehousePermissions(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := maps.Clone(w.permissions)
-	if c.req.Method == "PUT" {
-		maps.DeleteFunc(next, func(_, level string) bool { return level != "IS_OWNER" })
+	if w.permissions, err = c.changedLevels(warehouseLevels, w.permissions, list); err != nil {
+		return nil, err
 	}
-	for _, entry := range body.List {
-		if err := oneOf("permission_level", &entry.PermissionLevel, "", warehouseLevels...); err != nil {
-			return nil, err
-		}
-		name := cmp.Or(entry.UserName, entry.GroupName, entry.ServicePrincipalName)
-		if s.directory.find(name) == nil && name != workspaceUsers && name != workspaceAdmins {
-			return nil, principalNotFound(name)
-		}
-		if entry.PermissionLevel == "IS_OWNER" { // of whom there is one
-			maps.DeleteFunc(next, func(_, level string) bool { return level == "IS_OWNER" })
-		}
-		next[s.directory.spelled(name)] = entry.PermissionLevel
-	}
-	w.permissions = next
 	s.warehouses[w.ID] = w
-	return s.shownPermissions(w), nil
+	return s.shownWarehousePermissions(w), nil
 }
 
-// warehouseLevels lists the levels that there are.
-func (s *Server) warehouseLevels(*call) (any, error) {
-	list := []map[string]string{}
-	for _, level := range warehouseLevels {
-		list = append(list, map[string]string{"permission_level": level, "description": displayLabel(level)})
-	}
-	return pageOf("permission_levels", list, ""), nil
+func (s *Server) shownWarehousePermissions(w warehouse) any {
+	return s.shownPermissions("/sql/warehouses/"+w.ID, "warehouses", w.permissions)
 }
 
 func (s *Server) getWarehouseConfig(c *call) (any, error) {

@@ -59,6 +59,7 @@ func (k *walk) today() {
 	k.equals("the quota", []any{len(all) > 10, quota.QuotaInfo.ParentFullName, quota.QuotaInfo.QuotaLimit > 0}, []any{true, name, true})
 
 	k.warehouses()
+	k.pipelines()
 	k.tagPolicies()
 	k.storageAccess()
 	k.accessRequests()
