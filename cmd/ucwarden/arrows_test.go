@@ -72,7 +72,7 @@ var arrows = map[string][]string{
 	"connector/emulator/statement":   {},
 	"connector/emulator/conformance": {},
 	"ondemand":                       {"input", "policy"},
-	"ondemand/queue":                 {"ondemand", "ondemand/records", "ondemand/store", "policy"},
+	"ondemand/queue":                 {"input", "ondemand", "ondemand/records", "ondemand/store", "policy"},
 	"ondemand/records":               {"ondemand", "ondemand/store", "policy"},
 	"ondemand/store":                 {"policy"},
 	"ondemand/eventhub":              {"ondemand", "ondemand/queue", "policy"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 )
 
 // registerControl registers the admin calls, which need no token and are not traced.
@@ -109,7 +108,7 @@ func strictJSON(body []byte, target any) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(target); err != nil {
-		return malformed("could not parse the request body: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return malformed("could not parse the request body: %s", jsonProblem(err))
 	}
 	return nil
 }

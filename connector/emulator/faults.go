@@ -77,7 +77,7 @@ func ParseFaults(text []byte) ([]Fault, error) {
 	decoder.DisallowUnknownFields()
 	var faults []Fault
 	if err := decoder.Decode(&faults); err != nil {
-		return nil, fmt.Errorf("parse faults: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return nil, fmt.Errorf("parse faults: %s", jsonProblem(err))
 	}
 	return faults, nil
 }

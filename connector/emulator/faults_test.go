@@ -373,3 +373,17 @@ func (d direct) do(ctx context.Context, method, path, body string) *httptest.Res
 	d.srv.ServeHTTP(answer, r)
 	return answer
 }
+
+// What is of the wrong kind in a seed, in faults or in a request is named with what is wanted, not with types of this program.
+func TestWrongKinds(t *testing.T) {
+	_, faults := emulator.ParseFaults([]byte("drop: 5\n"))
+	_, seed := emulator.ParseSeed([]byte("catalogs: [{name: x, schemas: [{name: 5}]}]\n"))
+	for want, err := range map[string]error{
+		"drop: a number does not fit here, want true or false":           faults,
+		"catalogs.schemas.name: a number does not fit here, want a text": seed,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "Go ") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -264,7 +263,7 @@ func ParseSeed(data []byte) (*Seed, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(seed); err != nil {
-		return nil, fmt.Errorf("parse the seed: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return nil, fmt.Errorf("parse the seed: %s", jsonProblem(err))
 	}
 	return seed, nil
 }

@@ -171,3 +171,26 @@ func TestUnreadInResults(t *testing.T) {
 		t.Errorf("%v, skipped: %+v", err, out.Results)
 	}
 }
+
+// What we may not see fails no part of a full sync, be it an object inside or the catalog itself; only who asks for it is told
+// so.
+func TestUnreadShard(t *testing.T) {
+	sales := sec(t, "catalog:sales")
+	for code, want := range map[policy.Code]ondemand.Status{policy.CodeForbidden: ondemand.Success, policy.CodeInvalid: ondemand.Failed} {
+		for _, left := range []policy.Securable{sales, sec(t, "schema:sales.emea")} {
+			f, s := &fake{shards: []policy.Securable{sales}, result: applied(t, "table:sales.emea.orders +analysts SELECT")}, &store{values: map[string][]byte{}}
+			f.result.Unread = []load.LeftOut{{Securable: left, Code: code, Reason: "why"}}
+			full, err := handleWith(t, f, s, ondemand.FullSync, fullJob(ondemand.Task{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := handleWith(t, f, s, ondemand.ResourceSync, shardJob(full.Children[0], sales))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := out.Results[0]; got.Status != want || !strings.Contains(got.Message, left.String()) {
+				t.Errorf("%s on %s: %s %q", code, left, got.Status, got.Message)
+			}
+		}
+	}
+}

@@ -28,9 +28,15 @@ func concerns(root, s policy.Securable) bool {
 	return root.Contains(s) || s.Contains(root)
 }
 
-// resourceResult returns what the result of a sync says about one resource, which names root. alone says that the sync was
-// about no other.
-func resourceResult(r ondemand.Resource, root policy.Securable, result *connector.Result, alone bool) ondemand.ResourceResult {
+// about says how a resource came to be synced.
+type about struct {
+	alone bool // the sync was about no other
+	asked bool // somebody named it; it is not a part of a sync of everything
+}
+
+// resourceResult returns what the result of a sync says about one resource, which names root. What we may not see is named
+// and fails nothing, wherever it stands; but whoever asks for it itself is told that it was not done.
+func resourceResult(r ondemand.Resource, root policy.Securable, result *connector.Result, how about) ondemand.ResourceResult {
 	out := ondemand.ResourceResult{Type: r.Type, Values: r.Values, Status: ondemand.Success}
 	if slices.Contains(result.Missing, root) {
 		out.Status, out.Message = ondemand.Skipped, "not found in Unity Catalog"
@@ -43,7 +49,7 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 		}
 	}
 	t := sum(root, result)
-	if alone {
+	if how.alone {
 		t.notRevoked = result.Plan.Totals.NotRevoked
 	}
 	t.notInForce = result.NotInForce
@@ -53,7 +59,7 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 	for _, left := range result.Unread {
 		if concernsUnread(root, left.Securable) {
 			t.unread = append(t.unread, left)
-			t.unreadFails = t.unreadFails || left.Securable == root || left.Code != policy.CodeForbidden
+			t.unreadFails = t.unreadFails || how.asked && left.Securable == root || left.Code != policy.CodeForbidden
 		}
 	}
 	for _, g := range result.Plan.Waiting {

@@ -134,7 +134,7 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	}
 	out := ondemand.Outcome{Results: make([]ondemand.ResourceResult, len(job.Resources)), PolicyVersion: result.Plan.PolicyVersion, Note: note}
 	for i, r := range job.Resources {
-		out.Results[i] = resourceResult(r, job.Securables[i], result, len(job.Resources) == 1)
+		out.Results[i] = resourceResult(r, job.Securables[i], result, about{alone: len(job.Resources) == 1, asked: job.Task.ParentID == ""})
 	}
 	var notes []string
 	if result.Refused != nil {

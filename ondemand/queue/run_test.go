@@ -227,6 +227,7 @@ func TestSkippedAtAdmission(t *testing.T) {
 		message string
 	}{
 		{ondemand.Task{Type: "DANCE"}, `unsupported task type "DANCE"`},
+		{ondemand.Task{Type: "FULLSYNC"}, `unsupported task type "FULLSYNC"; did you mean FULL_SYNC?`},
 		{ondemand.Task{Type: ondemand.PipelineUpdate}, `unsupported task type "PIPELINE_UPDATE"`},
 		{illegal, `unknown resource type "galaxy"`},
 		{several, `all 2 resources were skipped; unknown resource type "galaxy"`},

@@ -5,8 +5,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"ucwarden/input"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
@@ -278,6 +282,14 @@ func (q *Queue) due(t *ondemand.Task, now time.Time) time.Time {
 // resources.
 func (q *Queue) skipReason(t *ondemand.Task, valid int) string {
 	if q.opts.Handlers[t.Type] == nil {
+		known := slices.Sorted(maps.Keys(q.opts.Handlers))
+		names := make([]string, len(known))
+		for i, typ := range known {
+			names[i] = string(typ)
+		}
+		if meant := input.Misspelt(strings.ToUpper(string(t.Type)), names); meant != "" {
+			return fmt.Sprintf("unsupported task type %q; did you mean %s?", t.Type, meant)
+		}
 		return fmt.Sprintf("unsupported task type %q", t.Type)
 	}
 	if t.Type == ondemand.ResourceSync && valid == 0 {

@@ -82,6 +82,16 @@ func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
 }
 
 // What a policy's items say in vain is a finding of the plan: wider where something is not denied by it.
+// An item of which something cannot be understood is not said to be for nobody or about nothing: it closes what it may mean.
+func TestItemsNotUnderstoodAreNotInVain(t *testing.T) {
+	for _, item := range []string{`{"users":"ann@x.com","accesses":[{"type":"select"}]}`, `{"users":["ann@x.com"],"accesses":"select"}`} {
+		found := findingsOf(t, `{"policies":[{"id":7,"resources":{"catalog":{"values":["a"]}},"denyPolicyItems":[`+item+`]}]}`)
+		if len(found) != 1 || !strings.Contains(found[0].Message, "cannot be understood") {
+			t.Errorf("%s: %v", item, found)
+		}
+	}
+}
+
 func TestItemsInVainAreFindings(t *testing.T) {
 	const on = `"resources":{"catalog":{"values":["a"]}},`
 	item := func(who, accesses string) string { return `[{` + who + `,"accesses":[` + accesses + `]}]` }

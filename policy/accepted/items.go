@@ -1,6 +1,7 @@
 package accepted
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"ucwarden/policy"
@@ -69,6 +70,10 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 				f.find(p, effect, "%s[%d].%s[%d]: %q can be the name of nobody: %s", kind, index, names.field, i, name, why)
 			}
 		}
+	}
+	path := fmt.Sprintf("%s[%d]", kind, index)
+	if slices.ContainsFunc(p.Source.Faults, func(fault ranger.Fault) bool { return fault.Within(path) }) {
+		return // what is not understood of it has a finding, and may be what is missing
 	}
 	if !restricts {
 		effect = policy.EffectNone // what allows nothing allows nothing, as it says

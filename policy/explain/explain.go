@@ -125,7 +125,11 @@ func Explain(rs *rules.RuleSet, o compile.Options, q Question) (*Explanation, er
 		compiled: compiler.Compile(policy.NewInventory(q.Object)),
 		out:      &Explanation{Object: q.Object, Compared: q.Current != nil},
 	}
-	x.subject = lookUpSubject(rs, q.Principal)
+	var listed []policy.Principal
+	if o.Directory != nil {
+		listed = o.Directory.Principals()
+	}
+	x.subject = lookUpSubject(rs, listed, q.Principal)
 	x.holders = x.subject.holders(rs) // finds its groups and roles, too
 	x.out.Principal = x.subject.explained
 	for _, h := range x.holders {

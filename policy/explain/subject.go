@@ -31,8 +31,8 @@ type explainedSubject struct {
 }
 
 // lookUpSubject finds who is meant: by a kind before the name, by the user store, the roles, the names that Unity
-// Catalog knows them by, and last by how policies name them. A name that nothing knows is a user.
-func lookUpSubject(rs *rules.RuleSet, text string) explainedSubject {
+// Catalog knows them by, by how policies name them, and last by what the workspace lists. A name that nothing knows is a user.
+func lookUpSubject(rs *rules.RuleSet, listed []policy.Principal, text string) explainedSubject {
 	known := rules.NewKnownNames(rs.Snapshot)
 	kind, name := rules.SubjectNone, text
 	for word, k := range map[string]rules.SubjectKind{"user:": rules.SubjectUser, "group:": rules.SubjectGroup, "role:": rules.SubjectRole} {
@@ -74,6 +74,15 @@ func lookUpSubject(rs *rules.RuleSet, text string) explainedSubject {
 	for _, k := range kinds {
 		if where := known.Where(k, name); where != "" {
 			return subject(k, name, where)
+		}
+	}
+	for _, p := range listed {
+		k := rules.SubjectUser
+		if p.Kind == policy.Group {
+			k = rules.SubjectGroup
+		}
+		if slices.Contains(kinds, k) && (p.Name == name || k == rules.SubjectUser && policy.FoldPrincipal(p.Name) == policy.FoldPrincipal(name)) {
+			return subject(k, p.Name, "listed by the workspace; no policy, role or user store names it")
 		}
 	}
 	k, how := rules.SubjectUser, "nothing names it; taken as a user"

@@ -315,11 +315,32 @@ func (r *Client) get(ctx context.Context, e download, last int64, query url.Valu
 		return nil, policy.Errorf(policy.CodeInvalid, "ranger: the download of the %s is empty", e.name)
 	}
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if first := bytes.TrimSpace(body)[0]; strings.Contains(media, "html") || strings.Contains(media, "xml") || first != '{' {
+	switch first := bytes.TrimSpace(body)[0]; {
+	case first == '{' && !strings.Contains(media, "html") && !strings.Contains(media, "xml"):
+	case strings.Contains(media, "json") && first != '<':
+		return nil, policy.Errorf(policy.CodeInvalid, "ranger: %s answers with %s, want an object; check that the url is that of Ranger Admin", address, jsonWord(first))
+	default:
 		return nil, policy.Errorf(policy.CodeInvalid, "ranger: %s answers with %s instead of JSON, as a login page does; check url, username and password",
 			address, mediaName(media))
 	}
 	return body, nil
+}
+
+// jsonWord says what a JSON document is by its first character.
+func jsonWord(first byte) string {
+	switch {
+	case first == '[':
+		return "a JSON array"
+	case first == 'n':
+		return "JSON null"
+	case first == '"':
+		return "a JSON string"
+	case first == 't' || first == 'f':
+		return "a JSON boolean"
+	case first == '-' || first >= '0' && first <= '9':
+		return "a JSON number"
+	}
+	return fmt.Sprintf("what is no JSON (it begins with %q)", first)
 }
 
 func mediaName(media string) string {
