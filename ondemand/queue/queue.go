@@ -26,7 +26,7 @@ type Options struct {
 	// MaxQueued is how many tasks may be NEW or WAITING before Submit returns an error; default 100,000. Owners with less than a
 	// hundredth of it have a tenth more.
 	MaxQueued   int
-	InMemory    int           // waiting tasks that are held in memory, about; the others are read when it is their turn; default 20,000
+	InMemory    int           // waiting tasks that are held in memory, about; the others are read when it is their turn; default 4,000
 	AdmitWindow time.Duration // how long a new task may wait for others to be admitted with it; default 0: not at all
 	AdmitSize   int           // tasks that are admitted in one commit at most; default 500
 	Retention   time.Duration // how long an ended task is kept; default 720h
@@ -48,7 +48,7 @@ func (o *Options) validate() error {
 	}
 	for _, d := range []struct{ v, def *int }{
 		{&o.Workers, ptr(4)}, {&o.MaxAttempts, ptr(8)}, {&o.MaxCrashes, ptr(8)}, {&o.MaxQueued, ptr(100_000)},
-		{&o.InMemory, ptr(20_000)}, {&o.AdmitSize, ptr(500)},
+		{&o.InMemory, ptr(4_000)}, {&o.AdmitSize, ptr(500)},
 	} {
 		if *d.v < 0 {
 			return errNegative
