@@ -107,8 +107,10 @@ func (ctx *evalContext) evaluateResources(policies *rules.Repository, t ranger.P
 		case r.allowed:
 			final = r.priority >= p.Priority
 		}
-		if final && deniedByTags && r.allowed && !ctx.lies(p, path) {
-			continue // a policy about something else, here because the index is coarse, does not confirm the override
+		if final && deniedByTags && r.allowed && (p.Damaged() || !ctx.lies(p, path)) {
+			// A policy about something else, here because the index is coarse, does not confirm the override; nor does one that
+			// cannot be understood, because it may be off, or about something else.
+			continue
 		}
 		matched := !final && ctx.evaluate(p, path, r)
 		if final || matched && r.allowed && !p.HasDeny {
