@@ -40,7 +40,7 @@ type Key struct {
 
 	check func(value any) string                    // returns what is wrong with a parsed value, "" when it is valid
 	parse func(text string) (value, problem string) // normalises the text before it is parsed by its type; may be nil
-	// noEffect says that nothing reads the value yet; see [Config.WithoutEffect].
+	// noEffect says that the daemon does not read the value; see [Config.WithoutEffect].
 	noEffect bool
 	// listUnder is the property for a list of names, where one may be written here by mistake.
 	listUnder string
@@ -53,7 +53,7 @@ func (k Key) Env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.Name, ".", "_"))
 }
 
-// NoEffect reports whether nothing reads the value of the key yet.
+// NoEffect reports whether the daemon does not read the value of the key yet. The Helm chart may.
 func (k Key) NoEffect() bool { return k.noEffect }
 
 // FileEnv returns the name in the environment of a file that holds the value; "" for a key that is not a secret.
@@ -145,9 +145,9 @@ func taskKeys() []Key {
 		{Name: "apiserver.rate_limit", Type: TypeFloat, Default: "200", check: checkNotNegative,
 			Help: "requests per second and subject; 0 means no limit"},
 		{Name: "apiserver.external_access", noEffect: true, Properties: []string{property("EXTERNAL_ACCESS_ENABLED")}, Type: TypeBool, Default: "false",
-			Help: "deployment: expose the API outside the cluster"},
+			Help: "the Helm chart exposes the API outside the cluster; the daemon does nothing about it"},
 		{Name: "apiserver.nginx_ingress", noEffect: true, Properties: []string{property("K8S_NGINX_INGRESS_ENABLE")}, Type: TypeBool, Default: "false",
-			Help: "deployment: use an NGINX ingress"},
+			Help: "the Helm chart makes an NGINX ingress for it; the daemon does nothing about it"},
 		{Name: "ondemand.enabled", Properties: []string{property("ON_DEMAND_V2_ENABLED"), "CONNECTOR_ON_DEMAND_V2_ENABLED"},
 			Type: TypeBool, Default: "false", Help: "on-demand pipeline"},
 		{Name: "ondemand.workers", Type: TypeInt, Default: "4", check: checkPositive, Help: "tasks that run at the same time"},

@@ -143,10 +143,10 @@ func (k keyInfo) contains(text string) bool {
 	return strings.Contains(strings.ToLower(all), strings.ToLower(text))
 }
 
-// meaning is the help, and whether the key is read at all.
+// meaning is the help, and whether the daemon reads the key at all.
 func (k keyInfo) meaning() string {
 	if k.NoEffect {
-		return k.Help + " (no effect yet)"
+		return k.Help + " (no effect on the daemon yet)"
 	}
 	return k.Help
 }
