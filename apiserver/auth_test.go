@@ -180,7 +180,7 @@ func TestCatalogsLimitWhatATokenReaches(t *testing.T) {
 		{"unknown resource type", sync(res("spoon", "catalog", "sales")), 403, []string{"/requestInfo/resources/0"}},
 		{"full sync", `{"type":"FULL_SYNC"}`, 403, nil},
 		{"full sync posing", `{"type":"FULL_SYNC","requestInfo":{"resources":[` + res("catalog", "catalog", "sales") + `]}}`, 403, nil},
-		{"pipeline update", `{"type":"PIPELINE_UPDATE"}`, 403, nil},
+		{"pipeline update", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p"}}}`, 403, nil},
 		{"unknown task type", `{"type":"DANCE"}`, 403, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -263,6 +263,9 @@ func (p *parser) task(pointer string, raw json.RawMessage) Task {
 	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before && !misspelt["requestInfo"] {
 		p.add(pointer+"/requestInfo/resources", "required: at least one resource to sync")
 	}
+	if t.Type == PipelineUpdate && len(p.problems) == before && !misspelt["requestInfo"] {
+		p.pipeline(pointer+"/requestInfo", t.RequestInfo)
+	}
 	o.drop(requestFields...)
 	o.drop(serverFields...)
 	t.Extra = o.remaining()

@@ -87,6 +87,17 @@ func TestParseTaskRefuses(t *testing.T) {
 		{"misspelt approve", `{"type":"FULL_SYNC","requestInfo":{"aprove":"x"}}`, "/requestInfo/aprove", "did you mean approve?", policy.CodeInvalid},
 		{"misspelt values", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"catalog","vaules":{"catalog":"a"}}]}}`, "/requestInfo/resources/0/vaules", "did you mean values?", policy.CodeInvalid},
 		{"misspelt value", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"table","values":{"catalog":"a","shema":"b","table":"c"}}]}}`, "/requestInfo/resources/0/values/shema", "did you mean schema?", policy.CodeInvalid},
+		{"no pipeline", `{"type":"PIPELINE_UPDATE"}`, "/requestInfo/pipeline/externalId", "required", policy.CodeInvalid},
+		{"pipeline is null", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":null}}`, "/requestInfo/pipeline/externalId", "required", policy.CodeInvalid},
+		{"pipeline is text", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":"p"}}`, "/requestInfo/pipeline", "want an object, got a string", policy.CodeInvalid},
+		{"misspelt pipeline", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipelines":{"externalId":"p"}}}`, "/requestInfo/pipelines", "did you mean pipeline?", policy.CodeInvalid},
+		{"no id of a pipeline", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":" "}}}`, "/requestInfo/pipeline/externalId", "required", policy.CodeInvalid},
+		{"id of a pipeline is a number", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":7}}}`, "/requestInfo/pipeline/externalId", "want a string, got a number", policy.CodeInvalid},
+		{"misspelt id of a pipeline", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalID":"p"}}}`, "/requestInfo/pipeline/externalID", "did you mean externalId?", policy.CodeInvalid},
+		{"parameters are an array", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p","parameters":[]}}}`, "/requestInfo/pipeline/parameters", "want an object, got an array", policy.CodeInvalid},
+		{"full_refresh is text", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p","parameters":{"full_refresh":"true"}}}}`, "/requestInfo/pipeline/parameters/full_refresh", "want true or false, got a string", policy.CodeInvalid},
+		{"full_refresh is null", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p","parameters":{"full_refresh":null}}}}`, "/requestInfo/pipeline/parameters/full_refresh", "want true or false, got null", policy.CodeInvalid},
+		{"misspelt full_refresh", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p","parameters":{"fullrefresh":true}}}}`, "/requestInfo/pipeline/parameters/fullrefresh", "did you mean full_refresh?", policy.CodeInvalid},
 		{"deep", `{"type":"FULL_SYNC","x":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`, "", "nested deeper", policy.CodeInvalid},
 		{"too many resources", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[` + many + `]}}`, "/requestInfo/resources", "at most 1000", policy.CodeTooLarge},
 	} {
@@ -126,6 +137,9 @@ func TestParseTaskNamesEveryProblem(t *testing.T) {
 func TestParseTaskAcceptsTasksThatEndSkipped(t *testing.T) {
 	for _, doc := range []string{
 		`{"type":"DANCE"}`,
+		`{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p"}}}`,
+		`{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p","parameters":{"full_refresh":true,"other":{"a":1}},"x":1}}}`,
+		`{"type":"FULL_SYNC","requestInfo":{"pipeline":"a producer's own","pipelines":7}}`,
 		`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"galaxy","values":{"a":"b"}}]}}`,
 		`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{}]}}`,
 		`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"catalog","values":{"catalog":"a b"}}]}}`,

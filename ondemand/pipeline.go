@@ -1,0 +1,48 @@
+package ondemand
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// The fields of what a PIPELINE_UPDATE asks for, requestInfo.pipeline, and the one parameter that has an effect. They are kept
+// among the unknown fields of requestInfo: in tasks of other types the name is a producer's own.
+const pipelineField, fullRefreshField = "pipeline", "full_refresh"
+
+var pipelineFields = []string{"externalId", "parameters"}
+
+// pipeline adds a problem for each field of the task that does not say which pipeline to update, and how.
+func (p *parser) pipeline(pointer string, info RequestInfo) {
+	if p.misspelt(info.Extra, pointer, []string{pipelineField})[pipelineField] {
+		return
+	}
+	raw, ok := info.Extra[pipelineField]
+	pointer += "/" + pipelineField
+	if !ok || jsonKind(raw) == "null" {
+		p.add(pointer+"/externalId", "required: the id of the pipeline to update")
+		return
+	}
+	o, ok := p.object(pointer, raw)
+	if !ok {
+		return
+	}
+	misspelt := p.misspelt(o, pointer, pipelineFields)
+	before := len(p.problems)
+	if id := p.text(o, pointer, "externalId"); strings.TrimSpace(id) == "" && len(p.problems) == before && !misspelt["externalId"] {
+		p.add(pointer+"/externalId", "required: the id of the pipeline to update")
+	}
+	if raw, ok := o["parameters"]; ok && jsonKind(raw) != "null" {
+		p.pipelineParameters(pointer+"/parameters", raw)
+	}
+}
+
+func (p *parser) pipelineParameters(pointer string, raw json.RawMessage) {
+	parameters, ok := p.object(pointer, raw)
+	if !ok {
+		return
+	}
+	p.misspelt(parameters, pointer, []string{fullRefreshField})
+	if raw, ok := parameters[fullRefreshField]; ok && jsonKind(raw) != "a boolean" { // null neither: it is not said what that would do
+		p.add(pointer+"/"+fullRefreshField, "want true or false, got %s", jsonKind(raw))
+	}
+}
