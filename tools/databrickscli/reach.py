@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import urllib.request
 
 SECTIONS = ["Unity Catalog", "Delta Sharing", "Governed Tags", "Tags"]
@@ -70,6 +71,7 @@ def value(word):
 
 
 def main(cli, url, token):
+    os.chdir(tempfile.mkdtemp(dir=os.environ.get("WORK")))  # some commands write files where they run
     os.environ.update(DATABRICKS_HOST=url, DATABRICKS_TOKEN=token, DATABRICKS_CONFIG_FILE=os.devnull)
     served, missing, silent = 0, [], []
     for group in groups(cli):
