@@ -98,7 +98,7 @@ func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desir
 			continue
 		}
 		for _, a := range c.Add {
-			for use := range unread.UsesOf[container.Type].All() {
+			for use := range unread.UsesOf(container.Type).All() {
 				if !unread.HoldsUse(desired, c.Securable, a.Principal, use) {
 					closed[a.Principal] |= use.Set()
 				}
@@ -113,7 +113,7 @@ func (r *run) exposes(container policy.Securable, g policy.Assignment, want []po
 	if !g.Privilege.ConfersUse() || !r.Scope.Manages(g.Principal) || !r.mayRemove(container.Type, g.Privilege) {
 		return false
 	}
-	uses := g.Privilege.Set().WithImplied() & unread.UsesOf[container.Type]
+	uses := g.Privilege.Set().WithImplied() & unread.UsesOf(container.Type)
 	for _, w := range want {
 		if w.Principal == g.Principal {
 			uses &^= w.Privilege.Set().WithImplied()

@@ -300,7 +300,7 @@ func (b *boundary) wanted(s policy.Securable) []policy.Assignment {
 		if !container || !a.Privilege.ConfersUse() {
 			continue
 		}
-		for use := range unread.UsesOf[s.Type].All() {
+		for use := range unread.UsesOf(s.Type).All() {
 			u := policy.Assignment{Principal: a.Principal, Privilege: use}
 			switch {
 			case !b.listed: // ALL_PRIVILEGES may go, what it opens not

@@ -76,6 +76,9 @@ func securablesOf(changes []policy.Change) []policy.Securable {
 // readOtherwise returns the parts of a full sync that what is to be changed is in and that were last brought into sync by a
 // program that read policies otherwise.
 func (r *run) readOtherwise(changed []policy.Securable) ([]policy.Securable, error) {
+	if len(changed) == 0 {
+		return nil, nil
+	}
 	last, err := r.memory.LastSyncs()
 	if err != nil {
 		return nil, err

@@ -120,7 +120,13 @@ func (a *applying) once(name string, do func() error) error {
 
 // set makes the functions that a change needs, and sets what refers to them. What stands is read before, so that nothing of
 // others is replaced, and after, so that what is opened then is known to be protected.
-func (a *applying) set(ctx context.Context, c policy.ProtectionChange) (err error) {
+func (a *applying) set(ctx context.Context, c policy.ProtectionChange) error {
+	return a.change(ctx, c, func(statements protect.Statements) error { return a.setBy(ctx, c, statements) })
+}
+
+// change makes a change by its statements, unless the table carries something else than was planned for; the journal has its
+// beginning and its end.
+func (a *applying) change(ctx context.Context, c policy.ProtectionChange, do func(protect.Statements) error) (err error) {
 	statements, err := protect.StatementsOf(c)
 	if err != nil {
 		return err
@@ -133,6 +139,10 @@ func (a *applying) set(ctx context.Context, c policy.ProtectionChange) (err erro
 	if err := a.stillAs(ctx, c); err != nil {
 		return err
 	}
+	return do(statements)
+}
+
+func (a *applying) setBy(ctx context.Context, c policy.ProtectionChange, statements protect.Statements) error {
 	for i, f := range c.Create {
 		if err := a.once(f.Name, func() error { return a.create(ctx, f, statements.Create[i]) }); err != nil {
 			return fmt.Errorf("make the function %s: %w", f.Name, err)
@@ -270,14 +280,14 @@ func (a *applying) createSchema(ctx context.Context, catalog string, schema poli
 
 // learn checks a function that was just made, and keeps how the workspace shows it.
 func (a *applying) learn(ctx context.Context, f, have policy.SQLFunction) error {
-	m, ok := protect.ParseMarker(have.Comment)
-	if !ok || m.Hash != protect.Hash(f) || !a.isSelf(have.Owner) {
+	hash, ok := protect.MadeAs(&have, &f, a.isSelf)
+	if !ok {
 		return policy.Errorf(policy.CodeConflict, "there is one of that name that is not ours")
 	}
 	if a.Memory == nil || protect.SameBody(have.Body, f.Body) {
 		return nil
 	}
-	if err := a.Memory.LearnBody(f.Name, m.Hash, have.Body); err != nil {
+	if err := a.Memory.LearnBody(f.Name, hash, have.Body); err != nil {
 		a.Logger.WarnContext(ctx, "cannot keep how the workspace shows a function; it may be taken for one that was changed", "function", f.Name, "error", err)
 	}
 	return nil
@@ -292,23 +302,14 @@ func (w *Worker) learned(fullName, hash, body string) bool {
 	return known && err == nil
 }
 
-func (a *applying) lift(ctx context.Context, c policy.ProtectionChange) (err error) {
-	statements, err := protect.StatementsOf(c)
-	if err != nil {
-		return err
-	}
-	ended, err := a.note(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer func() { ended(err) }()
-	if err := a.stillAs(ctx, c); err != nil {
-		return err
-	}
-	for _, text := range statements.Lift {
-		if _, err := a.Warehouse.Execute(ctx, text); err != nil {
-			return fmt.Errorf("lift what protects %s: %w", c.Table, err)
+// lift takes away what a change takes away.
+func (a *applying) lift(ctx context.Context, c policy.ProtectionChange) error {
+	return a.change(ctx, c, func(statements protect.Statements) error {
+		for _, text := range statements.Lift {
+			if _, err := a.Warehouse.Execute(ctx, text); err != nil {
+				return fmt.Errorf("lift what protects %s: %w", c.Table, err)
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }

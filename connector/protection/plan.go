@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -352,7 +353,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 		var list []string
 		for _, name := range slices.Sorted(maps.Keys(p.functions)) {
 			f := p.functions[name]
-			if !p.used[name] && f.Name == name && hasCatalog(name, catalog) && protect.Ours(f, p.Schema, p.isSelf) {
+			if !p.used[name] && f.Name == name && strings.HasPrefix(name, catalog+".") && protect.Ours(f, p.Schema, p.isSelf) {
 				list = append(list, name)
 			}
 		}
@@ -397,8 +398,4 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 		}
 	}
 	return nil
-}
-
-func hasCatalog(fullName, catalog string) bool {
-	return len(fullName) > len(catalog) && fullName[:len(catalog)] == catalog && fullName[len(catalog)] == '.'
 }

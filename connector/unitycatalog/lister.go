@@ -123,8 +123,7 @@ func (c *Client) listInSchema(ctx context.Context, schema policy.Securable, t po
 	return append(list, more...), nil
 }
 
-// listPages returns the objects of all pages of a listing. A page may be empty and not be the last: only a missing token
-// ends the listing.
+// listPages returns the objects of all pages of a listing.
 func (c *Client) listPages(ctx context.Context, from collection, parent policy.Securable, t policy.SecurableType) ([]policy.Object, error) {
 	query := url.Values{"max_results": {strconv.Itoa(pageSize)}}
 	for name, values := range from.query {
@@ -136,44 +135,62 @@ func (c *Client) listPages(ctx context.Context, from collection, parent policy.S
 	if parent.Type == policy.Schema {
 		query.Set("schema_name", parent.Names()[1])
 	}
-	var (
-		list   []policy.Object
-		seen   = make(map[policy.Securable]struct{}) // an object created while listing may be on two pages
-		tokens = make(map[string]struct{})
-	)
+	var list []policy.Object
+	seen := make(map[policy.Securable]struct{}) // an object created while listing may be on two pages
+	err := eachPage(ctx, c, from.path, from.path, from.field, query, func(item *objectInfo) error {
+		if t == policy.Credential && item.Purpose == "STORAGE" {
+			return nil // listed as STORAGE_CREDENTIAL
+		}
+		o, err := item.object(t, from.kind)
+		if err != nil {
+			return policy.Errorf(policy.CodeUnavailable, "the listing contains an object without a valid name: %w", err)
+		}
+		if parent.Type.IsContainer() && !parent.Contains(o.Securable) {
+			return policy.Errorf(policy.CodeUnavailable, "the listing contains %s, which is not in %s", o.Securable, parent)
+		}
+		if _, twice := seen[o.Securable]; !twice {
+			seen[o.Securable] = struct{}{}
+			list = append(list, o)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// eachPage calls add for each object of all pages of a listing. A page may be empty and not be the last: only a missing token
+// ends the listing.
+func eachPage[T any](ctx context.Context, c *Client, route, path, field string, query url.Values, add func(*T) error) error {
+	tokens := make(map[string]bool)
 	for {
 		var fields map[string]json.RawMessage
-		if err := c.get(ctx, from.path, prefix+from.path, query, &fields); err != nil {
-			return nil, err
+		if err := c.get(ctx, route, prefix+path, query, &fields); err != nil {
+			return err
 		}
-		p, err := from.parsePage(fields)
-		if err != nil {
-			return nil, err
-		}
-		for _, item := range p.items {
-			if t == policy.Credential && item.Purpose == "STORAGE" {
-				continue // listed as STORAGE_CREDENTIAL
-			}
-			o, err := item.object(t, from.kind)
-			if err != nil {
-				return nil, policy.Errorf(policy.CodeUnavailable, "the listing contains an object without a valid name: %w", err)
-			}
-			if parent.Type.IsContainer() && !parent.Contains(o.Securable) {
-				return nil, policy.Errorf(policy.CodeUnavailable, "the listing contains %s, which is not in %s", o.Securable, parent)
-			}
-			if _, twice := seen[o.Securable]; !twice {
-				seen[o.Securable] = struct{}{}
-				list = append(list, o)
+		var items []T
+		var next string
+		for name, into := range map[string]any{field: &items, "next_page_token": &next} {
+			if raw, ok := fields[name]; ok { // an empty page may leave it out
+				if err := json.Unmarshal(raw, into); err != nil {
+					return schemaError("GET "+route, err)
+				}
 			}
 		}
-		if p.next == "" {
-			return list, nil
+		for i := range items {
+			if err := add(&items[i]); err != nil {
+				return err
+			}
 		}
-		if _, again := tokens[p.next]; again {
-			return nil, policy.Errorf(policy.CodeUnavailable, "the listing does not end: the server sent the same page token twice")
+		if next == "" {
+			return nil
 		}
-		tokens[p.next] = struct{}{}
-		query.Set("page_token", p.next)
+		if tokens[next] {
+			return policy.Errorf(policy.CodeUnavailable, "the listing does not end: the server sent the same page token twice")
+		}
+		tokens[next] = true
+		query.Set("page_token", next)
 	}
 }
 

@@ -2,7 +2,6 @@ package unitycatalog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"strings"
@@ -117,39 +116,6 @@ func (c *Client) Tables(ctx context.Context, of policy.Securable) ([]policy.Tabl
 func inSchema(s policy.Securable) url.Values {
 	names := s.Names()
 	return url.Values{"catalog_name": {names[0]}, "schema_name": {names[1]}}
-}
-
-// eachPage calls add for each object of all pages of a listing.
-func eachPage[T any](ctx context.Context, c *Client, route, path, field string, query url.Values, add func(*T) error) error {
-	tokens := make(map[string]bool)
-	for {
-		var fields map[string]json.RawMessage
-		if err := c.get(ctx, route, prefix+path, query, &fields); err != nil {
-			return err
-		}
-		var items []T
-		var next string
-		for name, into := range map[string]any{field: &items, "next_page_token": &next} {
-			if raw, ok := fields[name]; ok {
-				if err := json.Unmarshal(raw, into); err != nil {
-					return schemaError("GET "+route, err)
-				}
-			}
-		}
-		for i := range items {
-			if err := add(&items[i]); err != nil {
-				return err
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		if tokens[next] {
-			return policy.Errorf(policy.CodeUnavailable, "the listing does not end: the server sent the same page token twice")
-		}
-		tokens[next] = true
-		query.Set("page_token", next)
-	}
 }
 
 type functionInfo struct {

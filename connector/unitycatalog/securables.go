@@ -1,7 +1,6 @@
 package unitycatalog
 
 import (
-	"encoding/json"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -137,24 +136,4 @@ func kindOf(tableType string) policy.Kind {
 		return policy.KindForeignTable
 	}
 	return ""
-}
-
-// page is one page of a listing.
-type page struct {
-	next  string
-	items []objectInfo
-}
-
-func (c collection) parsePage(fields map[string]json.RawMessage) (p page, err error) {
-	if raw, ok := fields["next_page_token"]; ok {
-		if err := json.Unmarshal(raw, &p.next); err != nil {
-			return page{}, schemaError("GET "+c.path, err)
-		}
-	}
-	if raw, ok := fields[c.field]; ok { // an empty page may leave it out
-		if err := json.Unmarshal(raw, &p.items); err != nil {
-			return page{}, schemaError("GET "+c.path, err)
-		}
-	}
-	return p, nil
 }

@@ -83,7 +83,7 @@ func keepWhatRelies(l *load.Found, desired *policy.GrantSet, compiler *compile.C
 		for _, a := range l.Current.Of(s) {
 			var stays policy.PrivilegeSet
 			if useStays {
-				stays = UsesOf[s.Type]
+				stays = UsesOf(s.Type)
 			}
 			for _, u := range unread {
 				if !related(u) {
@@ -159,7 +159,7 @@ func openWays(l *load.Found, desired, pushed *policy.GrantSet) []openWay {
 	seen := make(map[policy.Securable]bool)
 	for _, left := range l.Left {
 		if u := left.Securable; u.Type.IsContainer() && !left.Listing {
-			open = append(open, openWay{on: u, use: UsesOf[u.Type], left: left})
+			open = append(open, openWay{on: u, use: UsesOf(u.Type), left: left})
 		}
 		for _, s := range l.Read {
 			if !s.Type.IsContainer() || seen[s] || !left.Securable.Contains(s) && !s.Contains(left.Securable) {
@@ -168,7 +168,7 @@ func openWays(l *load.Found, desired, pushed *policy.GrantSet) []openWay {
 			seen[s] = true
 			uses := make(map[policy.Principal]policy.PrivilegeSet)
 			for _, a := range pushed.Of(s) {
-				uses[a.Principal] |= a.Privilege.Set().WithImplied() & UsesOf[s.Type]
+				uses[a.Principal] |= a.Privilege.Set().WithImplied() & UsesOf(s.Type)
 			}
 			for _, a := range desired.Of(s) {
 				uses[a.Principal] &^= a.Privilege.Set().WithImplied()

@@ -9,8 +9,6 @@ import (
 	"ucwarden/policy"
 )
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
 // Inspection is what is known of the functions that tables refer to.
 type Inspection struct {
 	Schema    string                        // the name of our schema
@@ -104,7 +102,7 @@ func conflict(table *policy.TableState, want *policy.Protection, others []policy
 	if want.Filter != nil && table.Protection.Filter != nil && !in.ours(table.Protection.Filter.Function) {
 		return fmt.Sprintf("it carries the row filter %s, which is not ours; remove one of the two: that filter, or the policies", table.Protection.Filter.Function)
 	}
-	for _, column := range sortedKeys(want.Masks) {
+	for _, column := range slices.Sorted(maps.Keys(want.Masks)) {
 		if have, ok := table.Protection.Masks[column]; ok && !in.ours(have.Function) {
 			return fmt.Sprintf("its column %q carries the mask %s, which is not ours; remove one of the two: that mask, or the policies", column, have.Function)
 		}
@@ -150,12 +148,12 @@ func (in *Inspection) place(f *policy.SQLFunction) (name string, exists bool, wh
 
 // unchanged reports whether a function is one of ours that does what f does.
 func (in *Inspection) unchanged(have, f *policy.SQLFunction) bool {
-	m, ok := ParseMarker(have.Comment)
-	if !ok || m.Hash != hash(f) || !in.Self(have.Owner) ||
+	hash, ok := MadeAs(have, f, in.Self)
+	if !ok ||
 		len(have.Parameters) > 0 && !slices.EqualFunc(have.Parameters, f.Parameters, sameColumn) { // not every answer shows them
 		return false
 	}
-	return SameBody(have.Body, f.Body) || in.Learned(have.Name, m.Hash, have.Body)
+	return SameBody(have.Body, f.Body) || in.Learned(have.Name, hash, have.Body)
 }
 
 // SameBody reports whether two bodies of functions are one but for blanks outside of literals.
@@ -191,5 +189,8 @@ func plain(text string) string {
 	return b.String()
 }
 
-// Hash returns what the marker of a function of ours that was not changed says.
-func Hash(f policy.SQLFunction) string { return hash(&f) }
+// MadeAs reports whether a function is ours and was made as f, by its owner and its marker, of which it returns the hash.
+func MadeAs(have, f *policy.SQLFunction, self func(owner string) bool) (hash string, ok bool) {
+	m, ok := ParseMarker(have.Comment)
+	return m.Hash, ok && m.Hash == hashOf(f) && self(have.Owner)
+}

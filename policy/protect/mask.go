@@ -3,6 +3,7 @@ package protect
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,11 +42,7 @@ func (c *compilation) mask(column *policy.Column) error {
 	if err := c.name(&fn, "*", f.policies); err != nil {
 		return err
 	}
-	known := false
-	for _, other := range c.out.Functions {
-		known = known || other.Name == fn.Name
-	}
-	if !known {
+	if !slices.ContainsFunc(c.out.Functions, func(other policy.SQLFunction) bool { return other.Name == fn.Name }) {
 		c.out.Functions = append(c.out.Functions, fn)
 	}
 	if c.out.Protection.Masks == nil {

@@ -48,8 +48,8 @@ func OurName(fullName, schema string) bool {
 	return len(parts) == 3 && parts[1] == schema && (strings.HasPrefix(parts[2], "rf_") || strings.HasPrefix(parts[2], "mf_"))
 }
 
-// hash returns the hash of all that a function does.
-func hash(f *policy.SQLFunction) string {
+// hashOf returns the hash of all that a function does.
+func hashOf(f *policy.SQLFunction) string {
 	sum := sha256.New()
 	for _, p := range f.Parameters {
 		fmt.Fprintf(sum, "%q %q\n", p.Name, p.Type)
@@ -61,7 +61,7 @@ func hash(f *policy.SQLFunction) string {
 // name gives a function its name and comment. What it does is part of the name, so that a changed one is another function: no
 // statement meets a function whose arguments do not fit.
 func (c *compilation) name(f *policy.SQLFunction, of string, policies []int64) error {
-	sum := hash(f)
+	sum := hashOf(f)
 	catalog := c.table.Names()[0]
 	name := "mf_" + sum[:16]
 	if of != "*" {

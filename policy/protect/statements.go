@@ -2,6 +2,8 @@ package protect
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"ucwarden/policy"
@@ -40,7 +42,7 @@ func StatementsOf(c policy.ProtectionChange) (Statements, error) {
 	} else if f != nil {
 		s.Lift = append(s.Lift, alter+" DROP ROW FILTER")
 	}
-	for _, column := range sortedKeys(c.Masks) {
+	for _, column := range slices.Sorted(maps.Keys(c.Masks)) {
 		quoted, err := sqlexpr.Identifier(column)
 		if err != nil {
 			return s, invalid(c.Table, err)
