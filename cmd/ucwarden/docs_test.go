@@ -13,8 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
-
+	"ucwarden/config"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy/ranger"
 )
@@ -97,20 +96,8 @@ func checkCommand(line string) error {
 	if command.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !strings.Contains(rest[0], "|") && rest[0] == strings.ToLower(rest[0]) {
 		return fmt.Errorf("%s has no command %s", command.CommandPath(), rest[0])
 	}
-	for _, word := range rest {
-		name, isLong := strings.CutPrefix(word, "--")
-		name, _, _ = strings.Cut(name, "=")
-		if isLong && command.Flags().Lookup(name) == nil && command.InheritedFlags().Lookup(name) == nil && name != "" {
-			return fmt.Errorf("no flag --%s", name)
-		}
-		if short, ok := strings.CutPrefix(word, "-"); ok && !isLong && len(short) == 1 && shorthand(command.Flags(), short) == nil && shorthand(command.InheritedFlags(), short) == nil {
-			return fmt.Errorf("no flag -%s", short)
-		}
-	}
-	return nil
+	return command.ParseFlags(rest)
 }
-
-func shorthand(flags *pflag.FlagSet, name string) *pflag.Flag { return flags.ShorthandLookup(name) }
 
 // What the pages show for a plain machine works as it stands, beside a workspace that has what the README's policies name.
 func TestDocumentedCommands(t *testing.T) {
@@ -302,9 +289,18 @@ func TestDocumentedClients(t *testing.T) {
 	}
 }
 
-// The README's policy and suite parse as they stand.
-func TestReadmePolicies(t *testing.T) {
-	if _, _, err := ranger.ParsePolicies([]byte(nthBlock(t, blocksOf(t, "README.md"), "json", 0)), "README.md"); err != nil {
+// The README's configuration loads without a warning and serves the API, and its policy parses. Its exit codes: see exit_test.go.
+func TestReadme(t *testing.T) {
+	blocks := blocksOf(t, "README.md")
+	file := filepath.Join(t.TempDir(), "ucwarden.yaml")
+	if err := os.WriteFile(file, []byte(nthBlock(t, blocks, "yaml", 0)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(config.Options{File: file, Environ: []string{"UCWARDEN_DATABRICKS_CLIENT_SECRET=x"}})
+	if err != nil || len(c.Warnings()) > 0 || !c.ServesAPI() {
+		t.Errorf("the configuration: %v %v", err, c)
+	}
+	if _, _, err := ranger.ParsePolicies([]byte(nthBlock(t, blocks, "json", 0)), "README.md"); err != nil {
 		t.Errorf("the policy: %v", err)
 	}
 }
