@@ -158,8 +158,10 @@ var (
 	// tags lets its holder change the tags of an object and of its columns.
 	tags = allOf(reaches, anyOf(owner, holds("APPLY_TAG")))
 
-	// managesPolicies lets its holder read and change the policies on an object; executes lets a policy call a function.
+	// managesPolicies lets its holder read and change the policies on an object; readsRows lets its holder read from a table;
+	// executes lets a policy, row filter or mask call a function.
 	managesPolicies = allOf(reaches, owner)
+	readsRows       = allOf(reaches, anyOf(owns, holds(selectRows)))
 	executes        = allOf(reaches, anyOf(owner, holds(execute)))
 
 	// managesBindings lets its holder say in which workspaces an object can be used.

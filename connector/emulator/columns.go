@@ -7,8 +7,9 @@ import (
 )
 
 type columnMask struct {
-	FunctionName     string   `json:"function_name,omitempty"`
-	UsingColumnNames []string `json:"using_column_names,omitempty"`
+	FunctionName     string          `json:"function_name,omitempty"`
+	UsingColumnNames []string        `json:"using_column_names,omitempty"`
+	UsingArguments   []inputArgument `json:"using_arguments,omitempty"`
 }
 
 // column is the API's ColumnInfo. Column names keep their case.

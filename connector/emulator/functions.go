@@ -1,5 +1,12 @@
 package emulator
 
+import (
+	"slices"
+	"strings"
+
+	"ucwarden/connector/emulator/statement"
+)
+
 func functions() *resource {
 	return &resource{path: "functions", label: "FUNCTION", typ: typeFunction, byKind: true, parent: typeSchema, wrapper: "function_info",
 		// Only the owner of a function can be updated (client library, UpdateFunction).
@@ -43,6 +50,29 @@ type functionDetail struct {
 	ExternalLanguage  string              `json:"external_language,omitempty"`
 	ExternalName      string              `json:"external_name,omitempty"`
 	Properties        string              `json:"properties,omitempty"`
+
+	body *statement.Expression // of a function that a statement made
+}
+
+// sqlFunction returns the detail of a function of SQL without parameters.
+func sqlFunction(name, returns, source string, body *statement.Expression) *functionDetail {
+	return &functionDetail{DataType: typeNameOf(returns), FullDataType: strings.ToUpper(returns), RoutineBody: "SQL", RoutineDefinition: source,
+		ParameterStyle: "S", SecurityType: "DEFINER", SQLDataAccess: "CONTAINS_SQL", SpecificName: name, body: body}
+}
+
+// with returns the parameters with another one, the n-th from 0.
+func (p *functionParameters) with(n int, name, typ string) *functionParameters {
+	if p == nil {
+		p = &functionParameters{}
+	}
+	return &functionParameters{append(slices.Clone(p.Parameters), functionParameter{Name: name, TypeText: typ, TypeName: typeNameOf(typ), TypeJSON: typeJSON(name, typ), Position: n})}
+}
+
+func (p *functionParameters) list() []functionParameter {
+	if p == nil {
+		return nil
+	}
+	return p.Parameters
 }
 
 // clone may share everything: an update decodes no field of it.

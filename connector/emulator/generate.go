@@ -61,7 +61,7 @@ func generatedName(words []string, i int) string {
 // Generate returns a seed of that size, the same every time: with five users, three groups (analysts, engineers,
 // stewards) and no grants.
 func Generate(size Size) *Seed {
-	columns := []SeedColumn{{"id", "LONG"}, {"region", "STRING"}, {"email", "STRING"}, {"amount", "DECIMAL"}, {"updated_at", "TIMESTAMP"}}
+	columns := []SeedColumn{{Name: "id", Type: "LONG"}, {Name: "region", Type: "STRING"}, {Name: "email", Type: "STRING"}, {Name: "amount", Type: "DECIMAL"}, {Name: "updated_at", Type: "TIMESTAMP"}}
 	seed := &Seed{
 		Metastore: SeedMetastore{SeedObject: SeedObject{Name: "generated"}},
 		Users:     []string{"alice@example.com", "bob@example.com", "carol@example.com", "dave@example.com", "erin@example.com"},
@@ -86,7 +86,7 @@ func Generate(size Size) *Seed {
 				}
 			}
 			for e := range size.Extras {
-				schema.Functions = append(schema.Functions, SeedItem{SeedObject{Name: generatedName(functionWords, e)}})
+				schema.Functions = append(schema.Functions, SeedItem{SeedObject: SeedObject{Name: generatedName(functionWords, e)}})
 				schema.Volumes = append(schema.Volumes, SeedVolume{SeedObject: SeedObject{Name: generatedName(volumeWords, e)}})
 				schema.Models = append(schema.Models, SeedModel{SeedObject: SeedObject{Name: generatedName(modelWords, e)}})
 			}

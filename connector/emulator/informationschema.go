@@ -46,6 +46,24 @@ var infoViews = map[string]infoView{
 		}
 		return rows
 	}},
+	"row_filters": {[]string{"table_catalog", "table_schema", "table_name", "filter_name", "target_columns"}, typeTable, func(r *sqlRun, o *object) [][]*string {
+		f := o.detail.(*tableDetail).RowFilter
+		if f == nil || !r.c.may(toRead, o) {
+			return nil
+		}
+		return [][]*string{texts(append(namesOf(o), f.FunctionName, shownArguments(f.InputArguments))...)}
+	}},
+	"column_masks": {[]string{"table_catalog", "table_schema", "table_name", "column_name", "mask_name", "using_columns"}, typeTable, func(r *sqlRun, o *object) (rows [][]*string) {
+		if !r.c.may(toRead, o) {
+			return nil
+		}
+		for _, c := range o.detail.(*tableDetail).Columns {
+			if c.Mask != nil {
+				rows = append(rows, texts(append(namesOf(o), c.Name, c.Mask.FunctionName, shownArguments(c.Mask.UsingArguments))...))
+			}
+		}
+		return rows
+	}},
 	"metastore_privileges":          privilegeView(typeMetastore),
 	"catalog_privileges":            privilegeView(typeCatalog),
 	"schema_privileges":             privilegeView(typeSchema),
@@ -149,6 +167,9 @@ func (r *sqlRun) selectRows(st *statement.Select) (columns []string, rows [][]*s
 		}
 		return columns, [][]*string{row}, nil
 	}
+	if len(st.From) != 3 && len(st.From) != 2 || !strings.EqualFold(st.From[len(st.From)-2], informationSchema) {
+		return r.selectFrom(st)
+	}
 	view, catalogs, err := r.view(st.From)
 	if err != nil {
 		return nil, nil, err
@@ -173,9 +194,6 @@ func (r *sqlRun) selectRows(st *statement.Select) (columns []string, rows [][]*s
 func (r *sqlRun) view(name []string) (infoView, []*object, error) {
 	if len(name) == 2 {
 		name = append([]string{r.catalog}, name...)
-	}
-	if len(name) != 3 || !strings.EqualFold(name[1], informationSchema) {
-		return infoView{}, nil, &statement.Error{Message: "'" + strings.Join(name, ".") + "' is not supported by the emulator: it reads views of information_schema", Unsupported: true}
 	}
 	view, ok := infoViews[strings.ToLower(name[2])]
 	if !ok {

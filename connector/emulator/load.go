@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ucwarden/connector/emulator/statement"
 )
 
 // loader fills a server from a seed. Every object is checked as by the API, except for the caller's access.
@@ -66,6 +68,14 @@ func (s *Server) load(seed *Seed) error {
 		}
 		if err != nil {
 			return seedError("warehouses", in.Name, err)
+		}
+		s.warehouses[w.ID] = w
+	}
+	if len(seed.Warehouses) == 0 {
+		w := warehouse{ID: defaultWarehouse, Name: "Starter Warehouse", State: warehouseStopped, AutoStopMins: 10, EnablePhoton: true, Serverless: true,
+			CreatorName: m.Owner, permissions: map[string]string{m.Owner: "IS_OWNER", workspaceUsers: "CAN_USE"}}
+		if err := w.check(); err != nil {
+			return seedError("warehouses", w.Name, err)
 		}
 		s.warehouses[w.ID] = w
 	}
@@ -189,6 +199,11 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 	for i := range in.Tables {
 		table := &in.Tables[i]
 		d := l.table(table, root)
+		rows, err := seedRows(d.Columns, table.Rows)
+		if err != nil {
+			return seedError("tables", table.Name, err)
+		}
+		d.rows = rows
 		if _, err := l.add("tables", schema, table.SeedObject, d); err != nil {
 			return err
 		}
@@ -197,8 +212,10 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 		}
 	}
 	for _, function := range in.Functions {
-		d := &functionDetail{DataType: "STRING", FullDataType: "STRING", RoutineDefinition: "NULL", ParameterStyle: "S",
-			SecurityType: "DEFINER", SQLDataAccess: "CONTAINS_SQL", SpecificName: canonicalName(function.Name)}
+		d, err := function.detail()
+		if err != nil {
+			return seedError("functions", function.Name, err)
+		}
 		if _, err := l.add("functions", schema, function.SeedObject, d); err != nil {
 			return err
 		}
@@ -227,6 +244,10 @@ func (l *loader) schema(catalog *object, in *SeedSchema) error {
 // table returns the detail of a table, with defaults. root is the storage location of the schema's managed tables.
 func (l *loader) table(t *SeedTable, root string) *tableDetail {
 	d := &tableDetail{TableType: cmp.Or(t.Type, tableManaged), Properties: t.Properties, Columns: l.columns(t.Columns)}
+	if f := t.RowFilter; f != nil {
+		arguments, columns := f.arguments()
+		d.RowFilter = &rowFilter{f.Function, columns, arguments}
+	}
 	switch d.TableType {
 	case tableManaged, tableExternal:
 		d.DataSourceFormat = cmp.Or(t.Format, "DELTA")
@@ -252,8 +273,37 @@ func (l *loader) columns(in []SeedColumn) []column {
 	for i, c := range in {
 		typ := cmp.Or(c.Type, "STRING")
 		l.lastColumns[i] = column{Name: c.Name, TypeName: typ, TypeText: strings.ToLower(typ), TypeJSON: typeJSON(c.Name, typ), Position: i, Nullable: true}
+		if c.Mask != nil {
+			arguments, columns := c.Mask.arguments()
+			l.lastColumns[i].Mask = &columnMask{c.Mask.Function, columns, arguments}
+		}
 	}
 	return l.lastColumns
+}
+
+// detail returns the detail of a function, by default one that returns NULL.
+func (i SeedItem) detail() (*functionDetail, error) {
+	returns, source := cmp.Or(i.Returns, "STRING"), cmp.Or(i.Body, "NULL")
+	body, err := statement.ParseExpression(source)
+	if err != nil {
+		return nil, err
+	}
+	d := sqlFunction(canonicalName(i.Name), returns, source, body)
+	for n, p := range i.Parameters {
+		d.InputParams = d.InputParams.with(n, p.Name, p.Type)
+	}
+	return d, nil
+}
+
+// arguments returns the arguments of a row filter or mask, and the names of the columns among them.
+func (p *SeedProtection) arguments() (list []inputArgument, columns []string) {
+	for _, argument := range p.Arguments {
+		list = append(list, inputArgument(argument))
+		if argument.Constant == nil {
+			columns = append(columns, argument.Column)
+		}
+	}
+	return list, columns
 }
 
 func (c SeedCredential) detail() *credentialDetail {

@@ -89,12 +89,34 @@ type SeedTable struct {
 	Definition string            `json:"definition,omitempty"` // of a view
 	Columns    []SeedColumn      `json:"columns,omitempty"`
 	Properties map[string]string `json:"properties,omitempty"`
+	// Rows are what SELECT reads, each a value for every column; null is NULL. Without any, a few are generated.
+	Rows      [][]any         `json:"rows,omitempty"`
+	RowFilter *SeedProtection `json:"row_filter,omitempty"`
 }
 
 // SeedColumn is a column; in a file a bare name is a STRING.
 type SeedColumn struct {
+	Name string          `json:"name"`
+	Type string          `json:"type,omitempty"` // type_name
+	Mask *SeedProtection `json:"mask,omitempty"`
+}
+
+// SeedProtection is a row filter, or a mask with the arguments after the column.
+type SeedProtection struct {
+	Function  string         `json:"function"`
+	Arguments []SeedArgument `json:"arguments,omitempty"`
+}
+
+// SeedArgument is a column, or a constant.
+type SeedArgument struct {
+	Column   string  `json:"column,omitempty"`
+	Constant *string `json:"constant,omitempty"`
+}
+
+// SeedParameter is a parameter of a function, with its type.
+type SeedParameter struct {
 	Name string `json:"name"`
-	Type string `json:"type,omitempty"` // type_name
+	Type string `json:"type"`
 }
 
 // SeedModel is a registered model; in a file it may be a bare name. Aliases map names to versions.
@@ -113,9 +135,12 @@ type SeedVersion struct {
 	Comment string `json:"comment,omitempty"`
 }
 
-// SeedItem is a function; in a file it may be a bare name.
+// SeedItem is a function; in a file it may be a bare name. By default it returns a STRING that is NULL.
 type SeedItem struct {
 	SeedObject
+	Parameters []SeedParameter `json:"parameters,omitempty"`
+	Returns    string          `json:"returns,omitempty"` // a type
+	Body       string          `json:"body,omitempty"`    // an expression
 }
 
 // SeedVolume is a volume; in a file a bare name is a managed one.
@@ -164,7 +189,7 @@ type SeedShare struct {
 }
 
 // SeedWarehouse is a SQL warehouse, which all users of the workspace may use; in a file it may be a bare name. The id is chosen
-// by default, the state RUNNING.
+// by default, the state RUNNING. A seed without warehouses has one, which is stopped.
 type SeedWarehouse struct {
 	ID    string `json:"id,omitempty"`
 	Name  string `json:"name"`

@@ -46,6 +46,18 @@ func (r *sqlRun) statement(parsed statement.Statement) (columns []string, rows [
 		return r.showGrants(st)
 	case *statement.Select:
 		return r.selectRows(st)
+	case *statement.CreateFunction:
+		return nil, nil, r.createFunction(st)
+	case *statement.CreateSchema:
+		return nil, nil, r.createSchema(st)
+	case *statement.Drop:
+		return nil, nil, r.drop(st)
+	case *statement.Comment:
+		return nil, nil, r.comment(st)
+	case *statement.RowFilter:
+		return nil, nil, r.setFilter(st)
+	case *statement.Mask:
+		return nil, nil, r.setMask(st)
 	}
 	return nil, nil, invalid("the statement is not supported by the emulator.")
 }

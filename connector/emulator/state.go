@@ -158,8 +158,12 @@ func (s *Server) seedSchemaOf(o *object, in SeedObject) SeedSchema {
 		d := o.detail.(*tableDetail)
 		table := SeedTable{SeedObject: in, Type: d.TableType, Format: d.DataSourceFormat, Location: d.StorageLocation,
 			Definition: d.ViewDefinition, Properties: d.Properties}
+		table.RowFilter = d.RowFilter.seed()
+		for _, row := range d.rows {
+			table.Rows = append(table.Rows, seedRow(row))
+		}
 		for _, c := range d.Columns {
-			table.Columns = append(table.Columns, SeedColumn{c.Name, c.TypeName})
+			table.Columns = append(table.Columns, SeedColumn{c.Name, c.TypeName, c.Mask.seed()})
 		}
 		schema.Tables = append(schema.Tables, table)
 	}
@@ -167,7 +171,7 @@ func (s *Server) seedSchemaOf(o *object, in SeedObject) SeedSchema {
 		if o.kind == kindModel {
 			schema.Models = append(schema.Models, seedModelOf(o, in))
 		} else {
-			schema.Functions = append(schema.Functions, SeedItem{in})
+			schema.Functions = append(schema.Functions, seedFunctionOf(o, in))
 		}
 	}
 	for o, in := range seedObjects(s, o, typeVolume) {
@@ -184,3 +188,43 @@ func roleOf(o *object) string { return o.detail.(*credentialDetail).values["role
 
 // escapePath returns a name escaped for a storage URL.
 func escapePath(name string) string { return url.PathEscape(canonicalName(name)) }
+
+// seedFunctionOf returns the seed of a function. One that is not of SQL, or of another seed by default, is a name.
+func seedFunctionOf(o *object, in SeedObject) SeedItem {
+	d, item := o.detail.(*functionDetail), SeedItem{SeedObject: in}
+	if d.body == nil || d.RoutineDefinition == "NULL" && d.FullDataType == "STRING" && d.InputParams == nil {
+		return item
+	}
+	item.Returns, item.Body = d.FullDataType, d.RoutineDefinition
+	if d.InputParams != nil {
+		for _, p := range d.InputParams.Parameters {
+			item.Parameters = append(item.Parameters, SeedParameter{p.Name, p.TypeText})
+		}
+	}
+	return item
+}
+
+func (f *rowFilter) seed() *SeedProtection {
+	if f == nil {
+		return nil
+	}
+	return seedProtection(f.FunctionName, f.InputArguments, f.InputColumnNames)
+}
+
+func (m *columnMask) seed() *SeedProtection {
+	if m == nil {
+		return nil
+	}
+	return seedProtection(m.FunctionName, m.UsingArguments, m.UsingColumnNames)
+}
+
+func seedProtection(function string, arguments []inputArgument, columns []string) *SeedProtection {
+	p := &SeedProtection{Function: function}
+	if arguments == nil {
+		arguments = argumentsOf(columns)
+	}
+	for _, argument := range arguments {
+		p.Arguments = append(p.Arguments, SeedArgument(argument))
+	}
+	return p
+}

@@ -186,6 +186,18 @@ func sqlError(err error) (state, message string) {
 			class, state = "SCHEMA_NOT_FOUND", "42704"
 		case "CATALOG_DOES_NOT_EXIST":
 			class, state = "CATALOG_NOT_FOUND", "42704"
+		case "FUNCTION_DOES_NOT_EXIST":
+			class, state = "ROUTINE_NOT_FOUND", "42883"
+		case "FUNCTION_ALREADY_EXISTS":
+			class, state = "ROUTINE_ALREADY_EXISTS", "42723"
+		case "SCHEMA_ALREADY_EXISTS":
+			state = "42P06"
+		case "UNRESOLVED_COLUMN":
+			state = "42703"
+		case "UC_DEPENDENCY_DOES_NOT_EXIST":
+			state = "42704"
+		case "UC_ABAC_MULTIPLE_ROW_FILTERS", "COLUMN_MASKS_FEATURE_NOT_SUPPORTED.MULTIPLE_MASKS":
+			state = "0A000"
 		case "PERMISSION_DENIED", "UNAUTHORIZED":
 			class, state = "INSUFFICIENT_PERMISSIONS", "42501"
 		}

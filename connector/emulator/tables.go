@@ -3,6 +3,8 @@ package emulator
 import (
 	"errors"
 	"strings"
+
+	"ucwarden/connector/emulator/statement"
 )
 
 // Table types, as in table_type.
@@ -25,8 +27,15 @@ func tables() *resource {
 }
 
 type rowFilter struct {
-	FunctionName     string   `json:"function_name,omitempty"`
-	InputColumnNames []string `json:"input_column_names,omitempty"`
+	FunctionName     string          `json:"function_name,omitempty"`
+	InputColumnNames []string        `json:"input_column_names,omitempty"`
+	InputArguments   []inputArgument `json:"input_arguments,omitempty"`
+}
+
+// inputArgument is an argument of the function of a row filter or mask.
+type inputArgument struct {
+	Column   string  `json:"column,omitempty"`
+	Constant *string `json:"constant,omitempty"`
 }
 
 type tableDetail struct {
@@ -41,7 +50,8 @@ type tableDetail struct {
 	PipelineID            string     `json:"pipeline_id,omitempty"`
 	RowFilter             *rowFilter `json:"row_filter,omitempty"`
 
-	Constraints []tableConstraint `json:"table_constraints,omitempty"` // of the API of constraints
+	rows        [][]statement.Value // of the seed; nil for generated ones
+	Constraints []tableConstraint   `json:"table_constraints,omitempty"` // of the API of constraints
 	credential  *object
 }
 

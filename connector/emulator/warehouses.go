@@ -32,6 +32,9 @@ type warehouse struct {
 	runs        time.Time         // when it has started; zero where that took no time
 }
 
+// defaultWarehouse is the id of the warehouse of a seed that names none, as a new workspace has one.
+const defaultWarehouse = "5a1e000000000001"
+
 // States of a warehouse.
 const (
 	warehouseRunning  = "RUNNING"

@@ -220,7 +220,7 @@ func TestTagStatements(t *testing.T) {
 	for statement, class := range map[string]string{
 		"ALTER TABLE " + table + " SET TAGS ('fine', 'a.b')": badValue, "ALTER TABLE " + table + " ALTER COLUMN none SET TAGS ('a')": "COLUMN_DOES_NOT_EXIST",
 		view("nothing"): "TABLE_OR_VIEW_NOT_FOUND", view("table_tags") + " WHERE nothing = 'a'": "UNRESOLVED_COLUMN", "SELECT nothing FROM " + strings.TrimPrefix(view("table_tags"), "SELECT * FROM "): "UNRESOLVED_COLUMN",
-		"SELECT * FROM " + table: "UNSUPPORTED_FEATURE", "SELECT version()": "UNSUPPORTED_FEATURE",
+		"SELECT nothing FROM " + table: "UNRESOLVED_COLUMN", "SELECT version()": "UNSUPPORTED_FEATURE",
 	} {
 		w.failed(metastoreAdmin, id, statement, class)
 	}

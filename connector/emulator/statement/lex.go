@@ -16,7 +16,7 @@ const (
 	text                 // a literal in quotes
 	number               // digits
 	parameter            // :name
-	punctuator           // any other, one character, or <> != <= >=
+	punctuator           // any other, one character, or <> != <= >= == <=> ||
 )
 
 type token struct {
@@ -89,7 +89,10 @@ func lex(s string) ([]token, error) {
 			tokens = append(tokens, token{kind, s[start:i], start})
 		default:
 			i += size
-			if i < len(s) && (r == '<' || r == '>' || r == '!') && (s[i] == '=' || r == '<' && s[i] == '>') {
+			switch {
+			case strings.HasPrefix(s[start:], "<=>"):
+				i += 2
+			case i < len(s) && (r == '<' || r == '>' || r == '!' || r == '=') && s[i] == '=', i < len(s) && r == '<' && s[i] == '>', strings.HasPrefix(s[start:], "||"):
 				i++
 			}
 			tokens = append(tokens, token{punctuator, s[start:i], start})

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Statement is one of *Grant, *ShowGrants, *SetOwner, *SetTags and *Select.
+// Statement is one of *Grant, *ShowGrants, *SetOwner, *SetTags, *Select, *CreateFunction, *Drop, *CreateSchema, *Comment,
+// *RowFilter and *Mask.
 type Statement any
 
 // Object is what a statement is about.
@@ -80,6 +81,9 @@ type parser struct {
 	tokens     []token
 	at         int
 	parameters map[string]string
+	source     string
+	columns    []string // that the expression being parsed refers to
+	depth      int      // of the expression being parsed
 }
 
 // failure carries an error from where it is found to Parse.
@@ -95,7 +99,7 @@ func Parse(sql string, parameters map[string]string) (s Statement, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{tokens: tokens, parameters: parameters}
+	p := &parser{tokens: tokens, parameters: parameters, source: sql}
 	defer func() {
 		if r := recover(); r != nil {
 			f, ok := r.(failure)
@@ -180,13 +184,24 @@ func (p *parser) statement() Statement {
 		return p.tag(false)
 	case p.accept("SELECT"):
 		return p.selection()
+	case p.accept("CREATE", "OR", "REPLACE", "FUNCTION"):
+		return p.createFunction(true)
+	case p.accept("CREATE", "FUNCTION"):
+		return p.createFunction(false)
+	case p.accept("CREATE", "SCHEMA"), p.accept("CREATE", "DATABASE"):
+		return p.createSchema()
+	case p.is("DROP", "FUNCTION"), p.is("DROP", "TABLE"), p.is("DROP", "SCHEMA"):
+		return p.drop()
+	case p.accept("COMMENT", "ON"):
+		return p.comment()
 	}
 	first := p.peek()
 	if first.kind != word {
 		p.fail("want a statement instead of %q", first.text)
 	}
 	panic(failure{&Error{first.at, strings.ToUpper(first.text) + " is not supported by the emulator: it carries out GRANT, REVOKE, " +
-		"SHOW GRANTS, ALTER ... OWNER TO, ALTER ... SET TAGS, SET TAG, and SELECT on views of information_schema", true}})
+		"SHOW GRANTS, ALTER ... OWNER TO, ALTER ... SET TAGS, SET TAG, CREATE and DROP FUNCTION, CREATE SCHEMA, COMMENT ON, ALTER ... SET and DROP " +
+		"ROW FILTER and MASK, and SELECT on tables and views of information_schema", true}})
 }
 
 // objectTypes are the types of objects, the longer names first.
@@ -267,8 +282,13 @@ func (p *parser) showGrants() *ShowGrants {
 }
 
 func (p *parser) alter() Statement {
+	word := p.typeWord()
 	o := p.object()
 	switch {
+	case o.Type == "TABLE" && p.accept("SET", "ROW", "FILTER"):
+		return p.rowFilter(o, word)
+	case o.Type == "TABLE" && p.accept("DROP", "ROW", "FILTER"):
+		return &RowFilter{On: o, Word: word}
 	case p.accept("SET", "OWNER", "TO"), p.accept("OWNER", "TO"):
 		return &SetOwner{o, p.identifier()}
 	case p.accept("SET", "TAGS"):
@@ -283,9 +303,13 @@ func (p *parser) alter() Statement {
 			return &SetTags{On: o, Column: column, Set: p.tags()}
 		case p.accept("UNSET", "TAGS"):
 			return &SetTags{On: o, Column: column, Unset: p.keys()}
+		case p.accept("SET", "MASK"):
+			return p.mask(o, word, column)
+		case p.accept("DROP", "MASK"):
+			return &Mask{On: o, Word: word, Column: column}
 		}
 	}
-	panic(failure{&Error{p.peek().at, "this change is not supported by the emulator: ALTER carries out OWNER TO, SET TAGS and UNSET TAGS", true}})
+	panic(failure{&Error{p.peek().at, "this change is not supported by the emulator: ALTER carries out OWNER TO, SET and UNSET TAGS, SET and DROP ROW FILTER, SET and DROP MASK", true}})
 }
 
 // tags parses ('key' = 'value', ...).

@@ -69,7 +69,7 @@ func TestRefused(t *testing.T) {
 		"ALTER TABLE t SET TAGS ('a' 'b')": false, "SET TAG ON COLUMN c a": false, "SELECT": false, "SELECT *": false, "SELECT * FROM v WHERE": false, "SELECT * FROM v WHERE a": false,
 		"SELECT * FROM v WHERE a = b": false, "SELECT * FROM v WHERE a = :q": false, "SELECT * FROM v LIMIT x": false, "SELECT 'x": false, "SELECT 1 /* x": false, "\xff": false,
 		"GRANT SELECT ON TABLE t TO g; GRANT SELECT ON TABLE t TO h": false,
-		"CREATE TABLE t (a INT)":                                     true, "INSERT INTO t VALUES (1)": true, "DROP TABLE t": true, "ALTER TABLE t ADD COLUMN c INT": true, "ALTER TABLE t SET ROW FILTER f ON (c)": true,
+		"CREATE TABLE t (a INT)":                                     true, "INSERT INTO t VALUES (1)": true, "DROP VIEW t": true, "ALTER TABLE t ADD COLUMN c INT": true, "ALTER TABLE t SET TBLPROPERTIES (a = 1)": true,
 		"SELECT * FROM v JOIN w": true, "SELECT * FROM v WHERE a = 'x' OR b = 'y'": true, "SELECT a FROM v GROUP BY a": true,
 	} {
 		got, err := statement.Parse(sql, nil)
