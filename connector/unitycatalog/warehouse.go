@@ -2,6 +2,7 @@ package unitycatalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -68,16 +69,31 @@ func (w *Warehouse) Execute(ctx context.Context, statement string) ([][]string, 
 		return nil, policy.Errorf(policy.CodeUnavailable, "run a statement on warehouse %s: %w: %w", w.id, protection.ErrNotRun, ctx.Err())
 	}
 	rows, err := w.execute(ctx, statement)
+	for wait := firstRetry; errors.Is(err, errBusy) && wait <= lastRetry && sleep(ctx, wait); wait *= 2 {
+		rows, err = w.execute(ctx, statement)
+	}
 	if err != nil {
 		return nil, wrap(err, "run a statement on warehouse %s", w.id)
 	}
 	return rows, nil
 }
 
+// Statements that failed because the warehouse had too much to do had no effect, and are sent again after these waits.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 400 * time.Millisecond
+)
+
+// errBusy is in the chain of the error of such a statement.
+var errBusy = errors.New("the warehouse is busy")
+
 func (w *Warehouse) execute(ctx context.Context, statement string) ([][]string, error) {
 	var a statementAnswer
 	request := statementRequest{w.id, statement, "10s", "CONTINUE", "INLINE", "JSON_ARRAY"}
 	if err := w.client.do(ctx, requestInfo{route: "POST statements"}, http.MethodPost, statementsPath, request, &a); err != nil {
+		if policy.CodeOf(err) == policy.CodeNotFound { // not to be taken for what the statement names
+			return nil, policy.Errorf(policy.CodeInvalid, "databricks.warehouse names none that is there, or that we may use: %s", oneLine(err.Error()))
+		}
 		return nil, err
 	}
 	path := statementsPath + "/" + url.PathEscape(a.ID)
@@ -167,7 +183,9 @@ func statementError(a *statementAnswer) error {
 	case a.Status.State != "FAILED":
 		text = strings.TrimSpace("the statement ended " + a.Status.State + " " + text)
 		code = policy.CodeUnavailable
-	case has("RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE", "SERVICE_UNDER_MAINTENANCE", "DEADLINE_EXCEEDED", "CONCURRENT"):
+	case has("RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE", "SERVICE_UNDER_MAINTENANCE"):
+		return policy.Errorf(policy.CodeUnavailable, "%w: %s", errBusy, text)
+	case has("DEADLINE_EXCEEDED", "CONCURRENT"):
 		code = policy.CodeUnavailable
 	case a.Status.SQLState == "42501" || has("PERMISSION_DENIED", "INSUFFICIENT_PERMISSIONS"):
 		code = policy.CodeForbidden

@@ -153,3 +153,15 @@ func TestFunctionsAndAttributePolicies(t *testing.T) {
 		t.Errorf("where there are no such policies: %v, %v", none, err)
 	}
 }
+
+// A statement that failed because the warehouse had too much to do is sent again.
+func TestExecuteAgain(t *testing.T) {
+	a := &answering{answers: map[string][]string{"POST " + statements: {
+		`{"statement_id":"s1","status":{"state":"FAILED","error":{"error_code":"RESOURCE_EXHAUSTED","message":"x"}}}`,
+		`{"statement_id":"s2","status":{"state":"SUCCEEDED"},"result":{"data_array":[["a"]]}}`,
+	}}}
+	rows, err := a.client(t).Warehouse("w1").Execute(t.Context(), "SELECT 1")
+	if err != nil || fmt.Sprint(rows) != "[[a]]" {
+		t.Errorf("the rows are %v, %v", rows, err)
+	}
+}
