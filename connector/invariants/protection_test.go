@@ -1,0 +1,186 @@
+package invariants_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ucwarden/connector"
+	"ucwarden/connector/emulator"
+	"ucwarden/connector/unitycatalog"
+	"ucwarden/policy"
+	"ucwarden/policy/protect"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+const protectedSeed = `
+metastore: {owner: "` + us + `"}
+users: [ben@example.com, cleo@example.com]
+groups: [{name: readers, members: [ben@example.com, cleo@example.com]}, {name: bound, members: [ben@example.com]}]
+catalogs:
+- name: sales
+  schemas:
+  - name: emea
+    tables: [{name: orders, columns: [region, email], rows: [[eu, Abc], [us, Def]]}, {name: plain, columns: [a]}]
+`
+
+// unprotected is a process that syncs an emulator, and crashes at a request. After each request it looks at what people see.
+type unprotected struct {
+	server   *emulator.Server
+	state    *memory
+	policies *policies
+	crashAt  int
+	kept     bool // the request at which it crashes has its effect
+	requests int
+	look     func(request string)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (u *unprotected) RoundTrip(r *http.Request) (*http.Response, error) {
+	u.requests++
+	crash := u.requests == u.crashAt
+	if u.crashAt > 0 && u.requests > u.crashAt || crash && !u.kept {
+		return nil, errCrashed
+	}
+	answer, err := serve(u.server, r)
+	u.look(r.Method + " " + r.URL.Path)
+	if crash {
+		return nil, errCrashed
+	}
+	return answer, err
+}
+
+// sync runs one sync in a new process.
+func (u *unprotected) sync() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	client, err := unitycatalog.New(ctx, unitycatalog.Options{
+		Host: "http://127.0.0.1", Token: ourToken, Transport: u,
+		Pacing: unitycatalog.Pacing{MaxAttempts: 1, BaseBackoff: time.Millisecond, MaxBackoff: time.Millisecond},
+	})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	scope, err := policy.NewScope(policy.ScopeOptions{Protected: []string{us}})
+	if err != nil {
+		return err
+	}
+	syncer, err := connector.New(connector.Options{
+		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Read: rules.Options{}, Parallel: 1,
+		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection"}},
+	})
+	if err != nil {
+		return err
+	}
+	result, err := syncer.Sync(ctx, connector.Request{ByPerson: true})
+	if err == nil && len(result.Unprotected) > 0 {
+		err = fmt.Errorf("not protected: %v", result.Unprotected)
+	}
+	return err
+}
+
+func (u *unprotected) sees(who string) string {
+	_, rows, err := u.server.Rows(who, "sales.emea.orders")
+	if err != nil {
+		return "closed"
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		fmt.Fprintf(&b, "%s %s;", *row[0], *row[1])
+	}
+	return b.String()
+}
+
+// protecting returns policies that let readers read, but show bound only the rows of a region, and masked.
+func protecting(region string) []ranger.Policy {
+	resources := map[string]ranger.PolicyResource{"catalog": {Values: []string{"sales"}}, "schema": {Values: []string{"emea"}}, "table": {Values: []string{"*"}}}
+	item := func(group string) ranger.PolicyItem {
+		return ranger.PolicyItem{Groups: []string{group}, Accesses: []ranger.ItemAccess{{Type: "select"}}}
+	}
+	list := []ranger.Policy{{ID: 1, Name: "read", Resources: resources, PolicyItems: []ranger.PolicyItem{item("readers")}}}
+	if region == "" {
+		return list
+	}
+	one := map[string]ranger.PolicyResource{"catalog": {Values: []string{"sales"}}, "schema": {Values: []string{"emea"}}, "table": {Values: []string{"orders"}}}
+	column := map[string]ranger.PolicyResource{"catalog": {Values: []string{"sales"}}, "schema": {Values: []string{"emea"}}, "table": {Values: []string{"orders"}}, "column": {Values: []string{"email"}}}
+	return append(list,
+		ranger.Policy{ID: 2, Name: "rows", PolicyType: ranger.PolicyTypeRowFilter, Resources: one,
+			RowFilterPolicyItems: []ranger.RowFilterPolicyItem{{PolicyItem: item("bound"), RowFilterInfo: ranger.RowFilterInfo{FilterExpr: "region = '" + region + "'"}}}},
+		ranger.Policy{ID: 3, Name: "masks", PolicyType: ranger.PolicyTypeDataMask, Resources: column,
+			DataMaskPolicyItems: []ranger.DataMaskPolicyItem{{PolicyItem: item("bound"), DataMaskInfo: ranger.DataMaskInfo{DataMaskType: "MASK"}}}})
+}
+
+// TestProtectionNeverGaps: whatever the request at which the process crashes, nobody sees at any time a row or a value that
+// neither the policies before nor those after show, and the next sync brings what the policies say.
+func TestProtectionNeverGaps(t *testing.T) {
+	steps := []struct {
+		region  string
+		allowed []string // of ben, on the way; it ends in the last
+		cleo    string   // in the end
+	}{
+		{"eu", []string{"closed", "eu Xxx;"}, "eu Abc;us Def;"},
+		{"us", []string{"closed", "eu Xxx;", "us Xxx;"}, "eu Abc;us Def;"},
+		{"", []string{"closed", "us Xxx;", "us Def;", "eu Xxx;us Xxx;", "eu Abc;us Def;"}, "eu Abc;us Def;"},
+	}
+	for step := range steps {
+		for first, kept := range []bool{false, true} { // in turns, for each takes a few syncs
+			for crashAt := 1 + first; ; crashAt += 2 {
+				if crashAt > 500 {
+					t.Fatal("the sync does not end")
+				}
+				seed, err := emulator.ParseSeed([]byte(protectedSeed))
+				if err != nil {
+					t.Fatal(err)
+				}
+				server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				u := &unprotected{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+				for _, before := range steps[:step] {
+					if err := errors.Join(u.policies.set(protecting(before.region)), u.sync()); err != nil {
+						t.Fatalf("step %q: %v", before.region, err)
+					}
+				}
+				at := steps[step]
+				if err := u.policies.set(protecting(at.region)); err != nil {
+					t.Fatal(err)
+				}
+				u.look = func(request string) {
+					got := u.sees("ben@example.com")
+					for _, a := range at.allowed {
+						if got == a {
+							return
+						}
+					}
+					t.Errorf("step %q, crash at %d (kept %t): after %s ben sees %q, want one of %q", at.region, crashAt, kept, request, got, at.allowed)
+				}
+				u.requests, u.crashAt, u.kept = 0, crashAt, kept
+				err = u.sync()
+				crashed := u.requests >= crashAt
+				u.requests, u.crashAt = 0, 0
+				if !crashed && err != nil {
+					t.Fatal(err)
+				}
+				if err := u.sync(); err != nil {
+					t.Fatalf("step %q, crash at %d: the next sync: %v", at.region, crashAt, err)
+				}
+				if got, want := u.sees("ben@example.com"), at.allowed[len(at.allowed)-1]; got != want {
+					t.Errorf("step %q, crash at %d (kept %t): in the end ben sees %q, want %q", at.region, crashAt, kept, got, want)
+				}
+				if got := u.sees("cleo@example.com"); got != at.cleo {
+					t.Errorf("step %q, crash at %d: in the end cleo sees %q, want %q", at.region, crashAt, got, at.cleo)
+				}
+				if !crashed || t.Failed() {
+					break
+				}
+			}
+		}
+	}
+}
