@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +184,69 @@ func TestProtectionNeverGaps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestProtectionPutRight: what somebody else takes away from a table, as dbt does in each run, is put back by the next sync, and
+// while a function is missing the table is closed.
+func TestProtectionPutRight(t *testing.T) {
+	seed, err := emulator.ParseSeed([]byte(protectedSeed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us, otherToken: somebody}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &unprotected{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	if err := errors.Join(u.policies.set(protecting("eu")), u.sync()); err != nil {
+		t.Fatal(err)
+	}
+	filter := u.filter(t)
+	for _, edit := range []struct{ statement, sees string }{
+		{"ALTER TABLE sales.emea.orders DROP ROW FILTER", "eu Xxx;us Xxx;"},
+		{"ALTER TABLE sales.emea.orders ALTER COLUMN email DROP MASK", "eu Abc;"},
+		{"DROP FUNCTION " + filter, "closed"},
+	} {
+		request := httptest.NewRequest(http.MethodPost, "/api/2.0/sql/statements", strings.NewReader(fmt.Sprintf(`{"warehouse_id":"5a1e000000000001","statement":%q}`, edit.statement)))
+		request.Header.Set("Authorization", "Bearer "+ourToken)
+		answer, err := serve(server, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if got := u.sees("ben@example.com"); got != edit.sees {
+			t.Errorf("after %s ben sees %q, want %q", edit.statement, got, edit.sees)
+		}
+		if err := u.sync(); err != nil {
+			t.Errorf("the sync after %s: %v", edit.statement, err)
+		}
+		if got := u.sees("ben@example.com"); got != "eu Xxx;" {
+			t.Errorf("after the sync that follows %s ben sees %q", edit.statement, got)
+		}
+	}
+	before := len(server.Trace())
+	if err := u.sync(); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range server.Trace()[before:] {
+		if e.Method != http.MethodGet {
+			t.Errorf("a sync with nothing to do sends %s %s", e.Method, e.Path)
+		}
+	}
+}
+
+// filter returns the name of the function of the row filter.
+func (u *unprotected) filter(t *testing.T) string {
+	t.Helper()
+	for _, catalog := range u.server.State().Catalogs {
+		for _, schema := range catalog.Schemas {
+			for _, table := range schema.Tables {
+				if table.RowFilter != nil {
+					return table.RowFilter.Function
+				}
+			}
+		}
+	}
+	t.Fatal("no table carries a filter")
+	return ""
 }
