@@ -115,7 +115,7 @@ func connectionKeys() []Key {
 		{Name: "databricks.max_rate", Type: TypeFloat, Default: "0", check: checkNotNegative,
 			Help: "most requests started per second; 0 means no limit of our own"},
 		{Name: "databricks.max_attempts", Type: TypeInt, Default: "6", check: checkPositive,
-			Help: "attempts per request, the first included"},
+			Help: "attempts per request, the first included; one refused with 429 while others are accepted does not count"},
 	}
 }
 

@@ -74,6 +74,8 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 		ticket = p.limiter.ticket()
 		ctx    = req.Context()
 		last   attemptResult
+		since  uint64 // what the server had accepted when the attempt before started
+		passed int    // attempts that were refused while the server accepted those of other calls
 	)
 	for n := 1; ; n++ {
 		permit, err := p.limiter.acquire(ctx, ticket)
@@ -88,7 +90,9 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, p.timeout)
 			defer cancel()
+			since = permit.since
 		}
+		permit.since, since = since, permit.since
 		last = p.attempt(ctx, req, body)
 		now := time.Now()
 		if err := req.Context().Err(); err != nil && last.err != nil {
@@ -101,8 +105,10 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 		if decision.hasWait {
 			retryAt = now.Add(decision.wait)
 		}
-		p.limiter.release(permit, c.route, decision.signal, retryAt)
-		if !decision.retry || n >= p.pacing.MaxAttempts {
+		if p.limiter.release(permit, c.route, decision.signal, retryAt) {
+			passed++ // the call has its timeout, and with it longer and longer waits, to get its turn
+		}
+		if !decision.retry || n-passed >= p.pacing.MaxAttempts {
 			return last.resp, last.err
 		}
 		wait := decision.wait

@@ -37,6 +37,7 @@ type limiter struct {
 	rate        *rateControl
 	nextStart   time.Time // no start before this, because of the rate
 	waited      bool      // for the rate, since the last answer
+	accepted    uint64    // attempts that were not refused, so far
 
 	latency map[string]*routeLatency // by route
 }
@@ -91,6 +92,7 @@ type permit struct {
 	round   int
 	rate    float64 // limit of starts per second then; 0: none
 	attempt int     // of the call, from 1
+	since   uint64  // how many attempts had been accepted when it started, for a retry when the attempt before did
 }
 
 // pausedError says that the server's Retry-After is longer than a call may wait.
@@ -171,7 +173,7 @@ func (lim *limiter) dispatch() {
 			lim.nextStart = lim.nextStart.Add(lim.rate.interval())
 		}
 		w := lim.next()
-		w.grant = permit{started: now, round: lim.round, rate: lim.rate.rate}
+		w.grant = permit{started: now, round: lim.round, rate: lim.rate.rate, since: lim.accepted}
 		lim.inFlight++
 		close(w.ready)
 	}
@@ -205,13 +207,15 @@ const (
 )
 
 // release returns a permit and adapts concurrency and rate to the attempt's signal.
-// retryAt is when the server allows the next attempt, zero where it did not say.
-func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.Time) {
+// retryAt is when the server allows the next attempt, zero where it did not say. It reports whether the attempt was refused
+// while the server accepted others: they had this call's turn.
+func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.Time) (passed bool) {
 	lim.mu.Lock()
 	defer lim.mu.Unlock()
 	now := time.Now()
 	switch o {
 	case signalOK:
+		lim.accepted++
 		slow := lim.observe(route, p.started, now)
 		lim.grow(p, slow)
 		lim.rate.accept(p.started, p.rate, now, lim.waited)
@@ -226,6 +230,7 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 	lim.metrics.rate.Set(lim.rate.rate)
 	lim.inFlight--
 	lim.dispatch()
+	return o == signalThrottled && lim.accepted > p.since
 }
 
 // patience is from which attempt on a refused call makes all others pause, so that it does not spend its attempts while they

@@ -2,6 +2,7 @@ package unitycatalog
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -271,4 +272,37 @@ func TestIsObject(t *testing.T) {
 	if isObject(bytes.Repeat([]byte{'{'}, 100)) {
 		t.Error("unclosed braces")
 	}
+}
+
+// A call that is refused again and again while the server accepts others does not fail for it: the limit is shared, and
+// its turn comes. One that is refused while nothing is accepted uses up its attempts.
+func TestRefusedWhileOthersAreAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusals := 0
+		s := &service{latency: 10 * time.Millisecond, serve: func(_ int, req *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(req.URL.Path, "/unlucky") && refusals < 9 {
+				refusals++
+				return reply(429, "{}")
+			}
+			return ok()
+		}}
+		p := testPacer(t, s, Pacing{MaxAttempts: 4})
+		ctx, stop := context.WithCancel(t.Context())
+		var others sync.WaitGroup
+		others.Go(func() {
+			for sleep(ctx, 50*time.Millisecond) {
+				send(t, p, request(t.Context(), "GET", "other", ""))
+			}
+		})
+		if status, err := send(t, p, request(t.Context(), "GET", "unlucky", "")); status != 200 || err != nil {
+			t.Errorf("got %d, %v after %d refusals, want 200", status, err, refusals)
+		}
+		stop()
+		others.Wait()
+
+		refusals = 0
+		if status, _ := send(t, p, request(t.Context(), "GET", "unlucky", "")); status != 429 || refusals != 4 {
+			t.Errorf("alone: got %d after %d refusals, want 429 after 4", status, refusals)
+		}
+	})
 }
