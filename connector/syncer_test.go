@@ -11,6 +11,7 @@ import (
 	"ucwarden/connector"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -224,7 +225,7 @@ func TestNames(t *testing.T) {
 			continue
 		}
 		for x := range r.server.Grants().All() {
-			if match := policy.NewPattern(name, true, true); x.Securable.Type == policy.Table && !match.Match(x.Securable.Names()[2]) {
+			if match := naming.NewPattern(name, true, true); x.Securable.Type == policy.Table && !match.Match(x.Securable.Names()[2]) {
 				t.Errorf("for %s a grant landed on %s", table, x.Securable)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // resourceValues maps a resource type to the keys of Resource.Values that it needs, outermost first. Where several keys
@@ -78,7 +79,7 @@ func (r Resource) Securable() (policy.Securable, error) {
 			case value == "":
 			case from == "":
 				names[i], from = value, word
-			case policy.CanonicalName(value) != policy.CanonicalName(names[i]):
+			case naming.Canonical(value) != naming.Canonical(names[i]):
 				return policy.Securable{}, policy.Errorf(policy.CodeInvalid, "%s and %s name two different objects", from, word)
 			}
 		}

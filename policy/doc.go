@@ -8,9 +8,8 @@
 // evaluate and compile decide by what was read, region and directory say where and whom it is about; order puts changes into
 // a safe order, and guard may refuse them; explain, lint, suite and script answer what people ask.
 //
-// The package uses the standard library only, and of the Go project's text package the normal forms of Unicode, for
-// [LooseName]: names that look alike and differ in bytes must not slip by a deny, and a table of our own of which characters
-// compose would have to be kept up with Unicode. It does no I/O, reads no clock, starts no goroutine and logs nothing:
+// The package uses the standard library only, does no I/O, reads no clock, starts no goroutine and logs nothing:
 // whatever it needs is passed in, and the same input returns the same output. This holds for every package under it but
-// source, which does the I/O, and script, which runs JavaScript.
+// source, which does the I/O, and script, which runs JavaScript. How names are folded and matched by patterns is in package
+// naming below it, since everything compares names by it and it needs no other word of this package.
 package policy

@@ -3,6 +3,8 @@ package policy
 import (
 	"cmp"
 	"strings"
+
+	"ucwarden/policy/naming"
 )
 
 // PrincipalKind tells users, groups and service principals apart.
@@ -71,9 +73,9 @@ func PrincipalByShape(name string) Principal {
 	return NewPrincipal(Group, name)
 }
 
-// FoldPrincipal folds the name of a principal: without regard to case, as [LooseName], nor to blanks around it. It is the one
+// FoldPrincipal folds the name of a principal: without regard to case, as [naming.Loose], nor to blanks around it. It is the one
 // rule by which names are compared without regard to case, be it of users or to find whom a misspelt name may mean.
-func FoldPrincipal(name string) string { return LooseName(strings.TrimSpace(name)) }
+func FoldPrincipal(name string) string { return naming.Loose(strings.TrimSpace(name)) }
 
 // SamePlainly reports whether two names are one in the narrow sense: they differ in blanks around them and in letters that
 // have one lower and one upper case. Names that only [FoldPrincipal] takes for one may be two people's; they are denied
@@ -81,7 +83,7 @@ func FoldPrincipal(name string) string { return LooseName(strings.TrimSpace(name
 func SamePlainly(a, b string) bool {
 	a, b = strings.TrimSpace(a), strings.TrimSpace(b)
 	upper, other := strings.ToUpper(a), strings.ToUpper(b)
-	return a == b || CanonicalName(a) == CanonicalName(b) && upper == other
+	return a == b || naming.Canonical(a) == naming.Canonical(b) && upper == other
 }
 
 func (p Principal) String() string { return p.Name }

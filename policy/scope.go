@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"ucwarden/policy/naming"
 )
 
 // Filter selects names by patterns ('*' and '?'). An empty Include takes every name; Exclude wins.
@@ -32,8 +34,8 @@ type ScopeOptions struct {
 type Scope struct {
 	roots      []Securable // empty: the whole metastore
 	objects    map[SecurableType]filter
-	bounded    bool      // a filter on catalogs or schemas bounds the scope
-	around     []Pattern // catalogs that included schemas may lie in, where catalogs have no Include; nil: no such bound
+	bounded    bool             // a filter on catalogs or schemas bounds the scope
+	around     []naming.Pattern // catalogs that included schemas may lie in, where catalogs have no Include; nil: no such bound
 	privileges map[SecurableType]privilegeFilter
 	principals [3]principalFilter // users, groups, roles
 	rolePrefix string
@@ -42,7 +44,7 @@ type Scope struct {
 	options    ScopeOptions // it was made of
 }
 
-type filter struct{ include, exclude []Pattern }
+type filter struct{ include, exclude []naming.Pattern }
 
 // NewScope compiles the options. Errors name the bad pattern.
 func NewScope(o ScopeOptions) (Scope, error) {
@@ -70,7 +72,7 @@ func NewScope(o ScopeOptions) (Scope, error) {
 	if len(o.Objects[Catalog].Include) == 0 {
 		for _, text := range o.Objects[Schema].Include {
 			catalog, _, _ := strings.Cut(text, ".")
-			s.around = append(s.around, NewPattern(catalog, true, true))
+			s.around = append(s.around, naming.NewPattern(catalog, true, true))
 		}
 	}
 	var err error
@@ -89,22 +91,22 @@ func NewScope(o ScopeOptions) (Scope, error) {
 func compileFilter(f Filter) filter {
 	var c filter
 	for _, text := range f.Include {
-		c.include = append(c.include, NewPattern(text, true, true))
+		c.include = append(c.include, naming.NewPattern(text, true, true))
 	}
 	for _, text := range f.Exclude {
-		c.exclude = append(c.exclude, NewPattern(text, true, true))
+		c.exclude = append(c.exclude, naming.NewPattern(text, true, true))
 	}
 	return c
 }
 
 func (f filter) takes(name string) bool {
-	match := func(p Pattern) bool { return p.Match(name) }
+	match := func(p naming.Pattern) bool { return p.Match(name) }
 	return !slices.ContainsFunc(f.exclude, match) && (len(f.include) == 0 || slices.ContainsFunc(f.include, match))
 }
 
 // principalFilter selects principals by name. What it excludes it excludes in any case; what it includes it includes in the
 // case that it is written in, unless it is about users, who have none.
-type principalFilter struct{ include, exclude []Pattern }
+type principalFilter struct{ include, exclude []naming.Pattern }
 
 func newPrincipalFilter(f Filter, users bool) principalFilter {
 	var c principalFilter
@@ -112,18 +114,18 @@ func newPrincipalFilter(f Filter, users bool) principalFilter {
 		if users {
 			text = FoldPrincipal(text)
 		}
-		c.include = append(c.include, NewPattern(text, true, false))
+		c.include = append(c.include, naming.NewPattern(text, true, false))
 	}
 	for _, text := range f.Exclude {
-		c.exclude = append(c.exclude, NewPattern(FoldPrincipal(text), true, false))
+		c.exclude = append(c.exclude, naming.NewPattern(FoldPrincipal(text), true, false))
 	}
 	return c
 }
 
 func (f principalFilter) takes(name string) bool {
 	folded := FoldPrincipal(name)
-	return !slices.ContainsFunc(f.exclude, func(p Pattern) bool { return p.Match(folded) }) &&
-		(len(f.include) == 0 || slices.ContainsFunc(f.include, func(p Pattern) bool { return p.Match(name) }))
+	return !slices.ContainsFunc(f.exclude, func(p naming.Pattern) bool { return p.Match(folded) }) &&
+		(len(f.include) == 0 || slices.ContainsFunc(f.include, func(p naming.Pattern) bool { return p.Match(name) }))
 }
 
 // Within narrows the scope to the given securables and everything inside them.
@@ -196,7 +198,7 @@ func (s Scope) reaches(o Securable) bool {
 		if f, found := s.objects[o.Type]; found && !f.takes(o.FullName) {
 			return false
 		}
-		if o.Type == Catalog && s.around != nil && !slices.ContainsFunc(s.around, func(p Pattern) bool { return p.Match(o.FullName) }) {
+		if o.Type == Catalog && s.around != nil && !slices.ContainsFunc(s.around, func(p naming.Pattern) bool { return p.Match(o.FullName) }) {
 			return false
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ucwarden/input"
+	"ucwarden/policy/naming"
 )
 
 // PrivilegeFilter says which privileges are managed on one type of securable. Names are those of Unity Catalog, in any
@@ -18,10 +19,10 @@ type PrivilegeFilter struct {
 }
 
 // privilegeFilter is a compiled PrivilegeFilter.
-type privilegeFilter struct{ include, add, exclude []Pattern }
+type privilegeFilter struct{ include, add, exclude []naming.Pattern }
 
-func matchAny(patterns []Pattern, p Privilege) bool {
-	return slices.ContainsFunc(patterns, func(pattern Pattern) bool { return pattern.Match(string(p)) })
+func matchAny(patterns []naming.Pattern, p Privilege) bool {
+	return slices.ContainsFunc(patterns, func(pattern naming.Pattern) bool { return pattern.Match(string(p)) })
 }
 
 var privilegeName = regexp.MustCompile(`^[A-Z*?][A-Z0-9_*?]*$`)
@@ -37,14 +38,14 @@ func compilePrivileges(filters map[SecurableType]PrivilegeFilter) (map[Securable
 		for _, list := range []struct {
 			key   string
 			texts []string
-			to    *[]Pattern
+			to    *[]naming.Pattern
 		}{{"include", f.Include, &c.include}, {"add", f.Add, &c.add}, {"exclude", f.Exclude, &c.exclude}} {
 			for _, text := range list.texts {
 				p := NormalizePrivilege(text)
 				if problem := privilegeProblem(p); problem != "" {
 					return nil, Errorf(CodeInvalid, "scope.privileges.%s.%s: %s", strings.ToLower(string(t)), list.key, problem)
 				}
-				*list.to = append(*list.to, NewPattern(string(p), true, false))
+				*list.to = append(*list.to, naming.NewPattern(string(p), true, false))
 			}
 		}
 		if len(c.include)+len(c.add)+len(c.exclude) > 0 {

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"ucwarden/input"
+	"ucwarden/policy/naming"
 )
 
 // SecurableType is the type of an object that can carry grants, in the spelling of the Unity Catalog API.
@@ -93,7 +94,7 @@ func NewSecurable(t SecurableType, names ...string) (Securable, error) {
 			return Securable{}, err
 		}
 	}
-	return Securable{t, CanonicalName(strings.Join(names, "."))}, nil
+	return Securable{t, naming.Canonical(strings.Join(names, "."))}, nil
 }
 
 // ParseSecurable reads "TYPE:full.name", for example "table:sales.emea.orders", and "metastore" for the one of the workspace

@@ -12,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"ucwarden/input"
-	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // maxDepth bounds the nesting of a token's JSON.
@@ -142,7 +142,7 @@ func identityOf(claims jwt.MapClaims) (Identity, error) {
 			if !ok || text == "" {
 				return Identity{}, rejected("the claim catalogs is not a list of patterns")
 			}
-			id.Catalogs = append(id.Catalogs, policy.NewPattern(text, true, true))
+			id.Catalogs = append(id.Catalogs, naming.NewPattern(text, true, true))
 		}
 	}
 	id.TokenID, _ = claims["jti"].(string)

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // Scope is one word of a token's scope claim.
@@ -36,7 +36,7 @@ type Identity struct {
 	// Limited is set when the token has a catalogs claim: it then allows only catalogs that one of the Catalogs
 	// patterns matches, none when the claim is an empty list.
 	Limited  bool
-	Catalogs []policy.Pattern
+	Catalogs []naming.Pattern
 }
 
 // Has reports whether the identity has the scope, directly or through admin.
@@ -46,5 +46,5 @@ func (i Identity) Has(s Scope) bool {
 
 // AllowsCatalog reports whether the identity may sync objects of the named catalog; case does not matter.
 func (i Identity) AllowsCatalog(catalog string) bool {
-	return !i.Limited || slices.ContainsFunc(i.Catalogs, func(p policy.Pattern) bool { return p.Match(policy.CanonicalName(catalog)) })
+	return !i.Limited || slices.ContainsFunc(i.Catalogs, func(p naming.Pattern) bool { return p.Match(naming.Canonical(catalog)) })
 }

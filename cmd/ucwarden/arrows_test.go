@@ -23,36 +23,37 @@ var arrows = map[string][]string{
 	"atomicfile":                     {},
 	"endpoint":                       {},
 	"input":                          {},
-	"policy":                         {"input"},
+	"policy":                         {"input", "policy/naming"},
+	"policy/naming":                  {},
 	"policy/jsontext":                {},
 	"policy/ranger":                  {"input", "policy", "policy/jsontext"},
 	"policy/delta":                   {"policy", "policy/ranger"},
-	"policy/schedule":                {"input", "policy", "policy/ranger"},
-	"policy/match":                   {"policy", "policy/ranger", "policy/schedule"},
-	"policy/condition":               {"policy", "policy/match", "policy/ranger", "policy/schedule"},
-	"policy/rules":                   {"input", "policy", "policy/condition", "policy/match", "policy/ranger", "policy/schedule"},
+	"policy/schedule":                {"input", "policy/ranger"},
+	"policy/match":                   {"policy/naming", "policy/ranger", "policy/schedule"},
+	"policy/condition":               {"policy/match", "policy/naming", "policy/ranger", "policy/schedule"},
+	"policy/rules":                   {"input", "policy", "policy/condition", "policy/match", "policy/naming", "policy/ranger", "policy/schedule"},
 	"policy/verify":                  {"input", "policy", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/evaluate":                {"policy", "policy/condition", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
+	"policy/evaluate":                {"policy/condition", "policy/match", "policy/naming", "policy/ranger", "policy/rules"},
 	"policy/directory":               {"input", "policy"},
-	"policy/region":                  {"policy", "policy/match", "policy/rules"},
+	"policy/region":                  {"policy", "policy/match", "policy/naming", "policy/rules"},
 	"policy/guard":                   {"policy"},
 	"policy/accepted":                {"policy", "policy/ranger", "policy/rules"},
 	"policy/judge":                   {"policy", "policy/ranger", "policy/rules"},
 	"policy/compile":                 {"policy", "policy/accepted", "policy/directory", "policy/judge", "policy/match", "policy/ranger", "policy/region", "policy/rules"},
 	"policy/order":                   {"policy"},
 	"policy/sqlexpr":                 {"policy"},
-	"policy/protect":                 {"policy", "policy/match", "policy/ranger", "policy/rules", "policy/sqlexpr"},
-	"policy/explain":                 {"policy", "policy/compile", "policy/condition", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/lint":                    {"policy", "policy/accepted", "policy/compile", "policy/explain", "policy/match", "policy/ranger", "policy/region", "policy/rules", "policy/schedule", "policy/verify"},
-	"policy/suite":                   {"policy", "policy/delta", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules", "policy/schedule"},
-	"policy/script":                  {"policy", "policy/match", "policy/schedule"},
+	"policy/protect":                 {"policy", "policy/match", "policy/naming", "policy/ranger", "policy/rules", "policy/sqlexpr"},
+	"policy/explain":                 {"policy", "policy/compile", "policy/condition", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules"},
+	"policy/lint":                    {"policy", "policy/accepted", "policy/compile", "policy/explain", "policy/match", "policy/naming", "policy/ranger", "policy/region", "policy/rules", "policy/schedule", "policy/verify"},
+	"policy/suite":                   {"policy", "policy/delta", "policy/evaluate", "policy/match", "policy/ranger", "policy/rules"},
+	"policy/script":                  {"policy/match", "policy/schedule"},
 	"policy/policytest":              {"policy", "policy/match", "policy/ranger", "policy/rules"},
 	"policy/policytest/shareddata":   {},
 	"policy/source":                  {"atomicfile", "policy", "policy/ranger", "policy/source/content", "policy/source/rangeradmin"},
 	"policy/source/content":          {"input", "policy", "policy/ranger", "policy/source/yamljson", "policy/verify"},
 	"policy/source/rangeradmin":      {"endpoint", "policy", "policy/delta", "policy/ranger"},
 	"policy/source/yamljson":         {},
-	"policy/source/rangertest":       {"policy", "policy/delta", "policy/ranger"},
+	"policy/source/rangertest":       {"policy/delta", "policy/ranger"},
 	"connector":                      {"connector/coordinate", "connector/expansion", "connector/identity", "connector/load", "connector/memory", "connector/named", "connector/protection", "connector/unread", "policy", "policy/compile", "policy/directory", "policy/guard", "policy/order", "policy/protect", "policy/ranger", "policy/rules"},
 	"connector/memory":               {"atomicfile", "policy"},
 	"connector/protection":           {"connector/memory", "policy", "policy/protect"},
@@ -62,24 +63,24 @@ var arrows = map[string][]string{
 	"connector/load":                 {"connector/memory", "policy"},
 	"connector/coordinate":           {"policy", "policy/compile"},
 	"connector/unread":               {"connector/load", "policy", "policy/compile"},
-	"connector/named":                {"connector/load", "input", "policy", "policy/compile", "policy/directory", "policy/ranger", "policy/rules"},
+	"connector/named":                {"connector/load", "input", "policy", "policy/compile", "policy/directory", "policy/naming", "policy/ranger", "policy/rules"},
 	"connector/audit":                {"atomicfile", "connector", "policy"},
 	"connector/doctor":               {},
 	"connector/invariants":           {},
 	"connector/tasks":                {"connector", "connector/load", "ondemand", "policy"},
-	"connector/unitycatalog":         {"connector", "connector/doctor", "connector/identity", "connector/protection", "endpoint", "policy", "policy/directory"},
+	"connector/unitycatalog":         {"connector", "connector/doctor", "connector/identity", "connector/protection", "endpoint", "policy", "policy/directory", "policy/naming"},
 	"connector/emulator":             {"connector/emulator/statement"},
 	"connector/emulator/statement":   {},
 	"connector/emulator/conformance": {},
-	"ondemand":                       {"input", "policy"},
+	"ondemand":                       {"input", "policy", "policy/naming"},
 	"ondemand/queue":                 {"input", "ondemand", "ondemand/records", "ondemand/store", "policy"},
 	"ondemand/records":               {"ondemand", "ondemand/store", "policy"},
 	"ondemand/store":                 {"policy"},
-	"ondemand/eventhub":              {"ondemand", "ondemand/queue", "policy"},
+	"ondemand/eventhub":              {"ondemand", "ondemand/queue", "policy", "policy/naming"},
 	"ondemand/eventhub/emulator":     {},
 	"apiserver":                      {"apiserver/keys", "endpoint", "input", "ondemand", "ondemand/store", "policy"},
 	"apiserver/client":               {"endpoint", "ondemand", "ondemand/store"},
-	"apiserver/keys":                 {"atomicfile", "endpoint", "input", "policy"},
+	"apiserver/keys":                 {"atomicfile", "endpoint", "input", "policy", "policy/naming"},
 	"config":                         {"endpoint", "input"},
 	"examples":                       {},
 	"cmd/ucwarden":                   {"*"},
@@ -108,7 +109,7 @@ var owners = map[string][]string{
 	"github.com/labstack/echo":                                    {"apiserver"},
 	"go.etcd.io/bbolt":                                            {"ondemand/store"},
 	"github.com/dop251/goja":                                      {"policy/script"},
-	"golang.org/x/text/unicode/norm":                              {"policy"},
+	"golang.org/x/text/unicode/norm":                              {"policy/naming"},
 	module + "/config":                                            {"cmd/ucwarden", "config"},
 }
 
@@ -202,7 +203,13 @@ func TestArrows(t *testing.T) {
 	}
 	exists := make(map[string]bool)
 	for _, p := range packages {
-		exists[strings.TrimPrefix(p.ImportPath, module+"/")] = true
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		exists[name] = true
+		for _, allowed := range arrows[name] {
+			if allowed != "*" && !slices.Contains(p.Imports, module+"/"+allowed) {
+				t.Errorf("%s does not import %s: take the arrow out", name, allowed)
+			}
+		}
 	}
 	for _, name := range slices.Concat(slices.Sorted(maps.Keys(arrows)), daemonPath, questions, mayUseLibraries) {
 		if !exists[name] && !slices.Contains(planned, name) {
@@ -298,7 +305,7 @@ func TestArrowsFindViolations(t *testing.T) {
 		"policy/rules imports policy/compile: arrows point one way":                                                                            {ImportPath: "ucwarden/policy/rules", Imports: []string{"ucwarden/policy/compile"}},
 		"policy/evaluate imports policy/compile: arrows point one way":                                                                         {ImportPath: "ucwarden/policy/evaluate", Imports: []string{"ucwarden/policy/compile"}},
 		"policy/match imports golang.org/x/text/cases: it uses the standard library only":                                                      {ImportPath: "ucwarden/policy/match", Imports: []string{"golang.org/x/text/cases"}},
-		"policy/match imports golang.org/x/text/unicode/norm: only policy may":                                                                 {ImportPath: "ucwarden/policy/match", Imports: []string{"golang.org/x/text/unicode/norm"}},
+		"policy/match imports golang.org/x/text/unicode/norm: only policy/naming may":                                                          {ImportPath: "ucwarden/policy/match", Imports: []string{"golang.org/x/text/unicode/norm"}},
 		"policy/suite imports github.com/dop251/goja/parser: only policy/script may":                                                           {ImportPath: "ucwarden/policy/suite", TestImports: []string{"github.com/dop251/goja/parser"}},
 		"web: a new package: say in arrows what it may import":                                                                                 {ImportPath: "ucwarden/web"},
 	} {
@@ -319,7 +326,7 @@ func TestArrowsFindViolations(t *testing.T) {
 	fine := []pkg{
 		{ImportPath: "ucwarden/policy/script", Imports: []string{"github.com/dop251/goja", "ucwarden/policy/match"}},
 		{ImportPath: "ucwarden/cmd/ucwarden", Imports: []string{"ucwarden/config", "ucwarden/policy", "github.com/spf13/cobra"}},
-		{ImportPath: "ucwarden/policy", Imports: []string{"fmt", "golang.org/x/text/unicode/norm"}, TestImports: []string{"pgregory.net/rapid"}, XTestImports: []string{"ucwarden/deploy/ranger"}},
+		{ImportPath: "ucwarden/policy/naming", Imports: []string{"strings", "golang.org/x/text/unicode/norm"}, TestImports: []string{"pgregory.net/rapid"}, XTestImports: []string{"ucwarden/deploy/ranger"}},
 	}
 	if got := violations(fine); len(got) > 0 {
 		t.Errorf("found in what is fine: %q", got)

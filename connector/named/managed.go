@@ -8,6 +8,7 @@ import (
 
 	"ucwarden/connector/load"
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -60,7 +61,7 @@ func builtInNames(p *ranger.Policy) []string {
 	for _, resources := range append([]map[string]ranger.PolicyResource{p.Resources}, p.AdditionalResources...) {
 		for level, known := range map[string][]string{"catalog": load.BuiltInCatalogs, "schema": {load.BuiltInSchema}} {
 			for _, value := range resources[level].Values {
-				pattern := policy.NewPattern(value, true, true)
+				pattern := naming.NewPattern(value, true, true)
 				if resources[level].IsExcludes || pattern.MatchesAll() {
 					continue
 				}
@@ -135,7 +136,7 @@ func exactly(resource ranger.PolicyResource) []string {
 	}
 	names := make([]string, len(resource.Values))
 	for i, value := range resource.Values {
-		names[i] = policy.CanonicalName(value)
+		names[i] = naming.Canonical(value)
 	}
 	return names
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // scopeName is a name or pattern that a scope is made of.
@@ -25,7 +26,7 @@ func (n scopeName) matches(names []string) bool {
 	if n.Type == "" && !exactCase {
 		text = policy.FoldPrincipal(text)
 	}
-	p := policy.NewPattern(text, n.Setting != "scope.protected", fold)
+	p := naming.NewPattern(text, n.Setting != "scope.protected", fold)
 	return slices.ContainsFunc(names, func(name string) bool {
 		if n.Type == "" && !exactCase {
 			name = policy.FoldPrincipal(name)
@@ -83,7 +84,7 @@ func unmatchedObjects(s policy.Scope, objects, catalogs []policy.Securable, list
 			}
 			n := scopeName{Setting: "scope." + strings.ToLower(string(t)) + "s" + key, Text: text, Type: t}
 			of, _, _ := strings.Cut(text, ".")
-			in := policy.NewPattern(of, true, true)
+			in := naming.NewPattern(of, true, true)
 			unseen := t.Depth() > 1 && slices.ContainsFunc(catalogs, func(c policy.Securable) bool { return !listed(c) && in.Match(c.FullName) })
 			if !unseen && strings.Trim(text, "*.") != "" && !n.matches(byType[t]) {
 				list = append(list, n)

@@ -13,6 +13,7 @@ import (
 	"ucwarden/endpoint"
 	"ucwarden/policy"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/naming"
 )
 
 // CheckOptions say what of the workspace is to be looked at.
@@ -130,7 +131,7 @@ func (c *Client) checkRights(ctx context.Context, o CheckOptions, us *self) []do
 	}
 	for _, name := range o.Catalogs {
 		switch {
-		case seen[policy.CanonicalName(name)]:
+		case seen[naming.Canonical(name)]:
 		case admin:
 			found = append(found, doctor.Problem.Is("correct scope.catalogs.include", "catalog %s is named by the scope, and does not exist", name))
 		default:

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // pageSize is the number of objects requested per page: the server's maximum for tables, volumes and models. For other
@@ -203,7 +204,7 @@ func (c *Client) metastore(ctx context.Context) (policy.Object, error) {
 	if err := c.get(ctx, "metastore_summary", prefix+"metastore_summary", nil, &m); err != nil {
 		return policy.Object{}, err
 	}
-	s := policy.Securable{Type: policy.Metastore, FullName: policy.CanonicalName(m.ID)}
+	s := policy.Securable{Type: policy.Metastore, FullName: naming.Canonical(m.ID)}
 	if m.ID == "" {
 		return policy.Object{}, policy.Errorf(policy.CodeNotFound, "the workspace has no metastore assigned")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/connector/protection"
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 var _ protection.Protections = (*Client)(nil)
@@ -40,7 +41,7 @@ type tableInfo struct {
 }
 
 func attached(function string, columns []string, arguments []functionArgument) policy.Attached {
-	a := policy.Attached{Function: policy.CanonicalName(function)}
+	a := policy.Attached{Function: naming.Canonical(function)}
 	for _, arg := range arguments {
 		if arg.Constant != nil {
 			a.Arguments = append(a.Arguments, policy.Argument{Constant: *arg.Constant})
@@ -193,8 +194,8 @@ func (c *Client) AttributePolicies(ctx context.Context, on policy.Securable) ([]
 		err = eachPage(ctx, c, "policies", path, "policies", url.Values{"include_inherited": {"true"}}, func(p *attributePolicy) error {
 			list = append(list, policy.AttributePolicy{
 				ID: p.ID, Name: p.Name, Type: policy.AttributePolicyType(p.Type), Condition: p.Condition, To: p.To, Except: p.Except,
-				On:       policy.Securable{Type: policy.SecurableType(strings.ToUpper(p.OnType)), FullName: policy.CanonicalName(p.OnName)},
-				Function: policy.CanonicalName(p.RowFilter.Function + p.Mask.Function),
+				On:       policy.Securable{Type: policy.SecurableType(strings.ToUpper(p.OnType)), FullName: naming.Canonical(p.OnName)},
+				Function: naming.Canonical(p.RowFilter.Function + p.Mask.Function),
 			})
 			return nil
 		})

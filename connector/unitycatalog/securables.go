@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // collection describes the API's collection of the objects of a type.
@@ -118,7 +119,7 @@ func (i objectInfo) object(t policy.SecurableType, kind policy.Kind) (policy.Obj
 			kind = kindOf(i.TableType)
 		}
 	}
-	s := policy.Securable{Type: t, FullName: policy.CanonicalName(name)}
+	s := policy.Securable{Type: t, FullName: naming.Canonical(name)}
 	return policy.Object{Securable: s, Kind: kind, Owner: i.Owner}, checkName(s)
 }
 

@@ -19,6 +19,7 @@ import (
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/queue"
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // Options configures a [Consumer]. Zero durations take the defaults named here.
@@ -46,7 +47,7 @@ func (o *Options) waiting() time.Duration { return o.IdleCheck / 4 }
 type Consumer struct {
 	o        Options
 	hub      *connector
-	catalogs []policy.Pattern
+	catalogs []naming.Pattern
 	log      *slog.Logger
 	metrics  *metrics
 
@@ -110,7 +111,7 @@ func New(o Options) (*Consumer, error) {
 	o.ReconnectEvery = cmp.Or(o.ReconnectEvery, 5*time.Minute)
 	c := &Consumer{o: o, hub: hub, log: o.Logger, problems: make(map[string]*Failure), states: make(map[string]state)}
 	for _, text := range o.Catalogs {
-		c.catalogs = append(c.catalogs, policy.NewPattern(text, true, true))
+		c.catalogs = append(c.catalogs, naming.NewPattern(text, true, true))
 	}
 	c.metrics, err = newMetrics(c, o.Registerer)
 	return c, err

@@ -12,7 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 
 	"ucwarden/ondemand"
-	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // Limits of what is read of one event.
@@ -26,7 +26,7 @@ const (
 type decoder struct {
 	name     string // of the hub and its creation; ids of tasks begin with it
 	types    []ondemand.Type
-	catalogs []policy.Pattern // nil: all
+	catalogs []naming.Pattern // nil: all
 	elements int              // most elements of one event
 }
 
@@ -93,7 +93,7 @@ func (d *decoder) refuses(t ondemand.Task) string {
 	}
 	for i, r := range t.RequestInfo.Resources {
 		catalog, ok := r.Catalog()
-		if !ok || !slices.ContainsFunc(d.catalogs, func(p policy.Pattern) bool { return p.Match(policy.CanonicalName(catalog)) }) {
+		if !ok || !slices.ContainsFunc(d.catalogs, func(p naming.Pattern) bool { return p.Match(naming.Canonical(catalog)) }) {
 			return fmt.Sprintf("resource %d is not in a catalog of ondemand.eventhub.catalogs", i)
 		}
 	}

@@ -5,8 +5,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"ucwarden/policy"
+
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/schedule"
 )
@@ -176,16 +177,16 @@ type unknownCondition struct{}
 
 func (unknownCondition) eval(*match.Values) Result { return Unknown }
 
-func wildcardPatterns(values []string) []policy.Pattern {
-	patterns := make([]policy.Pattern, 0, len(values))
+func wildcardPatterns(values []string) []naming.Pattern {
+	patterns := make([]naming.Pattern, 0, len(values))
 	for _, v := range values {
-		patterns = append(patterns, policy.NewPattern(v, true, false))
+		patterns = append(patterns, naming.NewPattern(v, true, false))
 	}
 	return patterns
 }
 
-func anyMatch(patterns []policy.Pattern, name string) bool {
-	return slices.ContainsFunc(patterns, func(p policy.Pattern) bool { return p.Match(name) })
+func anyMatch(patterns []naming.Pattern, name string) bool {
+	return slices.ContainsFunc(patterns, func(p naming.Pattern) bool { return p.Match(name) })
 }
 
 // tagsCondition asks which tags the resource carries.
@@ -231,7 +232,7 @@ func (c attributeCondition) eval(v *match.Values) Result {
 // simpleCondition matches an attribute of the request's context with wildcards; without the attribute it is not met.
 type simpleCondition struct {
 	name     string
-	patterns []policy.Pattern
+	patterns []naming.Pattern
 }
 
 func newSimpleCondition(d *ranger.ConditionDef, c ranger.Condition) condition {
@@ -250,7 +251,7 @@ func (c simpleCondition) eval(v *match.Values) Result {
 // ipCondition compares the address the request came from with addresses, networks and patterns ("10.*.1.*").
 type ipCondition struct {
 	networks []netip.Prefix
-	patterns []policy.Pattern
+	patterns []naming.Pattern
 	any      bool
 }
 
@@ -267,7 +268,7 @@ func newIPCondition(c ranger.Condition) condition {
 			if strings.HasSuffix(value, ".") || strings.HasSuffix(value, ":") {
 				value += "*"
 			}
-			compiled.patterns = append(compiled.patterns, policy.NewPattern(value, true, true))
+			compiled.patterns = append(compiled.patterns, naming.NewPattern(value, true, true))
 		}
 	}
 	return compiled
@@ -290,7 +291,7 @@ func (c ipCondition) eval(v *match.Values) Result {
 	return met(anyMatch(c.patterns, v.ClientIP))
 }
 
-type actionCondition struct{ patterns []policy.Pattern }
+type actionCondition struct{ patterns []naming.Pattern }
 
 func (c actionCondition) eval(v *match.Values) Result {
 	return met(anyMatch(c.patterns, v.Action))
@@ -299,7 +300,7 @@ func (c actionCondition) eval(v *match.Values) Result {
 // togetherCondition asks whether a statement accesses at least two of the named resources ("database.table.column",
 // with wildcards; levels left out are all) at once. Source: RangerHiveResourcesAccessedTogetherCondition.
 type togetherCondition struct {
-	names   [][]policy.Pattern // by level, from the root
+	names   [][]naming.Pattern // by level, from the root
 	forest  *match.Forest
 	reverse bool
 }
@@ -307,7 +308,7 @@ type togetherCondition struct {
 func newTogetherCondition(m Definitions, c ranger.Condition, reverse bool) condition {
 	t := togetherCondition{reverse: reverse, forest: m.forest}
 	for _, name := range c.Values {
-		t.names = append(t.names, wildcardPatterns(strings.Split(policy.CanonicalName(strings.TrimSpace(name)), ".")))
+		t.names = append(t.names, wildcardPatterns(strings.Split(naming.Canonical(strings.TrimSpace(name)), ".")))
 	}
 	if len(t.names) == 0 {
 		return unknownCondition{}
@@ -332,12 +333,12 @@ func (c togetherCondition) eval(v *match.Values) Result {
 	return met(together != c.reverse)
 }
 
-func matchLevels(levels []policy.Pattern, path []*match.Element) bool {
+func matchLevels(levels []naming.Pattern, path []*match.Element) bool {
 	if len(levels) > len(path) {
 		return false
 	}
 	for i, p := range levels {
-		if !p.Match(policy.CanonicalName(path[i].Value)) {
+		if !p.Match(naming.Canonical(path[i].Value)) {
 			return false
 		}
 	}

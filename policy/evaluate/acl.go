@@ -3,8 +3,9 @@ package evaluate
 import (
 	"maps"
 	"slices"
-	"ucwarden/policy"
+
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -288,7 +289,7 @@ func (ctx *evalContext) collectAccess(p *rules.Policy, m match.Type, sets *[4]ma
 		users, groups = map[string]bool{}, map[string]bool{}
 		for i := range items {
 			item := &items[i]
-			named := ctx.AnyAccess && item.MatchesAny() || !ctx.AnyAccess && item.MatchesAccess(policy.CanonicalName(ctx.AccessType))
+			named := ctx.AnyAccess && item.MatchesAny() || !ctx.AnyAccess && item.MatchesAccess(naming.Canonical(ctx.AccessType))
 			if !named || !item.Kind.Listed() || !item.Conditions.Eval(&ctx.Values).Resolve(item.Restricts()) {
 				continue
 			}

@@ -2,8 +2,9 @@ package evaluate
 
 import (
 	"slices"
-	"ucwarden/policy"
+
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -43,7 +44,7 @@ type evalContext struct {
 // access is an access type, with its name as items are compared with it.
 type access struct{ name, canonical string }
 
-func newAccess(name string) access { return access{name, policy.CanonicalName(name)} }
+func newAccess(name string) access { return access{name, naming.Canonical(name)} }
 
 func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	ctx := e.contexts.Get().(*evalContext)

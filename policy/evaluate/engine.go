@@ -3,9 +3,10 @@ package evaluate
 import (
 	"math"
 	"slices"
-	"ucwarden/policy"
+
 	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -63,7 +64,7 @@ func (e *Evaluator) firstAllowed(ctx *evalContext, t ranger.PolicyType, zones []
 // RangerPolicyEngineImpl.evaluatePoliciesForOneAccessTypeNoAudit.
 func (e *Evaluator) evaluateIn(ctx *evalContext, t ranger.PolicyType, zone string) Decision {
 	var r result
-	if super := e.rules.SuperUser(ctx.User, ctx.Groups); super || policy.CanonicalName(ctx.AccessType) == rules.SuperUserOnly {
+	if super := e.rules.SuperUser(ctx.User, ctx.Groups); super || naming.Canonical(ctx.AccessType) == rules.SuperUserOnly {
 		r.allowed, r.determined, r.priority = super, true, math.MaxInt
 		if !super {
 			r.Outcome = Denied

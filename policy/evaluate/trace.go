@@ -2,9 +2,10 @@ package evaluate
 
 import (
 	"strings"
-	"ucwarden/policy"
+
 	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -39,7 +40,7 @@ func (e *Evaluator) Trace(r Request, t ranger.PolicyType, zone string) []Traced 
 	ctx.Tags = e.findTags(ctx)
 	var list []Traced
 	add := func(p *rules.Policy, path *match.Path) {
-		if one, ok := ctx.trace(p, path, policy.CanonicalName(r.AccessType)); ok {
+		if one, ok := ctx.trace(p, path, naming.Canonical(r.AccessType)); ok {
 			list = append(list, one)
 		}
 	}

@@ -6,16 +6,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/explain"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/verify"
-
-	"pgregory.net/rapid"
 )
 
 var lintTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -252,13 +254,13 @@ func TestPatternCovers(t *testing.T) {
 		{"*", "a*b", true}, {"a*", "ab*", true}, {"ab*", "a*", false}, {"*b*", "ab*", true}, {"a?", "a*", false}, {"a*", "a?", true},
 		{"a?c", "abc", true}, {"?", "ü", true}, {"??", "?", false}, {"a*c", "a*b*c", true}, {"a*b*c", "a*c", false}, {"a", "A", true}, {"**", "*", true},
 	} {
-		if got := policy.NewPattern(c.wide, true, true).Covers(policy.NewPattern(c.narrow, true, true)); got != c.want {
+		if got := naming.NewPattern(c.wide, true, true).Covers(naming.NewPattern(c.narrow, true, true)); got != c.want {
 			t.Errorf("%s covers %s: %v, want %v", c.wide, c.narrow, got, c.want)
 		}
 	}
 	text := rapid.StringOfN(rapid.SampledFrom([]rune("ab*?")), 0, 5, -1)
 	rapid.Check(t, func(t *rapid.T) {
-		wide, narrow := policy.NewPattern(text.Draw(t, "wide"), true, true), policy.NewPattern(text.Draw(t, "narrow"), true, true)
+		wide, narrow := naming.NewPattern(text.Draw(t, "wide"), true, true), naming.NewPattern(text.Draw(t, "narrow"), true, true)
 		name := rapid.StringOfN(rapid.SampledFrom([]rune("abc")), 0, 6, -1).Draw(t, "name")
 		if wide.Covers(narrow) && narrow.Match(name) && !wide.Match(name) {
 			t.Fatalf("%s covers %s, but does not match %q", wide, narrow, name)

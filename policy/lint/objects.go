@@ -2,8 +2,10 @@ package lint
 
 import (
 	"fmt"
+
 	"ucwarden/policy"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
@@ -105,7 +107,7 @@ func (l *lintList) objectsFor(p *ranger.Policy, path string, resources map[strin
 		}
 		for i, pattern := range named.Patterns {
 			one := r
-			one.Levels[level-1] = match.Level{Patterns: []policy.Pattern{pattern}}
+			one.Levels[level-1] = match.Level{Patterns: []naming.Pattern{pattern}}
 			if !l.objects.holds(&one) {
 				l.find(p, SeverityInfo, CheckNoObject, fmt.Sprintf("%s.%s.values[%d]", path, named.Name, i), "no object of the workspace matches %q; correct the name, or keep it for objects to come", res.Values[i])
 			}

@@ -2,7 +2,8 @@ package match
 
 import (
 	"slices"
-	"ucwarden/policy"
+
+	"ucwarden/policy/naming"
 )
 
 // Index is a node of a tree that follows the levels of resources from the root down. It holds what names no
@@ -15,7 +16,7 @@ type Index struct {
 type indexBranch struct {
 	name     string
 	any      *Index            // '*'
-	exact    map[string]*Index // by LooseName, whatever the definition says: the matcher looks again
+	exact    map[string]*Index // by naming.Loose, whatever the definition says: the matcher looks again
 	prefixes map[string]*Index // by the literal beginning of patterns; "" holds what cannot be indexed
 	lengths  []int             // of the keys of prefixes, ascending
 }
@@ -53,7 +54,7 @@ func (n *Index) addLevels(levels []elementMatcher, id int32, budget int) {
 		if _, ok := p.Exact(); ok {
 			child = b.exactly
 		}
-		child(policy.LooseName(p.Prefix())).addLevels(levels[1:], id, budget/count)
+		child(naming.Loose(p.Prefix())).addLevels(levels[1:], id, budget/count)
 	}
 }
 
@@ -124,7 +125,7 @@ func (n *Index) Collect(path []*Element, below bool, list []int32) []int32 {
 		if e.Value == "" || e.Value == "*" {
 			return list
 		}
-		name := policy.LooseName(e.Value)
+		name := naming.Loose(e.Value)
 		if child := b.exact[name]; child != nil {
 			list = child.Collect(path[1:], below, list)
 		}

@@ -2,12 +2,13 @@ package match
 
 import (
 	"slices"
-	"ucwarden/policy"
+
+	"ucwarden/policy/naming"
 )
 
 // Level is what a policy's resources name at one level of the resource tree, as patterns of canonical names.
 type Level struct {
-	Patterns []policy.Pattern // to be asked by the methods of Level, since they may fold what is folded already
+	Patterns []naming.Pattern // to be asked by the methods of Level, since they may fold what is folded already
 	Excludes bool             // every name that no pattern matches
 	Any      bool             // every name
 	Open     bool             // which names it comes to is known for a request only, or not at all; Patterns match all of them at least
@@ -35,7 +36,7 @@ func (m *elementMatcher) level() Level {
 		return l
 	}
 	l.folds = m.values[0].IgnoresCase()
-	if m.special == nil && !slices.ContainsFunc(m.values, policy.Pattern.IsLiteralWildcard) {
+	if m.special == nil && !slices.ContainsFunc(m.values, naming.Pattern.IsLiteralWildcard) {
 		l.Patterns = m.values
 		return l
 	}
@@ -52,18 +53,18 @@ func (m *elementMatcher) level() Level {
 }
 
 // canonical returns the pattern of the canonical names that the value matches, or with open of all that it may match.
-func (v *valueMatcher) canonical() (p policy.Pattern, open bool) {
+func (v *valueMatcher) canonical() (p naming.Pattern, open bool) {
 	if macro := v.macro(); macro != nil {
-		return policy.NewPattern(policy.CanonicalName(macro.withWildcards()), true, false), true
+		return naming.NewPattern(naming.Canonical(macro.withWildcards()), true, false), true
 	}
 	p = v.pattern.Canonical()
 	if p.IsLiteralWildcard() { // in a name that Unity Catalog hardly has
-		return policy.NewPattern(p.String(), true, false), true
+		return naming.NewPattern(p.String(), true, false), true
 	}
 	switch s := v.special; {
 	case s == nil:
 	case s.recursive:
-		return policy.NewPattern(policy.CanonicalName(p.String())+"*", true, false), true
+		return naming.NewPattern(naming.Canonical(p.String())+"*", true, false), true
 	case s.options.quotedCaseSensitive && s.options.fold && s.exact.String() != p.String():
 		open = true
 	}
@@ -83,7 +84,7 @@ func (l *Level) Match(name string) bool {
 	return l.Excludes
 }
 
-// MatchLoosely is Match with names compared by [LooseName], as denies are. It reports true wherever Match does.
+// MatchLoosely is Match with names compared by [naming.Loose], as denies are. It reports true wherever Match does.
 func (l *Level) MatchLoosely(name string) bool {
 	if l.Match(name) {
 		return true
@@ -91,7 +92,7 @@ func (l *Level) MatchLoosely(name string) bool {
 	if l.Excludes || !l.folds {
 		return false // what is not excluded by its very name matches already
 	}
-	name = policy.LooseName(name)
+	name = naming.Loose(name)
 	for _, p := range l.Patterns {
 		if p.Loose().Match(name) {
 			return true
@@ -103,7 +104,7 @@ func (l *Level) MatchLoosely(name string) bool {
 // IsASCII reports whether the level's patterns have ASCII characters only.
 func (l *Level) IsASCII() bool {
 	for _, p := range l.Patterns {
-		if !policy.IsASCII(p.String()) {
+		if !naming.IsASCII(p.String()) {
 			return false
 		}
 	}

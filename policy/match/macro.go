@@ -2,7 +2,8 @@ package match
 
 import (
 	"strings"
-	"ucwarden/policy"
+
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -159,17 +160,17 @@ func (m *macroText) expand(v *Values) string {
 func (m *macroText) match(name string, v *Values, o *matcherOptions) bool {
 	text := m.expand(v)
 	if o.fold {
-		text, name = policy.CanonicalName(text), policy.CanonicalName(name)
+		text, name = naming.Canonical(text), naming.Canonical(name)
 	}
 	switch m.kind {
 	case macroExact:
-		return name == text || o.recursive && matchRecursive(policy.NewPattern(text, false, false), name, o.separator)
+		return name == text || o.recursive && matchRecursive(naming.NewPattern(text, false, false), name, o.separator)
 	case macroPrefix:
 		return strings.HasPrefix(name, text)
 	case macroSuffix:
 		return strings.HasSuffix(name, text)
 	}
-	p := policy.NewPattern(text, true, false)
+	p := naming.NewPattern(text, true, false)
 	return p.Match(name) || o.recursive && matchRecursive(p, name, o.separator)
 }
 

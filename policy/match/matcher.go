@@ -3,7 +3,8 @@ package match
 import (
 	"slices"
 	"strings"
-	"ucwarden/policy"
+
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -56,7 +57,7 @@ func ParseType(s string) Type {
 // and RangerDefaultResourceMatcher.
 type elementMatcher struct {
 	def      *ranger.ResourceDef
-	values   []policy.Pattern
+	values   []naming.Pattern
 	special  []*specialValue // by value; nil where no value needs more than its pattern
 	any      bool            // a value of '*' alone, or none
 	excludes bool
@@ -78,7 +79,7 @@ func newElementMatcher(def *ranger.ResourceDef, r ranger.PolicyResource, scripts
 			break
 		}
 		m.dynamic = m.dynamic || v.macro() != nil
-		m.ascii = m.ascii && policy.IsASCII(value)
+		m.ascii = m.ascii && naming.IsASCII(value)
 		m.add(v, len(r.Values))
 	}
 	m.any = len(m.values) == 0
@@ -88,7 +89,7 @@ func newElementMatcher(def *ranger.ResourceDef, r ranger.PolicyResource, scripts
 
 func (m *elementMatcher) add(v valueMatcher, capacity int) {
 	if m.values == nil {
-		m.values = make([]policy.Pattern, 0, capacity)
+		m.values = make([]naming.Pattern, 0, capacity)
 	}
 	m.values = append(m.values, v.pattern)
 	if v.special != nil && m.special == nil {
@@ -139,20 +140,20 @@ func newMatcherOptions(def *ranger.ResourceDef, recursive bool) matcherOptions {
 
 // valueMatcher matches one value of a policy.
 type valueMatcher struct {
-	pattern policy.Pattern
+	pattern naming.Pattern
 	special *specialValue // nil for most values
 }
 
 // specialValue is what a value needs that is more than a pattern.
 type specialValue struct {
-	exact     policy.Pattern // the pattern with case; used for quoted names where the definition asks for it
+	exact     naming.Pattern // the pattern with case; used for quoted names where the definition asks for it
 	macro     *macroText
 	recursive bool
 	options   matcherOptions
 }
 
 func newValueMatcher(value string, o matcherOptions) valueMatcher {
-	v := valueMatcher{pattern: policy.NewPattern(value, o.wildcard, o.fold)}
+	v := valueMatcher{pattern: naming.NewPattern(value, o.wildcard, o.fold)}
 	macro := o.macros.applies(value)
 	if !macro && !o.recursive && !o.quotedCaseSensitive {
 		return v
@@ -162,7 +163,7 @@ func newValueMatcher(value string, o matcherOptions) valueMatcher {
 		v.special.macro = newMacroText(value, o)
 	}
 	if o.quotedCaseSensitive && o.fold {
-		v.special.exact = policy.NewPattern(value, o.wildcard, false)
+		v.special.exact = naming.NewPattern(value, o.wildcard, false)
 	}
 	return v
 }
@@ -195,12 +196,12 @@ func (m *valueMatcher) match(name string, scope ElementScope, v *Values) bool {
 
 // matchScope matches what the name may stand for besides itself: with prefix scope, whatever begins with it; with child
 // scope, a path one element longer.
-func matchScope(p policy.Pattern, name string, scope ElementScope) bool {
+func matchScope(p naming.Pattern, name string, scope ElementScope) bool {
 	if scope == ElementSelfOrPrefix {
 		return p.MatchesBeginning(name)
 	}
 	if p.IgnoresCase() {
-		name = policy.CanonicalName(name)
+		name = naming.Canonical(name)
 	}
 	base := strings.TrimSuffix(name, "/") + "/"
 	rest, ok := strings.CutPrefix(p.Prefix(), base)
@@ -208,10 +209,10 @@ func matchScope(p policy.Pattern, name string, scope ElementScope) bool {
 }
 
 // matchRecursive matches a path that lies below one that the pattern matches.
-func matchRecursive(p policy.Pattern, path string, separator byte) bool {
+func matchRecursive(p naming.Pattern, path string, separator byte) bool {
 	if literal, ok := p.Exact(); ok {
 		if p.IgnoresCase() {
-			path = policy.CanonicalName(path)
+			path = naming.Canonical(path)
 		}
 		rest, below := strings.CutPrefix(path, literal)
 		return below && (rest == "" || rest[0] == separator || strings.HasSuffix(literal, string(separator)))
@@ -253,9 +254,9 @@ func (m *elementMatcher) matchName(name string, scope ElementScope, v *Values) b
 	return false
 }
 
-// matchesLoosely reports whether a name that does not match does so when names are compared by [policy.LooseName].
+// matchesLoosely reports whether a name that does not match does so when names are compared by [naming.Loose].
 func (m *elementMatcher) matchesLoosely(e *Element) bool {
-	if m.any || m.excludes || e == nil || m.ascii && policy.IsASCII(e.Value) {
+	if m.any || m.excludes || e == nil || m.ascii && naming.IsASCII(e.Value) {
 		return false // what is not excluded by its very name matches already
 	}
 	for i := range m.values {
@@ -267,7 +268,7 @@ func (m *elementMatcher) matchesLoosely(e *Element) bool {
 }
 
 func (m *valueMatcher) matchLoosely(name string) bool {
-	return m.pattern.IgnoresCase() && m.macro() == nil && m.pattern.Loose().Match(policy.LooseName(name))
+	return m.pattern.IgnoresCase() && m.macro() == nil && m.pattern.Loose().Match(naming.Loose(name))
 }
 
 // Matcher matches one map of resources of a policy, level by level from the root. Source:
@@ -310,7 +311,7 @@ func New(f *Forest, resources map[string]ranger.PolicyResource, scripts ScriptCo
 }
 
 // Match compares with the path of the request, which must come from the same forest; loosely, with names compared by
-// [policy.LooseName].
+// [naming.Loose].
 func (m *Matcher) Match(path []*Element, v *Values, loosely bool) Type {
 	result := None
 	if len(path) == 0 {
@@ -357,7 +358,7 @@ func (m *Matcher) WithWildcards() *Matcher {
 		level.values, level.special, level.dynamic = slices.Clone(level.values), slices.Clone(level.special), false
 		for i, special := range level.special {
 			if special != nil && special.macro != nil {
-				level.values[i], level.special[i] = policy.NewPattern(special.macro.withWildcards(), true, special.options.fold), nil
+				level.values[i], level.special[i] = naming.NewPattern(special.macro.withWildcards(), true, special.options.fold), nil
 			}
 		}
 	}

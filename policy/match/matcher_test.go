@@ -5,13 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"ucwarden/policy"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"pgregory.net/rapid"
 )
 
 func TestMatchType(t *testing.T) {
@@ -155,7 +156,7 @@ func TestIndexFindsWhatMatches(t *testing.T) {
 func TestPatternBeginning(t *testing.T) {
 	letters := []string{"", "a", "b", "aa", "ab", "ba", "bb", "aab", "abab", "bbaa"}
 	rapid.Check(t, func(t *rapid.T) {
-		p := policy.NewPattern(rapid.StringMatching(`[ab*?]{1,5}`).Draw(t, "pattern"), true, false)
+		p := naming.NewPattern(rapid.StringMatching(`[ab*?]{1,5}`).Draw(t, "pattern"), true, false)
 		text := rapid.StringMatching(`[ab]{0,4}`).Draw(t, "text")
 		want := slices.ContainsFunc(letters, func(rest string) bool { return p.Match(text + rest) })
 		if got := p.MatchesBeginning(text); want && !got {

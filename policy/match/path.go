@@ -2,7 +2,8 @@ package match
 
 import (
 	"slices"
-	"ucwarden/policy"
+
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -73,7 +74,7 @@ func (p *Path) Set(f *Forest, r Resource) *Path {
 	p.Elements, p.OK = f.path(r, &p.buf)
 	p.ascii = true
 	for i := range r {
-		p.ascii = p.ascii && policy.IsASCII(r[i].Value)
+		p.ascii = p.ascii && naming.IsASCII(r[i].Value)
 	}
 	return p
 }
@@ -84,7 +85,7 @@ func (p *Path) IsASCII() bool { return p.ascii }
 // setTag makes the path that of a tag, as a resource of the tag service.
 func (p *Path) setTag(tag string) {
 	p.buf[0] = &Element{Name: TagResource, Value: tag}
-	p.Elements, p.OK, p.ascii = p.buf[:1], true, policy.IsASCII(tag)
+	p.Elements, p.OK, p.ascii = p.buf[:1], true, naming.IsASCII(tag)
 }
 
 // Clear drops what the path points to.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"ucwarden/policy"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/sqlexpr"
 )
@@ -150,7 +150,7 @@ func (c *compilation) shortNames(b *branch) (string, error) {
 		}
 		for _, spelled := range c.sessionNames(id, short) {
 			if !strings.EqualFold(spelled, short) {
-				a.values[spelled] = policy.CanonicalName(short)
+				a.values[spelled] = naming.Canonical(short)
 			}
 		}
 	}

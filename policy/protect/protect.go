@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/sqlexpr"
@@ -345,5 +346,5 @@ func (p *parameters) arguments() []policy.Argument {
 
 // resourceOfColumn returns a column of the table in the words of the service definition.
 func (c *compilation) resourceOfColumn(column string) (match.Resource, bool) {
-	return c.set.Model.ColumnOf(c.object(), policy.CanonicalName(column))
+	return c.set.Model.ColumnOf(c.object(), naming.Canonical(column))
 }

@@ -3,7 +3,7 @@ package region
 import (
 	"slices"
 
-	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // Ref is the number of a region in a list, with a mark where the names asked for match it loosely only.
@@ -106,7 +106,7 @@ func (ix *Index) addFloating(list []floatingPattern) {
 // Match appends to dst, sorted and without duplicates, the regions that match a canonical name, without the ones that
 // match always. Those that match it loosely only are marked.
 func (ix *Index) Match(name string, dst []Ref) []Ref {
-	if !ix.ascii || !policy.IsASCII(name) {
+	if !ix.ascii || !naming.IsASCII(name) {
 		return ix.matchLoosely(name, dst)
 	}
 	test := func(list []Ref) {
@@ -127,8 +127,8 @@ func (ix *Index) Match(name string, dst []Ref) []Ref {
 		}
 	}
 	if len(ix.grams) > 0 {
-		for at := range len(name) - policy.GramLength + 1 {
-			test(ix.grams[name[at:at+policy.GramLength]])
+		for at := range len(name) - naming.GramLength + 1 {
+			test(ix.grams[name[at:at+naming.GramLength]])
 		}
 	}
 	test(ix.excludes)

@@ -2,8 +2,10 @@ package region
 
 import (
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/rules"
 )
 
@@ -171,7 +173,7 @@ func (r *Region) ExactNames(limit int) []string {
 				if i > 0 {
 					name += "."
 				}
-				next = append(next, name+policy.CanonicalName(text))
+				next = append(next, name+naming.Canonical(text))
 			}
 		}
 		names = next

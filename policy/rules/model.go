@@ -5,9 +5,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -74,9 +76,9 @@ func (m *Model) Spelling(accessType string) string {
 	if _, ok := m.Implied[accessType]; ok {
 		return accessType
 	}
-	canonical := policy.CanonicalName(accessType)
+	canonical := naming.Canonical(accessType)
 	for _, name := range slices.Sorted(maps.Keys(m.Implied)) {
-		if policy.CanonicalName(name) == canonical {
+		if naming.Canonical(name) == canonical {
 			return name
 		}
 	}

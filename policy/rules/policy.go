@@ -3,9 +3,10 @@ package rules
 import (
 	"slices"
 	"strings"
-	"ucwarden/policy"
+
 	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/schedule"
 )
@@ -217,10 +218,10 @@ func (r *reader) item(p *Policy, kind ItemKind, index int, raw *ranger.PolicyIte
 	}
 	e.Expanded = m.expand(e.Named)
 	e.accesses = e.Expanded
-	if slices.ContainsFunc(e.Expanded, func(a string) bool { return policy.CanonicalName(a) != a }) {
+	if slices.ContainsFunc(e.Expanded, func(a string) bool { return naming.Canonical(a) != a }) {
 		e.accesses = nil
 		for _, a := range e.Expanded {
-			e.accesses = append(e.accesses, policy.CanonicalName(a))
+			e.accesses = append(e.accesses, naming.Canonical(a))
 		}
 		slices.Sort(e.accesses)
 		e.accesses = slices.Compact(e.accesses)
@@ -301,7 +302,7 @@ func (p *Policy) Match(i int, path *match.Path, v *match.Values) match.Type {
 	return p.Resources[i].Match(path.Elements, v, false)
 }
 
-// MatchLoosely is Match with names compared by [policy.LooseName]. A policy none of whose resources matches by the very
+// MatchLoosely is Match with names compared by [naming.Loose]. A policy none of whose resources matches by the very
 // names, but one does loosely, denies and allows nothing.
 func (p *Policy) MatchLoosely(i int, path *match.Path, v *match.Values) match.Type {
 	return p.Resources[i].Match(path.Elements, v, true)

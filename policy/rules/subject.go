@@ -3,7 +3,9 @@ package rules
 import (
 	"slices"
 	"strings"
+
 	"ucwarden/policy"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -170,7 +172,7 @@ func (t *SubjectTable) user(name string) string {
 	}
 	switch t.names.UserCase {
 	case CaseLower:
-		return policy.CanonicalName(name)
+		return naming.Canonical(name)
 	case CaseUpper:
 		return strings.ToUpper(name)
 	}

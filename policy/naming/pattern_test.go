@@ -1,4 +1,4 @@
-package policy_test
+package naming_test
 
 import (
 	"regexp"
@@ -7,12 +7,12 @@ import (
 
 	"pgregory.net/rapid"
 
-	"ucwarden/policy"
+	"ucwarden/policy/naming"
 )
 
 // A pattern matches what the regular expression of the same meaning matches.
 func TestPattern(t *testing.T) {
-	if policy.NewPattern("*??cd", true, false).Match("テcd") {
+	if naming.NewPattern("*??cd", true, false).Match("テcd") {
 		t.Error("'*' ended inside a character, whose rest passed for two")
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -26,7 +26,7 @@ func TestPattern(t *testing.T) {
 		if fold {
 			expression = "(?i)" + expression
 		}
-		p := policy.NewPattern(text, wildcard, fold)
+		p := naming.NewPattern(text, wildcard, fold)
 		if got, want := p.Match(name), regexp.MustCompile(`^(?s:`+expression+`)$`).MatchString(name); got != want {
 			t.Fatalf("%q matches %q: %t, want %t", text, name, got, want)
 		}

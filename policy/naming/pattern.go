@@ -1,4 +1,4 @@
-package policy
+package naming
 
 import (
 	"slices"
@@ -27,7 +27,7 @@ const (
 // NewPattern compiles text. With wildcard unset '*' and '?' stand for themselves; with fold set case is ignored.
 func NewPattern(text string, wildcard, fold bool) Pattern {
 	if fold {
-		text = CanonicalName(text)
+		text = Canonical(text)
 	}
 	p := Pattern{text: text, fold: fold, wildcard: wildcard}
 	if !wildcard {
@@ -88,7 +88,7 @@ func (p Pattern) Match(name string) bool {
 	case p.kind != patternGlob && p.MatchCanonical(name): // as most names are written; the text is folded
 		return true
 	}
-	return p.MatchCanonical(CanonicalName(name))
+	return p.MatchCanonical(Canonical(name))
 }
 
 // MatchCanonical is Match for a name that is folded where the pattern is.
@@ -148,9 +148,9 @@ func (p Pattern) String() string {
 	return p.text
 }
 
-// Loose is the pattern for names folded by [LooseName].
+// Loose is the pattern for names folded by [Loose].
 func (p Pattern) Loose() Pattern {
-	p.text, p.fold = LooseName(p.text), false
+	p.text, p.fold = Loose(p.text), false
 	return p
 }
 
@@ -198,7 +198,7 @@ func (p Pattern) Covers(o Pattern) bool {
 // MatchesBeginning reports whether some name that begins with the given text matches. It follows every position in the pattern that the text may lead to.
 func (p Pattern) MatchesBeginning(text string) bool {
 	if p.fold {
-		text = CanonicalName(text)
+		text = Canonical(text)
 	}
 	switch p.kind {
 	case patternAny:

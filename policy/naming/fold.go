@@ -1,4 +1,4 @@
-package policy
+package naming
 
 import (
 	"strings"
@@ -7,16 +7,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// CanonicalName folds a name as the Unity Catalog server does with every name but column names: rune by rune to lower
+// Canonical folds a name as the Unity Catalog server does with every name but column names: rune by rune to lower
 // case. Whoever compares names without regard to case, compares what it returns.
-func CanonicalName(name string) string { return strings.ToLower(name) }
+func Canonical(name string) string { return strings.ToLower(name) }
 
-// LooseName folds a name further than [CanonicalName], by Unicode's simple case folding and by upper case, so that 'ſ' is
+// Loose folds a name further than [Canonical], by Unicode's simple case folding and by upper case, so that 'ſ' is
 // 's', 'ς' is 'σ' and 'ı' is 'i', and to the composed form NFC (Unicode Standard Annex #15), so that an 'é' typed as one
 // character is the 'é' of an 'e' and an accent. Two names with one canonical name have one loose name. Where somebody is
 // denied something, names are compared loosely too: whether the other side takes two such names for one cannot be known,
 // and a deny must not be lost by it.
-func LooseName(name string) string {
+func Loose(name string) string {
 	folded := true
 	for i := range len(name) {
 		if name[i] >= 0x80 {
