@@ -156,7 +156,7 @@ func (r *run) send(ctx context.Context, c policy.Change, out *Outcome) error {
 			return err
 		}
 		r.coordinator.Wrote(c.Securable, have)
-		r.watch.landed(part, have)
+		r.watch.Landed(part, have)
 		r.forgetUnknown(ctx, part.Add)
 		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)
 		out.Change.AddTemporary = append(out.Change.AddTemporary, part.AddTemporary...)

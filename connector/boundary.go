@@ -13,6 +13,7 @@ import (
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/connector/unread"
+	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 )
@@ -75,7 +76,7 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 		return nil, nil, err
 	}
 	s.remember(ctx, b.found.Listings)
-	run.watch = newStandings(stood(b.found, result.Plan.Changes))
+	run.watch = written.NewWatch(written.Before(b.found, result.Plan.Changes))
 	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes, nil, nil); err != nil {
 		return result, nil, err
 	}
@@ -84,7 +85,7 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 			b.leave(o.Change.Securable)
 		}
 	}
-	for _, drifted := range run.watch.changed() {
+	for _, drifted := range run.watch.Changed() {
 		b.leave(drifted)
 	}
 	for shard := range b.opened {

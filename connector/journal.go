@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 
+	"ucwarden/connector/call"
 	"ucwarden/policy"
 )
 
@@ -38,30 +39,13 @@ func (noJournal) BeginProtection(context.Context, Origin, policy.ProtectionChang
 
 func (noJournal) Settle(context.Context, Permissions) {}
 
-type requestIDKey struct{}
-
-// withRequestID returns a context that notes, for the call it is passed to, the id by which the workspace knows the
-// request; see [NoteRequestID].
-func withRequestID(ctx context.Context) (_ context.Context, id *string) {
-	id = new(string)
-	return context.WithValue(ctx, requestIDKey{}, id), id
-}
-
-// NoteRequestID is called by a [Workspace], before it returns from a call with ctx, with the id by which the service
-// knows the request.
-func NoteRequestID(ctx context.Context, id string) {
-	if noted, ok := ctx.Value(requestIDKey{}).(*string); ok {
-		*noted = id
-	}
-}
-
 // sendNoted sends a change, noted in the journal, and returns the grants on its securable afterwards.
 func (r *run) sendNoted(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
 	ended, err := r.Journal.Begin(ctx, r.request.Origin, c)
 	if err != nil {
 		return nil, err
 	}
-	ctx, id := withRequestID(ctx)
+	ctx, id := call.WithRequestID(ctx)
 	have, err := r.change(ctx, c)
 	ended(*id, err)
 	return have, err

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 
+	"ucwarden/connector/call"
 	"ucwarden/connector/load"
 	"ucwarden/policy"
 )
@@ -17,31 +17,13 @@ const maxWidening = 100
 // errTooWide says that looking at all of a container takes more calls than a bounded sync may make.
 var errTooWide = errors.New("more calls than a bounded sync may make")
 
-type callsKey struct{}
-
-// WithCalls returns a context with which a [Workspace] makes at most n requests, and a function that reports whether it was
-// asked for more.
-func WithCalls(ctx context.Context, n int64) (_ context.Context, exceeded func() bool) {
-	left := new(atomic.Int64)
-	left.Store(n)
-	return context.WithValue(ctx, callsKey{}, left), func() bool { return left.Load() < 0 }
-}
-
-// CountCall is called by a [Workspace] before each request with ctx. An error says that it must not be made.
-func CountCall(ctx context.Context) error {
-	if left, ok := ctx.Value(callsKey{}).(*atomic.Int64); ok && left.Add(-1) < 0 {
-		return policy.Errorf(policy.CodeUnavailable, "look at a container: %w", errTooWide)
-	}
-	return nil
-}
-
 // loadWithin loads as load does. Where containers were added to what was asked for, a bounded sync fails with errTooWide
 // rather than make more than maxWidening calls.
 func (r *run) loadWithin(ctx context.Context, roots []policy.Securable, also []policy.Object, widened bool) (*load.Found, error) {
 	if !r.request.Bounded || !widened {
 		return r.load(ctx, roots, also)
 	}
-	ctx, exceeded := WithCalls(ctx, maxWidening)
+	ctx, exceeded := call.WithLimit(ctx, maxWidening)
 	found, err := r.load(ctx, roots, also)
 	if exceeded() {
 		return nil, errTooWide

@@ -6,6 +6,7 @@ import (
 
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
+	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
@@ -26,7 +27,7 @@ type run struct {
 	protect  *protect.Protector // nil where nothing enforces row filters and masks
 	at       time.Time          // at which the compiler judges validity
 	unknown  identity.View      // whom not to try
-	watch    *standings         // while a plan is applied
+	watch    *written.Watch     // while a plan is applied
 
 	dir        *directory.Directory // of principals, by which the compiler resolved
 	identities *identity.Names

@@ -9,6 +9,7 @@ import (
 	"ucwarden/connector/coordinate"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/guard"
 )
@@ -44,7 +45,7 @@ type ShardBody struct {
 	// Protection and DropFunctions are those of the plan.
 	Protection    []policy.ProtectionChange `json:"protection,omitempty"`
 	DropFunctions []string                  `json:"dropFunctions,omitempty"`
-	Stood         []Standing                `json:"stood"` // the grants on what is changed, when the plan was made
+	Stood         []written.Standing        `json:"stood"` // the grants on what is changed, when the plan was made
 	Found         []policy.Object           `json:"found"` // what the listing of Roots held
 }
 
@@ -111,7 +112,7 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	for _, l := range found.Listings {
 		p.Found = append(p.Found, l.Found...)
 	}
-	p.Stood = stood(found, p.Changes)
+	p.Stood = written.Before(found, p.Changes)
 	return p, nil
 }
 
@@ -282,7 +283,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 		return s.sync(ctx, request)
 	}
 	s.admitted(ctx, p)
-	r.watch = newStandings(p.Stood)
+	r.watch = written.NewWatch(p.Stood)
 	if err := r.applyPlan(ctx, result.Plan, result); err != nil {
 		return result, err
 	}
@@ -300,7 +301,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 // syncDrifted syncs again, once, the securables whose grants the answers to changes show to be others than the plan counted
 // on, and adds that to the result.
 func (r *run) syncDrifted(ctx context.Context, request Request, result *Result) error {
-	changed := r.watch.changed()
+	changed := r.watch.Changed()
 	if len(changed) == 0 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/connector/unread"
+	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 )
@@ -82,7 +83,7 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	}
 	s.meet(ctx)
 	s.remember(ctx, found.Listings)
-	run.watch = newStandings(stood(found, result.Plan.Changes))
+	run.watch = written.NewWatch(written.Before(found, result.Plan.Changes))
 	if err := run.applyPlan(ctx, result.Plan, result); err != nil {
 		return result, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"ucwarden/connector"
+	"ucwarden/connector/call"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -127,7 +128,7 @@ func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Se
 			request := requestOf(job.Task)
 			request.Roots = []policy.Securable{shard}
 			request.Progress = planned.ofShard()
-			plan, err := h.syncer.PlanShard(connector.WithBackground(ctx), request)
+			plan, err := h.syncer.PlanShard(call.WithBackground(ctx), request)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ucwarden/connector"
+	"ucwarden/connector/call"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -174,7 +175,7 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 			if begun || len(job.Followers) > 0 { // others asked after it was planned
 				request.Roots = job.Securables
 			}
-			return h.syncer.ApplyShard(connector.WithBackground(ctx), shard, judged, request)
+			return h.syncer.ApplyShard(call.WithBackground(ctx), shard, judged, request)
 		}
 		if request.Saved != "" {
 			return nil, policy.Errorf(policy.CodeInvalid, "the saved plan %s is not kept any more for what was not applied yet, which was not changed. Look again with 'ucwarden plan --out FILE'", request.Saved)
@@ -182,7 +183,7 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 	}
 	request.Roots = job.Securables
 	if job.Task.Source == SourceRequiredUse {
-		ctx = connector.WithBackground(ctx)
+		ctx = call.WithBackground(ctx)
 	} else {
 		request.Bounded = h.bounded && job.Task.ParentID == ""
 	}

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"ucwarden/connector"
+	"ucwarden/connector/call"
 )
 
 // maxResponseSize bounds the size of one answer, in bytes: that of the largest page, 10,000 objects, with some to spare.
@@ -56,13 +56,13 @@ func requestInfoOf(req *http.Request) requestInfo {
 func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := p.roundTrip(req)
 	if resp != nil {
-		connector.NoteRequestID(req.Context(), resp.Header.Get("X-Request-Id"))
+		call.NoteRequestID(req.Context(), resp.Header.Get("X-Request-Id"))
 	}
 	return resp, err
 }
 
 func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
-	if err := connector.CountCall(req.Context()); err != nil {
+	if err := call.Count(req.Context()); err != nil {
 		return nil, err
 	}
 	body, err := readBody(req)

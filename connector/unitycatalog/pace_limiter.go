@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"ucwarden/connector"
+	"ucwarden/connector/call"
 )
 
 // limiter decides when an attempt may start. Of each priority, calls start in the order in which they came; a retry keeps
@@ -56,7 +56,7 @@ const backgroundShare = 5
 const maxCatchUp = 25 * time.Millisecond
 
 func priorityOf(ctx context.Context) int {
-	if connector.IsBackground(ctx) {
+	if call.IsBackground(ctx) {
 		return background
 	}
 	return foreground

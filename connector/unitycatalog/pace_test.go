@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 
-	"ucwarden/connector"
+	"ucwarden/connector/call"
 )
 
 // service plays a workspace: serve returns status, headers and body, or an error, for the n-th request it gets (from 0).
@@ -186,7 +186,7 @@ func TestBackgroundGoesBehind(t *testing.T) {
 				ctx = cancelled
 			}
 			if name[0] != 'f' {
-				ctx = connector.WithBackground(ctx)
+				ctx = call.WithBackground(ctx)
 			}
 			wg.Go(func() { send(t, p, request(ctx, "GET", name, "")) })
 			synctest.Wait() // it is in the queue

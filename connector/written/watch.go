@@ -1,4 +1,4 @@
-package connector
+package written
 
 import (
 	"slices"
@@ -15,8 +15,8 @@ type Standing struct {
 	Grants    []policy.Assignment `json:"grants"`
 }
 
-// stood returns what was granted on what is changed, as far as it was read for the plan.
-func stood(l *load.Found, changes []policy.Change) []Standing {
+// Before returns what was granted on what is changed, as far as it was read for the plan.
+func Before(l *load.Found, changes []policy.Change) []Standing {
 	var list []Standing
 	for _, c := range slices.SortedFunc(slices.Values(changes), func(a, b policy.Change) int { return a.Securable.Compare(b.Securable) }) {
 		again := len(list) > 0 && list[len(list)-1].Securable == c.Securable
@@ -27,30 +27,31 @@ func stood(l *load.Found, changes []policy.Change) []Standing {
 	return list
 }
 
-// standings is what is granted on the securables of a plan while it is applied, to notice what others change.
-type standings struct {
+// Watch is what is granted on the securables of a plan while it is applied, to notice what others change.
+type Watch struct {
 	mu       sync.Mutex
 	expected map[policy.Securable]Standing
 	drifted  map[policy.Securable]bool
 }
 
-func newStandings(stood []Standing) *standings {
-	w := &standings{expected: make(map[policy.Securable]Standing, len(stood)), drifted: make(map[policy.Securable]bool)}
+// NewWatch returns a watch for what was granted on the securables of a plan when it was made.
+func NewWatch(stood []Standing) *Watch {
+	w := &Watch{expected: make(map[policy.Securable]Standing, len(stood)), drifted: make(map[policy.Securable]bool)}
 	for _, s := range stood {
 		w.expected[s.Securable] = s
 	}
 	return w
 }
 
-// of returns what is granted on s, as far as the plan and the answers to its changes say.
-func (w *standings) of(s policy.Securable) Standing {
+// Of returns what is granted on s, as far as the plan and the answers to its changes say.
+func (w *Watch) Of(s policy.Securable) Standing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.expected[s]
 }
 
-// landed notes a change with the grants that its answer shows.
-func (w *standings) landed(c policy.Change, have []policy.Assignment) {
+// Landed notes a change with the grants that its answer shows.
+func (w *Watch) Landed(c policy.Change, have []policy.Assignment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e, known := w.expected[c.Securable]
@@ -64,8 +65,8 @@ func (w *standings) landed(c policy.Change, have []policy.Assignment) {
 	w.drifted[c.Securable] = !slices.Equal(shown.Of(c.Securable), e.Grants)
 }
 
-// changed returns the securables whose grants are not what the plan counted on, sorted.
-func (w *standings) changed() []policy.Securable {
+// Changed returns the securables whose grants are not what the plan counted on, sorted.
+func (w *Watch) Changed() []policy.Securable {
 	var list []policy.Securable
 	for s, drifted := range w.drifted {
 		if drifted {
