@@ -109,6 +109,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, typ := range map[string]reflect.Type{
+		"PipelineRun":    reflect.TypeFor[ondemand.Run](),
 		"Task":           reflect.TypeFor[ondemand.Task](),
 		"RequestInfo":    reflect.TypeFor[ondemand.RequestInfo](),
 		"Resource":       reflect.TypeFor[ondemand.Resource](),

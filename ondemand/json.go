@@ -90,7 +90,7 @@ func withExtra(known any, extra map[string]json.RawMessage, reserved ...string) 
 // serverFields are the fields of a task that only the server writes.
 var serverFields = []string{
 	"status", "statusMessage", "attempts", "crashes", "ranAlone", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
-	"endTime", "policyVersion", "resources", "transitions", "transitionsLeftOut", "children", "pending", "supersededBy",
+	"endTime", "policyVersion", "resources", "transitions", "transitionsLeftOut", "children", "pending", "supersededBy", "pipelineRun",
 }
 
 var (
@@ -139,6 +139,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 		{"priority", &t.Priority}, {"receivedTime", &t.ReceivedTime}, {"notBefore", &t.NotBefore},
 		{"startTime", &t.StartTime}, {"endTime", &t.EndTime}, {"resources", &t.Resources},
 		{"transitions", &t.Transitions}, {"transitionsLeftOut", &t.LeftOut}, {"children", &t.Children}, {"policyVersion", &t.PolicyVersion}, {"pending", &t.Pending}, {"supersededBy", &t.SupersededBy},
+		{"pipelineRun", &t.Run},
 	}
 	for _, f := range fields {
 		if err := o.take(f.name, f.v); err != nil {

@@ -2,6 +2,8 @@ package ondemand
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -45,4 +47,33 @@ func (p *parser) pipelineParameters(pointer string, raw json.RawMessage) {
 	if raw, ok := parameters[fullRefreshField]; ok && jsonKind(raw) != "a boolean" { // null neither: it is not said what that would do
 		p.add(pointer+"/"+fullRefreshField, "want true or false, got %s", jsonKind(raw))
 	}
+}
+
+// PipelineRequest is what a PIPELINE_UPDATE asks for.
+type PipelineRequest struct {
+	ID          string // of the pipeline, in lower case
+	FullRefresh bool
+	Ignored     []string // names of parameters that have no effect, sorted
+}
+
+// Pipeline returns what a task of type PIPELINE_UPDATE asks for. What was not checked by [ParseTask] and is not understood is left
+// out.
+func (t *Task) Pipeline() PipelineRequest {
+	var request PipelineRequest
+	var fields, parameters object
+	if json.Unmarshal(t.RequestInfo.Extra[pipelineField], &fields) != nil {
+		return request
+	}
+	_ = fields.take("externalId", &request.ID) // "" where it is no text
+	request.ID = strings.ToLower(strings.TrimSpace(request.ID))
+	_ = fields.take("parameters", &parameters)
+	_ = parameters.take(fullRefreshField, &request.FullRefresh)
+	request.Ignored = slices.Sorted(maps.Keys(parameters))
+	return request
+}
+
+// PipelineTask returns a task that asks for an update of a pipeline.
+func PipelineTask(id string, fullRefresh bool) (Task, error) {
+	raw, err := json.Marshal(map[string]any{"externalId": id, "parameters": map[string]bool{fullRefreshField: fullRefresh}})
+	return Task{Type: PipelineUpdate, RequestInfo: RequestInfo{Extra: map[string]json.RawMessage{pipelineField: raw}}}, err
 }

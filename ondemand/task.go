@@ -88,6 +88,9 @@ type Task struct {
 	// without holding a worker, and it ends when the last of them does.
 	Children *Children `json:"children,omitempty"`
 
+	// Run is the update of a pipeline that the task started, follows, or is about to start.
+	Run *Run `json:"pipelineRun,omitempty"`
+
 	// SupersededBy is the task that does what this one asked for, which ended SKIPPED because of it.
 	SupersededBy string `json:"supersededBy,omitempty"`
 
@@ -186,6 +189,9 @@ type Outcome struct {
 	// Again says that the job is not done: the leader goes back to WAITING, behind on-demand work, and its handler is called
 	// again. The attempt is not counted. There are no children then.
 	Again bool
+	// Run, where set, says that the leader goes on without a worker: it is stored with the leader, which stays INPROGRESS until
+	// whoever follows runs ends it. There are no results then.
+	Run *Run
 	// Message goes into the leader's statusMessage; may be empty.
 	Message string
 	// Note goes into the statusMessage of every task of the job; may be empty.

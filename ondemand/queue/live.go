@@ -89,6 +89,7 @@ type liveTasks struct {
 	locks          lockTable
 	waitingByCover map[policy.Securable]map[*entry]struct{}
 	fullSyncs      map[*entry]struct{} // the full syncs among them
+	runs           map[string]bool     // by id: those that are followed, and whether they were cancelled
 }
 
 type countKey struct {
@@ -107,6 +108,7 @@ func newLiveTasks(size int) *liveTasks {
 		alone:          entryHeap{less: before},
 		waitingByCover: make(map[policy.Securable]map[*entry]struct{}),
 		fullSyncs:      make(map[*entry]struct{}),
+		runs:           make(map[string]bool),
 	}
 	l.locks = newLockTable(func(e *entry) {
 		l.ready.push(e)

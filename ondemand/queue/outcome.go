@@ -27,6 +27,9 @@ type completion struct {
 
 // checkOutcome returns an error unless the outcome has a final result for each resource of the job.
 func checkOutcome(job ondemand.Job, out ondemand.Outcome) error {
+	if out.Run != nil {
+		return nil // the end of the run is the result
+	}
 	if len(out.Results) != len(job.Resources) {
 		return policy.Errorf(policy.CodeInternal, "internal error: the handler returned %d results for %d resources", len(out.Results), len(job.Resources))
 	}
@@ -66,6 +69,8 @@ func (v *completion) commit(tx *store.Tx, newID func() string, now time.Time) ([
 		switch {
 		case v.err != nil:
 			done, err = v.retryOrFail(tx, t, claimed.NotBefore, now)
+		case i == 0 && v.outcome.Run != nil:
+			done, err = v.storeRun(tx, t)
 		case i == 0 && v.outcome.Again:
 			done, err = v.putBack(tx, t, now)
 		case i == 0 && len(v.outcome.Children) > 0:

@@ -95,6 +95,7 @@ type Queue struct {
 
 	wakeDispatch chan struct{} // capacity 1: a task may be claimable
 	wakeAdmit    chan struct{} // capacity 1: a task may need admission
+	wakeRuns     chan struct{} // capacity 1: see RunsChanged
 	pausing      sync.Mutex    // held while a pause begins or ends
 
 	mu               sync.Mutex
@@ -109,14 +110,14 @@ type Queue struct {
 }
 
 // New returns a queue over the tasks in s. A task that the last process left INPROGRESS goes back to WAITING with
-// the attempt counted, or to FAILED when that was its last attempt.
+// the attempt counted, or to FAILED when that was its last attempt; one that is followed stays as it is ([Queue.Runs]).
 func New(s *store.Store, o Options) (*Queue, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	q := &Queue{
 		opts: o, store: s, log: o.Logger,
-		wakeDispatch: make(chan struct{}, 1), wakeAdmit: make(chan struct{}, 1),
+		wakeDispatch: make(chan struct{}, 1), wakeAdmit: make(chan struct{}, 1), wakeRuns: make(chan struct{}, 1),
 		live: newLiveTasks(o.InMemory), watchers: make(map[string]map[chan struct{}]struct{}),
 	}
 	var err error

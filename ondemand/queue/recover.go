@@ -14,7 +14,7 @@ const recoverChunk = 500
 
 // recoverTasks counts the tasks that have not ended, and loads those that are not in the backlog. What the last process left
 // INPROGRESS goes back to WAITING, or to FAILED where it is the likely cause of several crashes. A parent whose children are
-// open stays INPROGRESS.
+// open stays INPROGRESS, and so does a task whose run is followed.
 func (q *Queue) recoverTasks() error {
 	ids, err := q.countStored()
 	if err != nil {
@@ -79,7 +79,7 @@ func (q *Queue) loadStored(ids []string) (rest []string, err error) {
 	overflow := q.overflow(tasks, false)
 	var changes []change
 	for i, t := range tasks {
-		if t.Status == ondemand.InProgress && !waitsForChildren(&t) || t.Status.Queued() && overflow[i] {
+		if t.Status == ondemand.InProgress && !waitsForChildren(&t) && t.Run == nil || t.Status.Queued() && overflow[i] {
 			rest = append(rest, t.ID)
 		} else {
 			changes = append(changes, change{task: t, recovered: true})

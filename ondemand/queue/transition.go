@@ -108,7 +108,7 @@ func aggregateChildren(c *ondemand.Children) (ondemand.Status, string) {
 }
 
 // Cancel ends a task as SKIPPED, with its open children. The context of a running one is cancelled; what it has applied
-// so far stays. Cancel returns an error of class conflict when the task has already ended, of class not found when there
+// so far stays. One whose update of a pipeline was started stays INPROGRESS until that has stopped. Cancel returns an error of class conflict when the task has already ended, of class not found when there
 // is none.
 func (q *Queue) Cancel(_ context.Context, id string) (ondemand.Task, error) {
 	return q.commitChanges(func(tx *store.Tx) ([]change, error) {
@@ -118,6 +118,9 @@ func (q *Queue) Cancel(_ context.Context, id string) (ondemand.Task, error) {
 		}
 		if t.Status.Terminal() {
 			return nil, policy.Errorf(policy.CodeConflict, "task %s cannot be cancelled: it has ended as %s", id, t.Status)
+		}
+		if changes, ok, err := cancelRun(tx, t, q.now()); ok {
+			return changes, err
 		}
 		return cancelTree(tx, t, "cancelled", q.now())
 	})
@@ -168,7 +171,7 @@ func (q *Queue) Retry(_ context.Context, id string) (ondemand.Task, error) {
 				return nil, err
 			}
 		}
-		t.Attempts, t.StatusMessage, t.Resources, t.Children, t.PolicyVersion, t.Pending, t.SupersededBy = 0, "", nil, nil, 0, nil, ""
+		t.Attempts, t.StatusMessage, t.Resources, t.Children, t.PolicyVersion, t.Pending, t.SupersededBy, t.Run = 0, "", nil, nil, 0, nil, "", nil
 		t.StartTime, t.EndTime, t.Crashes, t.RanAlone = time.Time{}, time.Time{}, 0, false
 		overflow := q.overflow([]ondemand.Task{{Type: t.Type, Status: ondemand.Waiting, Priority: t.Priority, ParentID: t.ParentID, PostedBy: t.PostedBy, Source: t.Source}}, true)[0]
 		c, err := moveTask(tx, t, ondemand.Waiting, "retried", q.now())
@@ -207,17 +210,21 @@ func (q *Queue) commitChanges(fn func(tx *store.Tx) ([]change, error)) (ondemand
 
 // apply updates memory with committed changes. It runs in the order of commits.
 func (q *Queue) apply(changes []change) {
-	now := time.Now()
+	now, runs := time.Now(), false
 	q.mu.Lock()
 	for i := range changes {
 		t := &changes[i].task
 		q.applyOne(&changes[i], now)
+		runs = q.live.noteRun(t) || runs
 		for c := range q.watchers[t.ID] {
 			signal(c)
 		}
 	}
 	q.mu.Unlock()
 	signal(q.wakeDispatch)
+	if runs {
+		signal(q.wakeRuns)
+	}
 	for i := range changes {
 		if c := &changes[i]; c.from != c.task.Status && !c.recovered {
 			q.logTransition(&c.task, c.from)
