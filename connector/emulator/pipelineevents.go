@@ -56,11 +56,11 @@ func (p *pipeline) events(now time.Time) []pipelineEvent {
 			if at.Add(u.run.late).After(now) {
 				return
 			}
-			list = append(list, pipelineEvent{ID: u.id[:24] + fmt.Sprintf("%012x", number<<12|n), Timestamp: at.UTC().Format(eventTime), Level: level,
+			list = append(list, pipelineEvent{ID: u.id[:9] + fmt.Sprintf("0e5e-4%03x", n&0xfff) + u.id[18:], Timestamp: at.UTC().Format(eventTime), Level: level,
 				EventType: typ, Message: message, Error: failure, Origin: eventOrigin{p.id, p.settings.Name, u.id},
 				Sequence: json.RawMessage(`{"control_plane_seq_no":` + strconv.Itoa(number<<12|n) + `}`), at: at})
 		}
-		short := u.id[:6]
+		short := u.id[24:30]
 		add(u.created, "INFO", "create_update", "Update "+short+" started by "+u.cause+".", nil)
 		for _, reached := range u.history(now) {
 			if reached.state == "" {
