@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -87,7 +88,15 @@ func challenge(params string) http.Header {
 
 // checkAccess returns an error unless the bearer may submit the task, and change and read it once it is there; see the
 // package documentation.
-func checkAccess(id keys.Identity, t ondemand.Task) error {
+func (s *Server) checkAccess(ctx context.Context, id keys.Identity, t ondemand.Task) error {
+	if t.Type == ondemand.PipelineUpdate {
+		return s.checkPipeline(ctx, id, t)
+	}
+	return checkCatalogs(id, t)
+}
+
+// checkCatalogs is checkAccess for tasks that are not about a pipeline.
+func checkCatalogs(id keys.Identity, t ondemand.Task) error {
 	if !id.Limited {
 		return nil
 	}
@@ -119,8 +128,18 @@ func checkAccess(id keys.Identity, t ondemand.Task) error {
 // maxErrorFields bounds the number of field errors in one answer.
 const maxErrorFields = 100
 
-// mayAccess reports whether checkAccess allows the task.
-func mayAccess(id keys.Identity, t ondemand.Task) bool { return checkAccess(id, t) == nil }
+// mayRead reports whether the bearer may know of the task. Whoever is not limited to catalogs knows of all.
+func (s *Server) mayRead(ctx context.Context, id keys.Identity, t ondemand.Task) bool {
+	return !id.Limited || s.checkAccess(ctx, id, t) == nil
+}
+
+// mayList is mayRead for a token that is limited to catalogs, and asks the workspace nothing.
+func (s *Server) mayList(ctx context.Context, id keys.Identity, t ondemand.Task) bool {
+	if t.Type == ondemand.PipelineUpdate {
+		return checkPipeline(ctx, id, t, s.names.known) == nil
+	}
+	return checkCatalogs(id, t) == nil
+}
 
 // shown returns the task as the bearer may see it: the parent of a shard is a full sync, which a limited token may not
 // know of.

@@ -129,6 +129,11 @@ func (e *env) custom(t *testing.T, subject, scope string, catalogs []string, exp
 	if catalogs != nil {
 		c["catalogs"] = catalogs
 	}
+	return e.sign(t, c)
+}
+
+func (e *env) sign(t *testing.T, c jwt.MapClaims) string {
+	t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, c)
 	token.Header["kid"] = "k"
 	text, err := token.SignedString(e.signer)

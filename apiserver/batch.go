@@ -45,7 +45,7 @@ func (s *Server) submitBatch(c echo.Context) error {
 	for i, document := range documents {
 		task, err := ondemand.ParseTask(document)
 		if err == nil {
-			err = s.checkTask(id, task)
+			err = s.checkTask(c.Request().Context(), id, task)
 		}
 		if err != nil {
 			answer.Items[i] = s.batchProblem(c, err)

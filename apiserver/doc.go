@@ -8,7 +8,9 @@
 // A token needs the scope tasks:write to submit, cancel and retry, and tasks:read to read; admin implies both, and it
 // alone may approve a plan that a guard refused (requestInfo.approve). A token with a catalogs claim allows only
 // RESOURCE_SYNC tasks all of whose resources lie in catalogs that a pattern of the claim matches: others it can
-// neither submit, cancel, retry nor read, and a list leaves them out. What lies in no catalog (the metastore, external
+// neither submit, cancel, retry nor read, and a list leaves them out. A PIPELINE_UPDATE needs, to be submitted, cancelled or
+// retried, a token whose pipelines claim has a pattern for the pipeline's id or name, whatever its scopes; one that has a catalogs
+// claim too knows of no other pipeline. What lies in no catalog (the metastore, external
 // locations, credentials, connections, shares), resources of unknown type, and tasks of any other type such as
 // FULL_SYNC need a token without that claim.
 //

@@ -32,7 +32,7 @@ func (s *Server) list(c echo.Context) error {
 	id := identityOf(c)
 	if id.Limited {
 		filter.TopLevel = false // a limited token knows of no parents; see shown
-		filter.Visible = func(t ondemand.Task) bool { return mayAccess(id, t) }
+		filter.Visible = func(t ondemand.Task) bool { return s.mayList(c.Request().Context(), id, t) }
 	}
 	page, err := s.tasks.List(c.Request().Context(), filter)
 	if err != nil {

@@ -40,6 +40,10 @@ type Options struct {
 	// /api/v1/admin/reload calls it, beside the server's own parts: token keys and certificate. May be nil.
 	Reload func(ctx context.Context) []Reloaded
 
+	// PipelineName returns the name of the pipeline of that id, for tokens whose claim pipelines names pipelines by name. Its errors
+	// are classified. May be nil: then ids alone count.
+	PipelineName func(ctx context.Context, id string) (string, error)
+
 	Logger     *slog.Logger          // default: discards
 	Registerer prometheus.Registerer // for the metrics of this package; may be nil
 	Gatherer   prometheus.Gatherer   // what /metrics serves; may be nil

@@ -26,6 +26,7 @@ type Server struct {
 	tasks    Tasks
 	verifier *keys.Verifier
 	limiter  *limiter
+	names    pipelineNames
 	metrics  *metrics
 	certs    *certificates // nil: no TLS
 

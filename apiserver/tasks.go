@@ -92,7 +92,7 @@ func (s *Server) submit(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkTask(identityOf(c), task); err != nil {
+	if err := s.checkTask(c.Request().Context(), identityOf(c), task); err != nil {
 		return err
 	}
 	task.PostedBy = identityOf(c).Subject
@@ -122,7 +122,7 @@ func (s *Server) submit(c echo.Context) error {
 }
 
 // checkTask checks a parsed document against the limits of the server and the rights of the bearer.
-func (s *Server) checkTask(id keys.Identity, t ondemand.Task) error {
+func (s *Server) checkTask(ctx context.Context, id keys.Identity, t ondemand.Task) error {
 	if n := len(t.RequestInfo.Resources); n > s.opts.MaxResources {
 		return &responseError{
 			code:   policy.CodeTooLarge,
@@ -143,7 +143,7 @@ func (s *Server) checkTask(id keys.Identity, t ondemand.Task) error {
 			fields: []FieldError{{Pointer: "/requestInfo/approve", Detail: "not allowed for this token"}},
 		}
 	}
-	return checkAccess(id, t)
+	return s.checkAccess(ctx, id, t)
 }
 
 // readBody returns the JSON body, or an error for another content type, an encoding, or a body that is too large.
@@ -203,7 +203,7 @@ func (s *Server) findTask(c echo.Context) (ondemand.Task, error) {
 	}
 	c.Set(taskKey, id)
 	t, err := s.tasks.Get(c.Request().Context(), id)
-	if err == nil && !mayAccess(identityOf(c), t) {
+	if err == nil && !s.mayRead(c.Request().Context(), identityOf(c), t) {
 		err = ondemand.NotFound(id)
 	}
 	if err != nil {
@@ -226,6 +226,11 @@ func (s *Server) changeTask(change func(context.Context, string) (ondemand.Task,
 		t, err := s.findTask(c)
 		if err != nil {
 			return err
+		}
+		if t.Type == ondemand.PipelineUpdate { // an update is stopped, or started again
+			if err := s.checkPipeline(c.Request().Context(), identityOf(c), t); err != nil {
+				return err
+			}
 		}
 		if t, err = change(c.Request().Context(), t.ID); err != nil {
 			return fmt.Errorf("change task: %w", err)

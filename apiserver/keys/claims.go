@@ -131,19 +131,12 @@ func identityOf(claims jwt.MapClaims) (Identity, error) {
 			id.Scopes = append(id.Scopes, Scope(word))
 		}
 	}
-	if v, present := claims["catalogs"]; present {
-		list, ok := v.([]any)
-		if !ok {
-			return Identity{}, rejected("the claim catalogs is not a list of patterns")
-		}
-		id.Limited = true
-		for _, e := range list {
-			text, ok := e.(string)
-			if !ok || text == "" {
-				return Identity{}, rejected("the claim catalogs is not a list of patterns")
-			}
-			id.Catalogs = append(id.Catalogs, naming.NewPattern(text, true, true))
-		}
+	var err error
+	if id.Catalogs, id.Limited, err = patternsOf(claims, "catalogs"); err != nil {
+		return Identity{}, err
+	}
+	if id.Pipelines, _, err = patternsOf(claims, "pipelines"); err != nil {
+		return Identity{}, err
 	}
 	id.TokenID, _ = claims["jti"].(string)
 	exp, err := claims.GetExpirationTime()
@@ -152,4 +145,25 @@ func identityOf(claims jwt.MapClaims) (Identity, error) {
 	}
 	id.Expires = exp.Time
 	return id, nil
+}
+
+// patternsOf returns the patterns of a claim, and whether there is one.
+func patternsOf(claims jwt.MapClaims, name string) (patterns []naming.Pattern, present bool, err error) {
+	v, present := claims[name]
+	if !present {
+		return nil, false, nil
+	}
+	wrong := rejected("the claim " + name + " is not a list of patterns")
+	list, ok := v.([]any)
+	if !ok {
+		return nil, true, wrong
+	}
+	for _, e := range list {
+		text, ok := e.(string)
+		if !ok || text == "" {
+			return nil, true, wrong
+		}
+		patterns = append(patterns, naming.NewPattern(text, true, true))
+	}
+	return patterns, true, nil
 }

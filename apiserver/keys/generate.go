@@ -215,5 +215,8 @@ func firstToken(o GenerateOptions, signer crypto.Signer, kid string) IssueOption
 	if len(t.Scopes) == 0 {
 		t.Scopes = []Scope{ScopeAdmin}
 	}
+	if t.Pipelines == nil && t.Catalogs == nil { // a token that is limited has what was said, and no more
+		t.Pipelines = []string{"*"}
+	}
 	return t
 }

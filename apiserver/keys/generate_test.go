@@ -40,7 +40,7 @@ func TestGenerate(t *testing.T) {
 			}
 			v := verifier(t, keys.VerifierOptions{JWKS: g.JWKS})
 			id := wantAccepted(t, v, strings.TrimSpace(read(t, g.Token)))
-			if id.Subject != "instance1" || !id.Has(keys.ScopeAdmin) || id.Limited || id.KeyID != g.KeyID {
+			if id.Subject != "instance1" || !id.Has(keys.ScopeAdmin) || id.Limited || id.KeyID != g.KeyID || !id.AllowsPipeline("any") {
 				t.Errorf("first token: %+v", id)
 			}
 			if left := time.Until(id.Expires); left > 24*time.Hour || left < 24*time.Hour-time.Minute {
@@ -55,6 +55,9 @@ func TestGenerate(t *testing.T) {
 				t.Fatal(err)
 			}
 			id = wantAccepted(t, v, token)
+			if id.AllowsPipeline("any") {
+				t.Error("a token without the claim allows a pipeline")
+			}
 			if id.Subject != "etl" || id.Has(keys.ScopeWrite) || !id.Has(keys.ScopeRead) || !id.Limited || !id.AllowsCatalog("sales") {
 				t.Errorf("issued token: %+v", id)
 			}

@@ -36,6 +36,7 @@ type IssueOptions struct {
 	Subject          string        // who the token is for; required
 	Scopes           []Scope       // at least one
 	Catalogs         []string      // patterns of the catalogs the token is limited to; nil: not limited
+	Pipelines        []string      // patterns of ids or names of the pipelines that it may update; nil: none
 	TTL              time.Duration // default DefaultTTL
 	Issuer, Audience string        // both "ucwarden" by default
 }
@@ -57,6 +58,9 @@ func Issue(o IssueOptions) (string, error) {
 	claims["scope"] = strings.Join(words, " ")
 	if o.Catalogs != nil {
 		claims["catalogs"] = o.Catalogs
+	}
+	if o.Pipelines != nil {
+		claims["pipelines"] = o.Pipelines
 	}
 	if len(o.HS256Secret) > 0 {
 		return sign(jwt.SigningMethodHS256, o.HS256Secret, "", claims)
@@ -97,6 +101,8 @@ func (o *IssueOptions) validate() error {
 		return policy.Errorf(policy.CodeInvalid, "issue token: no scope: set one or more of %v", scopes)
 	case slices.Contains(o.Catalogs, ""):
 		return policy.Errorf(policy.CodeInvalid, "issue token: an empty catalog pattern")
+	case slices.Contains(o.Pipelines, ""):
+		return policy.Errorf(policy.CodeInvalid, "issue token: an empty pipeline pattern")
 	}
 	for _, s := range o.Scopes {
 		if !slices.Contains(scopes, s) {

@@ -37,6 +37,8 @@ type Identity struct {
 	// patterns matches, none when the claim is an empty list.
 	Limited  bool
 	Catalogs []naming.Pattern
+	// Pipelines are the patterns of the claim pipelines, by id or by name, which may be updated; without the claim there are none.
+	Pipelines []naming.Pattern
 }
 
 // Has reports whether the identity has the scope, directly or through admin.
@@ -47,4 +49,9 @@ func (i Identity) Has(s Scope) bool {
 // AllowsCatalog reports whether the identity may sync objects of the named catalog; case does not matter.
 func (i Identity) AllowsCatalog(catalog string) bool {
 	return !i.Limited || slices.ContainsFunc(i.Catalogs, func(p naming.Pattern) bool { return p.Match(naming.Canonical(catalog)) })
+}
+
+// AllowsPipeline reports whether the identity may update the pipeline of that id, or of that name; case does not matter.
+func (i Identity) AllowsPipeline(idOrName string) bool {
+	return slices.ContainsFunc(i.Pipelines, func(p naming.Pattern) bool { return p.Match(naming.Canonical(idOrName)) })
 }

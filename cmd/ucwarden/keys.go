@@ -32,7 +32,7 @@ func newKeysGenerateCommand(a *app) *cobra.Command {
 		Short: "Make a key pair, its public JWKS and a first token",
 		Long: `Make a key pair and write, under DIR/INSTANCE/api-server: the private key (readable by its owner
 only), the public keys (` + keys.JWKSFile + `) for apiserver.jwt.jwks, and a first token, which is valid for a day
-unless --ttl says otherwise. With --once, for what runs at every start, a key pair that is there already is left as it is.`,
+unless --ttl says otherwise, and may do everything unless --scope, --catalog or --pipeline say otherwise. With --once, for what runs at every start, a key pair that is there already is left as it is.`,
 		Example: "  ucwarden keys generate --instance instance1 --out keys",
 		Args:    wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -89,6 +89,7 @@ unless --ttl says otherwise. With --once, for what runs at every start, a key pa
 type tokenFlags struct {
 	subject          string
 	scopes, catalogs []string
+	pipelines        []string
 	ttl              time.Duration
 	issuer, audience string
 }
@@ -98,6 +99,7 @@ func (t *tokenFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&t.subject, "subject", "", "who the token is for (sub)")
 	flags.StringSliceVar(&t.scopes, "scope", nil, "scopes: "+scopeWords()+"; may be repeated")
 	flags.StringSliceVar(&t.catalogs, "catalog", nil, "limit the token to catalogs of this pattern; may be repeated")
+	flags.StringSliceVar(&t.pipelines, "pipeline", nil, "let the token update pipelines whose id or name has this pattern; may be repeated")
 	flags.DurationVar(&t.ttl, "ttl", t.ttl, "how long the token is valid")
 	flags.StringVar(&t.issuer, "issuer", "", "iss claim (default: apiserver.jwt.issuer)")
 	flags.StringVar(&t.audience, "audience", "", "aud claim (default: apiserver.jwt.audience)")
@@ -106,7 +108,7 @@ func (t *tokenFlags) register(cmd *cobra.Command) {
 
 // check refuses flags that are given and say nothing: an empty limit would be none.
 func (t *tokenFlags) check(cmd *cobra.Command) error {
-	for name, list := range map[string][]string{"catalog": t.catalogs, "scope": t.scopes} {
+	for name, list := range map[string][]string{"catalog": t.catalogs, "pipeline": t.pipelines, "scope": t.scopes} {
 		blank := slices.ContainsFunc(list, func(item string) bool { return strings.TrimSpace(item) == "" })
 		if cmd.Flags().Changed(name) && (len(list) == 0 || blank) {
 			return usageErrorf("%s: --%s is empty, so the token would not be limited by it; name something, or leave it out", cmd.CommandPath(), name)

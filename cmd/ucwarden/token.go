@@ -32,9 +32,11 @@ func newTokenIssueCommand(a *app) *cobra.Command {
 		Use:   "issue",
 		Short: "Sign a token and print it",
 		Long: `Sign a token with a private key of keys generate (--key, or --instance and --dir) or, without one,
-with the configured apiserver.jwt.hs256_secret, and print it.`,
-		Example: `  ucwarden token issue --dir keys --instance instance1 --subject airflow --scope tasks:write,tasks:read --catalog 'sales*'`,
-		Args:    wantArgs(),
+with the configured apiserver.jwt.hs256_secret, and print it. A token may start and stop
+updates of pipelines only with --pipeline, since these cost money and a full refresh can lose data.`,
+		Example: `  ucwarden token issue --dir keys --instance instance1 --subject airflow --scope tasks:write,tasks:read --catalog 'sales*'
+  ucwarden token issue --dir keys --instance instance1 --subject nightly --pipeline 'etl_*'`,
+		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := token.check(cmd); err != nil {
 				return err
@@ -90,7 +92,7 @@ with the configured apiserver.jwt.hs256_secret, and print it.`,
 func (t *tokenFlags) options(c config.JWT) keys.IssueOptions {
 	o := keys.IssueOptions{
 		Subject:  t.subject,
-		Catalogs: t.catalogs,
+		Catalogs: t.catalogs, Pipelines: t.pipelines,
 		TTL:      t.ttl,
 		Issuer:   cmp.Or(t.issuer, c.Issuer),
 		Audience: cmp.Or(t.audience, c.Audience),
