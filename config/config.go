@@ -7,6 +7,7 @@ type Config struct {
 	Databricks Databricks `mapstructure:"databricks"`
 	APIServer  APIServer  `mapstructure:"apiserver"`
 	OnDemand   OnDemand   `mapstructure:"ondemand"`
+	Pipelines  Pipelines  `mapstructure:"pipelines"`
 	Sync       Sync       `mapstructure:"sync"`
 	Guard      Guard      `mapstructure:"guard"`
 	Scope      Scope      `mapstructure:"scope"`
@@ -101,6 +102,14 @@ type EventHub struct {
 	} `mapstructure:"entra"`
 	TaskTypes []string `mapstructure:"task_types"` // that events may ask for
 	Catalogs  []string `mapstructure:"catalogs"`   // that they may name; "*" is all
+}
+
+// Pipelines says how updates of pipelines are started and followed.
+type Pipelines struct {
+	ActiveUpdate string        `mapstructure:"active_update"` // wait, fail, join
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+	PollMax      time.Duration `mapstructure:"poll_max"`
+	GiveUpAfter  time.Duration `mapstructure:"give_up_after"`
 }
 
 // Sync is the scheduled full sync.

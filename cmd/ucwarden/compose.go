@@ -12,13 +12,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/connector/audit"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/pipelines"
 	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
+	"ucwarden/connector/unitycatalog/pipelineapi"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/queue"
 	"ucwarden/ondemand/records"
@@ -259,8 +262,10 @@ type pipeline struct {
 	contact     contact              // with the workspace
 
 	// Set by connect, before the queue runs:
-	syncer   *connector.Syncer
-	handlers map[ondemand.Type]ondemand.Handler
+	syncer    *connector.Syncer
+	handlers  map[ondemand.Type]ondemand.Handler
+	pipelines *pipelineapi.Client
+	follower  *pipelines.Follower // of the updates of pipelines
 }
 
 // close closes what openPipeline opened.
@@ -331,7 +336,7 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 		return nil, err
 	}
 	handlers := make(map[ondemand.Type]ondemand.Handler)
-	for _, t := range tasks.Types {
+	for _, t := range append(slices.Clone(tasks.Types), ondemand.PipelineUpdate) {
 		handlers[t] = connectedHandler{p, t}
 	}
 	attempts := c.OnDemand.MaxAttempts
@@ -391,7 +396,32 @@ func (p *pipeline) connect(ctx context.Context) (err error) {
 		return err
 	}
 	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store, Progress: p.progress, Refresh: p.refresh, Bounded: p.daemon})
+	if err != nil {
+		return err
+	}
+	p.handlers[ondemand.PipelineUpdate] = pipelines.Handler{Host: p.workspace.Host()}
+	if p.follower == nil {
+		p.pipelines = pipelineapi.New(p.workspace)
+		p.follower, err = p.newFollower()
+	}
 	return err
+}
+
+// newFollower makes what starts and follows updates of pipelines.
+func (p *pipeline) newFollower() (*pipelines.Follower, error) {
+	c := p.config.Pipelines
+	return pipelines.New(pipelines.Options{
+		Service: p.pipelines, Tasks: p.queue, WhenActive: pipelines.WhenActive(c.ActiveUpdate), Observe: p.config.Sync.Mode == string(policy.ModeObserve),
+		PollFirst: c.PollInterval, PollMost: c.PollMax, Limit: c.GiveUpAfter, Logger: p.log, Registerer: p.registerer,
+	})
+}
+
+// runTasks carries out tasks, and follows updates of pipelines, until ctx ends.
+func (p *pipeline) runTasks(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.queue.Run(ctx) })
+	g.Go(func() error { return p.follower.Run(ctx) })
+	return g.Wait()
 }
 
 // connectedHandler is the handler of a type of task, which there is only once the workspace is connected.
@@ -403,7 +433,7 @@ type connectedHandler struct {
 // Handle implements ondemand.Handler.
 func (h connectedHandler) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
 	out, err := h.pipeline.handlers[h.typ].Handle(ctx, job)
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && h.typ != ondemand.PipelineUpdate { // which asks the workspace nothing
 		h.pipeline.contact.ended(err)
 	}
 	return out, err

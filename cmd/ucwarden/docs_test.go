@@ -23,7 +23,7 @@ import (
 // ucwarden and make must be there, with their flags.
 var (
 	fence   = regexp.MustCompile("(?ms)^(<!-- not run: ([^>]+) -->\n+)?```(\\w*)\n(.*?)^```$")
-	pages   = []string{"README.md", "docs/api.md", "docs/deployment.md", "docs/operations.md", "docs/limits.md", "docs/peers.md", "CONTRIBUTING.md"}
+	pages   = []string{"README.md", "docs/api.md", "docs/deployment.md", "docs/operations.md", "docs/limits.md", "docs/peers.md", "docs/pipelines.md", "CONTRIBUTING.md"}
 	servers = regexp.MustCompile(`^(ucwarden (?:serve|emulator) [^#]*)`)
 )
 

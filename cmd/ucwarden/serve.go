@@ -131,11 +131,20 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	}
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
-		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies,
+		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies, PipelineName: d.pipelineName,
 		Checks: checks,
 		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
 		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate, Burst: c.RateBurst,
 	})
+}
+
+// pipelineName returns the name of a pipeline, for tokens that name pipelines so.
+func (d *daemon) pipelineName(ctx context.Context, id string) (string, error) {
+	if err := d.workspaceMissing(ctx); err != nil {
+		return "", err
+	}
+	p, err := d.pipelines.Pipeline(ctx, id)
+	return p.Name, err
 }
 
 // run works until ctx ends, then lets what runs come to a good end. Tasks are taken at once; they are carried out once
@@ -184,7 +193,7 @@ func (d *daemon) work(ctx context.Context, g *errgroup.Group) {
 		d.syncer.WatchPrincipals(ctx, d.principalsChanged, func(roots []policy.Securable) { d.tryAgain(ctx, roots) })
 		return nil
 	})
-	g.Go(func() error { return d.queue.Run(ctx) })
+	g.Go(func() error { return d.runTasks(ctx) })
 	g.Go(func() error { return d.scheduler.Run(ctx) })
 }
 

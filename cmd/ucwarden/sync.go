@@ -134,7 +134,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	}
 	running, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)
-	go func() { ran <- p.queue.Run(running) }()
+	go func() { ran <- p.runTasks(running) }()
 	end := sync.OnceValue(func() error {
 		stop()
 		return <-ran
