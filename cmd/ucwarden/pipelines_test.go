@@ -77,7 +77,7 @@ func TestPipelineUpdateIsStartedOnce(t *testing.T) {
 	d.kill()
 	close(killed)
 	w.onRequest(nil)
-	d, api = w.serve(quickPolls...)
+	d, _ = w.serve(quickPolls...)
 	if _, err := d.logged(storedUpdate); err != nil {
 		t.Fatal(err)
 	}
