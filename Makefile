@@ -56,6 +56,10 @@ conformance: ## Hold the emulator to the API's specification, or the server URL=
 pythonreach: ## Count the methods of the Python client library that reach the emulator; needs Python 3.9 and a package index
 	GO='$(GO)' tools/pythonreach/run.sh
 
+.PHONY: fuzzapi
+fuzzapi: ## Run schemathesis against a daemon, by the document that it serves; ARGS="--max-examples 1000"; needs Python 3.10 and a package index
+	GO='$(GO)' tools/schemathesis/run.sh $(ARGS)
+
 .PHONY: clireach
 clireach: ## Count the commands of the Databricks CLI that reach the emulator; needs the CLI, on the path or by CLI=, and Python
 	GO='$(GO)' tools/databrickscli/run.sh

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,7 +22,7 @@ const (
 	maxLimit     = 500
 )
 
-// maxParam is the longest allowed value of a query parameter, in bytes.
+// maxParam is the longest allowed value of a query parameter, in characters.
 const maxParam = 1024
 
 func (s *Server) list(c echo.Context) error {
@@ -64,7 +65,7 @@ func parseFilter(query url.Values) (ondemand.Filter, error) {
 			return ""
 		case len(values) > 1:
 			errs = append(errs, queryError(name, "given more than once"))
-		case len(values[0]) > maxParam:
+		case utf8.RuneCountInString(values[0]) > maxParam:
 			errs = append(errs, queryError(name, "too long"))
 		default:
 			return values[0]
@@ -107,16 +108,16 @@ func parseFilter(query url.Values) (ondemand.Filter, error) {
 	return f, nil
 }
 
-// parseTime parses RFC 3339 text or epoch milliseconds, of the years 1700 to 2200: the store counts in nanoseconds, which
-// begin in 1678 and end in 2262.
+// parseTime parses RFC 3339 text or epoch milliseconds, of the years 1700 to 2200, where they are
+// written: the store counts in nanoseconds, which begin in 1678 and end in 2262.
 func parseTime(text string) (time.Time, error) {
 	var t time.Time
 	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
-		t = time.UnixMilli(ms)
+		t = time.UnixMilli(ms).UTC()
 	} else if t, err = time.Parse(time.RFC3339, strings.Replace(text, " ", "+", 1)); err != nil { // a + that was not escaped
 		return time.Time{}, err
 	}
-	if y := t.UTC().Year(); y < 1700 || y > 2200 {
+	if y := t.Year(); y < 1700 || y > 2200 {
 		return time.Time{}, fmt.Errorf("the year %d is out of range", y)
 	}
 	return t, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -197,7 +198,7 @@ func (f *flexTime) UnmarshalJSON(data []byte) error {
 			return err
 		}
 	} else {
-		text = string(data)
+		text = wholeNumber(string(data))
 	}
 	if text == "null" && data[0] != '"' {
 		return nil
@@ -208,6 +209,15 @@ func (f *flexTime) UnmarshalJSON(data []byte) error {
 	}
 	*f.t = parsed
 	return nil
+}
+
+// wholeNumber returns a JSON number that is whole, as 1.5e12 or 1500000000000.0 are, as digits; other text as it is.
+func wholeNumber(text string) string {
+	const exact = 1 << 53 // up to which a float64 holds every whole number
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f == math.Trunc(f) && math.Abs(f) <= exact {
+		return strconv.FormatInt(int64(f), 10)
+	}
+	return text
 }
 
 // parseTime reads RFC 3339 or epoch milliseconds. The result is in UTC and within the years 1 to 9999, so that it

@@ -19,7 +19,7 @@ import (
 const (
 	// maxResources is the most resources one task may name.
 	maxResources = 1000
-	// maxIDLength is the length of the longest task id, in bytes.
+	// maxIDLength is the length of the longest task id, in characters.
 	maxIDLength = 255
 
 	// maxDepth is how deep a document may be nested.
@@ -377,8 +377,8 @@ func jsonKind(raw json.RawMessage) string {
 // CheckID returns an error for an id that cannot be typed, logged or put into a URL safely.
 func CheckID(id string) error {
 	switch {
-	case len(id) > maxIDLength:
-		return policy.Errorf(policy.CodeInvalid, "the id is longer than %d bytes", maxIDLength)
+	case utf8.RuneCountInString(id) > maxIDLength:
+		return policy.Errorf(policy.CodeInvalid, "the id is longer than %d characters", maxIDLength)
 	case !utf8.ValidString(id):
 		return policy.Errorf(policy.CodeInvalid, "the id is not valid UTF-8")
 	}

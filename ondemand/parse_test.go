@@ -39,6 +39,17 @@ func TestParseTask(t *testing.T) {
 	}
 }
 
+// A number is whole however it is written, as in JSON Schema.
+func TestCreateTimeAsNumber(t *testing.T) {
+	want := time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
+	for _, number := range []string{"1769853600000", "1769853600000.0", "1.7698536e12", "17698536E+5"} {
+		task, err := ParseTask([]byte(`{"type":"FULL_SYNC","createTime":` + number + `}`))
+		if err != nil || !task.CreateTime.Equal(want) {
+			t.Errorf("%s: %v, %v", number, task.CreateTime, err)
+		}
+	}
+}
+
 func TestParseTaskRefuses(t *testing.T) {
 	const ok = `"requestInfo":{"resources":[{"type":"catalog","values":{"catalog":"c"}}]}`
 	many := strings.TrimSuffix(strings.Repeat(`{"type":"catalog"},`, maxResources+1), ",")

@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 WORK=$(mktemp -d)
 export WORK
+: >"$WORK/out" # the shell that starts the server may be slower than the first look
 server=
 trap 'test -z "$server" || kill "$server"; rm -rf "$WORK"' EXIT
 ${GO:-go} build -o "$WORK/ucwarden" ./cmd/ucwarden
