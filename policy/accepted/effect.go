@@ -57,7 +57,7 @@ func (f *finder) findInItems(p *rules.Policy) {
 			item := &list[i]
 			f.findOwner(p, item)
 			f.findInert(p, item, reached)
-			if item.Admin {
+			if item.Admin && item.Kind.Listed() {
 				delegates = append(delegates, fmt.Sprintf("%s[%d]", item.Kind, item.Index))
 			}
 		}

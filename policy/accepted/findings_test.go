@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/ranger"
@@ -81,7 +82,6 @@ func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
 	}
 }
 
-// What a policy's items say in vain is a finding of the plan: wider where something is not denied by it.
 // An item of which something cannot be understood is not said to be for nobody or about nothing: it closes what it may mean.
 func TestItemsNotUnderstoodAreNotInVain(t *testing.T) {
 	for _, item := range []string{`{"users":"ann@x.com","accesses":[{"type":"select"}]}`, `{"users":["ann@x.com"],"accesses":"select"}`} {
@@ -92,6 +92,21 @@ func TestItemsNotUnderstoodAreNotInVain(t *testing.T) {
 	}
 }
 
+// What is said of a fault is what follows from it, and nothing is said of items that nobody wrote.
+func TestFaultsSayWhatFollows(t *testing.T) {
+	const rest = `"resources":{"catalog":{"values":["a"]}},"policyItems":[{"users":["ann@x.com"],"accesses":[{"type":"use_catalog"}]}]`
+	for fields, want := range map[string]string{
+		`"id":7,"id":8`:              "id cannot be understood (duplicate key: the object has it twice; keep one); the policy allows nothing",
+		`"id":7,"denyPolicyItem":[]`: "denyPolicyItem cannot be understood (it is not a field of Ranger's model; did you mean denyPolicyItems?); the policy allows nothing, and everybody is denied what it is about",
+	} {
+		found := findingsOf(t, `{"policies":[{`+fields+`,`+rest+`}]}`)
+		if len(found) != 1 || found[0].Message != want {
+			t.Errorf("%s: %v, want %q", fields, found, want)
+		}
+	}
+}
+
+// What a policy's items say in vain is a finding of the plan: wider where something is not denied by it.
 func TestItemsInVainAreFindings(t *testing.T) {
 	const on = `"resources":{"catalog":{"values":["a"]}},`
 	item := func(who, accesses string) string { return `[{` + who + `,"accesses":[` + accesses + `]}]` }

@@ -74,7 +74,7 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 			possible++
 			continue
 		}
-		l.find(p, SeverityWarning, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q matches no object: %s", value, why)
+		l.find(p, SeverityError, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no object: %s", value, why)
 	}
 	return possible > 0 || r.IsExcludes
 }

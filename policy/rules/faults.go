@@ -89,12 +89,9 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 		return faultWhere
 	}
 	switch name {
-	case "allowExceptions":
+	case "allowExceptions", "id": // nothing is decided by an id, but which of two policies holds is not known
 		d.noAllow = true
 		return faultVoid
-	case "id": // nothing is decided by it; which of two policies holds is not known
-		d.noAllow = true
-		return faultNoAllow
 	case "validitySchedules", "conditions", "isEnabled", "service", "serviceType", "zoneName":
 		d.void = true
 		return faultVoid
