@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"

@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"slices"
+
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"

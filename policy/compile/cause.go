@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"

@@ -5,12 +5,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"pgregory.net/rapid"
 )
 
 // explained compiles a snapshot for objects, and returns the changes from the current grants with their causes.

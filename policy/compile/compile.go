@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+
 	"ucwarden/policy"
 	"ucwarden/policy/directory"
 	"ucwarden/policy/judge"

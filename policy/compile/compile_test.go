@@ -6,11 +6,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // readPolicies reads a policy document for the built-in service definition.

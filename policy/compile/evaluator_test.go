@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
-
-	"pgregory.net/rapid"
 )
 
 // TestGrantsAgreeWithEvaluator holds grants and decisions, which are worked out by two programs over one reading, against

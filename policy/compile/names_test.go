@@ -5,10 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"ucwarden/policy/ranger"
-	"ucwarden/policy/rules"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 const shopTables = `"resources":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["*"]}}`

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/region"

@@ -4,14 +4,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"pgregory.net/rapid"
 )
 
 // oracle is the policies' word on one policytest.Person, privilege and object, worked out in the plainest way, apart from both

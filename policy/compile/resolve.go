@@ -5,6 +5,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"

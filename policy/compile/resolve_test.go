@@ -4,15 +4,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/directory"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 )
 
 const application = "3f9d2c1e-0000-4000-8000-1a2b3c4d5e6f"

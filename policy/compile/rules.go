@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/judge"

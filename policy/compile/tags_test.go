@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
 	"ucwarden/policy"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"

@@ -3,6 +3,7 @@ package delta
 import (
 	"maps"
 	"slices"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )

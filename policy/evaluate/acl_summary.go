@@ -3,6 +3,7 @@ package evaluate
 import (
 	"slices"
 	"strings"
+
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
 	"ucwarden/policy/match"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"

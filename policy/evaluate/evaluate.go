@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"

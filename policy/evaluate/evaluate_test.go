@@ -10,13 +10,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/match"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"pgregory.net/rapid"
 )
 
 // evaluatorOf prepares a document with policies for def; nil is the Unity Catalog service.

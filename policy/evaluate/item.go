@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"slices"
+
 	"ucwarden/policy/rules"
 )
 

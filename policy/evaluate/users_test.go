@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"testing"
+
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"

@@ -5,14 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"pgregory.net/rapid"
 )
 
 const explainPolicies = `{"serviceConfig": {"ranger.plugin.super.users": "root"}, "policies": [

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/condition"
 	"ucwarden/policy/evaluate"

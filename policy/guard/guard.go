@@ -3,6 +3,7 @@ package guard
 import (
 	"fmt"
 	"time"
+
 	"ucwarden/policy"
 )
 

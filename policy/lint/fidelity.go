@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/compile"

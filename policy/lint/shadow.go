@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
 	"ucwarden/policy/explain"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"

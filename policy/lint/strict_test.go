@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"ucwarden/policy/compile"
 	"ucwarden/policy/lint"
 	"ucwarden/policy/ranger"

@@ -6,12 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"pgregory.net/rapid"
 )
 
 // World is a random set of policies, objects and memberships, small enough to ask about every Person and object.

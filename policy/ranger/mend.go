@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
 	"ucwarden/policy/jsontext"
 )
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
 	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/jsontext"

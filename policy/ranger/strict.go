@@ -5,11 +5,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"ucwarden/policy/jsontext"
+	"unicode/utf8"
 
 	"ucwarden/input"
 	"ucwarden/policy"
-	"unicode/utf8"
+	"ucwarden/policy/jsontext"
 )
 
 // UnknownField is a field of a document that Ranger's model does not have, or has but whose meaning is not read here.

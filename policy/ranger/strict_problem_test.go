@@ -3,6 +3,7 @@ package ranger_test
 import (
 	"reflect"
 	"testing"
+
 	"ucwarden/policy"
 	"ucwarden/policy/delta"
 	"ucwarden/policy/ranger"

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
 	"ucwarden/policy"
 	"ucwarden/policy/jsontext"
 	"ucwarden/policy/policytest/shareddata"

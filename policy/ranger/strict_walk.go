@@ -7,9 +7,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
+
 	"ucwarden/input"
 	"ucwarden/policy/jsontext"
-	"unicode/utf8"
 )
 
 // walker goes through the bytes of a JSON document once, beside encoding/json, to find what that lets pass: duplicate

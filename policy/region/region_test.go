@@ -3,12 +3,13 @@ package region
 import (
 	"slices"
 	"testing"
+
+	"pgregory.net/rapid"
+
 	"ucwarden/policy"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-
-	"pgregory.net/rapid"
 )
 
 // TestIndexFindsWhatMatches holds the index against asking each region.

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )

@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 	"sync"
+
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )

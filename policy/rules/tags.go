@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )

@@ -3,6 +3,7 @@ package rules
 import (
 	"maps"
 	"slices"
+
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 	"time"
+
 	"ucwarden/policy/ranger"
 )
 

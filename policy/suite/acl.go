@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
 	"ucwarden/policy"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/ranger"

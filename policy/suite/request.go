@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"

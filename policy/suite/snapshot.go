@@ -2,6 +2,7 @@ package suite
 
 import (
 	"time"
+
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"

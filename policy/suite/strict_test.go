@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"

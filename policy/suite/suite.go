@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"ucwarden/policy"
 	"ucwarden/policy/delta"
 	"ucwarden/policy/evaluate"

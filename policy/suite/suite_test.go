@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+
 	"ucwarden/policy"
 	"ucwarden/policy/policytest/shareddata"
 	"ucwarden/policy/ranger"

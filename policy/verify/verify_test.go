@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
 	"ucwarden/policy"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/policytest"

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
 	"ucwarden/policy/script"
 	"ucwarden/policy/suite"
 )
