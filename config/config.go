@@ -106,6 +106,7 @@ type EventHub struct {
 
 // Pipelines says how updates of pipelines are started and followed.
 type Pipelines struct {
+	Jobs         string        `mapstructure:"jobs"`          // file; "" is none
 	ActiveUpdate string        `mapstructure:"active_update"` // wait, fail, join
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 	PollMax      time.Duration `mapstructure:"poll_max"`

@@ -179,6 +179,7 @@ func taskKeys() []Key {
 			Help: "task types that events, which carry no token, may ask for: RESOURCE_SYNC, FULL_SYNC, PIPELINE_UPDATE"},
 		{Name: "ondemand.eventhub.catalogs", Type: TypeList, Default: "*", check: checkPatterns,
 			Help: "catalogs that events may name, as exact names or * patterns; all but * leaves RESOURCE_SYNC of what is in them only"},
+		{Name: "pipelines.jobs", Type: TypeString, Help: "file of job definitions that ucwarden pipeline import writes, for the pipeline commands"},
 		{Name: "pipelines.active_update", Type: TypeEnum, Default: "wait", Enum: []string{"wait", "fail", "join"},
 			Help: "for a PIPELINE_UPDATE whose pipeline has an active update: wait for its end, fail, or join (follow that one)"},
 		{Name: "pipelines.poll_interval", Type: TypeDuration, Default: "2s", check: checkPositive,

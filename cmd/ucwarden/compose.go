@@ -409,11 +409,17 @@ func (p *pipeline) connect(ctx context.Context) (err error) {
 
 // newFollower makes what starts and follows updates of pipelines.
 func (p *pipeline) newFollower() (*pipelines.Follower, error) {
-	c := p.config.Pipelines
-	return pipelines.New(pipelines.Options{
-		Service: p.pipelines, Tasks: p.queue, WhenActive: pipelines.WhenActive(c.ActiveUpdate), Observe: p.config.Sync.Mode == string(policy.ModeObserve),
-		PollFirst: c.PollInterval, PollMost: c.PollMax, Limit: c.GiveUpAfter, Logger: p.log, Registerer: p.registerer,
-	})
+	o := followerOptions(p.config, p.pipelines, p.queue, p.log)
+	o.Registerer = p.registerer
+	return pipelines.New(o)
+}
+
+// followerOptions copies how updates of pipelines are started and followed.
+func followerOptions(c *config.Config, api pipelines.Service, tasks *queue.Queue, log *slog.Logger) pipelines.Options {
+	return pipelines.Options{
+		Service: api, Tasks: tasks, WhenActive: pipelines.WhenActive(c.Pipelines.ActiveUpdate), Observe: c.Sync.Mode == string(policy.ModeObserve),
+		PollFirst: c.Pipelines.PollInterval, PollMost: c.Pipelines.PollMax, Limit: c.Pipelines.GiveUpAfter, Logger: log,
+	}
 }
 
 // runTasks carries out tasks, and follows updates of pipelines, until ctx ends.

@@ -31,10 +31,10 @@ var exitCodes = []struct {
 	code    int
 	meaning string
 }{
-	{exitOK, "done; a sync or a watched task ended SUCCESS; plan --exit-code: nothing to change; serve was asked to end"},
-	{exitFailed, "failed: the last line on standard error says why; a sync or a watched task ended FAILED; policy test, policy lint and doctor found problems"},
-	{exitChanges, "plan --exit-code: there are changes to make"},
-	{exitSkipped, "a sync or a watched task ended SKIPPED"},
+	{exitOK, "done; a sync, a watched task or an update of a pipeline ended SUCCESS; plan --exit-code: nothing to change; serve was asked to end"},
+	{exitFailed, "failed: the last line on standard error says why; a sync, a watched task or an update of a pipeline ended FAILED; policy test, policy lint and doctor found problems"},
+	{exitChanges, "plan --exit-code: there are changes to make; pipeline sync-parameters --check: something changed"},
+	{exitSkipped, "a sync or a watched task ended SKIPPED; an update of a pipeline was cancelled"},
 	{exitUsage, "the command line is wrong"},
 	{exitConfig, "the configuration is wrong, or lacks what the command needs"},
 	{exitSignal, "interrupted before it was done"},

@@ -130,6 +130,7 @@ func commands(a *app) []*cobra.Command {
 		newSyncCommand(a),
 		newAuditCommand(a),
 		newDemoCommand(a),
+		newPipelineCommand(a),
 		newTaskCommand(a),
 		newStoreCommand(a),
 		newKeysCommand(a),

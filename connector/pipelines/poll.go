@@ -121,6 +121,7 @@ func (f *Follower) finish(ctx context.Context, it *item, r *ondemand.Run, u Upda
 	return f.end(ctx, it, to, with(text, r), func(r *ondemand.Run) {
 		f.note(r, u)
 		r.EndTime = end.UTC().Round(0)
+		r.LastStateChange = r.EndTime
 	})
 }
 

@@ -94,7 +94,7 @@ type wirePipeline struct {
 }
 
 func (w wirePipeline) pipeline() pipelines.Pipeline {
-	p := pipelines.Pipeline{ID: w.ID, Name: w.Name, State: w.State, Health: w.Health, RunAs: w.RunAs, Spec: w.Spec}
+	p := pipelines.Pipeline{ID: w.ID, Name: oneLine(w.Name), State: w.State, Health: w.Health, RunAs: w.RunAs, Spec: w.Spec}
 	for _, u := range w.Latest {
 		p.Latest = append(p.Latest, u.update())
 	}
