@@ -23,13 +23,16 @@ type Run struct {
 	PipelineID   string    `json:"pipelineId"`
 	UpdateID     string    `json:"updateId,omitempty"`
 	PipelineName string    `json:"pipelineName,omitempty"`
-	Link         string    `json:"link,omitempty"` // to the pipeline in the workspace
+	RunAs        string    `json:"runAs,omitempty"` // the identity that the pipeline reads as
+	Link         string    `json:"link,omitempty"`  // to the pipeline in the workspace
 	UpdateLink   string    `json:"updateLink,omitempty"`
 	Status       RunStatus `json:"status,omitempty"`
 	RawState     string    `json:"rawState,omitempty"` // as the service names it
 	FullRefresh  bool      `json:"fullRefresh"`
 	// Ignored are parameters of the request that are not sent.
 	Ignored []string `json:"ignoredParameters,omitempty"`
+	// Warning is what whoever reads the result should know.
+	Warning string `json:"warning,omitempty"`
 	// Joined says that somebody else started the update, which is followed and never stopped.
 	Joined bool `json:"joined,omitempty"`
 

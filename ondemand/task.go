@@ -186,6 +186,9 @@ type Outcome struct {
 	// Pending are tasks to store in that transaction, which nobody waits for: something is left to them. Each is named in those
 	// of the job's tasks that have a resource in one of its own.
 	Pending []Task
+	// Next are tasks to store with the result, also where the handler returns an error: they follow from what was done until then. One
+	// with the id of a task that waits joins that one, where that does the same ([Task.Joins]).
+	Next []Task
 	// Again says that the job is not done: the leader goes back to WAITING, behind on-demand work, and its handler is called
 	// again. The attempt is not counted. There are no children then.
 	Again bool

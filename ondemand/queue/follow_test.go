@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +88,74 @@ func TestRunsAreFollowed(t *testing.T) {
 		synctest.Wait()
 		if got, err := r.Get(t.Context(), "a"); err != nil || got.Status != ondemand.InProgress || got.Run == nil || got.Run.ID != "" {
 			t.Errorf("after a retry: %+v, %v", got, err)
+		}
+	})
+}
+
+// Tasks that follow from jobs wait for their time, and one joins another that waits and does the same; also where the job failed.
+func TestNextTasksAreJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		at := time.Now().Add(time.Minute)
+		const pipeline = "11111111-2222-4333-8444-555555555555"
+		began := make(chan ondemand.Task, 10)
+		var begun []ondemand.Task // as read from it
+		read := func() {
+			synctest.Wait()
+			for len(began) > 0 {
+				begun = append(begun, <-began)
+			}
+		}
+		r := newRig(t, Options{Workers: 1, MaxAttempts: 1, Handlers: map[ondemand.Type]ondemand.Handler{
+			ondemand.ResourceSync: handlerFunc(func(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+				out, err := succeed(ctx, job)
+				next, taskErr := ondemand.RefreshTask(pipeline, at, ondemand.RefreshCause{Task: job.Task.ID})
+				if taskErr != nil {
+					t.Error(taskErr)
+				}
+				if out.Next = []ondemand.Task{next}; job.Task.ID == "failing" {
+					err = policy.Errorf(policy.CodeUnavailable, "it failed half-way")
+				}
+				return out, err
+			}),
+			ondemand.PipelineUpdate: handlerFunc(func(_ context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+				began <- job.Task
+				return ondemand.Outcome{}, nil
+			}),
+		}})
+		r.start()
+		submit := func(id string) {
+			if _, _, err := r.Submit(t.Context(), syncTask(id, "catalog:"+id)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		submit("failing")
+		submit("b")
+		r.close()
+		r.open()
+		r.start()
+		submit("c")
+		time.Sleep(59 * time.Second)
+		read()
+		if len(begun) != 0 {
+			t.Fatalf("%d tasks began before their time", len(begun))
+		}
+		time.Sleep(2 * time.Second)
+		read()
+		if len(begun) != 1 {
+			t.Fatalf("%d tasks began, want 1", len(begun))
+		}
+		var causes []string
+		for _, c := range begun[0].Causes() {
+			causes = append(causes, c.Task)
+		}
+		if got := strings.Join(causes, " "); got != "failing b c" || begun[0].Pipeline().ID != pipeline {
+			t.Errorf("it was caused by %q: %+v", got, begun[0])
+		}
+		submit("d") // by a clock that was set back, or late: the one with that id has ended
+		read()
+		if len(begun) != 2 || begun[1].ID == begun[0].ID {
+			t.Errorf("%d tasks began", len(begun))
 		}
 	})
 }

@@ -84,10 +84,45 @@ func (v *completion) commit(tx *store.Tx, newID func() string, now time.Time) ([
 		}
 		changes = append(changes, done...)
 	}
-	if len(changes) == 0 {
+	next, err := storeNext(tx, v.outcome.Next, newID, now)
+	if err != nil {
+		return nil, err
+	}
+	if changes = append(changes, next...); len(changes) == 0 {
 		return nil, policy.Errorf(policy.CodeConflict, "finish: every task of the job was cancelled")
 	}
 	for _, t := range pending {
+		if err := records.Store(tx, &t, ""); err != nil {
+			return nil, err
+		}
+		changes = append(changes, change{task: t})
+	}
+	return changes, nil
+}
+
+// storeNext stores tasks that follow from what a job did. One that is there and waits is joined; one that is not to be had again has
+// another id.
+func storeNext(tx *store.Tx, list []ondemand.Task, newID func() string, now time.Time) ([]change, error) {
+	var changes []change
+	for _, t := range list {
+		there, found, err := records.Load(tx, t.ID)
+		if err != nil {
+			return nil, err
+		}
+		if found && there.Status.Queued() && there.Joins(&t) {
+			if err := there.Join(&t); err != nil {
+				return nil, err
+			}
+			if err := records.Store(tx, &there, there.Status); err != nil { // memory has nothing of what changed
+				return nil, err
+			}
+			continue
+		}
+		id := t.ID
+		if found || id == "" {
+			id = newID()
+		}
+		t = part(t, id, now)
 		if err := records.Store(tx, &t, ""); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,62 @@
+package ondemand
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// SourceRefresh is the source of tasks that update a pipeline after a sync changed what it reads.
+const SourceRefresh = "refresh"
+
+// RefreshCause is a sync after which a pipeline is updated, and what it changed there.
+type RefreshCause struct {
+	Task       string   `json:"task"`
+	Reason     string   `json:"reason"`
+	Securables []string `json:"securables,omitempty"` // TYPE:NAME, the first ones
+}
+
+// causedByField is where a refresh names the syncs that caused it, in its requestInfo.
+const causedByField = "causedBy"
+
+// maxCauses bounds how many syncs a refresh names; the first ones are kept.
+const maxCauses = 20
+
+// RefreshTask returns a task that updates a pipeline at a time, because of a sync. Others for the same pipeline and time join it while
+// it waits: they have its id.
+func RefreshTask(pipeline string, at time.Time, cause RefreshCause) (Task, error) {
+	t, err := PipelineTask(pipeline, false)
+	if err != nil {
+		return t, err
+	}
+	t.ID, t.Source, t.NotBefore = "refresh-"+pipeline+"-"+at.UTC().Format("20060102T150405.000Z"), SourceRefresh, at.UTC().Round(0)
+	return t, t.setCauses([]RefreshCause{cause})
+}
+
+func (t *Task) setCauses(list []RefreshCause) error {
+	raw, err := json.Marshal(list)
+	if err == nil {
+		t.RequestInfo.Extra[causedByField] = raw
+	}
+	return err
+}
+
+// Causes returns the syncs because of which a pipeline is updated; none for a task that somebody asked for.
+func (t *Task) Causes() []RefreshCause {
+	var list []RefreshCause
+	if t.Source != SourceRefresh || json.Unmarshal(t.RequestInfo.Extra[causedByField], &list) != nil {
+		return nil
+	}
+	return list
+}
+
+// Joins reports whether a task that waits does what the other one asks for, so that the other can join it: somebody may have chosen
+// its id for something else.
+func (t *Task) Joins(other *Task) bool {
+	return t.Type == other.Type && t.PostedBy == other.PostedBy && t.Pipeline().ID == other.Pipeline().ID
+}
+
+// Join adds what caused another refresh of the same pipeline.
+func (t *Task) Join(other *Task) error {
+	list := append(t.Causes(), other.Causes()...)
+	return t.setCauses(list[:min(len(list), maxCauses)])
+}
