@@ -50,6 +50,9 @@ type Options struct {
 	// Refresh, where set, reads the policies again, at once, before a task that somebody asked for runs. It returns nil where
 	// what is in force is what their source has. Tasks share a call that began after they were received.
 	Refresh func(ctx context.Context) error
+	// After, where set, returns the tasks that follow from what a job changed. It is called for jobs that changed something, or
+	// may have. In mode observe, where nothing is changed, it must not be set.
+	After func(job ondemand.Job, changed Changed) []ondemand.Task
 	// Bounded says that a task for some objects leaves it to a task of its own to sync a container above them, where all of
 	// that has to be looked at before USE_* are granted there and it is not small.
 	Bounded bool
@@ -66,8 +69,8 @@ func New(o Options) (map[ondemand.Type]ondemand.Handler, error) {
 	news := &news{refresh: o.Refresh}
 	return map[ondemand.Type]ondemand.Handler{
 		ondemand.FullSync:     fullSync{o.Syncer, plans{o.Store}, o.Progress, news},
-		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress, news, o.Bounded},
-		ondemand.ValiditySync: validitySync{o.Syncer},
+		ondemand.ResourceSync: resourceSync{o.Syncer, plans{o.Store}, o.Progress, news, o.Bounded, o.After},
+		ondemand.ValiditySync: validitySync{o.Syncer, o.After},
 	}, nil
 }
 
@@ -107,6 +110,7 @@ type resourceSync struct {
 	progress func(task string, at connector.Progress) // may be nil
 	news     *news
 	bounded  bool
+	after    func(ondemand.Job, Changed) []ondemand.Task // may be nil
 }
 
 // Handle implements ondemand.Handler: it returns one result for each resource.
@@ -115,7 +119,14 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	if err != nil {
 		return ondemand.Outcome{}, err
 	}
-	result, err := h.sync(ctx, job)
+	result, syncErr := h.sync(ctx, job)
+	out, err := h.outcome(job, note, result, syncErr)
+	out.Next = next(h.after, job, result, syncErr)
+	return out, err
+}
+
+// outcome returns what the result of a sync, or its error, means for the tasks of the job.
+func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.Result, err error) (ondemand.Outcome, error) {
 	if err != nil {
 		return ondemand.Outcome{Message: madeUntilThen(result)}, err
 	}

@@ -4,16 +4,26 @@ import (
 	"context"
 	"fmt"
 
+	"ucwarden/connector"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
 
 // validitySync makes the changes that follow from validity schedules that opened or closed, before all other work.
-type validitySync struct{ syncer Syncer }
+type validitySync struct {
+	syncer Syncer
+	after  func(ondemand.Job, Changed) []ondemand.Task // may be nil
+}
 
 // Handle implements ondemand.Handler: it returns a child task for each shard in which something is left to do.
 func (h validitySync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
-	result, left, err := h.syncer.SyncValidity(ctx, requestOf(job.Task))
+	result, left, syncErr := h.syncer.SyncValidity(ctx, requestOf(job.Task))
+	out, err := h.outcome(result, left, syncErr)
+	out.Next = next(h.after, job, result, syncErr)
+	return out, err
+}
+
+func (h validitySync) outcome(result *connector.Result, left []policy.Securable, err error) (ondemand.Outcome, error) {
 	if err != nil {
 		return ondemand.Outcome{Message: madeUntilThen(result)}, err
 	}
