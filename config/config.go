@@ -8,6 +8,7 @@ type Config struct {
 	APIServer  APIServer  `mapstructure:"apiserver"`
 	OnDemand   OnDemand   `mapstructure:"ondemand"`
 	Pipelines  Pipelines  `mapstructure:"pipelines"`
+	Refresh    Refresh    `mapstructure:"refresh"`
 	Sync       Sync       `mapstructure:"sync"`
 	Guard      Guard      `mapstructure:"guard"`
 	Scope      Scope      `mapstructure:"scope"`
@@ -111,6 +112,13 @@ type Pipelines struct {
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 	PollMax      time.Duration `mapstructure:"poll_max"`
 	GiveUpAfter  time.Duration `mapstructure:"give_up_after"`
+}
+
+// Refresh says after which changes pipelines are updated.
+type Refresh struct {
+	On      string        `mapstructure:"on"` // off, protection, all
+	Window  time.Duration `mapstructure:"window"`
+	Targets bool          `mapstructure:"targets"`
 }
 
 // Sync is the scheduled full sync.

@@ -109,6 +109,7 @@ func TestEveryName(t *testing.T) {
 	special := map[string]string{
 		"ondemand.eventhub.task_types":        "FULL_SYNC,PIPELINE_UPDATE",
 		"ondemand.eventhub.connection_string": "Endpoint=sb://n.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=hub",
+		"refresh.window":                      "2m",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
 		"protection.mask_other": "-",
 		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",
@@ -116,6 +117,7 @@ func TestEveryName(t *testing.T) {
 	// The keys that cannot stand alone, with what they need.
 	needs := map[string]string{
 		"databricks.host": "databricks.token: t", "ondemand.eventhub.enabled": "ondemand.eventhub.connection_string: '" + special["ondemand.eventhub.connection_string"] + "'",
+		"refresh.on":         "pipelines.jobs: jobs.json",
 		"apiserver.tls.cert": "apiserver.tls.key: k", "apiserver.tls.key": "apiserver.tls.cert: c",
 		"policies.ranger.cert_file": "policies.ranger.key_file: k", "policies.ranger.key_file": "policies.ranger.cert_file: c",
 		"policies.ranger.url": "policies.ranger.service: s", "policies.ranger.password": "policies.ranger.username: n",

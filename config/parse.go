@@ -245,6 +245,14 @@ func checkPositive(v any) string {
 	return ""
 }
 
+// checkRefreshWindow bounds the window by how long the queue lets a task wait.
+func checkRefreshWindow(v any) string {
+	if n := toFloat(v); n < 0 || n > float64(5*time.Minute) {
+		return fmt.Sprintf("%v is not allowed: want 0s to 5m", v)
+	}
+	return ""
+}
+
 func checkNotNegative(v any) string {
 	if toFloat(v) < 0 {
 		return fmt.Sprintf("%v is not allowed: want 0 or more", v)

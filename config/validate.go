@@ -18,6 +18,7 @@ func (c *Config) validate(ps *problems) {
 	c.validateAPI(ps)
 	c.validateEventHub(ps)
 	c.validatePolicies(ps)
+	c.validateRefresh(ps)
 	if !c.Sync.GrantUpdates {
 		if c.Sync.Mode != "observe" && c.source("sync.mode").Kind != FromDefault {
 			c.warn("sync.grant_updates is false: nothing is changed, although sync.mode is %s", c.Sync.Mode)
@@ -64,6 +65,18 @@ var authMethods = []struct {
 
 // validateAuth requires exactly one complete set of credentials if there is a host, sets databricks.auth to its method,
 // and clears the credentials of the others.
+
+// validateRefresh refuses a refresh of nothing, and warns of one that can never follow.
+func (c *Config) validateRefresh(ps *problems) {
+	switch {
+	case c.Refresh.On == "off":
+	case c.Pipelines.Jobs == "":
+		ps.add("refresh.on", c.source("refresh.on"), "no pipeline is refreshed without pipelines.jobs, the file of ucwarden pipeline import; set it, or refresh.on: off")
+	case c.Refresh.On == "protection" && c.Databricks.Warehouse == "":
+		c.warn("refresh.on is protection, and no row filter or mask is ever changed without databricks.warehouse")
+	}
+}
+
 func (c *Config) validateAuth(ps *problems) {
 	d := &c.Databricks
 	if d.Host == "" {

@@ -395,7 +395,11 @@ func (p *pipeline) connect(ctx context.Context) (err error) {
 	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.log, p.registerer); err != nil {
 		return err
 	}
-	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store, Progress: p.progress, Refresh: p.refresh, Bounded: p.daemon})
+	after, err := refreshAfter(p.config, p.log)
+	if err != nil {
+		return err
+	}
+	p.handlers, err = tasks.New(tasks.Options{Syncer: p.syncer, Store: p.store, Progress: p.progress, Refresh: p.refresh, After: after, Bounded: p.daemon})
 	if err != nil {
 		return err
 	}
@@ -419,6 +423,7 @@ func followerOptions(c *config.Config, api pipelines.Service, tasks *queue.Queue
 	return pipelines.Options{
 		Service: api, Tasks: tasks, WhenActive: pipelines.WhenActive(c.Pipelines.ActiveUpdate), Observe: c.Sync.Mode == string(policy.ModeObserve),
 		PollFirst: c.Pipelines.PollInterval, PollMost: c.Pipelines.PollMax, Limit: c.Pipelines.GiveUpAfter, Logger: log,
+		Exempt: c.Protection.Exempt,
 	}
 }
 

@@ -183,6 +183,7 @@ func newDocWorld(t *testing.T, page string) docWorld {
 	}
 	server, err := emulator.New(emulator.Options{
 		Seed: &emulator.Seed{
+			Pipelines: []emulator.SeedPipeline{{Name: "nightly", Permissions: map[string]string{application: "CAN_RUN"}}},
 			Metastore: emulator.SeedMetastore{SeedObject: emulator.SeedObject{Owner: application}},
 			Users:     []string{"ann@example.com", "bob@example.com", "intern@example.com", "break-glass@example.com"},
 			Groups:    []emulator.SeedGroup{{Name: "analysts", Members: []string{"ann@example.com", "intern@example.com"}}},

@@ -50,6 +50,9 @@ type Options struct {
 	Observe    bool          // start nothing, and say what would have been started
 	PollFirst  time.Duration // until an update is looked at for the first time; it rises by half each time; default 2s
 	PollMost   time.Duration // longest such time; default 30s
+	// Exempt are users, groups and application ids that no row filter and no mask binds. A refresh whose pipeline runs as another one
+	// warns that its results lack what is hidden from that one.
+	Exempt     []string
 	Limit      time.Duration // how long to wait for another update to end, or for a service that does not say the state; default 1h
 	Parallel   int           // updates that are looked at, started or stopped at the same time; default 8
 	Logger     *slog.Logger

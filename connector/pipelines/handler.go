@@ -18,11 +18,15 @@ func (h Handler) Handle(_ context.Context, job ondemand.Job) (ondemand.Outcome, 
 	if err := CheckID("a pipeline", request.ID); err != nil {
 		return ondemand.Outcome{}, err
 	}
+	message := "an update is to be started"
+	if causes := job.Task.Causes(); len(causes) > 0 {
+		message += ", since task " + causes[0].Task + " changed what the pipeline reads"
+	}
 	return ondemand.Outcome{
 		Run: &ondemand.Run{
 			PipelineID: request.ID, FullRefresh: request.FullRefresh, Ignored: request.Ignored,
 			Link: strings.TrimSuffix(h.Host, "/") + "/#joblist/pipelines/" + request.ID,
 		},
-		Message: "an update is to be started",
+		Message: message,
 	}, nil
 }

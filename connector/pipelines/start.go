@@ -114,7 +114,7 @@ func (f *Follower) send(ctx context.Context, it *item, r *ondemand.Run, p Pipeli
 	it.sent, it.unknown = span{}, span{}
 	if _, err := f.update(ctx, it, func(t *ondemand.Task) {
 		t.Run.SentTime, t.Run.Known, t.Run.KnownTime = f.Now().UTC().Round(0), known, newest.UTC()
-		t.Run.PipelineName, t.Run.UnknownSeconds = p.Name, 0
+		t.Run.PipelineName, t.Run.RunAs, t.Run.UnknownSeconds, t.Run.Warning = p.Name, p.RunAs, 0, f.warning(t, p)
 		t.StatusMessage = "an update is being started"
 	}); err != nil {
 		return f.stumble(it, err)
@@ -262,10 +262,22 @@ func fullText(r *ondemand.Run) string {
 	return ""
 }
 
-// with returns a message with the parameters that had no effect.
-func with(message string, r *ondemand.Run) string {
-	if len(r.Ignored) == 0 {
-		return message
+// warning returns what is to be known of the results of a refresh whose pipeline runs as somebody whom row filters and masks bind.
+func (f *Follower) warning(t *ondemand.Task, p Pipeline) string {
+	exempt := func(name string) bool { return strings.EqualFold(name, p.RunAs) }
+	if len(t.Causes()) == 0 || p.RunAs == "" || slices.ContainsFunc(f.Exempt, exempt) {
+		return ""
 	}
-	return message + "; ignored, since only full_refresh is sent: " + strings.Join(r.Ignored, ", ")
+	return fmt.Sprintf("the pipeline runs as %s, whom row filters and masks bind unless a group of protection.exempt has it: what these hide from it is missing in the results", p.RunAs)
+}
+
+// with returns a message with the parameters that had no effect, and the warning of the run.
+func with(message string, r *ondemand.Run) string {
+	if len(r.Ignored) > 0 {
+		message += "; ignored, since only full_refresh is sent: " + strings.Join(r.Ignored, ", ")
+	}
+	if r.Warning != "" {
+		message += "; " + r.Warning
+	}
+	return message
 }
