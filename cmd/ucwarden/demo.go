@@ -38,7 +38,7 @@ func newDemoCommand(a *app) *cobra.Command {
 		Short:   "Show the main job from end to end, without a workspace",
 		GroupID: groupSetup,
 		Long: `Start a Unity Catalog emulator with a sample metastore, and ucwarden with sample policies in front of it.
-Show the plan, run a full sync, sync a new table on demand over REST, and one by an event, show that a second full sync changes nothing,
+Show the plan, run a full sync, sync a new table on demand over REST, and one by an event, update a pipeline, show that a second full sync changes nothing,
 that a guard refuses to revoke too much, and what it takes to do it all the same; then keep serving until interrupted.`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -121,7 +121,7 @@ func (d *demo) run(ctx context.Context, exit bool) (err error) {
 		ended <- nil
 		return err
 	}
-	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.newEvent, d.syncAgain, d.refusal, d.approval} {
+	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.newEvent, d.pipelineUpdate, d.syncAgain, d.refusal, d.approval} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (d *demo) startDaemon(ctx context.Context) error {
 	d.tokenFile = made.Token
 	settings := map[string]string{
 		"databricks.host": d.workspace, "policies.path": policies,
-		"store.path": filepath.Join(d.dir, "data"), "sync.on_start": "false",
+		"store.path": filepath.Join(d.dir, "data"), "sync.on_start": "false", "pipelines.poll_interval": "200ms",
 		"ondemand.enabled": "true", "ondemand.eventhub.enabled": "true", "apiserver.enabled": "true", "apiserver.addr": d.addr, "apiserver.jwt.jwks": made.JWKS,
 	}
 	if d.logLevel == "" {

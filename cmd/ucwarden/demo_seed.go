@@ -42,6 +42,7 @@ func demoSeed(admin, service string) *emulator.Seed {
 	seed := emulator.Generate(demoSize)
 	seed.Metastore.Name, seed.Metastore.Owner = "demo", "metastore_admins"
 	seed.ServicePrincipals = append(seed.ServicePrincipals, service)
+	seed.Pipelines = demoPipelines(service)
 	seed.Groups = append(seed.Groups,
 		emulator.SeedGroup{Name: "metastore_admins", Members: []string{admin, service}},
 		emulator.SeedGroup{Name: "marketers", Members: []string{"dave@example.com"}},
