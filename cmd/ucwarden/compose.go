@@ -17,6 +17,7 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector"
 	"ucwarden/connector/audit"
+	"ucwarden/connector/call"
 	"ucwarden/connector/memory"
 	"ucwarden/connector/pipelines"
 	"ucwarden/connector/tasks"
@@ -431,7 +432,7 @@ func followerOptions(c *config.Config, api pipelines.Service, tasks *queue.Queue
 func (p *pipeline) runTasks(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.queue.Run(ctx) })
-	g.Go(func() error { return p.follower.Run(ctx) })
+	g.Go(func() error { return p.follower.Run(call.WithBackground(ctx)) }) // syncs go first
 	return g.Wait()
 }
 

@@ -93,6 +93,7 @@ func (a *app) printTask(w io.Writer, t ondemand.Task) error {
 		{"id", t.ID}, {"type", string(t.Type)}, {"status", a.status(t.Status)}, {"message", t.StatusMessage},
 		{"source", t.Source}, {"posted by", t.PostedBy}, {"parent", t.ParentID}, {"attempts", attempts(t)},
 		{"shards", shardsEnded(t)},
+		{"update", runState(t)}, {"link", runLink(t)},
 		{"received", moment(t.ReceivedTime)}, {"next attempt", moment(t.NotBefore)}, {"took", took(t)}, {"policies", policyVersion(t)},
 	}
 	if t.Status.Terminal() || t.Status == ondemand.InProgress {
@@ -113,6 +114,22 @@ func (a *app) printTask(w io.Writer, t ondemand.Task) error {
 		}
 	}
 	return a.printResults(w, t)
+}
+
+// runState says how far the update of a pipeline is, and which one it is; empty for other tasks.
+func runState(t ondemand.Task) string {
+	if t.Run == nil {
+		return ""
+	}
+	state := strings.TrimSpace(string(t.Run.Status) + " " + t.Run.RawState)
+	return strings.TrimSpace(state + " " + cmp.Or(t.Run.ID, t.Run.PipelineID))
+}
+
+func runLink(t ondemand.Task) string {
+	if t.Run == nil {
+		return ""
+	}
+	return cmp.Or(t.Run.UpdateLink, t.Run.Link)
 }
 
 // attempts says how many attempts a task had, and how many of them ended with the process.

@@ -171,7 +171,7 @@ func (f *Follower) notStarted(ctx context.Context, it *item, r *ondemand.Run, er
 	case policy.CodeNotFound:
 		text = fmt.Sprintf("there is no pipeline %s in the workspace, or it may not be seen: %s", r.PipelineID, text)
 	case policy.CodeForbidden:
-		text += ": the identity of databricks.* needs CAN_RUN on the pipeline to start and stop its updates"
+		text = strings.TrimRight(text, ".") + " (the identity in use needs CAN_VIEW on the pipeline to look at it, CAN_RUN to start and stop its updates)"
 	case policy.CodeInvalid, policy.CodeUnauthenticated, policy.CodeConflict, policy.CodeTooLarge:
 	default:
 		return f.unclear(ctx, it, r, "no update is started yet: "+text, "")
