@@ -192,15 +192,15 @@ func (l *lintList) conditions(p *ranger.Policy, path string, list []ranger.Condi
 	}
 }
 
-// script reports a script that is no JavaScript, uses what it may not use, or has to be ended even where nothing is asked
-// for. That it throws then says nothing: what it reads is not there.
+// script reports a script that is no JavaScript, uses a name that nothing defines or what it may not use, or has to be ended even
+// where nothing is asked for. What else it throws then says nothing: what it reads of a request is not there.
 func (l *lintList) script(p *ranger.Policy, field, source, consequence string) {
 	if l.options.Scripts == nil {
 		return
 	}
 	s, err := l.options.Scripts(source)
 	if err == nil {
-		if _, err = s.Met(&match.Values{}); !errors.Is(err, match.ErrScriptBounds) {
+		if _, err = s.Met(&match.Values{}); !errors.Is(err, match.ErrScriptBounds) && !errors.Is(err, match.ErrScriptUndefined) {
 			return
 		}
 	}

@@ -80,6 +80,9 @@ type Script interface {
 // ErrScriptBounds is what the error of a script says that was ended because it takes too much time or memory.
 var ErrScriptBounds = errors.New("ended at a bound")
 
+// ErrScriptUndefined is what the error of a script says that uses a name which nothing defines, whatever is asked for.
+var ErrScriptUndefined = errors.New("a name is not defined")
+
 // ScriptCompiler compiles the source of a script. It is handed in, because scripts decide no grant: only what tests,
 // explains or checks policies runs them.
 type ScriptCompiler func(source string) (Script, error)

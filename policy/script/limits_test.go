@@ -168,6 +168,20 @@ func TestErrorsAreReadable(t *testing.T) {
 	}
 }
 
+// What policies may use is defined even where nothing is asked for; a script that fails for a name fails always.
+func TestUndefinedNames(t *testing.T) {
+	for _, name := range knownNames {
+		if _, err := text(name, &match.Values{}); errors.Is(err, match.ErrScriptUndefined) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, source := range []string{`nobody`, `USER.name == nobody`, `eval('1')`, `(() => nobody.x)()`} {
+		if _, err := text(source, &match.Values{}); !errors.Is(err, match.ErrScriptUndefined) {
+			t.Errorf("%s: %v, want a name that is not defined", source, err)
+		}
+	}
+}
+
 // A run that cannot be stopped is abandoned at the deadline. Only so many may pile up; when they end, scripts run again.
 func TestAbandonedRuns(t *testing.T) {
 	release, inside := make(chan struct{}), make(chan struct{}, maxAbandoned)

@@ -180,11 +180,23 @@ func (b *sandbox) runError(err error) error {
 	}
 	for _, frame := range exception.Stack() {
 		if at := frame.Position(); frame.SrcName() == sourceName && at.Line > 0 {
-			return fmt.Errorf("script: %s (line %d, column %d)", thrown, at.Line, at.Column)
+			thrown = fmt.Sprintf("%s (line %d, column %d)", thrown, at.Line, at.Column)
+			break
 		}
+	}
+	if strings.HasPrefix(thrown, "ReferenceError: ") {
+		return undefinedError("script: " + thrown)
 	}
 	return errors.New("script: " + thrown)
 }
+
+// undefinedError is the text of an error that is [match.ErrScriptUndefined].
+type undefinedError string
+
+func (e undefinedError) Error() string { return string(e) }
+
+// Is reports whether target is [match.ErrScriptUndefined].
+func (e undefinedError) Is(target error) bool { return target == match.ErrScriptUndefined }
 
 //go:embed prelude.js
 var preludeSource string
