@@ -2,6 +2,8 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,9 +25,27 @@ func Write(path string, mode fs.FileMode, parts ...[]byte) (err error) {
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))
 	}
-	folder, err := os.Open(dir)
+	return SyncFolder(dir)
+}
+
+// Create writes a new file at path; one that is there already is an error. Its content is on disk when Create returns, and
+// its name too; where writing fails no file is left. No other user may read it.
+func Create(path string, write func(w io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return fmt.Errorf("write to a new file: %w", err)
+	}
+	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return SyncFolder(filepath.Dir(path))
+}
+
+// SyncFolder returns when the names of files that were created, moved or removed in a folder are on disk.
+func SyncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync the folder %s: %w", path, err)
 	}
 	return errors.Join(folder.Sync(), folder.Close())
 }

@@ -3,6 +3,7 @@ package atomicfile_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,5 +94,35 @@ func TestReadersSeeWholeFiles(t *testing.T) {
 			return
 		default:
 		}
+	}
+}
+
+// A new file is there whole or not at all, and none that is there is touched.
+func TestCreate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "new")
+	full := errors.New("disk full")
+	err := atomicfile.Create(path, func(w io.Writer) error {
+		_, err := io.WriteString(w, "half")
+		return errors.Join(err, full)
+	})
+	if left := names(t, dir); !errors.Is(err, full) || len(left) > 0 {
+		t.Errorf("a write that fails: %v, left %v", err, left)
+	}
+	write := func(text string) error {
+		return atomicfile.Create(path, func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
+	}
+	if err := write("whole"); err != nil {
+		t.Fatal(err)
+	}
+	if err := write("other"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a file that is there: %v", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "whole" || info.Mode() != 0o600 {
+		t.Errorf("%q, mode %v, %v", text, info.Mode(), err)
 	}
 }

@@ -79,7 +79,7 @@ var arrows = map[string][]string{
 	"ondemand":                           {"input", "policy", "policy/naming"},
 	"ondemand/queue":                     {"input", "ondemand", "ondemand/records", "ondemand/store", "policy"},
 	"ondemand/records":                   {"ondemand", "ondemand/store", "policy"},
-	"ondemand/store":                     {"policy"},
+	"ondemand/store":                     {"atomicfile", "policy"},
 	"ondemand/eventhub":                  {"ondemand", "ondemand/queue", "policy", "policy/naming"},
 	"ondemand/eventhub/emulator":         {},
 	"apiserver":                          {"apiserver/keys", "endpoint", "input", "ondemand", "ondemand/store", "policy"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ucwarden/atomicfile"
 	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
 	"ucwarden/policy"
@@ -121,7 +122,7 @@ func (s *storeCommand) backup(cmd *cobra.Command, path string, args []string) er
 		if clientErr != nil {
 			return withoutDaemon(err, clientErr)
 		}
-		if err = create(args[0], func(w io.Writer) error { return c.BackupStore(cmd.Context(), w) }); err == nil {
+		if err = atomicfile.Create(args[0], func(w io.Writer) error { return c.BackupStore(cmd.Context(), w) }); err == nil {
 			if report, err = store.Check(args[0]); err != nil {
 				err = errors.Join(err, os.Remove(args[0]))
 			}
@@ -131,18 +132,6 @@ func (s *storeCommand) backup(cmd *cobra.Command, path string, args []string) er
 		return err
 	}
 	return s.print(report, func(w io.Writer) error { return printReport(w, report) })
-}
-
-// create writes a new file, durably, and leaves none where that fails.
-func create(path string, write func(w io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("write to a new file: %w", err)
-	}
-	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
 }
 
 // restored is the JSON form of what restore did.
@@ -185,7 +174,7 @@ func (s *storeCommand) export(_ *cobra.Command, path string, args []string) erro
 	var err error
 	if args[0] == "-" {
 		err = write(s.stdout)
-	} else if err = create(args[0], write); err == nil {
+	} else if err = atomicfile.Create(args[0], write); err == nil {
 		err = s.print(result, func(w io.Writer) error {
 			_, err := fmt.Fprintf(w, "exported %s\n", count(result.Tasks, "task"))
 			return err

@@ -10,6 +10,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"ucwarden/atomicfile"
 	"ucwarden/policy"
 )
 
@@ -96,7 +97,7 @@ func writeNew(path string, write func(w io.Writer) error) (r Report, err error) 
 		r, err = inspect(file, path, nil)
 	}
 	if err = errors.Join(err, file.Close()); err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = atomicfile.SyncFolder(filepath.Dir(path))
 	}
 	if err != nil {
 		return Report{}, errors.Join(fmt.Errorf("copy the task store to %s: %w", path, err), os.Remove(path))
@@ -122,7 +123,7 @@ func Restore(backup, path string) (r Report, aside string, err error) {
 
 // replace moves next to path, and what is there aside. Whoever has it open keeps its lock, and is waited for.
 func replace(path, next, aside string) (string, error) {
-	swap := func() error { return errors.Join(os.Rename(next, path), syncDir(filepath.Dir(path))) }
+	swap := func() error { return errors.Join(os.Rename(next, path), atomicfile.SyncFolder(filepath.Dir(path))) }
 	old, err := openLocked(path, offlineTimeout)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", swap()
@@ -162,7 +163,7 @@ func Compact(path string) (before, after Report, err error) {
 			after, err = Check(temp)
 		}
 		if err == nil { // while the old one is locked
-			err = errors.Join(os.Rename(temp, path), syncDir(filepath.Dir(path)))
+			err = errors.Join(os.Rename(temp, path), atomicfile.SyncFolder(filepath.Dir(path)))
 		}
 		return errors.Join(err, old.close())
 	}()

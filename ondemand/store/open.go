@@ -15,6 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"ucwarden/atomicfile"
 	"ucwarden/policy"
 )
 
@@ -74,7 +75,7 @@ func createIfMissing(path string) (err error) {
 	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("create the task store: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return atomicfile.SyncFolder(filepath.Dir(path))
 }
 
 // openChecked opens and locks the file and reads all of it.
@@ -351,13 +352,4 @@ func (f *openFile) close() (err error) {
 		}
 	}()
 	return f.db.Close()
-}
-
-// syncDir makes the creation or the move of a file in the folder durable.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("sync the folder %s: %w", path, err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"ucwarden/atomicfile"
 )
 
 // Quarantine moves a file that could not be opened aside, and returns where it is now. Nothing of it is lost.
@@ -13,5 +15,5 @@ func Quarantine(path string) (aside string, err error) {
 	if err := os.Rename(path, aside); err != nil {
 		return "", fmt.Errorf("move the damaged task store aside: %w", err)
 	}
-	return aside, syncDir(filepath.Dir(path))
+	return aside, atomicfile.SyncFolder(filepath.Dir(path))
 }
