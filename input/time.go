@@ -10,14 +10,14 @@ import (
 // The years of times that can be meant: before the first nothing of this existed, and a time beyond the last is
 // milliseconds read as seconds, or "for ever" where there is a better way to say it.
 const (
-	FirstYear = 2000
-	LastYear  = 2200
+	firstYear = 2000
+	lastYear  = 2200
 )
 
-// CheckTime returns an error unless the time lies in the years [FirstYear] to [LastYear] (UTC).
+// CheckTime returns an error unless the time lies in the years [firstYear] to [lastYear] (UTC).
 func CheckTime(t time.Time) error {
-	if y := t.UTC().Year(); y < FirstYear || y > LastYear {
-		return fmt.Errorf("the year %d cannot be meant: want %d to %d", y, FirstYear, LastYear)
+	if y := t.UTC().Year(); y < firstYear || y > lastYear {
+		return fmt.Errorf("the year %d cannot be meant: want %d to %d", y, firstYear, lastYear)
 	}
 	return nil
 }
@@ -31,7 +31,7 @@ func EpochSeconds(number string) (time.Time, error) {
 	const lastSecond = 253402300799 // of the year 9999
 	seconds, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || seconds > lastSecond {
-		return time.Time{}, fmt.Errorf("the time cannot be meant: want seconds since 1970, in the years %d to %d", FirstYear, LastYear)
+		return time.Time{}, fmt.Errorf("the time cannot be meant: want seconds since 1970, in the years %d to %d", firstYear, lastYear)
 	}
 	t := time.Unix(seconds, 0)
 	return t, CheckTime(t)

@@ -71,31 +71,6 @@ func ParseTask(data []byte) (Task, error) {
 	return t, p.err()
 }
 
-// ParseTasks parses a task document or an array of them; in errors about an array the pointers start with the index.
-// One invalid task makes the whole array an error.
-func ParseTasks(data []byte) ([]Task, error) {
-	if err := checkJSON(data); err != nil {
-		return nil, err
-	}
-	p := &parser{}
-	if trimmed := bytes.TrimLeft(data, " \t\r\n"); trimmed[0] != '[' {
-		t := p.task("", data)
-		return []Task{t}, p.err()
-	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, invalid("", "not JSON: %v", err)
-	}
-	if len(list) == 0 {
-		return nil, invalid("", "the array is empty")
-	}
-	tasks := make([]Task, len(list))
-	for i, raw := range list {
-		tasks[i] = p.task("/"+strconv.Itoa(i), raw)
-	}
-	return tasks, p.err()
-}
-
 func invalid(pointer, format string, args ...any) *ValidationError {
 	return &ValidationError{policy.CodeInvalid, []Problem{{pointer, fmt.Sprintf(format, args...)}}}
 }

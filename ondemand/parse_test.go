@@ -209,25 +209,6 @@ func TestExtraDoesNotShadow(t *testing.T) {
 	}
 }
 
-func TestParseTasks(t *testing.T) {
-	one := `{"type":"FULL_SYNC"}`
-	for doc, want := range map[string]int{one: 1, " [" + one + "] ": 1, "[" + one + "," + one + "]": 2} {
-		if got, err := ParseTasks([]byte(doc)); err != nil || len(got) != want {
-			t.Errorf("%s = %d tasks, %v; want %d", doc, len(got), err, want)
-		}
-	}
-	_, err := ParseTasks([]byte("[" + one + `,{"type":3}]`))
-	var invalid *ValidationError
-	if !errors.As(err, &invalid) || invalid.Problems[0].Pointer != "/1/type" {
-		t.Errorf("second task's fault = %v", err)
-	}
-	for _, doc := range []string{"[]", "7", "[7]", ""} {
-		if _, err := ParseTasks([]byte(doc)); policy.CodeOf(err) != policy.CodeInvalid {
-			t.Errorf("%q = %v", doc, err)
-		}
-	}
-}
-
 func TestResourceSecurable(t *testing.T) {
 	csx := func(last, name string) map[string]string {
 		return map[string]string{"catalog": "Sales", "schema": "EMEA", last: name}

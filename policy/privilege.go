@@ -37,9 +37,9 @@ var (
 	catalogPrivileges = []Privilege{UseCatalog, Browse, CreateSchema, ApplyTag, Manage, AllPrivileges}
 )
 
-// PrivilegesOf maps each securable type to the privileges that Unity Catalog accepts on it. A container accepts its
+// privilegesOf maps each securable type to the privileges that Unity Catalog accepts on it. A container accepts its
 // own and those of everything it can hold. Source: table "securable, privileges UC accepts" of the Ranger facts.
-var PrivilegesOf = map[SecurableType][]Privilege{
+var privilegesOf = map[SecurableType][]Privilege{
 	Metastore: {"CREATE_CATALOG", "CREATE_CONNECTION", "CREATE_EXTERNAL_LOCATION", "CREATE_STORAGE_CREDENTIAL",
 		"CREATE_SERVICE_CREDENTIAL", "CREATE_SHARE", "CREATE_RECIPIENT", "CREATE_PROVIDER", "CREATE_CLEAN_ROOM",
 		"MANAGE_ALLOWLIST", "USE_CONNECTION", "USE_SHARE", "USE_RECIPIENT", "USE_PROVIDER", "USE_MARKETPLACE_ASSETS",
@@ -69,12 +69,12 @@ var privilegesNotManaged = map[SecurableType][]Privilege{
 	ExternalLocation: {externalUseLocation},
 }
 
-// MorePrivileges lists what Unity Catalog accepts on a securable of type t besides [Privileges], and what is not managed
+// morePrivileges lists what Unity Catalog accepts on a securable of type t besides [Privileges], and what is not managed
 // unless the scope asks for it: not what is old and must not be granted any more.
-func MorePrivileges(t SecurableType) []Privilege {
+func morePrivileges(t SecurableType) []Privilege {
 	switch t {
 	case Catalog:
-		return union(privilegesNotManaged[Catalog], MorePrivileges(Schema))
+		return union(privilegesNotManaged[Catalog], morePrivileges(Schema))
 	case Schema:
 		return union(privilegesNotManaged[Schema], privilegesNotManaged[Table], privilegesNotManaged[Function], privilegesNotManaged[Volume])
 	}
@@ -105,7 +105,7 @@ func Privileges(t SecurableType, k Kind) []Privilege {
 	if list, ok := privilegesOfKind[k]; ok {
 		return list
 	}
-	return PrivilegesOf[t]
+	return privilegesOf[t]
 }
 
 // Supports reports whether Unity Catalog accepts p on a securable of type t and kind k.
@@ -115,7 +115,7 @@ func Supports(t SecurableType, k Kind, p Privilege) bool {
 
 // IsPrivilege reports whether some securable type accepts p, and p is managed unless the scope says otherwise.
 func IsPrivilege(p Privilege) bool {
-	for _, list := range PrivilegesOf {
+	for _, list := range privilegesOf {
 		if slices.Contains(list, p) {
 			return true
 		}

@@ -19,8 +19,8 @@ var (
 )
 
 func allPrivileges() []Privilege {
-	lists := make([][]Privilege, 0, 2*len(PrivilegesOf))
-	for t, list := range PrivilegesOf {
+	lists := make([][]Privilege, 0, 2*len(privilegesOf))
+	for t, list := range privilegesOf {
 		lists = append(lists, list, privilegesNotManaged[t])
 	}
 	all := union(lists...)
@@ -158,7 +158,7 @@ func privilegeClasses() map[Privilege]ObjectClass {
 	add(ClassCatalog, catalogPrivileges)
 	add(ClassSchema, schemaPrivileges)
 	add(ClassTable, tablePrivileges)
-	add(ClassFunction, PrivilegesOf[Function])
+	add(ClassFunction, privilegesOf[Function])
 	add(ClassModel, privilegesOfKind[KindModel])
 	add(ClassVolume, volumePrivileges)
 	for t, list := range privilegesNotManaged {
@@ -166,7 +166,7 @@ func privilegeClasses() map[Privilege]ObjectClass {
 	}
 	m["CREATE_MODEL_VERSION"] = ClassModel
 	m[readMetadata] |= ClassModel
-	for t, list := range PrivilegesOf {
+	for t, list := range privilegesOf {
 		if c := ClassOfType[t]; c > ClassVolume {
 			add(c, list)
 		}

@@ -41,7 +41,7 @@ func compilePrivileges(filters map[SecurableType]PrivilegeFilter) (map[Securable
 			to    *[]naming.Pattern
 		}{{"include", f.Include, &c.include}, {"add", f.Add, &c.add}, {"exclude", f.Exclude, &c.exclude}} {
 			for _, text := range list.texts {
-				p := NormalizePrivilege(text)
+				p := normalizePrivilege(text)
 				if problem := privilegeProblem(p); problem != "" {
 					return nil, Errorf(CodeInvalid, "scope.privileges.%s.%s: %s", strings.ToLower(string(t)), list.key, problem)
 				}
@@ -58,9 +58,9 @@ func compilePrivileges(filters map[SecurableType]PrivilegeFilter) (map[Securable
 	return compiled, nil
 }
 
-// NormalizePrivilege returns a privilege's name as the API spells it, whatever case and whether blanks or '_' are between
+// normalizePrivilege returns a privilege's name as the API spells it, whatever case and whether blanks or '_' are between
 // its words.
-func NormalizePrivilege(text string) Privilege {
+func normalizePrivilege(text string) Privilege {
 	return Privilege(strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(text)), " ", "_"))
 }
 
@@ -139,6 +139,6 @@ func (s Scope) privilegesOn(t SecurableType, of PrivilegeSet, match func(why str
 		return 0
 	}
 	return of.filter(func(p Privilege) bool {
-		return (slices.Contains(Privileges(t, ""), p) || slices.Contains(MorePrivileges(t), p)) && match(s.LeavesAlone(t, p))
+		return (slices.Contains(Privileges(t, ""), p) || slices.Contains(morePrivileges(t), p)) && match(s.LeavesAlone(t, p))
 	})
 }

@@ -16,7 +16,7 @@ import (
 // are over or cannot be read, access types that nothing knows, policies that cannot be understood.
 func DrawOddWorld(t *rapid.T) World {
 	w := DrawWorld(t)
-	DrawFeatures(t, &w)
+	drawFeatures(t, &w)
 	odd(t, &w)
 	return w
 }
@@ -86,9 +86,9 @@ func odd(t *rapid.T, w *World) {
 		var zone *ranger.SecurityZone
 		switch name {
 		case "y":
-			zone = &ranger.SecurityZone{ZoneName: "another name", Policies: []ranger.Policy{DrawPolicy(t, 300)}, Resources: []map[string][]string{{"catalog": {"c1"}, "schema": {rapid.SampledFrom([]string{"s1", "S*", "s2"}).Draw(t, "y schema")}}}}
+			zone = &ranger.SecurityZone{ZoneName: "another name", Policies: []ranger.Policy{drawPolicy(t, 300)}, Resources: []map[string][]string{{"catalog": {"c1"}, "schema": {rapid.SampledFrom([]string{"s1", "S*", "s2"}).Draw(t, "y schema")}}}}
 		case "nowhere":
-			zone = &ranger.SecurityZone{Policies: []ranger.Policy{DrawPolicy(t, 301)}, Resources: []map[string][]string{{"schema": {"s1"}}, {}}}
+			zone = &ranger.SecurityZone{Policies: []ranger.Policy{drawPolicy(t, 301)}, Resources: []map[string][]string{{"schema": {"s1"}}, {}}}
 		}
 		s.Zones[name] = zone
 	}
@@ -116,7 +116,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 					{{Recurrences: []ranger.ValidityRecurrence{{Schedule: ranger.RecurrenceSchedule{DayOfWeek: "*", Hour: "11", Minute: "0"}, Interval: ranger.ValidityInterval{Hours: 2}}}}},
 				}).Draw(t, "validity")
 			case 3:
-				other := DrawPolicy(t, 0)
+				other := drawPolicy(t, 0)
 				p.AdditionalResources = append(p.AdditionalResources, other.Resources, map[string]ranger.PolicyResource{"nothing": {Values: []string{"x"}}})
 			case 4:
 				eachItem(p, func(item *ranger.PolicyItem) {

@@ -86,13 +86,13 @@ func DrawWorld(t *rapid.T) World {
 	w.Model = rules.NewModel(&def)
 	n := rapid.IntRange(1, 5).Draw(t, "policies")
 	for i := range n {
-		w.Snapshot.Policies = append(w.Snapshot.Policies, DrawPolicy(t, int64(i+1)))
+		w.Snapshot.Policies = append(w.Snapshot.Policies, drawPolicy(t, int64(i+1)))
 	}
 	return w
 }
 
-// DrawPolicy draws one policy on resources.
-func DrawPolicy(t *rapid.T, id int64) ranger.Policy {
+// drawPolicy draws one policy on resources.
+func drawPolicy(t *rapid.T, id int64) ranger.Policy {
 	p := ranger.Policy{ID: id, Name: fmt.Sprintf("p%d", id), Resources: map[string]ranger.PolicyResource{}}
 	level := func(name string, values ...string) {
 		v := rapid.SampledFrom(values).Draw(t, name)
@@ -228,8 +228,8 @@ func Effective(g *policy.GrantSet, who []policy.Principal, x policy.Privilege, o
 // ComparedPrivileges are those that tests ask about.
 var ComparedPrivileges = []policy.Privilege{policy.Select, policy.Modify, policy.Execute, policy.Manage, policy.ApplyTag, policy.CreateTable, policy.ReadVolume, policy.AllPrivileges}
 
-// DrawFeatures adds to a World what DrawWorld leaves out.
-func DrawFeatures(t *rapid.T, w *World) {
+// drawFeatures adds to a World what DrawWorld leaves out.
+func drawFeatures(t *rapid.T, w *World) {
 	s := w.Snapshot
 	id := int64(100)
 	for i := range s.Policies {
@@ -255,13 +255,13 @@ func DrawFeatures(t *rapid.T, w *World) {
 		}}}
 		for range rapid.IntRange(0, 2).Draw(t, "zone policies") {
 			id++
-			zone.Policies = append(zone.Policies, DrawPolicy(t, id))
+			zone.Policies = append(zone.Policies, drawPolicy(t, id))
 		}
 		s.Zones = map[string]*ranger.SecurityZone{"z": zone}
 	}
 	if rapid.Bool().Draw(t, "protection") {
 		id++
-		p := DrawPolicy(t, id)
+		p := drawPolicy(t, id)
 		p.Resources = map[string]ranger.PolicyResource{"catalog": {Values: []string{"c1"}}, "schema": {Values: []string{"*"}}, "table": {Values: []string{rapid.SampledFrom([]string{"*", "t1", "cust_*"}).Draw(t, "protected")}}}
 		item := ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: []string{rapid.SampledFrom(append(Groups, "public")).Draw(t, "bound")}}
 		free := ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: "select"}}, Users: []string{rapid.SampledFrom(Users).Draw(t, "freed")}}
@@ -312,7 +312,7 @@ func drawTags(t *rapid.T, w *World) {
 	}
 	s.TagPolicies = &ranger.TagPolicies{ServiceName: "tags", ServiceDef: tagDef}
 	for i := range rapid.IntRange(1, 2).Draw(t, "tag policies") {
-		p := DrawPolicy(t, int64(200+i))
+		p := drawPolicy(t, int64(200+i))
 		p.Resources = map[string]ranger.PolicyResource{"tag": {Values: []string{rapid.SampledFrom([]string{"PII", "OPEN", "*"}).Draw(t, "tag of the policy")}}}
 		for _, items := range [][]ranger.PolicyItem{p.PolicyItems, p.AllowExceptions, p.DenyPolicyItems, p.DenyExceptions} {
 			for j := range items {
