@@ -67,7 +67,7 @@ func ParseTask(data []byte) (Task, error) {
 		return Task{}, err
 	}
 	p := &parser{}
-	t := p.task("", data)
+	t := p.task(data)
 	return t, p.err()
 }
 
@@ -196,57 +196,57 @@ func (p *parser) misspelt(o object, pointer string, known []string) map[string]b
 // cloudEventTime is the one attribute of a CloudEvents envelope that is a letter away from a name of ours, type.
 const cloudEventTime = "time"
 
-func (p *parser) task(pointer string, raw json.RawMessage) Task {
-	o, ok := p.object(pointer, raw)
+func (p *parser) task(raw json.RawMessage) Task {
+	o, ok := p.object("", raw)
 	if !ok {
 		return Task{}
 	}
-	misspelt := p.misspelt(o, pointer, taskFields)
+	misspelt := p.misspelt(o, "", taskFields)
 	var t Task
-	t.ID = p.text(o, pointer, "id")
+	t.ID = p.text(o, "", "id")
 	if t.ID != "" {
 		if err := CheckID(t.ID); err != nil {
-			p.add(pointer+"/id", "%v", err)
+			p.add("/id", "%v", err)
 		}
 	}
 	before := len(p.problems)
-	t.Type = Type(p.text(o, pointer, "type"))
+	t.Type = Type(p.text(o, "", "type"))
 	if t.Type == "" && len(p.problems) == before && !misspelt["type"] {
-		p.add(pointer+"/type", "required: the task type, for example %s", ResourceSync)
+		p.add("/type", "required: the task type, for example %s", ResourceSync)
 	}
-	t.AppType = p.text(o, pointer, "appType")
-	t.AppSubType = p.text(o, pointer, "appSubType")
-	t.Source = p.text(o, pointer, "source")
+	t.AppType = p.text(o, "", "appType")
+	t.AppSubType = p.text(o, "", "appSubType")
+	t.Source = p.text(o, "", "source")
 	if raw, ok := o["createTime"]; ok {
 		switch jsonKind(raw) {
 		case "a string", "a number", "null":
 			if err := o.take("createTime", &flexTime{&t.CreateTime}); err != nil {
-				p.add(pointer+"/createTime", "%v", err)
+				p.add("/createTime", "%v", err)
 			} else if !t.CreateTime.IsZero() {
 				if err := input.CheckTime(t.CreateTime); err != nil {
-					p.add(pointer+"/createTime", "%v", err)
+					p.add("/createTime", "%v", err)
 				}
 			}
 		default:
-			p.add(pointer+"/createTime", "want RFC 3339 text or epoch milliseconds, got %s", jsonKind(raw))
+			p.add("/createTime", "want RFC 3339 text or epoch milliseconds, got %s", jsonKind(raw))
 		}
 	}
 	before = len(p.problems)
 	if raw, ok := o["requestInfo"]; ok && jsonKind(raw) != "null" {
-		t.RequestInfo = p.info(pointer+"/requestInfo", raw)
+		t.RequestInfo = p.info("/requestInfo", raw)
 	}
 	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before && !misspelt["requestInfo"] {
-		p.add(pointer+"/requestInfo/resources", "required: at least one resource to sync")
+		p.add("/requestInfo/resources", "required: at least one resource to sync")
 	}
 	if t.Type == PipelineUpdate && len(p.problems) == before && !misspelt["requestInfo"] {
-		p.pipeline(pointer+"/requestInfo", t.RequestInfo)
+		p.pipeline("/requestInfo", t.RequestInfo)
 	}
 	o.drop(requestFields...)
 	o.drop(serverFields...)
 	t.Extra = o.remaining()
 	if n := t.extraSize(); n > maxExtra {
 		p.tooLarge = true
-		p.add(pointer, "its unknown fields hold %d bytes; one task may carry at most %d", n, maxExtra)
+		p.add("", "its unknown fields hold %d bytes; one task may carry at most %d", n, maxExtra)
 	}
 	return t
 }
