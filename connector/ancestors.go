@@ -16,8 +16,8 @@ type ancestry struct {
 	// changes grant, on the containers, what the policies grant there and what was loaded inherits.
 	changes []policy.Change
 	// lacking are containers on which somebody lacks what the policies grant and what confers USE_*, or has a grant to be
-	// revoked that USE_* inside would wake, or USE_* to be revoked that opens the way to what is granted inside, or is to be
-	// granted what the policies give no way to. Granting USE_* may wake grants on objects inside that were not read, so each
+	// revoked that USE_* inside would wake, or USE_* to be revoked with which what is granted inside can be used, or is to be
+	// granted something without the USE_* that it requires. Granting USE_* may wake grants on objects inside that were not read, so each
 	// must be synced as a whole.
 	lacking []policy.Securable
 	left    []load.LeftOut     // whose grants cannot be read
@@ -32,7 +32,7 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		want := desired.Of(a)
 		covered := slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) })
 		opens := slices.ContainsFunc(plan.Changes, func(c policy.Change) bool { return opensInside(a, c) })
-		closed := r.noWayTo(a, plan.Changes, desired)
+		closed := r.unwantedUse(a, plan.Changes, desired)
 		if r.isPending(a) || len(want) == 0 && !opens && len(closed) == 0 || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
 			above.unread = append(above.unread, a)
 			continue
@@ -68,7 +68,7 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		}
 		adds = slices.DeleteFunc(adds, func(g policy.Assignment) bool { return !inherits(found, a, g.Privilege) })
 		// USE_* that is to be revoked may stand inside, where not all is read.
-		if r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(adds, func(g policy.Assignment) bool { return !wayTo(desired, a, g.Principal) }) {
+		if r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(adds, func(g policy.Assignment) bool { return !hasRequiredUse(desired, a, g.Principal) }) {
 			above.lacking = append(above.lacking, a)
 			continue
 		}
@@ -86,9 +86,9 @@ func opensInside(container policy.Securable, c policy.Change) bool {
 		slices.ContainsFunc(c.Add, func(a policy.Assignment) bool { return a.Privilege.ConfersUse() })
 }
 
-// noWayTo returns the USE_* on a container that are not to be had by whom the plan grants something inside: who has them all
+// unwantedUse returns the USE_* on a container that are not to be had by whom the plan grants something inside: who has them all
 // the same would reach what is granted.
-func (r *run) noWayTo(container policy.Securable, changes []policy.Change, desired *policy.GrantSet) map[policy.Principal]policy.PrivilegeSet {
+func (r *run) unwantedUse(container policy.Securable, changes []policy.Change, desired *policy.GrantSet) map[policy.Principal]policy.PrivilegeSet {
 	if r.Mode != policy.ModeEnforce || !r.Scope.Filters(container) {
 		return nil
 	}
@@ -165,7 +165,7 @@ func inherits(l *load.Found, container policy.Securable, p policy.Privilege) boo
 }
 
 // containerGrants returns the grants on a container, as last seen if that is not long ago, unless anew: what somebody has
-// granted there since counts where a way is opened.
+// granted there since counts where USE_* is added.
 func (r *run) containerGrants(ctx context.Context, c policy.Securable, anew bool) ([]policy.Assignment, error) {
 	if list, ok := r.coordinator.Container(c); ok && !anew {
 		return list, nil
@@ -178,7 +178,7 @@ func (r *run) containerGrants(ctx context.Context, c policy.Securable, anew bool
 	return list, nil
 }
 
-// wayTo reports whether grants give a principal the USE_* that what is granted on s takes: both, wherever it is used.
-func wayTo(grants *policy.GrantSet, s policy.Securable, p policy.Principal) bool {
+// hasRequiredUse reports whether a principal has, by grants, the USE_* that what is granted on s requires: both, wherever it is used.
+func hasRequiredUse(grants *policy.GrantSet, s policy.Securable, p policy.Principal) bool {
 	return unread.HoldsUse(grants, s, p, policy.UseCatalog) && unread.HoldsUse(grants, s, p, policy.UseSchema)
 }

@@ -22,8 +22,8 @@ import (
 // into sync, and no others: it reads and plans only the objects whose grants these change. Without roots it takes every shard
 // concerned as the last listing showed it, so that the first revoke does not wait for a listing, and leaves what depends on
 // all that a container holds: USE_* that is needed no more, and, where grants on single objects replace one on a container,
-// objects that are new. With roots, which must be shards, it lists them, and leaves what would open a way to grants that were
-// not read.
+// objects that are new. With roots, which must be shards, it lists them, and leaves USE_* with which grants could be used
+// that were not read.
 //
 // It returns the shards in which something is left to do: by a call with them as roots, and if that returns them too, by
 // Sync. What a guard refuses is left as a whole.
@@ -322,7 +322,7 @@ func (b *boundary) wanted(s policy.Securable) []policy.Assignment {
 	return want
 }
 
-// opens reports whether a grant on a container opens a way that its principal is not known to have, there or from above.
+// opens reports whether a grant on a container confers USE_* that its principal is not known to have, there or from above.
 func (b *boundary) opens(container policy.Securable, a policy.Assignment) bool {
 	if unread.Opens(b.found, container, a) == 0 {
 		return false

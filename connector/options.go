@@ -50,7 +50,7 @@ type Options struct {
 	// Default 32.
 	Parallel int
 	// ContainerTTL is how long grants on catalogs and schemas, once read, are trusted when a task for an object inside
-	// needs to know whether the way to it is open. Default 1 h.
+	// needs to know whether the required USE_* are granted. Default 1 h.
 	ContainerTTL time.Duration
 	// DirectoryInterval is how often the directory is read. Default 10 min.
 	DirectoryInterval time.Duration

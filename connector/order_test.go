@@ -35,7 +35,7 @@ func TestWayAboveThatCloses(t *testing.T) {
 	}
 }
 
-// ALL_PRIVILEGES on a container opens the way to what is inside: what was granted there by hand is revoked first.
+// ALL_PRIVILEGES on a container confers the USE_* that what is inside requires: what was granted there by hand is revoked first.
 func TestAllPrivilegesOpenTheWay(t *testing.T) {
 	r := newRig(t, rigOptions{}, allow("catalog:hr", "eve@example.com", "all_privileges"))
 	r.grant("table:hr.core.staff", "eve@example.com", "MANAGE")
@@ -45,7 +45,7 @@ func TestAllPrivilegesOpenTheWay(t *testing.T) {
 	}
 }
 
-// Where not all objects of a schema are known, ALL_PRIVILEGES that no policy gives goes, and the way that it opened stays.
+// Where not all objects of a schema are known, ALL_PRIVILEGES that no policy gives goes, and the USE_* that it conferred stay.
 func TestAllPrivilegesAboveWhatIsUnknown(t *testing.T) {
 	r := newRig(t, rigOptions{attempts: 2})
 	r.grant("schema:sales.apac", "analysts", "ALL_PRIVILEGES")
@@ -93,10 +93,10 @@ func TestTemporaryUse(t *testing.T) {
 	}
 }
 
-// USE_* does not open the way to an object whose grants the workspace does not find although it exists: what was granted
+// No USE_* is added above an object whose grants the workspace does not find although it exists: what was granted
 // there may be to be revoked. Once it is found, that is revoked first. What we may not read is not ours, and holds nothing
 // back.
-func TestNoWayToWhatCannotBeRead(t *testing.T) {
+func TestNoUseAboveWhatCannotBeRead(t *testing.T) {
 	staff := sec(t, "table:hr.core.staff")
 	for name, test := range map[string]struct {
 		code  policy.Code

@@ -37,8 +37,8 @@ func (r *run) isPending(container policy.Securable) bool {
 }
 
 // withoutPending returns the desired grants without what depends on a container that is left to a sync of its own: USE_* that
-// are new inside, which may wake what stands on the container; and other new grants to whom the policies give no way, who may
-// have one there until that sync. Somebody who is to have other USE_* on an object keeps those that stand there meanwhile.
+// are new inside, which may wake what stands on the container; and other new grants to those who are not to have the
+// required USE_*, and may have it there until that sync. Somebody who is to have other USE_* on an object keeps those that stand there meanwhile.
 func (r *run) withoutPending(found *load.Found, desired *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
 	kept = desired
 	for _, s := range found.Read {
@@ -50,7 +50,7 @@ func (r *run) withoutPending(found *load.Found, desired *policy.GrantSet) (kept 
 		waits := make(map[policy.Principal]bool)
 		var rest []policy.Assignment
 		for _, a := range desired.Of(s) {
-			if use := a.Privilege.ConfersUse(); slices.Contains(have, a) || !use && wayTo(desired, s, a.Principal) {
+			if use := a.Privilege.ConfersUse(); slices.Contains(have, a) || !use && hasRequiredUse(desired, s, a.Principal) {
 				rest = append(rest, a)
 				continue
 			} else if use {

@@ -135,9 +135,9 @@ func (p Privilege) Implies(q Privilege) bool {
 	return p == q || p == AllPrivileges && q.ClearedByAll()
 }
 
-// IsUse reports whether p opens the way to a container's objects without giving access to any of them.
+// IsUse reports whether p is required on a container to use what is granted inside, and confers no access by itself.
 func (p Privilege) IsUse() bool { return p == UseCatalog || p == UseSchema }
 
-// ConfersUse reports whether a grant of p on a container opens the way to its objects: USE_* does, and so does
+// ConfersUse reports whether a grant of p on a container confers the USE_* that its objects require: USE_* does, and so does
 // ALL_PRIVILEGES.
 func (p Privilege) ConfersUse() bool { return p.Implies(UseCatalog) || p.Implies(UseSchema) }

@@ -18,8 +18,8 @@ const (
 	// times as old as it takes to read one: a sync of many shards must not read it all the time.
 	directoryFresh = 5 * time.Second
 	freshShare     = 30
-	// directoryPatience is how long the syncs that need the directory wait for it.
-	directoryPatience = 2 * time.Minute
+	// directoryTimeout is how long the syncs that need the directory wait for it.
+	directoryTimeout = 2 * time.Minute
 )
 
 // Source lists the principals of a workspace.
@@ -171,7 +171,7 @@ func (p *Cache) Refresh(ctx context.Context, age time.Duration, insist bool) (ch
 	if !due() { // another sync has read it meanwhile
 		return false, nil
 	}
-	reading, cancel := context.WithTimeout(ctx, directoryPatience)
+	reading, cancel := context.WithTimeout(ctx, directoryTimeout)
 	defer cancel()
 	asked := time.Now()
 	listing, err := p.source.Principals(reading)

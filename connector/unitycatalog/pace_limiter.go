@@ -233,16 +233,16 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 	return o == signalThrottled && lim.accepted > p.since
 }
 
-// patience is from which attempt on a refused call makes all others pause, so that it does not spend its attempts while they
+// pauseAfter is from which attempt on a refused call makes all others pause, so that it does not spend its attempts while they
 // take what the server lets in.
-const patience = 3
+const pauseAfter = 3
 
 // throttled adapts the rate to a 429, and pauses everything until retryAt where calls are refused one after another, or one
 // is again and again.
 func (lim *limiter) throttled(p permit, now, retryAt time.Time) {
 	lim.slowStart = false
 	rate := lim.rate.rate
-	if lim.rate.refuse(p.started, p.rate, now) || p.attempt >= patience {
+	if lim.rate.refuse(p.started, p.rate, now) || p.attempt >= pauseAfter {
 		lim.pause(retryAt)
 	}
 	if lim.rate.rate > 0 && lim.rate.rate != rate { // starts go on at the new rate

@@ -1,5 +1,5 @@
 // Package unread holds back what has to wait for what could not be looked at. It takes what a sync has read, with what was left
 // out of it (load.Found), and the desired grants, and returns those that may be pushed now, with findings on the others
-// ([AsFarAsKnown]): no grant confers access by a way that may still be to go, and no way opens to a grant that may be. Package
+// ([AsFarAsKnown]): no grant confers access by USE_* that may still be to go, and no USE_* is added above a grant that may be. Package
 // connector calls it before it compares.
 package unread

@@ -109,11 +109,11 @@ func keepWhatRelies(l *load.Found, desired *policy.GrantSet, compiler *compile.C
 	return kept
 }
 
-// withoutSleeping returns the desired grants without those that are new and that the policies give no way to, where USE_* that
+// withoutSleeping returns the desired grants without those that are new and whose required USE_* the policies do not grant, where USE_* that
 // is to go stays, or cannot be looked at: by that they would confer what nobody is allowed.
 func withoutSleeping(l *load.Found, desired, pushed *policy.GrantSet) (kept *policy.GrantSet, findings []policy.Finding) {
-	open := openWays(l, desired, pushed)
-	if len(open) == 0 {
+	left := usesLeft(l, desired, pushed)
+	if len(left) == 0 {
 		return pushed, nil
 	}
 	kept = pushed
@@ -121,17 +121,17 @@ func withoutSleeping(l *load.Found, desired, pushed *policy.GrantSet) (kept *pol
 		have := l.Current.Of(s)
 		var rest []policy.Assignment
 		for _, a := range kept.Of(s) {
-			way := -1
+			use := -1
 			if !slices.ContainsFunc(have, func(h policy.Assignment) bool { return h.Principal == a.Principal && h.Privilege.Implies(a.Privilege) }) {
-				way = slices.IndexFunc(open, func(w openWay) bool { return w.leadsTo(s, a.Principal, desired) })
+				use = slices.IndexFunc(left, func(u useLeft) bool { return u.confers(s, a.Principal, desired) })
 			}
-			if way < 0 {
+			if use < 0 {
 				rest = append(rest, a)
 				continue
 			}
 			findings = append(findings, policy.Finding{
 				Effect: policy.EffectNarrower, Securable: s, Principal: a.Principal, Privilege: a.Privilege,
-				Message: fmt.Sprintf("%s is not granted %s on %s yet: the way to it is still to be closed on %s, and %s", a.Principal, a.Privilege, s, open[way].on, open[way].left),
+				Message: fmt.Sprintf("%s is not granted %s on %s yet: USE_* is still to be revoked on %s, and %s", a.Principal, a.Privilege, s, left[use].on, left[use].left),
 			})
 		}
 		if len(rest) == len(kept.Of(s)) {
@@ -145,21 +145,21 @@ func withoutSleeping(l *load.Found, desired, pushed *policy.GrantSet) (kept *pol
 	return kept, findings
 }
 
-// openWay is USE_* on a container that may be to go, and stays.
-type openWay struct {
+// useLeft is USE_* on a container that may be to go, and stays.
+type useLeft struct {
 	on   policy.Securable
 	who  policy.Principal // nobody knows where it has no name
 	use  policy.PrivilegeSet
 	left load.LeftOut // why it stays
 }
 
-// openWays returns the USE_* that may be to go and stays: what could not be looked at, and what is kept for it.
-func openWays(l *load.Found, desired, pushed *policy.GrantSet) []openWay {
-	var open []openWay
+// usesLeft returns the USE_* that may be to go and stays: what could not be looked at, and what is kept for it.
+func usesLeft(l *load.Found, desired, pushed *policy.GrantSet) []useLeft {
+	var list []useLeft
 	seen := make(map[policy.Securable]bool)
 	for _, left := range l.Left {
 		if u := left.Securable; u.Type.IsContainer() && !left.Listing {
-			open = append(open, openWay{on: u, use: UsesOf(u.Type), left: left})
+			list = append(list, useLeft{on: u, use: UsesOf(u.Type), left: left})
 		}
 		for _, s := range l.Read {
 			if !s.Type.IsContainer() || seen[s] || !left.Securable.Contains(s) && !s.Contains(left.Securable) {
@@ -175,27 +175,27 @@ func openWays(l *load.Found, desired, pushed *policy.GrantSet) []openWay {
 			}
 			for _, a := range l.Current.Of(s) {
 				if uses[a.Principal] != 0 {
-					open = append(open, openWay{on: s, who: a.Principal, use: uses[a.Principal], left: left})
+					list = append(list, useLeft{on: s, who: a.Principal, use: uses[a.Principal], left: left})
 					uses[a.Principal] = 0
 				}
 			}
 		}
 	}
-	return open
+	return list
 }
 
-// leadsTo reports whether who may be principal p has a way by it, that the grants do not give p, to what is granted on s.
-func (w openWay) leadsTo(s policy.Securable, p policy.Principal, grants *policy.GrantSet) bool {
+// confers reports whether who may be principal p has by it USE_* which what is granted on s requires, and p has not by the grants.
+func (u useLeft) confers(s policy.Securable, p policy.Principal, grants *policy.GrantSet) bool {
 	inner := s
-	if s.Contains(w.on) {
-		inner = w.on
-	} else if !w.on.Contains(s) {
+	if s.Contains(u.on) {
+		inner = u.on
+	} else if !u.on.Contains(s) {
 		return false
 	}
-	if w.who != p && IsPerson(w.who) && IsPerson(p) {
+	if u.who != p && IsPerson(u.who) && IsPerson(p) {
 		return false
 	}
-	for use := range w.use.All() {
+	for use := range u.use.All() {
 		if !HoldsUse(grants, inner, p, use) {
 			return true
 		}

@@ -73,7 +73,7 @@ type waking struct {
 	findings      []policy.Finding
 }
 
-// withhold takes out what opens a way on a container that its principal does not have there, and that pick picks.
+// withhold takes out what confers USE_* on a container that its principal does not have there, and that pick picks.
 func (w *waking) withhold(c policy.Securable, left load.LeftOut, pick func(a policy.Assignment, opened policy.PrivilegeSet) bool) {
 	if _, read := slices.BinarySearchFunc(w.Read, c, policy.Securable.Compare); !read {
 		return // nothing is changed on it

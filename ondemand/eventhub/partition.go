@@ -193,11 +193,11 @@ func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionCl
 	case err != nil || limit < 2:
 		return events, err
 	}
-	patience := gather
+	wait := gather
 	if p.backlog {
-		patience = gatherBacklog
+		wait = gatherBacklog
 	}
-	more, cancel := context.WithTimeout(ctx, patience)
+	more, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	rest, _ := receiver.ReceiveEvents(more, min(limit, p.fits())-1, nil) // its error comes back with the next call
 	events = append(events, rest...)

@@ -113,7 +113,7 @@ var (
 	patternPart = rapid.OneOf(rapid.StringMatching(`[abA_*?]{1,4}`), rapid.Just("*"), namePart)
 )
 
-// TestIndexFindsWhatMatches: for any policies and request the index gives every policy that matches.
+// TestIndexFindsWhatMatches: for any policies and request the index returns every policy that matches.
 func TestIndexFindsWhatMatches(t *testing.T) {
 	model := rules.NewModel(policytest.HiveLike(""))
 	levels := []string{"database", "table", "column"}

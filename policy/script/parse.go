@@ -101,7 +101,7 @@ func splitDoubleBrackets(source string) string {
 type walker struct {
 	names map[string]bool
 	all   bool
-	seen  map[any]bool // declarations stand twice in the tree
+	seen  map[any]bool // declarations are in the tree twice
 	err   error
 }
 
