@@ -15,6 +15,9 @@ type Fault struct {
 	Reason string `json:"reason,omitempty"` // what is wrong, and what to write instead
 }
 
+// EntryField is the field of a fault about an entry in a list of policies that is no policy, but a text or a number.
+const EntryField = "entry"
+
 // String returns the field and what is wrong with it.
 func (f Fault) String() string { return f.Field + ": " + f.Reason }
 
@@ -33,7 +36,8 @@ func (f Fault) Step() (name string, index int, rest string) {
 }
 
 // WithFaults returns the policies with further faults, by their index in the list: the list itself where there are none,
-// else a copy. A fault of, or in, a field that has one already says nothing new and is left out.
+// else a copy. A fault of, or in, a field that has one already says nothing new and is left out, and so does any of what is
+// no policy.
 func WithFaults(policies []Policy, faults map[int][]Fault) []Policy {
 	if len(faults) == 0 {
 		return policies
@@ -43,7 +47,9 @@ func WithFaults(policies []Policy, faults map[int][]Fault) []Policy {
 		p := &policies[i]
 		known := p.Faults
 		for _, f := range list {
-			if !slices.ContainsFunc(known, func(k Fault) bool { return within(f.Field, k.Field) || within(k.Field, f.Field) }) {
+			if !slices.ContainsFunc(known, func(k Fault) bool {
+				return k.Field == EntryField || within(f.Field, k.Field) || within(k.Field, f.Field)
+			}) {
 				p.Faults = append(slices.Clip(p.Faults), f)
 			}
 		}

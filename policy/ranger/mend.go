@@ -27,6 +27,9 @@ func (w *walker) mend(data []byte, typ reflect.Type) (mended []byte, ok bool) {
 		if len(m.faults) == 0 {
 			return
 		}
+		if data[from] != '{' {
+			m.faults[0] = Fault{Field: EntryField, Reason: path + ": " + m.faults[0].Reason}
+		}
 		mended = append(append(mended, data[last:from]...), policy...)
 		last, ok = to, true
 		w.keepFaults(path, m.faults)

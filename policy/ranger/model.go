@@ -2,6 +2,7 @@ package ranger
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 )
@@ -96,8 +97,14 @@ func (p *Policy) UsesRoles() bool {
 	return false
 }
 
-// Enabled reports whether the policy takes part; an absent isEnabled means it does.
-func (p *Policy) Enabled() bool { return p.IsEnabled == nil || *p.IsEnabled }
+// Enabled reports whether the policy takes part: it is enabled, as it is without isEnabled, or may be, since what says so
+// cannot be understood.
+func (p *Policy) Enabled() bool {
+	return p.IsEnabled == nil || *p.IsEnabled || slices.ContainsFunc(p.Faults, func(f Fault) bool {
+		name, index, _ := f.Step()
+		return name == "isEnabled" || index < 0 && f.Known == "isEnabled"
+	})
+}
 
 // PolicyResource is the set of values a policy names for one resource level.
 type PolicyResource struct {

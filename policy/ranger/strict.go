@@ -220,5 +220,8 @@ func (w *walker) markFaults(each func(visit func(path string, index int, p *Poli
 			path = fmt.Sprintf("%s[%d]", path, index)
 		}
 		p.Faults = w.faults[path]
+		if slices.Contains(p.Faults, Fault{Field: "resources", Reason: duplicateKey}) {
+			p.Resources = nil // one of the two was read, and nobody knows which is meant
+		}
 	})
 }

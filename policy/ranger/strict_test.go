@@ -293,7 +293,7 @@ func TestWrongKindsInPolicies(t *testing.T) {
 			}
 		})
 	}
-	for _, doc := range []string{`{"policies":[1]}`, `{"policies":{}}`, `{"serviceName":5,"policies":[{"id":"x"}]}`} {
+	for _, doc := range []string{`{"policies":["isEnabled"]}`, `{"policyDeltas":[{"policy":1}]}`, `{"policies":{}}`, `{"serviceName":5,"policies":[{"id":"x"}]}`} {
 		if _, err := ParseServicePolicies([]byte(doc), "uc.json"); policy.CodeOf(err) != policy.CodeInvalid {
 			t.Errorf("%s: %v", doc, err)
 		}

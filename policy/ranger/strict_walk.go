@@ -78,7 +78,7 @@ func (w *walker) value(s *schema, depth int) bool {
 	if w.At >= len(w.Data) {
 		return false
 	}
-	ok := false
+	ok, from := false, w.At
 	switch c := w.Data[w.At]; {
 	case c == '"':
 		var content nameSpan
@@ -97,8 +97,23 @@ func (w *walker) value(s *schema, depth int) bool {
 	default:
 		ok = w.Number()
 	}
+	if ok && s.policy && !w.inPolicy {
+		w.noPolicy(from)
+	}
 	w.Space()
 	return ok
+}
+
+// noPolicy is called where a policy ends, and treats what stands in a list of policies and is none, but a text or a number:
+// it is left out, as a fault of its own, unless its words say that it may be a restriction, written as text say. That fails
+// the document, as nobody knows what it would deny.
+func (w *walker) noPolicy(from int) {
+	if w.span == nil || w.Data[from] == '{' || w.Data[from] == 'n' || len(w.path) == 0 || w.path[len(w.path)-1].key != nil {
+		return
+	}
+	if text := strings.ToLower(string(w.Data[from:w.At])); !slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(text, word) }) {
+		w.span(w.render(), from, w.At)
+	}
 }
 
 // checkUTF8 notes a text that is not valid UTF-8: a fault where it stands in a policy.

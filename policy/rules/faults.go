@@ -89,7 +89,7 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 		return faultWhere
 	}
 	switch name {
-	case "allowExceptions", "id": // nothing is decided by an id, but which of two policies holds is not known
+	case ranger.EntryField, "allowExceptions", "id": // nothing is decided by an id, but which of two policies holds is not known
 		d.noAllow = true
 		return faultVoid
 	case "validitySchedules", "conditions", "isEnabled", "service", "serviceType", "zoneName":
@@ -141,14 +141,6 @@ func (d *damage) addItem(kind ItemKind, index int, rest, known string) faultEffe
 		return faultClosesItem
 	}
 	return faultClosesItem
-}
-
-// takesPart reports whether a policy is read at all: it is enabled, or may be.
-func takesPart(p *ranger.Policy) bool {
-	return p.Enabled() || slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool {
-		name, index, _ := f.Step()
-		return name == "isEnabled" || index < 0 && f.Known == "isEnabled"
-	})
 }
 
 // damaged applies damage to an item, and reports whether anything is left of it.

@@ -27,7 +27,7 @@ func (r *reader) repository(m *Model, policies []ranger.Policy, zone string) *Re
 	prepared := make([]Policy, len(policies))
 	repo.all = make([]*Policy, 0, len(policies))
 	for i := range policies {
-		if p := &policies[i]; takesPart(p) {
+		if p := &policies[i]; p.Enabled() {
 			r.policy(&prepared[i], m, p, zone)
 			repo.all = append(repo.all, &prepared[i])
 		}

@@ -124,6 +124,58 @@ func TestFaultsBindTheirPolicy(t *testing.T) {
 	step("corrected", f, map[string]string{"bad.yaml": strings.Replace(misspelt(2, "t2"), "denyPolicyItem", "denyPolicyItems", 1)}, 4, "")
 }
 
+// What stands in a list of policies and is none, a text or a number, is a fault of its own and the others hold; one whose
+// words may be those of a restriction fails the version, from files and from Ranger Admin alike.
+func TestEntriesThatAreNoPolicies(t *testing.T) {
+	for name, tc := range map[string]struct {
+		entry string
+		fault string // none: the version is refused
+	}{
+		"a number":              {"5", "list.json: policies[1]: a JSON number does not fit here"},
+		"a text":                {`"sales for analysts"`, "a JSON string does not fit here"},
+		"true":                  {"true", "a JSON bool does not fit here"},
+		"a list":                {`[1, {"a": {}}]`, "a JSON array does not fit here"},
+		"an allow in a list":    {"[" + allow(3, "c", "t3") + "]", "a JSON array does not fit here"},
+		"a deny in a list":      {"[" + strings.Replace(allow(3, "c", "t3"), "policyItems", "denyPolicyItems", 1) + "]", ""},
+		"a policy as a text":    {`"{\"policyType\":1,\"dataMaskPolicyItems\":[]}"`, ""},
+		"one switched off, too": {`"isEnabled: false"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			check := func(s *ranger.Snapshot, err error) {
+				t.Helper()
+				if tc.fault == "" {
+					if err == nil || !strings.Contains(err.Error(), "policies[1]") {
+						t.Errorf("loaded %v, %v", s, err)
+					}
+					return
+				}
+				if err != nil || len(s.Policies) != 3 {
+					t.Fatalf("loaded %v, %v", s, err)
+				}
+				var faults []string
+				for p, f := range s.Faults {
+					faults = append(faults, p.Origin+": "+f.Reason)
+				}
+				if len(faults) != 1 || !strings.Contains(faults[0], tc.fault) {
+					t.Errorf("faults %q", faults)
+				}
+			}
+			dir := t.TempDir()
+			write(t, dir, map[string]string{"list.json": `{"policies":[` + allow(1, "a", "t1") + "," + tc.entry + "," + allow(2, "b", "t2") + "]}"})
+			check(newFiles(t, source.FilesOptions{Path: dir, Debounce: 1}).Load(t.Context()))
+
+			server := rangertest.New("uc")
+			server.SetPolicies(pols(3)...)
+			body := newer(t, pols(3)...)
+			second := strings.Index(body, `{"id":2`)
+			server.SetFault(rangertest.Policies, rangertest.Fault{Body: body[:second] + tc.entry + body[strings.LastIndex(body[:strings.Index(body, `{"id":3`)], ","):]})
+			s, err := newRanger(t, source.RangerOptions{Options: rangeradmin.Options{URL: start(t, server)}}).Load(t.Context())
+			tc.fault = strings.TrimPrefix(tc.fault, "list.json: ")
+			check(s, err)
+		})
+	}
+}
+
 // A version of which too little is understood is as one that lost its policies.
 func TestTooManyFaults(t *testing.T) {
 	dir := t.TempDir()
