@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"ucwarden/connector/load"
 	"ucwarden/connector/named"
@@ -49,15 +50,16 @@ func (s *Syncer) shards(ctx context.Context) (shards, catalogs []policy.Securabl
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, c := range last {
+	for i, c := range slices.Concat(last, s.namedCatalogs()) {
 		if slices.Contains(catalogs, c) {
 			continue
 		}
+		seen := i < len(last) // else we may be refused to say whether it exists
 		switch _, err := s.Workspace.Get(ctx, c); {
-		case err == nil || load.FailsSmall(err) && policy.CodeOf(err) != policy.CodeNotFound:
+		case err == nil || seen && load.FailsSmall(err) && policy.CodeOf(err) != policy.CodeNotFound:
 			s.Logger.WarnContext(ctx, "the listing of catalogs did not show one that exists", "catalog", c.FullName)
 			catalogs = append(catalogs, c)
-		case policy.CodeOf(err) != policy.CodeNotFound:
+		case !load.FailsSmall(err):
 			return nil, nil, err
 		}
 	}
@@ -87,4 +89,22 @@ func (s *Syncer) Concerned(shards []policy.Securable) ([]policy.Securable, error
 	}
 	r := s.runOf(g, Request{})
 	return slices.DeleteFunc(slices.Clone(shards), func(shard policy.Securable) bool { return last[shard.String()].Basis == r.basis(shard) }), nil
+}
+
+// maxNamedCatalogs bounds how many catalogs that policies or the scope name are asked for.
+const maxNamedCatalogs = 1000
+
+// namedCatalogs lists the catalogs in scope that policies or the scope name exactly.
+func (s *Syncer) namedCatalogs() []policy.Securable {
+	var list []policy.Securable
+	if g, err := s.current(); err == nil {
+		list = g.compiler.NamedCatalogs(maxNamedCatalogs)
+	}
+	for _, name := range s.Scope.Options().Objects[policy.Catalog].Include {
+		if c, err := policy.NewSecurable(policy.Catalog, name); err == nil && !strings.Contains(name, "*") {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, policy.Securable.Compare)
+	return slices.DeleteFunc(slices.Compact(list), func(c policy.Securable) bool { return load.BuiltIn(c) || !s.Scope.Reaches(c) })
 }

@@ -182,7 +182,7 @@ func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *load.Found
 			continue
 		}
 		for _, s := range r.compiler.Named(c.Securable, maxNamed) {
-			if !asked[s] && !load.BuiltIn(s) && !found.Inventory.Has(s) {
+			if !asked[s] && !found.Asked[s] && !load.BuiltIn(s) && !found.Inventory.Has(s) {
 				named[s], asked[s] = true, true
 			}
 		}

@@ -28,6 +28,7 @@ type Found struct {
 	Read      []policy.Securable               // whose grants were read, sorted
 	Current   *policy.GrantSet
 	Listings  []memory.Listing
+	Asked     map[policy.Securable]bool // what policies name, no listing showed, and was found or does not exist
 }
 
 // Skipped is a requested root that is not for a sync, and why.
@@ -101,6 +102,7 @@ type Options struct {
 	Parallel int // how many calls are under way at once
 	Memory   *memory.Memory
 	Logger   *slog.Logger
+	Named    func(container policy.Securable) []policy.Securable // what policies name exactly, in a container or of root objects; nil: nothing
 
 	Saw      func(container policy.Securable, grants []policy.Assignment) // called with the grants that were read on a container
 	Report   func(phase string, done, total int)                          // called now and then, never twice at once
@@ -127,7 +129,7 @@ type Loader struct {
 
 // New returns a Loader of the roots, and of objects that are known to exist.
 func New(o Options, roots []policy.Securable, also []policy.Object) *Loader {
-	l := &Loader{Options: o, roots: roots, objects: slices.Clone(also), out: &Found{Kinds: make(map[policy.Securable]policy.Kind)}}
+	l := &Loader{Options: o, roots: roots, objects: slices.Clone(also), out: &Found{Kinds: make(map[policy.Securable]policy.Kind), Asked: make(map[policy.Securable]bool)}}
 	l.lister = lister{Lister: o.Lister, parallel: o.Parallel, failed: l.leaveOutListing, answered: l.noteAnswer}
 	return l
 }

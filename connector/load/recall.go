@@ -17,8 +17,9 @@ const (
 	sampled     = 50
 )
 
-// recall asks for what the last good listing of a container held and this one does not: missing from one listing is not
-// gone. What exists is added; a listing that misses very many that exist is no listing, and the load fails.
+// recall asks for what the last good listing of a container held, or policies name in it, and this one does not: missing
+// from one listing is not gone. What exists is added; a listing that misses very many that exist is no listing, and the load
+// fails.
 func (l *Loader) recall(ctx context.Context, root policy.Securable, found []policy.Object) ([]policy.Object, error) {
 	last, err := l.Memory.Objects(root)
 	if err != nil {
@@ -47,7 +48,14 @@ func (l *Loader) recall(ctx context.Context, root policy.Securable, found []poli
 	if err != nil {
 		return nil, err
 	}
-	if len(back) > 0 {
+	for _, o := range missing {
+		shown[o.Securable] = true
+	}
+	named, err := l.askNamed(ctx, root, shown)
+	if err != nil {
+		return nil, err
+	}
+	if back = append(back, named...); len(back) > 0 {
 		l.Recalled(len(back))
 		l.Logger.WarnContext(ctx, "a listing did not show objects that exist; they were asked for one by one", "container", root.String(), "objects", len(back), "one", back[0].String())
 	}
@@ -64,9 +72,28 @@ func (l *Loader) recall(ctx context.Context, root policy.Securable, found []poli
 	return found, nil
 }
 
+// askNamed returns what policies name in a container, is not shown, and exists. It asks for no more than maxRecalled.
+func (l *Loader) askNamed(ctx context.Context, root policy.Securable, shown map[policy.Securable]bool) ([]policy.Object, error) {
+	if l.Named == nil {
+		return nil, nil
+	}
+	var list []policy.Object
+	for _, s := range l.Named(root) {
+		if s.Type != policy.Metastore && Lists(s.Type) && covers(root, s) && !shown[s] && !BuiltIn(s) && l.Scope.Reaches(s) && len(list) < maxRecalled {
+			list = append(list, policy.Object{Securable: s})
+		}
+	}
+	return l.ask(ctx, list, false)
+}
+
 // Ask returns which of the objects, sorted, exist. What lies in a schema of the list that does not is not asked for. One that
 // cannot be looked up may exist: it is returned as it is known, and its grants will hardly be readable either.
 func (l *Loader) Ask(ctx context.Context, list []policy.Object) ([]policy.Object, error) {
+	return l.ask(ctx, list, true)
+}
+
+// ask is Ask; seen is whether the objects were seen to exist once. Of others we may be refused to say whether they do.
+func (l *Loader) ask(ctx context.Context, list []policy.Object, seen bool) ([]policy.Object, error) {
 	var back []policy.Object
 	gone := make(map[policy.Securable]bool)
 	each := func(list []policy.Object) error {
@@ -80,8 +107,10 @@ func (l *Loader) Ask(ctx context.Context, list []policy.Object) ([]policy.Object
 				switch {
 				case err == nil:
 					back = append(back, o)
+					l.out.Asked[known.Securable] = true
 				case policy.CodeOf(err) == policy.CodeNotFound:
-					gone[known.Securable] = true
+					gone[known.Securable], l.out.Asked[known.Securable] = true, true
+				case !seen && policy.CodeOf(err) == policy.CodeForbidden:
 				case l.goesOnWithout(ctx, err):
 					l.Logger.WarnContext(ctx, "cannot look up an object that no listing showed; it is taken to exist", "object", known.String(), "error", err)
 					back = append(back, known)

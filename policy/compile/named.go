@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"maps"
 	"slices"
 
 	"ucwarden/policy"
@@ -51,6 +52,21 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 		}
 	}
 	return list
+}
+
+// NamedCatalogs lists, sorted, the catalogs that policies name exactly, be it for what is inside; at most limit of them.
+func (c *Compiler) NamedCatalogs(limit int) []policy.Securable {
+	seen := make(map[policy.Securable]bool)
+	for i := range c.regions {
+		r, p := &c.regions[i], c.policyAt(region.Ref(i))
+		if _, inCatalog := classTypes[r.Class]; !inCatalog && r.Class != policy.ClassCatalog || p == nil || p.Rule.Tag || p.Rule.Everywhere {
+			continue
+		}
+		for _, name := range r.ExactRoots(limit - len(seen)) {
+			seen[policy.Securable{Type: policy.Catalog, FullName: name}] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(seen), policy.Securable.Compare)
 }
 
 // rootTypes are the types of securable of the classes that lie in no catalog, and of catalogs.

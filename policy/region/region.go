@@ -156,9 +156,15 @@ func Everywhere() []Region {
 }
 
 // ExactNames returns the full names of all that the region names, if it names all of it exactly; at most limit.
-func (r *Region) ExactNames(limit int) []string {
+func (r *Region) ExactNames(limit int) []string { return r.exact(r.Depth, limit) }
+
+// ExactRoots returns the names of the catalogs or root objects that the region names, or lies in, if it names all of them
+// exactly; at most limit.
+func (r *Region) ExactRoots(limit int) []string { return r.exact(1, limit) }
+
+func (r *Region) exact(depth, limit int) []string {
 	names := []string{""}
-	for i := range r.Depth {
+	for i := range depth {
 		level := &r.Levels[i]
 		if level.Any || level.Excludes || len(level.Patterns)*len(names) > limit {
 			return nil
