@@ -184,7 +184,7 @@ func TestCatalogsLimitWhatATokenReaches(t *testing.T) {
 		{"metastore posing", sync(res("metastore", "catalog", "sales")), 403, []string{"/requestInfo/resources/0"}},
 		{"unknown resource type", sync(res("spoon", "catalog", "sales")), 403, []string{"/requestInfo/resources/0"}},
 		{"full sync", `{"type":"FULL_SYNC"}`, 403, nil},
-		{"full sync posing", `{"type":"FULL_SYNC","requestInfo":{"resources":[` + res("catalog", "catalog", "sales") + `]}}`, 403, nil},
+		{"full sync posing", `{"type":"FULL_SYNC","requestInfo":{"resources":[` + res("catalog", "catalog", "sales") + `]}}`, 400, []string{"/requestInfo/resources"}},
 		{"pipeline update", `{"type":"PIPELINE_UPDATE","requestInfo":{"pipeline":{"externalId":"p"}}}`, 403, nil},
 		{"unknown task type", `{"type":"DANCE"}`, 403, nil},
 	} {

@@ -90,7 +90,7 @@ func TestSecretsFromFiles(t *testing.T) {
 	value := "Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=" + strings.Repeat("s", 32)
 	for _, k := range config.Keys() {
 		for _, name := range append([]string{k.Env()}, k.Properties...) {
-			path := write(t, value+"\r\n")
+			path := write(t, "\ufeff"+value+"\r\n")
 			if k.Type != config.TypeSecret {
 				if got := loadErr(t, "", name+"_FILE="+path); !strings.Contains(got, "only secrets are read from files") || !strings.Contains(got, name) {
 					t.Errorf("%s_FILE: %s", name, got)
@@ -129,6 +129,10 @@ func TestSecretsFromFiles(t *testing.T) {
 		if got := loadErr(t, "", "UCWARDEN_DATABRICKS_TOKEN_FILE="+path); !strings.Contains(got, path) {
 			t.Errorf("%s: %s", path, got)
 		}
+	}
+	// A misspelt variable is named beside what is missing for it.
+	if got := loadErr(t, "", "UCWARDEN_DATABRICKS_HOST=h.com", "UCWARDEN_DATABRICKS_TOKN_FILE=/run/token"); !strings.Contains(got, "no credentials") || !strings.Contains(got, "did you mean UCWARDEN_DATABRICKS_TOKEN_FILE?") {
+		t.Error(got)
 	}
 	// A key whose own name ends so is not a secret's.
 	load(t, "", "UCWARDEN_DATABRICKS_CA_FILE=/etc/ca.pem", "UCWARDEN_TOKEN_FILE=/run/token")

@@ -127,6 +127,7 @@ func (k *Key) nameProblem(item string) string {
 	depth := max(depths[section], 1)
 	parts := strings.Split(item, ".")
 	switch {
+	case item == "*": // all, as policy managers write it
 	case len(parts) != depth && depth == 1:
 		return "it holds a dot; " + strings.ReplaceAll(section, "_", " ") + " have one name"
 	case len(parts) != depth:

@@ -69,6 +69,7 @@ func TestLimitsThatAreNotUnderstood(t *testing.T) {
 	}
 	for _, fine := range []string{
 		"scope: {groups: {include: ['team a', \"o'neil group\"]}, users: {exclude: ['*@x.com']}, tables: {exclude: ['*.*.tmp_*']}}\n",
+		u + "MANAGE_SCHEMA_LIST: '*'\n" + u + "MANAGE_TABLE_LIST: '*'\n" + u + "IGNORE_VOLUME_LIST: ['*']\n",
 		u + "MANAGE_CATALOGS_LIST: ''\n", "scope: {metastore: true, catalogs: {include: []}, groups: {exclude: ['cn=a, ou=b']}}\nsync:\n", u + "MANAGE_GROUP_MEMBERS: 'true'\n",
 	} {
 		if _, err := config.Load(config.Options{File: write(t, fine)}); err != nil {

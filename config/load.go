@@ -43,8 +43,8 @@ func Load(o Options) (*Config, error) {
 	env := l.parseLayer(l.resolveEnv(o.Environ))
 	l.warnUnusedProperties()
 	flags := l.parseLayer(l.resolveFlags(o.Flags))
-	if err := l.problems.err(); err != nil {
-		return nil, err
+	if len(l.problems) > 0 {
+		return nil, l.failure()
 	}
 	c, err := l.merge(file, env, flags)
 	if err != nil {
@@ -52,7 +52,7 @@ func Load(o Options) (*Config, error) {
 	}
 	c.file, c.secretFiles = o.File, l.secretFiles
 	c.validate(&l.problems)
-	return c, l.problems.err()
+	return c, l.failure()
 }
 
 // loader holds the tables of names, and the problems and warnings of a load.
@@ -63,6 +63,7 @@ type loader struct {
 	byProperty map[string]*Key
 	problems   problems
 	warnings   []string
+	misspelt   []string // those of them about variables whose name is probably misspelt
 	unused     []Source // unknown properties
 	// emptyFilters are properties that bound what is changed by a list, and hold none.
 	emptyFilters []Source
@@ -258,7 +259,7 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 		case ours != nil && ours.limits():
 			l.refuseLimit(name, meant, from)
 		case ours != nil:
-			l.warn("env: variable %s is not used; did you mean %s?", name, meant)
+			l.warnMisspelt("env: variable %s is not used; did you mean %s?", name, meant)
 		case k != nil:
 			all = append(all, resolvedValue{k, r, from})
 		case l.isFileVariable(name):
@@ -266,13 +267,41 @@ func (l *loader) resolveEnv(environ []string) []resolvedValue {
 		case strings.HasPrefix(name, propertyPrefix):
 			l.unknownProperty(name, r, from)
 		case strings.HasPrefix(name, envPrefix):
-			near, distance := nearest(name, slices.Sorted(maps.Keys(l.byEnv)))
+			near, distance := nearest(name, l.variables())
 			if isNearMiss(strings.TrimPrefix(name, envPrefix), distance) {
-				l.warn("env: unknown variable %s is not used; did you mean %s?", name, near)
+				l.warnMisspelt("env: unknown variable %s is not used; did you mean %s?", name, near)
 			}
 		}
 	}
 	return all
+}
+
+// variables lists the variables that are read, with those that name the file of a secret.
+func (l *loader) variables() []string {
+	names := slices.Collect(maps.Keys(l.byEnv))
+	for name, k := range l.byEnv {
+		if k.Type == TypeSecret {
+			names = append(names, name+fileSuffix)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (l *loader) warnMisspelt(format string, args ...any) {
+	l.warn(format, args...)
+	l.misspelt = append(l.misspelt, l.warnings[len(l.warnings)-1])
+}
+
+// failure returns the problems of the load, if there are any, and with them the variables that are probably misspelt: what
+// one of them was to set is likely what is missing.
+func (l *loader) failure() error {
+	if len(l.problems) > 0 {
+		for _, text := range l.misspelt {
+			l.problems = append(l.problems, Problem{Message: text})
+		}
+	}
+	return l.problems.err()
 }
 
 func (l *loader) resolveFlags(flags []Flag) []resolvedValue {

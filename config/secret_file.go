@@ -60,7 +60,7 @@ func readSecretFile(path string) (text, problem string) {
 	if err != nil {
 		return "", err.Error()
 	}
-	text = strings.TrimRight(string(data), "\r\n")
+	text = strings.TrimRight(strings.TrimPrefix(string(data), "\ufeff"), "\r\n") // some editors begin a file with a mark
 	switch {
 	case len(data) > maxSecretFile:
 		return "", fmt.Sprintf("%s is larger than 64 KiB: is this a secret?", path)

@@ -238,6 +238,9 @@ func (p *parser) task(raw json.RawMessage) Task {
 	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before && !misspelt["requestInfo"] {
 		p.add("/requestInfo/resources", "required: at least one resource to sync")
 	}
+	if (t.Type == FullSync || t.Type == ValiditySync) && len(t.RequestInfo.Resources) > 0 {
+		p.add("/requestInfo/resources", "a %s names none, it syncs whatever is in scope: leave them out, or make it a %s", t.Type, ResourceSync)
+	}
 	if t.Type == PipelineUpdate && len(p.problems) == before && !misspelt["requestInfo"] {
 		p.pipeline("/requestInfo", t.RequestInfo)
 	}

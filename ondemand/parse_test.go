@@ -88,6 +88,8 @@ func TestParseTaskRefuses(t *testing.T) {
 		{"createTime is negative", `{"type":"FULL_SYNC","createTime":-1}`, "/createTime", "the year 1969", policy.CodeInvalid},
 		{"createTime of another age", `{"type":"FULL_SYNC","createTime":"0026-01-31T10:00:00Z"}`, "/createTime", "the year 26", policy.CodeInvalid},
 		{"createTime of the far future", `{"type":"FULL_SYNC","createTime":"2926-01-31T10:00:00Z"}`, "/createTime", "the year 2926", policy.CodeInvalid},
+		{"a full sync of one table", `{"type":"FULL_SYNC","requestInfo":{"resources":[{"type":"catalog","values":{"catalog":"c"}}]}}`, "/requestInfo/resources", "make it a RESOURCE_SYNC", policy.CodeInvalid},
+		{"a validity sync of one", `{"type":"VALIDITY_SYNC","requestInfo":{"resources":[{"type":"catalog","values":{"catalog":"c"}}]}}`, "/requestInfo/resources", "make it a RESOURCE_SYNC", policy.CodeInvalid},
 		{"a key twice", `{"type":"FULL_SYNC","type":"RESOURCE_SYNC"}`, "/type", "duplicate key", policy.CodeInvalid},
 		{"a key twice, escaped", `{"type":"FULL_SYNC","t\u0079pe":"RESOURCE_SYNC"}`, "/type", "duplicate key", policy.CodeInvalid},
 		{"a value twice", `{"type":"RESOURCE_SYNC","requestInfo":{"resources":[{"type":"catalog","values":{"catalog":"a","catalog":"b"}}]}}`, "/requestInfo/resources/0/values/catalog", "duplicate key", policy.CodeInvalid},

@@ -15,7 +15,7 @@ type Filter struct {
 
 // ScopeOptions says what is ours to manage.
 type ScopeOptions struct {
-	// Objects filters full names by type. The parts of a schema's or table's full name may be patterns too; a filter
+	// Objects filters full names by type; "*" is all of them. The parts of a schema's or table's full name may be patterns too; a filter
 	// on a container holds for everything inside it. Any filter on catalogs or schemas takes root objects and the
 	// metastore out of scope, but those that an Include of their own type names.
 	Objects map[SecurableType]Filter
@@ -54,7 +54,7 @@ func NewScope(o ScopeOptions) (Scope, error) {
 			return Scope{}, Errorf(CodeInvalid, "scope: unknown securable type %q", t)
 		}
 		for _, text := range slices.Concat(f.Include, f.Exclude) {
-			if n := strings.Count(text, ".") + 1; t.Depth() > 1 && n != t.Depth() {
+			if n := strings.Count(text, ".") + 1; t.Depth() > 1 && n != t.Depth() && text != "*" {
 				return Scope{}, Errorf(CodeInvalid, "scope: pattern %q for %s needs %d dot-separated parts, has %d", text, t, t.Depth(), n)
 			}
 			if strings.TrimSpace(text) == "" { // it would match nothing, and so leave everything in or out
@@ -71,7 +71,11 @@ func NewScope(o ScopeOptions) (Scope, error) {
 	}
 	if len(o.Objects[Catalog].Include) == 0 {
 		for _, text := range o.Objects[Schema].Include {
-			catalog, _, _ := strings.Cut(text, ".")
+			catalog, _, found := strings.Cut(text, ".")
+			if !found { // all schemas
+				s.around = nil
+				break
+			}
 			s.around = append(s.around, naming.NewPattern(catalog, true, true))
 		}
 	}

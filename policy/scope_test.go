@@ -91,6 +91,8 @@ func TestScopeOfContainersBindsTheRest(t *testing.T) {
 			"catalog:sales table:sales.emea.t", "catalog:hr schema:sales.apac", ""},
 		{"all schemas but one", filters{policy.Schema: {Exclude: []string{"sales.tmp"}}},
 			"catalog:sales catalog:hr schema:hr.core", "schema:sales.tmp connection:c", ""},
+		{"all schemas", filters{policy.Schema: {Include: []string{"sales.emea", "*"}}}, "catalog:sales schema:hr.core table:hr.core.t", "metastore:m1 connection:c", ""},
+		{"no volumes", filters{policy.Volume: {Exclude: []string{"*"}}}, "catalog:sales table:a.b.t metastore:m1", "volume:a.b.v", ""},
 		{"some tables", filters{policy.Table: {Exclude: []string{"*.*.tmp_*"}}},
 			"catalog:sales connection:c metastore:m1", "table:a.b.tmp_1", ""},
 	} {
