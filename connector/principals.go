@@ -128,6 +128,11 @@ func (r *run) directoryFindings(found *load.Found, kept []policy.Grant) []policy
 			strings.ReplaceAll(g.Principal.Kind.String(), "_", " "), g.Principal, g.Privilege, g.Securable, why)}
 	})...)
 	for _, g := range r.identities.Shared(found.Current, found.Read) {
+		if g.Principal.Deleted() {
+			list = append(list, policy.Finding{Effect: policy.EffectNone, Securable: g.Securable, Principal: g.Principal, Privilege: g.Privilege, Message: fmt.Sprintf(
+				"%s holds %s, which is left as it is: it has no name any more by which to revoke it, and nobody has access by it", g.Principal, g.Privilege)})
+			continue
+		}
 		list = append(list, policy.Finding{Effect: policy.EffectWider, Securable: g.Securable, Principal: g.Principal, Message: fmt.Sprintf(
 			"the grants to %q are left as they are: several principals of the workspace have this name, and a grant does not tell them apart", g.Principal)})
 	}

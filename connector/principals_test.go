@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ucwarden/connector"
+	"ucwarden/connector/emulator"
 	"ucwarden/policy"
 )
 
@@ -263,4 +264,34 @@ func TestScope(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A principal that was deleted and whose grants are still there is named, and its grants are left alone: those of a new one of
+// its name are not.
+func TestDeletedPrincipals(t *testing.T) {
+	r := newRig(t, rigOptions{}, usual()...)
+	r.sync()
+	r.grant("table:sales.emea.orders", "eve@example.com", "SELECT", "MODIFY")
+	r.grant("schema:sales.emea", "eve@example.com", "USE_SCHEMA")
+	if !r.server.DeletePrincipal("eve@example.com") || r.server.AddPrincipal(emulator.User, "eve@example.com") != nil {
+		t.Fatal("eve is not made anew")
+	}
+	r.grant("volume:sales.emea.landing", "eve@example.com", "READ_VOLUME")
+	result := r.sync("catalog:sales")
+	if got, want := planned(result), []string{"0 VOLUME:sales.emea.landing -eve@example.com READ_VOLUME"}; len(got) != 1 || got[0][1:] != want[0][1:] {
+		t.Errorf("planned %q, want %q", got, want)
+	}
+	named := 0
+	for _, f := range result.Plan.Report.Findings {
+		if f.Principal.Deleted() {
+			named++
+		}
+	}
+	if named != 1 {
+		t.Errorf("%d findings on the deleted: %v", named, result.Plan.Report.Findings)
+	}
+	r.server.ResetTrace()
+	if again := r.sync("catalog:sales"); !again.Plan.Empty() || r.patches() > 0 {
+		t.Errorf("again: %v", again.Plan.Changes)
+	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 
 	"ucwarden/policy/naming"
@@ -10,7 +11,8 @@ import (
 // PrincipalKind tells users, groups and service principals apart.
 type PrincipalKind uint8
 
-// The kinds of principal. Nothing is granted to one of UnknownKind, nor revoked from it: its name may mean several.
+// The kinds of principal. Nothing is granted to one of UnknownKind, nor revoked from it: its name may mean several, or it is
+// deleted.
 const (
 	UnknownKind PrincipalKind = iota
 	User
@@ -46,6 +48,20 @@ type Principal struct {
 
 // AccountUsers is the group every user of the account belongs to; Ranger's group public.
 var AccountUsers = Principal{"account users", Group}
+
+// deletedPrefix begins the names of deleted principals.
+const deletedPrefix = "deleted principal, id "
+
+// DeletedPrincipal returns what stands for a principal that is gone and whose grants are still there: Unity Catalog shows them
+// with an id and without a name.
+func DeletedPrincipal(id int64) Principal {
+	return Principal{Name: fmt.Sprintf("%s%d", deletedPrefix, id)}
+}
+
+// Deleted reports whether p is one of [DeletedPrincipal].
+func (p Principal) Deleted() bool {
+	return p.Kind == UnknownKind && strings.HasPrefix(p.Name, deletedPrefix)
+}
 
 // NewPrincipal returns the principal of a kind and name. Unity Catalog compares users and service principals without regard
 // to case, so their names are folded; it compares groups exactly.

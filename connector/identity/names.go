@@ -13,7 +13,7 @@ type Names struct {
 	Directory *directory.Directory // must not change
 	mu        sync.RWMutex
 	known     map[string]policy.Principal
-	ambiguous bool // some name is that of several
+	ambiguous bool // some name is that of several, or of one that is deleted
 }
 
 // NewNames returns the names of a directory.
@@ -42,7 +42,9 @@ func (i *Names) Resolve(list []policy.Assignment) {
 		name := list[j].Name
 		p, ok := i.known[name]
 		if !ok {
-			p = i.Directory.Identify(name)
+			if p = list[j].Principal; !p.Deleted() {
+				p = i.Directory.Identify(name)
+			}
 			i.known[name] = p
 			i.ambiguous = i.ambiguous || p.Kind == policy.UnknownKind
 		}
@@ -50,7 +52,8 @@ func (i *Names) Resolve(list []policy.Assignment) {
 	}
 }
 
-// Shared returns, for each name that several principals have, one of the grants to it on the securables.
+// Shared returns, for each name that several principals have, and each deleted principal, one of the grants to it on the
+// securables.
 func (i *Names) Shared(current *policy.GrantSet, on []policy.Securable) []policy.Grant {
 	i.mu.RLock()
 	defer i.mu.RUnlock()

@@ -16,21 +16,22 @@ import (
 type grants struct {
 	Assignments []struct {
 		Principal  string   `json:"principal"`
+		ID         int64    `json:"principal_id"`
 		Privileges []string `json:"privileges"`
 	} `json:"privilege_assignments"`
 	NextPageToken string `json:"next_page_token"`
 }
 
-// assignments returns the grants without those of deleted principals, which have an id and no name, so that no change
-// can name them.
+// assignments returns the grants. Deleted principals have an id and no name.
 func (g *grants) assignments() []policy.Assignment {
 	var list []policy.Assignment
 	for _, a := range g.Assignments {
+		holder := policy.NewPrincipal(policy.UnknownKind, a.Principal)
 		if a.Principal == "" {
-			continue
+			holder = policy.DeletedPrincipal(a.ID)
 		}
 		for _, p := range a.Privileges {
-			list = append(list, policy.Assignment{Principal: policy.NewPrincipal(policy.UnknownKind, a.Principal), Privilege: privilege(p)})
+			list = append(list, policy.Assignment{Principal: holder, Privilege: privilege(p)})
 		}
 	}
 	return list

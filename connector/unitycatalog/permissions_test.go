@@ -38,7 +38,9 @@ func TestGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := slices.Concat(assign("ann@example.com", "SELECT", "MODIFY"), assign("Data Team", "USE_SCHEMA"))
+	want := slices.Concat(assign("ann@example.com", "SELECT", "MODIFY"), []policy.Assignment{
+		{Principal: policy.DeletedPrincipal(17), Privilege: policy.Select}, {Principal: policy.DeletedPrincipal(18), Privilege: policy.AllPrivileges},
+	}, assign("Data Team", "USE_SCHEMA"))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("grants (-want +got):\n%s", diff)
 	}
