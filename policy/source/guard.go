@@ -51,7 +51,7 @@ func counts(s *ranger.Snapshot) []count {
 			n = &tagPolicies
 		}
 		for i := range list {
-			if list[i].Enabled() && list[i].Understood() && saysSomething(&list[i]) {
+			if list[i].Enabled() && understood(&list[i]) && saysSomething(&list[i]) {
 				*n++
 			}
 		}
@@ -70,6 +70,48 @@ func counts(s *ranger.Snapshot) []count {
 		{"policies", policies}, {"tag policies", tagPolicies}, {"roles", len(s.Roles)}, {"group memberships", members},
 		{"tags on resources", tagged},
 	}
+}
+
+// understood reports whether something that the policy says holds as it is written: it has no fault about the policy as a
+// whole, and some item has none, or an access type left.
+func understood(p *ranger.Policy) bool {
+	type place struct {
+		list  string
+		index int
+	}
+	faults := make(map[place]int) // in access types; of an item that is lost, more than it can have
+	for _, f := range p.Faults {
+		list, index, rest := f.Step()
+		if index < 0 {
+			return false
+		}
+		if field, at, _ := (ranger.Fault{Field: rest}).Step(); field == "accesses" && at >= 0 {
+			faults[place{list, index}]++
+		} else {
+			faults[place{list, index}] = 1 << 30
+		}
+	}
+	if len(faults) == 0 {
+		return true
+	}
+	for list, items := range map[string][]ranger.PolicyItem{"policyItems": p.PolicyItems, "denyPolicyItems": p.DenyPolicyItems} {
+		for i := range items {
+			if n := faults[place{list, i}]; n == 0 || n < len(items[i].Accesses) {
+				return true
+			}
+		}
+	}
+	for i := range p.DataMaskPolicyItems {
+		if faults[place{"dataMaskPolicyItems", i}] == 0 {
+			return true
+		}
+	}
+	for i := range p.RowFilterPolicyItems {
+		if faults[place{"rowFilterPolicyItems", i}] == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // saysSomething reports whether a policy allows, denies, masks or filters anything for anybody, some time and somewhere.

@@ -274,11 +274,6 @@ func FuzzFaults(f *testing.F) {
 			t.Errorf("verified twice, there are %d faults more", n)
 		}
 		e := evaluate.New(policytest.Rules(again, rules.NameMapping{}))
-		for i := range again.Policies {
-			if p := &again.Policies[i]; len(p.Faults) > 0 {
-				_ = p.Understood()
-			}
-		}
 		e.Evaluate(evaluate.Request{User: "ann", Resource: policytest.Asked("catalog=sales schema=a table=b")})
 	})
 }
