@@ -191,17 +191,17 @@ type Scope struct {
 
 // Policies says where policies come from and how they are compiled to grants.
 type Policies struct {
-	Path            string  `mapstructure:"path"`
-	UsersPath       string  `mapstructure:"users_path"`
-	Service         string  `mapstructure:"service"`
-	AllowEmpty      bool    `mapstructure:"allow_empty"`
-	Accept          string  `mapstructure:"accept"`
-	DenyStrategy    string  `mapstructure:"deny_strategy"`
-	ExpandLimit     int     `mapstructure:"expand_limit"`
-	AddUse          bool    `mapstructure:"add_use"`
-	RefreshOnDemand bool    `mapstructure:"refresh_on_demand"`
-	MaxShrinkRatio  float64 `mapstructure:"max_shrink_ratio"`
-	Ranger          Ranger  `mapstructure:"ranger"`
+	Path            string   `mapstructure:"path"`
+	UsersPath       string   `mapstructure:"users_path"`
+	Service         string   `mapstructure:"service"`
+	AllowEmpty      bool     `mapstructure:"allow_empty"`
+	Accept          string   `mapstructure:"accept"`
+	DenyStrategy    []string `mapstructure:"deny_strategy"`
+	ExpandLimit     int      `mapstructure:"expand_limit"`
+	AddUse          bool     `mapstructure:"add_use"`
+	RefreshOnDemand bool     `mapstructure:"refresh_on_demand"`
+	MaxShrinkRatio  float64  `mapstructure:"max_shrink_ratio"`
+	Ranger          Ranger   `mapstructure:"ranger"`
 }
 
 // Protection is how row filters and masks are enforced.

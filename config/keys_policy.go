@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -69,6 +71,24 @@ func protectionKeys() []Key {
 	}
 }
 
+// denyStrategies are the values of policies.deny_strategy.
+var denyStrategies = []string{"filter", "expand", "withhold", "ignore"}
+
+func checkDenyStrategies(value any) string {
+	list := value.([]string)
+	for i, s := range list {
+		switch {
+		case !slices.Contains(denyStrategies, s):
+			return fmt.Sprintf("%s is not one of %s", quote(s), strings.Join(denyStrategies, ", "))
+		case slices.Contains(list[:i], s):
+			return s + " is there twice"
+		case i > 0 && (list[i-1] == "withhold" || list[i-1] == "ignore"):
+			return s + " is never taken after " + list[i-1] + ", which always can be"
+		}
+	}
+	return ""
+}
+
 // checkObjectName returns what is wrong with the name of an object in Unity Catalog.
 func checkObjectName(value any) string {
 	if text, _ := value.(string); text == "" || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || len(text) > 255 {
@@ -91,8 +111,8 @@ func policyKeys() []Key {
 		{Name: "policies.service", Type: TypeString, Help: "service whose policies to use, where the files hold several"},
 		{Name: "policies.allow_empty", Type: TypeBool, Default: "false", Help: "accept policies that are all gone or disabled, which revokes every managed grant"},
 		{Name: "policies.accept", Type: TypeString, Help: "digest of one refused version to accept; the error names it"},
-		{Name: "policies.deny_strategy", Type: TypeEnum, Default: "withhold", Enum: []string{"expand", "withhold", "ignore"},
-			Help: "when a deny hits members of an allowed group: grant the other members one by one, withhold the grant, or ignore the deny"},
+		{Name: "policies.deny_strategy", Type: TypeList, check: checkDenyStrategies,
+			Help: "for a deny inside an allowed group, the first of filter, expand, withhold, ignore that fits; empty: filter (with a warehouse), withhold"},
 		{Name: "policies.expand_limit", Type: TypeInt, Default: "500", check: checkPositive,
 			Help: "largest group that expand grants member by member"},
 		{Name: "policies.add_use", Type: TypeBool, Default: "true",

@@ -111,7 +111,7 @@ func TestEveryName(t *testing.T) {
 		"ondemand.eventhub.connection_string": "Endpoint=sb://n.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=hub",
 		"refresh.window":                      "2m",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
-		"protection.mask_other": "-",
+		"protection.mask_other": "-", "policies.deny_strategy": "expand,withhold",
 		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",
 	}
 	// The keys that cannot stand alone, with what they need.

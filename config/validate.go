@@ -28,6 +28,14 @@ func (c *Config) validate(ps *problems) {
 	if c.Audit.Path == "" {
 		c.Audit.Path = filepath.Join(c.Store.Path, "audit.jsonl")
 	}
+	switch strategies := c.Policies.DenyStrategy; {
+	case len(strategies) == 0 && c.Databricks.Warehouse != "":
+		c.Policies.DenyStrategy = []string{"filter", "withhold"}
+	case len(strategies) == 0:
+		c.Policies.DenyStrategy = []string{"withhold"}
+	case slices.Contains(strategies, "filter") && c.Databricks.Warehouse == "":
+		c.warn("policies.deny_strategy names filter, which takes a warehouse, and databricks.warehouse is not set: it is never taken")
+	}
 	maps.DeleteFunc(c.Scope.Privileges, func(_ string, f PrivilegeFilter) bool { return len(f.Include)+len(f.Add)+len(f.Exclude) == 0 })
 	if len(c.Scope.Privileges) == 0 {
 		c.Scope.Privileges = nil

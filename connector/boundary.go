@@ -149,6 +149,9 @@ func (b *boundary) find() error {
 			continue
 		}
 		b.opened[p.shard] = p.open
+		if b.protect != nil { // filters and masks, and grants that count on them, are not looked at here
+			b.left[p.shard] = true
+		}
 		if b.compilers[p.open] == nil {
 			b.compilers[p.open] = b.compilerAt(g.rules, b.dir, p.last.At)
 		}

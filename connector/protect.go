@@ -3,11 +3,14 @@ package connector
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"ucwarden/connector/load"
 	"ucwarden/connector/protection"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/order"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/rules"
@@ -30,14 +33,16 @@ func (s *Syncer) protector(g *generation) *protect.Protector {
 	o.Time = g.at
 	compiler := g.compiler
 	o.Resolve = func(id rules.SubjectID) (policy.Principal, bool) { return compiler.Principal(id) }
+	o.Members = g.identities.Directory.UsersIn
 	return protect.New(g.rules, o)
 }
 
-// planProtection plans the protection of the tables that were found.
-func (r *run) planProtection(ctx context.Context, found *load.Found) (*protection.Plan, error) {
+// planProtection plans the protection of the tables that were found, and returns what is enforced once it is applied.
+func (r *run) planProtection(ctx context.Context, found *load.Found) (*protection.Plan, compile.Enforced, error) {
 	if r.protect == nil {
-		return &protection.Plan{}, nil
+		return &protection.Plan{}, compile.Enforced{}, nil
 	}
+	denied, findings := r.denials(found)
 	var whole []policy.Securable
 	for _, root := range found.Roots {
 		if root.Type == policy.Catalog && !slices.ContainsFunc(found.Left, func(l load.LeftOut) bool {
@@ -46,10 +51,49 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 			whole = append(whole, root)
 		}
 	}
-	return r.protections.Plan(ctx, protection.Request{
+	plan, err := r.protections.Plan(ctx, protection.Request{
 		Protector: r.protect, Inventory: found.Inventory, Whole: whole, TryAgain: r.request.ByPerson,
 		InScope: func(s policy.Securable) bool { return r.Scope.Filters(s) && !load.BuiltIn(s) },
+		Denied:  func(s policy.Securable) *judge.Denials { return denied[s] },
 	})
+	if err != nil {
+		return nil, compile.Enforced{}, err
+	}
+	plan.Findings = append(plan.Findings, findings...)
+	enforced := compile.Enforced{Protected: plan.Protected, Denied: make(map[policy.Securable]bool, len(denied))}
+	for s := range denied {
+		enforced.Denied[s] = true
+	}
+	return plan, enforced, nil
+}
+
+// denials returns, by table, whom filters are to show no row so that groups that they are in can be granted SELECT. One finding
+// says for each reason why that cannot be on some tables.
+func (r *run) denials(found *load.Found) (map[policy.Securable]*judge.Denials, []policy.Finding) {
+	denied := r.compiler.Denied(found.Inventory)
+	why := make(map[*judge.Denials]error) // many tables share one
+	at := make(map[string]int)
+	var findings []policy.Finding
+	for _, s := range slices.SortedFunc(maps.Keys(denied), policy.Securable.Compare) {
+		d := denied[s]
+		err, looked := why[d]
+		if !looked {
+			err = r.protect.CanDeny(d)
+			why[d] = err
+		}
+		if err == nil {
+			continue
+		}
+		delete(denied, s)
+		if i, ok := at[err.Error()]; ok {
+			findings[i].Count++
+			continue
+		}
+		at[err.Error()] = len(findings)
+		findings = append(findings, policy.Finding{Effect: policy.EffectNone, Securable: s, Privilege: policy.Select,
+			Message: "a row filter cannot hide its rows from those who are denied them (strategy filter): " + err.Error()})
+	}
+	return denied, findings
 }
 
 // addProtection adds what is to be done about protection to a plan.

@@ -121,11 +121,11 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
-		protection, err := r.planProtection(ctx, found)
+		protection, enforced, err := r.planProtection(ctx, found)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
-		compiled := r.compiler.CompileProtected(found.Inventory, protection.Protected)
+		compiled := r.compiler.CompileProtected(found.Inventory, enforced)
 		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(found))
 		addProtection(result.Plan, protection)
 		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
@@ -143,7 +143,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		if len(above.lacking) == 0 {
 			r.order(result.Plan, above, found)
 			r.noteTried(result.Plan)
-			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds, Protected: protection.Protected}, result.Plan.Changes)
+			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds, Enforced: enforced}, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()

@@ -105,6 +105,7 @@ func (s *Syncer) current() (generation, error) {
 	principals := s.principals.Current()
 	if g.compiler != nil && g.identities.Directory != principals && sameResolutions(g.rules, g.identities.Directory, principals) {
 		g.identities = identity.NewNames(principals) // plans under way stand
+		g.protector = s.protector(g)                 // who is in a group may be another
 	}
 	resolved := g.compiler != nil && g.identities.Directory == principals
 	looked := now.Truncate(validityPrecision)

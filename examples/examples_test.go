@@ -123,7 +123,7 @@ func TestLint(t *testing.T) {
 	for _, folder := range folders(t) {
 		t.Run(folder, func(t *testing.T) {
 			result := lint.Run(ranger.UnverifiedSnapshot(read(t, folder)), lint.Options{
-				Scripts: script.Compile, Compile: compile.Options{Time: now, Deny: compile.DenyWithhold},
+				Scripts: script.Compile, Compile: compile.Options{Time: now, Deny: []compile.DenyStrategy{compile.DenyWithhold}},
 			})
 			var checks []string
 			for _, f := range result.Findings {

@@ -167,8 +167,9 @@ func scopeOptions(c *config.Config) policy.ScopeOptions {
 
 // compileOptions copies how policies become grants. A scope that is wrong is reported by who makes it.
 func compileOptions(c *config.Config) compile.Options {
-	o := compile.Options{
-		Deny: compile.DenyStrategy(c.Policies.DenyStrategy), ExpandLimit: c.Policies.ExpandLimit, SkipUse: !c.Policies.AddUse,
+	o := compile.Options{ExpandLimit: c.Policies.ExpandLimit, SkipUse: !c.Policies.AddUse}
+	for _, s := range c.Policies.DenyStrategy {
+		o.Deny = append(o.Deny, compile.DenyStrategy(s))
 	}
 	if scope, err := policy.NewScope(scopeOptions(c)); err == nil {
 		o.More, o.Excluded = scope.MorePrivileges, scope.ExcludedPrivileges

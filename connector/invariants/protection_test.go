@@ -2,8 +2,10 @@ package invariants_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"ucwarden/connector/emulator"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -23,7 +26,7 @@ import (
 const protectedSeed = `
 metastore: {owner: "` + us + `"}
 users: [ben@example.com, cleo@example.com]
-groups: [{name: readers, members: [ben@example.com, cleo@example.com]}, {name: bound, members: [ben@example.com]}]
+groups: [{name: admins, members: [` + somebody + `]}, {name: readers, members: [ben@example.com, cleo@example.com]}, {name: bound, members: [ben@example.com]}]
 catalogs:
 - name: sales
   schemas:
@@ -100,6 +103,7 @@ func (u *observed) sync() error {
 	}
 	syncer, err := connector.New(connector.Options{
 		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Read: rules.Options{}, Parallel: 1,
+		Compile:    compile.Options{Deny: []compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}},
 		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection"}},
 	})
 	if err != nil {
@@ -143,17 +147,28 @@ func protecting(region string) []ranger.Policy {
 			DataMaskPolicyItems: []ranger.DataMaskPolicyItem{{PolicyItem: item("bound"), DataMaskInfo: ranger.DataMaskInfo{DataMaskType: "MASK"}}}})
 }
 
+// denying returns a policy that denies bound what readers, who include them, may read.
+func denying() ranger.Policy {
+	return ranger.Policy{ID: 4, Name: "deny", Resources: map[string]ranger.PolicyResource{"catalog": {Values: []string{"sales"}}, "schema": {Values: []string{"emea"}}, "table": {Values: []string{"orders"}}},
+		DenyPolicyItems: []ranger.PolicyItem{{Groups: []string{"bound"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}}
+}
+
 // TestProtectionNeverGaps: whatever the change at which the process crashes, nobody sees at any time a row or a value that
 // neither the policies before nor those after show, and the next sync brings what the policies say.
 func TestProtectionNeverGaps(t *testing.T) {
+	const all = "eu Abc;us Def;"
 	steps := []struct {
-		region  string
-		allowed []string // of ben, on the way; it ends in the last
-		cleo    string   // in the end
+		name     string
+		policies []ranger.Policy
+		allowed  []string // of ben, on the way; it ends in the last
+		cleo     string   // in the end
 	}{
-		{"eu", []string{"closed", "eu Xxx;"}, "eu Abc;us Def;"},
-		{"us", []string{"closed", "eu Xxx;", "us Xxx;"}, "eu Abc;us Def;"},
-		{"", []string{"closed", "us Xxx;", "us Def;", "eu Xxx;us Xxx;", "eu Abc;us Def;"}, "eu Abc;us Def;"},
+		{"protect", protecting("eu"), []string{"closed", "eu Xxx;"}, all},
+		{"replace", protecting("us"), []string{"closed", "eu Xxx;", "us Xxx;"}, all},
+		{"lift", protecting(""), []string{"closed", "us Xxx;", "us Def;", "eu Xxx;us Xxx;", all}, all},
+		{"deny", append(protecting(""), denying()), []string{"closed", all, ""}, all},
+		{"deny and protect", append(protecting("us"), denying()), []string{"closed", ""}, all},
+		{"deny no more", protecting("eu"), []string{"closed", "", "eu Xxx;"}, all},
 	}
 	for step := range steps {
 		for _, kept := range []bool{false, true} {
@@ -170,13 +185,13 @@ func TestProtectionNeverGaps(t *testing.T) {
 					t.Fatal(err)
 				}
 				u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
-				for _, before := range steps[:step] {
-					if err := errors.Join(u.policies.set(protecting(before.region)), u.sync()); err != nil {
-						t.Fatalf("step %q: %v", before.region, err)
+				if step > 0 {
+					if err := errors.Join(u.policies.set(steps[step-1].policies), u.sync()); err != nil {
+						t.Fatalf("%s: %v", steps[step-1].name, err)
 					}
 				}
 				at := steps[step]
-				if err := u.policies.set(protecting(at.region)); err != nil {
+				if err := u.policies.set(at.policies); err != nil {
 					t.Fatal(err)
 				}
 				u.look = func(request string) {
@@ -186,7 +201,7 @@ func TestProtectionNeverGaps(t *testing.T) {
 							return
 						}
 					}
-					t.Errorf("step %q, crash at %d (kept %t): after %s ben sees %q, want one of %q", at.region, crashAt, kept, request, got, at.allowed)
+					t.Errorf("%s, crash at %d (kept %t): after %s ben sees %q, want one of %q", at.name, crashAt, kept, request, got, at.allowed)
 				}
 				u.crash(crashAt, kept)
 				err = u.sync()
@@ -196,13 +211,13 @@ func TestProtectionNeverGaps(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := u.sync(); err != nil {
-					t.Fatalf("step %q, crash at %d: the next sync: %v", at.region, crashAt, err)
+					t.Fatalf("%s, crash at %d: the next sync: %v", at.name, crashAt, err)
 				}
 				if got, want := u.sees("ben@example.com"), at.allowed[len(at.allowed)-1]; got != want {
-					t.Errorf("step %q, crash at %d (kept %t): in the end ben sees %q, want %q", at.region, crashAt, kept, got, want)
+					t.Errorf("%s, crash at %d (kept %t): in the end ben sees %q, want %q", at.name, crashAt, kept, got, want)
 				}
 				if got := u.sees("cleo@example.com"); got != at.cleo {
-					t.Errorf("step %q, crash at %d: in the end cleo sees %q, want %q", at.region, crashAt, got, at.cleo)
+					t.Errorf("%s, crash at %d: in the end cleo sees %q, want %q", at.name, crashAt, got, at.cleo)
 				}
 				if !crashed || t.Failed() {
 					break
@@ -275,4 +290,71 @@ func (u *observed) filter(t *testing.T) string {
 	}
 	t.Fatal("no table carries a filter")
 	return ""
+}
+
+// TestDeniedInGroup: a member of a granted group whom a policy denies sees no row, by whatever name the group that is denied goes,
+// and in whose role they act; the other members do.
+func TestDeniedInGroup(t *testing.T) {
+	seed, err := emulator.ParseSeed([]byte(protectedSeed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us, otherToken: somebody}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	if err := errors.Join(u.policies.set(append(protecting(""), denying())), u.sync()); err != nil {
+		t.Fatal(err)
+	}
+	check := func(when, cleo string) {
+		t.Helper()
+		for who, want := range map[string]string{"ben@example.com": "", "cleo@example.com": cleo, "readers": ""} {
+			if got := u.sees(who); got != want && got != "closed" {
+				t.Errorf("%s %s sees %q, want %q", when, who, got, want)
+			}
+		}
+	}
+	check("at first", "eu Abc;us Def;")
+	if got := u.sees("cleo@example.com"); got == "closed" {
+		t.Error("at first readers are not granted the table")
+	}
+	var list struct {
+		Resources []struct{ ID, DisplayName string }
+	}
+	u.call(t, http.MethodGet, "/api/2.0/preview/scim/v2/Groups", "", &list)
+	for _, g := range list.Resources {
+		if g.DisplayName == "bound" {
+			u.call(t, http.MethodPatch, "/api/2.0/preview/scim/v2/Groups/"+g.ID, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"displayName","value":"renamed"}]}`, nil)
+		}
+	}
+	check("once the group is renamed", "eu Abc;us Def;")
+	if err := u.sync(); err != nil {
+		t.Fatal(err)
+	}
+	check("after the next sync", "closed")
+	if got := u.sees("cleo@example.com"); got != "closed" {
+		t.Errorf("the policy denies a group that there is not, and cleo sees %q", got)
+	}
+}
+
+// call sends a request to the emulator, as a workspace admin.
+func (u *observed) call(t *testing.T, method, path, body string, answer any) {
+	t.Helper()
+	request := httptest.NewRequest(method, path, strings.NewReader(body))
+	request.Header.Set("Authorization", "Bearer "+otherToken)
+	response, err := serve(u.server, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 300 {
+		text, _ := io.ReadAll(response.Body)
+		t.Fatalf("%s %s: %s %s", method, path, response.Status, text)
+	}
+	if answer != nil {
+		if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

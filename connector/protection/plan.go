@@ -15,6 +15,7 @@ import (
 
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/protect"
 )
 
@@ -64,7 +65,7 @@ type Request struct {
 	InScope   func(policy.Securable) bool
 	TryAgain  bool // tables that could not be protected are tried again at once
 	// Denied returns whom a table's filter shows no row besides; nil where that is nobody.
-	Denied func(policy.Securable) *protect.Denied
+	Denied func(policy.Securable) *judge.Denials
 }
 
 // Plan is what is to be done about protection.
@@ -279,7 +280,7 @@ func (w *Worker) isSelf(owner string) bool {
 
 // table plans one table.
 func (p *planning) table(ctx context.Context, state *policy.TableState, others []policy.AttributePolicy) {
-	var denied *protect.Denied
+	var denied *judge.Denials
 	if p.Denied != nil {
 		denied = p.Denied(state.Securable)
 	}

@@ -61,7 +61,11 @@ func (r *scimResource) entry(kind policy.PrincipalKind) directory.Entry {
 	return e
 }
 
+// ids returns the ids of a list; nil where there is none, which says nothing.
 func ids(list []scimReference) []string {
+	if list == nil {
+		return nil
+	}
 	out := make([]string, 0, len(list))
 	for _, r := range list {
 		out = append(out, r.Value)

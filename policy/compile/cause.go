@@ -15,7 +15,7 @@ type CauseInput struct {
 	Inventory *policy.Inventory                // that was compiled
 	Desired   *policy.GrantSet                 // what it was compiled to
 	Kinds     map[policy.Securable]policy.Kind // of what is no plain object of its type
-	Protected map[policy.Securable]bool        // as it was compiled with
+	Enforced  Enforced                         // as it was compiled with
 }
 
 // SetCauses notes in each of the changes, which lead to what was compiled, why its grants are added and removed. It
@@ -23,7 +23,7 @@ type CauseInput struct {
 // hold many times more.
 func (c *Compiler) SetCauses(in CauseInput, changes []policy.Change) {
 	f := &causeFinder{
-		compilation: &compilation{Compiler: c, inv: in.Inventory, enforced: in.Protected, catalogs: make(map[string]*catalogNode), unresolved: make(map[policy.Principal]bool)},
+		compilation: &compilation{Compiler: c, inv: in.Inventory, enforced: in.Enforced, catalogs: make(map[string]*catalogNode), unresolved: make(map[policy.Principal]bool)},
 		in:          in, subjects: make(map[policy.Principal][]rules.SubjectID),
 	}
 	for id, p := range c.principals {
@@ -126,7 +126,8 @@ func (f *causeFinder) find(s policy.Securable) place {
 	case s.Type == policy.Schema && at.catalog != nil:
 		n.active, parent = at.schema.active, &at.catalog.outcome
 	case n.depth == 3:
-		n.leaf, n.protected = true, f.enforced[s]
+		n.leaf = true
+		n.protected, n.filtered = f.enforcedOn(o)
 		if at.schema != nil {
 			at.object = f.object(at.schema, o)
 			matching := at.schema.byObject.Match(lastName(s.FullName), nil)

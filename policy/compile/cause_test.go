@@ -75,7 +75,7 @@ func TestCauses(t *testing.T) {
 		grant("table:sales.emea.leads", analysts, policy.Select), grant("table:hr.core.people", audit, policy.Select),
 		grant("schema:hr.core", audit, policy.UseSchema), grant("schema:hr.spare", zoe, policy.UseSchema),
 	)
-	changes, _ := explained(s, Options{Deny: DenyExpand}, current,
+	changes, _ := explained(s, Options{Deny: []DenyStrategy{DenyExpand}}, current,
 		table("sales.emea.orders"), table("sales.emea.leads"), table("sales.emea.closed"), table("hr.core.people"), table("hr.spare.x"))
 	var got []string
 	for _, c := range changes {

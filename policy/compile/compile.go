@@ -24,6 +24,8 @@ const (
 	DenyWithhold DenyStrategy = "withhold"
 	// DenyExpand grants the group's other members one by one, if all of them are known and not too many.
 	DenyExpand DenyStrategy = "expand"
+	// DenyFilter grants the group SELECT on a table whose row filter shows the denied members no row.
+	DenyFilter DenyStrategy = "filter"
 	// DenyIgnore grants the group, denied members included. Access is then wider than the policies say.
 	DenyIgnore DenyStrategy = "ignore"
 )
@@ -33,10 +35,12 @@ const defaultExpandLimit = 500
 
 // Options says how policies become grants. The zero value withholds, adds USE_* and keeps names.
 type Options struct {
-	Time        time.Time    // at which validity is judged; the zero time takes every schedule as open
-	Deny        DenyStrategy // "" is DenyWithhold
-	ExpandLimit int          // 0 is defaultExpandLimit
-	SkipUse     bool         // do not add USE_CATALOG and USE_SCHEMA for who needs them below
+	Time time.Time // at which validity is judged; the zero time takes every schedule as open
+	// Deny are the strategies for a deny inside a granted group, of which the first that can be taken is; DenyWithhold where none
+	// can.
+	Deny        []DenyStrategy
+	ExpandLimit int  // 0 is defaultExpandLimit
+	SkipUse     bool // do not add USE_CATALOG and USE_SCHEMA for who needs them below
 	// Manages tells whether grants to a principal are ours to make; nil means all are. A principal that is not
 	// managed gets nothing, and what it holds is not counted on for its members.
 	Manages func(policy.Principal) bool
@@ -80,9 +84,6 @@ type Compiler struct {
 
 // New prepares a rule set for compilation.
 func New(set *rules.RuleSet, o Options) *Compiler {
-	if o.Deny == "" {
-		o.Deny = DenyWithhold
-	}
 	if o.ExpandLimit == 0 {
 		o.ExpandLimit = defaultExpandLimit
 	}
@@ -91,7 +92,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		withheld: make(map[rules.SubjectID]string),
 	}
 	c.resolve()
-	c.judge = judge.New(set, c.principals, o.Deny == DenyIgnore)
+	c.judge = judge.New(set, c.principals, o.ignores())
 	for id := range rules.SubjectID(set.Subjects.Len()) {
 		p := c.principals[id]
 		c.managed = append(c.managed, c.withheld[id] == "" && (o.Manages == nil || o.Manages(p)))
@@ -156,20 +157,15 @@ type Result struct {
 }
 
 // Compile returns the grants that the policies mean for the objects of inv, where nothing enforces row filters and masks.
-func (c *Compiler) Compile(inv *policy.Inventory) *Result { return c.CompileProtected(inv, nil) }
+func (c *Compiler) Compile(inv *policy.Inventory) *Result { return c.CompileProtected(inv, Enforced{}) }
 
 // CompileProtected returns the grants that the policies mean for the objects of inv, of which some tables are protected: what
 // policies say of their rows and columns is enforced there, and so denies nobody SELECT. Grants on containers do not count on
 // that, so that a table that is dropped and made again is closed.
-func (c *Compiler) CompileProtected(inv *policy.Inventory, protected map[policy.Securable]bool) *Result {
-	r := &compilation{Compiler: c, inv: inv, enforced: protected, grants: &policy.GrantSet{}, catalogs: make(map[string]*catalogNode), outside: make(map[outsideKey]*placedFindings), unresolved: make(map[policy.Principal]bool)}
-	for _, root := range inv.Roots {
-		if root.Type == policy.Catalog {
-			r.catalog(root)
-		} else {
-			r.root(root)
-		}
-	}
+func (c *Compiler) CompileProtected(inv *policy.Inventory, enforced Enforced) *Result {
+	r := c.compilation(inv)
+	r.enforced = enforced
+	r.compile()
 	return &Result{
 		Grants: r.grants, Report: &policy.Report{Findings: r.mergeFindings()},
 		Unresolved: slices.SortedFunc(maps.Keys(r.unresolved), policy.ComparePrincipals),
@@ -186,8 +182,8 @@ type compilation struct {
 	findings []*placedFindings
 	outside  map[outsideKey]*placedFindings
 	scratch  []region.Ref
-	// enforced are the tables whose row filters and masks are.
-	enforced map[policy.Securable]bool
+	enforced Enforced
+	wanted   map[policy.Securable]*judge.Denials // instead of what is enforced: what filters could hide; see [Compiler.Denied]
 
 	unresolved map[policy.Principal]bool // who is allowed something
 	key        []byte
@@ -214,7 +210,8 @@ type objectNode struct {
 	assignments []policy.Assignment
 	needUse     []rules.SubjectID // who needs USE_* above
 	noted       *placedFindings
-	inSchema    string // the last schema whose needs were counted
+	inSchema    string         // the last schema whose needs were counted
+	denied      *judge.Denials // whom a filter is to show no row
 }
 
 // placedFindings are findings that hold on as many securables as the node was used for.
@@ -243,8 +240,8 @@ func (p *placedFindings) at(s policy.Securable) {
 }
 
 // memoKey spells the matching entries, a kind of object, and what is not ours on a container, as a map key.
-func (r *compilation) memoKey(kind byte, extra []region.Ref, notOurs policy.PrivilegeSet) []byte {
-	r.key = binary.LittleEndian.AppendUint64(append(r.key[:0], kind), uint64(notOurs))
+func (r *compilation) memoKey(kind uint16, extra []region.Ref, notOurs policy.PrivilegeSet) []byte {
+	r.key = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint16(r.key[:0], kind), uint64(notOurs))
 	for _, i := range extra {
 		r.key = append(r.key, byte(i), byte(i>>8), byte(i>>16), byte(i>>24))
 	}
@@ -375,10 +372,13 @@ func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNo
 func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 	r.scratch = parent.byObject.Match(lastName(o.FullName), r.scratch[:0])
 	cl := policy.ClassOf(o)
-	protected := r.enforced[o.Securable]
-	kind := objectKind(o)
+	protected, filtered := r.enforcedOn(o)
+	kind := uint16(objectKind(o))
 	if protected {
 		kind |= protectedKind
+	}
+	if filtered {
+		kind |= filteredKind
 	}
 	key := r.memoKey(kind, r.scratch, 0)
 	n := parent.objects[string(key)]
@@ -387,11 +387,15 @@ func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 		parent.objects[string(key)] = n
 		out := r.evaluate(node{
 			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 3,
-			active: mergeSorted(parent.byObject.Always, r.scratch), protected: protected,
+			active: mergeSorted(parent.byObject.Always, r.scratch), protected: protected, filtered: filtered,
 		}, &parent.outcome)
+		n.denied = out.denied
 		n.assignments = r.assignments(out.granted, 0)
 		n.needUse = slices.Sorted(maps.Keys(out.needUse))
 		n.noted = r.note(out.findings)
+	}
+	if r.wanted != nil && n.denied != nil {
+		r.wanted[o.Securable] = n.denied
 	}
 	return n
 }

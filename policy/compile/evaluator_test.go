@@ -10,9 +10,11 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/evaluate"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/match"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 // TestGrantsAgreeWithEvaluator holds grants and decisions, which are worked out by two programs over one reading, against
@@ -21,7 +23,7 @@ import (
 func TestGrantsAgreeWithEvaluator(t *testing.T) {
 	policytest.CheckWorlds(t, 2000, func(t *rapid.T) {
 		w := policytest.DrawOddWorld(t)
-		strategy := rapid.SampledFrom([]DenyStrategy{DenyWithhold, DenyExpand}).Draw(t, "strategy")
+		strategy := rapid.SampledFrom([]DenyStrategy{DenyWithhold, DenyExpand, DenyFilter}).Draw(t, "strategy")
 		checkAgainstEvaluator(t, &w, strategy, rapid.Bool().Draw(t, "membership known"))
 	})
 }
@@ -36,7 +38,15 @@ func checkAgainstEvaluator(t rapid.TB, w *policytest.World, strategy DenyStrateg
 		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
 	}
 	rs := policytest.Rules(w.Snapshot, policytest.Names)
-	compiled := New(rs, Options{Time: now, Deny: strategy}).Compile(policy.NewInventory(w.Listed...))
+	c, inv := New(rs, Options{Time: now, Deny: []DenyStrategy{strategy}, Protects: strategy == DenyFilter}), policy.NewInventory(w.Listed...)
+	denied, enforced := c.Denied(inv), Enforced{Protected: make(map[policy.Securable]bool), Denied: make(map[policy.Securable]bool)}
+	for _, o := range w.Listed {
+		if strategy == DenyFilter && o.Type == policy.Table && o.Kind.CanBeProtected() {
+			enforced.Protected[o.Securable] = true
+			enforced.Denied[o.Securable] = denied[o.Securable] != nil
+		}
+	}
+	compiled := c.CompileProtected(inv, enforced)
 	exact := known && compiled.Report.Exact()
 	e := evaluate.New(rs)
 	fail := func(what string, p policytest.Person, x policy.Privilege, o policy.Object, d any) {
@@ -60,6 +70,9 @@ func checkAgainstEvaluator(t rapid.TB, w *policytest.World, strategy DenyStrateg
 					continue
 				}
 				granted := policytest.Effective(compiled.Grants, p.Principals(), x, o)
+				if x == policy.Select && enforced.Denied[o.Securable] && hidden(denied[o.Securable], rs, p) {
+					granted = false // but sees no row
+				}
 				if !granted && (!exact || i >= len(w.Listed)) {
 					continue
 				}
@@ -73,7 +86,7 @@ func checkAgainstEvaluator(t rapid.TB, w *policytest.World, strategy DenyStrateg
 				case !granted && d.Allowed():
 					fail("grants are narrower, though the report says exact", p, x, o, d)
 				}
-				if !granted || x != policy.Select || o.Type != policy.Table {
+				if !granted || x != policy.Select || o.Type != policy.Table || enforced.Protected[o.Securable] {
 					continue
 				}
 				if d := e.EvaluateRowFilter(r); d.Allowed() && d.Filter != nil && d.Filter.FilterExpr != "" {
@@ -91,6 +104,33 @@ func checkAgainstEvaluator(t rapid.TB, w *policytest.World, strategy DenyStrateg
 			}
 		}
 	}
+}
+
+// hidden reports whether a filter by d shows a person no row, who acts in no role of a group.
+func hidden(d *judge.Denials, rs *rules.RuleSet, p policytest.Person) bool {
+	is := func(who rules.SubjectSet) bool {
+		return slices.ContainsFunc(who, func(id rules.SubjectID) bool {
+			switch s := rs.Subjects.Of(id); s.Kind {
+			case rules.SubjectUser:
+				return strings.EqualFold(s.Name, p.User)
+			case rules.SubjectGroup:
+				return slices.Contains(p.Groups, s.Name)
+			case rules.SubjectRole:
+				return slices.Contains(p.Roles, s.Name)
+			}
+			return true
+		})
+	}
+	allowed := func(list []judge.Allow) bool {
+		return slices.ContainsFunc(list, func(a judge.Allow) bool { return is(a.Who) && !is(a.Except) })
+	}
+	return slices.ContainsFunc(d.Rules, func(r judge.DenyRule) bool {
+		denied := is(r.Who) && !is(r.Except)
+		if r.Else {
+			denied = !allowed(r.Allowed)
+		}
+		return denied && !allowed(r.Override)
+	})
 }
 
 // namesColumn reports whether the deciding policy is about single columns. What others say of the columns of a table is

@@ -25,7 +25,7 @@ func compileWorld(t *rapid.T, w *policytest.World) (*Result, Options, bool) {
 		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
 	}
 	o := Options{
-		Deny: rapid.SampledFrom([]DenyStrategy{DenyWithhold, DenyExpand}).Draw(t, "strategy"),
+		Deny: []DenyStrategy{rapid.SampledFrom([]DenyStrategy{DenyWithhold, DenyExpand}).Draw(t, "strategy")},
 	}
 	return compileOf(w.Snapshot, policy.NewInventory(w.Listed...), o, policytest.Names), o, known
 }

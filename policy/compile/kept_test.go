@@ -186,7 +186,7 @@ func TestKeptWorlds(t *testing.T) {
 		}
 		w := kept.world()
 		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
-		grants := compileOf(w.Snapshot, policy.NewInventory(w.Listed...), Options{Deny: DenyExpand}, policytest.Names).Grants
+		grants := compileOf(w.Snapshot, policy.NewInventory(w.Listed...), Options{Deny: []DenyStrategy{DenyExpand}}, policytest.Names).Grants
 		var reads []string
 		for _, p := range w.Persons(w.GroupsOf) {
 			var tables []string

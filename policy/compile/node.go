@@ -23,10 +23,14 @@ type node struct {
 	depth      int // names in the full name: 1 to 3
 	active     []region.Ref
 	protected  bool // a table whose row filters and masks are enforced
+	filtered   bool // one whose row filter hides rows from the denied
 }
 
-// protectedKind is added to the kind of a protected table in the key of its node.
-const protectedKind = 1 << 7
+// Added to the kind of a table in the key of its node.
+const (
+	protectedKind = 1 << 8
+	filteredKind  = 1 << 9
+)
 
 // outcome is what was worked out for a node.
 type outcome struct {
@@ -35,6 +39,7 @@ type outcome struct {
 	settled    map[rules.SubjectID]policy.PrivilegeSet // unsafe for all of the node: dealt with here, not again below
 	needUse    map[rules.SubjectID]bool                // whose grants here need USE_* on the containers
 	pendingUse map[rules.SubjectID]bool                // who needs USE_SCHEMA on the schemas below, since it could not be given here
+	denied     *judge.Denials                          // whom the filter of the table shows no row; nil for nobody
 	findings   []policy.Finding
 }
 
@@ -50,6 +55,7 @@ func (r *compilation) evaluate(at node, parent *outcome) outcome {
 	for x := range wanted.All() {
 		e.privilege(x)
 	}
+	e.reportUnenforced()
 	e.checkAll()
 	e.minimise()
 	e.checkManage()
@@ -265,7 +271,7 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 	}
 	if result == judge.Safe {
 		e.here[p] |= x.Set()
-		if e.opts.Deny == DenyIgnore {
+		if e.opts.ignores() {
 			e.reportIgnored(p, x, views, deniedBy)
 		}
 		return
@@ -293,13 +299,23 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 			}
 		}
 	}
+	strategy := e.strategy(p, x, views)
+	if strategy == DenyFilter {
+		if e.leaf { // else it is decided on the tables inside
+			e.filter(p, x, views[0], deniedBy[0])
+		}
+		return
+	}
 	reported := e.out.settled[p].Has(x) // on a container above
 	e.out.settled[p] |= x.Set()
-	if e.opts.Deny == DenyExpand {
-		if list := e.judge.UsersOf(p); e.kind(p) != rules.SubjectUser && list.Known && len(list.Users) <= e.opts.ExpandLimit {
-			e.expand(p, x, list.Users, views, deniedBy, reported)
-			return
-		}
+	switch strategy {
+	case DenyExpand:
+		e.expand(p, x, e.judge.UsersOf(p).Users, views, deniedBy, reported)
+		return
+	case DenyIgnore:
+		e.here[p] |= x.Set()
+		e.reportIgnored(p, x, views, deniedBy)
+		return
 	}
 	if reported {
 		return
@@ -321,65 +337,6 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 	}
 	e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, denied it by policy %s; Unity Catalog has no deny, so it is not granted (%s)",
 		e.describe(p), x, word, e.describe(against), e.whoDenies(p, against, views[blocked]), e.whyWithheld(p)), views[blocked].Allow)
-}
-
-func (e *evaluation) whyWithheld(p rules.SubjectID) string {
-	if e.opts.Deny != DenyExpand || e.kind(p) == rules.SubjectUser {
-		return "strategy withhold"
-	}
-	if list := e.judge.UsersOf(p); list.Known {
-		return fmt.Sprintf("strategy expand: %d members are more than the limit of %d", len(list.Users), e.opts.ExpandLimit)
-	}
-	return "strategy expand: its members are not known"
-}
-
-// expand grants x to those members of p whom the policies allow it.
-func (e *evaluation) expand(p rules.SubjectID, x policy.Privilege, members []rules.SubjectID, views []*judge.View, deniedBy [][]rules.SubjectID, reported bool) {
-	count, doubtful := 0, 0
-	for _, u := range members {
-		if !e.managed[u] || e.impliedAbove(u, x) {
-			continue
-		}
-		result, total := judge.Safe, judge.Safe
-		for i, v := range views {
-			w, _, _ := e.judge.Grant(u, v, v.Deny, deniedBy[i])
-			result = min(result, w)
-			w, _, _ = e.judge.Grant(u, v, v.Deny[:v.Total], deniedBy[i])
-			total = min(total, w)
-		}
-		switch {
-		case result == judge.Safe:
-			e.here[u] |= x.Set()
-			count++
-		case total == judge.Unsafe:
-			doubtful++
-		}
-	}
-	if reported && doubtful == 0 {
-		return
-	}
-	message := fmt.Sprintf("%s is allowed %s but some of its members are denied it; it is granted to %d others one by one (strategy expand)",
-		e.describe(p), x, count)
-	effect := policy.EffectNone
-	if doubtful > 0 {
-		effect = policy.EffectNarrower
-		message += fmt.Sprintf(", and not to %d who may be denied it by groups they may be in", doubtful)
-	}
-	e.report(p, x, effect, message, views[0].Allow)
-}
-
-// reportIgnored says whom strategy ignore lets keep what they are denied.
-func (e *evaluation) reportIgnored(p rules.SubjectID, x policy.Privilege, views []*judge.View, deniedBy [][]rules.SubjectID) {
-	for i, v := range views {
-		base := e.judge.Member(p)
-		for _, h := range deniedBy[i] {
-			if base.Is(h) || e.judge.MayBe(p, h) == rules.No || v.Decide(base.And(e.judge.Member(h)), v.Deny) {
-				continue
-			}
-			e.report(p, x, policy.EffectWider, fmt.Sprintf("%s is granted %s although it may include %s, denied it by policy %s (strategy ignore)",
-				e.describe(p), x, e.describe(h), e.whoDenies(p, h, v)), v.Allow)
-		}
-	}
 }
 
 // whoDenies names the policy that keeps a member of p who is also h from x.

@@ -33,7 +33,7 @@ func TestProtectedTables(t *testing.T) {
 	c := compile.New(set, compile.Options{Protects: true})
 	inv := policy.NewInventory(object(policy.Catalog, "c", ""), object(policy.Schema, "c.s", ""), filtered, view, plain)
 	for _, protected := range []bool{false, true} {
-		r := c.CompileProtected(inv, map[policy.Securable]bool{filtered.Securable: protected})
+		r := c.CompileProtected(inv, compile.Enforced{Protected: map[policy.Securable]bool{filtered.Securable: protected}})
 		for on, want := range map[policy.Object]bool{filtered: protected, view: false, plain: true, object(policy.Schema, "c.s", ""): false} {
 			if got := r.Grants.Has(policy.Grant{Securable: on.Securable, Principal: staff, Privilege: policy.Select}); got != want {
 				t.Errorf("with the table protected: %t, SELECT on %s is granted: %t, want %t", protected, on, got, want)

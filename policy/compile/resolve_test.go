@@ -157,7 +157,7 @@ func TestResolvedWorlds(t *testing.T) {
 			w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
 		}
 		inv := policy.NewInventory(w.Listed...)
-		o := Options{Deny: DenyWithhold}
+		o := Options{Deny: []DenyStrategy{DenyWithhold}}
 		all := compileOf(w.Snapshot, inv, o, policytest.Names).Grants
 		o.Directory = d
 		resolved := compileOf(w.Snapshot, inv, o, policytest.Names)
@@ -195,7 +195,7 @@ func TestCaseOfUsers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := policytest.DrawWorld(t)
 		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
-		o := Options{Deny: rapid.SampledFrom([]DenyStrategy{DenyWithhold, DenyExpand}).Draw(t, "strategy")}
+		o := Options{Deny: []DenyStrategy{rapid.SampledFrom([]DenyStrategy{DenyWithhold, DenyExpand}).Draw(t, "strategy")}}
 		inv := policy.NewInventory(w.Listed...)
 		want := grantLines(compileOf(w.Snapshot, inv, o, policytest.Names).Grants)
 		groups := make(map[string][]string)

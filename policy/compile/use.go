@@ -67,10 +67,13 @@ func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.Privilege
 		switch w, against, _ := r.judge.Grant(p, v, v.Deny, deniedBy); {
 		case w == judge.Safe:
 			e.here[p] |= use.Set()
-		case w == judge.Unsafe && r.opts.Deny == DenyExpand && r.kind(p) != rules.SubjectUser && r.judge.UsersOf(p).Known && len(r.judge.UsersOf(p).Users) <= r.opts.ExpandLimit:
+		case w == judge.Unsafe && e.strategy(p, use, views) == DenyExpand:
 			e.expand(p, use, r.judge.UsersOf(p).Users, views, deniedByView, false)
 			last := &e.out.findings[len(e.out.findings)-1]
 			last.Effect, last.Message = policy.EffectNarrower, last.Message+"; the members who are denied it cannot use what they are granted below"
+		case w == judge.Unsafe && e.strategy(p, use, views) == DenyIgnore:
+			e.here[p] |= use.Set()
+			e.reportIgnored(p, use, views, deniedByView)
 		default:
 			e.report(p, use, policy.EffectNarrower, fmt.Sprintf("%s needs %s for what it is granted below, but policy %s denies it; it is not added",
 				r.describe(p), use, e.whoDenies(p, against, v)), nil)

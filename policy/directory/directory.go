@@ -19,7 +19,7 @@ type Entry struct {
 	Display  string               // what people call it, which is no name in Unity Catalog; none of a group
 	Inactive bool
 	Local    bool     // a group of the workspace alone: Unity Catalog takes no grant to it
-	Members  []string // of a group: the ids of its direct members
+	Members  []string // of a group: the ids of its direct members; nil where these are not known
 	Parents  []string // the ids of groups that it is directly in
 }
 
@@ -36,6 +36,7 @@ type Listing struct {
 type Directory struct {
 	entries []Entry
 	byName  map[string][]int // by folded name
+	byID    map[string]int
 	own     map[policy.Principal]bool
 	read    bool
 }
@@ -45,6 +46,7 @@ func New(l Listing) *Directory {
 	d := &Directory{entries: slices.Clone(l.Entries), byName: make(map[string][]int, len(l.Entries)), own: make(map[policy.Principal]bool), read: true}
 	slices.SortFunc(d.entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	byID := make(map[string]int, len(l.Entries))
+	d.byID = byID
 	for i := range d.entries {
 		e := &d.entries[i]
 		folded := policy.FoldPrincipal(e.Name)
@@ -306,7 +308,8 @@ func (d *Directory) Same(o *Directory) bool {
 	}
 	for i := range d.entries {
 		a, b := &d.entries[i], &o.entries[i]
-		if a.ID != b.ID || a.Kind != b.Kind || a.Name != b.Name || a.Display != b.Display || a.Inactive != b.Inactive || a.Local != b.Local {
+		if a.ID != b.ID || a.Kind != b.Kind || a.Name != b.Name || a.Display != b.Display || a.Inactive != b.Inactive || a.Local != b.Local ||
+			(a.Members == nil) != (b.Members == nil) || !slices.Equal(a.Members, b.Members) {
 			return false
 		}
 	}

@@ -284,6 +284,6 @@ func compileWorld(t *rapid.T, w *policytest.World) (*compile.Result, compile.Opt
 	if rapid.Bool().Draw(t, "membership known") {
 		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
 	}
-	o := compile.Options{Deny: rapid.SampledFrom([]compile.DenyStrategy{compile.DenyWithhold, compile.DenyExpand}).Draw(t, "strategy")}
+	o := compile.Options{Deny: []compile.DenyStrategy{rapid.SampledFrom([]compile.DenyStrategy{compile.DenyWithhold, compile.DenyExpand}).Draw(t, "strategy")}}
 	return compile.New(policytest.Rules(w.Snapshot, policytest.Names), o).Compile(policy.NewInventory(w.Listed...)), o
 }

@@ -21,7 +21,7 @@ func TestCompiled(t *testing.T) {
 		w := policytest.DrawWorld(t)
 		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
 		compiled := compile.New(policytest.Rules(w.Snapshot, policytest.Names), compile.Options{
-			Deny: rapid.SampledFrom([]compile.DenyStrategy{compile.DenyWithhold, compile.DenyExpand}).Draw(t, "deny"),
+			Deny: []compile.DenyStrategy{rapid.SampledFrom([]compile.DenyStrategy{compile.DenyWithhold, compile.DenyExpand}).Draw(t, "deny")},
 		}).Compile(policy.NewInventory(w.Listed...))
 		current := drawGrants(t, &w)
 		var read []policy.Securable

@@ -5,134 +5,179 @@ import (
 	"slices"
 	"strings"
 
+	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
 
-// Denied is who is denied SELECT on a table although a group that they are in is granted it.
-type Denied struct {
-	Rules []DenyRule
-	// Roles are the granted groups in which somebody denied is, or may be: who acts in the role of one sees no row, since
-	// it cannot be told who they are.
-	Roles []string
+// CanDeny returns nil where a filter can hide rows from whom d denies, whatever name their groups are given and in whose role
+// they act; else why not.
+func (p *Protector) CanDeny(d *judge.Denials) error {
+	_, err := p.denials(d)
+	return err
 }
 
-// DenyRule denies persons, but for those excepted from it and those whom a policy of higher priority allows.
-type DenyRule struct {
-	Who      rules.SubjectSet
-	Else     bool // everybody but Allowed, not Who
-	Except   rules.SubjectSet
-	Override []Allow // that go before the deny
-	Allowed  []Allow // whom an Else does not deny
-	PolicyID int64
+// denial is a condition for those who see no row, and the policy that says so; nil for roles.
+type denial struct {
+	condition string
+	policy    *rules.Policy
 }
 
-// Allow is whom a policy allows: those whom it names, but for exceptions.
-type Allow struct {
-	Who, Except rules.SubjectSet
-}
-
-// deny adds to a filter that the denied see no row.
-func (c *compilation) deny(f *function, d *Denied) error {
+// denials returns for whom a filter shows no row.
+func (p *Protector) denials(d *judge.Denials) ([]denial, error) {
+	var list []denial
 	roles := persons{}
-	roles.sessions = append(roles.sessions, d.Roles...)
+	for _, id := range d.Roles {
+		principal, _ := p.options.Resolve(id)
+		roles.sessions = append(roles.sessions, principal.Name)
+	}
 	roles.sort()
 	if !roles.empty() {
 		text, err := roles.SQL()
 		if err != nil {
-			return fmt.Errorf("the name of a granted group: %w", err)
+			return nil, fmt.Errorf("the name of a granted group: %w", err)
 		}
-		f.add(text, "FALSE", nil)
+		list = append(list, denial{text, nil})
 	}
 	for i := range d.Rules {
 		rule := &d.Rules[i]
-		text, err := c.denies(rule)
+		text, err := p.denies(rule)
 		if err != nil {
-			return fmt.Errorf("policy %d denies SELECT: %w", rule.PolicyID, err)
+			return nil, fmt.Errorf("policy %d %q denies SELECT: %w", rule.Policy.Source.ID, rule.Policy.Source.Name, err)
 		}
-		if text == "FALSE" {
-			continue
+		if text != "FALSE" {
+			list = append(list, denial{text, rule.Policy})
 		}
-		f.add(text, "FALSE", nil)
-		if !slices.Contains(f.policies, rule.PolicyID) {
-			f.policies = append(f.policies, rule.PolicyID)
+	}
+	return list, nil
+}
+
+// deny adds to a filter that the denied see no row.
+func (c *compilation) deny(f *function, d *judge.Denials) error {
+	list, err := c.denials(d)
+	if err != nil {
+		return err
+	}
+	for _, denial := range list {
+		f.add(denial.condition, "FALSE", nil)
+		if p := denial.policy; p != nil && !slices.Contains(f.policies, p.Source.ID) {
+			f.policies = append(f.policies, p.Source.ID)
 		}
 	}
 	return nil
 }
 
 // denies returns whom a rule denies, as SQL.
-func (c *compilation) denies(r *DenyRule) (string, error) {
+func (p *Protector) denies(r *judge.DenyRule) (string, error) {
 	var text string
 	if r.Else {
-		allowed, err := c.anyOf(r.Allowed)
+		text = negation(p.anyOf(r.Allowed))
+	} else {
+		w, err := p.whoever(r.Who)
 		if err != nil {
 			return "", err
 		}
-		text = "NOT " + allowed
-	} else {
-		var err error
-		if text, err = c.exactly(r.Who, true); err != nil {
+		if text, err = w.SQL(); err != nil {
 			return "", err
 		}
-		if text, err = c.except(text, r.Except); err != nil {
-			return "", err
+		// Whom an exception names that the workspace does not know is not excepted.
+		if except, ok := p.known(r.Except); ok && except != "FALSE" {
+			text = "(" + text + " AND NOT " + except + ")"
 		}
 	}
-	if len(r.Override) > 0 && text != "FALSE" {
-		allowed, err := c.anyOf(r.Override)
-		if err != nil {
-			return "", err
-		}
-		text = "(" + text + " AND NOT " + allowed + ")"
+	if before := p.anyOf(r.Override); before != "FALSE" && text != "FALSE" {
+		text = "(" + text + " AND NOT " + before + ")"
 	}
 	return text, nil
 }
 
-func (c *compilation) anyOf(list []Allow) (string, error) {
+func negation(condition string) string {
+	if condition == "FALSE" {
+		return "TRUE"
+	}
+	return "NOT " + condition
+}
+
+// anyOf returns whom one of several allows is for. One of which that cannot be told is for nobody.
+func (p *Protector) anyOf(list []judge.Allow) string {
 	var parts []string
 	for _, a := range list {
-		text, err := c.exactly(a.Who, false)
-		if err == nil {
-			text, err = c.except(text, a.Except)
+		text, ok := p.known(a.Who)
+		if !ok || text == "FALSE" {
+			continue
 		}
-		if err != nil {
-			return "", err
+		if len(a.Except) > 0 {
+			w, err := p.whoever(a.Except)
+			if err != nil {
+				continue
+			}
+			except, err := w.SQL()
+			if err != nil {
+				continue
+			}
+			text = "(" + text + " AND NOT " + except + ")"
 		}
-		parts = append(parts, text)
+		if !slices.Contains(parts, text) {
+			parts = append(parts, text)
+		}
 	}
 	if len(parts) == 0 {
-		return "FALSE", nil
+		return "FALSE"
 	}
-	return "(" + strings.Join(parts, " OR ") + ")", nil
+	return "(" + strings.Join(parts, " OR ") + ")"
 }
 
-// exactly returns the condition for those in a set. With members, those known to be in its groups are named too: they stay
-// denied when a group is given another name, or is deleted.
-func (c *compilation) exactly(who rules.SubjectSet, members bool) (string, error) {
-	w, err := c.persons(who)
+// known returns the condition for those in a set, if it can be told who they are.
+func (p *Protector) known(who rules.SubjectSet) (text string, ok bool) {
+	w, err := p.persons(who)
 	if err != nil {
-		return "", err
+		return "", false
 	}
-	if members && !w.everyone {
-		users, _ := c.usersOf(who, c.options.MaxNamed)
-		for i, id := range users {
-			if i == c.options.MaxNamed {
-				break
-			}
-			c.addUser(&w, id)
+	text, err = w.SQL()
+	return text, err == nil
+}
+
+// whoever returns the persons in a set, and names each who is in one of its groups besides: so they stay in it when a group
+// is given another name, or is deleted. An [*unknownError] says that this cannot be done.
+func (p *Protector) whoever(who rules.SubjectSet) (persons, error) {
+	w, err := p.persons(who)
+	if err != nil || w.everyone {
+		return w, err
+	}
+	for _, id := range who {
+		if err := p.addMembers(&w, id); err != nil {
+			return w, err
 		}
-		w.sort()
 	}
-	return w.SQL()
+	w.sort()
+	return w, nil
 }
 
-func (c *compilation) except(text string, who rules.SubjectSet) (string, error) {
-	if len(who) == 0 || text == "FALSE" {
-		return text, nil
+// addMembers adds who is in a group or role, by the policies and by the workspace.
+func (p *Protector) addMembers(w *persons, id rules.SubjectID) error {
+	subject := p.set.Subjects.Of(id)
+	if subject.Kind == rules.SubjectUser {
+		return nil
 	}
-	other, err := c.exactly(who, false)
-	if err != nil {
-		return "", err
+	users, known := p.set.Members.UsersOf(id)
+	var more []string
+	if p.options.Members != nil {
+		if principal, listed := p.options.Resolve(id); listed && principal.Kind == policy.Group {
+			list, all := p.options.Members(principal)
+			more, known = list, known || all
+		}
 	}
-	return "(" + text + " AND NOT " + other + ")", nil
+	switch n := max(len(users), len(more)); {
+	case !known:
+		return &unknownError{fmt.Sprintf("it is not known who is in %s, and they would see the rows once it has another name", subject)}
+	case n > p.options.MaxNamed:
+		return &unknownError{fmt.Sprintf("the %d members of %s are more than the %d that a function names, and they would see the rows once it has another name", n, subject, p.options.MaxNamed)}
+	}
+	for _, u := range users {
+		p.addUser(w, u)
+	}
+	for _, name := range more {
+		w.addUser(name)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/match"
 	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
@@ -21,6 +22,9 @@ type Options struct {
 	Schema string    // the name of our schema in each catalog
 	// Resolve returns the principal of a subject, and whether the workspace is known to have it.
 	Resolve func(rules.SubjectID) (p policy.Principal, listed bool)
+	// Members returns the users and service principals that the workspace knows to be in a group, directly or through others,
+	// and whether these are all; nil knows none.
+	Members func(group policy.Principal) (names []string, all bool)
 	// Exempt are whom no filter and no mask binds: the identities that pipelines run as, break-glass accounts.
 	Exempt []policy.Principal
 	// MaskOther takes the place of characters that are no letter of an upper and lower case and no digit, where text is
@@ -70,7 +74,7 @@ func (p *Protector) Concerns(table policy.Object) bool {
 }
 
 // Compile returns what a table is to carry. denied, which may be nil, are persons whom its filter shows no row besides.
-func (p *Protector) Compile(table policy.TableState, denied *Denied) Desired {
+func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desired {
 	c := &compilation{Protector: p, table: &table}
 	err := c.filter(denied)
 	if err == nil {
@@ -231,7 +235,7 @@ func (p *Protector) exempt() persons {
 }
 
 // filter compiles the row filter of the table, if it needs one.
-func (c *compilation) filter(denied *Denied) error {
+func (c *compilation) filter(denied *judge.Denials) error {
 	resource, ok := c.resource(c.object())
 	if !ok {
 		return nil

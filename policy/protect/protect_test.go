@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -297,7 +298,10 @@ func TestDenied(t *testing.T) {
 		}
 		return rules.SubjectSet{n}
 	}
-	d := p.Compile(testTable(), &Denied{Roles: []string{"staff"}, Rules: []DenyRule{{Who: id(rules.SubjectGroup, "us"), PolicyID: 7}, {Who: id(rules.SubjectGroup, "staff"), Except: id(rules.SubjectUser, "ana")}}})
+	seven := &rules.Policy{Source: &ranger.Policy{ID: 7}}
+	d := p.Compile(testTable(), &judge.Denials{Roles: id(rules.SubjectGroup, "staff"), Rules: []judge.DenyRule{
+		{Policy: seven, Who: id(rules.SubjectGroup, "us")}, {Policy: seven, Who: id(rules.SubjectGroup, "staff"), Except: id(rules.SubjectUser, "ana")},
+	}})
 	for _, c := range []struct {
 		who  session
 		want int
