@@ -68,6 +68,9 @@ func (w *Warehouse) Execute(ctx context.Context, statement string) ([][]string, 
 	case <-ctx.Done():
 		return nil, policy.Errorf(policy.CodeUnavailable, "run a statement on warehouse %s: %w: %w", w.id, protection.ErrNotRun, ctx.Err())
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, policy.Errorf(policy.CodeUnavailable, "run a statement on warehouse %s: %w: %w", w.id, protection.ErrNotRun, err)
+	}
 	rows, err := w.execute(ctx, statement)
 	for wait := firstRetry; errors.Is(err, errBusy) && wait <= lastRetry && sleep(ctx, wait); wait *= 2 {
 		rows, err = w.execute(ctx, statement)
@@ -84,13 +87,23 @@ const (
 	lastRetry  = 400 * time.Millisecond
 )
 
+// waitTimeout is how long the workspace waits for the end of a statement before it answers, the shortest that it takes.
+const (
+	waitTimeout       = "5s"
+	waitTimeoutLength = 5 * time.Second
+)
+
 // errBusy is in the chain of the error of such a statement.
 var errBusy = errors.New("the warehouse is busy")
 
 func (w *Warehouse) execute(ctx context.Context, statement string) ([][]string, error) {
 	var a statementAnswer
-	request := statementRequest{w.id, statement, "10s", "CONTINUE", "INLINE", "JSON_ARRAY"}
-	if err := w.client.do(ctx, requestInfo{route: "POST statements"}, http.MethodPost, statementsPath, request, &a); err != nil {
+	request := statementRequest{w.id, statement, waitTimeout, "CONTINUE", "INLINE", "JSON_ARRAY"}
+	// Who is cancelled waits for the answer all the same: without the id in it the statement could not be.
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(cancelTimeout+waitTimeoutLength, stop) })()
+	if err := w.client.do(sending, requestInfo{route: "POST statements"}, http.MethodPost, statementsPath, request, &a); err != nil {
 		if policy.CodeOf(err) == policy.CodeNotFound { // not to be taken for what the statement names
 			return nil, policy.Errorf(policy.CodeInvalid, "databricks.warehouse names none that is there, or that we may use: %s", oneLine(err.Error()))
 		}

@@ -165,3 +165,21 @@ func TestExecuteAgain(t *testing.T) {
 		t.Errorf("the rows are %v, %v", rows, err)
 	}
 }
+
+// A statement is cancelled too when the wait ends while the workspace has not answered yet: its answer is waited for.
+func TestExecuteCancelledBeforeAnswer(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	a := &answering{answers: map[string][]string{
+		"POST " + statements:                {`{"statement_id":"s1","status":{"state":"RUNNING"}}`},
+		"POST " + statements + "/s1/cancel": {`{}`},
+	}}
+	a.called = func(call string) {
+		if call == "POST "+statements {
+			cancel()
+		}
+	}
+	_, err := a.client(t).Warehouse("w1").Execute(ctx, "SELECT 1")
+	if policy.CodeOf(err) != policy.CodeUnavailable || !slices.ContainsFunc(a.asked, func(s string) bool { return strings.HasPrefix(s, "POST "+statements+"/s1/cancel") }) {
+		t.Errorf("Execute returns %v after %q", err, a.asked)
+	}
+}
