@@ -237,11 +237,16 @@ func protectionOptions(c *config.Config, client *unitycatalog.Client, self strin
 		log.Warn("databricks.warehouse is without effect: the workspace does not say who we are, so what we made cannot be told from what others did; tables that row filters and masks are about stay closed for whom they bind")
 		return nil
 	}
+	return &connector.Protection{Warehouse: client.Warehouse(c.Databricks.Warehouse), Reader: client, Self: self, Policies: protectOptions(c)}
+}
+
+// protectOptions copies how row filters and masks are compiled.
+func protectOptions(c *config.Config) protect.Options {
 	o := protect.Options{Schema: c.Protection.Schema, MaskOther: c.Protection.MaskOther}
 	for _, name := range c.Protection.Exempt {
 		o.Exempt = append(o.Exempt, policy.PrincipalByShape(name))
 	}
-	return &connector.Protection{Warehouse: client.Warehouse(c.Databricks.Warehouse), Reader: client, Self: self, Policies: o}
+	return o
 }
 
 // pipeline is everything that changes a workspace: the store, the queue in front of the syncer, and the policies.

@@ -161,6 +161,9 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 		return nil, err
 	default:
 		q.Object = object
+		if note := askTable(ctx, c, client, q); note != "" {
+			notes = append(notes, note)
+		}
 	}
 	who := &directory.Directory{}
 	if listing, err := client.Principals(ctx); err == nil {
@@ -181,4 +184,17 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 		q.Current.Set(s, grants)
 	}
 	return notes, nil
+}
+
+// askTable completes a question about a table with what it carries, where a warehouse enforces row filters and masks.
+func askTable(ctx context.Context, c *config.Config, client *unitycatalog.Client, q *explain.Question) (note string) {
+	if c.Databricks.Warehouse == "" || q.Object.Type != policy.Table || !q.Object.Kind.CanBeProtected() {
+		return ""
+	}
+	tables, err := client.Tables(ctx, q.Object.Securable)
+	if err != nil || len(tables) != 1 {
+		return fmt.Sprintf("what protects the table cannot be read (%v); this is what holds while nothing does", err)
+	}
+	q.Table, q.Protect = &tables[0], protectOptions(c)
+	return ""
 }

@@ -62,6 +62,19 @@ func (a *app) printExplanation(w io.Writer, e *explain.Explanation) error {
 			printProtection(w, x)
 		}
 	}
+	if len(e.Enforced) > 0 {
+		fmt.Fprintf(w, "\nenforced in Unity Catalog\n")
+	}
+	for _, x := range e.Enforced {
+		what, state := "row filter", "set"
+		if x.Column != "" {
+			what = fmt.Sprintf("mask of column %q", x.Column)
+		}
+		if x.State != explain.GrantInSync {
+			state = "the next sync sets it"
+		}
+		fmt.Fprintf(w, "  %s %s (%s):\n    %s\n", what, x.Function, state, strings.ReplaceAll(x.Body, "\n", "\n    "))
+	}
 	if len(e.Way) > 0 {
 		fmt.Fprintf(w, "\nthe way there\n")
 		for _, g := range e.Way {

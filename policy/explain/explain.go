@@ -8,6 +8,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/evaluate"
+	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -28,6 +29,10 @@ type Question struct {
 	// LeavesAlone returns why grants of a privilege on a type of securable are not ours to make or take away, "" where they
 	// are; nil means that all are.
 	LeavesAlone func(policy.SecurableType, policy.Privilege) string
+	// Table is what the object carries, where it is a table whose row filter and masks Unity Catalog enforces, as Protect says;
+	// nil where nothing does.
+	Table   *policy.TableState
+	Protect protect.Options
 }
 
 // Explanation answers a [Question].
@@ -36,6 +41,7 @@ type Explanation struct {
 	Object      policy.Object          `json:"object"`
 	Privileges  []PrivilegeExplanation `json:"privileges"`
 	Protections []Protection           `json:"protections,omitempty"` // row filters and masks that bind the principal
+	Enforced    []EnforcedProtection   `json:"enforced,omitempty"`    // how Unity Catalog enforces them
 	Way         []ExplainedGrant       `json:"way,omitempty"`         // USE_* on the containers above
 	Compared    bool                   `json:"compared"`              // with the grants of today
 	Notes       []string               `json:"notes,omitempty"`       // what the answer leaves open
@@ -117,15 +123,17 @@ func Explain(rs *rules.RuleSet, o compile.Options, q Question) (*Explanation, er
 			return nil, policy.Errorf(policy.CodeInvalid, "Unity Catalog takes no %s on %s; it takes %s", p, kindWord(q.Object), joinPrivileges(supported))
 		}
 	}
+	o.Protects = o.Protects || q.Table != nil
 	if len(q.Privileges) == 0 {
 		q.Privileges = supported
 	}
 	compiler := compile.New(rs, o)
 	x := &explainer{
 		rules: rs, options: o, evaluator: evaluate.New(rs), compiler: compiler, question: q,
-		compiled: compiler.Compile(policy.NewInventory(q.Object)),
-		out:      &Explanation{Object: q.Object, Compared: q.Current != nil},
+		out: &Explanation{Object: q.Object, Compared: q.Current != nil},
 	}
+	inventory := policy.NewInventory(q.Object)
+	x.compiled = compiler.CompileProtected(inventory, x.enforced(inventory))
 	var listed []policy.Principal
 	if o.Directory != nil {
 		listed = o.Directory.Principals()

@@ -1,0 +1,79 @@
+package explain
+
+import (
+	"maps"
+	"slices"
+
+	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/protect"
+	"ucwarden/policy/rules"
+)
+
+// EnforcedProtection is a row filter or mask by which Unity Catalog enforces what policies say of a table, for everybody.
+type EnforcedProtection struct {
+	Column   string     `json:"column,omitempty"` // of a mask; empty for the row filter
+	Function string     `json:"function"`
+	State    GrantState `json:"state"`
+	Body     string     `json:"body"` // the expression that the function returns
+}
+
+// enforced returns what is enforced on the object once a sync has run, and notes by what.
+func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
+	table, object := x.question.Table, x.question.Object
+	if table == nil {
+		return compile.Enforced{}
+	}
+	o := x.question.Protect
+	o.Time = x.options.Time
+	o.Resolve = func(id rules.SubjectID) (policy.Principal, bool) { return x.compiler.Principal(id) }
+	if x.options.Directory != nil {
+		o.Members = x.options.Directory.UsersIn
+	}
+	protector := protect.New(x.rules, o)
+	denied := x.compiler.Denied(inventory)[object.Securable]
+	if denied != nil {
+		if err := protector.CanDeny(denied); err != nil {
+			x.note("a row filter cannot hide its rows from those who are denied them (strategy filter): %v", err)
+			denied = nil
+		}
+	}
+	if !protector.Concerns(object) && denied == nil {
+		return compile.Enforced{}
+	}
+	desired := protector.Compile(*table, denied)
+	for _, f := range desired.Findings {
+		x.note("%s", f)
+	}
+	closed := desired.Closed
+	if f := table.Protection.Filter; closed == "" && f != nil && !protect.OurName(f.Function, o.Schema) {
+		closed = "it carries the row filter " + f.Function + ", which is not ours"
+	}
+	if closed != "" {
+		x.note("it is not protected, and stays closed for whom row filters and masks bind: %s", closed)
+		return compile.Enforced{}
+	}
+	state := func(want policy.Attached, have *policy.Attached) GrantState {
+		if have != nil && have.Equal(want) {
+			return GrantInSync
+		}
+		return GrantMissing
+	}
+	body := func(name string) string {
+		i := slices.IndexFunc(desired.Functions, func(f policy.SQLFunction) bool { return f.Name == name })
+		return desired.Functions[i].Body
+	}
+	if f := desired.Protection.Filter; f != nil {
+		x.out.Enforced = append(x.out.Enforced, EnforcedProtection{Function: f.Function, State: state(*f, table.Protection.Filter), Body: body(f.Function)})
+	}
+	for _, column := range slices.Sorted(maps.Keys(desired.Protection.Masks)) {
+		want := desired.Protection.Masks[column]
+		var have *policy.Attached
+		if m, ok := table.Protection.Masks[column]; ok {
+			have = &m
+		}
+		x.out.Enforced = append(x.out.Enforced, EnforcedProtection{Column: column, Function: want.Function, State: state(want, have), Body: body(want.Function)})
+	}
+	of := map[policy.Securable]bool{object.Securable: true}
+	return compile.Enforced{Protected: of, Denied: map[policy.Securable]bool{object.Securable: denied != nil}}
+}
