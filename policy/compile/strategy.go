@@ -14,20 +14,15 @@ func (o *Options) ignores() bool { return len(o.Deny) > 0 && o.Deny[0] == DenyIg
 
 // strategy returns the first of the strategies that can be taken where p may not be granted x because of its members.
 func (e *evaluation) strategy(p rules.SubjectID, x policy.Privilege, views []*judge.View) DenyStrategy {
+	list := e.judge.UsersOf(p)
+	expands := e.kind(p) != rules.SubjectUser && list.Known && len(list.Users) <= e.opts.ExpandLimit
+	refused := func(v *judge.View) bool { return !v.Decide(e.judge.Member(p), v.Deny) } // p itself
 	for _, s := range e.opts.Deny {
-		switch {
-		case s == DenyExpand && !e.expands(p), s == DenyFilter && !e.filters(x, views), s == DenyIgnore && !e.allAllowed(p, views):
-		default:
+		if s == DenyWithhold || s == DenyExpand && expands || s == DenyFilter && e.filters(x, views) || s == DenyIgnore && !slices.ContainsFunc(views, refused) {
 			return s
 		}
 	}
 	return DenyWithhold
-}
-
-// expands reports whether the members of p can be granted something one by one.
-func (e *evaluation) expands(p rules.SubjectID) bool {
-	list := e.judge.UsersOf(p)
-	return e.kind(p) != rules.SubjectUser && list.Known && len(list.Users) <= e.opts.ExpandLimit
 }
 
 // filters reports whether x can be granted on a table where its row filter hides the rows from whom policies deny it; on a
@@ -43,11 +38,6 @@ func (e *evaluation) filters(x policy.Privilege, views []*judge.View) bool {
 	}
 	_, ok := views[0].Denials()
 	return ok
-}
-
-// allAllowed reports whether policies allow p itself, whoever its members are.
-func (e *evaluation) allAllowed(p rules.SubjectID, views []*judge.View) bool {
-	return !slices.ContainsFunc(views, func(v *judge.View) bool { return !v.Decide(e.judge.Member(p), v.Deny) })
 }
 
 func (e *evaluation) whyWithheld(p rules.SubjectID) string {
