@@ -335,3 +335,33 @@ func TestUnknownFieldsAreBounded(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Refreshes of one pipeline that join name each sync once for each reason, with what it changed.
+func TestRefreshesJoin(t *testing.T) {
+	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	refresh := func(task, reason string, on ...string) Task {
+		r, err := RefreshTask("p", at, RefreshCause{Task: task, Reason: reason, Securables: on})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first := refresh("a", "filters", "TABLE:b", "TABLE:a")
+	for _, other := range []Task{refresh("a", "filters", "TABLE:c", "TABLE:a"), refresh("a", "grants", "TABLE:a"), refresh("b", "filters", "TABLE:a")} {
+		if !first.Joins(&other) {
+			t.Errorf("%+v does not join", other)
+		}
+		if err := first.Join(&other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []RefreshCause{{"a", "filters", []string{"TABLE:a", "TABLE:b", "TABLE:c"}}, {"a", "grants", []string{"TABLE:a"}}, {"b", "filters", []string{"TABLE:a"}}}
+	if d := cmp.Diff(want, first.Causes()); d != "" {
+		t.Error(d)
+	}
+	for _, other := range []Task{{ID: first.ID, Type: ResourceSync}, {ID: first.ID, Type: PipelineUpdate, PostedBy: "mallory"}} {
+		if other.Joins(&first) {
+			t.Errorf("%+v takes the place of a refresh", other)
+		}
+	}
+}

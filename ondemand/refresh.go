@@ -2,6 +2,7 @@ package ondemand
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,9 @@ type RefreshCause struct {
 
 // causedByField is where a refresh names the syncs that caused it, in its requestInfo.
 const causedByField = "causedBy"
+
+// MaxNamed bounds how many securables a cause names.
+const MaxNamed = 10
 
 // maxCauses bounds how many syncs a refresh names; the first ones are kept.
 const maxCauses = 20
@@ -55,8 +59,17 @@ func (t *Task) Joins(other *Task) bool {
 	return t.Type == other.Type && t.PostedBy == other.PostedBy && t.Pipeline().ID == other.Pipeline().ID
 }
 
-// Join adds what caused another refresh of the same pipeline.
+// Join adds what caused another refresh of the same pipeline. Several parts of one sync are one cause for each reason.
 func (t *Task) Join(other *Task) error {
-	list := append(t.Causes(), other.Causes()...)
+	list := t.Causes()
+	for _, cause := range other.Causes() {
+		i := slices.IndexFunc(list, func(c RefreshCause) bool { return c.Task == cause.Task && c.Reason == cause.Reason })
+		if i < 0 {
+			list = append(list, cause)
+			continue
+		}
+		list[i].Securables = slices.Compact(slices.Sorted(slices.Values(append(list[i].Securables, cause.Securables...))))
+		list[i].Securables = list[i].Securables[:min(len(list[i].Securables), MaxNamed)]
+	}
 	return t.setCauses(list[:min(len(list), maxCauses)])
 }

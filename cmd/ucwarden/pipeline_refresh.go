@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"sync"
@@ -27,7 +28,7 @@ func refreshAfter(c *config.Config, log *slog.Logger) (func(ondemand.Job, tasks.
 		Jobs: file.jobs, Targets: c.Refresh.Targets, Grants: c.Refresh.On == "all", Window: c.Refresh.Window, Logger: log,
 	})
 	return func(job ondemand.Job, changed tasks.Changed) []ondemand.Task {
-		return refresher.After(job.Task.ID, pipelines.Change(changed))
+		return refresher.After(cmp.Or(job.Task.ParentID, job.Task.ID), pipelines.Change(changed)) // of a part: the whole sync
 	}, nil
 }
 

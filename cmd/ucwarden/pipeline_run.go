@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -186,16 +187,17 @@ func (a *app) runPipeline(ctx context.Context, run pipelineRunner, task ondemand
 	}
 	id := task.ID
 	shown := &eventsShown{w: a.stderr, events: run.events, seen: make(map[string]bool)}
-	for {
+	for answered := time.Now(); ; {
 		got, err := run.get(ctx, id)
 		switch {
 		case ctx.Err() != nil:
 			fmt.Fprintln(a.stderr, "ucwarden: interrupted:", leftRunning(task))
 			return exitError{exitSignal}
-		case err != nil:
+		case err != nil && (refusedByDaemon(err) || time.Since(answered) > longestSilence):
 			return a.lost(err, id)
+		case err == nil:
+			task, answered = got, time.Now()
 		}
-		task = got
 		if wait {
 			shown.show(ctx, task)
 		}
@@ -214,6 +216,15 @@ func (a *app) runPipeline(ctx context.Context, run pipelineRunner, task ondemand
 		return nil
 	}
 	return taskExit(task)
+}
+
+// longestSilence is how long a daemon may not answer, as one that is started again, while a command waits for its task.
+const longestSilence = time.Minute
+
+// refusedByDaemon reports whether a daemon answered, and will answer the same again.
+func refusedByDaemon(err error) bool {
+	refused, ok := errors.AsType[*client.Error](err)
+	return ok && refused.Status < 500 && refused.Status != http.StatusTooManyRequests
 }
 
 func leftRunning(t ondemand.Task) string {

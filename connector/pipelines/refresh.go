@@ -44,9 +44,6 @@ type Change struct {
 	Unknown   []policy.Securable // what it synced when the process crashed: what changed there is not known
 }
 
-// maxNamed bounds how many securables a refresh names.
-const maxNamed = 20
-
 // After returns a task for each pipeline that reads what the sync of that task changed, to begin at the end of the window in which
 // that is. A refresh never is a full one.
 func (r *Refresher) After(sync string, c Change) []ondemand.Task {
@@ -69,7 +66,7 @@ func (r *Refresher) After(sync string, c Change) []ondemand.Task {
 		default:
 			continue
 		}
-		cause.Securables = cause.Securables[:min(len(cause.Securables), maxNamed)]
+		cause.Securables = cause.Securables[:min(len(cause.Securables), ondemand.MaxNamed)]
 		task, err := ondemand.RefreshTask(job.ExternalID, at, cause)
 		if err != nil {
 			r.Logger.Error("a refresh of a pipeline cannot be submitted", "pipeline", job.ExternalID, "task", sync, "error", err)
