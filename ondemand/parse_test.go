@@ -359,7 +359,9 @@ func TestRefreshesJoin(t *testing.T) {
 	if d := cmp.Diff(want, first.Causes()); d != "" {
 		t.Error(d)
 	}
-	for _, other := range []Task{{ID: first.ID, Type: ResourceSync}, {ID: first.ID, Type: PipelineUpdate, PostedBy: "mallory"}} {
+	posted := refresh("a", "filters")
+	posted.PostedBy = "mallory"
+	for _, other := range []Task{{ID: first.ID, Type: ResourceSync}, {ID: first.ID, Type: PipelineUpdate}, posted} {
 		if other.Joins(&first) {
 			t.Errorf("%+v takes the place of a refresh", other)
 		}

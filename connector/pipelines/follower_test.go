@@ -282,6 +282,26 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// TestGivingUpAcrossRestarts: how long a state has not been known is kept, also where no process lives for long.
+func TestGivingUpAcrossRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(unending("PONDERING")...)
+		w := newWorld(t, s, pipelines.Options{})
+		id := w.update(one)
+		for range 40 { // of which each counts all but a minute
+			time.Sleep(10 * time.Minute)
+			w.jump.Add(int64(-24 * time.Hour))
+			w.restart()
+			if w.get(id).Status.Terminal() {
+				break
+			}
+		}
+		if got := w.get(id); got.Status != ondemand.Failed || !strings.Contains(got.StatusMessage, "gave up after 1h") {
+			t.Errorf("it is %s: %s", got.Status, got.StatusMessage)
+		}
+	})
+}
+
 // TestMany: each of many updates is looked at once per interval, few at a time, and a sync goes on meanwhile. make soak N= has a
 // thousand of them.
 func TestMany(t *testing.T) {

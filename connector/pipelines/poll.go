@@ -14,7 +14,7 @@ import (
 func (f *Follower) poll(ctx context.Context, it *item, t ondemand.Task) (time.Duration, bool) {
 	r := t.Run
 	stopping := ""
-	if !r.CancelTime.IsZero() && !r.Joined && r.RawState != "STOPPING" {
+	if !r.CancelTime.IsZero() && r.RawState != "STOPPING" {
 		if err := f.Service.StopUpdate(ctx, r.PipelineID, r.UpdateID); err != nil {
 			stopping = "cancelled, but the update could not be stopped yet: " + err.Error()
 			f.Logger.Warn("an update of a pipeline could not be stopped; trying again", "task", it.id, "run", r.ID, "error", err)
