@@ -143,6 +143,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = resp.Body.Close() // not of interest
 		return nil, &RedirectError{Setting: t.setting, Status: resp.StatusCode, From: t.origin, To: target(req.URL, resp.Header.Get("Location"))}
 	}
+	if err := maskEcho(req, resp); err != nil {
+		return nil, err
+	}
 	if t.maxBody > 0 {
 		resp.Body = &limitedBody{ReadCloser: resp.Body, left: t.maxBody, limit: t.maxBody}
 	}
