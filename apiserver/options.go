@@ -31,6 +31,9 @@ type Options struct {
 	AdminAddr string
 	// TLSCert and TLSKey are PEM files; both or none. They are read again when they change.
 	TLSCert, TLSKey string
+	// ClientCA is a PEM file of certificate authorities; every client must then show a certificate of one of them. It is read again
+	// when it changes. It needs TLSCert.
+	ClientCA string
 
 	Tasks    Tasks
 	Store    Store // may be nil
@@ -83,6 +86,9 @@ func (o *Options) validate() error {
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		return policy.Errorf(policy.CodeInvalid, "api server: TLS needs both a certificate and a key file")
+	}
+	if o.ClientCA != "" && o.TLSCert == "" {
+		return policy.Errorf(policy.CodeInvalid, "api server: certificates of clients are asked for by TLS alone: it needs a certificate and a key file")
 	}
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:8282"

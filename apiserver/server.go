@@ -61,7 +61,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	if o.TLSCert != "" {
-		if s.certs, err = newCertificates(o.TLSCert, o.TLSKey, o.Logger); err != nil {
+		if s.certs, err = newCertificates(o.TLSCert, o.TLSKey, o.ClientCA, o.Logger); err != nil {
 			return nil, err
 		}
 	}
@@ -133,14 +133,14 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var tlsConfig *tls.Config
 	if s.certs != nil {
-		tlsConfig = &tls.Config{GetCertificate: s.certs.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+		tlsConfig = s.certs.config()
 	} else if !isLoopback(s.Addr()) {
 		s.log.Warn("the API is served without TLS: tokens are sent in clear text; set a TLS certificate, or put a TLS proxy in front", "addr", s.Addr().String())
 	}
 	// gctx ends when one of the servers fails, so that the other stops too.
 	g, gctx := errgroup.WithContext(ctx)
 	s.serve(gctx, g, s.api, s.listener, tlsConfig)
-	s.log.Info("api server listens", "addr", s.Addr().String(), "tls", tlsConfig != nil)
+	s.log.Info("api server listens", "addr", s.Addr().String(), "tls", tlsConfig != nil, "client certificates", s.opts.ClientCA != "")
 	if s.admin != nil {
 		s.serve(gctx, g, s.admin, s.adminListener, nil)
 		s.log.Info("admin server listens", "addr", s.AdminAddr().String())

@@ -18,6 +18,7 @@ type Config struct {
 	Identity   Identity   `mapstructure:"identity"`
 	Store      Store      `mapstructure:"store"`
 	Audit      Audit      `mapstructure:"audit"`
+	Webhook    Webhook    `mapstructure:"webhook"`
 	Log        Log        `mapstructure:"log"`
 
 	settings    []Setting
@@ -60,8 +61,9 @@ type APIServer struct {
 
 // TLS names a server's certificate; both or neither are set.
 type TLS struct {
-	Cert string `mapstructure:"cert"`
-	Key  string `mapstructure:"key"`
+	Cert     string `mapstructure:"cert"`
+	Key      string `mapstructure:"key"`
+	ClientCA string `mapstructure:"client_ca"` // that a client's certificate must be of; "" asks for none
 }
 
 // JWT says which tokens the REST API accepts.
@@ -119,6 +121,16 @@ type Refresh struct {
 	On      string        `mapstructure:"on"` // off, protection, all
 	Window  time.Duration `mapstructure:"window"`
 	Targets bool          `mapstructure:"targets"`
+}
+
+// Webhook is the receiver of events.
+type Webhook struct {
+	URL          string        `mapstructure:"url"`
+	AllowHTTP    bool          `mapstructure:"url_allow_http"`
+	Secret       Secret        `mapstructure:"secret"` // one, or several with spaces between them
+	Events       []string      `mapstructure:"events"` // types; empty is all
+	AllowPrivate bool          `mapstructure:"allow_private"`
+	GiveUpAfter  time.Duration `mapstructure:"give_up_after"`
 }
 
 // Sync is the scheduled full sync.

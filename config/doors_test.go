@@ -25,7 +25,7 @@ func TestPlainHTTPIsRefused(t *testing.T) {
 	if len(urls) < 3 {
 		t.Fatalf("only %q", urls)
 	}
-	rest := "databricks.token: t\npolicies.ranger.service: s\n"
+	rest := "databricks.token: t\npolicies.ranger.service: s\nwebhook.secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
 	for _, key := range urls {
 		env := "UCWARDEN_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 		const address = "http://me.example.com:8080/x"
@@ -38,7 +38,7 @@ func TestPlainHTTPIsRefused(t *testing.T) {
 		section, last := key[:strings.LastIndex(key, ".")], key[strings.LastIndex(key, ".")+1:]
 		for _, file := range []string{
 			rest + key + ": " + address + "\n" + key + ".allow_http: true\n",
-			fmt.Sprintf("%s%s:\n  %s: %s\n  %s.allow_http: true\n", "databricks.token: t\npolicies.ranger.service: s\n", section, last, address, last),
+			fmt.Sprintf("%s%s:\n  %s: %s\n  %s.allow_http: true\n", rest, section, last, address, last),
 		} {
 			c := load(t, file)
 			if got := setting(c, key).Text(); got != address {
@@ -87,8 +87,13 @@ func TestNoPasswordOfAURLInAnyOutput(t *testing.T) {
 
 // Every secret can come from a file, by the name of its variable and of each property.
 func TestSecretsFromFiles(t *testing.T) {
-	value := "Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=" + strings.Repeat("s", 32)
 	for _, k := range config.Keys() {
+		value := "Endpoint=sb://h/;SharedAccessKeyName=n;SharedAccessKey=" + strings.Repeat("s", 32)
+		other := value + "x"
+		if k.Name == "webhook.secret" {
+			value = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+			other = value + " " + value
+		}
 		for _, name := range append([]string{k.Env()}, k.Properties...) {
 			path := write(t, "\ufeff"+value+"\r\n")
 			if k.Type != config.TypeSecret {
@@ -109,7 +114,7 @@ func TestSecretsFromFiles(t *testing.T) {
 			if got := s.Source.String(); got != "env "+name+"_FILE" {
 				t.Errorf("%s_FILE: from %s", name, got)
 			}
-			if got := loadErr(t, file, name+"_FILE="+path, name+"="+value+"x"); !strings.Contains(got, name+"_FILE") || !strings.Contains(got, "keep one") {
+			if got := loadErr(t, file, name+"_FILE="+path, name+"="+other); !strings.Contains(got, name+"_FILE") || !strings.Contains(got, "keep one") {
 				t.Errorf("%s beside its file: %s", name, got)
 			}
 		}

@@ -129,6 +129,8 @@ func taskKeys() []Key {
 			Help: "separate host:port of health, readiness and metrics; empty serves them with the API"},
 		{Name: "apiserver.tls.cert", Type: TypeString, Help: "PEM certificate chain of the REST API; empty serves plain HTTP"},
 		{Name: "apiserver.tls.key", Type: TypeString, Help: "PEM private key of apiserver.tls.cert"},
+		{Name: "apiserver.tls.client_ca", Type: TypeString,
+			Help: "PEM file of certificate authorities; every client of the REST API must then show a certificate of one of them, beside its token"},
 		{Name: "apiserver.jwt.issuer", Type: TypeString, Default: "ucwarden", Help: "required iss claim of tokens"},
 		{Name: "apiserver.jwt.audience", Type: TypeString, Default: "ucwarden", Help: "required aud claim of tokens"},
 		{Name: "apiserver.jwt.jwks", Type: TypeString, Help: "file or https URL of the public keys of tokens (JWKS); a set without keys revokes every token"},

@@ -112,6 +112,7 @@ func TestEveryName(t *testing.T) {
 		"refresh.window":                      "2m",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
 		"protection.mask_other": "-", "policies.deny_strategy": "expand,withhold",
+		"webhook.secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook.events": "task.ended,grants.drift",
 		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",
 	}
 	// The keys that cannot stand alone, with what they need.
@@ -119,6 +120,7 @@ func TestEveryName(t *testing.T) {
 		"databricks.host": "databricks.token: t", "ondemand.eventhub.enabled": "ondemand.eventhub.connection_string: '" + special["ondemand.eventhub.connection_string"] + "'",
 		"refresh.on":         "pipelines.jobs: jobs.json",
 		"apiserver.tls.cert": "apiserver.tls.key: k", "apiserver.tls.key": "apiserver.tls.cert: c",
+		"apiserver.tls.client_ca": "apiserver.tls: {key: k, cert: c}", "webhook.url": "webhook.secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 		"policies.ranger.cert_file": "policies.ranger.key_file: k", "policies.ranger.key_file": "policies.ranger.cert_file: c",
 		"policies.ranger.url": "policies.ranger.service: s", "policies.ranger.password": "policies.ranger.username: n",
 	}

@@ -52,6 +52,7 @@ func (c *Config) FileProblems() []FileProblem {
 	}
 	check(tls.Cert, "apiserver.tls.cert", false)
 	check(tls.Key, "apiserver.tls.key", true)
+	check(tls.ClientCA, "apiserver.tls.client_ca", false)
 	check(c.Databricks.CAFile, "databricks.ca_file", false)
 	check(ranger.CAFile, "policies.ranger.ca_file", false)
 	check(ranger.CertFile, "policies.ranger.cert_file", false)

@@ -19,6 +19,7 @@ func (c *Config) validate(ps *problems) {
 	c.validateEventHub(ps)
 	c.validatePolicies(ps)
 	c.validateRefresh(ps)
+	c.validateWebhook(ps)
 	if !c.Sync.GrantUpdates {
 		if c.Sync.Mode != "observe" && c.source("sync.mode").Kind != FromDefault {
 			c.warn("sync.grant_updates is false: nothing is changed, although sync.mode is %s", c.Sync.Mode)
@@ -151,6 +152,7 @@ func (c *Config) validatePlainHTTP(ps *problems) {
 		{"databricks.host", c.Databricks.Host, c.Databricks.AllowHTTP},
 		{"policies.ranger.url", c.Policies.Ranger.URL, c.Policies.Ranger.AllowHTTP},
 		{"apiserver.jwt.jwks", c.APIServer.JWT.JWKS, c.APIServer.JWT.AllowHTTP},
+		{"webhook.url", c.Webhook.URL, c.Webhook.AllowHTTP},
 	} {
 		u, err := url.Parse(s.url)
 		switch {
@@ -168,6 +170,9 @@ func (c *Config) validateAPI(ps *problems) {
 	a := &c.APIServer
 	if (a.TLS.Cert == "") != (a.TLS.Key == "") {
 		ps.add("apiserver.tls", Source{}, "apiserver.tls.cert and apiserver.tls.key go together: set both, or neither for plain HTTP")
+	}
+	if a.TLS.ClientCA != "" && a.TLS.Cert == "" {
+		ps.add("apiserver.tls.client_ca", c.source("apiserver.tls.client_ca"), "needs apiserver.tls.cert and apiserver.tls.key: certificates of clients are asked for by TLS alone")
 	}
 	if a.AdminAddr != "" && a.AdminAddr == a.Addr && !strings.HasSuffix(a.Addr, ":0") {
 		ps.add("apiserver.admin_addr", c.source("apiserver.admin_addr"), "is the same as apiserver.addr: leave it empty to serve both on one port")

@@ -28,6 +28,10 @@ type ClientOptions struct {
 	AllowHTTP bool
 	AllowedBy string // the setting that AllowHTTP comes from, for errors; "" means Setting.allow_http
 
+	// PublicOnly refuses to connect to an address that is not public, whatever name leads to it. Proxies of the environment
+	// are not used then: they would connect for us, to anywhere.
+	PublicOnly bool
+
 	RootCAs              *x509.CertPool // instead of the system's
 	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 	InsecureSkipVerify   bool // accept any certificate; for tests
@@ -199,8 +203,12 @@ const pingTimeout = 15 * time.Second
 func newBase(o *ClientOptions) *http.Transport {
 	connect := cmp.Or(o.ConnectTimeout, 10*time.Second)
 	idle := cmp.Or(o.MaxIdle, 2)
+	proxy, connectTo := proxyFor, dial(connect)
+	if o.PublicOnly {
+		proxy, connectTo = nil, dialPublic(connect, o.Setting)
+	}
 	return &http.Transport{
-		Proxy: proxyFor, DialContext: dial(connect), ForceAttemptHTTP2: true,
+		Proxy: proxy, DialContext: connectTo, ForceAttemptHTTP2: true,
 		MaxIdleConns: idle + 2, MaxIdleConnsPerHost: idle, IdleConnTimeout: 90 * time.Second,
 		TLSHandshakeTimeout: connect, ExpectContinueTimeout: time.Second, ResponseHeaderTimeout: o.HeaderTimeout,
 		MaxResponseHeaderBytes: 256 << 10,

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,8 @@ type Options struct {
 	AllowHTTP bool
 	// RootCAs are trusted instead of the system's certificate authorities; nil trusts those. Not with Transport.
 	RootCAs *x509.CertPool
+	// GetClientCertificate returns our certificate, for a server that asks for one; nil has none. Not with Transport.
+	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 	// Transport sends the requests; nil makes one.
 	Transport http.RoundTripper
 	// GiveUpAfter is how long Follow goes on with a server that has stopped answering. 0 means 2 minutes.
@@ -59,8 +62,8 @@ func New(o Options) (*Client, error) {
 	if err != nil || base.Hostname() == "" || base.Scheme != "http" && base.Scheme != "https" || base.User != nil {
 		return nil, errors.New("want a URL such as http://127.0.0.1:8282, without user or password")
 	}
-	if o.GiveUpAfter < 0 || o.RootCAs != nil && o.Transport != nil {
-		return nil, errors.New("a negative time to give up after, or certificate authorities beside a transport")
+	if o.GiveUpAfter < 0 || (o.RootCAs != nil || o.GetClientCertificate != nil) && o.Transport != nil {
+		return nil, errors.New("a negative time to give up after, or certificates beside a transport")
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = "ucwarden-client"
@@ -69,7 +72,7 @@ func New(o Options) (*Client, error) {
 		o.GiveUpAfter = 2 * time.Minute
 	}
 	client, err := endpoint.NewClient(endpoint.ClientOptions{
-		URL: base, Setting: "BaseURL", AllowHTTP: o.AllowHTTP, AllowedBy: "AllowHTTP", RootCAs: o.RootCAs, HeaderTimeout: longestAnswer, Transport: o.Transport,
+		URL: base, Setting: "BaseURL", AllowHTTP: o.AllowHTTP, AllowedBy: "AllowHTTP", RootCAs: o.RootCAs, GetClientCertificate: o.GetClientCertificate, HeaderTimeout: longestAnswer, Transport: o.Transport,
 	})
 	if err != nil {
 		return nil, err

@@ -85,6 +85,7 @@ var arrows = map[string][]string{
 	"apiserver":                          {"apiserver/keys", "endpoint", "input", "ondemand", "ondemand/store", "policy"},
 	"apiserver/client":                   {"endpoint", "ondemand", "ondemand/store"},
 	"apiserver/keys":                     {"atomicfile", "endpoint", "input", "policy", "policy/naming"},
+	"webhook":                            {"endpoint", "ondemand/store", "policy"},
 	"config":                             {"endpoint", "input"},
 	"examples":                           {},
 	"cmd/ucwarden":                       {"*"},

@@ -29,6 +29,9 @@ func newCanaries() canaries {
 	for i, k := range config.Keys() {
 		if k.Type == config.TypeSecret {
 			c[k.Name] = fmt.Sprintf("canary%02d-d41d8cd98f00b204e9800998ecf8427e", i)
+			if k.Name == "webhook.secret" {
+				c[k.Name] = "whsec_" + base64.StdEncoding.EncodeToString([]byte(c[k.Name]))
+			}
 		}
 	}
 	return c
@@ -121,6 +124,7 @@ func TestNoSecretIsSeen(t *testing.T) {
 				"databricks.host=" + hostile, "databricks.max_attempts=2", "databricks.request_timeout=2s", "store.path=" + filepath.Join(dir, "data"),
 				"policies.ranger.url=" + hostile, "policies.ranger.service=uc", "policies.ranger.username=reader", "policies.ranger.poll_interval=1s",
 				"apiserver.enabled=true", "apiserver.addr=127.0.0.1:0", "ondemand.enabled=true", "sync.on_start=true", "ondemand.eventhub.enabled=true",
+				"webhook.url=" + hostile, "webhook.allow_private=true",
 			}
 			if name == "oauth" {
 				settings = append(settings, "databricks.client_id=a0b1c2d3", "ondemand.eventhub.namespace=none.servicebus.windows.net", "ondemand.eventhub.name=hub",

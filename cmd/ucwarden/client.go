@@ -20,6 +20,7 @@ import (
 // clientFlags say which daemon to talk to and with which token.
 type clientFlags struct {
 	server, token, tokenFile, caFile string
+	certFile, keyFile                string
 	allowHTTP                        bool
 }
 
@@ -29,6 +30,8 @@ func (f *clientFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.token, "token", "", "bearer token (or UCWARDEN_TOKEN; a file keeps it from other users' eyes)")
 	flags.StringVar(&f.tokenFile, "token-file", "", "file that holds the token (or UCWARDEN_TOKEN_FILE)")
 	flags.BoolVar(&f.allowHTTP, "allow-http", false, "send the token over plain http to a server that is not this machine (or UCWARDEN_SERVER_ALLOW_HTTP=true)")
+	flags.StringVar(&f.certFile, "client-cert", "", "PEM file of our certificate, for a server that asks for one (apiserver.tls.client_ca)")
+	flags.StringVar(&f.keyFile, "client-key", "", "PEM file of the private key of --client-cert")
 	flags.StringVar(&f.caFile, "ca-file", "", "PEM file of certificate authorities to trust instead of the system's")
 }
 
@@ -58,6 +61,18 @@ func (f *clientFlags) client(a *app) (*client.Client, error) {
 		o.RootCAs = x509.NewCertPool()
 		if !o.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("read certificate authorities: no PEM certificate in %s", f.caFile)
+		}
+	}
+	if (f.certFile == "") != (f.keyFile == "") {
+		return nil, usageErrorf("--client-cert and --client-key belong together")
+	}
+	if f.certFile != "" {
+		o.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			cert, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
+			if err != nil {
+				return nil, fmt.Errorf("load --client-cert: %w", err)
+			}
+			return &cert, nil
 		}
 	}
 	c, err := client.New(o)

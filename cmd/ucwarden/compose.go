@@ -264,6 +264,7 @@ type pipeline struct {
 	quarantined bool
 	census      *records.Census // of the store, until the queue has it
 	audit       *audit.Log
+	told        *events // nil: nobody is told
 	queue       *queue.Queue
 	workspace   *unitycatalog.Client // nil until it answered once
 	contact     contact              // with the workspace
@@ -350,12 +351,19 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if o.grace != 0 {
 		attempts = min(attempts, attemptsOnce)
 	}
-	p.queue, err = queue.New(p.store, queue.Options{
+	if p.told, err = p.openEvents(c.Webhook, reg); err != nil {
+		return nil, err
+	}
+	queueOptions := queue.Options{
 		Handlers: handlers,
 		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxCrashes: c.OnDemand.MaxCrashes, MaxQueued: c.OnDemand.MaxQueued,
 		Retention: c.OnDemand.Retention, AdmitWindow: c.OnDemand.AdmitWindow, AdmitSize: c.OnDemand.AdmitSize,
 		Grace: o.grace, Census: p.census, Logger: log, Registerer: reg,
-	})
+	}
+	if p.told != nil {
+		queueOptions.Ended, queueOptions.AfterEnd = p.told.ended, p.told.sender.Wake
+	}
+	p.queue, err = queue.New(p.store, queueOptions)
 	p.census = nil
 	if err != nil {
 		return nil, err
@@ -453,6 +461,11 @@ func (h connectedHandler) Handle(ctx context.Context, job ondemand.Job) (ondeman
 	out, err := h.pipeline.handlers[h.typ].Handle(ctx, job)
 	if ctx.Err() == nil && h.typ != ondemand.PipelineUpdate { // which asks the workspace nothing
 		h.pipeline.contact.ended(err)
+	}
+	if policy.CodeOf(err) == policy.CodeRefused && h.typ != ondemand.PipelineUpdate {
+		if told := h.pipeline.told.refused(job.Task, err); told != nil {
+			h.pipeline.log.Error("the receiver of the webhook is not told that a plan was refused", "task", job.Task.ID, "error", told)
+		}
 	}
 	return out, err
 }

@@ -120,6 +120,17 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	if rate == 0 {
 		rate = -1 // no limit
 	}
+	return apiserver.New(apiserver.Options{
+		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key, ClientCA: c.TLS.ClientCA,
+		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies, PipelineName: d.pipelineName,
+		Checks: d.checks(),
+		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
+		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate, Burst: c.RateBurst,
+	})
+}
+
+// checks are the checks of readiness.
+func (d *daemon) checks() []apiserver.Check {
 	checks := []apiserver.Check{
 		{Name: "store", Run: func(context.Context) error { return d.store.Health() }},
 		{Name: "tasks", Run: d.tasksPaused, Degrades: true},
@@ -129,13 +140,7 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	if d.events != nil {
 		checks = append(checks, apiserver.Check{Name: "eventhub", Run: d.eventsProblem, Degrades: true})
 	}
-	return apiserver.New(apiserver.Options{
-		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key,
-		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies, PipelineName: d.pipelineName,
-		Checks: checks,
-		Logger: d.log, Registerer: d.registry, Gatherer: d.registry,
-		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate, Burst: c.RateBurst,
-	})
+	return checks
 }
 
 // pipelineName returns the name of a pipeline, for tokens that name pipelines so.
@@ -160,6 +165,15 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	if d.events != nil {
 		g.Go(func() error { return d.events.Run(ctx) })
+	}
+	if d.told != nil {
+		g.Go(func() error { return d.told.sender.Run(ctx) })
+		g.Go(func() error {
+			d.told.watchHealth(ctx, d.store, d.checks(), func(err error) {
+				d.log.Error("the receiver of the webhook is not told of the state of the service", "error", err)
+			})
+			return nil
+		})
 	}
 	g.Go(func() error {
 		if err := d.start(ctx, g); err != nil || ctx.Err() != nil {

@@ -18,8 +18,10 @@ func (q *Queue) inChunks(ids []string, size int, fn func(tx *store.Tx, ids []str
 	for part := range slices.Chunk(ids, size) {
 		var changes []change
 		err := q.store.Update(func(tx *store.Tx) (err error) {
-			changes, err = fn(tx, part)
-			return err
+			if changes, err = fn(tx, part); err != nil {
+				return err
+			}
+			return q.noteEnds(tx, changes)
 		}, func() { q.apply(changes) })
 		if err != nil && policy.CodeOf(err) != policy.CodeConflict {
 			return err

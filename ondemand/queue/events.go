@@ -66,6 +66,9 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 			}
 			changes = append(changes, done...)
 		}
+		if err := q.noteEnds(tx, changes); err != nil {
+			return err
+		}
 		return records.StorePosition(tx, read.Stream, position)
 	}, func() { q.apply(changes) })
 	if err != nil {

@@ -37,6 +37,10 @@ type Options struct {
 	Registerer  prometheus.Registerer // may be nil
 	// Census is what was counted while the store was opened; nil: the queue counts by itself.
 	Census *records.Census
+	// Ended, where set, is called in each transaction in which a task ends, and may write to it; its error aborts the transaction,
+	// which may be tried again. AfterEnd, where set, is called once such a transaction is committed.
+	Ended    func(tx *store.Tx, t *ondemand.Task) error
+	AfterEnd func()
 	// Now returns the time that is stored with tasks, and that stored times are compared with; default time.Now. It may jump:
 	// how long something takes is measured apart from it.
 	Now func() time.Time
@@ -196,7 +200,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondeman
 			changes = append(changes, done...)
 			results[i] = ondemand.Submission{Task: done[len(done)-1].task, Created: true}
 		}
-		return nil
+		return q.noteEnds(tx, changes)
 	}, func() { q.apply(changes) })
 	if err != nil {
 		return nil, err

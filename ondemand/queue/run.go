@@ -368,8 +368,10 @@ func (q *Queue) finish(r *run, job ondemand.Job, out ondemand.Outcome, handlerEr
 		var changes []change
 		var applied bool
 		err := q.store.Update(func(tx *store.Tx) (err error) {
-			changes, err = completion.commit(tx, q.ids.next, q.now())
-			return err
+			if changes, err = completion.commit(tx, q.ids.next, q.now()); err != nil {
+				return err
+			}
+			return q.noteEnds(tx, changes)
 		}, func() {
 			applied = true
 			q.apply(changes)

@@ -30,6 +30,11 @@ type change struct {
 	by        *run            // that takes it along from the backlog; nil: none
 }
 
+// ends reports whether the task ends with the change.
+func (c change) ends() bool {
+	return c.task.Status.Terminal() && c.from != c.task.Status && !c.recovered
+}
+
 // moveTask sets the status of a task, appends the transition, and stores it. t was loaded in the same transaction and
 // still has the status it has in the store.
 func moveTask(tx *store.Tx, t ondemand.Task, to ondemand.Status, reason string, now time.Time) (change, error) {
@@ -199,13 +204,31 @@ func reopenShard(tx *store.Tx, child ondemand.Task) ([]change, error) {
 func (q *Queue) commitChanges(fn func(tx *store.Tx) ([]change, error)) (ondemand.Task, error) {
 	var changes []change
 	err := q.store.Update(func(tx *store.Tx) (err error) {
-		changes, err = fn(tx)
-		return err
+		if changes, err = fn(tx); err != nil {
+			return err
+		}
+		return q.noteEnds(tx, changes)
 	}, func() { q.apply(changes) })
 	if err != nil {
 		return ondemand.Task{}, err
 	}
 	return changes[0].task, nil
+}
+
+// noteEnds calls [Options.Ended] for each change with which a task ends.
+func (q *Queue) noteEnds(tx *store.Tx, changes []change) error {
+	if q.opts.Ended == nil {
+		return nil
+	}
+	for i := range changes {
+		if !changes[i].ends() {
+			continue
+		}
+		if err := q.opts.Ended(tx, &changes[i].task); err != nil {
+			return fmt.Errorf("note the end of task %s: %w", changes[i].task.ID, err)
+		}
+	}
+	return nil
 }
 
 // apply updates memory with committed changes. It runs in the order of commits.
@@ -224,6 +247,9 @@ func (q *Queue) apply(changes []change) {
 	signal(q.wakeDispatch)
 	if runs {
 		signal(q.wakeRuns)
+	}
+	if q.opts.AfterEnd != nil && slices.ContainsFunc(changes, change.ends) {
+		q.opts.AfterEnd()
 	}
 	for i := range changes {
 		if c := &changes[i]; c.from != c.task.Status && !c.recovered {

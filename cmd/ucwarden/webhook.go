@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ucwarden/apiserver"
+	"ucwarden/config"
+	"ucwarden/connector/tasks"
+	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
+	"ucwarden/policy"
+	"ucwarden/webhook"
+)
+
+// events tells the receiver of the webhook what happens; nil tells nobody.
+type events struct{ sender *webhook.Sender }
+
+// openEvents returns nil where no receiver is configured.
+func (p *pipeline) openEvents(c config.Webhook, reg prometheus.Registerer) (*events, error) {
+	if c.URL == "" {
+		return nil, nil
+	}
+	sender, err := webhook.New(p.store, webhook.Options{
+		URL: c.URL, Secrets: strings.Fields(c.Secret.Reveal()), Types: c.Events, AllowHTTP: c.AllowHTTP, AllowPrivate: c.AllowPrivate,
+		GiveUpAfter: c.GiveUpAfter, Logger: p.log, Registerer: reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &events{sender}, nil
+}
+
+// endedTask is the data of task.ended. It names no grants: a receiver asks for the task with a token of its own.
+type endedTask struct {
+	ID            string             `json:"id"`
+	Type          ondemand.Type      `json:"type"`
+	Status        ondemand.Status    `json:"status"`
+	StatusMessage string             `json:"statusMessage,omitempty"`
+	Source        string             `json:"source,omitempty"`
+	PostedBy      string             `json:"postedBy,omitempty"`
+	Attempts      int                `json:"attempts"`
+	ReceivedTime  time.Time          `json:"receivedTime"`
+	EndTime       time.Time          `json:"endTime"`
+	Children      *ondemand.Children `json:"children,omitempty"`
+}
+
+// maxEventText bounds a text of an event, in bytes.
+const maxEventText = 2000
+
+// ended stores, in the transaction in which a task ends, that it did, and what grants it found that no policy asks for. Parts of a
+// full sync are not told one by one.
+func (e *events) ended(tx *store.Tx, t *ondemand.Task) error {
+	if d := driftOf(t); d.Grants > 0 {
+		if err := e.sender.Put(tx, webhook.Event{Type: webhook.TypeDrift, Time: t.EndTime, Data: d}); err != nil {
+			return err
+		}
+	}
+	if t.ParentID != "" {
+		return nil
+	}
+	return e.sender.Put(tx, webhook.Event{Type: webhook.TypeTaskEnded, Time: t.EndTime, Data: endedTask{
+		ID: t.ID, Type: t.Type, Status: t.Status, StatusMessage: cut(t.StatusMessage), Source: cut(t.Source), PostedBy: t.PostedBy, Attempts: t.Attempts,
+		ReceivedTime: t.ReceivedTime, EndTime: t.EndTime, Children: t.Children,
+	}})
+}
+
+func cut(text string) string {
+	if len(text) <= maxEventText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxEventText], "") + "..."
+}
+
+// drift is the data of grants.drift: grants that a task found and no policy asks for.
+type drift struct {
+	TaskID     string   `json:"taskId"`
+	ParentID   string   `json:"parentId,omitempty"`
+	Grants     int      `json:"grants"`
+	Removed    bool     `json:"removed"`    // false in mode observe
+	Securables []string `json:"securables"` // the first of those they are on
+}
+
+// maxDriftNames is how many securables an event names.
+const maxDriftNames = 20
+
+// driftOf counts the grants of a task's results that were taken away, or would have been, because no policy asks for them. What
+// follows a change of the policies is none.
+func driftOf(t *ondemand.Task) drift {
+	d := drift{TaskID: t.ID, ParentID: t.ParentID, Securables: []string{}}
+	if t.Source == tasks.SourcePolicyChange || t.Source == tasks.SourceValidity {
+		return d
+	}
+	because := policy.Cause{Kind: policy.CauseDrift}.String()
+	count := func(c ondemand.Change) (n int) {
+		for _, privilege := range c.Remove {
+			if c.Causes[privilege] == because {
+				n++
+			}
+		}
+		if n > 0 && len(d.Securables) < maxDriftNames && (len(d.Securables) == 0 || d.Securables[len(d.Securables)-1] != c.Securable) {
+			d.Securables = append(d.Securables, c.Securable)
+		}
+		return n
+	}
+	for _, r := range t.Resources {
+		for _, c := range r.Changes {
+			n := count(c)
+			d.Grants += n
+			d.Removed = d.Removed || n > 0
+		}
+		for _, c := range r.WouldChange {
+			d.Grants += count(c)
+		}
+	}
+	return d
+}
+
+// refused stores that guards refused the plan of a task.
+func (e *events) refused(t ondemand.Task, reason error) error {
+	if e == nil {
+		return nil
+	}
+	return e.sender.Publish(webhook.Event{Type: webhook.TypePlanRefused, Time: time.Now(), Data: map[string]any{
+		"taskId": t.ID, "type": t.Type, "source": cut(t.Source), "reason": cut(reason.Error()),
+	}})
+}
+
+const (
+	// healthInterval is how often the checks of readiness are looked at. Only what is wrong twice is told.
+	healthInterval = 15 * time.Second
+	// keyToldDegraded is where the store keeps that the receiver was told of a degraded state.
+	keyToldDegraded = "events/degraded"
+)
+
+// watchHealth tells the receiver when the service is degraded, and when it is restored, also after a restart in between.
+func (e *events) watchHealth(ctx context.Context, s *store.Store, checks []apiserver.Check, failed func(error)) {
+	before := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(healthInterval):
+		}
+		problems := []map[string]string{}
+		for _, c := range checks {
+			limited, cancel := context.WithTimeout(ctx, healthInterval)
+			if err := c.Run(limited); err != nil {
+				problems = append(problems, map[string]string{"check": c.Name, "detail": cut(err.Error())})
+			}
+			cancel()
+		}
+		degraded := len(problems) > 0
+		steady := degraded == before
+		before = degraded
+		if !steady || ctx.Err() != nil {
+			continue
+		}
+		if err := e.tellHealth(s, degraded, problems); err != nil {
+			failed(err)
+		}
+	}
+}
+
+// tellHealth stores that the service is degraded or restored, where that is not what was told last.
+func (e *events) tellHealth(s *store.Store, degraded bool, problems []map[string]string) error {
+	told, err := s.Load(keyToldDegraded)
+	if err != nil || (told != nil) == degraded {
+		return err
+	}
+	event := webhook.Event{Type: webhook.TypeServiceRestored, Time: time.Now(), Data: map[string]any{}}
+	if degraded {
+		event.Type, event.Data = webhook.TypeServiceDegraded, map[string]any{"problems": problems}
+	}
+	err = s.Update(func(tx *store.Tx) error {
+		if err := e.sender.Put(tx, event); err != nil {
+			return err
+		}
+		if degraded {
+			return tx.Bucket(store.ValuesBucket).Put([]byte(keyToldDegraded), []byte("told"))
+		}
+		return tx.Bucket(store.ValuesBucket).Delete([]byte(keyToldDegraded))
+	}, nil)
+	if err == nil {
+		e.sender.Wake()
+	}
+	return err
+}
