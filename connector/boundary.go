@@ -30,7 +30,7 @@ import (
 func (s *Syncer) SyncValidity(ctx context.Context, r Request) (*Result, []policy.Securable, error) {
 	start := time.Now()
 	result, left, err := s.syncValidity(ctx, r)
-	s.metrics.synced(err, time.Since(start))
+	s.metrics.synced(nil, result, err, time.Since(start))
 	return result, left, err
 }
 

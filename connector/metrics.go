@@ -17,6 +17,8 @@ type metrics struct {
 	failures prometheus.Counter
 	leftOut  prometheus.Counter
 	recalled prometheus.Counter
+	findings *prometheus.CounterVec
+	success  *successes
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -34,10 +36,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		leftOut:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_left_out_total", Help: "Objects in scope that could not be read or listed, and that a sync went on without."}),
 		recalled: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_listing_misses_total", Help: "Objects that a listing did not show although they exist."}),
 	}
+	m.findings = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ucwarden_findings_total", Help: "Findings of syncs, by what they mean for access; each sync counts its own.",
+	}, []string{"effect"})
+	m.success = newSuccesses()
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.syncs, m.duration, m.grants, m.revokes, m.failures, m.leftOut, m.recalled} {
+	for _, c := range []prometheus.Collector{m.syncs, m.duration, m.grants, m.revokes, m.failures, m.leftOut, m.recalled, m.findings, m.success} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -50,8 +56,16 @@ func (m *metrics) changed(c policy.Change) {
 	m.revokes.Add(float64(len(c.Remove)))
 }
 
-// synced counts a sync that ended with err.
-func (m *metrics) synced(err error, took time.Duration) {
+// synced counts a sync of these roots that ended with err.
+func (m *metrics) synced(roots []policy.Securable, result *Result, err error, took time.Duration) {
+	if result != nil && result.Plan != nil && result.Plan.Report != nil {
+		for _, f := range result.Plan.Report.Findings {
+			m.findings.WithLabelValues(string(f.Effect)).Inc()
+		}
+	}
+	if err == nil && result != nil {
+		m.success.note(roots, result)
+	}
 	switch {
 	case err == nil:
 		m.syncs.WithLabelValues("done").Inc()

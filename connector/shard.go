@@ -256,7 +256,7 @@ func (s *Syncer) admitted(ctx context.Context, p *ShardPlan) {
 func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged, r Request) (*Result, error) {
 	start := time.Now()
 	result, err := s.applyShard(ctx, p, whole, r)
-	s.metrics.synced(err, time.Since(start))
+	s.metrics.synced(p.Roots, result, err, time.Since(start))
 	return result, err
 }
 

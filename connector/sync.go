@@ -33,7 +33,7 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (*Result, error) {
 		sync = s.syncAll
 	}
 	result, err := sync(ctx, r)
-	s.metrics.synced(err, time.Since(start))
+	s.metrics.synced(r.Roots, result, err, time.Since(start))
 	return result, err
 }
 

@@ -265,6 +265,7 @@ type pipeline struct {
 	census      *records.Census // of the store, until the queue has it
 	audit       *audit.Log
 	told        *events // nil: nobody is told
+	drift       *driftMetrics
 	queue       *queue.Queue
 	workspace   *unitycatalog.Client // nil until it answered once
 	contact     contact              // with the workspace
@@ -354,16 +355,16 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if p.told, err = p.openEvents(c.Webhook, reg); err != nil {
 		return nil, err
 	}
-	queueOptions := queue.Options{
+	if p.drift, err = newDriftMetrics(reg); err != nil {
+		return nil, err
+	}
+	p.queue, err = queue.New(p.store, queue.Options{
 		Handlers: handlers,
 		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxCrashes: c.OnDemand.MaxCrashes, MaxQueued: c.OnDemand.MaxQueued,
 		Retention: c.OnDemand.Retention, AdmitWindow: c.OnDemand.AdmitWindow, AdmitSize: c.OnDemand.AdmitSize,
 		Grace: o.grace, Census: p.census, Logger: log, Registerer: reg,
-	}
-	if p.told != nil {
-		queueOptions.Ended, queueOptions.AfterEnd = p.told.ended, p.told.sender.Wake
-	}
-	p.queue, err = queue.New(p.store, queueOptions)
+		Ended: p.taskEnded, AfterEnd: p.wakeEvents,
+	})
 	p.census = nil
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,7 +73,11 @@ type daemon struct {
 
 func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slog.Logger) (_ *daemon, err error) {
 	d := &daemon{startup: newStartup(), registry: prometheus.NewRegistry(), changed: make(chan string, 1)}
-	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "ucwarden_build_info", Help: "1, with the version of the program and of Go.", ConstLabels: prometheus.Labels{"version": buildVersion(), "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	d.registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if d.pipeline, err = newPipeline(c, pipelineOptions{stdout: stdout, log: log, registerer: d.registry}); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -34,6 +35,48 @@ func (p *pipeline) openEvents(c config.Webhook, reg prometheus.Registerer) (*eve
 	return &events{sender}, nil
 }
 
+// driftMetrics count the grants that no policy asks for.
+type driftMetrics struct{ found, removed prometheus.Counter }
+
+func newDriftMetrics(r prometheus.Registerer) (*driftMetrics, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	m := &driftMetrics{
+		found:   counter("ucwarden_drift_grants_found_total", "Grants that a sync found and no policy asks for, other than after a change of the policies."),
+		removed: counter("ucwarden_drift_grants_removed_total", "Those of them that were removed."),
+	}
+	if r == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.found, m.removed} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register the metrics of drift: %w", err)
+		}
+	}
+	return m, nil
+}
+
+// taskEnded is called in the transaction in which a task ends. One that is tried again counts again.
+func (p *pipeline) taskEnded(tx *store.Tx, t *ondemand.Task) error {
+	d := driftOf(t)
+	p.drift.found.Add(float64(d.Grants))
+	if d.Removed {
+		p.drift.removed.Add(float64(d.Grants))
+	}
+	if p.told == nil {
+		return nil
+	}
+	return p.told.ended(tx, t, d)
+}
+
+// wakeEvents is called once such a transaction is committed.
+func (p *pipeline) wakeEvents() {
+	if p.told != nil {
+		p.told.sender.Wake()
+	}
+}
+
 // endedTask is the data of task.ended. It names no grants: a receiver asks for the task with a token of its own.
 type endedTask struct {
 	ID            string             `json:"id"`
@@ -53,8 +96,8 @@ const maxEventText = 2000
 
 // ended stores, in the transaction in which a task ends, that it did, and what grants it found that no policy asks for. Parts of a
 // full sync are not told one by one.
-func (e *events) ended(tx *store.Tx, t *ondemand.Task) error {
-	if d := driftOf(t); d.Grants > 0 {
+func (e *events) ended(tx *store.Tx, t *ondemand.Task, d drift) error {
+	if d.Grants > 0 {
 		if err := e.sender.Put(tx, webhook.Event{Type: webhook.TypeDrift, Time: t.EndTime, Data: d}); err != nil {
 			return err
 		}

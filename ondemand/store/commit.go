@@ -79,7 +79,14 @@ func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 		}),
 	}
 	if reg != nil {
-		for _, m := range []prometheus.Collector{c.seconds, c.size} {
+		bytes := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ucwarden_store_size_bytes", Help: "Size of the file of the task store."}, func() float64 {
+			info, err := os.Stat(s.path)
+			if err != nil {
+				return 0
+			}
+			return float64(info.Size())
+		})
+		for _, m := range []prometheus.Collector{c.seconds, c.size, bytes} {
 			if err := reg.Register(m); err != nil {
 				return nil, fmt.Errorf("register the metrics of the task store: %w", err)
 			}
