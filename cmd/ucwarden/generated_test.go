@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -167,44 +165,5 @@ func TestChartNames(t *testing.T) {
 	}
 	for name := range listed {
 		t.Errorf("the chart lists a secret that is no key: %s", name)
-	}
-}
-
-// Alert rules use metrics that the program has.
-func TestAlertMetrics(t *testing.T) {
-	data, err := os.ReadFile("../../deploy/helm/ucwarden/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	operations, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var source strings.Builder
-	err = filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		source.Write(data)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := regexp.MustCompile(`ucwarden_[a-z_]+`).FindAllString(string(data), -1)
-	if len(names) == 0 {
-		t.Fatal("no metric in the rules")
-	}
-	for _, name := range names {
-		if !strings.Contains(source.String(), `"`+name+`"`) {
-			t.Errorf("no metric is called %s", name)
-		}
-	}
-	alerts := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(string(data), -1)
-	for _, alert := range alerts {
-		if !strings.Contains(string(operations), "### "+alert[1]+"\n") {
-			t.Errorf("docs/operations.md does not say what to do about %s", alert[1])
-		}
 	}
 }
