@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -138,6 +139,14 @@ func TestSecretsFromFiles(t *testing.T) {
 	// A misspelt variable is named beside what is missing for it.
 	if got := loadErr(t, "", "UCWARDEN_DATABRICKS_HOST=h.com", "UCWARDEN_DATABRICKS_TOKN_FILE=/run/token"); !strings.Contains(got, "no credentials") || !strings.Contains(got, "did you mean UCWARDEN_DATABRICKS_TOKEN_FILE?") {
 		t.Error(got)
+	}
+	// All else can be used by who needs no secret; what the file to be read was to replace is no secret either.
+	c, err := config.Load(config.Options{
+		File:    write(t, "databricks: {host: h.com, token: s3cr3t}\napiserver: {jwt: {issuer: us}}\n"),
+		Environ: []string{"UCWARDEN_DATABRICKS_TOKEN_FILE=" + filepath.Join(dir, "none")},
+	})
+	if bad, ok := errors.AsType[*config.Error](err); !ok || len(bad.Problems) != 1 || c == nil || c.Databricks.Token.IsSet() || c.APIServer.JWT.Issuer != "us" {
+		t.Errorf("%v: %+v", err, c)
 	}
 	// A key whose own name ends so is not a secret's.
 	load(t, "", "UCWARDEN_DATABRICKS_CA_FILE=/etc/ca.pem", "UCWARDEN_TOKEN_FILE=/run/token")

@@ -32,7 +32,8 @@ type Flag struct {
 
 // Load merges the defaults, the file, the environment and the flags, in this order, and checks the result. The error is
 // an [*Error] with every problem found; no problem text contains a secret. Where each value is valid and only their
-// combination is not, Load returns the Config together with the error, for commands that print it or need part of it.
+// combination is not, or where all that is wrong is a secret that cannot be read, Load returns the Config together with the
+// error, for commands that print it or need part of it.
 func Load(o Options) (*Config, error) {
 	l := newLoader()
 	var fromFile []fileEntry
@@ -43,15 +44,22 @@ func Load(o Options) (*Config, error) {
 	env := l.parseLayer(l.resolveEnv(o.Environ))
 	l.warnUnusedProperties()
 	flags := l.parseLayer(l.resolveFlags(o.Flags))
-	if len(l.problems) > 0 {
+	if len(l.problems) > len(l.unread) {
 		return nil, l.failure()
+	}
+	for _, v := range l.unread {
+		env[v.key.Name] = layerValue{Secret{}, v.from} // not one of the file, which it was to replace
 	}
 	c, err := l.merge(file, env, flags)
 	if err != nil {
 		return nil, err
 	}
 	c.file, c.secretFiles = o.File, l.secretFiles
-	c.validate(&l.problems)
+	var combined problems
+	c.validate(&combined)
+	if len(l.unread) == 0 { // else what is missing in combinations is what could not be read
+		l.problems = combined
+	}
 	return c, l.failure()
 }
 
@@ -69,6 +77,7 @@ type loader struct {
 	emptyFilters []Source
 
 	secretFiles []SecretFile
+	unread      []resolvedValue // secrets whose files could not be read, which is a problem each
 }
 
 func newLoader() *loader {

@@ -43,6 +43,7 @@ func (l *loader) secretFromFile(name, path string) []resolvedValue {
 	text, problem := readSecretFile(path)
 	if problem != "" {
 		l.problems.add(k.Name, from, "read the secret: %s", problem)
+		l.unread = append(l.unread, resolvedValue{key: k, from: from})
 		return nil
 	}
 	l.secretFiles = append(l.secretFiles, SecretFile{name, path})

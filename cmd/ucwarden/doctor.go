@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -202,7 +203,7 @@ func checkStore(c *config.Config) []doctor.Finding {
 	switch {
 	case policy.CodeOf(err) == policy.CodeUnavailable:
 		return append(found, doctor.Found("%s is in use: a daemon or a sync is running", path))
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return append(found, doctor.Problem.Is("let the user that runs ucwarden read and write it", "%v", err))
 	case doctor.Full(err):
 		return append(found, doctor.Problem.Is("free some space", "the disk of %s is full: %v", path, err))

@@ -71,34 +71,36 @@ func (s *userAgentTransport) CloseIdleConnections() {
 	}
 }
 
-// fetchHostMetadata returns the host's metadata (account, workspace, cloud, OAuth endpoint), or nil when it serves none.
-// The library would fetch them too, but retry for minutes when the host does not answer.
-func fetchHostMetadata(ctx context.Context, base http.RoundTripper, host *url.URL, timeout time.Duration) (*config.HostMetadata, error) {
+// fetchHostMetadata returns the host's metadata (account, workspace, cloud, OAuth endpoint), or nil when it serves none,
+// and how its clock and ours differ. The library would fetch them too, but retry for minutes when the host does not answer.
+func fetchHostMetadata(ctx context.Context, base http.RoundTripper, host *url.URL, timeout time.Duration) (*config.HostMetadata, skew, error) {
 	pctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	u := url.URL{Scheme: host.Scheme, Host: host.Host, Path: "/.well-known/databricks-config"}
 	req, err := http.NewRequestWithContext(pctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, policy.Errorf(policy.CodeInvalid, "databricks.host is not a workspace URL: %w", err)
+		return nil, skew{}, policy.Errorf(policy.CodeInvalid, "databricks.host is not a workspace URL: %w", err)
 	}
 	req.Header.Set("Accept", "application/json")
+	asked := time.Now()
 	resp, err := base.RoundTrip(req)
 	if err != nil {
 		if pctx.Err() != nil && ctx.Err() == nil {
 			err = &attemptTimeout{timeout}
 		}
-		return nil, unreachableError(host.Scheme+"://"+host.Host, err)
+		return nil, skew{}, unreachableError(host.Scheme+"://"+host.Host, err)
 	}
 	defer resp.Body.Close()
+	clock := skewOf(asked, time.Now(), resp.Header)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 	if err != nil || resp.StatusCode != http.StatusOK {
-		return nil, nil // the host answers; the first API call shows whether it is a workspace
+		return nil, clock, nil // the host answers; the first API call shows whether it is a workspace
 	}
 	var meta config.HostMetadata
 	if json.Unmarshal(body, &meta) != nil || meta.OIDCEndpoint == "" {
-		return nil, nil // the library would print an error
+		return nil, clock, nil // the library would print an error
 	}
-	return &meta, nil
+	return &meta, clock, nil
 }
 
 // unreachableError returns the error for a host that does not answer, with what to check.
@@ -107,6 +109,8 @@ func unreachableError(host string, err error) error {
 	switch {
 	case isRefused(err):
 		return &policy.Error{Code: policy.CodeUnavailable, Err: fmt.Errorf("workspace %s: %w", host, err)}
+	case isExpired(err):
+		check = "check the clock of this machine, and the workspace's certificate"
 	case isUntrusted(err):
 		check = "check databricks.host, and that this machine trusts the certificate"
 	}

@@ -30,6 +30,7 @@ type Client struct {
 	base        http.RoundTripper // to the workspace
 	tokens      http.RoundTripper // to the server that issues tokens
 	maxParallel int               // concurrent listings inside one List
+	clock       skew              // when the workspace first answered
 
 	noSummaries atomic.Bool // the server does not support table-summaries
 }
@@ -38,7 +39,7 @@ var _ connector.Workspace = (*Client)(nil)
 
 // New returns a Client. It sends one request to the workspace, so that a wrong host is found here: an error of class
 // policy.CodeUnavailable names the host and what to check, and New may be called again with the same options. Credentials
-// are first used, and may be rejected, by the first call; see [Client.Whoami].
+// are first used, and may be rejected, by the first call; see [Client.Whoami]. Clocks that differ are logged.
 func New(ctx context.Context, o Options) (*Client, error) {
 	host, err := o.validate()
 	if err != nil {
@@ -60,7 +61,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	meta, err := fetchHostMetadata(ctx, base, host, o.ConnectTimeout)
+	meta, clock, err := fetchHostMetadata(ctx, base, host, o.ConnectTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +72,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 	if endpoint.IsPlain(host) {
 		o.Logger.Warn("databricks.host does not use https: credentials are sent in clear text, to a proxy of the environment too", "host", host.Host)
 	}
+	clock.log(o.Logger)
 	cfg := o.libraryConfig(host, tokens, meta)
 	if err := cfg.EnsureResolved(); err != nil {
 		return nil, fmt.Errorf("configure Databricks client: %w", trimDebug(err))
@@ -93,7 +95,7 @@ func New(ctx context.Context, o Options) (*Client, error) {
 		return nil, fmt.Errorf("configure Databricks client: %w", trimDebug(err))
 	}
 	return &Client{host: cfg.Host, auth: auth, log: o.Logger, api: api, workspaceID: cfg.WorkspaceID, base: base, tokens: tokens,
-		maxParallel: o.Pacing.MaxConcurrency}, nil
+		maxParallel: o.Pacing.MaxConcurrency, clock: clock}, nil
 }
 
 // Close closes idle connections.

@@ -3,10 +3,16 @@ package unitycatalog_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -178,17 +184,19 @@ func TestUnreachableWorkspace(t *testing.T) {
 	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	t.Cleanup(secure.Close)
 
+	ended, roots := expiredServer(t)
 	for name, test := range map[string]struct {
 		host, mention string
 		wait          time.Duration
 	}{
+		"expired":      {ended, "check the clock of this machine, and the workspace's certificate", 0},
 		"nobody there": {"http://" + closed.Addr().String(), "check databricks.host, DNS, firewall and proxy", 0},
 		"no answer":    {mute, "no answer within", 100 * time.Millisecond},
 		"not trusted":  {secure.URL, "trusts the certificate", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			_, err := unitycatalog.New(t.Context(), unitycatalog.Options{Host: test.host, Token: secret, ConnectTimeout: test.wait})
+			_, err := unitycatalog.New(t.Context(), unitycatalog.Options{Host: test.host, Token: secret, ConnectTimeout: test.wait, RootCAs: roots})
 			checkCode(t, err, policy.CodeUnavailable, test.host, test.mention)
 			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("took %s", took)
@@ -339,4 +347,33 @@ func TestWhoami(t *testing.T) {
 	}
 	_, err = c.Whoami(t.Context())
 	checkCode(t, err, policy.CodeUnavailable, "user name")
+}
+
+// expiredServer returns the URL of a server whose certificate is of another time, and the authorities that would vouch for it.
+func expiredServer(t *testing.T) (string, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour),
+		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate)
+	return server.URL, roots
 }

@@ -3,11 +3,9 @@ package unitycatalog
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"ucwarden/connector/doctor"
 	"ucwarden/endpoint"
@@ -220,46 +218,6 @@ func (c *Client) managedSchemas(ctx context.Context, o CheckOptions, catalog pol
 func grantManage(catalog string, to policy.Principal) string {
 	quote := func(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 	return fmt.Sprintf("GRANT MANAGE, USE CATALOG, USE SCHEMA ON CATALOG %s TO %s", quote(catalog), quote(to.Name))
-}
-
-// The skew of clocks from which on something is said: validity periods are judged by our clock, tokens by both.
-const (
-	noticeSkew  = 5 * time.Second
-	harmfulSkew = time.Minute
-)
-
-// checkClock compares our clock with the Date of an answer, which counts whole seconds.
-func (c *Client) checkClock(ctx context.Context) []doctor.Finding {
-	const unknown = "the workspace's clock could not be read: %v"
-	host, err := url.Parse(c.host)
-	if err != nil {
-		return []doctor.Finding{doctor.Note.Is("correct databricks.host", unknown, err)}
-	}
-	host.Path = "/.well-known/databricks-config"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, host.String(), nil)
-	if err != nil {
-		return []doctor.Finding{doctor.Note.Is("correct databricks.host", unknown, err)}
-	}
-	asked := time.Now()
-	resp, err := c.base.RoundTrip(req)
-	if err != nil {
-		return []doctor.Finding{doctor.Note.Is("see the line about the workspace", unknown, oneLine(err.Error()))}
-	}
-	defer resp.Body.Close()
-	theirs, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		return []doctor.Finding{doctor.Note.Is("compare the clock of this machine with a time server by hand", unknown, "the answer has no Date")}
-	}
-	took := time.Since(asked)
-	skew := theirs.Add(time.Second / 2).Sub(asked.Add(took / 2)).Abs()
-	const do = "let a time service (NTP) set the clock of this machine"
-	switch skew -= took/2 + time.Second/2; {
-	case skew > harmfulSkew:
-		return []doctor.Finding{doctor.Problem.Is(do, "our clock and the workspace's differ by %s: validity periods of policies and tokens are judged by ours", skew.Round(time.Second))}
-	case skew > noticeSkew:
-		return []doctor.Finding{doctor.Warning.Is(do, "our clock and the workspace's differ by %s", skew.Round(time.Second))}
-	}
-	return []doctor.Finding{doctor.Found("our clock and the workspace's agree")}
 }
 
 func (c *Client) checkWarehouse(ctx context.Context, id string) []doctor.Finding {

@@ -1,7 +1,9 @@
 package unitycatalog_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -117,8 +119,12 @@ func TestCheckRights(t *testing.T) {
 // The clock and the SQL warehouse, which the emulator does not have.
 func TestCheckClockAndWarehouse(t *testing.T) {
 	var skew time.Duration
+	var age string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
+		if age != "" {
+			w.Header().Set("Age", age)
+		}
 		state, ok := map[string]string{"w1": "RUNNING", "w2": "STOPPED", "w3": "DELETED"}[strings.TrimPrefix(r.URL.Path, "/api/2.0/sql/warehouses/")]
 		switch {
 		case ok:
@@ -131,7 +137,11 @@ func TestCheckClockAndWarehouse(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	c := newClient(t, unitycatalog.Options{Host: server.URL, Token: "dapi-1"})
+	var log bytes.Buffer
+	connect := func() *unitycatalog.Client {
+		log.Reset()
+		return newClient(t, unitycatalog.Options{Host: server.URL, Token: "dapi-1", AllowHTTP: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	}
 	for _, test := range []struct {
 		skew time.Duration
 		want string
@@ -141,8 +151,16 @@ func TestCheckClockAndWarehouse(t *testing.T) {
 		{time.Hour, "problem: our clock and the workspace's differ by "},
 	} {
 		skew = test.skew
+		c := connect()
+		if said := strings.Contains(log.String(), "our clock and the workspace's differ by "); said != (test.skew != 0) {
+			t.Errorf("clocks that differ by %s: logged %q", test.skew, &log)
+		}
 		checkDiagnosed(t, diagnosed(t, c, "clock", unitycatalog.CheckOptions{}), test.want)
 	}
+	age = "3600" // a cache answers, with the Date of an hour ago
+	checkDiagnosed(t, diagnosed(t, connect(), "clock", unitycatalog.CheckOptions{}), "note: the workspace's clock could not be read: ")
+	age, skew = "", 0
+	c := connect()
 	for id, want := range map[string]string{
 		"w1": "ok: SQL warehouse w1 (protect) is RUNNING", "w2": "note: SQL warehouse w2 (protect) is STOPPED; nothing: the first statement starts it",
 		"": "ok: none is configured (databricks.warehouse)", "w3": "problem: SQL warehouse w3 (protect) is DELETED", "w4": "problem: SQL warehouse w4 cannot be read: ",

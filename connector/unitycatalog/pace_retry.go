@@ -74,6 +74,12 @@ func isUntrusted(err error) bool {
 	return errors.As(err, &verification) || errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &record)
 }
 
+// isExpired reports whether the server's certificate was not accepted because of the time, which is ours.
+func isExpired(err error) bool {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	return ok && invalid.Reason == x509.Expired
+}
+
 // isRefused reports whether our own transport refused to go on, because another server would have got the request.
 func isRefused(err error) bool {
 	return errors.As(err, new(*endpoint.RedirectError)) || errors.As(err, new(*endpoint.OriginError))
