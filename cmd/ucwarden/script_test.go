@@ -26,7 +26,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"crash":    crashScript,
 	"serve":    serveScript,
 	"logged":   loggedScript,
-	"stop":     stopScript,
+	"halt":     haltScript,
 	"hangup":   hangupScript,
 	"call":     callScript,
 	"mask":     maskScript,
@@ -153,10 +153,11 @@ func loggedScript(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// stopScript asks the daemon to end, which it must do in good order. Its log goes to serve.log.
-func stopScript(ts *testscript.TestScript, neg bool, args []string) {
+// haltScript asks the daemon to end, which it must do in good order. Its log goes to serve.log. (stop is testscript's own
+// command, which ends the script and lets it pass.)
+func haltScript(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
-		ts.Fatalf("usage: stop")
+		ts.Fatalf("usage: halt")
 	}
 	daemon := stateOf(ts).daemon
 	err := daemon.signal(syscall.SIGTERM)
