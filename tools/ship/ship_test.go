@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -234,81 +233,6 @@ func TestBillOfMaterials(t *testing.T) {
 	}
 }
 
-// The image runs under a container runtime as the chart runs it: as its user, without capabilities, on a root that cannot be
-// written, with a volume.
-func TestRun(t *testing.T) {
-	runc, err := exec.LookPath("runc")
-	if err != nil || os.Getuid() != 0 {
-		t.Skip("NOT RUN: the image in a container, which needs runc and root")
-	}
-	files, err := imageFiles(read(t, program), zoneinfo(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bundle := t.TempDir()
-	if err := writeFiles(filepath.Join(bundle, "rootfs"), files); err != nil {
-		t.Fatal(err)
-	}
-	volume := filepath.Join(bundle, "volume")
-	if err := os.Mkdir(volume, 0o750); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(volume, user, user); err != nil {
-		t.Fatal(err)
-	}
-	in := func(readOnlyVolume bool, args ...string) (string, error) {
-		t.Helper()
-		options := []string{"bind", "nosuid", "nodev"}
-		if readOnlyVolume {
-			options = append(options, "ro")
-		}
-		spec := map[string]any{
-			"ociVersion": "1.0.2",
-			"process": map[string]any{
-				"terminal": false, "cwd": "/var/lib/ucwarden", "args": append([]string{"/ucwarden"}, args...),
-				"user": map[string]any{"uid": user, "gid": user}, "noNewPrivileges": true, "capabilities": map[string]any{},
-				"env": []string{"UCWARDEN_STORE_PATH=/var/lib/ucwarden/data", "TZ=Europe/Paris"},
-			},
-			"root":  map[string]any{"path": "rootfs", "readonly": true},
-			"linux": map[string]any{"namespaces": []map[string]string{{"type": "mount"}, {"type": "pid"}, {"type": "ipc"}, {"type": "network"}}},
-			"mounts": []map[string]any{
-				{"destination": "/proc", "type": "proc", "source": "proc"},
-				{"destination": "/var/lib/ucwarden", "type": "bind", "source": volume, "options": options},
-			},
-		}
-		data, err := json.Marshal(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(bundle, "config.json"), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		name := fmt.Sprintf("ucwarden-test-%d", os.Getpid())
-		out, err := exec.Command(runc, "--root", filepath.Join(bundle, "state"), "run", "--bundle", bundle, name).CombinedOutput()
-		return string(out), err
-	}
-	if out, err := in(false, "version"); err != nil || !strings.Contains(out, runtime.GOARCH) && !strings.Contains(out, "go1.") {
-		t.Fatalf("version: %v: %s", err, out)
-	}
-	generate := []string{"keys", "generate", "--once", "--out", "/var/lib/ucwarden/keys"}
-	for _, want := range []string{"key id", "are there already"} {
-		if out, err := in(false, generate...); err != nil || !strings.Contains(out, want) {
-			t.Errorf("keys: %v: %s", err, out)
-		}
-	}
-	if info, err := os.Stat(filepath.Join(volume, "keys/instance1/api-server/private-key.pem")); err != nil || info.Mode() != 0o600 {
-		t.Errorf("private key: %v %v", info, err)
-	}
-	if out, err := in(false, "keys", "generate", "--out", "/keys"); err == nil || !strings.Contains(out, "read-only file system") {
-		t.Errorf("the root was written: %v: %s", err, out)
-	}
-	// A volume that is read-only: the first line says so.
-	out, err := in(true, "serve", "--set", "policies.path=/etc", "--set", "databricks.host=http://127.0.0.1:9", "--set", "databricks.client_id=x")
-	if first, _, _ := strings.Cut(out, "\n"); err == nil || first == "" {
-		t.Errorf("read-only volume: %v: %s", err, out)
-	}
-}
-
 func read(t *testing.T, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -316,25 +240,4 @@ func read(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return data
-}
-
-// The systemd unit is as hardened as it says, by systemd's own reckoning.
-func TestUnit(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("NOT RUN: systemd's opinion of the unit, which needs systemd-analyze")
-	}
-	const unit = "../../deploy/systemd/ucwarden.service"
-	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", unit).CombinedOutput()
-	if err != nil {
-		t.Skipf("NOT RUN: this systemd cannot judge a unit offline: %v", err)
-	}
-	_, level, ok := strings.Cut(string(out), "exposure level for ucwarden.service: ")
-	if !ok {
-		t.Fatalf("%s", out)
-	}
-	score, _, _ := strings.Cut(level, " ")
-	if !strings.Contains(string(read(t, unit)), "ucwarden.service: "+score+"\n") {
-		t.Errorf("the unit does not name its score, %s", score)
-	}
 }
