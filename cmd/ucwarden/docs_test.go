@@ -212,6 +212,11 @@ func newDocWorld(t *testing.T, page string) docWorld {
 	}
 	write("ucwarden.yaml", nthBlock(t, readme, "yaml", 0))
 	write("policies/sales.json", nthBlock(t, readme, "json", 0))
+	vars, err := os.ReadFile("../../tools/chart/testdata/vars.connector.databricks.unity.catalog.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("vars.connector.databricks.unity.catalog.yml", string(vars))
 	write("policies/people.json", `{"userGroupMapping": {"ann@example.com": ["analysts"], "intern@example.com": ["analysts"]}}`)
 	write("intern.json", nthBlock(t, readme, "json", 1))
 	write("suites/intern.json", nthBlock(t, readme, "json", 1))

@@ -173,7 +173,11 @@ func checkConfig(c *config.Config, err error) []doctor.Finding {
 		found = append(found, doctor.Note.Is("set it to enforce once ucwarden plan shows what is wanted", "sync.mode is grant-only: nothing is revoked"))
 	}
 	for _, name := range c.WithoutEffect() {
-		found = append(found, doctor.Note.Is("leave it out, or keep it for a later version", "%s is set and has no effect yet", name))
+		do := "leave it out, or keep it for a later version"
+		if strings.HasPrefix(name, "apiserver.") {
+			do = "keep it where the Helm chart deploys the daemon, since the chart reads it; else leave it out"
+		}
+		found = append(found, doctor.Note.Is(do, "%s is set and has no effect on the daemon yet", name))
 	}
 	if err == nil {
 		found = append(found, doctor.Found("it can be used; ucwarden config show says where each value comes from"))

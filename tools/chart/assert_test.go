@@ -44,6 +44,17 @@ func TestVolumes(t *testing.T) {
 		volumes := map[string]bool{spec.VolumeClaimTemplates[0].Name: false}
 		for _, v := range spec.Template.Spec.Volumes {
 			volumes[v.Name] = false
+			// A secret that others make may be missing: the log says so, if the pod starts.
+			if s := v.Secret; s != nil && s.SecretName != r.secret.Name && (s.Optional == nil || !*s.Optional) {
+				t.Errorf("without secret %s the pod does not start", s.SecretName)
+			}
+			if v.Projected != nil {
+				for _, source := range v.Projected.Sources {
+					if o := source.Secret.Optional; o == nil || !*o {
+						t.Errorf("without secret %s the pod does not start", source.Secret.Name)
+					}
+				}
+			}
 		}
 		for _, c := range slices.Concat(spec.Template.Spec.InitContainers, spec.Template.Spec.Containers) {
 			for _, m := range c.VolumeMounts {
@@ -67,6 +78,27 @@ func TestVolumes(t *testing.T) {
 			if !used {
 				t.Errorf("no container mounts %s", name)
 			}
+		}
+	})
+}
+
+// Keys are made once, before the daemon, by the same image, where the daemon looks for them.
+func TestKeys(t *testing.T) {
+	each(t, func(t *testing.T, name string, r *rendered) {
+		pod := r.statefulSet.Spec.Template.Spec
+		if want := name != "files" && name != "scheduled"; want != (len(pod.InitContainers) == 1) {
+			t.Fatalf("%d init containers", len(pod.InitContainers))
+		} else if !want {
+			return
+		}
+		c := pod.InitContainers[0]
+		if want := []string{"keys", "generate", "--once", "--instance", "instance1", "--out", "/var/lib/ucwarden/keys"}; !slices.Equal(c.Args, want) || c.Image != pod.Containers[0].Image {
+			t.Errorf("%s %q", c.Image, c.Args)
+		}
+		if !slices.ContainsFunc(pod.Containers[0].Env, func(e corev1.EnvVar) bool {
+			return e.Name == "UCWARDEN_APISERVER_JWT_JWKS" && e.Value == "/var/lib/ucwarden/keys/instance1/api-server/jwks.json"
+		}) {
+			t.Errorf("the daemon looks elsewhere: %v", pod.Containers[0].Env)
 		}
 	})
 }
@@ -226,6 +258,7 @@ func TestNotes(t *testing.T) {
 		"minimal": {
 			"UCWARDEN_API_SERVER: http://uc-ucwarden.data.svc:8282\n",
 			"kubectl -n data exec uc-ucwarden-0 -c ucwarden -- /ucwarden token issue --dir /var/lib/ucwarden/keys --instance instance1 ",
+			"kubectl -n data logs uc-ucwarden-0 --all-containers | head\n",
 		},
 		"loadbalancer": {"UCWARDEN_API_SERVER: https://ADDRESS:443\n", "get service uc-ucwarden -o jsonpath"},
 		"files":        {"Tokens come from whoever holds the keys"},
@@ -251,6 +284,10 @@ func TestRefused(t *testing.T) {
 		"config: {sync: {on_start: 3}}":                 "config.sync.on_start",
 		"config: {ondemand: {workers: many}}":           "config.ondemand.workers",
 		"service: {port: http}":                         "service.port",
+		"networkPolicy: {egressPorts: ['443']}":         "networkPolicy.egressPorts",
+		"keys: {generate: maybe}":                       "keys.generate",
+		"resources: {limit: {}}":                        "limit",
+		"ingress: {tls: true}":                          "ingress.tls",
 		"service: {port: 99999999}":                     "service.port",
 		"persistence: {size: 3}":                        "persistence.size",
 		"env: {PATH: x}":                                "invalid propertyName PATH",
