@@ -3,12 +3,14 @@ package ondemand
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"time"
 
+	"ucwarden/jsontext"
 	"ucwarden/policy"
 )
 
@@ -17,6 +19,23 @@ import (
 
 // object is a JSON object whose fields are decoded and removed one by one; what remains is kept as unknown fields.
 type object map[string]json.RawMessage
+
+// objectOf returns the object that data holds, which must be valid JSON: of a name that stands twice, the last value.
+func objectOf(data []byte) object {
+	o := make(object)
+	for name, value := range jsontext.Members(data) {
+		o[name] = value
+	}
+	return o
+}
+
+// decodeObject returns the object that data holds, which must be valid JSON; for null an empty one.
+func decodeObject(data []byte) (object, error) {
+	if kind := jsonKind(data); kind != "an object" && kind != "null" {
+		return nil, fmt.Errorf("want an object, got %s", kind)
+	}
+	return objectOf(data), nil
+}
 
 // take decodes the named field into v and removes it. An absent field and null leave v alone.
 func (o object) take(name string, v any) error {
@@ -123,8 +142,8 @@ func (r Resource) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads the wire form with its server-side fields, as the server wrote it. Input from outside goes
 // through [ParseTask] instead.
 func (t *Task) UnmarshalJSON(data []byte) error {
-	var o object
-	if err := json.Unmarshal(data, &o); err != nil {
+	o, err := decodeObject(data)
+	if err != nil {
 		return err
 	}
 	*t = Task{}
@@ -153,8 +172,8 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 
 // UnmarshalJSON reads the wire form, keeping unknown fields.
 func (r *RequestInfo) UnmarshalJSON(data []byte) error {
-	var o object
-	if err := json.Unmarshal(data, &o); err != nil {
+	o, err := decodeObject(data)
+	if err != nil {
 		return err
 	}
 	*r = RequestInfo{}
@@ -173,8 +192,8 @@ func (r *RequestInfo) UnmarshalJSON(data []byte) error {
 
 // UnmarshalJSON reads the wire form, keeping unknown fields.
 func (r *Resource) UnmarshalJSON(data []byte) error {
-	var o object
-	if err := json.Unmarshal(data, &o); err != nil {
+	o, err := decodeObject(data)
+	if err != nil {
 		return err
 	}
 	*r = Resource{}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"ucwarden/input"
+	"ucwarden/jsontext"
 	"ucwarden/policy"
 )
 
@@ -111,10 +112,6 @@ func checkJSON(data []byte) error {
 	if !utf8.Valid(data) {
 		return invalid("", "not JSON: the text is not valid UTF-8")
 	}
-	if !json.Valid(data) {
-		var v json.RawMessage // for the reason
-		return invalid("", "not JSON: %v", json.Unmarshal(data, &v))
-	}
 	var duplicate *input.DuplicateError
 	switch err := input.CheckUnique(data, maxDepth); {
 	case errors.As(err, &duplicate):
@@ -151,12 +148,7 @@ func (p *parser) object(pointer string, raw json.RawMessage) (object, bool) {
 		p.add(pointer, "want an object, got %s", jsonKind(raw))
 		return nil, false
 	}
-	var o object
-	if err := json.Unmarshal(raw, &o); err != nil {
-		p.add(pointer, "not JSON: %v", err)
-		return nil, false
-	}
-	return o, true
+	return objectOf(raw), true
 }
 
 // text takes a string field; it returns "" where the field is absent or null.
@@ -170,23 +162,22 @@ func (p *parser) text(o object, pointer, name string) string {
 		p.add(pointer+"/"+input.EscapePointer(name), "want a string, got %s", jsonKind(raw))
 		return ""
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		p.add(pointer+"/"+input.EscapePointer(name), "not JSON: %v", err)
-	}
-	return s
+	return string(jsontext.Unescape(bytes.TrimSpace(raw)))
 }
 
 // misspelt adds a problem for each name that is one edit away from a known one of the object: its value would have no
 // effect. Other unknown names are a producer's own. It returns the known names that were meant.
 func (p *parser) misspelt(o object, pointer string, known []string) map[string]bool {
-	meant := make(map[string]bool)
+	var meant map[string]bool
 	for _, name := range slices.Sorted(maps.Keys(o)) {
 		if name == cloudEventTime {
 			continue
 		}
 		if near := input.Misspelt(name, known); near != "" {
 			p.add(pointer+"/"+input.EscapePointer(name), "unknown field; did you mean %s?", near)
+			if meant == nil {
+				meant = make(map[string]bool)
+			}
 			meant[near] = true
 		}
 	}
@@ -293,11 +284,7 @@ func (p *parser) resources(pointer string, raw json.RawMessage) []Resource {
 		p.add(pointer, "want an array, got %s", jsonKind(raw))
 		return nil
 	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
-		p.add(pointer, "not JSON: %v", err)
-		return nil
-	}
+	list := slices.Collect(jsontext.Elements(raw))
 	if len(list) > maxResources {
 		p.tooLarge = true
 		p.add(pointer, "%d resources; one task may name at most %d: split it", len(list), maxResources)

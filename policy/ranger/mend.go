@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"ucwarden/policy/jsontext"
+	"ucwarden/jsontext"
 )
 
 // mend returns the document with null for each value within a policy that is of the wrong kind, and notes a fault for each.

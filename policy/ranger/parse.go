@@ -9,8 +9,8 @@ import (
 	"slices"
 
 	"ucwarden/input"
+	"ucwarden/jsontext"
 	"ucwarden/policy"
-	"ucwarden/policy/jsontext"
 )
 
 // ParseServicePolicies reads the document of Ranger's policy download or of its policy export: an object with a list

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 
 	"ucwarden/input"
+	"ucwarden/jsontext"
 	"ucwarden/policy"
-	"ucwarden/policy/jsontext"
 )
 
 // UnknownField is a field of a document that Ranger's model does not have, or has but whose meaning is not read here.

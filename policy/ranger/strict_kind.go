@@ -3,7 +3,7 @@ package ranger
 import (
 	"bytes"
 
-	"ucwarden/policy/jsontext"
+	"ucwarden/jsontext"
 )
 
 // DocumentKind is what a document holds.

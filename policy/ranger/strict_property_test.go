@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"ucwarden/jsontext"
 	"ucwarden/policy"
-	"ucwarden/policy/jsontext"
 	"ucwarden/policy/policytest/shareddata"
 )
 

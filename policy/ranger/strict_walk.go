@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"ucwarden/input"
-	"ucwarden/policy/jsontext"
+	"ucwarden/jsontext"
 )
 
 // walker goes through the bytes of a JSON document once, beside encoding/json, to find what that lets pass: duplicate

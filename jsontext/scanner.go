@@ -1,6 +1,10 @@
 package jsontext
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"unicode/utf8"
+)
 
 // Scanner reads the tokens of a JSON text. It accepts what encoding/json accepts, and allocates nothing.
 type Scanner struct {
@@ -127,8 +131,11 @@ func escapeLength(text []byte) int {
 	return 0
 }
 
-// Unescape returns the text that a JSON string, with its quotes, stands for.
+// Unescape returns the text that a JSON string, with its quotes, stands for. It may share the string's memory.
 func Unescape(quoted []byte) []byte {
+	if len(quoted) > 1 && bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
+		return quoted[1 : len(quoted)-1]
+	}
 	var text string
 	if json.Unmarshal(quoted, &text) != nil {
 		return quoted

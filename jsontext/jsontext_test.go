@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"ucwarden/policy/jsontext"
+	"ucwarden/jsontext"
 )
 
 func TestPlaces(t *testing.T) {
