@@ -6,8 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
-
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/order"
 )
@@ -31,7 +30,7 @@ func (r *run) apply(ctx context.Context, changes []policy.Change, closed map[pol
 	for first := 0; first < len(changes); {
 		last := endOfWave(changes, first)
 		var outdated atomic.Bool
-		var g errgroup.Group // not ended by the first error: what is on its way when the policies change is waited for
+		g := group.New() // not ended by the first error: what is on its way when the policies change is waited for
 		g.SetLimit(r.Parallel)
 		for i := first; i < last; i++ {
 			g.Go(func() error {

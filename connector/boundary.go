@@ -7,13 +7,12 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"ucwarden/connector/coordinate"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/connector/unread"
 	"ucwarden/connector/written"
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 )
@@ -199,7 +198,7 @@ func (b *boundary) load(ctx context.Context) error {
 
 // compare works out what policies said when the shards were brought into sync, and say now.
 func (b *boundary) compare() error {
-	var g errgroup.Group
+	g := group.New()
 	before := make(map[string]*policy.GrantSet)
 	var mu sync.Mutex
 	for open, c := range b.compilers {

@@ -8,6 +8,7 @@ import (
 
 	"ucwarden/connector/load"
 	"ucwarden/connector/protection"
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/judge"
@@ -129,10 +130,14 @@ func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) 
 			replaces = append(replaces, c)
 		}
 	}
-	done := make(chan []error, 1)
-	go func() { done <- r.protections.Apply(ctx, hides, r.noteProtection) }()
+	var errs []error
+	hiding := group.New()
+	hiding.Go(func() error {
+		errs = r.protections.Apply(ctx, hides, r.noteProtection)
+		return nil
+	})
 	result.Outcomes, err = r.apply(ctx, plan.Changes, gate, nil)
-	errs := <-done
+	_ = hiding.Wait() // the errors are those of each change
 	if err != nil {
 		return err
 	}

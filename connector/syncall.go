@@ -5,9 +5,8 @@ import (
 	"context"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"ucwarden/connector/named"
+	"ucwarden/group"
 	"ucwarden/policy"
 )
 
@@ -27,7 +26,7 @@ func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Co
 		return nil, nil, err
 	}
 	plans := make([]*ShardPlan, len(shards))
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := group.WithContext(ctx)
 	g.SetLimit(shardsAtOnce)
 	for i, shard := range shards {
 		g.Go(func() (err error) {

@@ -5,8 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
+	"ucwarden/group"
 	"ucwarden/policy"
 )
 
@@ -67,7 +66,7 @@ func Inventory(ctx context.Context, from Lister, parallel int) (*policy.Inventor
 		return nil, err
 	}
 	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := group.WithContext(ctx)
 	g.SetLimit(l.parallel)
 	for _, c := range catalogs {
 		g.Go(func() error {
@@ -107,7 +106,7 @@ func (e *unlistedError) Unwrap() error { return e.err }
 // catalog lists a catalog: its tables in bulk, what else it holds schema by schema.
 func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
 	var schemas, tables []policy.Object
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := group.WithContext(ctx)
 	g.Go(func() (err error) {
 		schemas, err = l.List(gctx, catalog, policy.Schema)
 		return l.tolerate(gctx, catalog, err)
@@ -126,7 +125,7 @@ func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy
 
 	inside := make([][]policy.Object, len(schemas))
 	dropped := make([]bool, len(schemas))
-	g, gctx = errgroup.WithContext(ctx)
+	g, gctx = group.WithContext(ctx)
 	g.SetLimit(l.parallel)
 	for i, schema := range schemas {
 		g.Go(func() (err error) {

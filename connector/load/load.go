@@ -10,9 +10,8 @@ import (
 	"sync"
 	"unique"
 
-	"golang.org/x/sync/errgroup"
-
 	"ucwarden/connector/memory"
+	"ucwarden/group"
 	"ucwarden/policy"
 )
 
@@ -160,7 +159,7 @@ func (l *Loader) ListRemembered() error {
 
 // ListObjects finds out what the roots hold.
 func (l *Loader) ListObjects(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := group.WithContext(ctx)
 	g.SetLimit(l.Parallel)
 	roots := slices.Compact(slices.SortedFunc(slices.Values(l.roots), policy.Securable.Compare))
 	var inside []policy.Securable // roots that the listing of another root shows
@@ -349,7 +348,7 @@ func (l *Loader) ReadGrants(ctx context.Context, only func(policy.Securable) boo
 	grants := make([][]policy.Assignment, len(read))
 	without := make([]bool, len(read)) // gone, or left out
 	unanswered := 0                    // here: more than half of the objects is no single one
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := group.WithContext(ctx)
 	g.SetLimit(l.Parallel)
 	for i, sec := range read {
 		g.Go(func() error {

@@ -4,9 +4,8 @@ import (
 	"context"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"ucwarden/connector/memory"
+	"ucwarden/group"
 	"ucwarden/policy"
 )
 
@@ -97,7 +96,7 @@ func (l *Loader) ask(ctx context.Context, list []policy.Object, seen bool) ([]po
 	var back []policy.Object
 	gone := make(map[policy.Securable]bool)
 	each := func(list []policy.Object) error {
-		g, ctx := errgroup.WithContext(ctx)
+		g, ctx := group.WithContext(ctx)
 		g.SetLimit(l.Parallel)
 		for _, known := range list {
 			g.Go(func() error {

@@ -11,9 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"ucwarden/connector/memory"
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/protect"
@@ -130,7 +129,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 
 // each calls do for 0 to n-1, some at once. The error says that ctx has ended.
 func (w *Worker) each(ctx context.Context, n int, do func(context.Context, int)) error {
-	var g errgroup.Group
+	g := group.New()
 	g.SetLimit(w.Parallel)
 	for i := range n {
 		if ctx.Err() != nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -65,6 +66,9 @@ func (n *news) since(ctx context.Context, at time.Time) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if p, ok := r.err.(*group.Panic); ok && ours {
+			panic(p) // it is a fault of the program, and no reason to go on with older policies
+		}
 		if ours {
 			return r.err
 		}
@@ -88,7 +92,7 @@ func (n *news) join(ctx context.Context, at time.Time) (r *refresh, ours, late b
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestRefresh)
 		defer cancel()
-		err := n.refresh(ctx)
+		err := group.Call(func() error { return n.refresh(ctx) })
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		r.err, n.running, n.last = err, nil, r

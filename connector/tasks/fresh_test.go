@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ucwarden/connector/tasks"
+	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -115,4 +116,36 @@ func TestNoNewsNeeded(t *testing.T) {
 			t.Errorf("%s %+v: asked %d times, %v", tt.typ, job.Task, asked, err)
 		}
 	}
+}
+
+// A panic while the policy source is asked is that of every task that waits for the answer; the next request is another.
+func TestNewsPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		h := askingHandlers(t, &fake{result: applied(t)}, func(context.Context) error {
+			if asked++; asked == 1 {
+				time.Sleep(time.Second)
+				panic("bad news")
+			}
+			return nil
+		})[ondemand.ResourceSync]
+		var wg sync.WaitGroup
+		for range 3 {
+			job := received(t)
+			wg.Go(func() {
+				err := group.Call(func() error {
+					_, err := h.Handle(t.Context(), job)
+					return err
+				})
+				if p, ok := err.(*group.Panic); !ok || p.Value != "bad news" || !strings.Contains(string(p.Stack), "fresh_test.go") {
+					t.Errorf("got %v, want the panic with its stack", err)
+				}
+			})
+		}
+		wg.Wait()
+		time.Sleep(2 * time.Second)
+		if _, err := h.Handle(t.Context(), received(t)); err != nil || asked != 2 {
+			t.Errorf("after the panic: %v, asked %d times", err, asked)
+		}
+	})
 }

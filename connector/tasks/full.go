@@ -8,10 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"ucwarden/connector"
 	"ucwarden/connector/call"
+	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -102,7 +101,7 @@ func (h fullSync) plan(ctx context.Context, job ondemand.Job, shards []policy.Se
 		}
 	}}
 	heads = make([]*connector.ShardPlan, len(shards))
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := group.WithContext(ctx)
 	g.SetLimit(shardsAtOnce)
 	var first atomic.Bool // one shard at least is planned in a run, however many tasks wait
 	for i, shard := range shards {

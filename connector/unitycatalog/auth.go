@@ -19,6 +19,7 @@ import (
 	"github.com/databricks/databricks-sdk-go/version"
 
 	"ucwarden/endpoint"
+	"ucwarden/group"
 	"ucwarden/policy"
 )
 
@@ -188,7 +189,7 @@ func authVisitor(authenticate func(*http.Request) error, method authMethod, time
 		defer cancel()
 		copied := &http.Request{Method: r.Method, URL: r.URL, Header: make(http.Header)}
 		done := make(chan error, 1)
-		go func() { done <- authenticate(copied) }()
+		go func() { done <- group.Call(func() error { return authenticate(copied) }) }()
 		select {
 		case err := <-done:
 			for name, values := range copied.Header {

@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"ucwarden/connector/identity"
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/directory"
 )
@@ -97,7 +96,7 @@ func (c *Client) principals(ctx context.Context) (directory.Listing, error) {
 		{"Groups", "id,displayName,members,groups,meta", policy.Group},
 	}
 	lists := make([][]scimResource, len(kinds))
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := group.WithContext(ctx)
 	for i, k := range kinds {
 		g.Go(func() (err error) {
 			lists[i], err = c.scimList(gctx, k.path, k.attributes)
@@ -196,7 +195,7 @@ func (c *Client) completeGroups(ctx context.Context, me scimResource, groups []s
 	if !hidden {
 		return groups, nil
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := group.WithContext(ctx)
 	g.SetLimit(c.maxParallel)
 	for i := range groups {
 		if groups[i].Members != nil {

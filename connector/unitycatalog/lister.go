@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"golang.org/x/sync/errgroup"
-
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/naming"
 )
@@ -92,7 +91,7 @@ func (c *Client) listBySchema(ctx context.Context, catalog policy.Securable, t p
 		return nil, err
 	}
 	found := make([][]policy.Object, len(parents))
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := group.WithContext(ctx)
 	g.SetLimit(c.maxParallel)
 	for i, schema := range parents {
 		g.Go(func() error {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
@@ -344,7 +345,11 @@ func (q *Queue) putBack(r *run) {
 func (q *Queue) handle(ctx context.Context, job ondemand.Job) (out ondemand.Outcome, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			q.log.Error("task handler panicked", "task", job.Task.ID, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			stack := debug.Stack()
+			if p, ok := r.(*group.Panic); ok { // the one that tells what happened
+				r, stack = p.Value, p.Stack
+			}
+			q.log.Error("task handler panicked", "task", job.Task.ID, "panic", fmt.Sprint(r), "stack", string(stack))
 			err = policy.Errorf(policy.CodeInternal, "internal error in the handler: %v", r)
 		}
 	}()

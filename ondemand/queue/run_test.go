@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -242,7 +243,12 @@ func TestSkippedAtAdmission(t *testing.T) {
 
 func TestHandlerFaultsFailTheTask(t *testing.T) {
 	for name, handle := range map[string]handlerFunc{
-		"boom":            func(context.Context, ondemand.Job) (ondemand.Outcome, error) { panic("boom") },
+		"boom": func(context.Context, ondemand.Job) (ondemand.Outcome, error) { panic("boom") },
+		"bang": func(context.Context, ondemand.Job) (ondemand.Outcome, error) {
+			g := group.New()
+			g.Go(func() error { panic("bang") })
+			return ondemand.Outcome{}, g.Wait()
+		},
 		"0 results for 1": func(context.Context, ondemand.Job) (ondemand.Outcome, error) { return ondemand.Outcome{}, nil },
 		`status "WAITING"`: func(context.Context, ondemand.Job) (ondemand.Outcome, error) {
 			return ondemand.Outcome{Results: []ondemand.ResourceResult{{Status: ondemand.Waiting}}}, nil
@@ -256,7 +262,7 @@ func TestHandlerFaultsFailTheTask(t *testing.T) {
 		r.start()
 		done := r.wait(r.submit(syncTask("", "catalog:c")).ID)
 		r.stop()
-		if name == "boom" && !strings.Contains(log.String(), "run_test.go") {
+		if (name == "boom" || name == "bang") && !strings.Contains(log.String(), "run_test.go") {
 			t.Errorf("the log has no stack: %s", &log)
 		}
 		r.start()
