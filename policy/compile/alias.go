@@ -2,7 +2,6 @@ package compile
 
 import (
 	"fmt"
-	"slices"
 
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
@@ -42,17 +41,10 @@ func (c *Compiler) findAliases() {
 			continue
 		}
 		c.managed[id] = false
-		if !c.allowsSome(id) {
+		if !judge.Allows(c.policies, id) {
 			continue
 		}
 		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNarrower, Principal: principal, Message: fmt.Sprintf(
 			"%s has the name of a group that policies name, and a grant might reach all of that; it is granted nothing", c.describe(id))})
 	}
-}
-
-// allowsSome reports whether some policy allows the subject something, by its name.
-func (c *Compiler) allowsSome(id rules.SubjectID) bool {
-	return slices.ContainsFunc(c.policies, func(p *judge.Policy) bool {
-		return slices.ContainsFunc(p.Allow, func(item judge.Item) bool { return item.Who.Has(id) })
-	})
 }

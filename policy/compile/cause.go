@@ -7,6 +7,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
+	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
 )
 
@@ -131,12 +132,12 @@ func (f *causeFinder) find(s policy.Securable) place {
 		if at.schema != nil {
 			at.object = f.object(at.schema, o)
 			matching := at.schema.byObject.Match(lastName(s.FullName), nil)
-			n.active, parent = mergeSorted(at.schema.byObject.Always, matching), &at.schema.outcome
+			n.active, parent = region.Merge(at.schema.byObject.Always, matching), &at.schema.outcome
 		}
 	default:
 		n.leaf = true
 		if ix := f.byRoot[n.class]; ix != nil {
-			n.active = mergeSorted(ix.Always, ix.Match(s.FullName, nil))
+			n.active = region.Merge(ix.Always, ix.Match(s.FullName, nil))
 		}
 	}
 	at.evaluation = &evaluation{compilation: f.compilation, node: n, parent: parent}

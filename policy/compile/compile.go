@@ -248,18 +248,12 @@ func (r *compilation) memoKey(kind uint16, extra []region.Ref, notOurs policy.Pr
 	return r.key
 }
 
-func mergeSorted(a, b []region.Ref) []region.Ref {
-	merged := append(slices.Clone(a), b...)
-	slices.Sort(merged)
-	return merged
-}
-
 func (r *compilation) root(o policy.Object) {
 	ix := r.byRoot[policy.ClassOf(o)]
 	if ix == nil {
 		return
 	}
-	active := mergeSorted(ix.Always, ix.Match(o.FullName, nil))
+	active := region.Merge(ix.Always, ix.Match(o.FullName, nil))
 	out := r.evaluate(node{class: policy.ClassOf(o), leaf: true, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 1, active: active}, nil)
 	r.grants.Put(o.Securable, r.assignments(out.granted, 0))
 	r.note(out.findings).at(o.Securable)
@@ -299,7 +293,7 @@ func (r *compilation) catalogNode(o policy.Object) *catalogNode {
 	key := r.memoKey(0, r.scratch, notOurs)
 	n := r.catalogs[string(key)]
 	if n == nil {
-		n = &catalogNode{notOurs: notOurs, active: mergeSorted(ix.Always, r.scratch), schemas: make(map[string]*schemaNode)}
+		n = &catalogNode{notOurs: notOurs, active: region.Merge(ix.Always, r.scratch), schemas: make(map[string]*schemaNode)}
 		r.catalogs[string(key)] = n
 		n.outcome = r.evaluate(n.node(r), nil)
 		r.wantUse(&n.outcome, n.node(r), nil)
@@ -360,7 +354,7 @@ func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNo
 	key := r.memoKey(0, r.scratch, notOurs)
 	n := parent.schemas[string(key)]
 	if n == nil {
-		n = &schemaNode{notOurs: notOurs, active: mergeSorted(parent.bySchema.Always, r.scratch), objects: make(map[string]*objectNode)}
+		n = &schemaNode{notOurs: notOurs, active: region.Merge(parent.bySchema.Always, r.scratch), objects: make(map[string]*objectNode)}
 		parent.schemas[string(key)] = n
 		n.outcome = r.evaluate(n.node(r), &parent.outcome)
 		n.byObject = region.NewIndex(r.regions, n.active, 3)
@@ -387,7 +381,7 @@ func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 		parent.objects[string(key)] = n
 		out := r.evaluate(node{
 			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 3,
-			active: mergeSorted(parent.byObject.Always, r.scratch), protected: protected, filtered: filtered,
+			active: region.Merge(parent.byObject.Always, r.scratch), protected: protected, filtered: filtered,
 		}, &parent.outcome)
 		n.denied = out.denied
 		n.assignments = r.assignments(out.granted, 0)

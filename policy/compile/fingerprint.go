@@ -35,7 +35,7 @@ func (c *Compiler) Fingerprint(catalog string) string {
 	}
 	if catalog != "" {
 		if ix := c.byRoot[policy.ClassCatalog]; ix != nil {
-			write(mergeSorted(ix.Always, ix.Match(catalog, nil)))
+			write(region.Merge(ix.Always, ix.Match(catalog, nil)))
 		}
 		return hex.EncodeToString(h.Sum(nil)[:16])
 	}

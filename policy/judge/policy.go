@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"slices"
+
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -75,4 +77,11 @@ func (p *Policy) Ends() bool {
 // Excepts reports whether the policy allows privilege x but for an exception.
 func (p *Policy) Excepts(m Member, x policy.PrivilegeSet) bool {
 	return Matches(p.Allow, m, x) && Matches(p.AllowExcept, m, x)
+}
+
+// Allows reports whether some policy allows the subject something, by its name.
+func Allows(policies []*Policy, subject rules.SubjectID) bool {
+	return slices.ContainsFunc(policies, func(p *Policy) bool {
+		return slices.ContainsFunc(p.Allow, func(item Item) bool { return item.Who.Has(subject) })
+	})
 }

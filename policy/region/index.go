@@ -154,3 +154,10 @@ func (ix *Index) matchLoosely(name string, dst []Ref) []Ref {
 	slices.Sort(dst)
 	return slices.Compact(dst)
 }
+
+// Merge returns the references of both lists, sorted.
+func Merge(a, b []Ref) []Ref {
+	merged := append(slices.Clone(a), b...)
+	slices.Sort(merged)
+	return merged
+}
