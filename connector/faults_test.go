@@ -231,6 +231,24 @@ catalogs:
 	}
 }
 
+// Where the schemas of a catalog cannot be listed, but its tables can, nobody knows who has what on a schema: USE_CATALOG would
+// wake that, and waits.
+func TestUnlistedSchemasHoldBackUseCatalog(t *testing.T) {
+	r := newRig(t, rigOptions{attempts: 1}, allow("table:sales.emea.orders", "ann@example.com", "modify"))
+	r.grant("schema:sales.emea", "ann@example.com", "ALL_PRIVILEGES")
+	r.fault(emulator.Fault{Path: "/api/2.1/unity-catalog/schemas", Status: 500})
+	result := r.sync()
+	use := policy.Grant{Securable: sec(t, "catalog:sales"), Principal: policy.PrincipalByShape("ann@example.com"), Privilege: policy.UseCatalog}
+	if r.server.Grants().Has(use) || !slices.Contains(result.Plan.Waiting, use) {
+		t.Errorf("%v is granted: %t; waiting %v", use, r.server.Grants().Has(use), result.Plan.Waiting)
+	}
+	r.server.ClearFaults()
+	r.sync()
+	if !r.server.Grants().Has(use) {
+		t.Errorf("%v is not granted once all is read", use)
+	}
+}
+
 // A schema dropped between two listings is no fault, and its tables are gone with it.
 func TestDroppedWhileListed(t *testing.T) {
 	f := &fake{}

@@ -103,12 +103,21 @@ type unlistedError struct{ err error }
 func (e *unlistedError) Error() string { return e.err.Error() }
 func (e *unlistedError) Unwrap() error { return e.err }
 
+// schemasError says that the schemas of a catalog could not be listed, whatever else of it could.
+type schemasError struct{ err error }
+
+func (e *schemasError) Error() string { return e.err.Error() }
+func (e *schemasError) Unwrap() error { return e.err }
+
 // catalog lists a catalog: its tables in bulk, what else it holds schema by schema.
 func (l lister) catalog(ctx context.Context, catalog policy.Securable) ([]policy.Object, error) {
 	var schemas, tables []policy.Object
 	g, gctx := group.WithContext(ctx)
 	g.Go(func() (err error) {
 		schemas, err = l.List(gctx, catalog, policy.Schema)
+		if err != nil {
+			err = &schemasError{err}
+		}
 		return l.tolerate(gctx, catalog, err)
 	})
 	g.Go(func() (err error) {

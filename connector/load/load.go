@@ -42,6 +42,7 @@ type LeftOut struct {
 	Code      policy.Code      `json:"code"`
 	Reason    string           `json:"reason"`
 	Listing   bool             `json:"listing,omitempty"` // what it holds could not be listed; it may be known itself
+	Schemas   bool             `json:"schemas,omitempty"` // of the listing of a catalog: schemas may be missing, with the grants on them
 }
 
 func (l LeftOut) String() string {
@@ -299,12 +300,13 @@ func (l *Loader) leaveOut(left LeftOut) {
 func (l *Loader) leaveOutListing(ctx context.Context, s policy.Securable, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	_, schemas := errors.AsType[*schemasError](err)
 	if _, unlisted := errors.AsType[*unlistedError](err); unlisted {
-		l.answered = true
+		l.answered, schemas = true, s.Type == policy.Catalog
 	} else if !l.goesOnWithout(ctx, err) {
 		return err
 	}
-	l.leaveOut(LeftOut{Securable: s, Code: policy.CodeOf(err), Reason: err.Error(), Listing: true})
+	l.leaveOut(LeftOut{Securable: s, Code: policy.CodeOf(err), Reason: err.Error(), Listing: true, Schemas: schemas})
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 // withoutNewUse returns the desired grants without the new USE_* by which grants that could not be looked at would begin to
 // confer access: they may be to be revoked first. That is the USE_* next to them, and the one further out only where somebody
-// has, or is to have, the one next to them already. The findings say so. A sync that has read everything grants it.
+// has, or is to have, the one next to them already, or where nobody knows who has. The findings say so. A sync that has read everything grants it.
 func withoutNewUse(l *load.Found, desired *policy.GrantSet) (*policy.GrantSet, []policy.Finding) {
 	w := waking{Found: l, desired: desired, kept: desired}
 	next, further := make(map[policy.Securable]load.LeftOut), make(map[policy.Securable]load.LeftOut)
@@ -39,7 +39,11 @@ func withoutNewUse(l *load.Found, desired *policy.GrantSet) (*policy.GrantSet, [
 			}
 			inside(func(c policy.Securable) { note(next, c, left) })
 		case s.Type == policy.Catalog:
-			note(further, s, left)
+			if left.Schemas { // who has USE_SCHEMA on one that is missing is not known
+				note(next, s, left)
+			} else {
+				note(further, s, left)
+			}
 			inside(func(c policy.Securable) { note(next, c, left) })
 		default:
 			if !s.Type.IsContainer() {
