@@ -41,7 +41,7 @@ func (c *Compiler) findAliases() {
 			continue
 		}
 		c.managed[id] = false
-		if !judge.Allows(c.policies, id) {
+		if !judge.Allows(c.rules.Policies, id) {
 			continue
 		}
 		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNarrower, Principal: principal, Message: fmt.Sprintf(

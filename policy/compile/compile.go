@@ -8,6 +8,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/grantrules"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/region"
@@ -67,7 +68,8 @@ type Options struct {
 // objects, by the patterns alone, it may reach; and it is left out where another grant implies it: the same on a
 // container above, ALL_PRIVILEGES, or the same to a group or role that the principal is known to be in.
 type Compiler struct {
-	grantRules
+	rules       *grantrules.Rules
+	findings    []policy.Finding // of the rules, and of who resolves
 	judge       *judge.Judge
 	set         *rules.RuleSet
 	opts        Options
@@ -88,9 +90,10 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		o.ExpandLimit = defaultExpandLimit
 	}
 	c := &Compiler{
-		grantRules: readRules(set, o), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
+		rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects}), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
 		withheld: make(map[rules.SubjectID]string),
 	}
+	c.findings = slices.Clone(c.rules.Findings)
 	c.resolve()
 	c.judge = judge.New(set, c.principals, o.ignores())
 	for id := range rules.SubjectID(set.Subjects.Len()) {
@@ -100,15 +103,15 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 	c.noteUnmanaged()
 	c.findAliases()
 	byClass := make(map[policy.ObjectClass][]region.Ref)
-	for i := range c.regions {
-		cl := c.regions[i].Class
+	for i := range c.rules.Regions {
+		cl := c.rules.Regions[i].Class
 		if cl <= policy.ClassVolume {
 			cl = policy.ClassCatalog
 		}
 		byClass[cl] = append(byClass[cl], region.Ref(i))
 	}
 	for cl, list := range byClass {
-		c.byRoot[cl] = region.NewIndex(c.regions, list, 1)
+		c.byRoot[cl] = region.NewIndex(c.rules.Regions, list, 1)
 	}
 	c.openUse = &judge.Policy{
 		Rule: &rules.Policy{Source: &ranger.Policy{Name: "USE_* for who needs it"}}, Priority: -1 << 30,
@@ -297,7 +300,7 @@ func (r *compilation) catalogNode(o policy.Object) *catalogNode {
 		r.catalogs[string(key)] = n
 		n.outcome = r.evaluate(n.node(r), nil)
 		r.wantUse(&n.outcome, n.node(r), nil)
-		n.bySchema = region.NewIndex(r.regions, n.active, 2)
+		n.bySchema = region.NewIndex(r.rules.Regions, n.active, 2)
 	}
 	return n
 }
@@ -357,7 +360,7 @@ func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNo
 		n = &schemaNode{notOurs: notOurs, active: region.Merge(parent.bySchema.Always, r.scratch), objects: make(map[string]*objectNode)}
 		parent.schemas[string(key)] = n
 		n.outcome = r.evaluate(n.node(r), &parent.outcome)
-		n.byObject = region.NewIndex(r.regions, n.active, 3)
+		n.byObject = region.NewIndex(r.rules.Regions, n.active, 3)
 		n.noted = r.note(n.findings)
 	}
 	return n
@@ -460,7 +463,7 @@ func (r *compilation) assignments(by map[rules.SubjectID]policy.PrivilegeSet, wi
 // mergeFindings returns one finding for the same thing said of many securables, and the findings of the policies
 // themselves.
 func (r *compilation) mergeFindings() []policy.Finding {
-	merged := slices.Clone(r.grantRules.findings)
+	merged := slices.Clone(r.Compiler.findings)
 	at := make(map[policy.Finding]int)
 	for _, p := range r.findings {
 		for _, f := range p.list {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/grantrules"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -77,8 +78,8 @@ func (e *evaluation) reportUnenforced() {
 	}
 	reported := make(map[*rules.Policy]bool)
 	for i, ref := range e.active {
-		p := e.policyAt(ref)
-		if p == nil || e.covers[i].Touch&e.class == 0 || !protects(p) || !p.Denied.Has(policy.Select) || reported[p.Rule] {
+		p := e.rules.PolicyAt(ref)
+		if p == nil || e.covers[i].Touch&e.class == 0 || !grantrules.Protects(p) || !p.Denied.Has(policy.Select) || reported[p.Rule] {
 			continue
 		}
 		reported[p.Rule] = true

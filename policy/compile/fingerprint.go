@@ -50,7 +50,7 @@ func (c *Compiler) Fingerprint(catalog string) string {
 func (c *Compiler) fingerprint() {
 	s := c.set.Snapshot
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %d %t %t\n", c.opts.Deny, c.opts.ExpandLimit, c.opts.SkipUse, c.zoned)
+	fmt.Fprintf(h, "%s %d %t %t\n", c.opts.Deny, c.opts.ExpandLimit, c.opts.SkipUse, c.rules.Zoned)
 	if c.opts.Protects {
 		io.WriteString(h, "protects\n")
 	}
@@ -63,16 +63,16 @@ func (c *Compiler) fingerprint() {
 	}
 	c.hashResolutions(h)
 	c.prints.common = h.Sum(nil)
-	c.prints.entries = make([][sha256.Size]byte, len(c.entries))
-	for i := range c.entries {
-		e := &c.entries[i]
+	c.prints.entries = make([][sha256.Size]byte, len(c.rules.Regions))
+	for i := range c.rules.Regions {
 		h := sha256.New()
-		if e.policy == nil {
-			writeJSON(h, s.Zones[e.zone].Resources)
-			fmt.Fprintf(h, "zone %s\n", e.zone)
+		if p := c.rules.PolicyAt(region.Ref(i)); p == nil {
+			zone := c.rules.ZoneAt(region.Ref(i))
+			writeJSON(h, s.Zones[zone].Resources)
+			fmt.Fprintf(h, "zone %s\n", zone)
 		} else {
-			writeJSON(h, e.policy.Rule.Source)
-			fmt.Fprintf(h, "%q %+q %d\n", e.policy.Rule.Zone, e.policy.Rule.Source.Faults, e.policy.Priority)
+			writeJSON(h, p.Rule.Source)
+			fmt.Fprintf(h, "%q %+q %d\n", p.Rule.Zone, p.Rule.Source.Faults, p.Priority)
 		}
 		h.Sum(c.prints.entries[i][:0])
 	}

@@ -19,7 +19,7 @@ func (e *evaluation) checkManage() {
 		}
 		reported := make(map[*rules.Policy]bool)
 		for i, ref := range e.active {
-			d := e.policyAt(ref)
+			d := e.rules.PolicyAt(ref)
 			if d == nil || e.covers[i].Touch == 0 || reported[d.Rule] {
 				continue
 			}

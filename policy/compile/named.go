@@ -26,7 +26,7 @@ type NamedObject struct {
 func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject {
 	var list []NamedObject
 	add := func(ref region.Ref, t policy.SecurableType) {
-		r, p := &c.regions[ref.Number()], c.policyAt(ref)
+		r, p := &c.rules.Regions[ref.Number()], c.rules.PolicyAt(ref)
 		if p == nil || p.Rule.Tag || p.Rule.Everywhere || t.Depth() != r.Depth {
 			return
 		}
@@ -37,8 +37,8 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 		}
 	}
 	if container.FullName == "" {
-		for i := range c.regions {
-			if r := &c.regions[i]; r.Depth == 1 {
+		for i := range c.rules.Regions {
+			if r := &c.rules.Regions[i]; r.Depth == 1 {
 				add(region.Ref(i), rootTypes[r.Class])
 			}
 		}
@@ -46,7 +46,7 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 	}
 	if ix := c.byRoot[policy.ClassCatalog]; ix != nil {
 		for _, ref := range ix.Match(container.Names()[0], nil) {
-			if t, ok := classTypes[c.regions[ref.Number()].Class]; ok && !ref.Loose() {
+			if t, ok := classTypes[c.rules.Regions[ref.Number()].Class]; ok && !ref.Loose() {
 				add(ref, t)
 			}
 		}
@@ -57,8 +57,8 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 // NamedCatalogs lists, sorted, the catalogs that policies name exactly, be it for what is inside; at most limit of them.
 func (c *Compiler) NamedCatalogs(limit int) []policy.Securable {
 	seen := make(map[policy.Securable]bool)
-	for i := range c.regions {
-		r, p := &c.regions[i], c.policyAt(region.Ref(i))
+	for i := range c.rules.Regions {
+		r, p := &c.rules.Regions[i], c.rules.PolicyAt(region.Ref(i))
 		if _, inCatalog := classTypes[r.Class]; !inCatalog && r.Class != policy.ClassCatalog || p == nil || p.Rule.Tag || p.Rule.Everywhere {
 			continue
 		}

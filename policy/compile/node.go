@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/grantrules"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
@@ -110,7 +111,7 @@ func (e *evaluation) cover() {
 		inside = e.class
 	}
 	for i, n := range e.active {
-		r := &e.regions[n.Number()]
+		r := &e.rules.Regions[n.Number()]
 		c := r.At(e.depth)
 		if r.Views {
 			c = c.OnlyViews(e.leaf, e.objectKind)
@@ -120,11 +121,11 @@ func (e *evaluation) cover() {
 		}
 		e.covers[i] = region.Cover{Full: c.Full & inside, Touch: c.Touch & inside}
 	}
-	if e.zoned {
+	if e.rules.Zoned {
 		e.limitToZones()
 	}
 	for i, n := range e.active {
-		switch p := e.policyAt(n); {
+		switch p := e.rules.PolicyAt(n); {
 		case p == nil:
 			e.covers[i] = region.Cover{}
 		case e.covers[i].Full != 0:
@@ -142,7 +143,7 @@ func (e *evaluation) limitToZones() {
 	var shared policy.ObjectClass
 	zones := make(map[string]region.Cover)
 	for i, n := range e.active {
-		z := e.entry(n).zone
+		z := e.rules.ZoneAt(n)
 		if z == "" {
 			continue
 		}
@@ -159,7 +160,7 @@ func (e *evaluation) limitToZones() {
 			strings.Join(slices.Sorted(maps.Keys(zones)), ", ") + "), of which Ranger asks none; nothing is granted where they meet"})
 	}
 	for i, n := range e.active {
-		p := e.policyAt(n)
+		p := e.rules.PolicyAt(n)
 		if p == nil {
 			continue
 		}
@@ -183,10 +184,10 @@ func (e *evaluation) limitToZones() {
 
 // view gathers what the policies say about x on the objects of one class here.
 func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *judge.View {
-	v := &judge.View{Privilege: x.Set(), Ends: e.silentEnds}
+	v := &judge.View{Privilege: x.Set(), Ends: e.rules.SilentEnds}
 	var partial []*judge.Policy
 	for i, n := range e.active {
-		c, p := e.covers[i], e.policyAt(n)
+		c, p := e.covers[i], e.rules.PolicyAt(n)
 		if c.Touch&cl == 0 {
 			continue
 		}
@@ -196,9 +197,9 @@ func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *judge.View
 		if p.Allowed&v.Privilege != 0 && c.Full&cl != 0 {
 			v.Allow = append(v.Allow, p)
 		}
-		if p.Denied&v.Privilege != 0 && !(e.protected && protects(p)) {
+		if p.Denied&v.Privilege != 0 && !(e.protected && grantrules.Protects(p)) {
 			// What is enforced on tables one by one is decided there, not on all of a container.
-			if !e.leaf && e.opts.Protects && protects(p) {
+			if !e.leaf && e.opts.Protects && grantrules.Protects(p) {
 				partial = append(partial, p)
 			} else if c.Full&cl != 0 || e.leaf {
 				v.Deny = append(v.Deny, p)
@@ -408,7 +409,7 @@ func (e *evaluation) checkAll() {
 func (e *evaluation) allowing(x policy.Privilege) []*judge.Policy {
 	var list []*judge.Policy
 	for i, n := range e.active {
-		if p := e.policyAt(n); e.covers[i].Full != 0 && p.Allowed&x.Set() != 0 {
+		if p := e.rules.PolicyAt(n); e.covers[i].Full != 0 && p.Allowed&x.Set() != 0 {
 			list = append(list, p)
 		}
 	}

@@ -132,7 +132,7 @@ func (c *Compiler) note(id rules.SubjectID, what string) {
 // named tells which subjects are allowed something by their name, and which are named otherwise.
 func (c *Compiler) named() (allowed, otherwise map[rules.SubjectID]bool) {
 	allowed, otherwise = make(map[rules.SubjectID]bool), make(map[rules.SubjectID]bool)
-	for _, p := range c.policies {
+	for _, p := range c.rules.Policies {
 		for list, by := range map[*[]judge.Item]map[rules.SubjectID]bool{&p.Allow: allowed, &p.AllowExcept: otherwise, &p.Deny: otherwise, &p.DenyExcept: otherwise} {
 			for i := range *list {
 				for _, id := range (*list)[i].Who {

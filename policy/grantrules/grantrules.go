@@ -1,10 +1,11 @@
-package compile
+package grantrules
 
 import (
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
@@ -18,32 +19,43 @@ import (
 // protectionPriority is above every policy's: no allow opens a table whose filter or mask is not enforced.
 const protectionPriority = 1 << 30
 
+// Rules is everything of a rule set that decides grants. It is never changed.
+type Rules struct {
+	Policies []*judge.Policy
+	Regions  []region.Region // where policies and security zones hold; a region.Ref is an index of it
+	entries  []entry         // of each region
+	// Zoned says that security zones limit where policies hold.
+	Zoned    bool
+	Findings []policy.Finding
+	// SilentEnds is the highest priority of a policy that ends the evaluation and neither allows nor denies anything; where it is
+	// about is not looked at. It is math.MinInt where there is none.
+	SilentEnds int
+}
+
 // entry is what one region is of: one policy, or one security zone.
 type entry struct {
 	policy *judge.Policy // nil for a zone
 	zone   string        // of a zone entry
 }
 
-// grantRules is everything of a rule set that decides grants.
-type grantRules struct {
-	policies []*judge.Policy
-	regions  []region.Region
-	entries  []entry // of each region
-	zoned    bool
-	findings []policy.Finding
-	// silentEnds is the highest priority of a policy that ends and neither allows nor denies anything; where it is about is
-	// not looked at.
-	silentEnds int
+// PolicyAt returns the policy that holds in a region, nil where the region is a zone's.
+func (r *Rules) PolicyAt(ref region.Ref) *judge.Policy { return r.entries[ref.Number()].policy }
+
+// ZoneAt returns the security zone whose region it is, "" where it is a policy's.
+func (r *Rules) ZoneAt(ref region.Ref) string { return r.entries[ref.Number()].zone }
+
+// Options says how rules are read.
+type Options struct {
+	Time time.Time // at which validity is judged; the zero time takes every schedule as open
+	// More returns the privileges that may be granted on a type of securable besides those that are by default; nil means none.
+	More func(policy.SecurableType) policy.PrivilegeSet
+	// Protects says that row filters and masks may be enforced, so that one that is not has its finding where it is not.
+	Protects bool
 }
-
-func (r *grantRules) entry(ref region.Ref) *entry { return &r.entries[ref.Number()] }
-
-// policyAt returns the policy of an entry, nil for a zone.
-func (r *grantRules) policyAt(ref region.Ref) *judge.Policy { return r.entry(ref).policy }
 
 // ruleReader builds rules from a rule set.
 type ruleReader struct {
-	grantRules
+	Rules
 	set    *rules.RuleSet
 	opts   Options
 	levels []match.NamedLevel // scratch
@@ -52,7 +64,7 @@ type ruleReader struct {
 }
 
 func (r *ruleReader) add(reg region.Region, e entry) {
-	r.regions, r.entries = append(r.regions, reg), append(r.entries, e)
+	r.Regions, r.entries = append(r.Regions, reg), append(r.entries, e)
 }
 
 func (r *ruleReader) levelsOf(m *match.Matcher) []match.NamedLevel {
@@ -60,39 +72,40 @@ func (r *ruleReader) levelsOf(m *match.Matcher) []match.NamedLevel {
 	return r.levels
 }
 
-func readRules(set *rules.RuleSet, o Options) grantRules {
+// Read returns what of a rule set decides grants.
+func Read(set *rules.RuleSet, o Options) *Rules {
 	r := &ruleReader{set: set, opts: o, managed: policy.DefaultPrivilegeSet}
 	for _, t := range policy.SecurableTypes {
 		if o.More != nil {
 			r.managed |= o.More(t)
 		}
 	}
-	r.silentEnds = math.MinInt
-	r.findings = append(r.findings, accepted.Findings(set)...)
+	r.SilentEnds = math.MinInt
+	r.Findings = append(r.Findings, accepted.Findings(set)...)
 	n := 0
 	for repo := range set.Repositories {
 		n += len(repo.All())
 	}
-	r.regions, r.entries, r.policies = make([]region.Region, 0, n), make([]entry, 0, n), make([]*judge.Policy, 0, n)
+	r.Regions, r.entries, r.Policies = make([]region.Region, 0, n), make([]entry, 0, n), make([]*judge.Policy, 0, n)
 	for p := range set.Policies {
 		r.addPolicy(p)
 	}
 	for m, zone := range set.Zones.Regions {
 		reg, err := region.New(r.levelsOf(m), true)
 		if reg.Open {
-			r.findings = append(r.findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
+			r.Findings = append(r.Findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
 				"security zone %q names a macro or a literal '*', which a grant cannot express; what policies outside it allow is not granted where it may lie", zone)})
 		}
 		if err == nil { // else a zone of places Unity Catalog does not have
 			r.add(reg, entry{zone: zone})
 		}
 	}
-	r.zoned = r.zoned || len(set.Zones.Names) > 0
-	return r.grantRules
+	r.Zoned = r.Zoned || len(set.Zones.Names) > 0
+	return &r.Rules
 }
 
 func (r *ruleReader) find(p *rules.Policy, effect policy.Effect, format string, args ...any) {
-	r.findings = append(r.findings, policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: effect, Message: fmt.Sprintf(format, args...)})
+	r.Findings = append(r.Findings, policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: effect, Message: fmt.Sprintf(format, args...)})
 }
 
 // addPolicy adds a policy of any type at every region it is about.
@@ -109,12 +122,12 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 	}
 	if c.Allowed|c.Denied == 0 {
 		if c.Ends() {
-			r.silentEnds = max(r.silentEnds, p.Priority)
+			r.SilentEnds = max(r.SilentEnds, p.Priority)
 		}
 		return
 	}
-	r.policies = append(r.policies, c)
-	r.zoned = r.zoned || p.Zone != "" // also where the zone's resources are no place in Unity Catalog
+	r.Policies = append(r.Policies, c)
+	r.Zoned = r.Zoned || p.Zone != "" // also where the zone's resources are no place in Unity Catalog
 	regions := r.regionsOf
 	if p.Tag {
 		regions = r.carriersOf
@@ -159,7 +172,7 @@ func (r *ruleReader) findColumns(c *judge.Policy, what string) {
 	if c.Allowed != 0 {
 		r.find(c.Rule, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it allows there is not granted", what)
 	}
-	if c.Denied != 0 && !protects(c) {
+	if c.Denied != 0 && !Protects(c) {
 		r.find(c.Rule, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it denies there is denied on the whole table", what)
 	}
 }
@@ -235,8 +248,8 @@ func (r *ruleReader) readItems(c *judge.Policy) {
 	c.Sum()
 }
 
-// protects reports whether the policy sets a row filter or mask, and denies SELECT only where that is not enforced.
-func protects(p *judge.Policy) bool {
+// Protects reports whether the policy sets a row filter or mask, and denies SELECT only where that is not enforced.
+func Protects(p *judge.Policy) bool {
 	return p.Rule.Type != ranger.PolicyTypeAccess
 }
 
