@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"ucwarden/apiserver/document"
 	"ucwarden/policy"
 )
 
@@ -22,6 +23,7 @@ const (
 	pathReady   = "/readyz"
 	pathMetrics = "/metrics"
 	pathOpenAPI = "/openapi.json"
+	pathDocs    = "/docs"
 )
 
 // metricNames is the parameter by which Prometheus asks for some metrics only.
@@ -34,10 +36,27 @@ func isProbe(route string) bool {
 // checkTimeout bounds the readiness checks, which run concurrently.
 const checkTimeout = 3 * time.Second
 
-// openapi is the OpenAPI 3.1 document that /openapi.json serves.
+// openapi is the OpenAPI 3.1 document of the API, from which what is served of it is made.
 //
-//go:embed openapi.json
+//go:embed openapi.yaml
 var openapi []byte
+
+// served is what is served of the document.
+type served struct {
+	json, page []byte
+	policy     string // Content-Security-Policy of the page
+}
+
+// parseDocument returns what is served of the document, made once for all servers.
+var parseDocument = sync.OnceValues(func() (served, error) {
+	d, err := document.Parse(openapi)
+	if err != nil {
+		return served{}, err
+	}
+	s := served{json: d.JSON()}
+	s.page, s.policy, err = d.Page()
+	return s, err
+})
 
 func (s *Server) addOpenRoutes(e *echo.Echo) {
 	addGET(e, pathHealth, takes(func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) }))
@@ -45,7 +64,17 @@ func (s *Server) addOpenRoutes(e *echo.Echo) {
 	addGET(e, pathMetrics, takes(echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, // one failing collector must not hide the others
 	})), metricNames))
-	addGET(e, pathOpenAPI, takes(func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", openapi) }))
+	addGET(e, pathOpenAPI, takes(func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", s.document.json) }))
+	addGET(e, pathDocs, takes(s.docs))
+}
+
+// docs answers with the document as a page, which a browser lets do nothing.
+func (s *Server) docs(c echo.Context) error {
+	h := c.Response().Header()
+	h.Set("Content-Security-Policy", s.document.policy)
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	return c.HTMLBlob(http.StatusOK, s.document.page)
 }
 
 // readiness is the answer of /readyz when tasks are taken.

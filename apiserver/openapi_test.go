@@ -40,6 +40,23 @@ func TestOpenAPIDocumentIsValid(t *testing.T) {
 	}
 }
 
+// The page of the document is for browsers, which it lets load and run nothing.
+func TestDocumentAsPage(t *testing.T) {
+	r := newEnv(t, nil).do("GET", "/docs", "", "Authorization", "").want(200)
+	policy := r.header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "style-src 'sha256-", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %s: %s", want, policy)
+		}
+	}
+	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") || r.header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("headers %v", r.header)
+	}
+	if media := r.header.Get("Content-Type"); !strings.HasPrefix(media, "text/html") || !strings.Contains(string(r.body), "Submit a task") {
+		t.Errorf("%s: %.300s", media, r.body)
+	}
+}
+
 func TestEveryRouteIsDocumentedAndTheReverse(t *testing.T) {
 	for _, admin := range []string{"", "127.0.0.1:0"} {
 		e := newEnv(t, func(s *setup) { s.AdminAddr = admin })

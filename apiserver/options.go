@@ -27,7 +27,7 @@ type Check struct {
 type Options struct {
 	// Addr is the host:port to listen on; default 127.0.0.1:8282. Port 0 means any free one.
 	Addr string
-	// AdminAddr, when set, serves /healthz, /readyz, /metrics and /openapi.json on an address of their own, without TLS.
+	// AdminAddr, when set, serves /healthz, /readyz, /metrics, /openapi.json and /docs on an address of their own, without TLS.
 	AdminAddr string
 	// TLSCert and TLSKey are PEM files; both or none. They are read again when they change.
 	TLSCert, TLSKey string

@@ -21,7 +21,7 @@ func TestUnknownQueryParameters(t *testing.T) {
 	for _, call := range [][2]string{
 		{"POST", tasksPath}, {"GET", tasksPath}, {"HEAD", tasksPath}, {"GET", tasksPath + "/t"}, {"GET", tasksPath + "/t/events"},
 		{"POST", tasksPath + "/t/cancel"}, {"POST", tasksPath + "/t/retry"}, {"POST", reloadPath},
-		{"POST", checkPath}, {"POST", backupPath}, {"GET", "/healthz"}, {"GET", "/readyz"}, {"HEAD", "/readyz"}, {"GET", "/metrics"}, {"GET", "/openapi.json"},
+		{"POST", checkPath}, {"POST", backupPath}, {"GET", "/healthz"}, {"GET", "/readyz"}, {"HEAD", "/readyz"}, {"GET", "/metrics"}, {"GET", "/openapi.json"}, {"GET", "/docs"},
 	} {
 		for _, query := range []string{"stauts=FAILED", "Status=FAILED", "status%20=FAILED", "x", "=1", "a;b=1", "%zz=1", "status=%zz", "id=t", "force=true"} {
 			r := e.do(call[0], call[1]+"?"+query, table("new", "sales")).want(400)
@@ -54,7 +54,7 @@ func TestUnknownQueryParameters(t *testing.T) {
 func TestHeadWorksWhereGetDoes(t *testing.T) {
 	e := newEnv(t, func(s *setup) { s.stopped = true })
 	e.do("POST", tasksPath, table("t", "sales")).want(202)
-	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", tasksPath, tasksPath + "/t", tasksPath + "/t/events", tasksPath + "/none", "/none"} {
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", tasksPath, tasksPath + "/t", tasksPath + "/t/events", tasksPath + "/none", "/none"} {
 		head := e.do("HEAD", path, "")
 		if path == tasksPath+"/t/events" {
 			if head.status != 200 || head.header.Get("Content-Type") != "text/event-stream" {

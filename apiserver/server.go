@@ -29,6 +29,7 @@ type Server struct {
 	names    pipelineNames
 	metrics  *metrics
 	certs    *certificates // nil: no TLS
+	document served
 
 	api   *echo.Echo
 	admin *echo.Echo // nil: api serves the routes without a token
@@ -57,6 +58,9 @@ func New(o Options) (*Server, error) {
 	}
 	s.draining, s.beginDrain = context.WithCancel(context.Background())
 	var err error
+	if s.document, err = parseDocument(); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = newMetrics(o.Registerer); err != nil {
 		return nil, err
 	}

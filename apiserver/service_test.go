@@ -31,7 +31,7 @@ func TestOpenRoutesNeedNoToken(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	e := newEnv(t, func(s *setup) { s.Registerer, s.Gatherer = registry, registry })
 	e.do("GET", tasksPath, "").want(200)
-	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json"} {
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"} {
 		e.do("GET", path, "", "Authorization", "").want(200)
 	}
 	metrics := string(e.do("GET", "/metrics", "", "Authorization", "").want(200).body)
@@ -170,7 +170,7 @@ func TestAdminRoutesOnAPortOfTheirOwn(t *testing.T) {
 	if api == admin {
 		t.Fatal("one port for both")
 	}
-	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json"} {
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"} {
 		if status, _ := fetch(t, http.DefaultClient, admin+path); status != 200 {
 			t.Errorf("admin %s: %d", path, status)
 		}
