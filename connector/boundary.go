@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/coordinate"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
@@ -35,7 +36,7 @@ func (s *Syncer) SyncValidity(ctx context.Context, r Request) (*Result, []policy
 
 func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []policy.Securable, error) {
 	if err := s.recallOrReadDirectory(ctx); err != nil {
-		return nil, nil, givenUp(err)
+		return nil, nil, apply.GivenUp(err)
 	}
 	run, err := s.beginNow(ctx, request)
 	if err != nil {
@@ -49,7 +50,7 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 	if err := b.find(); err != nil {
 		return nil, nil, err
 	}
-	result := &Result{Plan: &policy.Plan{PolicyVersion: run.snapshot.Version, Report: &policy.Report{}}, Outcomes: []Outcome{}}
+	result := &Result{Plan: &policy.Plan{PolicyVersion: run.snapshot.Version, Report: &policy.Report{}}, Outcomes: []apply.Outcome{}}
 	if len(b.opened) == 0 {
 		return result, b.rest(), nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/emulator"
 	"ucwarden/connector/load"
 	"ucwarden/policy"
@@ -300,7 +301,7 @@ func TestDroppedWhileSynced(t *testing.T) {
 		return nil
 	}
 	result := r.sync()
-	i := slices.IndexFunc(result.Outcomes, func(o connector.Outcome) bool { return o.Change.Securable == staff })
+	i := slices.IndexFunc(result.Outcomes, func(o apply.Outcome) bool { return o.Change.Securable == staff })
 	if i < 0 || !result.Outcomes[i].Gone || len(result.Outcomes[i].Change.Add) > 0 {
 		t.Errorf("outcome of %s: %+v", staff, result.Outcomes)
 	}
@@ -334,7 +335,7 @@ func TestHeldBack(t *testing.T) {
 			got[o.Change.Securable.String()] = o.Err
 		}
 	}
-	if len(got) != 3 || !errors.Is(got["TABLE:hr.core.staff"], broken) || !errors.Is(got["SCHEMA:hr.core"], connector.ErrHeldBack) || !errors.Is(got["CATALOG:hr"], connector.ErrHeldBack) {
+	if len(got) != 3 || !errors.Is(got["TABLE:hr.core.staff"], broken) || !errors.Is(got["SCHEMA:hr.core"], apply.ErrHeldBack) || !errors.Is(got["CATALOG:hr"], apply.ErrHeldBack) {
 		t.Errorf("failed: %v", got)
 	}
 	if diff := cmp.Diff([]string{"CATALOG:hr eve@example.com USE_CATALOG", "SCHEMA:hr.core eve@example.com USE_SCHEMA", "TABLE:hr.core.staff bob@example.com SELECT"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
@@ -37,8 +38,8 @@ type Options struct {
 	Compile     compile.Options
 	Mode        policy.Mode // "" is enforce
 	Guards      []guard.Guard
-	State       memory.Store // what earlier runs found; nil forgets it
-	Journal     Journal      // of every change; nil notes none
+	State       memory.Store  // what earlier runs found; nil forgets it
+	Journal     apply.Journal // of every change; nil notes none
 	// Protection enforces row filters and masks; nil closes the tables that they are about for whom they bind.
 	Protection *Protection
 	// Settings identifies all settings that plans depend on: a plan stored under others is made anew.
@@ -90,7 +91,7 @@ func (o *Options) validate() error {
 		o.UnknownPrincipalTTL = 15 * time.Minute
 	}
 	if o.Journal == nil {
-		o.Journal = noJournal{}
+		o.Journal = apply.NoJournal{}
 	}
 	if o.DirectoryInterval == 0 {
 		o.DirectoryInterval = 10 * time.Minute

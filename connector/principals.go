@@ -2,13 +2,13 @@ package connector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
 	"ucwarden/policy"
@@ -16,49 +16,14 @@ import (
 
 // grants returns the direct grants on s with the principals that the directory knows.
 func (r *run) grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
-	return resolved{r.Workspace, r.identities}.Grants(ctx, s)
-}
-
-// change sends a change with the principals as the workspace spells them, and returns the grants afterwards.
-func (r *run) change(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	spelled := make(map[policy.Principal]policy.Principal)
-	spell := func(list []policy.Assignment) []policy.Assignment {
-		list = slices.Clone(list)
-		for i, a := range list {
-			list[i].Name = r.dir.Spelling(a.Principal)
-			spelled[list[i].Principal] = a.Principal
-		}
-		return list
-	}
-	sent := c
-	sent.Add, sent.Remove = spell(c.Add), spell(c.Remove)
-	sent.AddTemporary, sent.RemoveTemporary, sent.Keep = spell(c.AddTemporary), spell(c.RemoveTemporary), spell(c.Keep)
-	list, err := r.Workspace.Apply(ctx, sent)
-	if unknown, ok := errors.AsType[*PrincipalError](err); ok && unknown.Principal.Name != "" {
-		unknown.Principal = spelled[unknown.Principal]
-	}
-	r.identities.Resolve(list)
-	return list, err
-}
-
-// resolved is the permissions of the workspace, read with the principals that the directory knows.
-type resolved struct {
-	Permissions
-	identities *identity.Names
-}
-
-// Grants implements Permissions.
-func (r resolved) Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
-	list, err := r.Permissions.Grants(ctx, s)
-	r.identities.Resolve(list)
-	return list, err
+	return apply.Resolved(r.Workspace, r.identities).Grants(ctx, s)
 }
 
 // Settle finds out what became of changes of which the journal does not know it, also where there are no policies yet. What
 // fails is tried again by the next sync.
 func (s *Syncer) Settle(ctx context.Context) {
 	if err := s.refreshDirectory(ctx, false, false); err == nil {
-		s.Journal.Settle(ctx, resolved{s.Workspace, identity.NewNames(s.principals.Current())})
+		s.Journal.Settle(ctx, apply.Resolved(s.Workspace, identity.NewNames(s.principals.Current())))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy"
 )
@@ -67,7 +68,7 @@ func (a *account) Apply(_ context.Context, c policy.Change) ([]policy.Assignment
 	a.applied = append(a.applied, c)
 	for _, x := range slices.Concat(c.Add, c.Remove) {
 		if !a.known[x.Name] {
-			e := &connector.PrincipalError{Err: errors.New("no such principal")}
+			e := &apply.PrincipalError{Err: errors.New("no such principal")}
 			if a.tells {
 				e.Principal = x.Principal
 			}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/load"
 	"ucwarden/connector/protection"
 	"ucwarden/group"
@@ -141,12 +142,12 @@ func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) 
 	if err != nil {
 		return err
 	}
-	if g, gerr := r.current(); gerr != nil || g.compiler != r.compiler {
-		return errOutdated
+	if r.outdated() {
+		return apply.ErrOutdated
 	}
 	errs = append(errs, r.protections.Apply(ctx, replaces, r.noteProtection)...)
 	if ctx.Err() != nil {
-		return givenUp(ctx.Err())
+		return apply.GivenUp(ctx.Err())
 	}
 	failed := make(map[policy.Securable]bool)
 	for i, c := range slices.Concat(hides, replaces) {
@@ -170,7 +171,7 @@ func (r *run) applyRest(ctx context.Context, changes []policy.Change, failed map
 	var at []int
 	for i, out := range result.Outcomes {
 		switch {
-		case errors.Is(out.Err, ErrHeldBack):
+		case errors.Is(out.Err, apply.ErrHeldBack):
 			done := out.Change
 			rest = append(rest, changes[i].Filter(func(a policy.Assignment) bool {
 				add, remove := done.Acts()
@@ -196,7 +197,7 @@ func (r *run) applyRest(ctx context.Context, changes []policy.Change, failed map
 func (r *run) lift(ctx context.Context, plan *policy.Plan, result *Result) error {
 	var lifts []policy.ProtectionChange
 	for _, c := range plan.Protection {
-		if c.Lifts() && !slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil && o.Change.Securable.Contains(c.Table) }) {
+		if c.Lifts() && !slices.ContainsFunc(result.Outcomes, func(o apply.Outcome) bool { return o.Err != nil && o.Change.Securable.Contains(c.Table) }) {
 			lifts = append(lifts, c)
 		}
 	}
@@ -206,7 +207,7 @@ func (r *run) lift(ctx context.Context, plan *policy.Plan, result *Result) error
 		}
 	}
 	if ctx.Err() != nil {
-		return givenUp(ctx.Err())
+		return apply.GivenUp(ctx.Err())
 	}
 	return nil
 }

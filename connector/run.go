@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
 	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/order"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
 )
@@ -40,7 +42,7 @@ func (s *Syncer) begin(ctx context.Context, r Request) (*run, error) {
 		return nil, errNoPolicies
 	}
 	if err := s.refreshDirectory(ctx, r.ByPerson, len(r.Roots) == 0); err != nil {
-		return nil, givenUp(err)
+		return nil, apply.GivenUp(err)
 	}
 	return s.beginNow(ctx, r)
 }
@@ -62,12 +64,12 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 	unknown := s.unknown.View()
 	id, err := s.coordinator.Begin(ctx, g.compiler)
 	if err != nil {
-		return nil, givenUp(err)
+		return nil, apply.GivenUp(err)
 	}
 	run := s.runOf(g, r)
 	run.id, run.unknown = id, unknown
 	s.recallExpansions(ctx)
-	s.Journal.Settle(ctx, resolved{s.Workspace, g.identities})
+	s.Journal.Settle(ctx, apply.Resolved(s.Workspace, g.identities))
 	return run, nil
 }
 
@@ -81,17 +83,30 @@ func (s *Syncer) runOf(g generation, r Request) *run {
 
 func (r *run) end() { r.coordinator.End(r.id) }
 
-// givenUp classifies the end of a context: whoever asks again may be answered.
-func givenUp(err error) error {
-	return policy.Errorf(policy.CodeUnavailable, "sync given up: %w", err)
-}
-
 // orGivenUp returns err, or that the sync was given up where ctx has ended.
 func orGivenUp(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return givenUp(ctx.Err())
+		return apply.GivenUp(ctx.Err())
 	}
 	return err
+}
+
+// apply carries out changes; see [apply.Changes].
+func (r *run) apply(ctx context.Context, changes []policy.Change, closed map[policy.Securable]bool, unmade *order.Unmade) ([]apply.Outcome, error) {
+	defer r.saveExpansions(context.WithoutCancel(ctx))
+	return apply.Changes(ctx, apply.Options{
+		Permissions: apply.Resolved(r.Workspace, r.identities), Get: r.Workspace.Get, Journal: r.Journal, Origin: r.request.Origin,
+		Coordinator: r.coordinator, Sync: r.id, Compiler: r.compiler, Outdated: r.outdated, MayRemove: r.mayRemove,
+		Unknown: r.Syncer.unknown, NotTried: r.unknown, Expansions: r.expansions, Watch: r.watch,
+		Parallel: r.Parallel, Report: func(done, total int) { r.request.report("apply", done, total) },
+		Sent: r.metrics.changed, Failed: r.metrics.failures.Inc, Logger: r.Logger,
+	}, changes, closed, unmade)
+}
+
+// outdated reports whether the plan is no longer what the policies mean.
+func (r *run) outdated() bool {
+	g, err := r.current()
+	return err != nil || g.compiler != r.compiler
 }
 
 // mayRemove reports whether a sync takes grants of a privilege on a type of securable away that no policy gives.

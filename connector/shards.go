@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/load"
 	"ucwarden/connector/named"
 	"ucwarden/policy"
@@ -14,7 +15,7 @@ import (
 // for the metastore with its other root objects. Catalogs that the last listing held and this one does not are asked for.
 func (s *Syncer) Shards(ctx context.Context) ([]policy.Securable, error) {
 	if err := s.refreshDirectory(ctx, false, true); err != nil {
-		return nil, givenUp(err)
+		return nil, apply.GivenUp(err)
 	}
 	shards, catalogs, err := s.shards(ctx)
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ucwarden/connector/apply"
 	"ucwarden/policy"
 )
 
@@ -30,7 +31,7 @@ func newSuccesses() *successes {
 
 // note notes a sync of roots that ended without an error.
 func (s *successes) note(roots []policy.Securable, result *Result) {
-	clean := len(result.Unread) == 0 && len(result.Unprotected) == 0 && !slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil })
+	clean := len(result.Unread) == 0 && len(result.Unprotected) == 0 && !slices.ContainsFunc(result.Outcomes, func(o apply.Outcome) bool { return o.Err != nil })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, root := range roots {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/coordinate"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
@@ -263,7 +264,7 @@ func (r *run) noteInSync(ctx context.Context, shard policy.Securable, result *Re
 		return
 	}
 	basis := r.basis(shard)
-	if len(result.Unread)+len(result.Unprotected) > 0 || slices.ContainsFunc(result.Outcomes, func(o Outcome) bool { return o.Err != nil }) {
+	if len(result.Unread)+len(result.Unprotected) > 0 || slices.ContainsFunc(result.Outcomes, func(o apply.Outcome) bool { return o.Err != nil }) {
 		basis = unfinished
 	}
 	r.note(ctx, shard, basis)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/named"
 	"ucwarden/group"
 	"ucwarden/policy"
@@ -19,7 +20,7 @@ func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Co
 		return nil, nil, err
 	}
 	if err := s.refreshDirectory(ctx, r.ByPerson, true); err != nil {
-		return nil, nil, givenUp(err)
+		return nil, nil, apply.GivenUp(err)
 	}
 	shards, catalogs, err := s.shards(ctx)
 	if err != nil {
@@ -123,7 +124,7 @@ func (s *Syncer) syncAll(ctx context.Context, r Request) (*Result, error) {
 	if err != nil || s.Mode == policy.ModeObserve {
 		return result, err
 	}
-	result.Outcomes, result.Plan.Changes = []Outcome{}, nil
+	result.Outcomes, result.Plan.Changes = []apply.Outcome{}, nil
 	for _, p := range plans {
 		applied, err := s.applyShard(ctx, p, judged, Request{ByPerson: r.ByPerson, Origin: r.Origin})
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/coordinate"
 	"ucwarden/connector/expansion"
 	"ucwarden/connector/identity"
@@ -157,7 +158,7 @@ type Request struct {
 	Bounded  bool           // where all of a container above the roots has to be looked at, leave that to another sync, unless it is small
 	Approved string         // digest of a plan that a guard refused and a person approved
 	Saved    string         // digest of a saved plan: that is carried out, or nothing
-	Origin   Origin         // for the journal
+	Origin   apply.Origin   // for the journal
 	Progress func(Progress) // called now and then, never twice at once; must return soon
 
 	judged *judgedShard // what this takes the place of
@@ -187,19 +188,11 @@ type Result struct {
 	Unread      []load.LeftOut     // what could not be looked at
 	NotInForce  []string           // policies, and files of them, that are not in force as they are written
 	Refused     error              // of a plan, and in mode observe: why a guard would refuse it
-	Outcomes    []Outcome          // one for each of Plan.Changes, in their order; fewer when the sync ended early
+	Outcomes    []apply.Outcome    // one for each of Plan.Changes, in their order; fewer when the sync ended early
 	Pending     []policy.Securable // containers that must be synced, each by itself, before USE_* are granted on them and inside
 	Unprotected []load.LeftOut     // tables whose row filters and masks could not be set or lifted
 	AlsoSynced  []policy.Securable // containers that had to be synced too, for the USE_* that a root requires
 	LeftOut     []policy.Principal // whom the policies grant something there and the workspace does not know; sorted
-}
-
-// Outcome is what became of a change.
-type Outcome struct {
-	Change  policy.Change      // as applied: without what was left out
-	Unknown []policy.Principal // principals left out because the workspace does not know them
-	Gone    bool               // the securable was dropped meanwhile
-	Err     error              // nil when the change holds
 }
 
 // metastore returns the id of the workspace's metastore; "" where it may not be read.

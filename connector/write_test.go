@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy"
 	"ucwarden/policy/guard"
@@ -312,7 +313,7 @@ func TestAllPrivilegesIgnored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		failed := slices.ContainsFunc(result.Outcomes, func(o connector.Outcome) bool {
+		failed := slices.ContainsFunc(result.Outcomes, func(o apply.Outcome) bool {
 			return policy.CodeOf(o.Err) == policy.CodeUnavailable && strings.Contains(o.Err.Error(), "ALL_PRIVILEGES")
 		})
 		if !failed {

@@ -16,6 +16,7 @@ import (
 
 	"ucwarden/config"
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/audit"
 	"ucwarden/connector/call"
 	"ucwarden/connector/memory"
@@ -202,7 +203,7 @@ func guards(c *config.Config) []guard.Guard {
 
 // newSyncer joins policies and workspace; it asks the workspace who we are. state keeps what guards compare with, and
 // journal what is changed; nil keeps nothing.
-func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state memory.Store, journal connector.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
+func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state memory.Store, journal apply.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
 	o := scopeOptions(c)
 	me, err := client.Whoami(ctx)
 	unknown := policy.CodeOf(err) == policy.CodeForbidden || policy.CodeOf(err) == policy.CodeNotFound

@@ -16,7 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/policy"
 )
 
@@ -42,7 +42,7 @@ func change(t testing.TB, text string) policy.Change {
 	return c
 }
 
-var origin = connector.Origin{Task: "task-1", By: "ann@example.com"}
+var origin = apply.Origin{Task: "task-1", By: "ann@example.com"}
 
 func open(t testing.TB, o Options) *Log {
 	t.Helper()
@@ -102,7 +102,7 @@ func TestTrail(t *testing.T) {
 	ended("req-1", nil)
 	begin(t, l, "SCHEMA:sales.emea +ann USE_SCHEMA")("req-2", policy.Errorf(policy.CodeForbidden, "not yours"))
 	begin(t, l, "CATALOG:sales +Ann USE_CATALOG")("", policy.Errorf(policy.CodeNotFound, "no such catalog"))
-	begin(t, l, "CATALOG:hr +zoe USE_CATALOG")("", &connector.PrincipalError{Principal: policy.PrincipalByShape("zoe"), Err: errors.New("404")})
+	begin(t, l, "CATALOG:hr +zoe USE_CATALOG")("", &apply.PrincipalError{Principal: policy.PrincipalByShape("zoe"), Err: errors.New("404")})
 	begin(t, l, "VOLUME:hr.core.files +ann READ_VOLUME")("", policy.Errorf(policy.CodeConflict, "being changed"))
 	if err := l.Close(); err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/policy"
 )
 
@@ -62,7 +62,7 @@ type Log struct {
 	left map[string]intent // of whose requests it is not known what became
 }
 
-var _ connector.Journal = (*Log)(nil)
+var _ apply.Journal = (*Log)(nil)
 
 // Open opens the file, or begins it, and finds the intents that are open. It returns an error where the file cannot be
 // read and written; lines that are damaged are left as they are and logged.
@@ -102,8 +102,8 @@ func (l *Log) Close() error {
 	return nil
 }
 
-// Begin implements connector.Journal.
-func (l *Log) Begin(ctx context.Context, o connector.Origin, c policy.Change) (func(requestID string, err error), error) {
+// Begin implements apply.Journal.
+func (l *Log) Begin(ctx context.Context, o apply.Origin, c policy.Change) (func(requestID string, err error), error) {
 	l.mu.Lock()
 	l.next++
 	in := newIntent(l.started+"-"+strconv.Itoa(l.next), time.Now(), o, c)
@@ -112,8 +112,8 @@ func (l *Log) Begin(ctx context.Context, o connector.Origin, c policy.Change) (f
 	return l.begin(in)
 }
 
-// BeginProtection implements connector.Journal.
-func (l *Log) BeginProtection(ctx context.Context, o connector.Origin, c policy.ProtectionChange) (func(error), error) {
+// BeginProtection implements apply.Journal.
+func (l *Log) BeginProtection(ctx context.Context, o apply.Origin, c policy.ProtectionChange) (func(error), error) {
 	l.mu.Lock()
 	l.next++
 	in := newIntent(l.started+"-"+strconv.Itoa(l.next), time.Now(), o, policy.Change{Securable: c.Table})
@@ -171,7 +171,7 @@ func resultOf(err error) (result Result, known bool) {
 	if err == nil {
 		return ResultApplied, true
 	}
-	if _, ok := errors.AsType[*connector.PrincipalError](err); ok {
+	if _, ok := errors.AsType[*apply.PrincipalError](err); ok {
 		return ResultRefused, true
 	}
 	switch policy.CodeOf(err) {
@@ -205,8 +205,8 @@ func (l *Log) open() []intent {
 	return list
 }
 
-// Settle implements connector.Journal.
-func (l *Log) Settle(ctx context.Context, from connector.Permissions) {
+// Settle implements apply.Journal.
+func (l *Log) Settle(ctx context.Context, from apply.Permissions) {
 	l.mu.Lock()
 	left := make([]intent, 0, len(l.left))
 	for _, in := range l.left {

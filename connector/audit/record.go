@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/policy"
 )
 
@@ -58,7 +58,7 @@ type intent struct {
 	Protection *policy.ProtectionChange `json:"protection,omitempty"`
 }
 
-func newIntent(id string, now time.Time, o connector.Origin, c policy.Change) intent {
+func newIntent(id string, now time.Time, o apply.Origin, c policy.Change) intent {
 	noted := policy.Change{Securable: c.Securable, Wave: c.Wave, Causes: c.Causes}
 	noted.Add, noted.Remove = c.Request() // all that is sent, what is put back too
 	if len(c.AddTemporary)+len(c.RemoveTemporary)+len(c.Keep) > 0 {

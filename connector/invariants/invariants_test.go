@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/emulator"
 	"ucwarden/policy"
 	"ucwarden/policy/policytest"
@@ -217,7 +218,7 @@ func mayLose(result *connector.Result, lost string, removed, end []emulator.Gran
 	typ, rest, _ := strings.Cut(lost, " ")
 	name, _, _ := strings.Cut(rest, " ")
 	object := policy.Securable{Type: policy.SecurableType(typ), FullName: name}
-	withheld := len(result.Unread) > 0 || slices.ContainsFunc(result.Outcomes, func(o connector.Outcome) bool { return o.Err != nil && o.Change.Securable.Contains(object) })
+	withheld := len(result.Unread) > 0 || slices.ContainsFunc(result.Outcomes, func(o apply.Outcome) bool { return o.Err != nil && o.Change.Securable.Contains(object) })
 	return withheld && slices.ContainsFunc(removed, func(g emulator.Grant) bool { return !replaced(g, end) })
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/load"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
@@ -23,11 +24,11 @@ func TestAfter(t *testing.T) {
 		crashes int
 		want    string // protected, granted, unknown
 	}{
-		"nothing changed":        {result: &connector.Result{Plan: &policy.Plan{}, Outcomes: []connector.Outcome{}}},
+		"nothing changed":        {result: &connector.Result{Plan: &policy.Plan{}, Outcomes: []apply.Outcome{}}},
 		"row filters":            {result: &connector.Result{Plan: &policy.Plan{Protection: protects}}, want: "[TABLE:a.s.orders TABLE:a.s.plain] [] []"},
 		"one could not be":       {result: &connector.Result{Plan: &policy.Plan{Protection: protects}, Unprotected: []load.LeftOut{{Securable: plain}}}, want: "[TABLE:a.s.orders] [] []"},
-		"grants":                 {result: &connector.Result{Plan: &policy.Plan{Changes: grants}, Outcomes: []connector.Outcome{{Change: grants[0]}}}, want: "[] [TABLE:a.s.plain] []"},
-		"a grant that failed":    {result: &connector.Result{Plan: &policy.Plan{Changes: grants}, Outcomes: []connector.Outcome{{Change: policy.Change{Securable: plain}, Err: policy.Errorf(policy.CodeForbidden, "no")}}}},
+		"grants":                 {result: &connector.Result{Plan: &policy.Plan{Changes: grants}, Outcomes: []apply.Outcome{{Change: grants[0]}}}, want: "[] [TABLE:a.s.plain] []"},
+		"a grant that failed":    {result: &connector.Result{Plan: &policy.Plan{Changes: grants}, Outcomes: []apply.Outcome{{Change: policy.Change{Securable: plain}, Err: policy.Errorf(policy.CodeForbidden, "no")}}}},
 		"refused":                {result: &connector.Result{Plan: &policy.Plan{Protection: protects}}, err: policy.Errorf(policy.CodeRefused, "too many")},
 		"ended early":            {result: &connector.Result{Plan: &policy.Plan{Protection: protects}}, err: policy.Errorf(policy.CodeUnavailable, "no answer"), want: "[TABLE:a.s.orders TABLE:a.s.plain] [] []"},
 		"failed before":          {err: policy.Errorf(policy.CodeUnavailable, "no answer")},

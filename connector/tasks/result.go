@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/load"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -122,16 +123,16 @@ func sum(root policy.Securable, result *connector.Result) totals {
 	return t
 }
 
-func (t *totals) addOutcome(o connector.Outcome) {
+func (t *totals) addOutcome(o apply.Outcome) {
 	for _, p := range o.Unknown {
 		t.unknown[p] = true
 	}
 	if o.Err != nil {
 		t.failed++
-		if errors.Is(o.Err, connector.ErrHeldBack) {
+		if errors.Is(o.Err, apply.ErrHeldBack) {
 			t.heldBack++
 		}
-		if t.failure == nil || errors.Is(t.failure, connector.ErrHeldBack) {
+		if t.failure == nil || errors.Is(t.failure, apply.ErrHeldBack) {
 			t.failure, t.failedOn = o.Err, o.Change.Securable
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/call"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -99,7 +100,7 @@ var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, Sour
 func requestOf(t ondemand.Task) connector.Request {
 	return connector.Request{
 		Approved: t.RequestInfo.Approve, Saved: t.RequestInfo.Plan, ByPerson: !automatic[t.Source],
-		Origin: connector.Origin{Task: t.ID, By: cmp.Or(t.PostedBy, t.Source)},
+		Origin: apply.Origin{Task: t.ID, By: cmp.Or(t.PostedBy, t.Source)},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -188,9 +189,9 @@ func planOf(t *testing.T, changes ...string) *policy.Plan {
 
 // applied is a result whose changes all hold.
 func applied(t *testing.T, changes ...string) *connector.Result {
-	r := &connector.Result{Plan: planOf(t, changes...), Outcomes: []connector.Outcome{}}
+	r := &connector.Result{Plan: planOf(t, changes...), Outcomes: []apply.Outcome{}}
 	for _, c := range r.Plan.Changes {
-		r.Outcomes = append(r.Outcomes, connector.Outcome{Change: c})
+		r.Outcomes = append(r.Outcomes, apply.Outcome{Change: c})
 	}
 	return r
 }
@@ -211,14 +212,14 @@ func TestResultsPerResource(t *testing.T) {
 	failed := func(r *connector.Result, errs ...error) *connector.Result {
 		for i, err := range errs {
 			if err != nil {
-				r.Outcomes[i] = connector.Outcome{Change: policy.Change{Securable: r.Plan.Changes[i].Securable}, Err: err}
+				r.Outcomes[i] = apply.Outcome{Change: policy.Change{Securable: r.Plan.Changes[i].Securable}, Err: err}
 			}
 		}
 		return r
 	}
 	denied := policy.Errorf(policy.CodeForbidden, "permission denied")
 	unknown := applied(t, open, leads)
-	unknown.Outcomes[0] = connector.Outcome{Change: policy.Change{Securable: sec(t, "schema:sales.emea")}, Unknown: []policy.Principal{policy.PrincipalByShape("zed"), policy.PrincipalByShape("analysts")}}
+	unknown.Outcomes[0] = apply.Outcome{Change: policy.Change{Securable: sec(t, "schema:sales.emea")}, Unknown: []policy.Principal{policy.PrincipalByShape("zed"), policy.PrincipalByShape("analysts")}}
 	gone := applied(t, leads)
 	gone.Outcomes[0].Gone, gone.Outcomes[0].Change.Add = true, nil
 	for _, test := range []struct {
@@ -242,7 +243,7 @@ func TestResultsPerResource(t *testing.T) {
 		{"one fails", failed(applied(t, open, leads), denied), []string{"schema:sales.emea", "schema:sales.apac", "catalog:sales"},
 			[]string{"FAILED 1 change(s) not applied, the first on SCHEMA:sales.emea because: permission denied", "SUCCESS 1 grant, 0 revokes on 1 securable",
 				"FAILED 1 change(s) not applied, the first on SCHEMA:sales.emea because: permission denied; 1 grant, 0 revokes on 1 securable"}},
-		{"the cause is named, not its consequence", failed(applied(t, open, orders, leads), connector.ErrHeldBack, denied, connector.ErrHeldBack),
+		{"the cause is named, not its consequence", failed(applied(t, open, orders, leads), apply.ErrHeldBack, denied, apply.ErrHeldBack),
 			[]string{"catalog:sales"}, []string{"FAILED 3 change(s) not applied, the first on TABLE:sales.emea.orders because: permission denied; 2 of them held back, in all or in part, because what they depend on failed"}},
 		{"unknown principals", unknown, []string{"schema:sales.emea", "catalog:sales"},
 			[]string{"SUCCESS not granted to principals the account does not know: analysts, zed",

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -17,7 +18,7 @@ func TestValiditySync(t *testing.T) {
 	hr := sec(t, "catalog:hr")
 	revoked := change(t, "TABLE:hr.core.staff -bob SELECT")
 	f := &fake{
-		result: &connector.Result{Plan: &policy.Plan{Changes: []policy.Change{revoked}}, Outcomes: []connector.Outcome{{Change: revoked}}},
+		result: &connector.Result{Plan: &policy.Plan{Changes: []policy.Change{revoked}}, Outcomes: []apply.Outcome{{Change: revoked}}},
 		left:   []policy.Securable{hr},
 	}
 	out, err := handle(t, f, ondemand.ValiditySync, ondemand.Job{Task: ondemand.Task{ID: "1", Type: ondemand.ValiditySync, Source: tasks.SourceValidity}})
@@ -61,7 +62,7 @@ func TestValiditySyncFails(t *testing.T) {
 	unavailable := policy.Errorf(policy.CodeUnavailable, "no answer")
 	for _, f := range []*fake{
 		{err: unavailable, result: &connector.Result{}},
-		{result: &connector.Result{Plan: &policy.Plan{Changes: []policy.Change{revoked}}, Outcomes: []connector.Outcome{{Change: revoked, Err: unavailable}}}},
+		{result: &connector.Result{Plan: &policy.Plan{Changes: []policy.Change{revoked}}, Outcomes: []apply.Outcome{{Change: revoked, Err: unavailable}}}},
 	} {
 		_, err := handle(t, f, ondemand.ValiditySync, ondemand.Job{Task: ondemand.Task{ID: "1", Type: ondemand.ValiditySync}})
 		if policy.CodeOf(err) != policy.CodeUnavailable {

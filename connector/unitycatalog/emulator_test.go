@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/emulator"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/policy"
@@ -256,7 +256,7 @@ func TestRefusalsOfTheEmulator(t *testing.T) {
 	server, c := emulated(t, emulator.Options{})
 	emea := securable(t, "schema:sales.emea")
 	before := slices.Collect(server.Grants().All())
-	var unknown *connector.PrincipalError
+	var unknown *apply.PrincipalError
 
 	_, err := c.Apply(t.Context(), policy.Change{Securable: emea, Add: slices.Concat(assign("bob@example.com", "SELECT"), assign("nobody@example.com", "SELECT"))})
 	checkCode(t, err, policy.CodeInvalid)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/policy"
 )
 
@@ -42,7 +42,7 @@ func privilege(s string) policy.Privilege {
 	return policy.Privilege(strings.ReplaceAll(strings.ToUpper(s), " ", "_"))
 }
 
-// Grants implements connector.Permissions. Without a page size the API returns all grants in one page; further pages are
+// Grants implements apply.Permissions. Without a page size the API returns all grants in one page; further pages are
 // read if there are any.
 func (c *Client) Grants(ctx context.Context, s policy.Securable) ([]policy.Assignment, error) {
 	list, err := c.grants(ctx, s)
@@ -129,8 +129,8 @@ func diffOf(change policy.Change) (permissionsDiff, error) {
 	return diff, nil
 }
 
-// Apply implements connector.Permissions. It returns the securable's grants after the change. A change that names a
-// principal unknown to the workspace fails with a *connector.PrincipalError; an error of class policy.CodeNotFound means
+// Apply implements apply.Permissions. It returns the securable's grants after the change. A change that names a
+// principal unknown to the workspace fails with a *apply.PrincipalError; an error of class policy.CodeNotFound means
 // that the securable does not exist. An empty change only reads.
 func (c *Client) Apply(ctx context.Context, change policy.Change) ([]policy.Assignment, error) {
 	list, err := c.apply(ctx, change)
@@ -165,7 +165,7 @@ func (c *Client) apply(ctx context.Context, change policy.Change) ([]policy.Assi
 	return g.assignments(), nil
 }
 
-// principalError returns a *connector.PrincipalError if err is about an unknown principal, otherwise err. An unknown
+// principalError returns a *apply.PrincipalError if err is about an unknown principal, otherwise err. An unknown
 // securable is a 404 too. The principals of a share are recipients.
 func principalError(err error, t policy.SecurableType, diff permissionsDiff) error {
 	var a *apiError
@@ -179,7 +179,7 @@ func principalError(err error, t policy.SecurableType, diff permissionsDiff) err
 	default:
 		return err
 	}
-	return &connector.PrincipalError{Principal: principalInMessage(a.message, diff), Err: a}
+	return &apply.PrincipalError{Principal: principalInMessage(a.message, diff), Err: a}
 }
 
 // principalInMessage returns the principal of the request that a message names, in whatever case: the longest, because one

@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/policy"
 )
@@ -127,7 +127,7 @@ func TestApplyRefusals(t *testing.T) {
 			w := newWorkspace(t, map[string][]string{"PATCH " + uc + "permissions/schema/a.b": {test.answer}})
 			_, err := w.client(t).Apply(t.Context(), change)
 			checkCode(t, err, test.want, "change grants on SCHEMA:a.b")
-			var unknown *connector.PrincipalError
+			var unknown *apply.PrincipalError
 			if got := errors.As(err, &unknown); got != test.unknown {
 				t.Fatalf("a PrincipalError: %t, want %t: %v", got, test.unknown, err)
 			}

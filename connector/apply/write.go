@@ -1,4 +1,4 @@
-package connector
+package apply
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 // write sends a change and returns the grants on its securable afterwards, in which the change shows, with ALL_PRIVILEGES
 // where the workspace shows it written out. Where the answer does not show all that is to stand, one further change is sent
 // that may help; see [written.Change.Further].
-func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	w, err := r.attempt(ctx, c)
+func (a *applier) write(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	w, err := a.attempt(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	rest := w.Rest()
-	if further := w.Further(rest, r.provable); !further.Empty() {
-		again, err := r.attempt(ctx, further)
+	if further := w.Further(rest, a.provable); !further.Empty() {
+		again, err := a.attempt(ctx, further)
 		if err != nil {
 			return nil, err
 		}
@@ -37,26 +37,26 @@ func (r *run) write(ctx context.Context, c policy.Change) ([]policy.Assignment, 
 
 // provable reports whether a grant that stands can be told from a part of an ALL_PRIVILEGES that is shown written out: the
 // policies want it, or it would have been removed. What no policy decides about may be shown as that part alone.
-func (r *run) provable(s policy.Securable, a policy.Assignment) bool {
-	return r.Scope.Keeps(s.Type, a.Privilege, r.compiler.Expresses) == ""
+func (a *applier) provable(s policy.Securable, g policy.Assignment) bool {
+	return a.MayRemove(s.Type, g.Privilege)
 }
 
 // attempt sends a change. Where the answer does not show it, the grants are read again: it may be older than the change.
-func (r *run) attempt(ctx context.Context, c policy.Change) (*written.Change, error) {
-	w, answer, err := r.patch(ctx, c)
+func (a *applier) attempt(ctx context.Context, c policy.Change) (*written.Change, error) {
+	w, answer, err := a.patch(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	r.expansions.Learn(w.Change, w.Before.Grants, w.Before.Kind, answer, false)
-	w.Shown, w.Have = answer, r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.Before.Grants))
+	a.Expansions.Learn(w.Change, w.Before.Grants, w.Before.Kind, answer, false)
+	w.Shown, w.Have = answer, a.Expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.Before.Grants))
 	if rest := w.Rest(); rest.Empty() {
 		return w, nil
 	}
-	if answer, err = r.grants(ctx, c.Securable); err != nil {
+	if answer, err = a.Permissions.Grants(ctx, c.Securable); err != nil {
 		return nil, err
 	}
-	r.expansions.Learn(w.Change, w.Before.Grants, w.Before.Kind, answer, true)
-	w.Shown, w.Have = answer, r.expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.Before.Grants))
+	a.Expansions.Learn(w.Change, w.Before.Grants, w.Before.Kind, answer, true)
+	w.Shown, w.Have = answer, a.Expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.Before.Grants))
 	return w, nil
 }
 
@@ -70,18 +70,18 @@ const (
 // patch sends a change, and again while the workspace answers that the object is being changed by somebody else. What goes
 // with a removal of ALL_PRIVILEGES, which clears the rest, follows from what stands at that moment: it is read just before,
 // so that nothing is lost that was granted since the plan was made, and nothing comes back that was taken away.
-func (r *run) patch(ctx context.Context, c policy.Change) (w *written.Change, answer []policy.Assignment, err error) {
-	w = &written.Change{Change: c, Before: r.watch.Of(c.Securable)}
+func (a *applier) patch(ctx context.Context, c policy.Change) (w *written.Change, answer []policy.Assignment, err error) {
+	w = &written.Change{Change: c, Before: a.Watch.Of(c.Securable)}
 	for n, wait := 1, conflictWait; ; n, wait = n+1, 2*wait {
 		if c.RemovesAll() {
-			have, err := r.grants(ctx, c.Securable)
+			have, err := a.Permissions.Grants(ctx, c.Securable)
 			if err != nil {
 				return nil, nil, err
 			}
-			w.Before.Grants = r.expansions.ReadBack(c.Securable, have, slices.Concat(c.Keep, c.Remove))
+			w.Before.Grants = a.Expansions.ReadBack(c.Securable, have, slices.Concat(c.Keep, c.Remove))
 			w.Keep = order.Kept(w.Before.Grants, c)
 		}
-		answer, err = r.sendNoted(ctx, w.Change)
+		answer, err = a.sendNoted(ctx, w.Change)
 		if policy.CodeOf(err) != policy.CodeConflict {
 			return w, answer, err
 		}
@@ -102,6 +102,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return givenUp(ctx.Err())
+		return GivenUp(ctx.Err())
 	}
 }

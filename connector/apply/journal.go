@@ -1,4 +1,4 @@
-package connector
+package apply
 
 import (
 	"context"
@@ -26,27 +26,30 @@ type Journal interface {
 	Settle(ctx context.Context, from Permissions)
 }
 
-// noJournal notes nothing.
-type noJournal struct{}
+// NoJournal is a Journal that notes nothing.
+type NoJournal struct{}
 
-func (noJournal) Begin(context.Context, Origin, policy.Change) (func(string, error), error) {
+// Begin implements Journal.
+func (NoJournal) Begin(context.Context, Origin, policy.Change) (func(string, error), error) {
 	return func(string, error) {}, nil
 }
 
-func (noJournal) BeginProtection(context.Context, Origin, policy.ProtectionChange) (func(error), error) {
+// BeginProtection implements Journal.
+func (NoJournal) BeginProtection(context.Context, Origin, policy.ProtectionChange) (func(error), error) {
 	return func(error) {}, nil
 }
 
-func (noJournal) Settle(context.Context, Permissions) {}
+// Settle implements Journal.
+func (NoJournal) Settle(context.Context, Permissions) {}
 
 // sendNoted sends a change, noted in the journal, and returns the grants on its securable afterwards.
-func (r *run) sendNoted(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
-	ended, err := r.Journal.Begin(ctx, r.request.Origin, c)
+func (a *applier) sendNoted(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {
+	ended, err := a.Journal.Begin(ctx, a.Origin, c)
 	if err != nil {
 		return nil, err
 	}
 	ctx, id := call.WithRequestID(ctx)
-	have, err := r.change(ctx, c)
+	have, err := a.Permissions.Apply(ctx, c)
 	ended(*id, err)
 	return have, err
 }
