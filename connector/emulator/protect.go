@@ -181,6 +181,8 @@ func (r *sqlRun) protectable(on statement.Object, word string) (*object, *tableD
 	switch {
 	case wanted == "VIEW" || strings.HasSuffix(d.TableType, "SHALLOW_CLONE"):
 		return nil, nil, invalidState("Row filters and column masks are not supported for '%s', which is a %s.", o.fullName(), d.TableType)
+	case d.DataSourceFormat == "DELTASHARING":
+		return nil, nil, invalidState("Row filters and column masks are not supported for '%s', which a provider shares.", o.fullName())
 	case wanted != word:
 		return nil, nil, invalidState("'%s' is a %s: use ALTER %s.", o.fullName(), d.TableType, wanted)
 	}

@@ -123,7 +123,9 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 		}
 	}
 	slices.SortFunc(p.out.Changes, func(a, b policy.ProtectionChange) int { return a.Table.Compare(b.Table) })
-	slices.SortStableFunc(p.out.Findings, policy.CompareFindings)
+	var said policy.Report // what holds of many tables is said once
+	said.Merge(p.out.Findings)
+	p.out.Findings = said.Findings
 	return p.out, nil
 }
 
@@ -305,7 +307,7 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 	}
 	p.out.Findings = append(p.out.Findings, diff.Findings...)
 	if diff.Closed != "" {
-		p.find(policy.EffectNarrower, state.Securable, "it is not protected, and stays closed for whom row filters and masks bind: %s", diff.Closed)
+		p.out.Findings = append(p.out.Findings, desired.WhyClosed(state.Securable, diff.Closed)...)
 		return
 	}
 	p.out.Protected[state.Securable] = true

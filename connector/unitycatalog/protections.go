@@ -24,6 +24,7 @@ type tableInfo struct {
 	objectInfo
 	ID         string `json:"table_id"`
 	BrowseOnly bool   `json:"browse_only"`
+	Format     string `json:"data_source_format"`
 	RowFilter  *struct {
 		Function  string             `json:"function_name"`
 		Columns   []string           `json:"input_column_names"`
@@ -63,8 +64,11 @@ func (t *tableInfo) state() (policy.TableState, error) {
 		return policy.TableState{}, err
 	}
 	s := policy.TableState{Securable: o.Securable, ID: t.ID, Kind: o.Kind, Owner: o.Owner, Known: !t.BrowseOnly && len(t.Columns) > 0}
-	if strings.HasSuffix(t.TableType, "SHALLOW_CLONE") {
+	switch {
+	case strings.HasSuffix(t.TableType, "SHALLOW_CLONE"):
 		s.Unprotectable = "a shallow clone cannot carry a row filter or mask"
+	case t.Format == "DELTASHARING":
+		s.Unprotectable = "it is shared by a provider, and only there it can be given a row filter or mask"
 	}
 	if f := t.RowFilter; f != nil {
 		filter := attached(f.Function, f.Columns, f.Arguments)

@@ -118,12 +118,13 @@ func TestTables(t *testing.T) {
 		"columns":[{"name":"A","type_text":"int"},{"name":"B","type_text":"string","mask":{"function_name":"c.p.m","using_column_names":["A"]}}]}`
 	a := &answering{answers: map[string][]string{
 		"GET /api/2.1/unity-catalog/tables": {`{"tables":[` + one + `],"next_page_token":"n"}`, `{"next_page_token":"m"}`,
-			`{"tables":[{"name":"u","full_name":"c.s.u","table_type":"MANAGED","browse_only":true},{"name":"v","full_name":"c.s.v","table_type":"MANAGED_SHALLOW_CLONE","columns":[{"name":"A","type_text":"int"}]}]}`},
+			`{"tables":[{"name":"u","full_name":"c.s.u","table_type":"MANAGED","browse_only":true},{"name":"v","full_name":"c.s.v","table_type":"MANAGED_SHALLOW_CLONE","columns":[{"name":"A","type_text":"int"}]},
+			{"name":"w","full_name":"c.s.w","table_type":"EXTERNAL","data_source_format":"DELTASHARING","columns":[{"name":"A","type_text":"int"}]}]}`},
 		"GET /api/2.1/unity-catalog/tables/c.s.t": {one},
 	}}
 	c := a.client(t)
 	list, err := c.Tables(t.Context(), policy.Securable{Type: policy.Schema, FullName: "c.s"})
-	if err != nil || len(list) != 3 || !list[0].Known || list[1].Known || list[2].Unprotectable == "" {
+	if err != nil || len(list) != 4 || !list[0].Known || list[0].Unprotectable != "" || list[1].Known || list[2].Unprotectable == "" || list[3].Unprotectable == "" {
 		t.Fatalf("the tables are %+v, %v", list, err)
 	}
 	p := list[0].Protection

@@ -22,6 +22,7 @@ func (c *compilation) mask(column *policy.Column) error {
 	if len(branches) == 0 {
 		return nil
 	}
+	c.bind(branches)
 	f := &function{}
 	parameters := &parameters{table: c.table, self: column}
 	if err := c.exemptFrom(f, "val"); err != nil {
@@ -135,9 +136,13 @@ func (c *compilation) transform(b *branch, name, transformer string, column *pol
 		}
 		return "try_cast(" + text + " AS " + column.Type + ")"
 	}
+	shown := func() string {
+		c.find(b, policy.EffectNone, "%s[%d]: mask type %s shows NULL of columns of type %s", b.item.Kind, b.item.Index, name, column.Type)
+		return null(column.Type)
+	}
 	plain := blanks.ReplaceAllString(strings.TrimSpace(transformer), "")
 	switch {
-	case plain == "" && name == "MASK_NONE", plain == "{col}":
+	case plain == "" && name == maskNone, plain == "{col}":
 		return "val", nil
 	case strings.EqualFold(plain, "NULL"):
 		return null(column.Type), nil
@@ -149,10 +154,10 @@ func (c *compilation) transform(b *branch, name, transformer string, column *pol
 		case whole:
 			return cast(digits(0, true)), nil
 		}
-		return null(column.Type), nil
+		return shown(), nil
 	case hiveHash.MatchString(plain):
 		if kind != sqlexpr.String {
-			return null(column.Type), nil
+			return shown(), nil
 		}
 		c.find(b, policy.EffectNone, "mask type %s shows the SHA-256 of values, which who knows or guesses a value can recognise", name)
 		return cast("sha2(val, 256)"), nil
@@ -160,7 +165,7 @@ func (c *compilation) transform(b *branch, name, transformer string, column *pol
 		if kind == sqlexpr.Date || kind == sqlexpr.Timestamp {
 			return "CAST(date_trunc('YEAR', val) AS " + column.Type + ")", nil
 		}
-		return null(column.Type), nil
+		return shown(), nil
 	}
 	if m := hiveShow.FindStringSubmatch(plain); m != nil {
 		n, err := strconv.Atoi(m[2])
@@ -177,7 +182,7 @@ func (c *compilation) transform(b *branch, name, transformer string, column *pol
 		case whole:
 			return cast(digits(n, m[1] == "last")), nil
 		}
-		return null(column.Type), nil
+		return shown(), nil
 	}
 	return c.expression(b, transformer, column, parameters)
 }

@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,6 +64,45 @@ type Desired struct {
 	// and Functions are empty then.
 	Closed   string
 	Findings []policy.Finding
+	bound    []boundItem
+}
+
+// boundItem is an item of a policy that is about the table.
+type boundItem struct {
+	policy *ranger.Policy
+	item   *rules.Item
+}
+
+// WhyClosed returns the findings on a table that cannot be protected: one for each policy that is about its rows or columns, with
+// the items that bind somebody.
+func (d *Desired) WhyClosed(table policy.Securable, why string) []policy.Finding {
+	const closed = "the table is not protected, and stays closed for whom row filters and masks bind: "
+	var list []policy.Finding
+	for i := 0; i < len(d.bound); {
+		of := d.bound[i].policy
+		var items []string
+		for ; i < len(d.bound) && d.bound[i].policy == of; i++ {
+			items = append(items, place(d.bound[i].item))
+		}
+		list = append(list, policy.Finding{PolicyID: of.ID, Policy: of.Name, Effect: policy.EffectNarrower, Securable: table, Message: strings.Join(items, ", ") + ": " + closed + why})
+	}
+	if len(list) == 0 {
+		list = append(list, policy.Finding{Effect: policy.EffectNarrower, Securable: table, Message: closed + why})
+	}
+	return list
+}
+
+// place says where in its policy an item stands.
+func place(item *rules.Item) string { return fmt.Sprintf("%s[%d]", item.Kind, item.Index) }
+
+// bind notes the items that are about the table.
+func (c *compilation) bind(branches []branch) {
+	for i := range branches {
+		b := boundItem{branches[i].policy.Source, branches[i].item}
+		if !slices.Contains(c.out.bound, b) {
+			c.out.bound = append(c.out.bound, b)
+		}
+	}
 }
 
 // Concerns reports whether policies set a row filter on a table, or a mask on some column of it, as far as can be told
@@ -77,12 +117,8 @@ func (p *Protector) Concerns(table policy.Object) bool {
 func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desired {
 	c := &compilation{Protector: p, table: &table}
 	err := c.filter(denied)
-	if err == nil {
-		for i := range table.Columns {
-			if err = c.mask(&table.Columns[i]); err != nil {
-				break
-			}
-		}
+	for i := range table.Columns {
+		err = cmp.Or(err, c.mask(&table.Columns[i]))
 	}
 	if err == nil && len(c.out.Functions) > 0 {
 		err = c.carries()
@@ -90,6 +126,7 @@ func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desi
 	if err != nil {
 		c.out.Protection, c.out.Functions, c.out.Closed = policy.Protection{}, nil, err.Error()
 	}
+	slices.SortStableFunc(c.out.bound, func(a, b boundItem) int { return cmp.Compare(a.policy.ID, b.policy.ID) })
 	return c.out
 }
 
@@ -250,7 +287,11 @@ func (c *compilation) filter(denied *judge.Denials) error {
 			return err
 		}
 	}
+	if err := c.missing(f, resource); err != nil {
+		return err
+	}
 	branches := c.branches(ranger.PolicyTypeRowFilter, resource)
+	c.bind(branches)
 	if err := c.walk(f, branches, func(b *branch) string { return c.rows(b, columns) }); err != nil {
 		return err
 	}
