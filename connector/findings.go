@@ -22,7 +22,9 @@ func (r *run) report(result *Result, found *load.Found) {
 			break
 		}
 		message := "its grants cannot be read, so they are left as they are: " + left.Reason
-		if left.Listing {
+		if left.Protection {
+			message = "what row filter and masks it carries cannot be read, so its grants are left as they are: " + left.Reason
+		} else if left.Listing {
 			message = "what it holds cannot be listed, so nothing is changed on what was not found in it, and nobody loses USE_* there: " + left.Reason
 		}
 		finding := policy.Finding{Effect: policy.EffectWider, Securable: left.Securable, Message: message}

@@ -3,7 +3,6 @@ package connector
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 
 	"ucwarden/connector/apply"
@@ -44,7 +43,8 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 	if r.protect == nil {
 		return &protection.Plan{}, compile.Enforced{}, nil
 	}
-	denied, findings := r.denials(found)
+	denied := r.compiler.Denied(found.Inventory)
+	findings := r.protect.Hidable(denied)
 	var whole []policy.Securable
 	for _, root := range found.Roots {
 		if root.Type == policy.Catalog && !slices.ContainsFunc(found.Left, func(l load.LeftOut) bool {
@@ -62,40 +62,15 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 		return nil, compile.Enforced{}, err
 	}
 	plan.Findings = append(plan.Findings, findings...)
+	found.Left = append(found.Left, plan.Unread...) // these stay as they are
+	found.Read = slices.DeleteFunc(found.Read, func(s policy.Securable) bool {
+		return slices.ContainsFunc(plan.Unread, func(l load.LeftOut) bool { return l.Securable == s })
+	})
 	enforced := compile.Enforced{Protected: plan.Protected, Denied: make(map[policy.Securable]bool, len(denied))}
 	for s := range denied {
 		enforced.Denied[s] = true
 	}
 	return plan, enforced, nil
-}
-
-// denials returns, by table, whom filters are to show no row so that groups that they are in can be granted SELECT. One finding
-// says for each reason why that cannot be on some tables.
-func (r *run) denials(found *load.Found) (map[policy.Securable]*judge.Denials, []policy.Finding) {
-	denied := r.compiler.Denied(found.Inventory)
-	why := make(map[*judge.Denials]error) // many tables share one
-	at := make(map[string]int)
-	var findings []policy.Finding
-	for _, s := range slices.SortedFunc(maps.Keys(denied), policy.Securable.Compare) {
-		d := denied[s]
-		err, looked := why[d]
-		if !looked {
-			err = r.protect.CanDeny(d)
-			why[d] = err
-		}
-		if err == nil {
-			continue
-		}
-		delete(denied, s)
-		if i, ok := at[err.Error()]; ok {
-			findings[i].Count++
-			continue
-		}
-		at[err.Error()] = len(findings)
-		findings = append(findings, policy.Finding{Effect: policy.EffectNone, Securable: s, Privilege: policy.Select,
-			Message: "a row filter cannot hide its rows from those who are denied them (strategy filter): " + err.Error()})
-	}
-	return denied, findings
 }
 
 // addProtection adds what is to be done about protection to a plan.
@@ -216,7 +191,7 @@ func (r *run) lift(ctx context.Context, plan *policy.Plan, result *Result) error
 func (r *run) unprotected(ctx context.Context, result *Result, table policy.Securable, err error) {
 	r.metrics.failures.Inc()
 	r.Logger.ErrorContext(ctx, "the row filter and masks of a table could not be set; it is closed for whom they bind until they are", "table", table.FullName, "error", err)
-	result.Unprotected = append(result.Unprotected, load.LeftOut{Securable: table, Code: policy.CodeOf(err), Reason: err.Error()})
+	result.Unprotected = append(result.Unprotected, load.LeftOut{Securable: table, Code: policy.CodeOf(err), Reason: err.Error(), Unprotected: true})
 }
 
 // closeUnprotected plans anew, once, where tables could not be protected: they are closed then for whom policies bind.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ucwarden/connector"
+	"ucwarden/connector/load"
 	"ucwarden/connector/warehousetest"
 	"ucwarden/policy"
 	"ucwarden/policy/protect"
@@ -129,11 +130,64 @@ func TestProtectionFails(t *testing.T) {
 	if has("table:sales.emea.orders") || !has("table:sales.emea.customers") || len(result.Unprotected) != 1 {
 		t.Errorf("SELECT is granted on the table: %t, on another: %t; unprotected: %v", has("table:sales.emea.orders"), has("table:sales.emea.customers"), result.Unprotected)
 	}
+	// Tried again too soon, it says the same: the table is closed, and that is no success.
+	for _, request := range []connector.Request{{}, {Roots: []policy.Securable{sec(t, "schema:sales.emea")}}} {
+		before := len(p.warehouse.Statements)
+		result, err := p.Sync(t.Context(), request)
+		if err != nil || has("table:sales.emea.orders") || len(p.warehouse.Statements) != before {
+			t.Errorf("tried again too soon: %v, and SELECT is granted: %t, by %d statements", err, has("table:sales.emea.orders"), len(p.warehouse.Statements)-before)
+		}
+		left := slices.Concat(result.Unread, result.Unprotected)
+		if len(left) != 1 || !left[0].Unprotected || left[0].Securable != sec(t, "table:sales.emea.orders") || !strings.Contains(left[0].Reason, "no CAN_USE") {
+			t.Errorf("tried again too soon, what was left is %v", left)
+		}
+	}
 	p.warehouse.Fail = nil
 	if _, err := p.Sync(t.Context(), connector.Request{ByPerson: true, Roots: []policy.Securable{sec(t, "catalog:sales")}}); err != nil {
 		t.Fatal(err)
 	}
 	if !has("table:sales.emea.orders") || p.warehouse.Table("sales.emea.orders").Filter == nil {
 		t.Errorf("once the warehouse works SELECT is granted: %t", has("table:sales.emea.orders"))
+	}
+}
+
+// Where what a table carries cannot be read for a moment, nobody loses or gains access to it, nor USE_* above it, and the result says
+// what was left.
+func TestProtectionUnread(t *testing.T) {
+	orders, guard := sec(t, "table:sales.emea.orders"), sec(t, "schema:sales.ucwarden_protection")
+	for _, c := range []struct {
+		fails policy.Securable
+		code  policy.Code
+		stays bool
+	}{{orders, policy.CodeUnavailable, true}, {guard, policy.CodeRateLimited, true}, {orders, policy.CodeForbidden, false}} {
+		p := newProtected(t, allow("table:sales.emea.orders", "engineers", "select"), rowsOf("n > 1"))
+		p.run()
+		grants := slices.Collect(p.server.Grants().All())
+		p.warehouse.FailRead = func(of policy.Securable) error {
+			if of == c.fails {
+				return policy.Errorf(c.code, "not now")
+			}
+			return nil
+		}
+		p.policies.set(t, allow("table:sales.emea.orders", "engineers", "select"), allow("table:sales.emea.orders", "analysts", "select"), rowsOf("n > 2"))
+		before := len(p.warehouse.Statements)
+		result := p.run()
+		if got := p.server.Grants(); got.Has(policy.Grant{Securable: orders, Principal: policy.NewPrincipal(policy.Group, "analysts"), Privilege: policy.Select}) {
+			t.Errorf("%s %s: analysts are granted a table of which nobody knows what it carries", c.fails, c.code)
+		} else if stay := slices.Equal(grants, slices.Collect(got.All())); c.stays != stay {
+			t.Errorf("%s %s: the grants stay: %t, want %t", c.fails, c.code, !c.stays, c.stays)
+		}
+		if len(p.warehouse.Statements) != before {
+			t.Errorf("%s %s: statements were sent: %v", c.fails, c.code, p.warehouse.Statements[before:])
+		}
+		left := slices.ContainsFunc(result.Unread, func(l load.LeftOut) bool {
+			return l.Securable == orders && l.Code == c.code && strings.Contains(l.String(), "row filter")
+		})
+		if left != c.stays {
+			t.Errorf("%s %s: left out is %v", c.fails, c.code, result.Unread)
+		}
+		p.warehouse.FailRead = nil
+		p.run()
+		p.order("SET ROW FILTER", "+analysts SELECT")
 	}
 }

@@ -149,6 +149,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()
 			r.report(result, found)
+			result.Unread = append(result.Unread, protection.Unprotected...)
 			return result, found, nil
 		}
 		for _, c := range above.lacking {

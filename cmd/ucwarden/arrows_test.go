@@ -61,7 +61,7 @@ var arrows = map[string][]string{
 	"connector/call":                     {"policy"},
 	"connector/written":                  {"connector/load", "policy"},
 	"connector/memory":                   {"atomicfile", "policy"},
-	"connector/protection":               {"connector/memory", "group", "policy", "policy/judge", "policy/protect"},
+	"connector/protection":               {"connector/load", "connector/memory", "group", "policy", "policy/judge", "policy/protect"},
 	"connector/warehousetest":            {"connector/protection", "policy"},
 	"connector/identity":                 {"connector/memory", "policy", "policy/directory"},
 	"connector/expansion":                {"connector/memory", "policy"},

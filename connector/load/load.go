@@ -43,6 +43,10 @@ type LeftOut struct {
 	Reason    string           `json:"reason"`
 	Listing   bool             `json:"listing,omitempty"` // what it holds could not be listed; it may be known itself
 	Schemas   bool             `json:"schemas,omitempty"` // of the listing of a catalog: schemas may be missing, with the grants on them
+	// Protection says that what could not be read is the row filter and masks of a table; Unprotected, that they could not be set, so
+	// that it is closed for whom they bind.
+	Protection  bool `json:"protection,omitempty"`
+	Unprotected bool `json:"unprotected,omitempty"`
 }
 
 func (l LeftOut) String() string {
@@ -51,6 +55,12 @@ func (l LeftOut) String() string {
 	}
 	if l.Listing {
 		return fmt.Sprintf("what %s holds cannot be listed: %s", l.Securable, l.Reason)
+	}
+	if l.Protection {
+		return fmt.Sprintf("what row filter and masks %s carries cannot be read: %s", l.Securable, l.Reason)
+	}
+	if l.Unprotected {
+		return fmt.Sprintf("the row filter and masks of %s could not be set, and it is closed for whom they bind: %s", l.Securable, l.Reason)
 	}
 	return fmt.Sprintf("the grants on %s cannot be read: %s", l.Securable, l.Reason)
 }

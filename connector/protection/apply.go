@@ -80,7 +80,7 @@ func (w *Worker) drop(ctx context.Context, name string) error {
 func (w *Worker) fail(table policy.Securable, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.failed[table] = failure{time.Now().Add(closedFor), err.Error()}
+	w.failed[table] = failure{time.Now().Add(closedFor), err}
 }
 
 // applying is one run over changes.

@@ -3,6 +3,7 @@ package protection
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/group"
 	"ucwarden/policy"
@@ -41,8 +43,11 @@ type Worker struct {
 // failure is that a table could not be protected, which keeps it closed for a while.
 type failure struct {
 	until time.Time
-	why   string
+	err   error
 }
+
+// errNotShown says that the workspace does not show what some table carries.
+var errNotShown = errors.New("the workspace does not show what a table carries")
 
 // closedFor is how long a table that could not be protected stays closed before that is tried again.
 const closedFor = 15 * time.Minute
@@ -75,6 +80,11 @@ type Plan struct {
 	Drop      []string                  // functions that nothing refers to any more
 	Tables    int                       // how many tables policies bind somebody on
 	Findings  []policy.Finding
+	// Unread are tables of which it could not be read what they carry, though it may be later. They count as protected, since
+	// nothing may be changed on them until they were read.
+	Unread []load.LeftOut
+	// Unprotected are tables that could not be protected a while ago, and so are closed.
+	Unprotected []load.LeftOut
 }
 
 // planning is the work on one plan.
@@ -86,14 +96,14 @@ type planning struct {
 	functions map[string]policy.SQLFunction // of our schemas
 	used      map[string]bool               // functions that tables carry or are to carry
 	seen      map[policy.Securable]bool     // schemas all of whose tables were read
-	unread    map[string]bool               // catalogs of which something could not be read
+	unread    map[string]error              // catalogs of which something could not be read, and why
 }
 
 // Plan reads the tables that policies are about, and returns what is to be changed on them. What cannot be read closes the
 // tables it is about and is a finding; an error says that ctx has ended.
 func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
-		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]bool)}
+		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error)}
 	bySchema := make(map[policy.Securable][]policy.Object)
 	catalogs := make(map[string]bool)
 	for _, c := range r.Whole {
@@ -163,8 +173,8 @@ func (p *planning) readFunctions(ctx context.Context, catalogs []string) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if err != nil && policy.CodeOf(err) != policy.CodeNotFound {
-			p.unread[catalog] = true
-			if ctx.Err() == nil {
+			p.unread[catalog] = err
+			if ctx.Err() == nil && !policy.CodeOf(err).Retryable() {
 				p.find(policy.EffectNarrower, p.schemaIn(catalog), "the functions there cannot be read, so tables that policies filter or mask stay closed for whom they bind: %v", err)
 			}
 			return
@@ -184,7 +194,10 @@ func (p *planning) schema(ctx context.Context, schema policy.Securable, tables [
 	p.mu.Lock()
 	unread := p.unread[catalog]
 	p.mu.Unlock()
-	if unread {
+	if unread != nil {
+		for _, o := range tables {
+			p.leave(ctx, o.Securable, fmt.Errorf("read the functions in %s: %w", p.schemaIn(catalog), unread))
+		}
 		return
 	}
 	others, err := p.Reader.AttributePolicies(ctx, schema)
@@ -195,7 +208,7 @@ func (p *planning) schema(ctx context.Context, schema policy.Securable, tables [
 	for _, o := range tables {
 		state, ok := states[o.Securable]
 		if !ok {
-			if err := failed[o.Securable]; err != nil && ctx.Err() == nil {
+			if err := failed[o.Securable]; err != nil && !p.leave(ctx, o.Securable, err) && ctx.Err() == nil {
 				p.mu.Lock()
 				p.find(policy.EffectNarrower, o.Securable, "what it carries cannot be read, so it stays closed for whom row filters and masks bind: %v", err)
 				p.mu.Unlock()
@@ -204,6 +217,18 @@ func (p *planning) schema(ctx context.Context, schema policy.Securable, tables [
 		}
 		p.table(ctx, &state, others)
 	}
+}
+
+// leave notes that a table could not be read, and reports whether it may be later, so that it is left as it is until then.
+func (p *planning) leave(ctx context.Context, table policy.Securable, err error) bool {
+	if !policy.CodeOf(err).Retryable() || ctx.Err() != nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.Protected[table] = true
+	p.out.Unread = append(p.out.Unread, load.LeftOut{Securable: table, Code: policy.CodeOf(err), Reason: err.Error(), Protection: true})
+	return true
 }
 
 // noteOthers reports attribute-based policies of others.
@@ -261,7 +286,7 @@ func (p *planning) carries(t *policy.TableState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !t.Known {
-		p.unread[t.Names()[0]] = true
+		p.unread[t.Names()[0]] = errNotShown
 	}
 	if t.Protection.Filter != nil {
 		p.used[t.Protection.Filter.Function] = true
@@ -286,8 +311,11 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 		denied = p.Denied(state.Securable)
 	}
 	desired := p.Protector.Compile(*state, denied)
-	if why := p.failedBefore(state.Securable); why != "" && desired.Binds() {
-		desired.Closed = why
+	if err := p.failedBefore(state.Securable); err != nil && desired.Binds() {
+		desired.Closed = err.Error()
+		p.mu.Lock()
+		p.out.Unprotected = append(p.out.Unprotected, load.LeftOut{Securable: state.Securable, Code: policy.CodeOf(err), Reason: err.Error(), Unprotected: true})
+		p.mu.Unlock()
 	}
 	diff := protect.Diff(*state, desired, others, p.inspection())
 	if diff.Change.Sets() { // policies on the table itself are not among those of its schema
@@ -331,18 +359,19 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 	}
 }
 
-func (p *planning) failedBefore(table policy.Securable) string {
+// failedBefore returns why a table could not be protected a while ago; nil where it could, or is to be tried again.
+func (p *planning) failedBefore(table policy.Securable) error {
 	p.Worker.mu.Lock()
 	defer p.Worker.mu.Unlock()
 	f, ok := p.failed[table]
 	if !ok {
-		return ""
+		return nil
 	}
 	if p.TryAgain || !time.Now().Before(f.until) {
 		delete(p.failed, table)
-		return ""
+		return nil
 	}
-	return f.why
+	return f.err
 }
 
 // minAge is how old a function must be that nothing refers to before it is dropped: a query or a sync under way may still.
@@ -361,7 +390,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 		}
 		return list
 	}
-	if p.unread[catalog] || len(unused()) == 0 {
+	if p.unread[catalog] != nil || len(unused()) == 0 {
 		return nil
 	}
 	var schemas []policy.Securable
@@ -374,7 +403,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 		list, err := p.Reader.Tables(ctx, schemas[i])
 		if err != nil && policy.CodeOf(err) != policy.CodeNotFound {
 			p.mu.Lock()
-			p.unread[catalog] = true
+			p.unread[catalog] = err
 			p.mu.Unlock()
 		}
 		for _, t := range list {
@@ -391,7 +420,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 			}
 		}
 	})
-	if err != nil || p.unread[catalog] {
+	if err != nil || p.unread[catalog] != nil {
 		return err
 	}
 	for _, name := range unused() {

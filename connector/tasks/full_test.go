@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ucwarden/connector"
 	"ucwarden/connector/load"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
@@ -169,6 +170,32 @@ func TestUnreadInResults(t *testing.T) {
 	out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:hr"))
 	if err != nil || out.Results[0].Status != ondemand.Skipped || !strings.Contains(out.Results[0].Message, "outside") {
 		t.Errorf("%v, skipped: %+v", err, out.Results)
+	}
+}
+
+// A table that could not be protected fails its resource, whatever the reason is and in each attempt, and asks for none by itself.
+func TestUnprotectedInResults(t *testing.T) {
+	table := sec(t, "table:sales.emea.orders")
+	for _, code := range []policy.Code{policy.CodeForbidden, policy.CodeUnavailable, policy.CodeInvalid} {
+		left := []load.LeftOut{{Securable: table, Code: code, Reason: "the warehouse is gone", Unprotected: true}}
+		for name, set := range map[string]func(*connector.Result){
+			"now": func(r *connector.Result) { r.Unprotected = left }, "before": func(r *connector.Result) { r.Unread = left },
+			"both": func(r *connector.Result) { r.Unread, r.Unprotected = left, left },
+		} {
+			r := applied(t, "table:sales.emea.leads +analysts SELECT")
+			set(r)
+			out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales", "catalog:hr"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := out.Results[0]; got.Status != ondemand.Failed || strings.Count(got.Message, "TABLE:sales.emea.orders") != 1 ||
+				!strings.Contains(got.Message, "1 table not protected") || !strings.Contains(got.Message, "the warehouse is gone") || !strings.Contains(got.Message, "1 grant") {
+				t.Errorf("%s, %s: %s %q", code, name, got.Status, got.Message)
+			}
+			if out.Results[1].Status != ondemand.Success {
+				t.Errorf("%s, %s: elsewhere %+v", code, name, out.Results[1])
+			}
+		}
 	}
 }
 

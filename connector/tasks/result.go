@@ -59,8 +59,13 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 	}
 	for _, left := range result.Unread {
 		if concernsUnread(root, left.Securable) {
-			t.unread = append(t.unread, left)
+			t.leave(left)
 			t.unreadFails = t.unreadFails || how.asked && left.Securable == root || left.Code != policy.CodeForbidden
+		}
+	}
+	for _, left := range result.Unprotected {
+		if concerns(root, left.Securable) {
+			t.leave(left)
 		}
 	}
 	for _, g := range result.Plan.Waiting {
@@ -74,7 +79,7 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 	} else {
 		out.Changes = t.recorded
 	}
-	if t.failed > 0 || t.unreadFails {
+	if t.failed > 0 || t.unreadFails || len(t.unprotected) > 0 {
 		out.Status = ondemand.Failed
 	}
 	return out
@@ -95,6 +100,7 @@ type totals struct {
 	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
 	unread        []load.LeftOut            // what could not be looked at
 	unreadFails   bool                      // and is more than what we may not see
+	unprotected   []load.LeftOut            // tables whose row filters and masks could not be set
 	waiting       []policy.Grant            // not granted because of that
 	failed        int
 	failure       error            // the first, of those that are not the consequence of another
@@ -103,6 +109,15 @@ type totals struct {
 	notInForce    []string         // policies and files of them
 	recorded      []ondemand.Change
 	unrecorded    bool // recorded is not all
+}
+
+// leave notes what was left out. A table that could not be protected fails whatever the reason is: it was to be.
+func (t *totals) leave(left load.LeftOut) {
+	if !left.Unprotected {
+		t.unread = append(t.unread, left)
+	} else if !slices.ContainsFunc(t.unprotected, func(l load.LeftOut) bool { return l.Securable == left.Securable }) {
+		t.unprotected = append(t.unprotected, left)
+	}
 }
 
 func newTotals(result *connector.Result) totals {
@@ -160,14 +175,10 @@ func (t *totals) counts() string {
 func (t *totals) message() string {
 	var notes []string
 	if n := len(t.unread); n > 0 {
-		named := make([]string, min(n, maxNamedUnread))
-		for i := range named {
-			named[i] = t.unread[i].String()
-		}
-		if n > len(named) {
-			named = append(named, fmt.Sprintf("and %d more", n-len(named)))
-		}
-		notes = append(notes, fmt.Sprintf("left out %s: %s", count(n, "object"), strings.Join(named, ", ")))
+		notes = append(notes, fmt.Sprintf("left out %s: %s", count(n, "object"), leftNote(t.unread)))
+	}
+	if n := len(t.unprotected); n > 0 {
+		notes = append(notes, fmt.Sprintf("%s not protected: %s", count(n, "table"), leftNote(t.unprotected)))
 	}
 	if len(t.waiting) > 0 {
 		notes = append(notes, waitingNote(t.waiting))
@@ -180,7 +191,7 @@ func (t *totals) message() string {
 	}
 	counts := t.counts()
 	switch {
-	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && len(t.unread) > 0:
+	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && len(t.unread)+len(t.unprotected) > 0:
 		notes = append(notes, "nothing to change on the rest")
 	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && t.notRevoked > 0:
 		notes = append(notes, "nothing to grant")
@@ -209,6 +220,18 @@ func (t *totals) message() string {
 		notes = append(notes, "policies not in force as they are written: "+joinNames(named))
 	}
 	return strings.Join(notes, "; ")
+}
+
+// leftNote names some of what was left out.
+func leftNote(left []load.LeftOut) string {
+	named := make([]string, min(len(left), maxNamedUnread))
+	for i := range named {
+		named[i] = left[i].String()
+	}
+	if more := len(left) - len(named); more > 0 {
+		named = append(named, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(named, ", ")
 }
 
 // waitingNote names what is not granted before what could not be read is; "" for nothing.

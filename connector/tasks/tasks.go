@@ -137,7 +137,7 @@ func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.R
 		}
 	}
 	for _, left := range result.Unread {
-		if left.Code.Retryable() {
+		if left.Code.Retryable() && !left.Unprotected { // that is tried again once the warehouse had some time
 			text := []string{left.String()}
 			if note := waitingNote(result.Plan.Waiting); note != "" {
 				text = append(text, note)

@@ -30,6 +30,8 @@ type Warehouse struct {
 	Reads      int      // calls of Tables, Functions and AttributePolicies
 	// Fail is asked before each statement; its error is returned. With after it is asked once the statement has had its effect.
 	Fail func(statement string, after bool) error
+	// FailRead is asked before what a securable is or holds is read; its error is returned.
+	FailRead func(of policy.Securable) error
 	// Ran is called after each statement that had an effect, with the lock held.
 	Ran func(statement string)
 }
@@ -266,6 +268,11 @@ func (w *Warehouse) Tables(_ context.Context, of policy.Securable) ([]policy.Tab
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Reads++
+	if w.FailRead != nil {
+		if err := w.FailRead(of); err != nil {
+			return nil, err
+		}
+	}
 	var list []policy.TableState
 	for _, name := range namesOf(w.tables, of) {
 		if t := w.tables[name]; t != nil && (t.Securable == of || of.Contains(t.Securable)) {
@@ -293,6 +300,11 @@ func (w *Warehouse) Functions(_ context.Context, of policy.Securable) ([]policy.
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Reads++
+	if w.FailRead != nil {
+		if err := w.FailRead(of); err != nil {
+			return nil, err
+		}
+	}
 	if of.Type == policy.Schema && !w.schemas[of.FullName] {
 		return nil, policy.Errorf(policy.CodeNotFound, "no %s", of)
 	}
