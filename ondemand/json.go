@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -70,43 +69,6 @@ func (o object) remaining() map[string]json.RawMessage {
 	return extra
 }
 
-// withExtra marshals known, a struct, and appends the extra fields, sorted by name. A name that is also a field of
-// known is left out.
-func withExtra(known any, extra map[string]json.RawMessage, reserved ...string) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(known); err != nil {
-		return nil, err
-	}
-	b.Truncate(b.Len() - 1) // the encoder's newline
-	if len(extra) == 0 {
-		return b.Bytes(), nil
-	}
-	b.Truncate(b.Len() - 1) // the closing brace; known is never empty
-	for _, name := range slices.Sorted(maps.Keys(extra)) {
-		if slices.Contains(reserved, name) {
-			continue
-		}
-		key, err := json.Marshal(name)
-		if err != nil {
-			return nil, err
-		}
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		b.Write(key)
-		b.WriteByte(':')
-		if len(extra[name]) == 0 {
-			b.WriteString("null")
-		} else {
-			b.Write(extra[name])
-		}
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
-}
-
 // serverFields are the fields of a task that only the server writes.
 var serverFields = []string{
 	"status", "statusMessage", "attempts", "crashes", "ranAlone", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
@@ -119,25 +81,6 @@ var (
 	resourceFields = []string{"type", "values"}
 	taskFields     = slices.Concat(requestFields, serverFields)
 )
-
-type plainTask Task
-
-// MarshalJSON writes the wire form: the known fields, then those of Extra.
-func (t Task) MarshalJSON() ([]byte, error) { return withExtra(plainTask(t), t.Extra, taskFields...) }
-
-type plainInfo RequestInfo
-
-// MarshalJSON writes the known fields, then those of Extra.
-func (r RequestInfo) MarshalJSON() ([]byte, error) {
-	return withExtra(plainInfo(r), r.Extra, infoFields...)
-}
-
-type plainResource Resource
-
-// MarshalJSON writes the known fields, then those of Extra.
-func (r Resource) MarshalJSON() ([]byte, error) {
-	return withExtra(plainResource(r), r.Extra, resourceFields...)
-}
 
 // UnmarshalJSON reads the wire form with its server-side fields, as the server wrote it. Input from outside goes
 // through [ParseTask] instead.
