@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"fmt"
 	"time"
 
 	"ucwarden/ondemand"
@@ -9,14 +8,16 @@ import (
 	"ucwarden/ondemand/store"
 )
 
-// newTask is a task that is to be stored, encoded already: only one transaction runs at a time, and many wait for it.
+// newTask is a task that is to be stored, with what can be prepared before the transaction: only one runs at a time, and many
+// wait for it.
 type newTask struct {
 	task     ondemand.Task // NEW
 	skip     string        // why it ends SKIPPED at once
 	skipped  bool
-	overflow bool   // it goes to the backlog
-	data     []byte // as it is stored
-	err      error  // why it cannot be encoded
+	overflow bool // it goes to the backlog
+	record   records.NewTask
+	err      error  // why it cannot be written
+	entry    *entry // in memory; nil where it goes to the backlog
 }
 
 // prepareAll returns the tasks with the fields that the server sets.
@@ -33,7 +34,7 @@ func (q *Queue) prepareAll(in []ondemand.Task) []newTask {
 		if n.skipped {
 			n.skip, n.task.Status, n.task.StatusMessage = t.StatusMessage, ondemand.New, ""
 		}
-		n.encode()
+		q.prepareRecord(&n)
 		list[i] = n
 	}
 	return list
@@ -55,9 +56,9 @@ func (q *Queue) prepare(in *ondemand.Task, now time.Time) ondemand.Task {
 	return t
 }
 
-func (n *newTask) encode() {
-	if n.data, n.err = n.task.MarshalJSON(); n.err != nil {
-		n.err = fmt.Errorf("write task %s: %w", n.task.ID, n.err)
+func (q *Queue) prepareRecord(n *newTask) {
+	if n.record, n.err = records.Prepare(&n.task, n.overflow); !n.overflow {
+		n.entry = newEntry(&n.task, q.skipReason)
 	}
 }
 
@@ -67,10 +68,10 @@ func createTask(tx *store.Tx, n *newTask) ([]change, error) {
 		return nil, n.err
 	}
 	t := &n.task
-	if err := records.Create(tx, t, n.data, n.overflow); err != nil {
+	if err := n.record.Create(tx); err != nil {
 		return nil, err
 	}
-	changes := []change{{task: *t, overflow: n.overflow}}
+	changes := []change{{task: *t, overflow: n.overflow, entry: n.entry}}
 	if !n.skipped {
 		return changes, nil
 	}

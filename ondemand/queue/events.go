@@ -57,7 +57,7 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 			return policy.Errorf(policy.CodeConflict, "%s was read up to %d before: a position of %d goes backwards", read.Stream, before.Sequence, read.Sequence)
 		}
 		for i := range prepared {
-			done, err := createEvent(tx, &prepared[i], events[i].EventID)
+			done, err := q.createEvent(tx, &prepared[i], events[i].EventID)
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 }
 
 // createEvent stores the task of an event; it returns no changes where the task is there already.
-func createEvent(tx *store.Tx, n *newTask, eventID string) ([]change, error) {
+func (q *Queue) createEvent(tx *store.Tx, n *newTask, eventID string) ([]change, error) {
 	t := n.task
 	reason := ""
 	if err := ondemand.CheckID(t.ID); err != nil {
@@ -103,7 +103,7 @@ func createEvent(tx *store.Tx, n *newTask, eventID string) ([]change, error) {
 		}
 		if !found {
 			rejected := newTask{task: t, skipped: true, skip: reason}
-			rejected.encode()
+			q.prepareRecord(&rejected)
 			return createTask(tx, &rejected)
 		}
 		t.ID += "-again"

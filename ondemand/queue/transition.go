@@ -28,6 +28,7 @@ type change struct {
 	recovered bool            // no transition: the task was read from the file at start-up
 	overflow  bool            // the task is in the backlog
 	by        *run            // that takes it along from the backlog; nil: none
+	entry     *entry          // of a new task; nil: not made yet
 }
 
 // ends reports whether the task ends with the change.
@@ -275,7 +276,9 @@ func (q *Queue) applyOne(c *change, now time.Time) {
 			q.live.remove(e)
 		}
 	case e == nil: // new, retried, from the backlog, or recovered at start-up
-		e = newEntry(t, q.skipReason)
+		if e = c.entry; e == nil {
+			e = newEntry(t, q.skipReason)
+		}
 		e.admitted = t.Status == ondemand.Waiting || q.opts.AdmitWindow == 0
 		e.due, e.alone = q.due(t, now), q.mustRunAlone(t)
 		q.live.add(e, now)

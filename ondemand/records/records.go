@@ -112,56 +112,32 @@ func LoadExisting(tx *store.Tx, id string) (ondemand.Task, error) {
 
 // Store writes a task and its index entries. old is the status it had in the store, "" for a new task.
 func Store(tx *store.Tx, t *ondemand.Task, old ondemand.Status) error {
+	if old == "" {
+		n, err := Prepare(t, false)
+		if err != nil {
+			return err
+		}
+		return n.Create(tx)
+	}
 	data, err := t.MarshalJSON()
 	if err != nil {
 		return fmt.Errorf("write task %s: %w", t.ID, err)
 	}
-	if err := tx.Bucket(bucketTasks).Put([]byte(t.ID), data); err != nil {
+	if err := tx.Bucket(bucketTasks).Put([]byte(t.ID), data); err != nil || old == t.Status {
 		return err
 	}
-	if old == t.Status {
-		return nil
-	}
-	indexed := summaryOf(t).encode()
 	byStatus := tx.Bucket(bucketByStatus)
-	if old != "" {
-		before := *t
-		before.Status = old
-		if err := byStatus.Delete(statusKey(&before)); err != nil {
+	before := *t
+	before.Status = old
+	if err := byStatus.Delete(statusKey(&before)); err != nil {
+		return err
+	}
+	if old.Queued() {
+		if _, err := leaveBacklog(tx, t); err != nil {
 			return err
 		}
-		if old.Queued() {
-			if _, err := leaveBacklog(tx, t); err != nil {
-				return err
-			}
-		}
-	} else if err := indexTask(tx, t); err != nil {
-		return err
 	}
-	return byStatus.Put(statusKey(t), indexed)
-}
-
-// Create stores a new task, of which data is the encoding; in the backlog where that is set.
-func Create(tx *store.Tx, t *ondemand.Task, data []byte, backlog bool) error {
-	if err := tx.Bucket(bucketTasks).Put([]byte(t.ID), data); err != nil {
-		return err
-	}
-	if err := indexTask(tx, t); err != nil {
-		return err
-	}
-	if backlog {
-		return JoinBacklog(tx, t)
-	}
-	return tx.Bucket(bucketByStatus).Put(statusKey(t), summaryOf(t).encode())
-}
-
-// indexTask writes the entries of a new task that its status does not change.
-func indexTask(tx *store.Tx, t *ondemand.Task) error {
-	indexed := summaryOf(t).encode()
-	if err := tx.Bucket(bucketByTime).Put(orderKey(t), indexed); err != nil || t.ParentID == "" {
-		return err
-	}
-	return tx.Bucket(bucketByParent).Put(parentKey(t.ParentID, orderKey(t)), indexed)
+	return byStatus.Put(statusKey(t), summaryOf(t).encode())
 }
 
 // Delete removes a task and its index entries.
