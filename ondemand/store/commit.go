@@ -38,7 +38,8 @@ func (w *write) apply() {
 }
 
 // committer is the only writer of the file. It commits all writes that are waiting in one transaction (group commit):
-// under load many share an fsync, and a single write is committed at once.
+// under load many share an fsync. A single write is committed at once, by whoever wants it, since waking another goroutine
+// takes as long as a good part of an fsync.
 //
 // A commit that returned an error may be in the file or not, and what bbolt holds in memory may differ from it. So the
 // committer stops, opens the file anew, and looks; until a commit has succeeded again it accepts no write. The same when
@@ -47,9 +48,11 @@ type committer struct {
 	store *Store
 	queue chan *write
 	wake  chan struct{} // capacity 1: look at the file
+	noted chan struct{} // capacity 1: problem may have changed
 	quit  chan struct{}
 	ended chan struct{}
 	once  sync.Once
+	taken atomic.Bool // run has a write that is neither in queue nor committed
 
 	problem    atomic.Pointer[error] // why no write is accepted; nil: they are
 	unreadable atomic.Pointer[error] // why nothing is read; nil: it is
@@ -68,7 +71,8 @@ type committer struct {
 
 func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 	c := &committer{
-		store: s, queue: make(chan *write, maxBatch), wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{}),
+		store: s, queue: make(chan *write, maxBatch), wake: make(chan struct{}, 1), noted: make(chan struct{}, 1),
+		quit: make(chan struct{}), ended: make(chan struct{}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ucwarden_store_commit_seconds", Help: "Time to commit one transaction of the task store, fsync included.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 9),
@@ -109,6 +113,9 @@ func (c *committer) do(fn func(tx *Tx) error, applied func()) error {
 		return c.store.closedError()
 	default:
 	}
+	if c.alone(w) {
+		return <-w.done
+	}
 	select {
 	case c.queue <- w:
 	case <-c.quit:
@@ -125,6 +132,25 @@ func (c *committer) do(fn func(tx *Tx) error, applied func()) error {
 	default:
 		return c.store.closedError()
 	}
+}
+
+// alone commits a write at once where no other one waits, with those that come meanwhile, and reports whether it did.
+func (c *committer) alone(w *write) bool {
+	if c.taken.Load() || len(c.queue) > 0 || !c.mu.TryLock() {
+		return false
+	}
+	defer c.mu.Unlock()
+	select {
+	case <-c.quit: // under the lock, since the file is closed under it
+		return false
+	default:
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	c.batch(c.drain([]*write{w}))
+	if c.problem.Load() != nil {
+		signal(c.noted)
+	}
+	return true
 }
 
 // stop commits the queued writes and ends the committer.
@@ -151,18 +177,25 @@ func (c *committer) run() {
 		}
 		select {
 		case w := <-c.queue:
+			c.taken.Store(true)
+			c.mu.Lock()
+			c.taken.Store(false)
 			c.batch(c.drain([]*write{w}))
+			c.mu.Unlock()
 		case <-c.wake:
 			c.look()
+		case <-c.noted:
 		case <-due:
 			c.look()
 			again = nil
 		case <-c.quit:
-			if rest := c.drain(nil); len(rest) > 0 {
-				c.batch(rest)
-				continue
+			rest := c.drain(nil)
+			if len(rest) == 0 {
+				return
 			}
-			return
+			c.mu.Lock()
+			c.batch(rest)
+			c.mu.Unlock()
 		}
 	}
 }
@@ -180,10 +213,8 @@ func (c *committer) drain(list []*write) []*write {
 }
 
 // batch runs the writes in one transaction. A write that aborts the transaction gets its error, and the others are run
-// again without it.
+// again without it. mu is held.
 func (c *committer) batch(list []*write) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for len(list) > 0 {
 		refused := make(map[*write]error)
 		broken, err := c.transaction(list, refused)
