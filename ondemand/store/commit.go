@@ -230,7 +230,7 @@ func (c *committer) batch(list []*write) {
 				w.done <- err
 			}
 			if err == nil {
-				_ = c.store.file.view(func(*Tx) error { return nil }) // writers touch pages as well
+				c.store.file.settle()
 			}
 			return
 		}

@@ -39,6 +39,7 @@ type openFile struct {
 	path string
 	last os.FileInfo // of the file after our own last write; nobody else writes to it
 
+	written  int64        // up to where the file holds blocks of the disk, see writeAhead
 	unmapped atomic.Int64 // when unmap was called last, in nanoseconds
 }
 
@@ -250,6 +251,42 @@ var errUpToDate = errors.New("the layout is up to date")
 func (f *openFile) wrote() (err error) {
 	f.last, err = f.file.Stat()
 	return err
+}
+
+// settle does what follows a commit.
+func (f *openFile) settle() {
+	var used int64
+	err := f.view(func(tx *Tx) error { // which also unmaps the pages that the commit touched
+		used = tx.tx.Size()
+		return nil
+	})
+	if err == nil {
+		f.writeAhead(used)
+	}
+}
+
+// ahead is how many bytes behind the last used page are written at once, before they are used.
+const ahead = 1 << 20
+
+var zeros = make([]byte, ahead)
+
+// writeAhead writes zeros behind the last page that is used. bbolt makes the file longer without that: a commit to pages that no
+// block of the disk belongs to yet makes the file system change its own records as well, and waits for them. What is there
+// means nothing, so that no harm is done where this ends half way. No transaction may be in progress that writes.
+func (f *openFile) writeAhead(used int64) {
+	if f.db.NoSync || f.written-used > ahead/2 {
+		return
+	}
+	from := max(f.written, used)
+	to := min(from+ahead, f.last.Size())
+	if from >= to {
+		return
+	}
+	f.written = to                               // also where it fails: the commit that needs the pages says so
+	_, _ = f.file.WriteAt(zeros[:to-from], from) // an error has no effect but on speed
+	if now, err := f.file.Stat(); err == nil {   // since it was us who wrote
+		f.last = now
+	}
 }
 
 // changed returns an error when the file is not as our own last write left it. No write may be in progress.
