@@ -64,11 +64,16 @@ fuzzapi: ## Run schemathesis against a daemon, by the document that it serves; A
 clireach: ## Count the commands of the Databricks CLI that reach the emulator; needs the CLI, on the path or by CLI=, and Python
 	GO='$(GO)' tools/databrickscli/run.sh
 
-lint: ## Check format, vet, staticcheck and go.mod
+.PHONY: generate
+generate: ## Make the generated files (*.gen.go) from apiserver/openapi.yaml
+	GO='$(GO)' tools/openapi/generate.sh
+
+lint: ## Check format, vet, staticcheck, go.mod and the generated files
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; if [ -n "$$files" ]; then echo "not formatted, run gofmt -w on:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
+	GO='$(GO)' tools/openapi/generate.sh --check
 
 lint-full: ## Run the linters of .golangci.yaml, before a release; building them takes minutes
 	$(GOLANGCI) run ./...

@@ -12,11 +12,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"ucwarden/endpoint"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
 )
 
 // longestAnswer is how long a call waits for its whole answer; a server may hold one back for a minute. Event streams
@@ -48,11 +48,8 @@ type Options struct {
 
 // Client calls one server. It is safe for concurrent use.
 type Client struct {
-	base        *url.URL
-	token       string
-	userAgent   string
 	giveUpAfter time.Duration
-	http        *http.Client
+	api         *API
 }
 
 // New returns a client. It calls nothing yet; the error says what is wrong with the options.
@@ -77,8 +74,16 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{base: base, token: o.Token, userAgent: o.UserAgent, giveUpAfter: o.GiveUpAfter, http: client}, nil
+	api, err := NewClient(base.String(), WithHTTPClient(&sender{base: base, token: o.Token, userAgent: o.UserAgent, http: client}))
+	if err != nil {
+		return nil, err
+	}
+	return &Client{giveUpAfter: o.GiveUpAfter, api: api}, nil
 }
+
+// API returns the calls as the API's document has them, for those that Client has no method for. They send the token, and return an
+// [*Error] for an answer of 300 or more, and an [*UnreachableError].
+func (c *Client) API() *API { return c.api }
 
 // Submit submits a task and returns it as the server stored it. The same id and content again return the stored task.
 func (c *Client) Submit(ctx context.Context, t ondemand.Task) (ondemand.Task, error) {
@@ -91,7 +96,7 @@ func (c *Client) Submit(ctx context.Context, t ondemand.Task) (ondemand.Task, er
 
 // SubmitDocument submits a task document, JSON, as it is. The server checks it.
 func (c *Client) SubmitDocument(ctx context.Context, document []byte) (ondemand.Task, error) {
-	return c.task(ctx, request{method: http.MethodPost, body: document})
+	return c.submit(ctx, document, SubmitTaskParams{})
 }
 
 // SubmitWait submits a task, lets the server wait for its end, in whole seconds, and returns it as it stands then.
@@ -100,41 +105,49 @@ func (c *Client) SubmitWait(ctx context.Context, t ondemand.Task, wait time.Dura
 	if err != nil {
 		return ondemand.Task{}, fmt.Errorf("write task: %w", err)
 	}
-	header := map[string]string{"Prefer": fmt.Sprintf("wait=%d", int(wait.Seconds()))}
-	return c.task(ctx, request{method: http.MethodPost, header: header, body: document})
+	return c.submit(ctx, document, SubmitTaskParams{Prefer: new(fmt.Sprintf("wait=%d", int(wait.Seconds())))})
+}
+
+func (c *Client) submit(ctx context.Context, document []byte, params SubmitTaskParams) (ondemand.Task, error) {
+	return answer[ondemand.Task](ctx, func(ctx context.Context) (*http.Response, error) {
+		return c.api.SubmitTaskWithBody(ctx, &params, "application/json", bytes.NewReader(document))
+	})
+}
+
+// SubmitAll submits up to 1,000 tasks, which the server stores in one commit, and returns what became of each. After an error
+// nothing was stored, or nothing is known.
+func (c *Client) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]BatchItem, error) {
+	document, err := json.Marshal(tasks)
+	if err != nil {
+		return nil, fmt.Errorf("write tasks: %w", err)
+	}
+	all, err := answer[BatchAnswer](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.SubmitTasks(ctx, document) })
+	return all.Items, err
 }
 
 // Get returns the task with the id.
 func (c *Client) Get(ctx context.Context, id string) (ondemand.Task, error) {
-	return c.task(ctx, request{method: http.MethodGet, path: []string{id}})
+	return answer[ondemand.Task](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.GetTask(ctx, id) })
 }
 
 // Cancel ends a task that has not ended yet, as SKIPPED, and returns it.
 func (c *Client) Cancel(ctx context.Context, id string) (ondemand.Task, error) {
-	return c.task(ctx, request{method: http.MethodPost, path: []string{id, "cancel"}})
+	return answer[ondemand.Task](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.CancelTask(ctx, id) })
 }
 
 // Retry starts a task over that ended FAILED or SKIPPED, and returns it.
 func (c *Client) Retry(ctx context.Context, id string) (ondemand.Task, error) {
-	return c.task(ctx, request{method: http.MethodPost, path: []string{id, "retry"}})
-}
-
-// Paused says whether tasks of a server begin, and if not, since when.
-type Paused struct {
-	Paused bool `json:"paused"`
-	*ondemand.Pause
+	return answer[ondemand.Task](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.RetryTask(ctx, id) })
 }
 
 // Pause keeps the tasks of the server from beginning.
-func (c *Client) Pause(ctx context.Context) (Paused, error) { return c.pause(ctx, "pause") }
+func (c *Client) Pause(ctx context.Context) (PauseState, error) {
+	return answer[PauseState](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.Pause(ctx) })
+}
 
 // Resume lets the tasks of the server begin again.
-func (c *Client) Resume(ctx context.Context) (Paused, error) { return c.pause(ctx, "resume") }
-
-func (c *Client) pause(ctx context.Context, verb string) (Paused, error) {
-	var p Paused
-	err := c.call(ctx, request{method: http.MethodPost, admin: true, path: []string{verb}}, &p)
-	return p, err
+func (c *Client) Resume(ctx context.Context) (PauseState, error) {
+	return answer[PauseState](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.Resume(ctx) })
 }
 
 // MaxPage is the largest page that a server returns.
@@ -143,98 +156,101 @@ const MaxPage = 500
 // List returns one page of tasks, newest received first; Limit is at most [MaxPage]. Page.NextCursor, set as the
 // filter's Cursor, asks for the next one.
 func (c *Client) List(ctx context.Context, f ondemand.Filter) (ondemand.Page, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{
-		"status": string(f.Status), "type": string(f.Type), "source": f.Source, "parentId": f.ParentID, "cursor": f.Cursor,
-	} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	if f.TopLevel {
-		query.Set("topLevel", "true")
+	params := ListTasksParams{
+		Status: given(f.Status), Type: given(string(f.Type)), Source: given(f.Source), ParentID: given(f.ParentID),
+		TopLevel: given(f.TopLevel), Limit: given(f.Limit), Cursor: given(f.Cursor),
 	}
 	if !f.Since.IsZero() {
-		query.Set("since", f.Since.Format(time.RFC3339Nano))
+		params.Since = new(f.Since.Format(time.RFC3339Nano))
 	}
-	if f.Limit != 0 {
-		query.Set("limit", strconv.Itoa(f.Limit))
+	return answer[ondemand.Page](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.ListTasks(ctx, &params) })
+}
+
+// given returns a parameter that is sent only where it is not zero.
+func given[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
 	}
-	return c.ListQuery(ctx, query)
+	return &value
 }
 
 // ListQuery is List with the query parameters of the REST API, which the server checks: as a person wrote them, say.
 func (c *Client) ListQuery(ctx context.Context, query url.Values) (ondemand.Page, error) {
-	var page ondemand.Page
-	err := c.call(ctx, request{method: http.MethodGet, query: query}, &page)
-	return page, err
+	asWritten := func(_ context.Context, req *http.Request) error {
+		req.URL.RawQuery = query.Encode()
+		return nil
+	}
+	return answer[ondemand.Page](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.ListTasks(ctx, nil, asWritten) })
 }
 
-// request is one call.
-type request struct {
-	method string
-	admin  bool     // below /api/v1/admin instead of /api/v1/tasks
-	path   []string // escaped here
-	query  url.Values
-	header map[string]string
-	body   []byte // JSON
+// CheckStore lets the server read its store whole, and returns what is in it.
+func (c *Client) CheckStore(ctx context.Context) (store.Report, error) {
+	resp, err := c.api.CheckStore(ctx) // for as long as that takes
+	return read[store.Report](resp, err)
 }
 
-func (c *Client) task(ctx context.Context, r request) (ondemand.Task, error) {
-	var t ondemand.Task
-	err := c.call(ctx, r, &t)
-	return t, err
-}
-
-// call makes the call and decodes the answer into out.
-func (c *Client) call(ctx context.Context, r request, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, longestAnswer)
-	defer cancel()
-	resp, err := c.send(ctx, r)
+// BackupStore writes a copy of the server's store to w. One that is cut off is an error.
+func (c *Client) BackupStore(ctx context.Context, w io.Writer) error {
+	resp, err := c.api.BackupStore(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }() // read to its end below
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
-		return fmt.Errorf("read the server's answer: %w", err)
+	_, err = io.Copy(w, resp.Body)
+	if closeErr := resp.Body.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("receive the backup: %w", err)
 	}
 	return nil
 }
 
-// send makes the call and returns the answer, its body to be read and closed; one of 300 or more is an *Error.
-func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
-	u := c.base.JoinPath("api", "v1", "tasks")
-	if r.admin {
-		u = c.base.JoinPath("api", "v1", "admin")
-	}
-	for _, part := range r.path {
-		u = u.JoinPath(url.PathEscape(part))
-	}
-	u.RawQuery = r.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), bytes.NewReader(r.body))
+// answer makes a call within the time that a call may take, and returns its answer.
+func answer[T any](ctx context.Context, call func(context.Context) (*http.Response, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, longestAnswer)
+	defer cancel()
+	resp, err := call(ctx)
+	return read[T](resp, err)
+}
+
+// read returns what the body of an answer holds.
+func read[T any](resp *http.Response, err error) (T, error) {
+	var out T
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
+		return out, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	req.Header.Set("User-Agent", c.userAgent)
-	if r.body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	defer func() { _ = resp.Body.Close() }() // read to its end below
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&out); err != nil {
+		return out, fmt.Errorf("read the server's answer: %w", err)
 	}
-	for name, value := range r.header {
-		req.Header.Set(name, value)
-	}
-	resp, err := c.http.Do(req)
+	return out, nil
+}
+
+// sender sends the requests of [API].
+type sender struct {
+	base      *url.URL
+	token     string
+	userAgent string
+	http      *http.Client
+}
+
+// Do sends a request and returns the answer, its body to be read and closed; one of 300 or more is an *Error.
+func (s *sender) Do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	req.Header.Set("User-Agent", s.userAgent)
+	resp, err := s.http.Do(req)
 	if err != nil {
-		if errors.Is(ctx.Err(), context.Canceled) {
+		if ctx := req.Context(); errors.Is(ctx.Err(), context.Canceled) {
 			return nil, ctx.Err()
 		}
 		if redirect, ok := errors.AsType[*endpoint.RedirectError](err); ok {
 			return nil, redirect
 		}
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-			return nil, &UnreachableError{BaseURL: c.base.String(), Err: op.Err}
+			return nil, &UnreachableError{BaseURL: s.base.String(), Err: op.Err}
 		}
-		return nil, fmt.Errorf("call %s: %w", c.base, err)
+		return nil, fmt.Errorf("call %s: %w", s.base, err)
 	}
 	if resp.StatusCode >= 300 {
 		return nil, readError(resp)

@@ -253,7 +253,7 @@ func TestCalls(t *testing.T) {
 		{Method: "POST", Path: root + "/t1/cancel"},
 		{Method: "POST", Path: root + "/t1/retry"},
 		{Method: "GET", Path: root,
-			Query: "cursor=c%26d&limit=7&parentId=p&since=2026-01-02T03%3A04%3A05Z&source=cli&status=FAILED&topLevel=true&type=FULL_SYNC"},
+			Query: "status=FAILED&type=FULL_SYNC&source=cli&parentId=p&topLevel=true&since=2026-01-02T03%3A04%3A05Z&limit=7&cursor=c%26d"},
 		{Method: "GET", Path: root},
 	}
 	for i := range want {
@@ -274,6 +274,43 @@ func TestCalls(t *testing.T) {
 	}
 	if last := (*calls)[len(*calls)-1]; last.Prefer != "wait=30" || last.Method != "POST" {
 		t.Errorf("sent %+v", last)
+	}
+}
+
+// A call that Client has no method for is made by the API of the document, with the token, and errors are the same.
+func TestGeneratedCalls(t *testing.T) {
+	url, calls := recording(t, 200, `{"parts":[{"name":"keys","detail":"1 in force"}]}`)
+	c := newClient(t, client.Options{BaseURL: url + "/below", Token: "secret", UserAgent: "test/1"})
+	resp, err := c.API().Reload(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer client.ReloadAnswer
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || len(answer.Parts) != 1 || answer.Parts[0].Name != "keys" {
+		t.Errorf("returned %+v, %v", answer, err)
+	}
+	want := []call{{Method: "POST", Path: "/below/api/v1/admin/reload", Agent: "test/1", Token: "Bearer secret"}}
+	if diff := cmp.Diff(want, *calls); diff != "" {
+		t.Error(diff)
+	}
+	refusing, _ := recording(t, 403, `{"status":403,"detail":"no"}`)
+	_, err = newClient(t, client.Options{BaseURL: refusing}).API().Reload(t.Context()) //nolint:bodyclose // there is none
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Problem.Detail != "no" {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestSubmitAll(t *testing.T) {
+	url, calls := recording(t, 200, `{"items":[{"status":202,"location":"/api/v1/tasks/a","task":{"id":"a","status":"NEW"}},{"status":409,"problem":{"detail":"taken"}}]}`)
+	items, err := newClient(t, client.Options{BaseURL: url}).SubmitAll(t.Context(), []ondemand.Task{{ID: "a", Type: ondemand.FullSync}, {ID: "b", Type: ondemand.FullSync}})
+	if err != nil || len(items) != 2 || items[0].Task == nil || items[0].Task.ID != "a" || items[1].Problem == nil || items[1].Problem.Detail != "taken" {
+		t.Errorf("returned %+v, %v", items, err)
+	}
+	var sent []ondemand.Task
+	if err := json.Unmarshal([]byte((*calls)[0].Body), &sent); err != nil || len(sent) != 2 || (*calls)[0].Path != "/api/v1/tasks:batch" {
+		t.Errorf("sent %+v, %v", *calls, err)
 	}
 }
 

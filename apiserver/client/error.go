@@ -14,24 +14,6 @@ type Error struct {
 	Problem Problem // zero where the answer held none, as a proxy's page
 }
 
-// Problem is the document of an error answer (RFC 9457).
-type Problem struct {
-	Type      string       `json:"type"` // urn:ucwarden:problem:CLASS
-	Title     string       `json:"title"`
-	Status    int          `json:"status"`
-	Detail    string       `json:"detail,omitempty"`
-	Instance  string       `json:"instance,omitempty"`
-	RequestID string       `json:"requestId,omitempty"` // under which the server's log has more
-	Errors    []FieldError `json:"errors,omitempty"`
-}
-
-// FieldError says what is wrong with one part of a request.
-type FieldError struct {
-	Pointer string `json:"pointer"`      // JSON pointer (RFC 6901) into the body, or "/" and a query parameter's name
-	In      string `json:"in,omitempty"` // "query" for a query parameter; else the body
-	Detail  string `json:"detail"`
-}
-
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the server answers %d %s", e.Status, http.StatusText(e.Status))

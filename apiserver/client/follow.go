@@ -83,8 +83,9 @@ func onlyOnce(each func(ondemand.Transition)) func(ondemand.Transition) {
 
 // stream calls each for the transitions that the server sends, until the stream ends.
 func (c *Client) stream(ctx context.Context, id string, each func(ondemand.Transition)) error {
-	resp, err := c.send(ctx, request{
-		method: http.MethodGet, path: []string{id, "events"}, header: map[string]string{"Accept": "text/event-stream"},
+	resp, err := c.api.WatchTask(ctx, id, nil, func(_ context.Context, req *http.Request) error {
+		req.Header.Set("Accept", "text/event-stream")
+		return nil
 	})
 	if err != nil {
 		return err

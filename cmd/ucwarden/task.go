@@ -189,7 +189,7 @@ func newTaskPauseCommand(a *app, daemon *clientFlags, verb, short, long string, 
 			}
 			return a.print(p, func(w io.Writer) error {
 				text := "tasks begin"
-				if p.Paused && p.Pause != nil {
+				if p.Paused && !p.Since.IsZero() {
 					text = "tasks are paused since " + moment(p.Since)
 					if p.By != "" {
 						text += ", by " + p.By
