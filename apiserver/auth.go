@@ -40,6 +40,7 @@ func (s *Server) authenticate(scope keys.Scope, next echo.HandlerFunc) echo.Hand
 			return fmt.Errorf("verify token: %w", err)
 		}
 		c.Set(identityKey, id)
+		s.beginSpan(c)
 		if wait, ok := s.limiter.allow(id.Subject); !ok {
 			return &responseError{
 				code:   policy.CodeRateLimited,

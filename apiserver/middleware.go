@@ -38,6 +38,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			id = rand.Text()
 		}
 		c.Set(requestKey, id)
+		if s.opts.Tracer != nil {
+			c.Set(startKey, start)
+		}
 		h := c.Response().Header()
 		h.Set(headerRequestID, id)
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -46,6 +49,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := next(c); err != nil {
 			s.respond(err, c)
 		}
+		endSpan(c)
 
 		route, status, took := c.Path(), c.Response().Status, time.Since(start)
 		if route == "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"ucwarden/apiserver/keys"
 	"ucwarden/policy"
@@ -50,6 +51,7 @@ type Options struct {
 	Logger     *slog.Logger          // default: discards
 	Registerer prometheus.Registerer // for the metrics of this package; may be nil
 	Gatherer   prometheus.Gatherer   // what /metrics serves; may be nil
+	Tracer     trace.Tracer          // begins the spans of requests; may be nil
 
 	BodyLimit    int64 // bytes of a request body; default 1 MiB
 	MaxResources int   // per task; default and maximum 1,000

@@ -19,6 +19,7 @@ type Config struct {
 	Store      Store      `mapstructure:"store"`
 	Audit      Audit      `mapstructure:"audit"`
 	Webhook    Webhook    `mapstructure:"webhook"`
+	Tracing    Tracing    `mapstructure:"tracing"`
 	Log        Log        `mapstructure:"log"`
 
 	settings    []Setting
@@ -131,6 +132,14 @@ type Webhook struct {
 	Events       []string      `mapstructure:"events"` // types; empty is all
 	AllowPrivate bool          `mapstructure:"allow_private"`
 	GiveUpAfter  time.Duration `mapstructure:"give_up_after"`
+}
+
+// Tracing is the receiver of traces.
+type Tracing struct {
+	URL       string  `mapstructure:"url"`
+	AllowHTTP bool    `mapstructure:"url_allow_http"`
+	Headers   Secret  `mapstructure:"headers"` // name=value pairs with commas between them
+	Ratio     float64 `mapstructure:"ratio"`
 }
 
 // Sync is the scheduled full sync.

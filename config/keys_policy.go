@@ -161,6 +161,12 @@ func processKeys() []Key {
 			Help: "send events to addresses that are not public, too, and through a proxy of the environment"},
 		{Name: "webhook.give_up_after", Type: TypeDuration, Default: "72h", check: checkPositive,
 			Help: "age at which an event that the receiver did not take is dropped"},
+		{Name: "tracing.url", Type: TypeURL,
+			Help: "receiver of OpenTelemetry traces over HTTP, such as a collector at http://localhost:4318; unset: none are recorded"},
+		allowHTTP("tracing.url"),
+		{Name: "tracing.headers", Type: TypeSecret, check: checkTracingHeaders, Help: "headers sent to it, often a key: name=value pairs with commas between them, values URL-encoded"},
+		{Name: "tracing.ratio", Type: TypeFloat, Default: "1", check: checkRatio,
+			Help: "share of traces that are recorded, 0 to 1; a request that names a trace of its caller is recorded as that is"},
 		{Name: "log.level", Type: TypeEnum, Default: "info", Enum: []string{"debug", "info", "warn", "error"}, Help: "lowest level to log"},
 		{Name: "log.format", Type: TypeEnum, Default: "text", Enum: []string{"text", "json"}, Help: "format of log lines on standard error"},
 	}

@@ -112,7 +112,8 @@ func TestEveryName(t *testing.T) {
 		"refresh.window":                      "2m",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
 		"protection.mask_other": "-", "policies.deny_strategy": "expand,withhold",
-		"webhook.secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook.events": "task.ended,grants.drift",
+		"tracing.headers": "Api-Key=k",
+		"webhook.secret":  "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook.events": "task.ended,grants.drift",
 		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",
 	}
 	// The keys that cannot stand alone, with what they need.

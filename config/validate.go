@@ -20,6 +20,7 @@ func (c *Config) validate(ps *problems) {
 	c.validatePolicies(ps)
 	c.validateRefresh(ps)
 	c.validateWebhook(ps)
+	c.validateTracing(ps)
 	if !c.Sync.GrantUpdates {
 		if c.Sync.Mode != "observe" && c.source("sync.mode").Kind != FromDefault {
 			c.warn("sync.grant_updates is false: nothing is changed, although sync.mode is %s", c.Sync.Mode)
@@ -153,6 +154,7 @@ func (c *Config) validatePlainHTTP(ps *problems) {
 		{"policies.ranger.url", c.Policies.Ranger.URL, c.Policies.Ranger.AllowHTTP},
 		{"apiserver.jwt.jwks", c.APIServer.JWT.JWKS, c.APIServer.JWT.AllowHTTP},
 		{"webhook.url", c.Webhook.URL, c.Webhook.AllowHTTP},
+		{"tracing.url", c.Tracing.URL, c.Tracing.AllowHTTP},
 	} {
 		u, err := url.Parse(s.url)
 		switch {

@@ -11,11 +11,14 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/guard"
+	"ucwarden/span"
 )
 
 // judge asks the guards about the plan of a sync of named roots, together with what other such syncs by the same policies
 // revoke. An approval must name the plan.
-func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []memory.Listing) error {
+func (r *run) judge(ctx context.Context, plan *policy.Plan, listings []memory.Listing) (err error) {
+	ctx, s := span.Start(ctx, "guards")
+	defer func() { span.End(s, err) }()
 	input, err := r.guardInput(ctx, plan.Totals, plan.Digest(), r.request.Approved)
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"ucwarden/connector/apply"
 	"ucwarden/connector/load"
 	"ucwarden/connector/protection"
@@ -15,6 +17,7 @@ import (
 	"ucwarden/policy/order"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/rules"
+	"ucwarden/span"
 )
 
 // Protection says how row filters and masks are enforced.
@@ -43,6 +46,8 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 	if r.protect == nil {
 		return &protection.Plan{}, compile.Enforced{}, nil
 	}
+	ctx, s := span.Start(ctx, "load and plan row filters and masks")
+	defer span.End(s, nil)
 	denied := r.compiler.Denied(found.Inventory)
 	findings := r.protect.Hidable(denied)
 	var whole []policy.Securable
@@ -87,6 +92,8 @@ func addProtection(plan *policy.Plan, p *protection.Plan) {
 // applyPlan carries out a plan: revokes and what opens nothing; then what protects tables; then what opens those, and what is
 // above them; last what is lifted. What can only hide is set beside the revokes, which wait for no warehouse.
 func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) (err error) {
+	ctx, s := span.Start(ctx, "apply", attribute.Int("ucwarden.changes", len(plan.Changes)), attribute.Int("ucwarden.statements", plan.Totals.Statements))
+	defer func() { span.End(s, err) }()
 	if len(plan.Protection)+len(plan.DropFunctions) == 0 {
 		result.Outcomes, err = r.apply(ctx, plan.Changes, nil, nil)
 		return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"ucwarden/connector/apply"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
@@ -14,6 +16,7 @@ import (
 	"ucwarden/policy/order"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
+	"ucwarden/span"
 )
 
 var errNoPolicies = policy.Errorf(policy.CodeUnavailable, "no policies have been loaded yet, so nothing can be said about what should be granted")
@@ -127,7 +130,9 @@ func (r *run) loadOptions() load.Options {
 }
 
 // load lists what the roots hold and reads the grants on all of it.
-func (r *run) load(ctx context.Context, roots []policy.Securable, also []policy.Object) (*load.Found, error) {
+func (r *run) load(ctx context.Context, roots []policy.Securable, also []policy.Object) (found *load.Found, err error) {
+	ctx, s := span.Start(ctx, "load objects and grants", attribute.Int("ucwarden.roots", len(roots)))
+	defer func() { span.End(s, err) }()
 	l := load.New(r.loadOptions(), roots, also)
 	if err := l.ListObjects(ctx); err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/span"
 )
 
 // Sync brings the requested roots into sync with the policies:
@@ -126,8 +127,10 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
+		_, s := span.Start(ctx, "compile and diff")
 		compiled := r.compiler.CompileProtected(found.Inventory, enforced)
 		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(found))
+		span.End(s, nil)
 		addProtection(result.Plan, protection)
 		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
 		if err != nil {

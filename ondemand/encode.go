@@ -88,6 +88,7 @@ func (w *writer) task(t *Task) {
 	if len(t.Pending) > 0 {
 		w.name("pending").value(t.Pending)
 	}
+	w.optional("traceparent", t.Traceparent)
 	w.extra(t.Extra, taskFields)
 	w.close('}')
 }

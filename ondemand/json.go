@@ -73,6 +73,7 @@ func (o object) remaining() map[string]json.RawMessage {
 var serverFields = []string{
 	"status", "statusMessage", "attempts", "crashes", "ranAlone", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
 	"endTime", "policyVersion", "resources", "transitions", "transitionsLeftOut", "children", "pending", "supersededBy", "pipelineRun",
+	"traceparent",
 }
 
 var (
@@ -102,7 +103,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 		{"priority", &t.Priority}, {"receivedTime", &t.ReceivedTime}, {"notBefore", &t.NotBefore},
 		{"startTime", &t.StartTime}, {"endTime", &t.EndTime}, {"resources", &t.Resources},
 		{"transitions", &t.Transitions}, {"transitionsLeftOut", &t.LeftOut}, {"children", &t.Children}, {"policyVersion", &t.PolicyVersion}, {"pending", &t.Pending}, {"supersededBy", &t.SupersededBy},
-		{"pipelineRun", &t.Run},
+		{"pipelineRun", &t.Run}, {"traceparent", &t.Traceparent},
 	}
 	for _, f := range fields {
 		if err := o.take(f.name, f.v); err != nil {

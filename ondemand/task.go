@@ -1,6 +1,7 @@
 package ondemand
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -96,6 +97,9 @@ type Task struct {
 
 	// Pending are tasks that do what this one left to them.
 	Pending []PendingTask `json:"pending,omitempty"`
+
+	// Traceparent is the span of whoever asked for the task, as W3C Trace Context writes it; its runs are recorded under that.
+	Traceparent string `json:"traceparent,omitempty"`
 
 	// Extra keeps unknown fields of the input, so that producers get them back.
 	Extra map[string]json.RawMessage `json:"-"`
@@ -201,6 +205,15 @@ type Outcome struct {
 	Note string
 	// PolicyVersion is the version of the policies by which the job was done; 0 where there is none.
 	PolicyVersion int64
+}
+
+// SetTraceparent records what the tasks of an outcome do under the span that traceparent names, unless they have one of their own.
+func (o *Outcome) SetTraceparent(traceparent string) {
+	for _, list := range [][]Task{o.Children, o.Pending, o.Next} {
+		for i := range list {
+			list[i].Traceparent = cmp.Or(list[i].Traceparent, traceparent)
+		}
+	}
 }
 
 // Handler runs jobs. It may be called for the same task again after a crash or a failure, and must be idempotent. After

@@ -51,6 +51,8 @@ next:
 		switch {
 		case !ok:
 			continue
+		case k.Name == "tracing.headers":
+			value = "Api-Key=" + value
 		case strings.HasSuffix(k.Name, "connection_string"):
 			value = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=reader;SharedAccessKey=" + value + ";EntityPath=hub;UseDevelopmentEmulator=true"
 		}
@@ -124,7 +126,7 @@ func TestNoSecretIsSeen(t *testing.T) {
 				"databricks.host=" + hostile, "databricks.max_attempts=2", "databricks.request_timeout=2s", "store.path=" + filepath.Join(dir, "data"),
 				"policies.ranger.url=" + hostile, "policies.ranger.service=uc", "policies.ranger.username=reader", "policies.ranger.poll_interval=1s",
 				"apiserver.enabled=true", "apiserver.addr=127.0.0.1:0", "ondemand.enabled=true", "sync.on_start=true", "ondemand.eventhub.enabled=true",
-				"webhook.url=" + hostile, "webhook.allow_private=true",
+				"webhook.url=" + hostile, "webhook.allow_private=true", "tracing.url=" + hostile,
 			}
 			if name == "oauth" {
 				settings = append(settings, "databricks.client_id=a0b1c2d3", "ondemand.eventhub.namespace=none.servicebus.windows.net", "ondemand.eventhub.name=hub",

@@ -36,6 +36,7 @@ import (
 	"ucwarden/policy/rules"
 	"ucwarden/policy/source"
 	"ucwarden/policy/source/rangeradmin"
+	"ucwarden/tracing"
 )
 
 // policySource is what the commands need of a source of policies.
@@ -265,7 +266,8 @@ type pipeline struct {
 	quarantined bool
 	census      *records.Census // of the store, until the queue has it
 	audit       *audit.Log
-	told        *events // nil: nobody is told
+	told        *events           // nil: nobody is told
+	traces      *tracing.Provider // nil: none are recorded
 	drift       *driftMetrics
 	queue       *queue.Queue
 	workspace   *unitycatalog.Client // nil until it answered once
@@ -280,11 +282,31 @@ type pipeline struct {
 
 // close closes what openPipeline opened.
 func (p *pipeline) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), tracesGrace)
+	defer cancel()
+	if err := p.traces.Shutdown(ctx); err != nil {
+		p.log.Warn("the last traces were not sent", "error", err)
+	}
 	var err error
 	if p.audit != nil {
 		err = p.audit.Close()
 	}
 	return errors.Join(err, p.store.Close())
+}
+
+// tracesGrace is how long the end of a process waits for the receiver of traces.
+const tracesGrace = 3 * time.Second
+
+// openTraces returns nil where no receiver of traces is configured.
+func openTraces(c *config.Config, log *slog.Logger, reg prometheus.Registerer) (*tracing.Provider, error) {
+	if c.Tracing.URL == "" {
+		return nil, nil
+	}
+	host, _ := os.Hostname() // "" is not sent
+	return tracing.New(context.Background(), tracing.Options{
+		URL: c.Tracing.URL, AllowHTTP: c.Tracing.AllowHTTP, Headers: c.Tracing.HeaderMap(), Ratio: c.Tracing.Ratio,
+		Version: buildVersion(), Instance: host, Logger: log, Registerer: reg,
+	})
 }
 
 // openAudit opens the trail of changes. stdout receives a copy where the configuration asks for one; nil receives none.
@@ -353,6 +375,9 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if o.grace != 0 {
 		attempts = min(attempts, attemptsOnce)
 	}
+	if p.traces, err = openTraces(c, log, reg); err != nil {
+		return nil, err
+	}
 	if p.told, err = p.openEvents(c.Webhook, reg); err != nil {
 		return nil, err
 	}
@@ -364,7 +389,7 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxCrashes: c.OnDemand.MaxCrashes, MaxQueued: c.OnDemand.MaxQueued,
 		Retention: c.OnDemand.Retention, AdmitWindow: c.OnDemand.AdmitWindow, AdmitSize: c.OnDemand.AdmitSize,
 		Grace: o.grace, Census: p.census, Logger: log, Registerer: reg,
-		Ended: p.taskEnded, AfterEnd: p.wakeEvents,
+		Ended: p.taskEnded, AfterEnd: p.wakeEvents, Tracer: p.traces.Tracer(),
 	})
 	p.census = nil
 	if err != nil {

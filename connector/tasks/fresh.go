@@ -9,6 +9,7 @@ import (
 	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
+	"ucwarden/span"
 )
 
 // The bounds of asking the policy source for news.
@@ -113,7 +114,9 @@ func (n *news) before(ctx context.Context, job ondemand.Job) (note string, err e
 			at = f
 		}
 	}
-	err = n.since(ctx, at)
+	asking, s := span.Start(ctx, "ask the policy source for news")
+	err = n.since(asking, at)
+	span.End(s, err)
 	if err == nil || ctx.Err() != nil {
 		return "", ctx.Err()
 	}

@@ -10,7 +10,11 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"ucwarden/connector/call"
+	"ucwarden/span"
 )
 
 // maxResponseSize bounds the size of one answer, in bytes: that of the largest page, 10,000 objects, with some to spare.
@@ -54,10 +58,15 @@ func requestInfoOf(req *http.Request) requestInfo {
 
 // RoundTrip implements http.RoundTripper, and notes for the connector the id that the service gave the request. When all attempts failed it returns the answer or error of the last one.
 func (p *pacer) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, s := span.Start(req.Context(), requestInfoOf(req).route)
+	if s.IsRecording() {
+		req = req.WithContext(ctx)
+	}
 	resp, err := p.roundTrip(req)
 	if resp != nil {
 		call.NoteRequestID(req.Context(), resp.Header.Get("X-Request-Id"))
 	}
+	span.EndCall(s, req, resp, err)
 	return resp, err
 }
 
@@ -93,6 +102,7 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 			since = permit.since
 		}
 		permit.since, since = since, permit.since
+		trace.SpanFromContext(ctx).AddEvent("sent") // what came before was the wait at the gate
 		last = p.attempt(ctx, req, body)
 		now := time.Now()
 		if err := req.Context().Err(); err != nil && last.err != nil {
@@ -123,6 +133,7 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 			return last.resp, last.err
 		}
 		p.metrics.retries.WithLabelValues(c.route, decision.reason).Inc()
+		trace.SpanFromContext(ctx).AddEvent("refused", trace.WithAttributes(attribute.Int("http.response.status_code", last.status()), attribute.String("reason", decision.reason)))
 		p.log.LogAttrs(ctx, slog.LevelDebug, "retrying request", slog.String("route", c.route), slog.String("reason", decision.reason),
 			slog.Int("attempt", n), slog.Int("status", last.status()), slog.Duration("wait", wait), slog.Bool("retry_after", decision.hasWait))
 		if !sleep(ctx, wait) {

@@ -13,6 +13,7 @@ import (
 
 	"ucwarden/ondemand"
 	"ucwarden/policy/naming"
+	"ucwarden/span"
 )
 
 // Limits of what is read of one event.
@@ -20,6 +21,8 @@ const (
 	maxBody     = 1 << 20
 	maxElements = 1000
 	maxMessage  = 500 // bytes of a reason
+
+	maxTraceparent = 128
 )
 
 // decoder makes tasks of events.
@@ -32,6 +35,26 @@ type decoder struct {
 
 // tasks returns the tasks of an event: one for each document, or a SKIPPED one that says why there is none.
 func (d *decoder) tasks(partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
+	list := d.read(partition, e)
+	if traceparent := traceparentOf(e.Properties); traceparent != "" {
+		for i := range list {
+			list[i].Task.Traceparent = traceparent
+		}
+	}
+	return list
+}
+
+// traceparentOf returns the span of whoever sent an event, by the property of W3C Trace Context or the older one of Azure's libraries.
+func traceparentOf(properties map[string]any) string {
+	for _, name := range []string{"traceparent", "Diagnostic-Id"} {
+		if text, _ := properties[name].(string); len(text) <= maxTraceparent && span.ContextOf(text).IsValid() {
+			return text
+		}
+	}
+	return ""
+}
+
+func (d *decoder) read(partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
 	id := fmt.Sprintf("%s-%s-%d", d.name, partition, e.SequenceNumber)
 	body := e.Body
 	switch raw := e.RawAMQPMessage; {

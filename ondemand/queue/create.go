@@ -1,11 +1,14 @@
 package queue
 
 import (
+	"cmp"
+	"context"
 	"time"
 
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
+	"ucwarden/span"
 )
 
 // newTask is a task that is to be stored, with what can be prepared before the transaction: only one runs at a time, and many
@@ -21,11 +24,12 @@ type newTask struct {
 }
 
 // prepareAll returns the tasks with the fields that the server sets.
-func (q *Queue) prepareAll(in []ondemand.Task) []newTask {
-	now := q.now()
+func (q *Queue) prepareAll(ctx context.Context, in []ondemand.Task) []newTask {
+	now, traceparent := q.now(), span.Traceparent(ctx)
 	tasks := make([]ondemand.Task, len(in))
 	for i := range in {
 		tasks[i] = q.prepare(&in[i], now)
+		tasks[i].Traceparent = cmp.Or(in[i].Traceparent, traceparent)
 	}
 	overflow := q.overflow(tasks, true)
 	list := make([]newTask, len(in))

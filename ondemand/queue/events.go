@@ -45,7 +45,7 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 		tasks[i] = e.Task
 		tasks[i].ID = cmp.Or(e.Task.ID, e.EventID)
 	}
-	prepared := q.prepareAll(tasks)
+	prepared := q.prepareAll(ctx, tasks)
 	var changes []change
 	err = q.store.Update(func(tx *store.Tx) error {
 		changes, created = nil, 0

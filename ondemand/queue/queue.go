@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/records"
@@ -35,6 +37,7 @@ type Options struct {
 	RetryMax    time.Duration // longest such delay; default 5m
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
+	Tracer      trace.Tracer          // begins the spans of runs; default: none are recorded
 	// Census is what was counted while the store was opened; nil: the queue counts by itself.
 	Census *records.Census
 	// Ended, where set, is called in each transaction in which a task ends, and may write to it; its error aborts the transaction,
@@ -80,6 +83,9 @@ func (o *Options) validate() error {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Tracer == nil {
+		o.Tracer = noop.NewTracerProvider().Tracer("")
 	}
 	return nil
 }
@@ -169,7 +175,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondeman
 		room--
 	}
 	defer q.unreserve(room)
-	prepared := q.prepareAll(tasks)
+	prepared := q.prepareAll(ctx, tasks)
 	var results []ondemand.Submission
 	var changes []change
 	err := q.store.Update(func(tx *store.Tx) error {

@@ -11,11 +11,15 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/records"
 	"ucwarden/ondemand/store"
 	"ucwarden/policy"
+	"ucwarden/span"
 )
 
 // reasonAdmitted is why a task goes from NEW to WAITING.
@@ -186,9 +190,38 @@ func (q *Queue) work(r *run) {
 	if job.Task.ID == "" {
 		return // every task was cancelled meanwhile
 	}
-	outcome, err := q.handle(r.ctx, job)
+	ctx, s := q.beginSpan(r.ctx, &job)
+	outcome, err := q.handle(ctx, job)
+	outcome.SetTraceparent(span.Traceparent(ctx))
 	q.finish(r, job, outcome, err)
+	span.End(s, err)
 }
+
+// beginSpan begins the span of a run, under whoever asked for its leader. Those who asked for the followers are linked.
+func (q *Queue) beginSpan(ctx context.Context, job *ondemand.Job) (context.Context, trace.Span) {
+	t := &job.Task
+	ctx, s := q.opts.Tracer.Start(span.Within(ctx, t.Traceparent), "task "+string(t.Type), trace.WithSpanKind(trace.SpanKindConsumer))
+	if !s.IsRecording() {
+		return ctx, s
+	}
+	s.SetAttributes(attribute.String("ucwarden.task.id", t.ID), attribute.Int("ucwarden.task.attempt", t.Attempts), attribute.Int("ucwarden.task.followers", len(job.Followers)),
+		attribute.Int("ucwarden.task.resources", len(job.Resources)))
+	for i := range min(len(job.Resources), maxSpanResources) {
+		s.SetAttributes(attribute.String(fmt.Sprintf("ucwarden.task.resource.%d", i), job.Securables[i].String()))
+	}
+	for i := range min(len(job.Followers), maxSpanLinks) {
+		if c := span.ContextOf(job.Followers[i].Traceparent); c.IsValid() {
+			s.AddLink(trace.Link{SpanContext: c, Attributes: []attribute.KeyValue{attribute.String("ucwarden.task.id", job.Followers[i].ID)}})
+		}
+	}
+	return ctx, s
+}
+
+// Bounds of what the span of a run says.
+const (
+	maxSpanResources = 10
+	maxSpanLinks     = 100
+)
 
 // claim moves the tasks that are still waiting to INPROGRESS and returns the job made of them; its Task is zero when
 // there are none.

@@ -219,6 +219,7 @@ databricks.token: CONNECTOR_DATABRICKS_UNITY_CATALOG_API_ACCESS_TOKEN
 databricks.client_secret: CONNECTOR_DATABRICKS_UNITY_CATALOG_OAUTH_CLIENT_SECRET
 apiserver.jwt.hs256_secret: ""
 webhook.secret: ""
+tracing.headers: ""
 ondemand.eventhub.connection_string: CONNECTOR_ON_DEMAND_V2_AZURE_CONNECTION_STRING
 ondemand.eventhub.entra.client_secret: ""
 policies.ranger.password: ""
