@@ -29,11 +29,14 @@ type evalContext struct {
 
 	// What each access type asked for came to so far. Tag policies and resource policies share it.
 	accesses []access
-	asked    []access // room for those of one request
-	byAccess []result
+	asked    []access   // room for those of one request
+	byAccess []result   // none of its room that is not in use holds anything
+	spent    bool       // byAccess is of what was asked before
 	oneOf    [][]string // access groups
 	several  bool       // any access, or the like: the first access allowed settles it
-	room     struct {   // for the most common request, which asks for one
+	// superUserOnly says that what is asked for is allowed to nobody else, whatever policies say.
+	superUserOnly bool
+	room          struct { // for the most common request, which asks for one
 		asked    [1]access
 		byAccess [1]result
 	}
@@ -65,6 +68,7 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 	}
 	ctx.hasUser, ctx.hasGroups, ctx.hasRoles = false, false, false
 	ctx.setPath(t)
+	ctx.superUserOnly = false
 	ctx.oneOf, ctx.several = r.AccessGroups, r.AnyOf
 	switch {
 	case ctx.AnyAccess:
@@ -76,11 +80,12 @@ func (e *Evaluator) newContext(r *Request, t ranger.PolicyType) *evalContext {
 		for _, name := range r.AccessTypes {
 			ctx.asked = append(ctx.asked, newAccess(name))
 		}
-		ctx.accesses = ctx.asked
+		ctx.accesses, ctx.superUserOnly = ctx.asked, naming.Canonical(r.AccessType) == rules.SuperUserOnly
 	default:
 		ctx.asked = append(ctx.asked, newAccess(r.AccessType))
-		ctx.accesses = ctx.asked
+		ctx.accesses, ctx.superUserOnly = ctx.asked, ctx.asked[0].canonical == rules.SuperUserOnly
 	}
+	ctx.byAccess = slices.Grow(ctx.byAccess, len(ctx.accesses))[:len(ctx.accesses)]
 	return ctx
 }
 
@@ -127,21 +132,13 @@ func (ctx *evalContext) release() {
 	clear(ctx.asked)
 	ctx.accesses, ctx.oneOf, ctx.asked = nil, nil, ctx.asked[:0]
 	ctx.candidates, ctx.groupIDs, ctx.roleIDs = ctx.candidates[:0], ctx.groupIDs[:0], ctx.roleIDs[:0]
-	if len(ctx.byAccess) > 0 {
-		clear(ctx.byAccess)
-		ctx.byAccess = ctx.byAccess[:0]
-	}
+	clear(ctx.byAccess)
+	ctx.byAccess, ctx.spent = ctx.byAccess[:0], false
 	ctx.engine.contexts.Put(ctx)
 }
 
 func (ctx *evalContext) setPath(t ranger.PolicyType) *match.Path {
 	return ctx.paths[t].Set(ctx.engine.rules.Model.Forest(t), ctx.Resource)
-}
-
-// reset forgets what access types came to.
-func (ctx *evalContext) reset() {
-	ctx.byAccess = slices.Grow(ctx.byAccess[:0], len(ctx.accesses))[:len(ctx.accesses)]
-	clear(ctx.byAccess)
 }
 
 // zones lists the security zones of the request's resource.

@@ -6,7 +6,6 @@ import (
 
 	"ucwarden/policy/condition"
 	"ucwarden/policy/match"
-	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -35,7 +34,6 @@ func (r *result) decision() Decision {
 func (e *Evaluator) evaluate(r *Request, t ranger.PolicyType) Decision {
 	ctx := e.newContext(r, t)
 	defer ctx.release()
-	ctx.reset()
 	ctx.Tags = e.findTags(ctx)
 	zones := ctx.zones()
 	if len(zones) == 0 || len(zones) > 1 && !ctx.AnyAccess {
@@ -63,8 +61,12 @@ func (e *Evaluator) firstAllowed(ctx *evalContext, t ranger.PolicyType, zones []
 // evaluateIn asks tag policies, then resource policies, which may override by priority. Source:
 // RangerPolicyEngineImpl.evaluatePoliciesForOneAccessTypeNoAudit.
 func (e *Evaluator) evaluateIn(ctx *evalContext, t ranger.PolicyType, zone string) Decision {
+	if ctx.spent {
+		clear(ctx.byAccess)
+		ctx.spent = false
+	}
 	var r result
-	if super := e.rules.SuperUser(ctx.User, ctx.Groups); super || naming.Canonical(ctx.AccessType) == rules.SuperUserOnly {
+	if super := e.rules.SuperUser(ctx.User, ctx.Groups); super || ctx.superUserOnly {
 		r.allowed, r.determined, r.priority = super, true, math.MaxInt
 		if !super {
 			r.Outcome = Denied
@@ -78,7 +80,7 @@ func (e *Evaluator) evaluateIn(ctx *evalContext, t ranger.PolicyType, zone strin
 	}
 	if policies := e.rules.InZone(zone); !policies.Empty() {
 		ctx.evaluateResources(policies, t, &r)
-		ctx.reset()
+		ctx.spent = true
 	}
 	return r.decision()
 }
@@ -202,13 +204,19 @@ func (ctx *evalContext) apply(p *rules.Policy, m match.Type, alike bool, r *resu
 func (ctx *evalContext) evaluateItems(p *rules.Policy, m match.Type, onlyRestrict bool, r *result) {
 	said := false
 	for i := range ctx.accesses {
-		var one result
-		ctx.evaluateAccess(p, m, ctx.accesses[i], onlyRestrict, &one)
+		old := &ctx.byAccess[i]
+		one := old // a result is large: where there is none yet, it is written in its place
+		if old.set {
+			one = new(result)
+		}
+		ctx.evaluateAccess(p, m, ctx.accesses[i], onlyRestrict, one)
 		if !one.set {
 			continue
 		}
 		said = true
-		ctx.merge(p, &ctx.byAccess[i], &one)
+		if one != old {
+			ctx.merge(p, old, one)
+		}
 		if ctx.several && one.allowed == !ctx.request.CountDescendantDeny {
 			break
 		}

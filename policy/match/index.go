@@ -96,45 +96,50 @@ func (n *Index) AddEverywhere(id int32) { n.here = append(n.here, id) }
 
 // Collect appends the ids that may match path to list. With below it takes those that name something below the path
 // too; without, only those that do so by '*'.
-func (n *Index) Collect(path []*Element, below bool, list []int32) []int32 {
+func (n *Index) Collect(path *Path, below bool, list []int32) []int32 {
+	return n.collect(path, 0, below, list)
+}
+
+// collect is Collect for the path from its element at on.
+func (n *Index) collect(path *Path, at int, below bool, list []int32) []int32 {
 	list = append(list, n.here...)
-	if len(path) == 0 {
+	if at == len(path.Elements) {
 		for i := range n.levels {
 			b := &n.levels[i]
 			if b.any != nil {
-				list = b.any.Collect(nil, below, list)
+				list = b.any.collect(path, at, below, list)
 			}
 			if below {
-				list = b.collectNamed(nil, below, list)
+				list = b.collectNamed(path, at, below, list)
 			}
 		}
 		return list
 	}
-	e := path[0]
+	e := path.Elements[at]
 	for i := range n.levels {
 		b := &n.levels[i]
 		if b.name != e.Name {
 			continue
 		}
 		if b.any != nil {
-			list = b.any.Collect(path[1:], below, list)
+			list = b.any.collect(path, at+1, below, list)
 		}
 		if len(e.Also) > 0 || e.Scope != ElementSelf {
-			return b.collectNamed(path[1:], below, list)
+			return b.collectNamed(path, at+1, below, list)
 		}
 		if e.Value == "" || e.Value == "*" {
 			return list
 		}
-		name := naming.Loose(e.Value)
+		name := path.loose[at]
 		if child := b.exact[name]; child != nil {
-			list = child.Collect(path[1:], below, list)
+			list = child.collect(path, at+1, below, list)
 		}
 		for _, length := range b.lengths {
 			if length > len(name) {
 				break
 			}
 			if child := b.prefixes[name[:length]]; child != nil {
-				list = child.Collect(path[1:], below, list)
+				list = child.collect(path, at+1, below, list)
 			}
 		}
 		return list
@@ -142,13 +147,13 @@ func (n *Index) Collect(path []*Element, below bool, list []int32) []int32 {
 	return list
 }
 
-// collectNamed takes whatever the branch names other than '*'.
-func (b *indexBranch) collectNamed(path []*Element, below bool, list []int32) []int32 {
+// collectNamed takes whatever the branch names other than '*', for the path from its element at on.
+func (b *indexBranch) collectNamed(path *Path, at int, below bool, list []int32) []int32 {
 	for _, child := range b.exact {
-		list = child.Collect(path, below, list)
+		list = child.collect(path, at, below, list)
 	}
 	for _, child := range b.prefixes {
-		list = child.Collect(path, below, list)
+		list = child.collect(path, at, below, list)
 	}
 	return list
 }

@@ -366,15 +366,16 @@ func (m *Matcher) WithWildcards() *Matcher {
 }
 
 // SamplePath returns a path of names that whatever covers the matcher's patterns matches, too: the texts of the patterns.
-func (m *Matcher) SamplePath() []*Element {
-	path := make([]*Element, len(m.levels))
+func (m *Matcher) SamplePath() *Path {
+	p := &Path{Elements: make([]*Element, len(m.levels)), OK: true}
 	for i := range m.levels {
-		path[i] = &Element{Name: m.levels[i].def.Name}
+		p.Elements[i] = &Element{Name: m.levels[i].def.Name}
 		if level := &m.levels[i]; !level.any {
-			path[i].Value = level.values[0].String()
+			p.Elements[i].Value = level.values[0].String()
 		}
 	}
-	return path
+	p.fold()
+	return p
 }
 
 // Dynamic reports whether what the matcher names depends on the request, by a macro.

@@ -92,7 +92,7 @@ func TestMatchType(t *testing.T) {
 		var root match.Index
 		root.Add(&matcher, 7)
 		below := tc.want == match.Descendant
-		if ok && got != match.None && !slices.Contains(root.Collect(path.Elements, below, nil), 7) {
+		if ok && got != match.None && !slices.Contains(root.Collect(&path, below, nil), 7) {
 			t.Errorf("policy %q, request %q: %s, but not in the index", tc.policy, tc.request, got)
 		}
 	}
@@ -139,7 +139,7 @@ func TestIndexFindsWhatMatches(t *testing.T) {
 		if !path.Set(model.Forest(ranger.PolicyTypeAccess), request).OK {
 			t.Fatal("the request is no path")
 		}
-		all, self := root.Collect(path.Elements, true, nil), root.Collect(path.Elements, false, nil)
+		all, self := root.Collect(&path, true, nil), root.Collect(&path, false, nil)
 		for i, m := range matchers {
 			found := m.Match(path.Elements, nil, false)
 			if found != match.None && !slices.Contains(all, int32(i)) {
@@ -188,7 +188,7 @@ func FuzzMatch(f *testing.F) {
 			t.Fatal("no matcher")
 		}
 		root.Add(&m, 1)
-		if found != match.None && !slices.Contains(root.Collect(path.Elements, true, nil), 1) {
+		if found != match.None && !slices.Contains(root.Collect(&path, true, nil), 1) {
 			t.Errorf("matches as %s, but the index does not find it", found)
 		}
 	})

@@ -11,15 +11,19 @@ import (
 type Forest struct {
 	Names []string // parallel slices: a handful of names is faster searched than hashed
 	defs  []*ranger.ResourceDef
-	depth []int
+	place []place
 }
+
+// place is where a level lies in its tree: how deep, and below which other level, -1 for none.
+type place struct{ depth, parent int }
 
 func NewForest(hierarchies [][]*ranger.ResourceDef) *Forest {
 	f := &Forest{}
 	for _, h := range hierarchies {
 		for depth, def := range h {
 			if !slices.Contains(f.Names, def.Name) {
-				f.Names, f.defs, f.depth = append(f.Names, def.Name), append(f.defs, def), append(f.depth, depth)
+				f.place = append(f.place, place{depth, slices.Index(f.Names, def.Parent)})
+				f.Names, f.defs = append(f.Names, def.Name), append(f.defs, def)
 			}
 		}
 	}
@@ -27,10 +31,8 @@ func NewForest(hierarchies [][]*ranger.ResourceDef) *Forest {
 }
 
 func (f *Forest) find(name string) (def *ranger.ResourceDef, depth int) {
-	for i, n := range f.Names {
-		if n == name {
-			return f.defs[i], f.depth[i]
-		}
+	if i := slices.Index(f.Names, name); i >= 0 {
+		return f.defs[i], f.place[i].depth
 	}
 	return nil, 0
 }
@@ -45,16 +47,17 @@ func (f *Forest) path(r Resource, buf *[maxDepth]*Element) (path []*Element, ok 
 	}
 	path = buf[:len(r)]
 	clear(path)
-	var parents [maxDepth]string
+	var levels [maxDepth]int // of the path, as numbers in Names
 	for i := range r {
-		def, depth := f.find(r[i].Name)
-		if def == nil || depth >= len(r) || path[depth] != nil {
+		level := slices.Index(f.Names, r[i].Name)
+		if level < 0 || f.place[level].depth >= len(r) || path[f.place[level].depth] != nil {
 			return nil, false
 		}
-		path[depth], parents[depth] = &r[i], def.Parent
+		depth := f.place[level].depth
+		path[depth], levels[depth] = &r[i], level
 	}
 	for i := 1; i < len(path); i++ {
-		if parents[i] != path[i-1].Name {
+		if f.place[levels[i]].parent != levels[i-1] {
 			return nil, false
 		}
 	}
@@ -65,18 +68,29 @@ func (f *Forest) path(r Resource, buf *[maxDepth]*Element) (path []*Element, ok 
 type Path struct {
 	buf      [maxDepth]*Element
 	Elements []*Element
-	OK       bool // the elements form a path without gaps
-	ascii    bool // no name has other characters than ASCII
+	OK       bool     // the elements form a path without gaps
+	ascii    bool     // no name has other characters than ASCII
+	loose    []string // the values of Elements by naming.Loose, as an Index looks them up
 }
 
 // Set orders the elements of a resource by the resource trees.
 func (p *Path) Set(f *Forest, r Resource) *Path {
 	p.Elements, p.OK = f.path(r, &p.buf)
-	p.ascii = true
-	for i := range r {
+	p.fold()
+	for i := 0; !p.OK && i < len(r); i++ { // of no path, too, it is asked whether names are only alike
 		p.ascii = p.ascii && naming.IsASCII(r[i].Value)
 	}
 	return p
+}
+
+// fold folds the values of the elements.
+func (p *Path) fold() {
+	names, allASCII := p.loose[:0], true
+	for _, e := range p.Elements {
+		loose, ascii := naming.LooseASCII(e.Value)
+		names, allASCII = append(names, loose), allASCII && ascii
+	}
+	p.loose, p.ascii = names, allASCII
 }
 
 // IsASCII reports whether no name has other characters than ASCII.
@@ -85,13 +99,15 @@ func (p *Path) IsASCII() bool { return p.ascii }
 // setTag makes the path that of a tag, as a resource of the tag service.
 func (p *Path) setTag(tag string) {
 	p.buf[0] = &Element{Name: TagResource, Value: tag}
-	p.Elements, p.OK, p.ascii = p.buf[:1], true, naming.IsASCII(tag)
+	p.Elements, p.OK = p.buf[:1], true
+	p.fold()
 }
 
 // Clear drops what the path points to.
 func (p *Path) Clear() {
 	clear(p.Elements)
-	p.Elements = nil
+	clear(p.loose)
+	p.Elements, p.loose = nil, p.loose[:0]
 }
 
 // TagResource is the only resource of a tag service.

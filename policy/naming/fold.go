@@ -3,6 +3,7 @@ package naming
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -17,17 +18,21 @@ func Canonical(name string) string { return strings.ToLower(name) }
 // denied something, names are compared loosely too: whether the other side takes two such names for one cannot be known,
 // and a deny must not be lost by it.
 func Loose(name string) string {
-	folded := true
+	loose, _ := LooseASCII(name)
+	return loose
+}
+
+// LooseASCII returns [Loose] and [IsASCII] of a name, which most often is its own loose name, and is read once then.
+func LooseASCII(name string) (loose string, ascii bool) {
 	for i := range len(name) {
-		if name[i] >= 0x80 {
-			return looseRunes(name)
+		if c := name[i]; c >= utf8.RuneSelf || c-'A' <= 'Z'-'A' {
+			if !IsASCII(name[i:]) {
+				return looseRunes(name), false
+			}
+			return strings.ToLower(name), true
 		}
-		folded = folded && (name[i] < 'A' || name[i] > 'Z')
 	}
-	if folded {
-		return name
-	}
-	return strings.ToLower(name)
+	return name, true
 }
 
 // looseRunes decomposes, folds and composes, as the canonical caseless match of the Unicode Standard (3.13, D145) does.
@@ -60,7 +65,7 @@ func looseRune(r rune) rune {
 // IsASCII reports whether a name has only ASCII characters. The loose name of such a name is its canonical name.
 func IsASCII(name string) bool {
 	for i := range len(name) {
-		if name[i] >= 0x80 {
+		if name[i] >= utf8.RuneSelf {
 			return false
 		}
 	}

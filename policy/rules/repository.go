@@ -84,7 +84,7 @@ func (r *Repository) Candidates(t ranger.PolicyType, path *match.Path, below boo
 	if r == nil || !path.OK {
 		return nil
 	}
-	list := r.index(t).root.Collect(path.Elements, below, scratch[:0])
+	list := r.index(t).root.Collect(path, below, scratch[:0])
 	if len(list) > 1 {
 		slices.Sort(list)
 		list = slices.Compact(list)

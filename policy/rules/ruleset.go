@@ -142,6 +142,9 @@ func (s superUsers) has(user string, groups []string) bool {
 	if s.users[user] {
 		return true
 	}
+	if len(s.groups) == 0 {
+		return false
+	}
 	for _, g := range groups {
 		if s.groups[g] {
 			return true

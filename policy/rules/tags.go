@@ -71,7 +71,7 @@ func (t *TagTable) Carriers(yield func(*match.Matcher, *match.Tag) bool) {
 
 // Find lists the tags of a resource. Tags of what lies above it count, those of what lies below only with below.
 func (t *TagTable) Find(path *match.Path, v *match.Values, below bool, scratch []int32) (found []*match.Tag, ids []int32) {
-	ids = t.root.Collect(path.Elements, below, scratch[:0])
+	ids = t.root.Collect(path, below, scratch[:0])
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	for _, id := range ids {

@@ -53,7 +53,7 @@ func (t *ZoneTable) Find(path *match.Path, scratch []int32) (zones []string, ids
 	if len(t.Names) == 0 || !path.OK || len(path.Elements) == 0 {
 		return nil, scratch
 	}
-	ids = t.root.Collect(path.Elements, true, scratch[:0])
+	ids = t.root.Collect(path, true, scratch[:0])
 	for _, id := range ids {
 		m := t.matchers[id].Match(path.Elements, nil, false)
 		if m == match.Descendant {
