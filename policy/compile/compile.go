@@ -185,6 +185,7 @@ type compilation struct {
 	findings []*placedFindings
 	outside  map[outsideKey]*placedFindings
 	scratch  []region.Ref
+	room     room
 	enforced Enforced
 	wanted   map[policy.Securable]*judge.Denials // instead of what is enforced: what filters could hide; see [Compiler.Denied]
 
@@ -382,13 +383,20 @@ func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 	if n == nil {
 		n = &objectNode{}
 		parent.objects[string(key)] = n
-		out := r.evaluate(node{
+		r.room.active = region.AppendMerged(r.room.active[:0], parent.byObject.Always, r.scratch)
+		at := node{
 			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 3,
-			active: region.Merge(parent.byObject.Always, r.scratch), protected: protected, filtered: filtered,
-		}, &parent.outcome)
+			active: r.room.active, protected: protected, filtered: filtered,
+		}
+		out := r.evaluate(at, &parent.outcome)
 		n.denied = out.denied
 		n.assignments = r.assignments(out.granted, 0)
-		n.needUse = slices.Sorted(maps.Keys(out.needUse))
+		for p, set := range out.granted {
+			if needsUse(set&^at.notOurs, cl) {
+				n.needUse = append(n.needUse, p)
+			}
+		}
+		slices.Sort(n.needUse)
 		n.noted = r.note(out.findings)
 	}
 	if r.wanted != nil && n.denied != nil {

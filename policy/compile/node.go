@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -49,8 +50,12 @@ func (r *compilation) evaluate(at node, parent *outcome) outcome {
 	if parent == nil {
 		parent = &outcome{}
 	}
-	e := &evaluation{compilation: r, node: at, parent: parent, here: map[rules.SubjectID]policy.PrivilegeSet{}}
-	e.out.settled = cloneSets(parent.settled)
+	if r.room.here == nil {
+		r.room.here = make(map[rules.SubjectID]policy.PrivilegeSet)
+	}
+	clear(r.room.here)
+	e := &evaluation{compilation: r, node: at, parent: parent, here: r.room.here}
+	e.out.settled = parent.settled
 	e.cover()
 	wanted := e.allowed & at.supported
 	for x := range wanted.All() {
@@ -61,6 +66,9 @@ func (r *compilation) evaluate(at node, parent *outcome) outcome {
 	e.minimise()
 	e.checkManage()
 	e.out.granted = e.here
+	if at.leaf { // nothing is below
+		return e.out
+	}
 	e.out.above = cloneSets(parent.above)
 	e.out.needUse = map[rules.SubjectID]bool{}
 	for p, set := range e.here {
@@ -101,6 +109,16 @@ type evaluation struct {
 	allowed policy.PrivilegeSet // by any policy that covers some class here
 	here    map[rules.SubjectID]policy.PrivilegeSet
 	out     outcome
+	// ownSettled says that out.settled is not the parent's.
+	ownSettled bool
+}
+
+// settle notes that x is dealt with here for p. What is settled above is shared with the other nodes below it.
+func (e *evaluation) settle(p rules.SubjectID, x policy.Privilege) {
+	if !e.ownSettled {
+		e.out.settled, e.ownSettled = cloneSets(e.out.settled), true
+	}
+	e.out.settled[p] |= x.Set()
 }
 
 // cover works out what each active entry covers here, security zones considered.
@@ -184,7 +202,12 @@ func (e *evaluation) limitToZones() {
 
 // view gathers what the policies say about x on the objects of one class here.
 func (e *evaluation) view(x policy.Privilege, cl policy.ObjectClass) *judge.View {
-	v := &judge.View{Privilege: x.Set(), Ends: e.rules.SilentEnds}
+	return e.fill(&judge.View{}, x, cl)
+}
+
+// fill fills an empty view as view says.
+func (e *evaluation) fill(v *judge.View, x policy.Privilege, cl policy.ObjectClass) *judge.View {
+	v.Privilege, v.Ends = x.Set(), e.rules.SilentEnds
 	var partial []*judge.Policy
 	for i, n := range e.active {
 		c, p := e.covers[i], e.rules.PolicyAt(n)
@@ -219,20 +242,20 @@ func (e *evaluation) privilege(x policy.Privilege) {
 	if e.leaf {
 		reach = e.class
 	}
-	var views []*judge.View
+	views := e.room.emptyViews(bits.OnesCount64(uint64(reach)))
+	n := 0
 	for cl := range reach.Each() {
-		v := e.view(x, cl)
-		if len(v.Allow) == 0 && policy.ActsOn[x]&e.class == 0 {
+		if v := e.fill(views[n], x, cl); len(v.Allow) == 0 && policy.ActsOn[x]&e.class == 0 {
 			return
 		}
-		views = append(views, v)
+		n++
 	}
-	if len(views) == 0 {
+	if n == 0 {
 		return
 	}
 	// Whoever is granted x must be allowed it in each class, so the candidates of one class are enough; that of the
 	// container itself comes first, to report what it alone allows.
-	var candidates []rules.SubjectID
+	candidates := e.room.candidates[:0]
 	for _, p := range views[0].Allow {
 		for i := range p.Allow {
 			if p.Allow[i].Privileges&views[0].Privilege != 0 {
@@ -241,10 +264,11 @@ func (e *evaluation) privilege(x policy.Privilege) {
 		}
 	}
 	slices.Sort(candidates)
-	deniedBy := make([][]rules.SubjectID, len(views))
-	for i, v := range views {
-		deniedBy[i] = v.DeniedSubjects()
+	deniedBy := e.room.deniedBy[:0]
+	for _, v := range views {
+		deniedBy = append(deniedBy, v.DeniedSubjects())
 	}
+	e.room.candidates, e.room.deniedBy = candidates, deniedBy
 	for _, p := range slices.Compact(candidates) {
 		switch {
 		case e.managed[p] && !e.impliedAbove(p, x):
@@ -308,7 +332,7 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 		return
 	}
 	reported := e.out.settled[p].Has(x) // on a container above
-	e.out.settled[p] |= x.Set()
+	e.settle(p, x)
 	switch strategy {
 	case DenyExpand:
 		e.expand(p, x, e.judge.UsersOf(p).Users, views, deniedBy, reported)
@@ -433,7 +457,7 @@ func (e *evaluation) impliedAbove(p rules.SubjectID, x policy.Privilege) bool {
 func (e *evaluation) minimise() { e.here = e.minimal(e.here, e.parent.above, e.notOurs) }
 
 func (c *Compiler) minimal(here, above map[rules.SubjectID]policy.PrivilegeSet, notOurs policy.PrivilegeSet) map[rules.SubjectID]policy.PrivilegeSet {
-	kept := make(map[rules.SubjectID]policy.PrivilegeSet, len(here))
+	var kept map[rules.SubjectID]policy.PrivilegeSet
 	for p, set := range here {
 		if (set &^ notOurs).Has(policy.AllPrivileges) {
 			set &^= policy.ImpliedByAll
@@ -444,9 +468,13 @@ func (c *Compiler) minimal(here, above map[rules.SubjectID]policy.PrivilegeSet, 
 				set &^= (here[q] &^ notOurs).WithImplied()
 			}
 		}
-		if set != 0 {
-			kept[p] = set
+		if set == 0 {
+			continue
 		}
+		if kept == nil {
+			kept = make(map[rules.SubjectID]policy.PrivilegeSet, len(here))
+		}
+		kept[p] = set
 	}
 	return kept
 }

@@ -171,7 +171,7 @@ func (e *evaluation) reportUnresolved(p rules.SubjectID, x policy.Privilege, vie
 	if e.out.settled[p].Has(x) || slices.ContainsFunc(views, func(v *judge.View) bool { return !v.Decide(e.judge.Member(p), v.Deny) }) {
 		return
 	}
-	e.out.settled[p] |= x.Set()
+	e.settle(p, x)
 	e.unresolved[e.principals[p]] = true
 	message := fmt.Sprintf("%s is granted nothing: %s", e.describe(p), e.withheld[p])
 	if !slices.ContainsFunc(e.out.findings, func(f policy.Finding) bool { return f.Message == message }) {

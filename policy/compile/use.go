@@ -54,7 +54,6 @@ func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.Privilege
 	if e.here == nil {
 		e.here = map[rules.SubjectID]policy.PrivilegeSet{}
 	}
-	e.out.settled = map[rules.SubjectID]policy.PrivilegeSet{}
 	e.cover()
 	v := e.view(use, classOfUse(use))
 	v.Allow, v.Named = append(slices.Clone(v.Allow), r.openUse), true

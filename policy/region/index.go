@@ -156,8 +156,11 @@ func (ix *Index) matchLoosely(name string, dst []Ref) []Ref {
 }
 
 // Merge returns the references of both lists, sorted.
-func Merge(a, b []Ref) []Ref {
-	merged := append(slices.Clone(a), b...)
-	slices.Sort(merged)
-	return merged
+func Merge(a, b []Ref) []Ref { return AppendMerged(make([]Ref, 0, len(a)+len(b)), a, b) }
+
+// AppendMerged appends the references of both lists to an empty one, sorted.
+func AppendMerged(dst, a, b []Ref) []Ref {
+	dst = append(append(dst, a...), b...)
+	slices.Sort(dst)
+	return dst
 }
