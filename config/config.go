@@ -227,9 +227,11 @@ type Policies struct {
 
 // Protection is how row filters and masks are enforced.
 type Protection struct {
-	Schema    string   `mapstructure:"schema"`
-	Exempt    []string `mapstructure:"exempt"`
-	MaskOther string   `mapstructure:"mask_other"`
+	Schema      string   `mapstructure:"schema"`
+	Exempt      []string `mapstructure:"exempt"`
+	MaskOther   string   `mapstructure:"mask_other"`
+	Else        string   `mapstructure:"else"`
+	NameMembers int      `mapstructure:"name_members"`
 }
 
 // Ranger is the Ranger Admin to download from.

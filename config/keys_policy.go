@@ -66,6 +66,10 @@ func protectionKeys() []Key {
 			Help: "schema in each catalog for the functions of row filters and masks; made where it is needed, and nobody else needs privileges there"},
 		{Name: "protection.exempt", Type: TypeList,
 			Help: "users, groups and application ids that no row filter and no mask binds: the identities that pipelines run as, break-glass accounts"},
+		{Name: "protection.else", Type: TypeEnum, Enum: []string{"open", "closed"}, Default: "open",
+			Help: "what others than items name see of a protected table: open, what they are granted; closed, nothing unless policies allow them to read it"},
+		{Name: "protection.name_members", Type: TypeInt, Default: "100", check: checkNotNegative,
+			Help: "up to how many known members of a group are named beside it, so that a filter or mask binds them also once it has another name; or 0"},
 		{Name: "protection.mask_other", Type: TypeString, check: checkOneCharacter,
 			Help: "shown by mask types for characters that are no digits nor letters with a case, such as Chinese ones; unset shows these"},
 	}

@@ -37,7 +37,7 @@ func (s *Syncer) protector(g *generation) *protect.Protector {
 	o.Time = g.at
 	compiler := g.compiler
 	o.Resolve = func(id rules.SubjectID) (policy.Principal, bool) { return compiler.Principal(id) }
-	o.Members = g.identities.Directory.UsersIn
+	o.Members, o.Groups = g.identities.Directory.UsersIn, g.identities.Directory.Groups()
 	return protect.New(g.rules, o)
 }
 

@@ -104,7 +104,7 @@ func (u *observed) sync() error {
 	syncer, err := connector.New(connector.Options{
 		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Read: rules.Options{}, Parallel: 1,
 		Compile:    compile.Options{Deny: []compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}},
-		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection"}},
+		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100}},
 	})
 	if err != nil {
 		return err
@@ -319,15 +319,7 @@ func TestDeniedInGroup(t *testing.T) {
 	if got := u.sees("cleo@example.com"); got == "closed" {
 		t.Error("at first readers are not granted the table")
 	}
-	var list struct {
-		Resources []struct{ ID, DisplayName string }
-	}
-	u.call(t, http.MethodGet, "/api/2.0/preview/scim/v2/Groups", "", &list)
-	for _, g := range list.Resources {
-		if g.DisplayName == "bound" {
-			u.call(t, http.MethodPatch, "/api/2.0/preview/scim/v2/Groups/"+g.ID, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"displayName","value":"renamed"}]}`, nil)
-		}
-	}
+	u.rename(t, "bound", "renamed")
 	check("once the group is renamed", "eu Abc;us Def;")
 	if err := u.sync(); err != nil {
 		t.Fatal(err)
@@ -335,6 +327,53 @@ func TestDeniedInGroup(t *testing.T) {
 	check("after the next sync", "closed")
 	if got := u.sees("cleo@example.com"); got != "closed" {
 		t.Errorf("the policy denies a group that there is not, and cleo sees %q", got)
+	}
+}
+
+// TestBoundInRole: whom a row filter and a mask bind walks past neither in the role of a group that may read the table, nor once the
+// group that they bind has another name; others see what they saw.
+func TestBoundInRole(t *testing.T) {
+	seed, err := emulator.ParseSeed([]byte(protectedSeed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us, otherToken: somebody}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	if err := errors.Join(u.policies.set(protecting("eu")), u.sync()); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"at first", "once the group is renamed"} {
+		if when != "at first" {
+			u.rename(t, "bound", "renamed")
+		}
+		for who, want := range map[string]string{"ben@example.com": "eu Xxx;", "readers": "", "cleo@example.com": "eu Abc;us Def;"} {
+			if got := u.sees(who); got != want {
+				t.Errorf("%s %s sees %q, want %q", when, who, got, want)
+			}
+		}
+	}
+	if err := u.sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := u.sees("ben@example.com"); got != "closed" && got != "eu Xxx;" {
+		t.Errorf("after the next sync ben sees %q", got)
+	}
+}
+
+// rename gives a group another name.
+func (u *observed) rename(t *testing.T, from, to string) {
+	t.Helper()
+	var list struct {
+		Resources []struct{ ID, DisplayName string }
+	}
+	u.call(t, http.MethodGet, "/api/2.0/preview/scim/v2/Groups", "", &list)
+	for _, g := range list.Resources {
+		if g.DisplayName == from {
+			u.call(t, http.MethodPatch, "/api/2.0/preview/scim/v2/Groups/"+g.ID, fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"displayName","value":%q}]}`, to), nil)
+		}
 	}
 }
 

@@ -41,3 +41,14 @@ func (d *Directory) UsersIn(group policy.Principal) (names []string, all bool) {
 	slices.Sort(names)
 	return names, all && found
 }
+
+// Groups lists the groups, sorted by id.
+func (d *Directory) Groups() []policy.Principal {
+	var list []policy.Principal
+	for i := range d.entries {
+		if d.entries[i].Kind == policy.Group {
+			list = append(list, d.entries[i].principal())
+		}
+	}
+	return list
+}

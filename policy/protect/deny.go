@@ -188,25 +188,48 @@ func (p *Protector) addMembers(w *persons, id rules.SubjectID) error {
 	if subject.Kind == rules.SubjectUser {
 		return nil
 	}
-	users, known := p.set.Members.UsersOf(id)
-	var more []string
-	if p.options.Members != nil {
-		if principal, listed := p.options.Resolve(id); listed && principal.Kind == policy.Group {
-			list, all := p.options.Members(principal)
-			more, known = list, known || all
-		}
-	}
-	switch n := max(len(users), len(more)); {
+	names, known := p.memberNames(id)
+	switch n := len(names); {
 	case !known:
 		return &unknownError{fmt.Sprintf("it is not known who is in %s, and they would see the rows once it has another name", subject)}
 	case n > p.options.MaxNamed:
 		return &unknownError{fmt.Sprintf("the %d members of %s are more than the %d that a function names, and they would see the rows once it has another name", n, subject, p.options.MaxNamed)}
 	}
-	for _, u := range users {
-		p.addUser(w, u)
-	}
-	for _, name := range more {
+	for _, name := range names {
 		w.addUser(name)
 	}
 	return nil
+}
+
+// memberNames returns the names, in lower case, of the users who are in a group or role, by the policies or by the workspace, and whether
+// these are all. A user is in none.
+func (p *Protector) memberNames(id rules.SubjectID) (names []string, all bool) {
+	if p.set.Subjects.Of(id).Kind == rules.SubjectUser {
+		return nil, true
+	}
+	if list, ok := p.memberLists.Load(id); ok {
+		return list.(*memberList).names, list.(*memberList).all
+	}
+	var w persons
+	users, all := p.set.Members.UsersOf(id)
+	for _, u := range users {
+		p.addUser(&w, u)
+	}
+	if p.options.Members != nil {
+		if principal, listed := p.options.Resolve(id); listed && principal.Kind == policy.Group {
+			list, complete := p.options.Members(principal)
+			all = all || complete
+			for _, name := range list {
+				w.addUser(name)
+			}
+		}
+	}
+	w.sort()
+	p.memberLists.Store(id, &memberList{w.users, all})
+	return w.users, all
+}
+
+type memberList struct {
+	names []string
+	all   bool
 }

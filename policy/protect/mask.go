@@ -28,7 +28,8 @@ func (c *compilation) mask(column *policy.Column) error {
 	if err := c.exemptFrom(f, "val"); err != nil {
 		return err
 	}
-	if err := c.walk(f, branches, func(b *branch) string { return c.value(b, column, parameters) }); err != nil {
+	otherwise := shown{open: "val", hidden: null(column.Type), words: "NULL in place of what it masks"}
+	if err := c.walk(f, branches, otherwise, func(b *branch) string { return c.value(b, column, parameters) }); err != nil {
 		return err
 	}
 	body := f.body("val")

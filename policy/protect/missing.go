@@ -46,7 +46,7 @@ func (c *compilation) closeFor(f *function, branches []branch, column string, na
 		if at >= 0 {
 			c.noteMissing(b, column, hidden)
 		}
-		text, err := c.condition(b)
+		text, roles, err := c.condition(b, hidden)
 		if err != nil {
 			return err
 		}
@@ -60,6 +60,15 @@ func (c *compilation) closeFor(f *function, branches []branch, column string, na
 		hides.add(text, value, b)
 		if text == "TRUE" {
 			break
+		}
+		for _, group := range roles {
+			hides.decide(group)
+		}
+		if !hidden {
+			continue
+		}
+		if err := c.hideRoles(hides, b, shown{hidden: "TRUE", words: "no row"}); err != nil {
+			return err
 		}
 	}
 	if !closes {

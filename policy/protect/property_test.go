@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -92,17 +93,20 @@ func TestAgreesWithEvaluate(t *testing.T) {
 				s.TagPolicies.Policies = append(s.TagPolicies.Policies, p)
 			}
 		}
+		readers := some("who may read it", append(groups, "public"))
+		s.Policies = append(s.Policies, readable(strings.Join(readers, " "), ""))
 		set, err := rules.New(s, rules.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		e := evaluate.New(set)
-		d := New(set, Options{Schema: "p"}).Compile(testTable(), nil)
+		d := New(set, Options{Schema: "p", NameMembers: rapid.IntRange(0, 3).Draw(t, "members named")}).Compile(testTable(), nil)
 		if d.Closed != "" {
 			t.Fatalf("the table is closed: %s", d.Closed)
 		}
 		resource := match.Resource{{Name: "catalog", Value: "c"}, {Name: "schema", Value: "s"}, {Name: "table", Value: "t"}}
 		column := append(slices.Clone(resource), match.Element{Name: "column", Value: "region"})
+		inRolesNoMore(t, d, store, readers)
 		for _, u := range append(users, "stranger") {
 			who := session{u, store.UserGroupMapping[u]}
 			decided := e.EvaluateRowFilter(evaluate.Request{Resource: resource, AccessType: "select", User: u})
@@ -124,4 +128,26 @@ func TestAgreesWithEvaluate(t *testing.T) {
 			}
 		}
 	})
+}
+
+// inRolesNoMore checks that nobody sees more in the role of a group that may read the table than as the member of it that they are.
+func inRolesNoMore(t *rapid.T, d Desired, store *ranger.UserStore, readers []string) {
+	for u, groups := range store.UserGroupMapping {
+		for _, g := range groups {
+			if !slices.Contains(readers, g) && !slices.Contains(readers, "public") {
+				continue
+			}
+			for _, r := range []any{"EU", "us"} {
+				for _, n := range []int64{1, 2} {
+					role, self := session{user: g}, session{u, groups}
+					if len(rows(t, d, role, region(r, n))) > len(rows(t, d, self, region(r, n))) {
+						t.Fatalf("%s sees row (%v, %d) in the role of %s alone, by\n%v", u, r, n, g, d.Functions)
+					}
+					if got, own := value(t, d, "region", role, region(r, n)), value(t, d, "region", self, region(r, n)); got != nil && (own == nil || got == r && own != r) {
+						t.Fatalf("%s sees %v as %v, and as %v in the role of %s, by\n%v", u, r, own, got, g, d.Functions)
+					}
+				}
+			}
+		}
+	}
 }

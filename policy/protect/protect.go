@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"ucwarden/policy"
@@ -33,6 +34,13 @@ type Options struct {
 	MaskOther string
 	// MaxNamed is how many users are written out where a group or an attribute has to be: 0 is 500.
 	MaxNamed int
+	// NameMembers is up to how many known members of a group are written out beside its name, so that what binds the group binds
+	// them also once it has another name; 0 writes out none.
+	NameMembers int
+	// Groups are those of the workspace, in whose roles somebody may act.
+	Groups []policy.Principal
+	// ElseClosed shows no row of a table that is protected to those whom no policy allows to read it, nor in the role of a group.
+	ElseClosed bool
 }
 
 // Protector compiles the row filters and masks of one rule set. It is never changed once made, and may be used by many
@@ -41,6 +49,13 @@ type Protector struct {
 	set     *rules.RuleSet
 	options Options
 	mapped  bool // policies know some users by other names than the workspace
+
+	judgeOnce, allOnce sync.Once
+	memberships        *judge.Judge
+	all                []role   // see groups
+	held, allHeld      sync.Map // by holds, by heldBy
+	members            sync.Map // by group, as the workspace knows them
+	memberLists        sync.Map // by subject, as policies and the workspace know them
 }
 
 // New returns a Protector.
@@ -116,10 +131,11 @@ func (p *Protector) Concerns(table policy.Object) bool {
 // Compile returns what a table is to carry. denied, which may be nil, are persons whom its filter shows no row besides.
 func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desired {
 	c := &compilation{Protector: p, table: &table}
-	err := c.filter(denied)
+	var err error
 	for i := range table.Columns {
 		err = cmp.Or(err, c.mask(&table.Columns[i]))
 	}
+	err = cmp.Or(err, c.filter(denied))
 	if err == nil && len(c.out.Functions) > 0 {
 		err = c.carries()
 	}
@@ -136,8 +152,9 @@ func (d *Desired) Binds() bool { return len(d.Functions) > 0 || d.Closed != "" }
 // compilation is the work on one table.
 type compilation struct {
 	*Protector
-	table *policy.TableState
-	out   Desired
+	table   *policy.TableState
+	out     Desired
+	readers rules.SubjectSet // see mayRead; nil before it was asked
 }
 
 // carries returns an error where the table cannot carry what was compiled.
@@ -168,6 +185,7 @@ func (c *compilation) find(b *branch, effect policy.Effect, format string, args 
 type function struct {
 	whens    []when
 	policies []int64
+	decided  map[string]bool // groups in whose roles it is decided what is shown
 }
 
 type when struct{ condition, value string }
@@ -200,45 +218,73 @@ func (f *function) body(otherwise string) string {
 	return b.String()
 }
 
-// condition returns for whom a branch is, as SQL.
-func (c *compilation) condition(b *branch) (string, error) {
-	who, err := c.named(b.item, c.table)
-	if err != nil {
-		return "", itemError(b, err)
+// condition returns for whom a branch is, as SQL, and the groups in whose roles it is; with members, it names who is in the groups
+// besides.
+func (c *compilation) condition(b *branch, members bool) (text string, roles []string, err error) {
+	var parts []string
+	for _, item := range []*rules.Item{b.item, b.also} {
+		if item == nil {
+			continue
+		}
+		who, err := c.named(item, c.table)
+		if err != nil {
+			return "", nil, itemError(b, err)
+		}
+		if members {
+			c.nameMembers(&who, item.Who)
+		}
+		part, err := who.SQL()
+		if err != nil {
+			return "", nil, itemError(b, err)
+		}
+		parts, roles = append(parts, part), who.groups
 	}
-	text, err := who.SQL()
-	if err != nil {
-		return "", itemError(b, err)
+	if b.also != nil {
+		return "(" + parts[0] + " AND " + parts[1] + ")", nil, nil
 	}
-	if b.also == nil {
-		return text, nil
-	}
-	other, err := c.named(b.also, c.table)
-	if err != nil {
-		return "", itemError(b, err)
-	}
-	and, err := other.SQL()
-	return "(" + text + " AND " + and + ")", err
+	return parts[0], roles, nil
 }
 
 func itemError(b *branch, err error) error {
 	return fmt.Errorf("policy %d %q, %s[%d]: %w", b.policy.Source.ID, b.policy.Source.Name, b.item.Kind, b.item.Index, err)
 }
 
-// walk adds, for each branch, for whom it is and the value that value returns, until one is for everybody.
-func (c *compilation) walk(f *function, branches []branch, value func(*branch) string) error {
+// shown is what a function returns where no item decides, or where who asks cannot be told.
+type shown struct {
+	open, hidden string // as SQL
+	words        string // what hidden is, for findings
+}
+
+// walk adds, for each branch, for whom it is and the value that value returns, until one is for everybody. Those whom a branch binds
+// stay bound in the role of a group and, as far as who is in a group is known, when it is given another name.
+func (c *compilation) walk(f *function, branches []branch, otherwise shown, value func(*branch) string) error {
 	for i := range branches {
 		b := &branches[i]
-		text, err := c.condition(b)
+		text, roles, err := c.condition(b, false)
 		if err != nil {
 			return err
 		}
 		if text == "FALSE" {
 			continue
 		}
-		f.add(text, value(b), b)
+		v := value(b)
+		if v != otherwise.open {
+			if text, roles, err = c.condition(b, true); err != nil {
+				return err
+			}
+		}
+		f.add(text, v, b)
 		if text == "TRUE" {
 			break
+		}
+		for _, group := range roles {
+			f.decide(group)
+		}
+		if v == otherwise.open {
+			continue
+		}
+		if err := c.hideRoles(f, b, otherwise); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -292,10 +338,16 @@ func (c *compilation) filter(denied *judge.Denials) error {
 	}
 	branches := c.branches(ranger.PolicyTypeRowFilter, resource)
 	c.bind(branches)
-	if err := c.walk(f, branches, func(b *branch) string { return c.rows(b, columns) }); err != nil {
+	if err := c.walk(f, branches, noRow, func(b *branch) string { return c.rows(b, columns) }); err != nil {
 		return err
 	}
 	body := f.body("TRUE")
+	if c.options.ElseClosed && (body != "TRUE" || len(c.out.Functions) > 0) {
+		if err := c.elseClosed(f); err != nil {
+			return err
+		}
+		body = f.body("FALSE")
+	}
 	if body == "TRUE" {
 		return nil
 	}
@@ -307,10 +359,13 @@ func (c *compilation) filter(denied *judge.Denials) error {
 	if err := c.name(&fn, c.table.FullName, f.policies); err != nil {
 		return err
 	}
-	c.out.Functions = append(c.out.Functions, fn)
+	c.out.Functions = slices.Insert(c.out.Functions, 0, fn)
 	c.out.Protection.Filter = &policy.Attached{Function: fn.Name, Arguments: columns.arguments()}
 	return nil
 }
+
+// noRow is what filters show.
+var noRow = shown{open: "TRUE", hidden: "FALSE", words: "no row"}
 
 func (c *compilation) object() policy.Object {
 	return policy.Object{Securable: c.table.Securable, Kind: c.table.Kind, Owner: c.table.Owner}

@@ -16,6 +16,8 @@ type persons struct {
 	groups   []string // names in the spelling of the workspace
 	users    []string // names in lower case; application ids of service principals
 	sessions []string // names of groups, for sessions in the role of them alone
+	anyRole  bool     // sessions in the role of any group, instead of sessions
+	noRoles  bool     // no sessions in the role of groups
 }
 
 func (w persons) empty() bool { return !w.everyone && len(w.groups)+len(w.users)+len(w.sessions) == 0 }
@@ -36,8 +38,15 @@ func (w *persons) sort() {
 // SQL returns the condition that is true of the persons. In a session in the role of a group the name of the session is that of
 // the group, of which the role is no member. Names of groups are never folded: Unity Catalog compares them exactly.
 func (w persons) SQL() (string, error) {
-	if w.everyone {
+	switch {
+	case w.everyone:
 		return "TRUE", nil
+	case w.anyRole: // users have an '@' in their names, and service principals are named as a UUID
+		return "NOT (session_user() LIKE '%@%' OR session_user() RLIKE '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$')", nil
+	}
+	ownRole := w.groups
+	if w.noRoles {
+		ownRole = nil
 	}
 	var parts []string
 	for _, g := range w.groups {
@@ -50,7 +59,7 @@ func (w persons) SQL() (string, error) {
 	for _, of := range []struct {
 		who   string
 		names []string
-	}{{"session_user()", slices.Concat(w.groups, w.sessions)}, {"lower(session_user())", w.users}} {
+	}{{"session_user()", slices.Concat(ownRole, w.sessions)}, {"lower(session_user())", w.users}} {
 		if len(of.names) == 0 {
 			continue
 		}

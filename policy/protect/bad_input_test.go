@@ -1,0 +1,121 @@
+package protect
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"ucwarden/policy"
+	"ucwarden/policy/policytest"
+	"ucwarden/policy/ranger"
+)
+
+// Whatever a policy holds that cannot be enforced is a finding that names policy, item and table; whom the item binds sees no row, or
+// NULL, and everybody else what they saw.
+func TestBadInput(t *testing.T) {
+	deep := strings.Repeat("not ", 200) + "(n > 1)"
+	for name, c := range map[string]struct{ expr, says string }{
+		"comment": {"n > 1 -- x", "comments"}, "comment within": {"n /* x */ > 1", "comments"}, "semicolon": {"n > 1; DROP TABLE c.s.t", "';' is not allowed"},
+		"subquery": {"n in (select n from c.s.other)", "subqueries"}, "unbalanced quote": {"region = 'EU", "no end"}, "unbalanced double quote": {`region = "EU`, "no end"},
+		"unbalanced backtick": {"`region = 1", "no end"}, "unbalanced bracket": {"(n > 1", "ends too early"},
+		"unknown function": {"leak(n) > 1", "not known to be safe"}, "no such column": {"nn > 1", `no column "nn"`}, "another type": {"region > 1", "cannot be compared"},
+		"a function of a type": {"year(region) = 2020", "must be"}, "no condition": {"n + 1", "not a condition"}, "deep": {deep, "deep"},
+		"long": {"n > 1 or region = '" + strings.Repeat("x", 70000) + "'", "long"}, "a group": {"is_account_group_member('eu')", "fail open"},
+	} {
+		p := newProtector(t, Options{}, filters(1, 0, filter("eu", "", c.expr), filter("us", "", "n > 1")), masks(2, "region", mask("eu", "CUSTOM", c.expr)))
+		d := p.Compile(testTable(), nil)
+		if d.Closed != "" {
+			t.Errorf("%s closes all of the table: %s", name, d.Closed)
+			continue
+		}
+		if got := rows(t, d, sessionOf("ana"), region("EU", 5)); got != nil {
+			t.Errorf("%s: whom the filter binds sees rows %v", name, got)
+		}
+		if got := value(t, d, "region", sessionOf("ana"), region("EU", 5)); got != nil {
+			if name != "no condition" { // which is a value like others
+				t.Errorf("%s: whom the mask binds sees %v", name, got)
+			}
+		}
+		for user, want := range map[string]int{"bob": 1, "cy": 2} {
+			if got := rows(t, d, sessionOf(user), region("EU", 5), region("EU", 0)); len(got) != want || value(t, d, "region", sessionOf(user), region("EU", 5)) != "EU" {
+				t.Errorf("%s: %s sees rows %v, want %d", name, user, got, want)
+			}
+		}
+		found := slices.ContainsFunc(d.Findings, func(f policy.Finding) bool {
+			return f.PolicyID == 1 && f.Policy == "filter 1" && f.Effect == policy.EffectNarrower && f.Securable.FullName == "c.s.t" &&
+				strings.Contains(f.Message, "rowFilterPolicyItems[0]") && strings.Contains(f.Message, c.says) && (name == "no condition" || strings.Contains(f.Message, "at character"))
+		})
+		if !found {
+			t.Errorf("%s: the findings are %v", name, d.Findings)
+		}
+	}
+}
+
+// A mask of a column that the table does not have hides the table from whom it binds, where that column was meant to be here.
+func TestMissingColumn(t *testing.T) {
+	none := mask("staff", "MASK_NONE", "")
+	none.Users, none.Groups = []string{"bob"}, nil
+	for name, c := range map[string]struct {
+		resources string
+		items     []ranger.DataMaskPolicyItem
+		hidden    []string
+		effect    policy.Effect // of the finding on the missing column; empty for none
+	}{
+		"named":           {"catalog=c schema=s table=t column=emial", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, []string{"ana"}, policy.EffectNarrower},
+		"one of two":      {"catalog=c schema=s table=t column=region,emial", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, []string{"ana"}, policy.EffectNarrower},
+		"of two tables":   {"catalog=c schema=s table=t,u column=region,emial", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, nil, policy.EffectNone},
+		"none of any":     {"catalog=c schema=s table=t,u column=emial", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, []string{"ana"}, policy.EffectNarrower},
+		"on all tables":   {"catalog=c schema=s table=* column=emial", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, nil, ""},
+		"a pattern":       {"catalog=c schema=s table=t column=emi*", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, nil, ""},
+		"but for one":     {"catalog=c schema=s table=t column=emial", []ranger.DataMaskPolicyItem{none, mask("staff", "MASK", "")}, []string{"ana"}, policy.EffectNarrower},
+		"everybody":       {"catalog=c schema=s table=t column=emial", []ranger.DataMaskPolicyItem{mask("public", "MASK", "")}, []string{"ana", "bob", "cy"}, policy.EffectNarrower},
+		"shown to all":    {"catalog=c schema=s table=t column=emial", []ranger.DataMaskPolicyItem{mask("public", "MASK_NONE", "")}, nil, ""},
+		"case":            {"catalog=c schema=s table=t column=REGION", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, nil, ""},
+		"another's table": {"catalog=c schema=s table=u column=emial", []ranger.DataMaskPolicyItem{mask("eu", "MASK", "")}, nil, ""},
+	} {
+		of := masks(2, "x", c.items...)
+		of.Resources = policytest.Resources(c.resources)
+		d := newProtector(t, Options{}, of).Compile(testTable(), nil)
+		if d.Closed != "" {
+			t.Errorf("%s: closed: %s", name, d.Closed)
+		}
+		for _, user := range []string{"ana", "bob", "cy"} {
+			if got := rows(t, d, sessionOf(user), region("EU", 5)); (len(got) == 0) != slices.Contains(c.hidden, user) {
+				t.Errorf("%s: %s sees rows %v, want hidden from %v, by %v", name, user, got, c.hidden, d.Functions)
+			}
+		}
+		i := slices.IndexFunc(d.Findings, func(f policy.Finding) bool { return strings.Contains(f.Message, `"emial"`) })
+		switch {
+		case (i >= 0) != (c.effect != ""):
+			t.Errorf("%s: the findings are %v", name, d.Findings)
+		case i >= 0 && (d.Findings[i].Effect != c.effect || d.Findings[i].PolicyID != 2 || !strings.Contains(d.Findings[i].Message, "dataMaskPolicyItems[")):
+			t.Errorf("%s: the finding is %+v", name, d.Findings[i])
+		}
+	}
+}
+
+// Several policies that mask one column are one function, in which the first that names somebody decides, as in Ranger.
+func TestMasksOfOneColumn(t *testing.T) {
+	d := newProtector(t, Options{}, masks(1, "region", mask("eu", "MASK_NULL", "")), masks(2, "region", mask("staff", "MASK", ""))).Compile(testTable(), nil)
+	for user, want := range map[string]any{"ana": nil, "bob": "XX", "cy": "EU"} {
+		if got := value(t, d, "region", sessionOf(user), region("EU", 1)); got != want {
+			t.Errorf("%s sees %v, want %v", user, got, want)
+		}
+	}
+	if len(d.Functions) != 1 {
+		t.Errorf("the functions are %v", d.Functions)
+	}
+}
+
+// What keeps a table from being protected names each policy and item that is about its rows or columns.
+func TestWhyClosed(t *testing.T) {
+	p := newProtector(t, Options{}, filters(1, 0, filter("eu", "", "n > 1"), filter("us", "", "n > 2")), masks(2, "region", mask("eu", "MASK", "")))
+	state := testTable()
+	state.Unprotectable = "it is a clone"
+	d := p.Compile(state, nil)
+	list := d.WhyClosed(state.Securable, d.Closed)
+	if len(list) != 2 || list[0].PolicyID != 1 || !strings.Contains(list[0].Message, "rowFilterPolicyItems[0], rowFilterPolicyItems[1]: ") ||
+		!strings.Contains(list[0].Message, "it is a clone") || list[1].PolicyID != 2 || !strings.Contains(list[1].Message, "dataMaskPolicyItems[0]") || list[1].Securable != state.Securable {
+		t.Errorf("the findings are %v", list)
+	}
+}
