@@ -32,7 +32,10 @@ func CheckUnique(data []byte, maxDepth int) error {
 		var v json.RawMessage // for the reason
 		return json.Unmarshal(data, &v)
 	}
-	c := &uniqueChecker{Scanner: jsontext.Scanner{Data: data}, maxDepth: maxDepth}
+	c := &uniqueChecker{
+		Scanner: jsontext.Scanner{Data: data}, maxDepth: maxDepth,
+		path: make([]step, 0, 8), names: make([][]byte, 0, manyNames), // enough for most tasks and tokens
+	}
 	c.Space()
 	return c.value(0)
 }

@@ -17,13 +17,19 @@ import (
 // own field "Status" would then overwrite ours when the stored task is read again.
 
 // object is a JSON object whose fields are decoded and removed one by one; what remains is kept as unknown fields.
-type object map[string]json.RawMessage
+type object []field
+
+// field is a field of an object, in the order of the document; its value is nil once it is removed.
+type field struct {
+	name string
+	raw  json.RawMessage
+}
 
 // objectOf returns the object that data holds, which must be valid JSON: of a name that stands twice, the last value.
 func objectOf(data []byte) object {
-	o := make(object)
+	o := make(object, 0, 8)
 	for name, value := range jsontext.Members(data) {
-		o[name] = value
+		o = append(o, field{name, value})
 	}
 	return o
 }
@@ -36,35 +42,62 @@ func decodeObject(data []byte) (object, error) {
 	return objectOf(data), nil
 }
 
+// get returns the value of a field that is there.
+func (o object) get(name string) (raw json.RawMessage, ok bool) {
+	for i := len(o) - 1; i >= 0; i-- {
+		if o[i].name == name && o[i].raw != nil {
+			return o[i].raw, true
+		}
+	}
+	return nil, false
+}
+
 // take decodes the named field into v and removes it. An absent field and null leave v alone.
 func (o object) take(name string, v any) error {
-	raw, ok := o[name]
+	raw, ok := o.get(name)
 	if !ok {
 		return nil
 	}
-	delete(o, name)
+	o.drop(name)
 	return json.Unmarshal(raw, v)
 }
 
 // drop removes the named fields.
 func (o object) drop(names ...string) {
-	for _, name := range names {
-		delete(o, name)
+	for i := range o {
+		if o[i].raw != nil && slices.Contains(names, o[i].name) {
+			o[i].raw = nil
+		}
 	}
+}
+
+// names returns the names of the fields that are left, sorted.
+func (o object) names() []string {
+	var names []string
+	for i := range o {
+		if o[i].raw != nil {
+			names = append(names, o[i].name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // remaining returns the fields that were not taken, in compact form; nil when there are none.
 func (o object) remaining() map[string]json.RawMessage {
 	var extra map[string]json.RawMessage
-	for name, raw := range o {
+	for i := range o {
+		if o[i].raw == nil {
+			continue
+		}
 		var b bytes.Buffer
-		if json.Compact(&b, raw) != nil {
+		if json.Compact(&b, o[i].raw) != nil {
 			continue // cannot happen: it came out of a decoder
 		}
 		if extra == nil {
 			extra = make(map[string]json.RawMessage, len(o))
 		}
-		extra[name] = b.Bytes()
+		extra[o[i].name] = b.Bytes()
 	}
 	return extra
 }

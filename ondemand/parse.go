@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,8 +152,8 @@ func (p *parser) object(pointer string, raw json.RawMessage) (object, bool) {
 
 // text takes a string field; it returns "" where the field is absent or null.
 func (p *parser) text(o object, pointer, name string) string {
-	raw, ok := o[name]
-	delete(o, name)
+	raw, ok := o.get(name)
+	o.drop(name)
 	if !ok || jsonKind(raw) == "null" {
 		return ""
 	}
@@ -169,10 +168,14 @@ func (p *parser) text(o object, pointer, name string) string {
 // effect. Other unknown names are a producer's own. It returns the known names that were meant.
 func (p *parser) misspelt(o object, pointer string, known []string) map[string]bool {
 	var meant map[string]bool
-	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if name == cloudEventTime {
-			continue
+	var unknown []string
+	for i := range o {
+		if o[i].raw != nil && o[i].name != cloudEventTime && !slices.Contains(known, o[i].name) {
+			unknown = append(unknown, o[i].name)
 		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
 		if near := input.Misspelt(name, known); near != "" {
 			p.add(pointer+"/"+input.EscapePointer(name), "unknown field; did you mean %s?", near)
 			if meant == nil {
@@ -208,7 +211,7 @@ func (p *parser) task(raw json.RawMessage) Task {
 	t.AppType = p.text(o, "", "appType")
 	t.AppSubType = p.text(o, "", "appSubType")
 	t.Source = p.text(o, "", "source")
-	if raw, ok := o["createTime"]; ok {
+	if raw, ok := o.get("createTime"); ok {
 		switch jsonKind(raw) {
 		case "a string", "a number", "null":
 			if err := o.take("createTime", &flexTime{&t.CreateTime}); err != nil {
@@ -223,7 +226,7 @@ func (p *parser) task(raw json.RawMessage) Task {
 		}
 	}
 	before = len(p.problems)
-	if raw, ok := o["requestInfo"]; ok && jsonKind(raw) != "null" {
+	if raw, ok := o.get("requestInfo"); ok && jsonKind(raw) != "null" {
 		t.RequestInfo = p.info("/requestInfo", raw)
 	}
 	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before && !misspelt["requestInfo"] {
@@ -270,7 +273,7 @@ func (p *parser) info(pointer string, raw json.RawMessage) RequestInfo {
 		return RequestInfo{}
 	}
 	info := RequestInfo{Approve: p.text(o, pointer, "approve"), Plan: p.text(o, pointer, "plan")}
-	if raw, ok := o["resources"]; ok && jsonKind(raw) != "null" {
+	if raw, ok := o.get("resources"); ok && jsonKind(raw) != "null" {
 		info.Resources = p.resources(pointer+"/resources", raw)
 	}
 	o.drop(infoFields...)
@@ -303,12 +306,12 @@ func (p *parser) resource(pointer string, raw json.RawMessage) Resource {
 		return Resource{}
 	}
 	r := Resource{Type: p.text(o, pointer, "type")}
-	if raw, ok := o["values"]; ok && jsonKind(raw) != "null" {
+	if raw, ok := o.get("values"); ok && jsonKind(raw) != "null" {
 		if values, ok := p.object(pointer+"/values", raw); ok {
 			r.Values = make(map[string]string, len(values))
 			p.misspelt(values, pointer+"/values", valueNames)
-			for _, name := range slices.Sorted(maps.Keys(values)) { // problems in the same order every time
-				r.Values[name] = p.text(values, pointer+"/values", name)
+			for _, f := range values {
+				r.Values[f.name] = p.text(values, pointer+"/values", f.name)
 			}
 		}
 	}
@@ -320,7 +323,9 @@ func (p *parser) resource(pointer string, raw json.RawMessage) Resource {
 
 // jsonKind returns the JSON type of a valid value, with its article.
 func jsonKind(raw json.RawMessage) string {
-	raw = bytes.TrimLeft(raw, " \t\r\n")
+	for len(raw) > 0 && (raw[0] == ' ' || raw[0] == '\t' || raw[0] == '\r' || raw[0] == '\n') {
+		raw = raw[1:]
+	}
 	if len(raw) == 0 {
 		return "null"
 	}

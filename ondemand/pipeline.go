@@ -2,8 +2,6 @@ package ondemand
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -15,7 +13,11 @@ var pipelineFields = []string{"externalId", "parameters"}
 
 // pipeline adds a problem for each field of the task that does not say which pipeline to update, and how.
 func (p *parser) pipeline(pointer string, info RequestInfo) {
-	if p.misspelt(info.Extra, pointer, []string{pipelineField})[pipelineField] {
+	var fields object
+	for name, raw := range info.Extra {
+		fields = append(fields, field{name, raw})
+	}
+	if p.misspelt(fields, pointer, []string{pipelineField})[pipelineField] {
 		return
 	}
 	raw, ok := info.Extra[pipelineField]
@@ -33,7 +35,7 @@ func (p *parser) pipeline(pointer string, info RequestInfo) {
 	if id := p.text(o, pointer, "externalId"); strings.TrimSpace(id) == "" && len(p.problems) == before && !misspelt["externalId"] {
 		p.add(pointer+"/externalId", "required: the id of the pipeline to update")
 	}
-	if raw, ok := o["parameters"]; ok && jsonKind(raw) != "null" {
+	if raw, ok := o.get("parameters"); ok && jsonKind(raw) != "null" {
 		p.pipelineParameters(pointer+"/parameters", raw)
 	}
 }
@@ -44,7 +46,7 @@ func (p *parser) pipelineParameters(pointer string, raw json.RawMessage) {
 		return
 	}
 	p.misspelt(parameters, pointer, []string{fullRefreshField})
-	if raw, ok := parameters[fullRefreshField]; ok && jsonKind(raw) != "a boolean" { // null neither: it is not said what that would do
+	if raw, ok := parameters.get(fullRefreshField); ok && jsonKind(raw) != "a boolean" { // null neither: it is not said what that would do
 		p.add(pointer+"/"+fullRefreshField, "want true or false, got %s", jsonKind(raw))
 	}
 }
@@ -60,15 +62,17 @@ type PipelineRequest struct {
 // out.
 func (t *Task) Pipeline() PipelineRequest {
 	var request PipelineRequest
-	var fields, parameters object
-	if json.Unmarshal(t.RequestInfo.Extra[pipelineField], &fields) != nil {
+	raw := t.RequestInfo.Extra[pipelineField]
+	if !json.Valid(raw) {
 		return request
 	}
+	fields := objectOf(raw)
 	_ = fields.take("externalId", &request.ID) // "" where it is no text
 	request.ID = strings.ToLower(strings.TrimSpace(request.ID))
-	_ = fields.take("parameters", &parameters)
+	raw, _ = fields.get("parameters")
+	parameters := objectOf(raw)
 	_ = parameters.take(fullRefreshField, &request.FullRefresh)
-	request.Ignored = slices.Sorted(maps.Keys(parameters))
+	request.Ignored = parameters.names()
 	return request
 }
 
