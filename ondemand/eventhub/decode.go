@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -33,15 +34,16 @@ type decoder struct {
 	elements int              // most elements of one event
 }
 
-// tasks returns the tasks of an event: one for each document, or a SKIPPED one that says why there is none.
-func (d *decoder) tasks(partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
-	list := d.read(partition, e)
+// appendTasks appends the tasks of an event: one for each document, or a SKIPPED one that says why there is none.
+func (d *decoder) appendTasks(all []ondemand.EventTask, partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
+	before := len(all)
+	all = d.read(all, partition, e)
 	if traceparent := traceparentOf(e.Properties); traceparent != "" {
-		for i := range list {
-			list[i].Task.Traceparent = traceparent
+		for i := range all[before:] {
+			all[before+i].Task.Traceparent = traceparent
 		}
 	}
-	return list
+	return all
 }
 
 // traceparentOf returns the span of whoever sent an event, by the property of W3C Trace Context or the older one of Azure's libraries.
@@ -54,38 +56,37 @@ func traceparentOf(properties map[string]any) string {
 	return ""
 }
 
-func (d *decoder) read(partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
-	id := fmt.Sprintf("%s-%s-%d", d.name, partition, e.SequenceNumber)
+func (d *decoder) read(all []ondemand.EventTask, partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
+	id := d.name + "-" + partition + "-" + strconv.FormatInt(e.SequenceNumber, 10)
 	body := e.Body
 	switch raw := e.RawAMQPMessage; {
 	case raw != nil && (raw.Body.Value != nil || len(raw.Body.Sequence) > 0):
-		return skipped(id, body, "its body is an AMQP value or sequence, not data")
+		return append(all, skipped(id, body, "its body is an AMQP value or sequence, not data"))
 	case raw != nil && len(raw.Body.Data) > 1:
 		body = bytes.Join(raw.Body.Data, nil) // one document, sent in parts
 	}
 	switch {
 	case len(body) == 0:
-		return skipped(id, body, "it has no body")
+		return append(all, skipped(id, body, "it has no body"))
 	case len(body) > maxBody:
-		return skipped(id, body, fmt.Sprintf("its body has %d bytes, more than %d", len(body), maxBody))
+		return append(all, skipped(id, body, fmt.Sprintf("its body has %d bytes, more than %d", len(body), maxBody)))
 	}
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' {
-		return []ondemand.EventTask{d.task(id, body)}
+		return append(all, d.task(id, body))
 	}
 	var elements []json.RawMessage
 	switch err := json.Unmarshal(body, &elements); {
 	case !utf8.Valid(body):
-		return skipped(id, body, "it is not valid UTF-8")
+		return append(all, skipped(id, body, "it is not valid UTF-8"))
 	case err != nil:
-		return skipped(id, body, "it is not JSON: "+err.Error())
+		return append(all, skipped(id, body, "it is not JSON: "+err.Error()))
 	case len(elements) == 0:
-		return skipped(id, body, "its array is empty")
+		return append(all, skipped(id, body, "its array is empty"))
 	case len(elements) > d.elements:
-		return skipped(id, body, fmt.Sprintf("its array has %d elements, more than %d: send several events", len(elements), d.elements))
+		return append(all, skipped(id, body, fmt.Sprintf("its array has %d elements, more than %d: send several events", len(elements), d.elements)))
 	}
-	all := make([]ondemand.EventTask, len(elements))
 	for i, element := range elements {
-		all[i] = d.task(fmt.Sprintf("%s-%d", id, i), element)
+		all = append(all, d.task(id+"-"+strconv.Itoa(i), element))
 	}
 	return all
 }
@@ -94,7 +95,7 @@ func (d *decoder) read(partition string, e *azeventhubs.ReceivedEventData) []ond
 func (d *decoder) task(id string, document []byte) ondemand.EventTask {
 	t, err := ondemand.ParseTask(document)
 	if err != nil {
-		return skipped(id, document, err.Error())[0]
+		return skipped(id, document, err.Error())
 	}
 	if reason := d.refuses(t); reason != "" {
 		t.Status, t.StatusMessage = ondemand.Skipped, reason
@@ -124,12 +125,12 @@ func (d *decoder) refuses(t ondemand.Task) string {
 }
 
 // skipped returns the task that records what cannot be read.
-func skipped(id string, body []byte, reason string) []ondemand.EventTask {
+func skipped(id string, body []byte, reason string) ondemand.EventTask {
 	if len(reason) > maxMessage {
 		reason = strings.ToValidUTF8(reason[:maxMessage], "") + "..."
 	}
-	return []ondemand.EventTask{{EventID: id, Task: ondemand.Task{
+	return ondemand.EventTask{EventID: id, Task: ondemand.Task{
 		Type: ondemand.UnknownType, Status: ondemand.Skipped,
 		StatusMessage: fmt.Sprintf("the event is no task: %s (%d bytes, SHA-256 %x)", reason, len(body), sha256.Sum256(body)),
-	}}}
+	}}
 }

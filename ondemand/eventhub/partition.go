@@ -213,7 +213,9 @@ func (p *partition) fits() int { return max(1, min(maxBatch, maxBatchBytes/max(p
 
 // store stores the tasks of events with the position after them, in as many transactions as the room of the queue wants.
 func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEventData, room int) error {
-	var pending []ondemand.EventTask
+	most := min(room, p.decode.elements)
+	pending := make([]ondemand.EventTask, 0, min(len(events), most))
+	var made []ondemand.EventTask
 	count := 0
 	var position ondemand.Position
 	flush := func() error {
@@ -224,15 +226,15 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 		if err == nil {
 			p.c.metrics.events.WithLabelValues(p.id).Add(float64(count))
 		}
-		pending, position, count = nil, ondemand.Position{}, 0
+		pending, position, count = pending[:0], ondemand.Position{}, 0
 		return err
 	}
 	for _, e := range events {
 		if e.SequenceNumber <= p.read { // delivered again after a reconnect
 			continue
 		}
-		made := p.decode.tasks(p.id, e)
-		if len(pending)+len(made) > min(room, p.decode.elements) {
+		made = p.decode.appendTasks(made[:0], p.id, e)
+		if len(pending)+len(made) > most {
 			if err := flush(); err != nil {
 				return err
 			}

@@ -166,15 +166,16 @@ func (l *liveTasks) countBacklog(typ ondemand.Type, s ondemand.Status, lane stri
 
 // overflow reports which of the tasks are for the backlog: those for which there is no room, and where last is set, so that they
 // come behind all others, whatever has a backlog already.
-func (q *Queue) overflow(tasks []ondemand.Task, last bool) []bool {
+func (q *Queue) overflow(n int, task func(i int) *ondemand.Task, last bool) []bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	taken := make(map[string]int)
-	list := make([]bool, len(tasks))
-	for i := range tasks {
-		lane := records.LaneOf(&tasks[i])
+	list := make([]bool, n)
+	for i := range list {
+		t := task(i)
+		lane := records.LaneOf(t)
 		switch {
-		case tasks[i].Status.Terminal() || !records.MayQueueBehind(&tasks[i]):
+		case t.Status.Terminal() || !records.MayQueueBehind(t):
 		case last && q.live.window.behind[lane] > 0 || taken[lane] >= q.live.window.room(lane):
 			list[i] = true
 		default:

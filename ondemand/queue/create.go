@@ -23,31 +23,32 @@ type newTask struct {
 	entry    *entry // in memory; nil where it goes to the backlog
 }
 
-// prepareAll returns the tasks with the fields that the server sets.
-func (q *Queue) prepareAll(ctx context.Context, in []ondemand.Task) []newTask {
+// prepareAll returns n tasks with the fields that the server sets; task returns each of them, and the id that it has where it
+// has none of its own.
+func (q *Queue) prepareAll(ctx context.Context, n int, task func(i int) (t *ondemand.Task, id string)) []newTask {
 	now, traceparent := q.now(), span.Traceparent(ctx)
-	tasks := make([]ondemand.Task, len(in))
-	for i := range in {
-		tasks[i] = q.prepare(&in[i], now)
-		tasks[i].Traceparent = cmp.Or(in[i].Traceparent, traceparent)
+	list := make([]newTask, n)
+	for i := range list {
+		t, id := task(i)
+		list[i].task = q.prepare(t, cmp.Or(t.ID, id), now)
+		list[i].task.Traceparent = cmp.Or(t.Traceparent, traceparent)
 	}
-	overflow := q.overflow(tasks, true)
-	list := make([]newTask, len(in))
-	for i, t := range tasks {
-		n := newTask{task: t, skipped: t.Status == ondemand.Skipped, overflow: overflow[i]}
+	overflow := q.overflow(n, func(i int) *ondemand.Task { return &list[i].task }, true)
+	for i := range list {
+		n, t := &list[i], &list[i].task
+		n.skipped, n.overflow = t.Status == ondemand.Skipped, overflow[i]
 		if n.skipped {
-			n.skip, n.task.Status, n.task.StatusMessage = t.StatusMessage, ondemand.New, ""
+			n.skip, t.Status, t.StatusMessage = t.StatusMessage, ondemand.New, ""
 		}
-		q.prepareRecord(&n)
-		list[i] = n
+		q.prepareRecord(n)
 	}
 	return list
 }
 
 // prepare returns a copy of the task with the fields that the server sets.
-func (q *Queue) prepare(in *ondemand.Task, now time.Time) ondemand.Task {
+func (q *Queue) prepare(in *ondemand.Task, id string, now time.Time) ondemand.Task {
 	t := ondemand.Task{
-		ID: in.ID, Type: in.Type, AppType: in.AppType, AppSubType: in.AppSubType, Source: in.Source,
+		ID: id, Type: in.Type, AppType: in.AppType, AppSubType: in.AppSubType, Source: in.Source,
 		CreateTime: in.CreateTime, RequestInfo: in.RequestInfo, Extra: in.Extra, Priority: in.Priority,
 		Status: ondemand.New, PostedBy: in.PostedBy, ReceivedTime: now,
 	}
@@ -66,8 +67,8 @@ func (q *Queue) prepareRecord(n *newTask) {
 	}
 }
 
-// createTask stores a new task, and ends it at once where it is to be skipped.
-func createTask(tx *store.Tx, n *newTask) ([]change, error) {
+// createTask stores a new task, and ends it at once where it is to be skipped. It appends what it changes.
+func createTask(tx *store.Tx, n *newTask, changes []change) ([]change, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
@@ -75,7 +76,7 @@ func createTask(tx *store.Tx, n *newTask) ([]change, error) {
 	if err := n.record.Create(tx); err != nil {
 		return nil, err
 	}
-	changes := []change{{task: *t, overflow: n.overflow, entry: n.entry}}
+	changes = append(changes, change{task: *t, overflow: n.overflow, entry: n.entry})
 	if !n.skipped {
 		return changes, nil
 	}

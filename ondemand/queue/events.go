@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,15 +39,10 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 	if err != nil {
 		return 0, fmt.Errorf("write the position of %s: %w", read.Stream, err)
 	}
-	tasks := make([]ondemand.Task, len(events))
-	for i, e := range events {
-		tasks[i] = e.Task
-		tasks[i].ID = cmp.Or(e.Task.ID, e.EventID)
-	}
-	prepared := q.prepareAll(ctx, tasks)
+	prepared := q.prepareAll(ctx, len(events), func(i int) (*ondemand.Task, string) { return &events[i].Task, events[i].EventID })
 	var changes []change
 	err = q.store.Update(func(tx *store.Tx) error {
-		changes, created = nil, 0
+		changes, created = make([]change, 0, len(prepared)), 0
 		before, found, err := records.LoadPosition(tx, read.Stream)
 		if err != nil {
 			return err
@@ -57,14 +51,13 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 			return policy.Errorf(policy.CodeConflict, "%s was read up to %d before: a position of %d goes backwards", read.Stream, before.Sequence, read.Sequence)
 		}
 		for i := range prepared {
-			done, err := q.createEvent(tx, &prepared[i], events[i].EventID)
-			if err != nil {
+			before := len(changes)
+			if changes, err = q.createEvent(tx, &prepared[i], events[i].EventID, changes); err != nil {
 				return err
 			}
-			if len(done) > 0 {
+			if len(changes) > before {
 				created++
 			}
-			changes = append(changes, done...)
 		}
 		if err := q.noteEnds(tx, changes); err != nil {
 			return err
@@ -77,24 +70,24 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 	return created, nil
 }
 
-// createEvent stores the task of an event; it returns no changes where the task is there already.
-func (q *Queue) createEvent(tx *store.Tx, n *newTask, eventID string) ([]change, error) {
-	t := n.task
+// createEvent stores the task of an event, and appends what it changes: nothing where the task is there already.
+func (q *Queue) createEvent(tx *store.Tx, n *newTask, eventID string, changes []change) ([]change, error) {
 	reason := ""
-	if err := ondemand.CheckID(t.ID); err != nil {
+	if err := ondemand.CheckID(n.task.ID); err != nil {
 		reason = err.Error()
 	} else {
-		old, found, err := records.Load(tx, t.ID)
+		old, found, err := records.Load(tx, n.task.ID)
 		switch {
 		case err != nil:
 			return nil, err
 		case !found:
-			return createTask(tx, n)
-		case ondemand.SameContent(&old, &t) == nil:
-			return nil, nil
+			return createTask(tx, n, changes)
+		case ondemand.SameContent(&old, &n.task) == nil:
+			return changes, nil
 		}
-		reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", t.ID)
+		reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", n.task.ID)
 	}
+	t := n.task
 	t.ID = eventID
 	for { // a producer may have chosen an id of this form
 		_, found, err := records.Load(tx, t.ID)
@@ -104,7 +97,7 @@ func (q *Queue) createEvent(tx *store.Tx, n *newTask, eventID string) ([]change,
 		if !found {
 			rejected := newTask{task: t, skipped: true, skip: reason}
 			q.prepareRecord(&rejected)
-			return createTask(tx, &rejected)
+			return createTask(tx, &rejected, changes)
 		}
 		t.ID += "-again"
 	}

@@ -175,11 +175,11 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondeman
 		room--
 	}
 	defer q.unreserve(room)
-	prepared := q.prepareAll(ctx, tasks)
+	prepared := q.prepareAll(ctx, len(tasks), func(i int) (*ondemand.Task, string) { return &tasks[i], "" })
 	var results []ondemand.Submission
 	var changes []change
 	err := q.store.Update(func(tx *store.Tx) error {
-		results, changes = make([]ondemand.Submission, len(prepared)), nil
+		results, changes = make([]ondemand.Submission, len(prepared)), make([]change, 0, len(prepared))
 		left := room
 		for i := range prepared {
 			t := &prepared[i].task
@@ -199,12 +199,10 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondeman
 				continue
 			}
 			left--
-			done, err := createTask(tx, &prepared[i])
-			if err != nil {
+			if changes, err = createTask(tx, &prepared[i], changes); err != nil {
 				return err
 			}
-			changes = append(changes, done...)
-			results[i] = ondemand.Submission{Task: done[len(done)-1].task, Created: true}
+			results[i] = ondemand.Submission{Task: changes[len(changes)-1].task, Created: true}
 		}
 		return q.noteEnds(tx, changes)
 	}, func() { q.apply(changes) })

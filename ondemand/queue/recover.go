@@ -76,7 +76,7 @@ func (q *Queue) loadStored(ids []string) (rest []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	overflow := q.overflow(tasks, false)
+	overflow := q.overflow(len(tasks), func(i int) *ondemand.Task { return &tasks[i] }, false)
 	var changes []change
 	for i, t := range tasks {
 		if t.Status == ondemand.InProgress && !waitsForChildren(&t) && t.Run == nil || t.Status.Queued() && overflow[i] {

@@ -179,7 +179,9 @@ func (q *Queue) Retry(_ context.Context, id string) (ondemand.Task, error) {
 		}
 		t.Attempts, t.StatusMessage, t.Resources, t.Children, t.PolicyVersion, t.Pending, t.SupersededBy, t.Run = 0, "", nil, nil, 0, nil, "", nil
 		t.StartTime, t.EndTime, t.Crashes, t.RanAlone = time.Time{}, time.Time{}, 0, false
-		overflow := q.overflow([]ondemand.Task{{Type: t.Type, Status: ondemand.Waiting, Priority: t.Priority, ParentID: t.ParentID, PostedBy: t.PostedBy, Source: t.Source}}, true)[0]
+		waiting := t
+		waiting.Status = ondemand.Waiting
+		overflow := q.overflow(1, func(int) *ondemand.Task { return &waiting }, true)[0]
 		c, err := moveTask(tx, t, ondemand.Waiting, "retried", q.now())
 		if err == nil && overflow {
 			c.overflow, err = true, records.JoinBacklog(tx, &c.task)
