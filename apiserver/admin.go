@@ -7,7 +7,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
 
@@ -16,16 +15,6 @@ type Reloaded struct {
 	Part   string // policies, keys, certificate
 	Detail string // what is in force now
 	Err    error  // why it was not read; what was in force before still is
-}
-
-// reloadAnswer is the answer of a reload of which every part succeeded.
-type reloadAnswer struct {
-	Parts []reloadedPart `json:"parts"`
-}
-
-type reloadedPart struct {
-	Name   string `json:"name"`
-	Detail string `json:"detail"`
 }
 
 // Reload reads policies, token keys and the certificate again, at once, and returns each part. One that fails does not
@@ -43,16 +32,16 @@ func (s *Server) Reload(ctx context.Context) []Reloaded {
 	return parts
 }
 
-// reload answers with the parts, or with an error that has an entry for each part that failed.
-func (s *Server) reload(c echo.Context) error {
+// Reload answers with the parts, or with an error that has an entry for each part that failed.
+func (s calls) Reload(c echo.Context) error {
 	if identityOf(c).Limited {
 		return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: it may not read policies and keys again for all."}
 	}
-	answer := reloadAnswer{Parts: []reloadedPart{}}
+	answer := ReloadAnswer{Parts: []ReloadedPart{}}
 	var fields []FieldError
-	for _, p := range s.Reload(c.Request().Context()) {
+	for _, p := range s.Server.Reload(c.Request().Context()) {
 		if p.Err == nil {
-			answer.Parts = append(answer.Parts, reloadedPart{p.Part, p.Detail})
+			answer.Parts = append(answer.Parts, ReloadedPart{Name: p.Part, Detail: p.Detail})
 			continue
 		}
 		s.log.Warn("not read again; what was in force stays in force", "part", p.Part, "error", p.Err)
@@ -68,14 +57,8 @@ func (s *Server) reload(c echo.Context) error {
 	return c.JSON(http.StatusOK, answer)
 }
 
-// pauseAnswer says whether tasks begin.
-type pauseAnswer struct {
-	Paused bool `json:"paused"`
-	*ondemand.Pause
-}
-
-// pause keeps tasks from beginning until they are resumed; those that run go on.
-func (s *Server) pause(c echo.Context) error {
+// Pause keeps tasks from beginning until they are resumed; those that run go on.
+func (s calls) Pause(c echo.Context) error {
 	id := identityOf(c)
 	if id.Limited {
 		return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: it may not pause the tasks of all."}
@@ -84,10 +67,11 @@ func (s *Server) pause(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, pauseAnswer{true, &p})
+	return c.JSON(http.StatusOK, PauseState{Paused: true, Since: p.Since, By: p.By})
 }
 
-func (s *Server) resume(c echo.Context) error {
+// Resume lets tasks begin again.
+func (s calls) Resume(c echo.Context) error {
 	id := identityOf(c)
 	if id.Limited {
 		return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: it may not resume the tasks of all."}
@@ -95,5 +79,5 @@ func (s *Server) resume(c echo.Context) error {
 	if err := s.tasks.Resume(c.Request().Context(), id.Subject); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, pauseAnswer{})
+	return c.JSON(http.StatusOK, PauseState{})
 }

@@ -21,42 +21,52 @@ func identityOf(c echo.Context) keys.Identity {
 	return id
 }
 
-// authenticate wraps next: it verifies the bearer token, applies the subject's rate limit, and requires the scope. Only
+// authenticate returns what verifies the bearer token, applies the subject's rate limit, and requires the scope. Only
 // a token in the Authorization header counts.
-func (s *Server) authenticate(scope keys.Scope, next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		token, err := bearer(c.Request().Header)
-		if err != nil {
-			return err
-		}
-		id, err := s.verifier.Verify(c.Request().Context(), token)
-		switch policy.CodeOf(err) {
-		case "":
-		case policy.CodeUnauthenticated:
-			return unauthenticated(err.Error(), `error="invalid_token", error_description="`+err.Error()+`"`)
-		case policy.CodeUnavailable:
-			return &responseError{code: policy.CodeUnavailable, detail: "Tokens cannot be verified at present: the key set is not loaded. Try again later.", err: err}
-		default:
-			return fmt.Errorf("verify token: %w", err)
-		}
-		c.Set(identityKey, id)
-		s.beginSpan(c)
-		if wait, ok := s.limiter.allow(id.Subject); !ok {
-			return &responseError{
-				code:   policy.CodeRateLimited,
-				detail: "Too many requests from this subject. Try again after the time in Retry-After.",
-				header: http.Header{"Retry-After": {formatRetryAfter(wait)}},
+func (s *Server) authenticate(scope keys.Scope) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := s.identify(c, scope); err != nil {
+				return err
 			}
+			return next(c)
 		}
-		if !id.Has(scope) {
-			return &responseError{
-				code:   policy.CodeForbidden,
-				detail: fmt.Sprintf("The token lacks the scope %s, which this call needs.", scope),
-				header: challenge(fmt.Sprintf(`error="insufficient_scope", scope="%s"`, scope)),
-			}
-		}
-		return next(c)
 	}
+}
+
+// identify is authenticate for one request.
+func (s *Server) identify(c echo.Context, scope keys.Scope) error {
+	token, err := bearer(c.Request().Header)
+	if err != nil {
+		return err
+	}
+	id, err := s.verifier.Verify(c.Request().Context(), token)
+	switch policy.CodeOf(err) {
+	case "":
+	case policy.CodeUnauthenticated:
+		return unauthenticated(err.Error(), `error="invalid_token", error_description="`+err.Error()+`"`)
+	case policy.CodeUnavailable:
+		return &responseError{code: policy.CodeUnavailable, detail: "Tokens cannot be verified at present: the key set is not loaded. Try again later.", err: err}
+	default:
+		return fmt.Errorf("verify token: %w", err)
+	}
+	c.Set(identityKey, id)
+	s.beginSpan(c)
+	if wait, ok := s.limiter.allow(id.Subject); !ok {
+		return &responseError{
+			code:   policy.CodeRateLimited,
+			detail: "Too many requests from this subject. Try again after the time in Retry-After.",
+			header: http.Header{"Retry-After": {formatRetryAfter(wait)}},
+		}
+	}
+	if !id.Has(scope) {
+		return &responseError{
+			code:   policy.CodeForbidden,
+			detail: fmt.Sprintf("The token lacks the scope %s, which this call needs.", scope),
+			header: challenge(fmt.Sprintf(`error="insufficient_scope", scope="%s"`, scope)),
+		}
+	}
+	return nil
 }
 
 // bearer returns the token of the Authorization header (RFC 6750, section 2.1).

@@ -15,35 +15,19 @@ import (
 // maxBatch is the most tasks that one batch may hold.
 const maxBatch = 1000
 
-// batchItem says what became of one task of a batch. Status and body are those that the task by itself would have had.
-type batchItem struct {
-	Status   int            `json:"status"`
-	Location string         `json:"location,omitempty"`
-	Task     *ondemand.Task `json:"task,omitempty"`
-	Problem  *Problem       `json:"problem,omitempty"`
-}
-
-type batchAnswer struct {
-	Items []batchItem `json:"items"` // in the order of the batch
-}
-
-// submitBatch stores the tasks of a batch in one commit. What is wrong with one of them keeps none of the others out; an
+// SubmitTasks stores the tasks of a batch in one commit. What is wrong with one of them keeps none of the others out; an
 // answer other than 200 means that nothing was stored.
-func (s *Server) submitBatch(c echo.Context) error {
-	body, err := s.readBody(c)
-	if err != nil {
-		return err
-	}
-	documents, err := splitBatch(body)
+func (s calls) SubmitTasks(c echo.Context) error {
+	documents, err := splitBatch(bodyOf(c))
 	if err != nil {
 		return err
 	}
 	id := identityOf(c)
-	answer := batchAnswer{Items: make([]batchItem, len(documents))}
+	answer := BatchAnswer{Items: make([]BatchItem, len(documents))}
 	var tasks []ondemand.Task
 	var places []int // of the tasks in the batch
 	for i, document := range documents {
-		task, err := ondemand.ParseTask(document)
+		task, err := s.parseTask(document)
 		if err == nil {
 			err = s.checkTask(c.Request().Context(), id, task)
 		}
@@ -67,18 +51,18 @@ func (s *Server) submitBatch(c echo.Context) error {
 		if one.Created {
 			status = http.StatusAccepted
 		}
-		answer.Items[places[i]] = batchItem{Status: status, Location: pathTasks + "/" + url.PathEscape(task.ID), Task: &task}
+		answer.Items[places[i]] = BatchItem{Status: status, Location: pathTasks + "/" + url.PathEscape(task.ID), Task: &task}
 	}
 	return c.JSON(http.StatusOK, answer)
 }
 
 // batchProblem returns the item of a task that was not stored. The pointers of its errors begin at the task.
-func (s *Server) batchProblem(c echo.Context, err error) batchItem {
+func (s *Server) batchProblem(c echo.Context, err error) BatchItem {
 	f := classify(err)
 	if f.err != nil {
 		s.log.Error("a task of a batch was not stored", "request", requestID(c), "error", f.err)
 	}
-	return batchItem{Status: f.status, Problem: &Problem{
+	return BatchItem{Status: f.status, Problem: &Problem{
 		Type: "urn:ucwarden:problem:" + problemName(f), Title: http.StatusText(f.status), Status: f.status, Detail: f.detail, Errors: f.fields,
 		Instance: c.Request().URL.EscapedPath(), RequestID: requestID(c),
 	}}

@@ -139,6 +139,35 @@ func TestStoredAndSkipped(t *testing.T) {
 	}
 }
 
+// What the document says of parameters is held before a task is looked for, and a preference may come in several lines.
+func TestParametersAreChecked(t *testing.T) {
+	e := newEnv(t, nil)
+	for path, detail := range map[string]string{
+		"/" + strings.Repeat("x", 256):                  "longer than 255 characters",
+		"/" + strings.Repeat("%C3%BC", 256) + "/events": "longer than 255 characters",
+	} {
+		p := e.do("GET", tasksPath+path, "").want(400).problem()
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != "/id" || p.Errors[0].In != "path" || p.Errors[0].Detail != detail {
+			t.Errorf("errors %+v", p.Errors)
+		}
+	}
+	e.do("GET", tasksPath+"/"+strings.Repeat("%C3%BC", 255), "").want(404)
+	e.do("POST", tasksPath+"/"+strings.Repeat("x", 256)+"/cancel", "", "Authorization", "").want(401)
+	req, err := http.NewRequest("POST", e.http.URL+tasksPath, strings.NewReader(table("", "sales")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Authorization": {"Bearer " + e.token}, "Content-Type": {"application/json"}, "Prefer": {"respond-async", "wait=20"}}
+	resp, err := e.http.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 || resp.Header.Get("Preference-Applied") != "wait=20" {
+		t.Errorf("status %d, %q applied", resp.StatusCode, resp.Header.Get("Preference-Applied"))
+	}
+}
+
 func TestMediaType(t *testing.T) {
 	e := newEnv(t, func(s *setup) { s.stopped = true })
 	for contentType, status := range map[string]int{
@@ -250,9 +279,9 @@ func TestList(t *testing.T) {
 		"topLevel=true":              ids,
 		"topLevel=false":             ids,
 		"since=0":                    ids,
-		"since=2200-01-01T00:00:00Z": nil,
+		"since=2199-01-01T00:00:00Z": nil,
 		"source=cron&since=" + url.QueryEscape(cut.Format(time.RFC3339Nano)): {"t5", "t3"},
-		"since=2200-01-01T00:00:00+02:00":                                    nil, // the + not escaped
+		"since=2199-01-01T00:00:00+02:00":                                    nil, // the + not escaped
 		"source=&status=&limit=&since=":                                      ids,
 	} {
 		if got, _ := list(query); !slices.Equal(got, want) {

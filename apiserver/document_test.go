@@ -118,6 +118,7 @@ func (op operation) drawPath(t *rapid.T) (path string, allowed bool) {
 		if value == "." || value == ".." { // another path
 			value = "known"
 		}
+		allowed = allowed && accepts(p.Value.Schema.Value, value)
 		path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", url.PathEscape(value))
 	}
 	return path, allowed
@@ -132,6 +133,10 @@ func (op operation) drawQuery(t *rapid.T) (query string, allowed bool) {
 			continue
 		}
 		schema := p.Value.Schema.Value
+		if schema.Type.Is("array") { // of texts, none of which is forbidden
+			values[p.Value.Name] = rapid.SliceOfN(rapid.String(), 1, 3).Draw(t, p.Value.Name)
+			continue
+		}
 		text := fmt.Sprint(drawValue(t, schema, 0))
 		values.Set(p.Value.Name, text)
 		var number json.Number

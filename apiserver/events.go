@@ -46,10 +46,10 @@ func parseEventID(text string) eventID {
 	return eventID(n)
 }
 
-// events streams the transitions of a task, past ones first, until it ends (WHATWG HTML, section 9.2). A client that
+// WatchTask streams the transitions of a task, past ones first, until it ends (WHATWG HTML, section 9.2). A client that
 // reconnects with the id of the last one gets 204, after which an EventSource does not reconnect.
-func (s *Server) events(c echo.Context) error {
-	task, err := s.findTask(c)
+func (s calls) WatchTask(c echo.Context, id ID, params WatchTaskParams) error {
+	task, err := s.findTask(c, id)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (s *Server) events(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderContentType, "text/event-stream")
 		return c.NoContent(http.StatusOK)
 	}
-	seen := parseEventID(c.Request().Header.Get("Last-Event-ID"))
+	seen := parseEventID(value(params.LastEventID))
 	if task.Status.Terminal() && len(eventsAfter(task, seen)) == 0 {
 		return c.NoContent(http.StatusNoContent)
 	}

@@ -13,7 +13,7 @@ func (s *Server) Routes() []*echo.Route {
 
 // OpenAPI returns the document that /openapi.json serves.
 func OpenAPI() []byte {
-	s, err := parseDocument()
+	s, err := parsed()
 	if err != nil {
 		panic(err)
 	}

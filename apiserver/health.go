@@ -13,21 +13,15 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"ucwarden/apiserver/document"
 	"ucwarden/policy"
 )
 
-// The routes that need no token.
+// The routes that probes ask.
 const (
 	pathHealth  = "/healthz"
 	pathReady   = "/readyz"
 	pathMetrics = "/metrics"
-	pathOpenAPI = "/openapi.json"
-	pathDocs    = "/docs"
 )
-
-// metricNames is the parameter by which Prometheus asks for some metrics only.
-const metricNames = "name[]"
 
 func isProbe(route string) bool {
 	return route == pathHealth || route == pathReady || route == pathMetrics
@@ -41,50 +35,15 @@ const checkTimeout = 3 * time.Second
 //go:embed openapi.yaml
 var openapi []byte
 
-// served is what is served of the document.
-type served struct {
-	json, page []byte
-	policy     string // Content-Security-Policy of the page
-}
+// Health says that the process is alive.
+func (s calls) Health(c echo.Context) error { return c.JSON(http.StatusOK, Health{Status: "ok"}) }
 
-// parseDocument returns what is served of the document, made once for all servers.
-var parseDocument = sync.OnceValues(func() (served, error) {
-	d, err := document.Parse(openapi)
-	if err != nil {
-		return served{}, err
-	}
-	s := served{json: d.JSON()}
-	s.page, s.policy, err = d.Page()
-	return s, err
-})
-
-func (s *Server) addOpenRoutes(e *echo.Echo) {
-	addGET(e, pathHealth, takes(func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "ok"}) }))
-	addGET(e, pathReady, takes(s.ready))
-	addGET(e, pathMetrics, takes(echo.WrapHandler(promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
+// Metrics answers with the metrics, or with those that name[] names.
+func (s calls) Metrics(c echo.Context, _ MetricsParams) error {
+	promhttp.HandlerFor(s.opts.Gatherer, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, // one failing collector must not hide the others
-	})), metricNames))
-	addGET(e, pathOpenAPI, takes(func(c echo.Context) error { return c.Blob(http.StatusOK, "application/json", s.document.json) }))
-	addGET(e, pathDocs, takes(s.docs))
-}
-
-// docs answers with the document as a page, which a browser lets do nothing.
-func (s *Server) docs(c echo.Context) error {
-	h := c.Response().Header()
-	h.Set("Content-Security-Policy", s.document.policy)
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	return c.HTMLBlob(http.StatusOK, s.document.page)
-}
-
-// readiness is the answer of /readyz when tasks are taken.
-type readiness struct {
-	Status string   `json:"status"` // ready, or degraded
-	Checks []string `json:"checks"` // the names of the checks that passed
-	// Degraded says what does not work now. Tasks are taken, and carried out later.
-	Degraded []FieldError `json:"degraded,omitempty"`
-	// Warnings say what works for now, but will not for long.
-	Warnings []FieldError `json:"warnings,omitempty"`
+	}).ServeHTTP(c.Response(), c.Request())
+	return nil
 }
 
 // runSafely runs the check; a panic becomes an error.
@@ -97,9 +56,9 @@ func (c Check) runSafely(ctx context.Context) (err error) {
 	return c.Run(ctx)
 }
 
-// ready runs every check. When one fails that does not only degrade the server, it answers 503 with one entry of errors for
+// Ready runs every check. When one fails that does not only degrade the server, it answers 503 with one entry of errors for
 // each that failed.
-func (s *Server) ready(c echo.Context) error {
+func (s calls) Ready(c echo.Context) error {
 	if s.draining.Err() != nil {
 		return &responseError{code: policy.CodeUnavailable, detail: "Not ready: the server is shutting down."}
 	}
@@ -113,7 +72,7 @@ func (s *Server) ready(c echo.Context) error {
 	}
 	wg.Wait()
 
-	answer := readiness{Status: "ready", Checks: []string{}}
+	answer := Readiness{Status: "ready", Checks: []string{}}
 	var fields []FieldError
 	unready := false
 	for i, err := range errs {

@@ -3,12 +3,9 @@ package apiserver
 import (
 	"fmt"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -16,17 +13,12 @@ import (
 	"ucwarden/policy"
 )
 
-// The page sizes.
-const (
-	defaultLimit = 100
-	maxLimit     = 500
-)
+// defaultLimit is the size of a page.
+const defaultLimit = 100
 
-// maxParam is the longest allowed value of a query parameter, in characters.
-const maxParam = 1024
-
-func (s *Server) list(c echo.Context) error {
-	filter, err := parseFilter(c.QueryParams())
+// ListTasks answers with one page of the tasks that the bearer may see.
+func (s calls) ListTasks(c echo.Context, params ListTasksParams) error {
+	filter, err := filterOf(params)
 	if err != nil {
 		return err
 	}
@@ -48,64 +40,31 @@ func (s *Server) list(c echo.Context) error {
 	return c.JSON(http.StatusOK, page)
 }
 
-var statuses = []ondemand.Status{
-	ondemand.New, ondemand.Waiting, ondemand.InProgress, ondemand.Success, ondemand.Failed, ondemand.Skipped,
-}
-
-// listParameters are the query parameters of a list.
-var listParameters = []string{"status", "type", "source", "parentId", "topLevel", "since", "limit", "cursor"}
-
-// parseFilter parses the query parameters of a list; the error lists every invalid one.
-func parseFilter(query url.Values) (ondemand.Filter, error) {
-	var errs []FieldError
-	value := func(name string) string {
-		values := query[name]
-		switch {
-		case len(values) == 0:
-			return ""
-		case len(values) > 1:
-			errs = append(errs, queryError(name, "given more than once"))
-		case utf8.RuneCountInString(values[0]) > maxParam:
-			errs = append(errs, queryError(name, "too long"))
-		default:
-			return values[0]
-		}
-		return ""
-	}
+// filterOf returns the filter of a list. The document has allowed the parameters: what is left is what it cannot say of times.
+func filterOf(p ListTasksParams) (ondemand.Filter, error) {
 	f := ondemand.Filter{
-		Status:   ondemand.Status(value("status")),
-		Type:     ondemand.Type(value("type")),
-		Source:   value("source"),
-		ParentID: value("parentId"),
-		Cursor:   value("cursor"),
-		Limit:    defaultLimit,
+		Status: value(p.Status), Type: ondemand.Type(value(p.Type)), Source: value(p.Source), ParentID: value(p.ParentID),
+		TopLevel: value(p.TopLevel), Cursor: value(p.Cursor), Limit: defaultLimit,
 	}
-	if f.Status != "" && !slices.Contains(statuses, f.Status) {
-		errs = append(errs, queryError("status", fmt.Sprintf("want one of %s", joinWords(statuses))))
+	if p.Limit != nil {
+		f.Limit = *p.Limit
 	}
-	if text := value("topLevel"); text != "" {
-		if f.TopLevel = text == "true"; !f.TopLevel && text != "false" {
-			errs = append(errs, queryError("topLevel", "want true or false"))
+	if p.Since != nil {
+		var err error
+		if f.Since, err = parseTime(*p.Since); err != nil {
+			return ondemand.Filter{}, badQuery([]FieldError{queryError("since", "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch milliseconds")})
 		}
-	}
-	if text := value("since"); text != "" {
-		since, err := parseTime(text)
-		if err != nil {
-			errs = append(errs, queryError("since", "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch milliseconds"))
-		}
-		f.Since = since
-	}
-	if text := value("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxLimit {
-			errs = append(errs, queryError("limit", fmt.Sprintf("want a whole number from 1 to %d", maxLimit)))
-		}
-		f.Limit = n
-	}
-	if len(errs) > 0 {
-		return ondemand.Filter{}, badQuery(errs)
 	}
 	return f, nil
+}
+
+// value returns a parameter, the zero value where it was not given.
+func value[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
 }
 
 // parseTime parses RFC 3339 text or epoch milliseconds, of the years 1700 to 2200, where they are
@@ -129,15 +88,4 @@ func queryError(name, detail string) FieldError {
 
 func badQuery(errs []FieldError) error {
 	return &responseError{code: policy.CodeInvalid, detail: "A query parameter is invalid; see errors.", fields: errs}
-}
-
-func joinWords[T ~string](words []T) string {
-	var b strings.Builder
-	for i, w := range words {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(w))
-	}
-	return b.String()
 }

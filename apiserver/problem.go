@@ -14,25 +14,6 @@ import (
 	"ucwarden/policy"
 )
 
-// Problem is the body of every error answer (RFC 9457), sent as application/problem+json.
-type Problem struct {
-	Type      string       `json:"type"` // urn:ucwarden:problem:CLASS
-	Title     string       `json:"title"`
-	Status    int          `json:"status"`
-	Detail    string       `json:"detail,omitempty"`
-	Instance  string       `json:"instance,omitempty"` // path of the request
-	RequestID string       `json:"requestId,omitempty"`
-	Errors    []FieldError `json:"errors,omitempty"`
-}
-
-// FieldError says what is wrong with one part of a request.
-type FieldError struct {
-	// Pointer is a JSON pointer (RFC 6901) into the body, or "/" and the name of a query parameter where In says so.
-	Pointer string `json:"pointer"`
-	In      string `json:"in,omitempty"` // "query" for a query parameter; else the body
-	Detail  string `json:"detail"`
-}
-
 const mediaProblem = "application/problem+json"
 
 // statusByCode maps the class of an error to its HTTP status.
@@ -158,6 +139,7 @@ func classify(err error) *responseError {
 
 // detailOfStatus has the details for errors of the router.
 var detailOfStatus = map[int]string{
+	http.StatusBadRequest:       "The path or a parameter cannot be read; the document at /openapi.json describes them.",
 	http.StatusNotFound:         "There is no such path. The document at /openapi.json lists the calls.",
 	http.StatusMethodNotAllowed: "The method is not allowed here; the Allow header lists those that are.",
 }

@@ -43,6 +43,9 @@ type Server struct {
 	listener, adminListener net.Listener
 }
 
+// parsed is parseDocument, once for all servers of a process.
+var parsed = sync.OnceValues(parseDocument)
+
 // New returns a server; it does not listen yet. Errors name the invalid option.
 func New(o Options) (*Server, error) {
 	if err := o.validate(); err != nil {
@@ -58,7 +61,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.draining, s.beginDrain = context.WithCancel(context.Background())
 	var err error
-	if s.document, err = parseDocument(); err != nil {
+	if s.document, err = parsed(); err != nil {
 		return nil, err
 	}
 	if s.metrics, err = newMetrics(o.Registerer); err != nil {
@@ -70,13 +73,12 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.api = s.newEcho()
-	s.addTaskRoutes(s.api)
 	open := s.api
 	if o.AdminAddr != "" {
 		s.admin = s.newEcho()
 		open = s.admin
 	}
-	s.addOpenRoutes(open)
+	s.addRoutes(s.api, open)
 	return s, nil
 }
 

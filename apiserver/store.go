@@ -28,25 +28,29 @@ type Store interface {
 const longestCopy = 10 * time.Minute
 
 // storeCall lets one request at a time copy the store, since each needs room for a copy.
-func (s *Server) storeCall(call func(c echo.Context, rc *http.ResponseController) error) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if identityOf(c).Limited {
-			return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: the store holds the tasks of all."}
-		}
-		if s.opts.Store == nil {
-			return &responseError{code: policy.CodeNotFound, detail: "This server has no store."}
-		}
-		if !s.copying.TryLock() {
-			return &responseError{code: policy.CodeRateLimited, detail: "The store is being copied for another request: try again when that has ended."}
-		}
-		defer s.copying.Unlock()
-		rc := http.NewResponseController(c.Response())
-		// Errors mean a writer without deadlines, as in tests.
-		_ = rc.SetReadDeadline(time.Time{})
-		_ = rc.SetWriteDeadline(time.Now().Add(longestCopy))
-		return call(c, rc)
+func (s *Server) storeCall(c echo.Context, call func(c echo.Context, rc *http.ResponseController) error) error {
+	if identityOf(c).Limited {
+		return &responseError{code: policy.CodeForbidden, detail: "The token is limited to some catalogs: the store holds the tasks of all."}
 	}
+	if s.opts.Store == nil {
+		return &responseError{code: policy.CodeNotFound, detail: "This server has no store."}
+	}
+	if !s.copying.TryLock() {
+		return &responseError{code: policy.CodeRateLimited, detail: "The store is being copied for another request: try again when that has ended."}
+	}
+	defer s.copying.Unlock()
+	rc := http.NewResponseController(c.Response())
+	// Errors mean a writer without deadlines, as in tests.
+	_ = rc.SetReadDeadline(time.Time{})
+	_ = rc.SetWriteDeadline(time.Now().Add(longestCopy))
+	return call(c, rc)
 }
+
+// CheckStore answers with what is in the store.
+func (s calls) CheckStore(c echo.Context) error { return s.storeCall(c, s.checkStore) }
+
+// BackupStore answers with a copy of the store.
+func (s calls) BackupStore(c echo.Context) error { return s.storeCall(c, s.backupStore) }
 
 func (s *Server) checkStore(c echo.Context, _ *http.ResponseController) error {
 	report, err := s.opts.Store.Check()

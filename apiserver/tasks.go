@@ -54,41 +54,12 @@ type Pauser interface {
 	Resume(ctx context.Context, by string) error
 }
 
-const (
-	pathTasks  = "/api/v1/tasks"
-	pathBatch  = pathTasks + `\:batch` // the router takes a colon for the beginning of a parameter
-	pathTask   = pathTasks + "/:id"
-	pathCancel = pathTask + "/cancel"
-	pathRetry  = pathTask + "/retry"
-	pathEvents = pathTask + "/events"
-	pathReload = "/api/v1/admin/reload"
-	pathPause  = "/api/v1/admin/pause"
-	pathResume = "/api/v1/admin/resume"
-	pathCheck  = "/api/v1/admin/store/check"
-	pathBackup = "/api/v1/admin/store/backup"
-)
+// pathTasks is where tasks are, of whose ids a Location is made.
+const pathTasks = "/api/v1/tasks"
 
-func (s *Server) addTaskRoutes(e *echo.Echo) {
-	e.POST(pathTasks, s.authenticate(keys.ScopeWrite, takes(s.submit)))
-	e.POST(pathBatch, s.authenticate(keys.ScopeWrite, takes(s.submitBatch)))
-	addGET(e, pathTasks, s.authenticate(keys.ScopeRead, takes(s.list, listParameters...)))
-	addGET(e, pathTask, s.authenticate(keys.ScopeRead, takes(s.get)))
-	e.POST(pathCancel, s.authenticate(keys.ScopeWrite, takes(s.changeTask(s.tasks.Cancel))))
-	e.POST(pathRetry, s.authenticate(keys.ScopeWrite, takes(s.changeTask(s.tasks.Retry))))
-	addGET(e, pathEvents, s.authenticate(keys.ScopeRead, takes(s.events)))
-	e.POST(pathReload, s.authenticate(keys.ScopeAdmin, takes(s.reload)))
-	e.POST(pathPause, s.authenticate(keys.ScopeAdmin, takes(s.pause)))
-	e.POST(pathResume, s.authenticate(keys.ScopeAdmin, takes(s.resume)))
-	e.POST(pathCheck, s.authenticate(keys.ScopeAdmin, takes(s.storeCall(s.checkStore))))
-	e.POST(pathBackup, s.authenticate(keys.ScopeAdmin, takes(s.storeCall(s.backupStore))))
-}
-
-func (s *Server) submit(c echo.Context) error {
-	body, err := s.readBody(c)
-	if err != nil {
-		return err
-	}
-	task, err := ondemand.ParseTask(body)
+// SubmitTask stores a task, and answers with it then, or once it has ended where that is preferred.
+func (s calls) SubmitTask(c echo.Context, _ SubmitTaskParams) error {
+	task, err := ondemand.ParseTask(bodyOf(c))
 	if err != nil {
 		return err
 	}
@@ -182,25 +153,9 @@ func (s *Server) readBody(c echo.Context) ([]byte, error) {
 	return nil, &responseError{code: policy.CodeInvalid, detail: "The body ended before it was complete."}
 }
 
-// taskID returns the id in the path. The router does not unescape a path that was escaped in an unusual way.
-func taskID(c echo.Context) (string, error) {
-	id := c.Param("id")
-	if c.Request().URL.RawPath != "" {
-		var err error
-		if id, err = url.PathUnescape(id); err != nil {
-			return "", policy.Errorf(policy.CodeInvalid, "the id in the path is not escaped correctly")
-		}
-	}
-	return id, nil
-}
-
-// findTask returns the task of the path. One that the bearer may not access is not found, with the same answer as one
+// findTask returns the task of that id. One that the bearer may not access is not found, with the same answer as one
 // that is not there.
-func (s *Server) findTask(c echo.Context) (ondemand.Task, error) {
-	id, err := taskID(c)
-	if err != nil {
-		return ondemand.Task{}, err
-	}
+func (s *Server) findTask(c echo.Context, id ID) (ondemand.Task, error) {
 	c.Set(taskKey, id)
 	t, err := s.tasks.Get(c.Request().Context(), id)
 	if err == nil && !s.mayRead(c.Request().Context(), identityOf(c), t) {
@@ -212,31 +167,35 @@ func (s *Server) findTask(c echo.Context) (ondemand.Task, error) {
 	return t, nil
 }
 
-func (s *Server) get(c echo.Context) error {
-	t, err := s.findTask(c)
+// GetTask answers with a task.
+func (s calls) GetTask(c echo.Context, id ID) error {
+	t, err := s.findTask(c, id)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, shown(identityOf(c), t))
 }
 
-// changeTask returns the handler of cancel and retry.
-func (s *Server) changeTask(change func(context.Context, string) (ondemand.Task, error)) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		t, err := s.findTask(c)
-		if err != nil {
+// CancelTask cancels a task.
+func (s calls) CancelTask(c echo.Context, id ID) error { return s.changeTask(c, id, s.tasks.Cancel) }
+
+// RetryTask starts a task over.
+func (s calls) RetryTask(c echo.Context, id ID) error { return s.changeTask(c, id, s.tasks.Retry) }
+
+func (s *Server) changeTask(c echo.Context, id ID, change func(context.Context, string) (ondemand.Task, error)) error {
+	t, err := s.findTask(c, id)
+	if err != nil {
+		return err
+	}
+	if t.Type == ondemand.PipelineUpdate { // an update is stopped, or started again
+		if err := s.checkPipeline(c.Request().Context(), identityOf(c), t); err != nil {
 			return err
 		}
-		if t.Type == ondemand.PipelineUpdate { // an update is stopped, or started again
-			if err := s.checkPipeline(c.Request().Context(), identityOf(c), t); err != nil {
-				return err
-			}
-		}
-		if t, err = change(c.Request().Context(), t.ID); err != nil {
-			return fmt.Errorf("change task: %w", err)
-		}
-		return c.JSON(http.StatusAccepted, shown(identityOf(c), t))
 	}
+	if t, err = change(c.Request().Context(), t.ID); err != nil {
+		return fmt.Errorf("change task: %w", err)
+	}
+	return c.JSON(http.StatusAccepted, shown(identityOf(c), t))
 }
 
 // fieldsOf returns the problems of a task document as field errors; nil for other errors.

@@ -45,10 +45,10 @@ type Change = ondemand.Change
 
 // FieldError defines model for FieldError.
 type FieldError struct {
-	// Pointer JSON pointer (RFC 6901) into the body, or / and the name of a query parameter
+	// Pointer JSON pointer (RFC 6901) into the body, or / and the name of a parameter
 	Pointer string `json:"pointer"`
 
-	// In set for a query parameter
+	// In where the parameter is; absent for the body
 	In     string `json:"in,omitempty,omitzero"`
 	Detail string `json:"detail"`
 }
@@ -140,7 +140,7 @@ type StoreReport = store.Report
 // Task With the unknown fields of its input.
 type Task = ondemand.Task
 
-// TaskInput Unknown fields are kept and returned. A RESOURCE_SYNC needs requestInfo.resources, a PIPELINE_UPDATE requestInfo.pipeline, an object with the id of the pipeline as externalId and, for other than the default, parameters.full_refresh, a boolean.
+// TaskInput Unknown fields are kept and returned. A RESOURCE_SYNC needs requestInfo.resources, which a FULL_SYNC and a VALIDITY_SYNC do not have, a PIPELINE_UPDATE requestInfo.pipeline, an object with the id of the pipeline as externalId and, for other than the default, parameters.full_refresh, a boolean.
 type TaskInput = ondemand.Task
 
 // TaskInputs defines model for TaskInputs.
@@ -178,7 +178,7 @@ type ListTasksParams struct {
 	// TopLevel true: only tasks that are not part of another, as the shards of a full sync are
 	TopLevel *bool `form:"topLevel,omitempty" json:"topLevel,omitempty"`
 
-	// Since received at or after: RFC 3339, or epoch milliseconds, of the years 1700 to 2199
+	// Since received at or after: RFC 3339, or epoch milliseconds, of the years 1700 to 2199. A + that was not escaped is read as one
 	Since *string `form:"since,omitempty" json:"since,omitempty"`
 
 	// Limit tasks per page
@@ -202,6 +202,12 @@ type WatchTaskParams struct {
 
 // SubmitTasksJSONBody defines parameters for SubmitTasks.
 type SubmitTasksJSONBody = json.RawMessage
+
+// MetricsParams defines parameters for Metrics.
+type MetricsParams struct {
+	// Name the metrics to return; all where none is named
+	Name *[]string `form:"name[],omitempty" json:"name[],omitempty"`
+}
 
 // SubmitTaskJSONRequestBody defines body for SubmitTask for application/json ContentType.
 type SubmitTaskJSONRequestBody = TaskInput
@@ -398,7 +404,7 @@ type ClientInterface interface {
 	// Metrics Prometheus metrics
 	//
 	// Corresponds with GET /metrics (the `Metrics` operationId).
-	Metrics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	Metrics(ctx context.Context, params *MetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Openapi This document
 	//
@@ -686,8 +692,8 @@ func (c *API) Health(ctx context.Context, reqEditors ...RequestEditorFn) (*http.
 // Metrics Prometheus metrics
 //
 // Corresponds with GET /metrics (the `Metrics` operationId).
-func (c *API) Metrics(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewMetricsRequest(c.Server)
+func (c *API) Metrics(ctx context.Context, params *MetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMetricsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1302,7 +1308,7 @@ func NewHealthRequest(server string) (*http.Request, error) {
 }
 
 // NewMetricsRequest constructs an http.Request for the Metrics method
-func NewMetricsRequest(server string) (*http.Request, error) {
+func NewMetricsRequest(server string, params *MetricsParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -1318,6 +1324,33 @@ func NewMetricsRequest(server string) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Name != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "name[]", *params.Name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -1567,7 +1600,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /metrics (the `Metrics` operationId).
-	MetricsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*MetricsResponse, error)
+	MetricsWithResponse(ctx context.Context, params *MetricsParams, reqEditors ...RequestEditorFn) (*MetricsResponse, error)
 
 	// OpenapiWithResponse This document
 	//
@@ -2632,8 +2665,8 @@ func (c *ClientWithResponses) HealthWithResponse(ctx context.Context, reqEditors
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /metrics (the `Metrics` operationId).
-func (c *ClientWithResponses) MetricsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*MetricsResponse, error) {
-	rsp, err := c.Metrics(ctx, reqEditors...)
+func (c *ClientWithResponses) MetricsWithResponse(ctx context.Context, params *MetricsParams, reqEditors ...RequestEditorFn) (*MetricsResponse, error) {
+	rsp, err := c.Metrics(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

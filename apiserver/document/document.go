@@ -161,3 +161,9 @@ func appendText(to []byte, text string) ([]byte, error) {
 	}
 	return append(to, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...), nil
 }
+
+// Schema returns the schema of that name in the document's components, compiled. The error says what of it is not known here.
+func (d *Document) Schema(name string) (*Schema, error) {
+	c := compiler{doc: d, named: make(map[string]*Schema)}
+	return c.ref(node{&yaml.Node{Kind: yaml.ScalarNode, Value: schemaRef + name}})
+}

@@ -14,7 +14,7 @@ import (
 	"ucwarden/apiserver/document"
 )
 
-func parse(t *testing.T) *document.Document {
+func parse(t testing.TB) *document.Document {
 	t.Helper()
 	text, err := os.ReadFile("../openapi.yaml")
 	if err != nil {

@@ -87,7 +87,7 @@ var arrows = map[string][]string{
 	"ondemand/eventhub/emulator":         {},
 	"apiserver":                          {"apiserver/document", "apiserver/keys", "endpoint", "input", "ondemand", "ondemand/store", "policy", "span"},
 	"apiserver/client":                   {"endpoint", "ondemand", "ondemand/store"},
-	"apiserver/document":                 {},
+	"apiserver/document":                 {"input", "jsontext"},
 	"apiserver/keys":                     {"atomicfile", "endpoint", "input", "policy", "policy/naming"},
 	"span":                               {"policy"},
 	"tracing":                            {"endpoint", "policy", "span"},

@@ -4,8 +4,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 go=${GO:-go}
 check=${1:-}
-files='apiserver/client/client.gen.go'
-sources='apiserver/openapi.yaml tools/openapi/go.mod tools/openapi/overlay.yaml tools/openapi/client.yaml'
+files='apiserver/server.gen.go apiserver/client/client.gen.go'
+sources='apiserver/openapi.yaml tools/openapi/go.mod tools/openapi/overlay.yaml tools/openapi/server.yaml tools/openapi/client.yaml'
 sums=tools/openapi/generated.sum
 
 generate() { # CONFIG OUTPUT; the package has a comment of its own
