@@ -251,6 +251,24 @@ func TestAncestorsThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// Anybody may hold USE_* on a container whose grants cannot be read, so what is revoked inside is revoked before USE_* is added
+// there.
+func TestOrderBelowAncestorThatCannotBeRead(t *testing.T) {
+	f := &fake{}
+	r := newRig(t, rigOptions{wrap: through(f)}, allow("schema:hr.core", "eve@example.com", "use_schema"))
+	f.grants = func(s policy.Securable) error {
+		if s == sec(t, "catalog:hr") {
+			return policy.Errorf(policy.CodeForbidden, "not yours")
+		}
+		return nil
+	}
+	r.grant("table:hr.core.staff", "eve@example.com", "SELECT")
+	result := r.sync("schema:hr.core")
+	if diff := cmp.Diff([]string{"1 TABLE:hr.core.staff -eve@example.com SELECT", "2 SCHEMA:hr.core +eve@example.com USE_SCHEMA"}, planned(result)); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
 // Where none of the roots exists any more, nothing is changed: neither inside them nor elsewhere.
 func TestRootsThatAreGone(t *testing.T) {
 	f := &fake{}
