@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"policy/directory":                   {"input", "policy"},
 	"policy/region":                      {"policy", "policy/match", "policy/naming", "policy/rules"},
 	"policy/guard":                       {"policy"},
-	"policy/accepted":                    {"policy", "policy/ranger", "policy/rules"},
+	"policy/accepted":                    {"input", "policy", "policy/ranger", "policy/rules"},
 	"policy/judge":                       {"policy", "policy/ranger", "policy/rules"},
 	"policy/grantrules":                  {"policy", "policy/accepted", "policy/judge", "policy/match", "policy/ranger", "policy/region", "policy/rules"},
 	"policy/compile":                     {"policy", "policy/directory", "policy/grantrules", "policy/judge", "policy/ranger", "policy/region", "policy/rules"},

@@ -49,7 +49,7 @@ func (f *finder) findFaults(p *rules.Policy) {
 // findOptions reports options of the service definition that are misspelt, or that are neither true nor false, which counts
 // as false, as in Ranger.
 func (f *finder) findOptions() {
-	for _, problem := range ranger.OptionProblems(f.Snapshot.ServiceDef) {
+	for _, problem := range OptionProblems(f.Snapshot.ServiceDef) {
 		f.list = append(f.list, policy.Finding{Effect: policy.EffectWider, Message: "service definition: " + problem.Field + ": " + problem.Message})
 	}
 }
@@ -87,7 +87,7 @@ func (f *finder) findValues(p *rules.Policy) {
 func (f *finder) anyValueProblem(resources map[string]ranger.PolicyResource) bool {
 	for name, r := range resources {
 		for _, value := range r.Values {
-			if ranger.ValueProblem(value) != "" || f.Model.NameProblem(name, value) != "" {
+			if ValueProblem(value) != "" || f.Model.NameProblem(name, value) != "" {
 				return true
 			}
 		}
@@ -103,13 +103,13 @@ func moreValues(n int) string {
 }
 
 // valueProblem returns the first of the values for a resource of Unity Catalog that can match no object, why, and how
-// many more there are; why is "" when there is none. See [ranger.ValueProblem] and [Model.NameProblem].
+// many more there are; why is "" when there is none. See [ValueProblem] and [Model.NameProblem].
 func (f *finder) valueProblem(resource string, values []string) (at int, why string, more int) {
 	if _, _, known := rules.LevelOf(resource); !known {
 		return 0, "", 0
 	}
 	for i, value := range values {
-		switch problem := cmp.Or(ranger.ValueProblem(value), f.Model.NameProblem(resource, value)); {
+		switch problem := cmp.Or(ValueProblem(value), f.Model.NameProblem(resource, value)); {
 		case problem == "":
 		case why == "":
 			at, why = i, problem

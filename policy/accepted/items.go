@@ -61,13 +61,13 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 				continue
 			}
 			named++
-			if names.field == "users" && ranger.NameProblem(strings.TrimSpace(name)) == "" {
+			if names.field == "users" && NameProblem(strings.TrimSpace(name)) == "" {
 				if bare := strings.TrimSpace(name); bare != name {
 					f.find(p, policy.EffectNone, "%s[%d].users[%d]: %q is taken for %q", kind, index, i, name, bare)
 				}
 				continue
 			}
-			if why := ranger.NameProblem(name); why != "" {
+			if why := NameProblem(name); why != "" {
 				f.find(p, effect, "%s[%d].%s[%d]: %q can be the name of nobody: %s", kind, index, names.field, i, name, why)
 			}
 		}

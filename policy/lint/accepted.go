@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -38,7 +39,7 @@ func (l *linter) problems() {
 
 // checkOptions reports options of the service definition that have no effect by a mistake.
 func (l *linter) checkOptions() {
-	for _, p := range ranger.OptionProblems(l.snapshot.ServiceDef) {
+	for _, p := range accepted.OptionProblems(l.snapshot.ServiceDef) {
 		l.find(nil, SeverityError, CheckField, "service definition: "+p.Field, "%s", p.Message)
 	}
 }
@@ -55,7 +56,7 @@ func (l *linter) zoneValues() {
 					continue
 				}
 				for n, value := range resources[name] {
-					if why := ranger.ValueProblem(value); why != "" {
+					if why := accepted.ValueProblem(value); why != "" {
 						l.find(nil, SeverityError, CheckNoMatch, fmt.Sprintf("securityZones.%s.resources[%d].%s[%d]", zone, i, name, n), "%q can match no object: %s", value, why)
 					}
 				}

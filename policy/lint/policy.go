@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -61,7 +62,7 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	}
 	possible := 0
 	for i, value := range r.Values {
-		if why := ranger.ValueProblem(value); why != "" {
+		if why := accepted.ValueProblem(value); why != "" {
 			l.find(p, severity, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no object: %s", value, why)
 			continue
 		}
@@ -142,11 +143,11 @@ func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *
 				continue
 			}
 			named++
-			if bare := strings.TrimSpace(name); bare != name && subject == rules.SubjectUser && ranger.NameProblem(bare) == "" {
+			if bare := strings.TrimSpace(name); bare != name && subject == rules.SubjectUser && accepted.NameProblem(bare) == "" {
 				l.find(p, SeverityWarning, CheckPrincipal, fmt.Sprintf("%s.users[%d]", path, i), "%q is taken for %q; write it without the blanks", name, bare)
 				continue
 			}
-			if why := ranger.NameProblem(name); why != "" {
+			if why := accepted.NameProblem(name); why != "" {
 				l.find(p, SeverityError, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%q can be the name of nobody: %s", name, why)
 				continue
 			}

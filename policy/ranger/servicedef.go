@@ -33,6 +33,9 @@ const TagServiceType = "tag"
 // only for the level it names.
 const OptionInheritAccess = "inheritAccess"
 
+// OptionDenies is the service definition option that lets deny items and exceptions take part; they do by default.
+const OptionDenies = "enableDenyAndExceptionsInPolicies"
+
 // The marker access types that Ranger adds to every service definition: each implies the access types of a category.
 const (
 	MarkerAll    = "_ALL"

@@ -1,4 +1,4 @@
-package ranger
+package accepted
 
 import (
 	"fmt"
@@ -8,14 +8,12 @@ import (
 
 	"ucwarden/input"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
-
-// OptionDenies is the service definition option that lets deny items and exceptions take part; they do by default.
-const OptionDenies = "enableDenyAndExceptionsInPolicies"
 
 // The options that are booleans, and those that Ranger has besides.
 var (
-	booleanOptions  = []string{OptionInheritAccess, OptionDenies}
+	booleanOptions  = []string{ranger.OptionInheritAccess, ranger.OptionDenies}
 	otherOptions    = []string{"enableImplicitConditionExpression", "enableTagBasedPolicies", "ui.pages"}
 	booleanMatching = []string{"ignoreCase", "wildCard", "quotedCaseSensitive", "replaceTokens", "replaceReqExpressions"}
 	otherMatching   = []string{"pathSeparatorChar", "quoteChars", "tokenDelimiterStart", "tokenDelimiterEnd", "tokenDelimiterEscape", "tokenDelimiterPrefix"}
@@ -24,12 +22,12 @@ var (
 // OptionProblems returns the options of a service definition, and of its resources, that have no effect by a mistake: those
 // that should be true or false and are neither, which count as false, and those that differ from a known one by a letter
 // or two. Others are fine: a definition may hold what other programs read.
-func OptionProblems(def *ServiceDef) []Problem {
+func OptionProblems(def *ranger.ServiceDef) []ranger.Problem {
 	if def == nil {
 		return nil
 	}
 	list := optionProblems("options", def.Options, booleanOptions, otherOptions)
-	for _, resources := range [][]ResourceDef{def.Resources, maskResources(def), filterResources(def)} {
+	for _, resources := range [][]ranger.ResourceDef{def.Resources, maskResources(def), filterResources(def)} {
 		for _, r := range resources {
 			list = append(list, optionProblems(fmt.Sprintf("resource %q: matcherOptions", r.Name), r.MatcherOptions, booleanMatching, otherMatching)...)
 		}
@@ -37,24 +35,24 @@ func OptionProblems(def *ServiceDef) []Problem {
 	return list
 }
 
-func maskResources(def *ServiceDef) []ResourceDef {
+func maskResources(def *ranger.ServiceDef) []ranger.ResourceDef {
 	if def.DataMaskDef == nil {
 		return nil
 	}
 	return def.DataMaskDef.Resources
 }
 
-func filterResources(def *ServiceDef) []ResourceDef {
+func filterResources(def *ranger.ServiceDef) []ranger.ResourceDef {
 	if def.RowFilterDef == nil {
 		return nil
 	}
 	return def.RowFilterDef.Resources
 }
 
-func optionProblems(path string, options OptionMap, booleans, others []string) []Problem {
-	var list []Problem
+func optionProblems(path string, options ranger.OptionMap, booleans, others []string) []ranger.Problem {
+	var list []ranger.Problem
 	for _, name := range slices.Sorted(maps.Keys(options)) {
-		p := Problem{Field: path + "." + name, Effect: policy.EffectWider}
+		p := ranger.Problem{Field: path + "." + name, Effect: policy.EffectWider}
 		value := options[name]
 		switch {
 		case slices.Contains(booleans, name):

@@ -1,6 +1,10 @@
-package ranger
+package accepted_test
 
-import "testing"
+import (
+	"testing"
+
+	"ucwarden/policy/accepted"
+)
 
 func TestValueProblem(t *testing.T) {
 	for value, want := range map[string]string{
@@ -39,7 +43,7 @@ func TestValueProblem(t *testing.T) {
 		"${{USER.dept":                   "",
 		"${{GET_TAG_ATTR_Q_CSV('a', ';', \"\")}}": "",
 	} {
-		if got := ValueProblem(value); got != want {
+		if got := accepted.ValueProblem(value); got != want {
 			t.Errorf("%q: %q, want %q", value, got, want)
 		}
 	}
