@@ -10,6 +10,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 	"ucwarden/policy/guard"
 	"ucwarden/policy/ranger"
 )
@@ -196,20 +197,21 @@ func TestUpgradeThatReadsPoliciesOtherwise(t *testing.T) {
 	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
 	r.sync("catalog:sales") // drift, by the same reading
 
+	reading := fmt.Sprintf(`"reading":%d`, compile.Reading)
 	kept := string(state.values["shards"])
-	if !strings.Contains(kept, `"reading":1`) {
+	if !strings.Contains(kept, reading) {
 		t.Fatalf("not kept by what reading catalogs were synced: %s", kept)
 	}
-	state.values["shards"] = []byte(strings.ReplaceAll(kept, `,"reading":1`, "")) // as kept before readings were numbered
+	state.values["shards"] = []byte(strings.ReplaceAll(kept, ","+reading, "")) // as kept before readings were numbered: without a warehouse that was as now
 	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
 	r.sync("catalog:sales")
 
-	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), `"reading":1`, `"reading":7`))
+	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), reading, `"reading":7`))
 	r.sync("catalog:sales") // nothing to change: in sync by this reading from now on
 	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
 	r.sync("catalog:sales")
 
-	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), `"reading":1`, `"reading":7`))
+	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), reading, `"reading":7`))
 	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
 	const reason = "another version of ucwarden, which read policies otherwise, last synced CATALOG:sales, and this one would add "
 	r.refused("", reason, "schema:sales.emea")

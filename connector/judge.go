@@ -9,7 +9,6 @@ import (
 
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
-	"ucwarden/policy/compile"
 	"ucwarden/policy/guard"
 	"ucwarden/span"
 )
@@ -89,7 +88,7 @@ func (r *run) readOtherwise(changed []policy.Securable) ([]policy.Securable, err
 	var otherwise []policy.Securable
 	for _, s := range changed {
 		shard := memory.ShardOf(s)
-		if l, synced := last[shard.String()]; synced && max(l.Reading, 1) != compile.Reading && !slices.Contains(otherwise, shard) {
+		if l, synced := last[shard.String()]; synced && r.compiler.ReadsOtherwise(l.Reading) && !slices.Contains(otherwise, shard) {
 			otherwise = append(otherwise, shard)
 		}
 	}

@@ -82,10 +82,7 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 func addProtection(plan *policy.Plan, p *protection.Plan) {
 	plan.Protection, plan.DropFunctions = p.Changes, p.Drop
 	plan.Totals.Protected = p.Tables
-	for i := range p.Changes {
-		plan.Totals.Statements += p.Changes[i].Statements()
-	}
-	plan.Totals.Statements += len(p.Drop)
+	plan.Totals.Statements += p.Statements
 	plan.Report.Findings = append(plan.Report.Findings, p.Findings...)
 }
 

@@ -3,6 +3,7 @@ package connector_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,8 @@ import (
 	"ucwarden/connector/load"
 	"ucwarden/connector/warehousetest"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
+	"ucwarden/policy/guard"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
 )
@@ -38,6 +41,10 @@ func (w watched) Apply(ctx context.Context, c policy.Change) ([]policy.Assignmen
 }
 
 func newProtected(t *testing.T, policies ...ranger.Policy) *protected {
+	return newProtectedWith(t, connector.Options{}, policies...)
+}
+
+func newProtectedWith(t *testing.T, o connector.Options, policies ...ranger.Policy) *protected {
 	orders := policy.TableState{Securable: sec(t, "table:sales.emea.orders"), ID: "000000000001", Known: true, Columns: []policy.Column{{Name: "n", Type: "int"}}}
 	p := &protected{warehouse: warehousetest.New(admin, orders), events: new([]string)}
 	p.warehouse.Ran = func(s string) {
@@ -45,8 +52,9 @@ func newProtected(t *testing.T, policies ...ranger.Policy) *protected {
 			*p.events = append(*p.events, s[strings.Index(s, "`orders`")+9:])
 		}
 	}
+	o.Parallel, o.Protection = 1, &connector.Protection{Warehouse: p.warehouse, Reader: p.warehouse, Self: admin, Policies: protect.Options{Schema: "ucwarden_protection"}}
 	p.rig = newRig(t, rigOptions{
-		syncer: connector.Options{Parallel: 1, Protection: &connector.Protection{Warehouse: p.warehouse, Reader: p.warehouse, Self: admin, Policies: protect.Options{Schema: "ucwarden_protection"}}},
+		syncer: o,
 		wrap: func(w connector.Workspace) connector.Workspace {
 			return watched{w, func(c policy.Change) {
 				if c.Securable == orders.Securable {
@@ -189,5 +197,21 @@ func TestProtectionUnread(t *testing.T) {
 		p.warehouse.FailRead = nil
 		p.run()
 		p.order("SET ROW FILTER", "+analysts SELECT")
+	}
+}
+
+// The first plan of what a version synced that protected nothing is shown to a person: it opens tables that were closed.
+func TestUpgradeThatProtects(t *testing.T) {
+	state := &inMemory{}
+	p := newProtectedWith(t, connector.Options{Guards: []guard.Guard{guard.Upgrade{}}, State: state}, allow("table:sales.emea.*", "engineers", "select"), rowsOf("n > 1"))
+	p.run()
+	p.policies.set(t, allow("table:sales.emea.*", "analysts", "select"), rowsOf("n > 1"))
+	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), fmt.Sprintf(`,"reading":%d`, compile.Reading), ""))
+	before := len(p.warehouse.Statements)
+	if _, err := p.Sync(t.Context(), connector.Request{}); policy.CodeOf(err) != policy.CodeRefused || !strings.Contains(err.Error(), "guard.confirm_upgrade") {
+		t.Errorf("the first plan: %v", err)
+	}
+	if len(p.warehouse.Statements) != before {
+		t.Errorf("refused, and statements were sent: %v", p.warehouse.Statements[before:])
 	}
 }

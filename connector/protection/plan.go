@@ -79,7 +79,9 @@ type Plan struct {
 	Changes   []policy.ProtectionChange // sorted by table
 	Drop      []string                  // functions that nothing refers to any more
 	Tables    int                       // how many tables policies bind somebody on
-	Findings  []policy.Finding
+	// Statements is how many SQL statements that takes, with those that make our schemas and what tables share.
+	Statements int
+	Findings   []policy.Finding
 	// Unread are tables of which it could not be read what they carry, though it may be later. They count as protected, since
 	// nothing may be changed on them until they were read.
 	Unread []load.LeftOut
@@ -96,6 +98,7 @@ type planning struct {
 	functions map[string]policy.SQLFunction // of our schemas
 	used      map[string]bool               // functions that tables carry or are to carry
 	seen      map[policy.Securable]bool     // schemas all of whose tables were read
+	absent    map[string]bool               // catalogs that do not have our schema yet
 	unread    map[string]error              // catalogs of which something could not be read, and why
 }
 
@@ -103,7 +106,7 @@ type planning struct {
 // tables it is about and is a finding; an error says that ctx has ended.
 func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
-		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error)}
+		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error), absent: make(map[string]bool)}
 	bySchema := make(map[policy.Securable][]policy.Object)
 	catalogs := make(map[string]bool)
 	for _, c := range r.Whole {
@@ -128,10 +131,13 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 		return nil, err
 	}
 	for _, c := range r.Whole {
+		others, err := p.Reader.AttributePolicies(ctx, c)
+		p.noteOthers(c, others, err)
 		if err := p.leftovers(ctx, c.FullName); err != nil {
 			return nil, err
 		}
 	}
+	p.out.Statements = p.statements()
 	slices.SortFunc(p.out.Changes, func(a, b policy.ProtectionChange) int { return a.Table.Compare(b.Table) })
 	var said policy.Report // what holds of many tables is said once
 	said.Merge(p.out.Findings)
@@ -179,10 +185,32 @@ func (p *planning) readFunctions(ctx context.Context, catalogs []string) error {
 			}
 			return
 		}
+		p.absent[catalog] = err != nil
 		for _, f := range list {
 			p.functions[f.Name] = f
 		}
 	})
+}
+
+// statements counts the statements of the plan.
+func (p *planning) statements() int {
+	n := len(p.out.Drop)
+	made := make(map[string]bool)
+	for i := range p.out.Changes {
+		c := &p.out.Changes[i]
+		n += c.Statements() - len(c.Create)
+		for _, f := range c.Create {
+			if !made[f.Name] {
+				made[f.Name] = true
+				n++
+			}
+			if catalog, _, _ := strings.Cut(f.Name, "."); p.absent[catalog] {
+				p.absent[catalog] = false
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // fewTables is up to how many tables of a schema are read one by one.
@@ -232,17 +260,19 @@ func (p *planning) leave(ctx context.Context, table policy.Securable, err error)
 }
 
 // noteOthers reports attribute-based policies of others.
-func (p *planning) noteOthers(schema policy.Securable, others []policy.AttributePolicy, err error) {
+func (p *planning) noteOthers(on policy.Securable, others []policy.AttributePolicy, err error) {
 	switch {
 	case policy.CodeOf(err) == policy.CodeForbidden:
-		p.find(policy.EffectNone, schema, "its attribute-based policies cannot be seen, which takes MANAGE on it: where one of them filters a table that is filtered here too, queries of the table fail")
-	case err != nil:
-		p.find(policy.EffectNone, schema, "its attribute-based policies cannot be read: %v", err)
+		p.find(policy.EffectNone, on, "its attribute-based policies cannot be seen, which takes MANAGE on it: what one of them grants is not known here, and where one filters a table that is filtered here too, queries of the table fail")
+	case err != nil && policy.CodeOf(err) != policy.CodeNotFound:
+		p.find(policy.EffectNone, on, "its attribute-based policies cannot be read, so what they grant or filter is not known here: %v", err)
 	}
 	for _, o := range others {
 		switch o.Type {
 		case policy.AttributeGrant:
 			p.find(policy.EffectWider, o.On, "the attribute-based policy %q there grants privileges, which policies here do not know of", o.Name)
+		case policy.AttributeRowFilter, policy.AttributeColumnMask:
+			p.find(policy.EffectNone, o.On, "the attribute-based policy %q there filters rows or masks columns, besides what policies here say", o.Name)
 		case policy.AttributeDeny:
 			p.find(policy.EffectNone, o.On, "the attribute-based policy %q there denies the managing of access, maybe ours", o.Name)
 		}

@@ -80,10 +80,16 @@ func (w *world) plan(policies ...ranger.Policy) *protection.Plan {
 
 func note(context.Context, policy.ProtectionChange) (func(error), error) { return func(error) {}, nil }
 
-// apply plans and applies, and returns the plan.
+// apply plans and applies, and returns the plan, which has to have said how many statements that takes.
 func (w *world) apply(policies ...ranger.Policy) *protection.Plan {
 	w.Helper()
 	p := w.plan(policies...)
+	before := len(w.warehouse.Statements)
+	defer func() {
+		if n := len(w.warehouse.Statements) - before; n != p.Statements {
+			w.Errorf("%d statements were sent, and the plan says %d: %q", n, p.Statements, w.warehouse.Statements[before:])
+		}
+	}()
 	for i, err := range w.worker.Apply(context.Background(), p.Changes, note) {
 		if err != nil {
 			w.Fatalf("%s: %v", p.Changes[i], err)
@@ -222,6 +228,30 @@ func TestLeavesOthersAlone(t *testing.T) {
 			}
 			w.quiet(rowFilter("t0", "n > 1"))
 		})
+	}
+}
+
+// What attribute-based policies of others do is said, also where no table is protected: what they grant makes access wider.
+func TestOthersAreReported(t *testing.T) {
+	w := newWorld(t, 2)
+	for typ, effect := range map[policy.AttributePolicyType]policy.Effect{
+		policy.AttributeGrant: policy.EffectWider, policy.AttributeRowFilter: policy.EffectNone, policy.AttributeColumnMask: policy.EffectNone, policy.AttributeDeny: policy.EffectNone,
+	} {
+		w.warehouse.Govern(policy.AttributePolicy{Name: "of " + string(typ), Type: typ, On: policy.Securable{Type: policy.Catalog, FullName: "c"}})
+		for _, policies := range [][]ranger.Policy{nil, {columnMask("t0", "MASK")}} {
+			n := 0
+			for _, f := range w.plan(policies...).Findings {
+				if strings.Contains(f.Message, "of "+string(typ)) && f.PolicyID == 0 {
+					n++
+					if f.Effect != effect || f.Securable.FullName != "c" {
+						t.Errorf("%s: the finding is %+v", typ, f)
+					}
+				}
+			}
+			if n != 1 {
+				t.Errorf("%s: %d findings with %d policies", typ, n, len(policies))
+			}
+		}
 	}
 }
 

@@ -32,4 +32,13 @@ package compile
 
 // Reading numbers the ways in which this program has read policies. It is raised when a change of this package, or of one that
 // it takes policies from, makes other grants of the same policies: guard.Upgrade then shows the first plan to a person.
-const Reading = 1
+//
+// Reading 2 grants tables that row filters and masks protect. Until then a configured warehouse was without effect, and policy
+// managers configure one whoever reads it: an upgrade would have set filters and opened tables by itself.
+const Reading = 2
+
+// ReadsOtherwise reports whether a program of another Reading, 0 for one that did not number it yet, may have made other grants of the
+// same policies. Reading 1 did so only of tables that may be protected now.
+func (c *Compiler) ReadsOtherwise(reading int) bool {
+	return reading != Reading && (reading > 1 || c.opts.Protects)
+}
