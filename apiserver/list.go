@@ -40,6 +40,9 @@ func (s calls) ListTasks(c echo.Context, params ListTasksParams) error {
 	return c.JSON(http.StatusOK, page)
 }
 
+// wantTime is what a time in a query must be.
+const wantTime = "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch milliseconds"
+
 // filterOf returns the filter of a list. The document has allowed the parameters: what is left is what it cannot say of times.
 func filterOf(p ListTasksParams) (ondemand.Filter, error) {
 	f := ondemand.Filter{
@@ -52,7 +55,7 @@ func filterOf(p ListTasksParams) (ondemand.Filter, error) {
 	if p.Since != nil {
 		var err error
 		if f.Since, err = parseTime(*p.Since); err != nil {
-			return ondemand.Filter{}, badQuery([]FieldError{queryError("since", "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch milliseconds")})
+			return ondemand.Filter{}, badQuery([]FieldError{queryError("since", wantTime)})
 		}
 	}
 	return f, nil

@@ -44,6 +44,10 @@ type Options struct {
 	// /api/v1/admin/reload calls it, beside the server's own parts: token keys and certificate. May be nil.
 	Reload func(ctx context.Context) []Reloaded
 
+	// Audit returns one page of the trail of changes, whose errors are classified; one of class invalid is about the cursor. May be nil:
+	// the server keeps none.
+	Audit func(ctx context.Context, q AuditQuery) (AuditPage, error)
+
 	// PipelineName returns the name of the pipeline of that id, for tokens whose claim pipelines names pipelines by name. Its errors
 	// are classified. May be nil: then ids alone count.
 	PipelineName func(ctx context.Context, id string) (string, error)

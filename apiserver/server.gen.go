@@ -15,6 +15,62 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// AuditEntry One grant that was added or removed, or was to be; or a row filter or mask.
+type AuditEntry struct {
+	// Time when the result was known
+	Time time.Time `json:"time"`
+
+	// Task the task for which it was made
+	Task string `json:"task,omitempty,omitzero"`
+
+	// By who submitted that
+	By string `json:"by,omitempty,omitzero"`
+
+	// Securable Examples: TABLE:sales.emea.orders
+	Securable string `json:"securable"`
+	Act       string `json:"act"`
+	Principal string `json:"principal,omitempty,omitzero"`
+
+	// PrincipalKind user, group or service principal
+	PrincipalKind string `json:"principalKind,omitempty,omitzero"`
+
+	// Privilege Examples: SELECT
+	Privilege string `json:"privilege,omitempty,omitzero"`
+
+	// Protection the row filter or mask, in place of principal and privilege
+	Protection string `json:"protection,omitempty,omitzero"`
+
+	// Why Examples: policy 3 "analysts read" policyItems[0]
+	Why string `json:"why,omitempty,omitzero"`
+
+	// Result applied; refused by Unity Catalog, as error says; gone, the object does not exist any more; of what had no answer and was looked at again: absent, not there, and unknown, not readable
+	Result string `json:"result"`
+
+	// Settled found out later, by reading the grants again
+	Settled bool `json:"settled,omitempty,omitzero"`
+
+	// Intent the request by which it was sent
+	Intent string `json:"intent"`
+
+	// RequestID of Unity Catalog
+	RequestID string `json:"requestId,omitempty,omitzero"`
+	Error     string `json:"error,omitempty,omitzero"`
+}
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Items []AuditEntry `json:"items"`
+
+	// NextCursor where the next page begins; absent on the last one
+	NextCursor string `json:"nextCursor,omitempty,omitzero"`
+
+	// Position where what is written later will begin, also on the last page; empty while nothing was written
+	Position string `json:"position"`
+
+	// Damaged lines of the trail that cannot be read and are left out of this page
+	Damaged int `json:"damaged,omitempty,omitzero"`
+}
+
 // BatchAnswer defines model for BatchAnswer.
 type BatchAnswer struct {
 	// Items what became of each task, in the order of the batch
@@ -118,6 +174,9 @@ type Resource = ondemand.Resource
 // ResourceResult defines model for ResourceResult.
 type ResourceResult = ondemand.ResourceResult
 
+// SearchTime defines model for SearchTime.
+type SearchTime = string
+
 // ServerSentEvent defines model for ServerSentEvent.
 type ServerSentEvent struct {
 	Data  string `json:"data"`
@@ -157,6 +216,30 @@ type Other = Problem
 // Paused defines model for Paused.
 type Paused = PauseState
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Securable changes of this object and everything in it, as TYPE:NAME
+	Securable *string `form:"securable,omitempty" json:"securable,omitempty"`
+
+	// Principal changes for this user, group or service principal, in any case
+	Principal *string `form:"principal,omitempty" json:"principal,omitempty"`
+
+	// Task changes made for the task with this id
+	Task *string `form:"task,omitempty" json:"task,omitempty"`
+
+	// Since made at or after; as in a list of tasks
+	Since *SearchTime `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until made before; as since
+	Until *SearchTime `form:"until,omitempty" json:"until,omitempty"`
+
+	// Limit entries per page
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor or position of a page before, with the same filter
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListTasksParams defines parameters for ListTasks.
 type ListTasksParams struct {
 	// Status of this status; here as in the others, nothing sets no limit
@@ -175,7 +258,7 @@ type ListTasksParams struct {
 	TopLevel *bool `form:"topLevel,omitempty" json:"topLevel,omitempty"`
 
 	// Since received at or after: RFC 3339, or epoch milliseconds, of the years 1700 to 2199. A + that was not escaped is read as one
-	Since *string `form:"since,omitempty" json:"since,omitempty"`
+	Since *SearchTime `form:"since,omitempty" json:"since,omitempty"`
 
 	// Limit tasks per page
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
@@ -228,6 +311,9 @@ type ServerInterface interface {
 	// CheckStore Read a copy of the task store whole, and say what is in it
 	// (POST /api/v1/admin/store/check)
 	CheckStore(ctx echo.Context) error
+	// ListAudit Show what was changed in Unity Catalog, for whom, by whom and why
+	// (GET /api/v1/audit)
+	ListAudit(ctx echo.Context, params ListAuditParams) error
 	// ListTasks List tasks, newest first
 	// (GET /api/v1/tasks)
 	ListTasks(ctx echo.Context, params ListTasksParams) error
@@ -313,6 +399,66 @@ func (w *ServerInterfaceWrapper) CheckStore(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CheckStore(ctx)
+	return err
+}
+
+// ListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+	// ------------- Optional query parameter "securable" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "securable", ctx.QueryParams(), &params.Securable, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter securable: %s", err))
+	}
+
+	// ------------- Optional query parameter "principal" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "principal", ctx.QueryParams(), &params.Principal, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter principal: %s", err))
+	}
+
+	// ------------- Optional query parameter "task" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "task", ctx.QueryParams(), &params.Task, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter task: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAudit(ctx, params)
 	return err
 }
 
@@ -611,6 +757,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/admin/resume", wrapper.Resume, options.OperationMiddlewares["resume"]...)
 	router.POST(options.BaseURL+"/api/v1/admin/store/backup", wrapper.BackupStore, options.OperationMiddlewares["backupStore"]...)
 	router.POST(options.BaseURL+"/api/v1/admin/store/check", wrapper.CheckStore, options.OperationMiddlewares["checkStore"]...)
+	router.GET(options.BaseURL+"/api/v1/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
 	router.GET(options.BaseURL+"/api/v1/tasks", wrapper.ListTasks, options.OperationMiddlewares["listTasks"]...)
 	router.POST(options.BaseURL+"/api/v1/tasks", wrapper.SubmitTask, options.OperationMiddlewares["submitTask"]...)
 	router.GET(options.BaseURL+"/api/v1/tasks/:id", wrapper.GetTask, options.OperationMiddlewares["getTask"]...)

@@ -19,6 +19,62 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// AuditEntry One grant that was added or removed, or was to be; or a row filter or mask.
+type AuditEntry struct {
+	// Time when the result was known
+	Time time.Time `json:"time"`
+
+	// Task the task for which it was made
+	Task string `json:"task,omitempty,omitzero"`
+
+	// By who submitted that
+	By string `json:"by,omitempty,omitzero"`
+
+	// Securable Examples: TABLE:sales.emea.orders
+	Securable string `json:"securable"`
+	Act       string `json:"act"`
+	Principal string `json:"principal,omitempty,omitzero"`
+
+	// PrincipalKind user, group or service principal
+	PrincipalKind string `json:"principalKind,omitempty,omitzero"`
+
+	// Privilege Examples: SELECT
+	Privilege string `json:"privilege,omitempty,omitzero"`
+
+	// Protection the row filter or mask, in place of principal and privilege
+	Protection string `json:"protection,omitempty,omitzero"`
+
+	// Why Examples: policy 3 "analysts read" policyItems[0]
+	Why string `json:"why,omitempty,omitzero"`
+
+	// Result applied; refused by Unity Catalog, as error says; gone, the object does not exist any more; of what had no answer and was looked at again: absent, not there, and unknown, not readable
+	Result string `json:"result"`
+
+	// Settled found out later, by reading the grants again
+	Settled bool `json:"settled,omitempty,omitzero"`
+
+	// Intent the request by which it was sent
+	Intent string `json:"intent"`
+
+	// RequestID of Unity Catalog
+	RequestID string `json:"requestId,omitempty,omitzero"`
+	Error     string `json:"error,omitempty,omitzero"`
+}
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Items []AuditEntry `json:"items"`
+
+	// NextCursor where the next page begins; absent on the last one
+	NextCursor string `json:"nextCursor,omitempty,omitzero"`
+
+	// Position where what is written later will begin, also on the last page; empty while nothing was written
+	Position string `json:"position"`
+
+	// Damaged lines of the trail that cannot be read and are left out of this page
+	Damaged int `json:"damaged,omitempty,omitzero"`
+}
+
 // BatchAnswer defines model for BatchAnswer.
 type BatchAnswer struct {
 	// Items what became of each task, in the order of the batch
@@ -122,6 +178,9 @@ type Resource = ondemand.Resource
 // ResourceResult defines model for ResourceResult.
 type ResourceResult = ondemand.ResourceResult
 
+// SearchTime defines model for SearchTime.
+type SearchTime = string
+
 // ServerSentEvent defines model for ServerSentEvent.
 type ServerSentEvent struct {
 	Data  string `json:"data"`
@@ -161,6 +220,30 @@ type Other = Problem
 // Paused defines model for Paused.
 type Paused = PauseState
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Securable changes of this object and everything in it, as TYPE:NAME
+	Securable *string `form:"securable,omitempty" json:"securable,omitempty"`
+
+	// Principal changes for this user, group or service principal, in any case
+	Principal *string `form:"principal,omitempty" json:"principal,omitempty"`
+
+	// Task changes made for the task with this id
+	Task *string `form:"task,omitempty" json:"task,omitempty"`
+
+	// Since made at or after; as in a list of tasks
+	Since *SearchTime `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until made before; as since
+	Until *SearchTime `form:"until,omitempty" json:"until,omitempty"`
+
+	// Limit entries per page
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor nextCursor or position of a page before, with the same filter
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListTasksParams defines parameters for ListTasks.
 type ListTasksParams struct {
 	// Status of this status; here as in the others, nothing sets no limit
@@ -179,7 +262,7 @@ type ListTasksParams struct {
 	TopLevel *bool `form:"topLevel,omitempty" json:"topLevel,omitempty"`
 
 	// Since received at or after: RFC 3339, or epoch milliseconds, of the years 1700 to 2199. A + that was not escaped is read as one
-	Since *string `form:"since,omitempty" json:"since,omitempty"`
+	Since *SearchTime `form:"since,omitempty" json:"since,omitempty"`
 
 	// Limit tasks per page
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
@@ -323,6 +406,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /api/v1/admin/store/check (the `CheckStore` operationId).
 	CheckStore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAudit Show what was changed in Unity Catalog, for whom, by whom and why
+	//
+	// The audit trail, the oldest change first: one entry for each grant that was added or removed, and each row filter or mask that was set or lifted, as soon as what became of it is known. A token that is limited to catalogs sees the changes in those.
+	//
+	// A page may hold fewer entries than the limit, even none, and still have a nextCursor. What comes later is after position: to follow the trail, ask with the last position as the cursor, now and then.
+	//
+	// Corresponds with GET /api/v1/audit (the `ListAudit` operationId).
+	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListTasks List tasks, newest first
 	//
@@ -492,6 +584,25 @@ func (c *API) BackupStore(ctx context.Context, reqEditors ...RequestEditorFn) (*
 // Corresponds with POST /api/v1/admin/store/check (the `CheckStore` operationId).
 func (c *API) CheckStore(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewCheckStoreRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAudit Show what was changed in Unity Catalog, for whom, by whom and why
+//
+// The audit trail, the oldest change first: one entry for each grant that was added or removed, and each row filter or mask that was set or lifted, as soon as what became of it is known. A token that is limited to catalogs sees the changes in those.
+//
+// A page may hold fewer entries than the limit, even none, and still have a nextCursor. What comes later is after position: to follow the trail, ask with the last position as the cursor, now and then.
+//
+// Corresponds with GET /api/v1/audit (the `ListAudit` operationId).
+func (c *API) ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -862,6 +973,132 @@ func NewCheckStoreRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListAuditRequest constructs an http.Request for the ListAudit method
+func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Securable != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "securable", *params.Securable, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Principal != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "principal", *params.Principal, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Task != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "task", *params.Task, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Until != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "until", *params.Until, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1504,6 +1741,17 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/v1/admin/store/check (the `CheckStore` operationId).
 	CheckStoreWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*CheckStoreResponse, error)
 
+	// ListAuditWithResponse Show what was changed in Unity Catalog, for whom, by whom and why
+	//
+	// The audit trail, the oldest change first: one entry for each grant that was added or removed, and each row filter or mask that was set or lifted, as soon as what became of it is known. A token that is limited to catalogs sees the changes in those.
+	//
+	// A page may hold fewer entries than the limit, even none, and still have a nextCursor. What comes later is after position: to follow the trail, ask with the last position as the cursor, now and then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/audit (the `ListAudit` operationId).
+	ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
+
 	// ListTasksWithResponse List tasks, newest first
 	//
 	// A page may hold fewer tasks than the limit and still have a nextCursor.
@@ -1844,6 +2092,54 @@ func (r CheckStoreResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CheckStoreResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditPage
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Other
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditResponse) GetJSON200() *AuditPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListAuditResponse) GetApplicationProblemJSONDefault() *Other {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2503,6 +2799,23 @@ func (c *ClientWithResponses) CheckStoreWithResponse(ctx context.Context, reqEdi
 	return ParseCheckStoreResponse(rsp)
 }
 
+// ListAuditWithResponse Show what was changed in Unity Catalog, for whom, by whom and why
+//
+// The audit trail, the oldest change first: one entry for each grant that was added or removed, and each row filter or mask that was set or lifted, as soon as what became of it is known. A token that is limited to catalogs sees the changes in those.
+//
+// A page may hold fewer entries than the limit, even none, and still have a nextCursor. What comes later is after position: to follow the trail, ask with the last position as the cursor, now and then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/audit (the `ListAudit` operationId).
+func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error) {
+	rsp, err := c.ListAudit(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditResponse(rsp)
+}
+
 // ListTasksWithResponse List tasks, newest first
 //
 // A page may hold fewer tasks than the limit and still have a nextCursor.
@@ -2840,6 +3153,39 @@ func ParseCheckStoreResponse(rsp *http.Response) (*CheckStoreResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest StoreReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Other
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
+func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditPage
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

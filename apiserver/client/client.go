@@ -184,6 +184,11 @@ func (c *Client) ListQuery(ctx context.Context, query url.Values) (ondemand.Page
 	return answer[ondemand.Page](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.ListTasks(ctx, nil, asWritten) })
 }
 
+// Audit returns one page of the audit trail, oldest change first. AuditPage.NextCursor, set as the Cursor, asks for the next one.
+func (c *Client) Audit(ctx context.Context, params ListAuditParams) (AuditPage, error) {
+	return answer[AuditPage](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.ListAudit(ctx, &params) })
+}
+
 // CheckStore lets the server read its store whole, and returns what is in it.
 func (c *Client) CheckStore(ctx context.Context) (store.Report, error) {
 	resp, err := c.api.CheckStore(ctx) // for as long as that takes

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -9,12 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ucwarden/apiserver"
 	"ucwarden/connector/audit"
 	"ucwarden/policy"
 )
 
 func newAuditCommand(a *app) *cobra.Command {
-	var securable, principal, since string
+	var securable, principal, task, since, until string
 	cmd := &cobra.Command{
 		Use:        "audit",
 		SuggestFor: []string{"log", "logs", "history"},
@@ -30,7 +32,7 @@ read. open: it is not known yet.`,
   ucwarden audit --principal bob@example.com --since 2026-01-31T10:00:00Z -o json`,
 		Args: wantArgs(),
 		RunE: func(*cobra.Command, []string) error {
-			query := audit.Query{Principal: principal}
+			query := audit.Query{Principal: principal, Task: task}
 			var err error
 			if securable != "" {
 				if query.Securable, err = policy.ParseSecurable(securable); err != nil {
@@ -38,6 +40,9 @@ read. open: it is not known yet.`,
 				}
 			}
 			if query.Since, err = parseSince(since, time.Now()); err != nil {
+				return err
+			}
+			if query.Until, err = parsePast("--until", until, time.Now()); err != nil {
 				return err
 			}
 			c, err := a.loadPart()
@@ -59,7 +64,31 @@ read. open: it is not known yet.`,
 	flags.StringVar(&securable, "securable", "", "only changes of TYPE:NAME and everything inside")
 	flags.StringVar(&principal, "principal", "", "only changes for this user, group or service principal")
 	flags.StringVar(&since, "since", "", "only changes since this time, RFC 3339, or for so long: 24h, 7d")
+	flags.StringVar(&task, "task", "", "only changes made for the task with this id")
+	flags.StringVar(&until, "until", "", "only changes before this time, as --since")
 	return cmd
+}
+
+// auditPage returns one page of the trail for the API.
+func (d *daemon) auditPage(ctx context.Context, q apiserver.AuditQuery) (apiserver.AuditPage, error) {
+	read, err := audit.ReadPage(ctx, d.config.Audit.Path, audit.Query{
+		Securable: q.Securable, Principal: q.Principal, Task: q.Task, Since: q.Since, Until: q.Until,
+	}, func(c audit.Change) bool { return q.Visible(c.Securable) }, q.Cursor, q.Limit)
+	if err != nil {
+		return apiserver.AuditPage{}, err
+	}
+	page := apiserver.AuditPage{Items: []apiserver.AuditEntry{}, Position: read.Next, Damaged: read.Damaged}
+	if !read.Last {
+		page.NextCursor = read.Next
+	}
+	for _, c := range read.Changes {
+		page.Items = append(page.Items, apiserver.AuditEntry{
+			Time: c.Time, Task: c.Task, By: c.By, Securable: c.Securable, Act: string(c.Act), Principal: c.Principal, PrincipalKind: string(c.Kind),
+			Privilege: string(c.Privilege), Protection: c.Protection, Why: c.Cause.String(), Result: string(c.Result), Settled: c.Settled,
+			Intent: c.Intent, RequestID: c.RequestID, Error: c.Error,
+		})
+	}
+	return page, nil
 }
 
 // auditResult is the JSON form of the answer.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ucwarden/apiserver/client"
 	"ucwarden/connector/audit"
 	"ucwarden/ondemand"
 )
@@ -141,5 +142,35 @@ func TestAuditOfAChangeWithoutAnswer(t *testing.T) {
 	changes, _, err := audit.Read(filepath.Join(w.dir, "data", "audit.jsonl"), audit.Query{})
 	if err != nil || len(changes) != 1 || changes[0].Result != audit.ResultApplied || !changes[0].Settled {
 		t.Errorf("%+v, %v", changes, err)
+	}
+}
+
+// The API shows the trail of a daemon, page by page, and with the last position what came later.
+func TestAuditByTheAPI(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneSchema("t1", "t2"), readTables)
+	_, api := w.serve()
+	sync := func(table string) ondemand.Task {
+		accepted, err := api.Submit(t.Context(), tableSync("", "c", "s", table))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w.done(api, accepted.ID, ondemand.Success)
+	}
+	first := sync("t1")
+	page, err := api.Audit(t.Context(), client.ListAuditParams{Task: &first.ID})
+	if err != nil || len(page.Items) == 0 || page.NextCursor != "" || page.Position == "" {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	for _, item := range page.Items {
+		if item.Task != first.ID || item.By == "" || item.Result != "applied" || item.Act != "add" || item.Why == "" || item.Principal != "analysts" {
+			t.Errorf("%+v", item)
+		}
+	}
+	sync("t2")
+	securable := "table:c.s.t2"
+	later, err := api.Audit(t.Context(), client.ListAuditParams{Cursor: &page.Position, Securable: &securable})
+	if err != nil || len(later.Items) != 1 || later.Items[0].Privilege != "SELECT" {
+		t.Errorf("%+v, %v", later, err)
 	}
 }

@@ -28,8 +28,13 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
-// parseSince reads a time as RFC 3339 text, or as the time so long before now: 90m, 24h, 7d. No text is no time.
+// parseSince reads the time of --since: RFC 3339 text, or the time so long before now: 90m, 24h, 7d. No text is no time.
 func parseSince(text string, now time.Time) (time.Time, error) {
+	return parsePast("--since", text, now)
+}
+
+// parsePast is parseSince for another flag.
+func parsePast(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -43,7 +48,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	}
 	d, err := time.ParseDuration(hours)
 	if err != nil || d < 0 {
-		return time.Time{}, usageErrorf("--since %s: want a time such as 2026-01-31T10:00:00Z, or how long ago: 90m, 24h, 7d", text)
+		return time.Time{}, usageErrorf("%s %s: want a time such as 2026-01-31T10:00:00Z, or how long ago: 90m, 24h, 7d", flag, text)
 	}
 	return now.Add(-d), nil
 }

@@ -28,11 +28,16 @@ const maxLine = 64 << 20
 type Query struct {
 	Securable policy.Securable // with everything inside it
 	Principal string           // name, in any case
+	Task      string           // its id
 	Since     time.Time
+	Until     time.Time // exclusive
 }
 
 func (q Query) selects(c *Change) bool {
 	if q.Principal != "" && policy.FoldPrincipal(q.Principal) != policy.FoldPrincipal(c.Principal) || c.Time.Before(q.Since) {
+		return false
+	}
+	if q.Task != "" && q.Task != c.Task || !q.Until.IsZero() && !c.Time.Before(q.Until) {
 		return false
 	}
 	if q.Securable == (policy.Securable{}) {
