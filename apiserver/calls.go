@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,6 +32,9 @@ func (s *Server) addRoutes(api, open *echo.Echo) {
 	RegisterHandlersWithOptions(router{api, open}, calls{s}, options)
 }
 
+// pathAPI begins the paths of the calls that need a token.
+const pathAPI = "/api/"
+
 // router puts what lies below /api on one server and all else on another, and answers HEAD where it answers GET.
 type router struct {
 	*echo.Echo
@@ -38,7 +42,7 @@ type router struct {
 }
 
 func (r router) on(path string) *echo.Echo {
-	if strings.HasPrefix(path, "/api/") {
+	if strings.HasPrefix(path, pathAPI) {
 		return r.Echo
 	}
 	return r.open
@@ -170,6 +174,11 @@ func parseDocument() (served, error) {
 	}
 	if s.operations, err = d.Operations(); err != nil {
 		return served{}, err
+	}
+	for _, op := range s.operations {
+		if strings.HasPrefix(op.Path, pathAPI) && len(op.Scopes) == 0 { // else a slip in the document would open the call to everybody
+			return served{}, fmt.Errorf("the document names no scope for %s %s", op.Method, op.Path)
+		}
 	}
 	s.task, err = d.Schema("TaskInput")
 	return s, err

@@ -68,6 +68,23 @@ func TestRandomRequests(t *testing.T) {
 	}
 }
 
+// Every call below /api needs a token, whatever the document comes to say, and none beside it does.
+func TestEveryCallNeedsAToken(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(apiserver.OpenAPI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEnv(t, nil)
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			status := e.do(method, strings.ReplaceAll(path, "{id}", "t"), "{}", "Authorization", "").status
+			if needs := strings.HasPrefix(path, "/api/"); needs != (status == 401) {
+				t.Errorf("%s %s without a token: %d", method, path, status)
+			}
+		}
+	}
+}
+
 // rapidTB reports to the run of rapid, so that it shrinks what failed.
 type rapidTB struct {
 	testing.TB
