@@ -94,7 +94,6 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return nil, err
 		}
-		permit.attempt = n
 		if n == 1 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, p.timeout)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ucwarden/connector/call"
+	"ucwarden/connector/unitycatalog/pace"
 )
 
 // limiter decides when an attempt may start. Of each priority, calls start in the order in which they came; a retry keeps
@@ -15,7 +16,7 @@ import (
 //
 // Concurrency follows AIMD (additive increase, multiplicative decrease) as in TCP: it grows by one per answer at first,
 // and after the first sign of overload by one per round of answers; a sign of overload halves it, once per round. The
-// rate follows what the server refuses; see rateControl.
+// rate follows what the server refuses; see pace.Control.
 type limiter struct {
 	max         int           // concurrency
 	giveUpAfter time.Duration // a pause longer than this fails the waiting requests
@@ -34,7 +35,7 @@ type limiter struct {
 	round        int     // a sign of overload counts once per round
 
 	pausedUntil time.Time // no start before this, because of Retry-After
-	rate        *rateControl
+	rate        *pace.Control
 	nextStart   time.Time // no start before this, because of the rate
 	waited      bool      // for the rate, since the last answer
 	accepted    uint64    // attempts that were not refused, so far
@@ -65,9 +66,9 @@ func priorityOf(ctx context.Context) int {
 func newLimiter(p Pacing, giveUpAfter time.Duration, m *metrics) *limiter {
 	lim := &limiter{max: p.MaxConcurrency, giveUpAfter: giveUpAfter, metrics: m,
 		limit: float64(p.InitialConcurrency), latencyFloor: max(1, float64(p.InitialConcurrency)/2), slowStart: true,
-		rate: newRateControl(p.MaxRate), latency: make(map[string]*routeLatency)}
+		rate: pace.New(p.MaxRate), latency: make(map[string]*routeLatency)}
 	m.limit.Set(lim.limit)
-	m.rate.Set(lim.rate.rate)
+	m.rate.Set(lim.rate.Rate())
 	return lim
 }
 
@@ -91,7 +92,6 @@ type permit struct {
 	started time.Time
 	round   int
 	rate    float64 // limit of starts per second then; 0: none
-	attempt int     // of the call, from 1
 	since   uint64  // how many attempts had been accepted when it started, for a retry when the attempt before did
 }
 
@@ -137,6 +137,7 @@ func (lim *limiter) acquire(ctx context.Context, ticket uint64) (permit, error) 
 	case <-w.ready: // granted in the same instant
 		if w.err == nil {
 			lim.inFlight--
+			lim.rate.Lose(w.grant.started, time.Now())
 		}
 	default:
 		queue.Remove(e)
@@ -154,9 +155,12 @@ func (lim *limiter) dispatch() {
 	for lim.waiting() > 0 && lim.inFlight < int(lim.limit) {
 		now := time.Now()
 		at := lim.pausedUntil
-		if lim.rate.rate > 0 && lim.nextStart.After(at) {
+		if lim.rate.Rate() > 0 && lim.nextStart.After(at) {
 			at = lim.nextStart
 			lim.waited = true
+		}
+		if until := lim.rate.Earliest(now, lim.inFlight); until.After(at) {
+			at = until
 		}
 		if at.After(now) {
 			lim.timer = time.AfterFunc(at.Sub(now), func() {
@@ -166,14 +170,15 @@ func (lim *limiter) dispatch() {
 			})
 			break
 		}
-		if lim.rate.rate > 0 {
+		if lim.rate.Rate() > 0 {
 			if now.Sub(lim.nextStart) > maxCatchUp { // nobody waited
 				lim.nextStart = now
 			}
-			lim.nextStart = lim.nextStart.Add(lim.rate.interval())
+			lim.nextStart = lim.nextStart.Add(lim.rate.Interval())
 		}
+		lim.rate.Start(now)
 		w := lim.next()
-		w.grant = permit{started: now, round: lim.round, rate: lim.rate.rate, since: lim.accepted}
+		w.grant = permit{started: now, round: lim.round, rate: lim.rate.Rate(), since: lim.accepted}
 		lim.inFlight++
 		close(w.ready)
 	}
@@ -218,7 +223,9 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 		lim.accepted++
 		slow := lim.observe(route, p.started, now)
 		lim.grow(p, slow)
-		lim.rate.accept(p.started, p.rate, now, lim.waited)
+		if lim.rate.Accept(p.started, p.rate, now, lim.waited) && lim.rate.Rate() > 0 { // starts go on at the new rate
+			lim.nextStart = p.started.Add(lim.rate.Interval())
+		}
 		lim.waited = false
 	case signalThrottled:
 		lim.throttled(p, now, retryAt)
@@ -226,27 +233,25 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 		if lim.newRound(p) {
 			lim.setLimit(lim.limit / 2)
 		}
+		lim.rate.Lose(p.started, now)
+	case signalNone:
+		lim.rate.Lose(p.started, now)
 	}
-	lim.metrics.rate.Set(lim.rate.rate)
+	lim.metrics.rate.Set(lim.rate.Rate())
 	lim.inFlight--
 	lim.dispatch()
 	return o == signalThrottled && lim.accepted > p.since
 }
 
-// pauseAfter is from which attempt on a refused call makes all others pause, so that it does not spend its attempts while they
-// take what the server lets in.
-const pauseAfter = 3
-
-// throttled adapts the rate to a 429, and pauses everything until retryAt where calls are refused one after another, or one
-// is again and again.
+// throttled adapts the rate to a 429, and pauses everything until retryAt where calls are refused one after another for long.
 func (lim *limiter) throttled(p permit, now, retryAt time.Time) {
 	lim.slowStart = false
-	rate := lim.rate.rate
-	if lim.rate.refuse(p.started, p.rate, now) || p.attempt >= pauseAfter {
+	rate := lim.rate.Rate()
+	if lim.rate.Refuse(p.started, p.rate, now, retryAt, lim.waited) {
 		lim.pause(retryAt)
 	}
-	if lim.rate.rate > 0 && lim.rate.rate != rate { // starts go on at the new rate
-		lim.nextStart = now.Add(lim.rate.interval())
+	if lim.rate.Rate() > 0 && lim.rate.Rate() != rate { // starts go on at the new rate
+		lim.nextStart = now.Add(lim.rate.Interval())
 	}
 }
 
@@ -324,31 +329,4 @@ func (lim *limiter) observe(route string, started, now time.Time) bool {
 	}
 	l.at = now
 	return l.recent > 3*l.baseline+0.1
-}
-
-// rateWindow counts events of the last one to two seconds.
-type rateWindow struct {
-	start    time.Time // of the present second
-	now, old float64   // events in the present second and in the one before
-}
-
-func (w *rateWindow) roll(t time.Time) {
-	switch elapsed := t.Sub(w.start); {
-	case elapsed >= 2*time.Second:
-		*w = rateWindow{start: t}
-	case elapsed >= time.Second:
-		*w = rateWindow{start: w.start.Add(time.Second), old: w.now}
-	}
-}
-
-func (w *rateWindow) add(t time.Time) {
-	w.roll(t)
-	w.now++
-}
-
-// perSecond returns the number of events in the second up to t, assuming that those of the second before were evenly
-// spread.
-func (w *rateWindow) perSecond(t time.Time) float64 {
-	w.roll(t)
-	return w.now + w.old*(1-t.Sub(w.start).Seconds())
 }
