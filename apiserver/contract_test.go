@@ -276,6 +276,7 @@ func TestList(t *testing.T) {
 		"source=cron":                {"t5", "t3", "t1"},
 		"type=FULL_SYNC":             nil,
 		"parentId=none":              nil,
+		"externalId=none":            nil,
 		"topLevel=true":              ids,
 		"topLevel=false":             ids,
 		"since=0":                    ids,

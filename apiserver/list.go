@@ -47,7 +47,7 @@ const wantTime = "want RFC 3339 text such as 2026-01-31T10:00:00Z, or epoch mill
 func filterOf(p ListTasksParams) (ondemand.Filter, error) {
 	f := ondemand.Filter{
 		Status: value(p.Status), Type: ondemand.Type(value(p.Type)), Source: value(p.Source), ParentID: value(p.ParentID),
-		TopLevel: value(p.TopLevel), Cursor: value(p.Cursor), Limit: defaultLimit,
+		ExternalID: value(p.ExternalID), TopLevel: value(p.TopLevel), Cursor: value(p.Cursor), Limit: defaultLimit,
 	}
 	if p.Limit != nil {
 		f.Limit = *p.Limit

@@ -254,6 +254,9 @@ type ListTasksParams struct {
 	// ParentID children of this task
 	ParentID *string `form:"parentId,omitempty" json:"parentId,omitempty"`
 
+	// ExternalID about this pipeline, by its id
+	ExternalID *string `form:"externalId,omitempty" json:"externalId,omitempty"`
+
 	// TopLevel true: only tasks that are not part of another, as the shards of a full sync are
 	TopLevel *bool `form:"topLevel,omitempty" json:"topLevel,omitempty"`
 
@@ -494,6 +497,13 @@ func (w *ServerInterfaceWrapper) ListTasks(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "parentId", ctx.QueryParams(), &params.ParentID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter parentId: %s", err))
+	}
+
+	// ------------- Optional query parameter "externalId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "externalId", ctx.QueryParams(), &params.ExternalID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter externalId: %s", err))
 	}
 
 	// ------------- Optional query parameter "topLevel" -------------

@@ -12,10 +12,12 @@ type Filter struct {
 	Type     Type
 	Source   string
 	ParentID string
-	TopLevel bool      // only tasks that are not part of another
-	Since    time.Time // received at or after
-	Limit    int       // page size; 0 means 100, at most 1,000
-	Cursor   string    // Page.NextCursor of the previous page, read with the same filter; "" for the first page
+	// ExternalID selects by [Task.ExternalID], in any case.
+	ExternalID string
+	TopLevel   bool      // only tasks that are not part of another
+	Since      time.Time // received at or after
+	Limit      int       // page size; 0 means 100, at most 1,000
+	Cursor     string    // Page.NextCursor of the previous page, read with the same filter; "" for the first page
 	// Visible, where set, selects the tasks that the caller may know of. A cursor then says nothing of the others but
 	// that there are some.
 	Visible func(Task) bool

@@ -76,6 +76,15 @@ func (t *Task) Pipeline() PipelineRequest {
 	return request
 }
 
+// ExternalID returns what a task is about that is no securable: the pipeline that a PIPELINE_UPDATE asks for, in lower case; "" for
+// other tasks.
+func (t *Task) ExternalID() string {
+	if t.Type != PipelineUpdate {
+		return ""
+	}
+	return t.Pipeline().ID
+}
+
 // PipelineTask returns a task that asks for an update of a pipeline.
 func PipelineTask(id string, fullRefresh bool) (Task, error) {
 	raw, err := json.Marshal(map[string]any{"externalId": id, "parameters": map[string]bool{fullRefreshField: fullRefresh}})

@@ -258,6 +258,9 @@ type ListTasksParams struct {
 	// ParentID children of this task
 	ParentID *string `form:"parentId,omitempty" json:"parentId,omitempty"`
 
+	// ExternalID about this pipeline, by its id
+	ExternalID *string `form:"externalId,omitempty" json:"externalId,omitempty"`
+
 	// TopLevel true: only tasks that are not part of another, as the shards of a full sync are
 	TopLevel *bool `form:"topLevel,omitempty" json:"topLevel,omitempty"`
 
@@ -1173,6 +1176,18 @@ func NewListTasksRequest(server string, params *ListTasksParams) (*http.Request,
 		if params.ParentID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "parentId", *params.ParentID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ExternalID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "externalId", *params.ExternalID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

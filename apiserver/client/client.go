@@ -157,7 +157,7 @@ const MaxPage = 500
 // filter's Cursor, asks for the next one.
 func (c *Client) List(ctx context.Context, f ondemand.Filter) (ondemand.Page, error) {
 	params := ListTasksParams{
-		Status: given(f.Status), Type: given(string(f.Type)), Source: given(f.Source), ParentID: given(f.ParentID),
+		Status: given(f.Status), Type: given(string(f.Type)), Source: given(f.Source), ParentID: given(f.ParentID), ExternalID: given(f.ExternalID),
 		TopLevel: given(f.TopLevel), Limit: given(f.Limit), Cursor: given(f.Cursor),
 	}
 	if !f.Since.IsZero() {

@@ -237,7 +237,7 @@ func TestCalls(t *testing.T) {
 		}
 	}
 	page, err := c.List(ctx, ondemand.Filter{
-		Status: ondemand.Failed, Type: ondemand.FullSync, Source: "cli", ParentID: "p", TopLevel: true, Cursor: "c&d", Limit: 7,
+		Status: ondemand.Failed, Type: ondemand.FullSync, Source: "cli", ParentID: "p", ExternalID: "e", TopLevel: true, Cursor: "c&d", Limit: 7,
 		Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	})
 	if err != nil || len(page.Items) != 1 || page.Items[0].ID != "t2" || page.NextCursor != "next" {
@@ -253,7 +253,7 @@ func TestCalls(t *testing.T) {
 		{Method: "POST", Path: root + "/t1/cancel"},
 		{Method: "POST", Path: root + "/t1/retry"},
 		{Method: "GET", Path: root,
-			Query: "status=FAILED&type=FULL_SYNC&source=cli&parentId=p&topLevel=true&since=2026-01-02T03%3A04%3A05Z&limit=7&cursor=c%26d"},
+			Query: "status=FAILED&type=FULL_SYNC&source=cli&parentId=p&externalId=e&topLevel=true&since=2026-01-02T03%3A04%3A05Z&limit=7&cursor=c%26d"},
 		{Method: "GET", Path: root},
 	}
 	for i := range want {

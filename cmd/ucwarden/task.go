@@ -60,7 +60,7 @@ func newTaskGetCommand(a *app, daemon *clientFlags) *cobra.Command {
 }
 
 func newTaskListCommand(a *app, daemon *clientFlags) *cobra.Command {
-	var status, kind, source, parent, since, cursor string
+	var status, kind, source, parent, pipeline, since, cursor string
 	var limit int
 	var all, shards bool
 	cmd := &cobra.Command{
@@ -71,7 +71,8 @@ the shards of a full sync have ended. A full sync is split into shards, one for 
 are tasks too, and listed with --shards, --parent or --status.`,
 		Example: `  ucwarden task list
   ucwarden task list --since 24h --status FAILED
-  ucwarden task list --parent ID    # the shards of a full sync`,
+  ucwarden task list --parent ID    # the shards of a full sync
+  ucwarden task list --pipeline ID  # the updates of a pipeline`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 || limit > client.MaxPage {
@@ -89,7 +90,7 @@ are tasks too, and listed with --shards, --parent or --status.`,
 			query := url.Values{"limit": {strconv.Itoa(limit)}}
 			for name, value := range map[string]string{
 				"status": strings.ToUpper(status), "type": strings.ToUpper(kind), "source": source,
-				"parentId": parent, "cursor": cursor,
+				"parentId": parent, "externalId": pipeline, "cursor": cursor,
 			} {
 				if value != "" {
 					query.Set(name, value)
@@ -121,6 +122,7 @@ are tasks too, and listed with --shards, --parent or --status.`,
 	flags.StringVar(&kind, "type", "", "only tasks of this type")
 	flags.StringVar(&source, "source", "", "only tasks of this source")
 	flags.StringVar(&parent, "parent", "", "only the shards of this task")
+	flags.StringVar(&pipeline, "pipeline", "", "only updates of the pipeline with this id")
 	flags.BoolVar(&shards, "shards", false, "list the shards of full syncs too")
 	flags.StringVar(&since, "since", "", "only tasks received since this time, RFC 3339, or for so long: 24h, 7d")
 	flags.StringVar(&cursor, "cursor", "", "go on after the page that returned this cursor")

@@ -134,7 +134,7 @@ func New(s *store.Store, o Options) (*Queue, error) {
 	if q.metrics, err = newMetrics(q, o.Registerer); err != nil {
 		return nil, err
 	}
-	if err := s.AddBuckets(records.Buckets...); err != nil {
+	if err := records.Open(s); err != nil {
 		return nil, err
 	}
 	if err := q.loadPause(); err != nil {

@@ -28,6 +28,9 @@ func Prepare(t *ondemand.Task, backlog bool) (NewTask, error) {
 	if t.ParentID != "" {
 		entries = append(entries, entry{bucketByParent, parentKey(t.ParentID, order), indexed})
 	}
+	if id := t.ExternalID(); id != "" {
+		entries = append(entries, entry{bucketByExternal, externalKey(id, order), indexed})
+	}
 	if backlog {
 		key := backlogKey(t)
 		entries = append(entries, entry{bucketBacklog, key, nil})

@@ -35,7 +35,7 @@ func Export(path string, w io.Writer) (tasks int, damage []error, err error) {
 	}
 	damage, err = store.Entries(path, func(bucket, key, value []byte) error {
 		switch string(bucket) {
-		case string(bucketByTime), string(bucketByStatus), string(bucketByParent), string(bucketBacklog), string(bucketBacklogResources):
+		case string(bucketByTime), string(bucketByStatus), string(bucketByParent), string(bucketByExternal), string(bucketBacklog), string(bucketBacklogResources):
 			return nil
 		case string(bucketTasks):
 			var t ondemand.Task
@@ -56,7 +56,7 @@ const importBatch = 1000
 
 // Import stores what [Export] wrote in a store that holds no tasks, and returns the number of tasks.
 func Import(s *store.Store, r io.Reader) (tasks int, err error) {
-	if err := s.AddBuckets(Buckets...); err != nil {
+	if err := Open(s); err != nil {
 		return 0, err
 	}
 	err = s.View(func(tx *store.Tx) error {

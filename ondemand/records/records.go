@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"ucwarden/ondemand"
@@ -20,21 +21,48 @@ import (
 //	by_time    order key                   → summary
 //	by_status  status byte + order key     → summary
 //	by_parent  parent id + 0 + order key   → summary
+//	by_external  length of the external id and itself + order key → summary; only of tasks that have one
 //	shards     parent id + 0 + child id    → status byte of a child that its parent counts
 //	positions  stream                      → the JSON of a Position
 //
 // A summary holds the fields that a list filters by, so that only the tasks on the page are decoded.
 var (
-	bucketTasks    = []byte("tasks")
-	bucketByTime   = []byte("by_time")
-	bucketByStatus = []byte("by_status")
-	bucketByParent = []byte("by_parent")
-	bucketShards   = []byte("shards")
+	bucketTasks      = []byte("tasks")
+	bucketByTime     = []byte("by_time")
+	bucketByStatus   = []byte("by_status")
+	bucketByParent   = []byte("by_parent")
+	bucketByExternal = []byte("by_external")
+	bucketShards     = []byte("shards")
 )
 
-// Buckets are all buckets that the functions of this package use.
-var Buckets = [][]byte{
-	bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketShards, bucketPositions, bucketBacklog, bucketBacklogResources,
+var buckets = [][]byte{
+	bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketByExternal, bucketShards, bucketPositions, bucketBacklog, bucketBacklogResources,
+}
+
+// Open adds to a store what the functions of this package use, and to one of an older version of the program the index by external
+// id.
+func Open(s *store.Store) error {
+	if err := s.AddBuckets(buckets...); err != nil {
+		return err
+	}
+	return s.Upgrade(func(tx *store.Tx) error {
+		c := tx.Bucket(bucketByTime).Cursor()
+		for k, v := c.Seek([]byte{0}); k != nil; k, v = c.Next() {
+			if decodeSummary(v).typ != ondemand.PipelineUpdate {
+				continue
+			}
+			t, err := LoadExisting(tx, string(k[8:]))
+			if err != nil {
+				return err
+			}
+			if id := t.ExternalID(); id != "" {
+				if err := tx.Bucket(bucketByExternal).Put(externalKey(id, k), v); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 var statusBytes = map[ondemand.Status]byte{ondemand.New: 'N', ondemand.Waiting: 'W', ondemand.InProgress: 'I', ondemand.Success: 'S', ondemand.Failed: 'F', ondemand.Skipped: 'K'}
@@ -49,6 +77,11 @@ func statusKey(t *ondemand.Task) []byte { return append([]byte{statusBytes[t.Sta
 
 func parentKey(parent string, rest []byte) []byte {
 	return append(append([]byte(parent), 0), rest...)
+}
+
+// externalKey returns the key of a task, by its order key, in by_external. An external id may hold any character.
+func externalKey(id string, order []byte) []byte {
+	return append(append(binary.AppendUvarint(nil, uint64(len(id))), id...), order...)
 }
 
 // summary holds what a list filters by in addition to the index it reads, and what a start counts.
@@ -145,6 +178,7 @@ func Delete(tx *store.Tx, t *ondemand.Task) error {
 	for _, entry := range []struct{ bucket, key []byte }{
 		{bucketTasks, []byte(t.ID)}, {bucketByTime, orderKey(t)}, {bucketByStatus, statusKey(t)},
 		{bucketByParent, parentKey(t.ParentID, orderKey(t))}, {bucketShards, parentKey(t.ParentID, []byte(t.ID))},
+		{bucketByExternal, externalKey(t.ExternalID(), orderKey(t))},
 	} {
 		if err := tx.Bucket(entry.bucket).Delete(entry.key); err != nil {
 			return err
@@ -195,13 +229,19 @@ func List(tx *store.Tx, f ondemand.Filter) (ondemand.Page, error) {
 		limit = defaultLimit
 	}
 	bucket, prefix := bucketByTime, []byte(nil)
+	status, known := statusBytes[f.Status]
+	if f.Status != "" && !known {
+		return ondemand.Page{}, policy.Errorf(policy.CodeInvalid, "list tasks: unknown status %q", f.Status)
+	}
+	visible := f.Visible
 	switch {
-	case f.Status != "":
-		b, ok := statusBytes[f.Status]
-		if !ok {
-			return ondemand.Page{}, policy.Errorf(policy.CodeInvalid, "list tasks: unknown status %q", f.Status)
+	case f.ExternalID != "":
+		bucket, prefix = bucketByExternal, externalKey(strings.ToLower(f.ExternalID), nil)
+		if f.Status != "" { // which its entries do not hold
+			visible = func(t ondemand.Task) bool { return t.Status == f.Status && (f.Visible == nil || f.Visible(t)) }
 		}
-		bucket, prefix = bucketByStatus, []byte{b}
+	case f.Status != "":
+		bucket, prefix = bucketByStatus, []byte{status}
 	case f.ParentID != "":
 		bucket, prefix = bucketByParent, parentKey(f.ParentID, nil)
 	}
@@ -232,7 +272,7 @@ func List(tx *store.Tx, f ondemand.Filter) (ondemand.Page, error) {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
-		if full := len(page.Items) == limit || size >= maxPage; full && f.Visible == nil {
+		if full := len(page.Items) == limit || size >= maxPage; full && visible == nil {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
@@ -240,7 +280,7 @@ func List(tx *store.Tx, f ondemand.Filter) (ondemand.Page, error) {
 		if err != nil {
 			return ondemand.Page{}, fmt.Errorf("list tasks: %w", err)
 		}
-		if f.Visible != nil && !f.Visible(t) {
+		if visible != nil && !visible(t) {
 			scanned, hidden = scanned+1, at
 			continue
 		}

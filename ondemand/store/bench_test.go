@@ -160,7 +160,7 @@ func fill(b *testing.B, path string, status ondemand.Status, n int) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	if err := s.AddBuckets(records.Buckets...); err != nil {
+	if err := records.Open(s); err != nil {
 		b.Fatal(err)
 	}
 	begun := time.Now().UTC().Add(-time.Hour)

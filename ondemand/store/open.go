@@ -20,8 +20,9 @@ import (
 )
 
 // schemaVersion is raised when the layout of the file changes in a way that older programs would misread. Version 2 put a
-// checksum before each value; [openFile.upgrade] rewrites a file of version 1.
-const schemaVersion = 2
+// checksum before each value; [openFile.upgrade] rewrites a file of version 1. Version 3 added an index of tasks, which older
+// programs would not keep; [Store.Upgrade] raises a file to it.
+const schemaVersion, sealedVersion = 3, 2
 
 // ErrDamaged is in the chain of every error that says that a file is damaged.
 var ErrDamaged = errors.New("damaged")
@@ -209,13 +210,13 @@ func inspect(file *os.File, path string, visit func(bucket, key, value []byte)) 
 		return r, policy.Errorf(policy.CodeConflict, "task store %s has layout version %d, this program knows up to %d: "+
 			"run the version of ucwarden that wrote it, or restore a backup from before (ucwarden store restore BACKUP --file %s)",
 			path, number, schemaVersion, path)
-	case number == schemaVersion && wrong != nil:
+	case number >= sealedVersion && wrong != nil:
 		return r, damagedError(path, wrong)
 	}
 	return r, nil
 }
 
-// upgrade rewrites a file of version 1, in one transaction, and calls visit, where set, with what is in it.
+// upgrade rewrites a file of version 1 to version 2, in one transaction, and calls visit, where set, with what is in it.
 func (f *openFile) upgrade(visit func(bucket, key, value []byte)) error {
 	err := f.db.Update(func(tx *bolt.Tx) error {
 		own := tx.Bucket(bucketMeta)
@@ -237,10 +238,10 @@ func (f *openFile) upgrade(visit func(bucket, key, value []byte)) error {
 			}
 			return err
 		})
-		return errors.Join(err, own.Put(keySchema, []byte(strconv.Itoa(schemaVersion))))
+		return errors.Join(err, own.Put(keySchema, []byte(strconv.Itoa(sealedVersion))))
 	})
 	if err != nil && !errors.Is(err, errUpToDate) {
-		return fmt.Errorf("upgrade the task store %s to layout version %d: %w", f.path, schemaVersion, err)
+		return fmt.Errorf("upgrade the task store %s to layout version %d: %w", f.path, sealedVersion, err)
 	}
 	return nil
 }

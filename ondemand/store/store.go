@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -148,6 +150,30 @@ func (s *Store) AddBuckets(names ...[]byte) error {
 		}
 		return nil
 	}, nil)
+}
+
+// Upgrade calls add in a transaction that raises the layout of the file to the version of this program, where an older one wrote
+// it. add puts there what the layout has since then, for all that the file holds; the buckets for it were added before.
+func (s *Store) Upgrade(add func(tx *Tx) error) error {
+	current := []byte(strconv.Itoa(schemaVersion))
+	older := false
+	err := s.View(func(tx *Tx) error {
+		older = !bytes.Equal(tx.tx.Bucket(bucketMeta).Get(keySchema), current)
+		return nil
+	})
+	if err != nil || !older {
+		return err
+	}
+	err = s.Update(func(tx *Tx) error {
+		if err := add(tx); err != nil {
+			return err
+		}
+		return tx.tx.Bucket(bucketMeta).Put(keySchema, current)
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("upgrade the task store %s to layout version %d: %w", s.path, schemaVersion, err)
+	}
+	return nil
 }
 
 // Load returns the value saved under key; nil when there is none.
