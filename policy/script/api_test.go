@@ -1,6 +1,10 @@
 package script
 
-import "testing"
+import (
+	"testing"
+
+	"ucwarden/policy/match"
+)
 
 // The table of what Ranger offers scripts. Sources: RangerRequestScriptEvaluator, RangerRequestScriptEvaluatorTest,
 // JavaScriptEditsTest.
@@ -49,5 +53,21 @@ func TestRangerAPI(t *testing.T) {
 
 		`[[TAG.names]].intersects(['it'])`: "true", `[[TAG.names]].includes(USER.dept)`: "true", `[['a|b','|']].length`: "1", `[[TAG.names,'r']].length`: "2", `[[USER[TAGNAMES[0]]]]`: "error",
 		`tag = 5; tag`: "5", `let USER = 3; USER`: "3", `function HAS_TAG() { return 'mine' } HAS_TAG()`: "mine",
+	})
+}
+
+// Lists of attributes come sorted, whichever group or tag brings them, without the names that Ranger adds; and what only begins
+// like the name of a list is none.
+func TestLists(t *testing.T) {
+	v := everything()
+	v.Users.UserAttrMapping["bob"] = map[string]string{"level": "7", "dept": "hr", "_internal": "x"}
+	v.Users.GroupAttrMapping = map[string]map[string]string{"all": {"site": "A", "floor": "2"}, "staff": {"area": "B", "site": "B"}}
+	v.Tags = []*match.Tag{
+		{Type: "PII", Attributes: map[string]string{"level": "low", "_type": "x"}}, {Type: "OPEN", Attributes: map[string]string{"level": "high", "area": "B"}},
+	}
+	testScripts(t, v, map[string]string{
+		`USER_ATTR_NAMES_CSV`: "dept,level", `UG_ATTR_NAMES_CSV`: "area,floor,site", `TAG_ATTR_NAMES_CSV`: "area,level", `GET_TAG_ATTR('level')`: "high,low",
+		`GET_USER_ATTR('_name')`: "bob", `GET_UG_ATTR('_name')`: "all,staff", `GET_UG_ATTR('area')`: "B", `GET_TAG_ATTR('area')`: "B",
+		`ctx.tagNamesX === undefined && ctx.ugAttrCsvs === undefined && ctx.Q === undefined && ctx[''] === undefined && ctx.Csv === undefined`: "true",
 	})
 }
