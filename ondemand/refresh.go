@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// SourceRefresh is the source of tasks that update a pipeline after a sync changed what it reads.
-const SourceRefresh = "refresh"
+// sourceRefresh is the source of tasks that update a pipeline after a sync changed what it reads.
+const sourceRefresh = "refresh"
 
 // RefreshCause is a sync after which a pipeline is updated, and what it changed there.
 type RefreshCause struct {
@@ -32,7 +32,7 @@ func RefreshTask(pipeline string, at time.Time, cause RefreshCause) (Task, error
 	if err != nil {
 		return t, err
 	}
-	t.ID, t.Source, t.NotBefore = "refresh-"+pipeline+"-"+at.UTC().Format("20060102T150405.000Z"), SourceRefresh, at.UTC().Round(0)
+	t.ID, t.Source, t.NotBefore = "refresh-"+pipeline+"-"+at.UTC().Format("20060102T150405.000Z"), sourceRefresh, at.UTC().Round(0)
 	return t, t.setCauses([]RefreshCause{cause})
 }
 
@@ -47,7 +47,7 @@ func (t *Task) setCauses(list []RefreshCause) error {
 // Causes returns the syncs because of which a pipeline is updated; none for a task that somebody asked for.
 func (t *Task) Causes() []RefreshCause {
 	var list []RefreshCause
-	if t.Source != SourceRefresh || json.Unmarshal(t.RequestInfo.Extra[causedByField], &list) != nil {
+	if t.Source != sourceRefresh || json.Unmarshal(t.RequestInfo.Extra[causedByField], &list) != nil {
 		return nil
 	}
 	return list

@@ -19,7 +19,6 @@ const (
 	ReadVolume    Privilege = "READ_VOLUME"
 	WriteVolume   Privilege = "WRITE_VOLUME"
 	ApplyTag      Privilege = "APPLY_TAG"
-	CreateSchema  Privilege = "CREATE_SCHEMA"
 	CreateTable   Privilege = "CREATE_TABLE"
 
 	externalUseSchema   Privilege = "EXTERNAL_USE_SCHEMA"
@@ -34,7 +33,7 @@ var (
 	volumePrivileges = []Privilege{ReadVolume, WriteVolume, ApplyTag, Manage, AllPrivileges}
 	schemaPrivileges = []Privilege{UseSchema, CreateTable, "CREATE_VIEW", "CREATE_MATERIALIZED_VIEW", "CREATE_FUNCTION",
 		"CREATE_VOLUME", "CREATE_MODEL", externalUseSchema, ApplyTag, Manage, AllPrivileges}
-	catalogPrivileges = []Privilege{UseCatalog, Browse, CreateSchema, ApplyTag, Manage, AllPrivileges}
+	catalogPrivileges = []Privilege{UseCatalog, Browse, "CREATE_SCHEMA", ApplyTag, Manage, AllPrivileges}
 )
 
 // privilegesOf maps each securable type to the privileges that Unity Catalog accepts on it. A container accepts its

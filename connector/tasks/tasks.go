@@ -89,12 +89,12 @@ const SourceRetry = "unknown principal"
 // shards in which that leaves something to do.
 const SourceValidity = "validity"
 
-// SourceRequiredUse is the source of tasks for containers on which somebody lacks USE_* that a task for an object inside
+// sourceRequiredUse is the source of tasks for containers on which somebody lacks USE_* that a task for an object inside
 // requires.
-const SourceRequiredUse = "required USE_*"
+const sourceRequiredUse = "required USE_*"
 
 // automatic are the sources of tasks that nobody asked for.
-var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true, SourceRequiredUse: true}
+var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true, sourceRequiredUse: true}
 
 // requestOf returns what a task asks for, without its roots.
 func requestOf(t ondemand.Task) connector.Request {
@@ -162,7 +162,7 @@ func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.R
 	out.Message = strings.Join(notes, "; ")
 	for _, container := range result.Pending {
 		out.Pending = append(out.Pending, ondemand.Task{
-			Type: ondemand.ResourceSync, Source: SourceRequiredUse, PostedBy: job.Task.PostedBy,
+			Type: ondemand.ResourceSync, Source: sourceRequiredUse, PostedBy: job.Task.PostedBy,
 			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(container)}},
 		})
 	}
@@ -194,7 +194,7 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 		}
 	}
 	request.Roots = job.Securables
-	if job.Task.Source == SourceRequiredUse {
+	if job.Task.Source == sourceRequiredUse {
 		ctx = call.WithBackground(ctx)
 	} else {
 		request.Bounded = h.bounded && job.Task.ParentID == ""

@@ -117,9 +117,6 @@ func New(o Options) (*Consumer, error) {
 	return c, err
 }
 
-// Hub returns the names of the hub and of its namespace.
-func (c *Consumer) Hub() (hub, namespace string) { return c.hub.hub, c.hub.namespace }
-
 // Problem returns why the hub, or a partition of it, is not read at the moment; nil where everything is.
 func (c *Consumer) Problem() error {
 	c.mu.Lock()

@@ -191,6 +191,6 @@ func plain(text string) string {
 
 // MadeAs reports whether a function is ours and was made as f, by its owner and its marker, of which it returns the hash.
 func MadeAs(have, f *policy.SQLFunction, self func(owner string) bool) (hash string, ok bool) {
-	m, ok := ParseMarker(have.Comment)
+	m, ok := parseMarker(have.Comment)
 	return m.Hash, ok && m.Hash == hashOf(f) && self(have.Owner)
 }

@@ -18,27 +18,27 @@ const markerVersion = "ucwarden/1"
 // maxMarkedPolicies is how many ids of policies a comment names.
 const maxMarkedPolicies = 20
 
-// Marker is what the comment of a function of ours says.
-type Marker struct {
+// marker is what the comment of a function of ours says.
+type marker struct {
 	Hash  string // of its signature and body, in hexadecimal digits
 	Table string // the full name of the table whose rows it is for; "*" for masks, which tables share
 }
 
 var markerText = regexp.MustCompile(`^` + markerVersion + ` sha256=([0-9a-f]{64}) for=(\S+) policies=([0-9,]*)(\+\d+)?$`)
 
-// ParseMarker reads the comment of a function; ok is false where it is none of ours.
-func ParseMarker(comment string) (m Marker, ok bool) {
+// parseMarker reads the comment of a function; ok is false where it is none of ours.
+func parseMarker(comment string) (m marker, ok bool) {
 	found := markerText.FindStringSubmatch(comment)
 	if found == nil {
-		return Marker{}, false
+		return marker{}, false
 	}
-	return Marker{Hash: found[1], Table: found[2]}, true
+	return marker{Hash: found[1], Table: found[2]}, true
 }
 
 // Ours reports whether a function is one that we made: it lies in our schema, is named as ours are, carries our marker, and
 // belongs to us. self reports whether a principal is us.
 func Ours(f policy.SQLFunction, schema string, self func(owner string) bool) bool {
-	_, marked := ParseMarker(f.Comment)
+	_, marked := parseMarker(f.Comment)
 	return marked && OurName(f.Name, schema) && self(f.Owner)
 }
 

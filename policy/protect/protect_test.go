@@ -124,7 +124,7 @@ func TestFilterFirstMatch(t *testing.T) {
 		t.Errorf("in the role of eu rows %v are seen", got)
 	}
 	f := d.Functions[0]
-	if m, ok := ParseMarker(f.Comment); !ok || m.Table != "c.s.t" || !OurName(f.Name, "ucwarden_protection") || !strings.HasPrefix(f.Name, "c.ucwarden_protection.rf_0123abcd4567_") {
+	if m, ok := parseMarker(f.Comment); !ok || m.Table != "c.s.t" || !OurName(f.Name, "ucwarden_protection") || !strings.HasPrefix(f.Name, "c.ucwarden_protection.rf_0123abcd4567_") {
 		t.Errorf("the function is %s with the comment %s", f.Name, f.Comment)
 	}
 	if !strings.Contains(f.Comment, "policies=1,2") {

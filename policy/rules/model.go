@@ -196,11 +196,6 @@ func (m *Model) Levels(t ranger.PolicyType, resources map[string]ranger.PolicyRe
 	return r.AppendLevels(nil), true
 }
 
-// HoldsMacro reports whether a value of a resource holds a macro, as the definition writes them.
-func (m *Model) HoldsMacro(resource, value string) bool {
-	return match.HoldsMacro(m.Resource(resource), value)
-}
-
 // Forest returns the resource trees that policies of type t follow.
 func (m *Model) Forest(t ranger.PolicyType) *match.Forest { return m.forests[t] }
 
@@ -249,7 +244,7 @@ func (m *Model) NameProblem(resource, value string) string {
 		return ""
 	}
 	err := policy.ValidateName(literal)
-	if err == nil || m.HoldsMacro(resource, value) {
+	if err == nil || match.HoldsMacro(m.Resource(resource), value) {
 		return ""
 	}
 	why := strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal))

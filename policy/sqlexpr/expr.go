@@ -97,9 +97,6 @@ func (e *Expr) collect(o op) []string {
 // Columns returns the names of the columns that the expression reads, as the table has them, sorted.
 func (e *Expr) Columns() []string { return e.collect(opColumn) }
 
-// Macros returns the sources of the macros in the expression, sorted.
-func (e *Expr) Macros() []string { return e.collect(opMacro) }
-
 // NamesUser reports whether the expression depends on the name of who asks.
 func (e *Expr) NamesUser() bool { return len(e.collect(opUser)) > 0 }
 
