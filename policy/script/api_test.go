@@ -68,6 +68,9 @@ func TestLists(t *testing.T) {
 	testScripts(t, v, map[string]string{
 		`USER_ATTR_NAMES_CSV`: "dept,level", `UG_ATTR_NAMES_CSV`: "area,floor,site", `TAG_ATTR_NAMES_CSV`: "area,level", `GET_TAG_ATTR('level')`: "high,low",
 		`GET_USER_ATTR('_name')`: "bob", `GET_UG_ATTR('_name')`: "all,staff", `GET_UG_ATTR('area')`: "B", `GET_TAG_ATTR('area')`: "B",
+		`GET_USER_ATTR() + ctx.ugAttrQ()`: "", `ctx.ugNamesCsv('none', '|')`: "all,staff", `GET_UG_NAMES('none')`: "all,staff",
+		`GET_UG_NAMES(null, 'x'.repeat(131068)).length`: "131076", `GET_UG_NAMES(null, 'x'.repeat(131069)).length`: "error",
+		`GET_UG_NAMES_Q(null, ',', 'x'.repeat(65533)).length`: "262141", `GET_UG_NAMES_Q(null, ',', 'x'.repeat(65534)).length`: "error",
 		`ctx.tagNamesX === undefined && ctx.ugAttrCsvs === undefined && ctx.Q === undefined && ctx[''] === undefined && ctx.Csv === undefined`: "true",
 	})
 }
