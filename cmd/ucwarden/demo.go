@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -38,7 +39,7 @@ func newDemoCommand(a *app) *cobra.Command {
 		Short:   "Show the main job from end to end, without a workspace",
 		GroupID: groupSetup,
 		Long: `Start a Unity Catalog emulator with a sample metastore, and ucwarden with sample policies in front of it.
-Show the plan, run a full sync, sync a new table on demand over REST, and one by an event, update a pipeline, show that a second full sync changes nothing,
+Show the plan, run a full sync, and what people see of a table that a row filter and a mask protect; sync a new table on demand over REST, and one by an event, update a pipeline, show that a second full sync changes nothing,
 that a guard refuses to revoke too much, and what it takes to do it all the same; then keep serving until interrupted.`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,6 +69,8 @@ const (
 	demoToken   = "demo-workspace-token"
 	demoAdmin   = "demo-admin-token"
 	demoWait    = 60 * time.Second
+	// demoWarehouse is the SQL warehouse that the emulator has, stopped.
+	demoWarehouse = "5a1e000000000001"
 )
 
 // demo is one run of the demo.
@@ -121,7 +124,7 @@ func (d *demo) run(ctx context.Context, exit bool) (err error) {
 		ended <- nil
 		return err
 	}
-	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.newTable, d.newEvent, d.pipelineUpdate, d.syncAgain, d.refusal, d.approval} {
+	for _, step := range []func(context.Context) error{d.showPlan, d.fullSync, d.whoSeesWhat, d.newTable, d.newEvent, d.pipelineUpdate, d.syncAgain, d.refusal, d.approval} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -177,7 +180,7 @@ func (d *demo) startDaemon(ctx context.Context) error {
 	d.tokenFile = made.Token
 	settings := map[string]string{
 		"databricks.host": d.workspace, "policies.path": policies,
-		"store.path": filepath.Join(d.dir, "data"), "sync.on_start": "false", "pipelines.poll_interval": "200ms",
+		"databricks.warehouse": demoWarehouse, "policies.deny_strategy": "withhold", "store.path": filepath.Join(d.dir, "data"), "sync.on_start": "false", "pipelines.poll_interval": "200ms",
 		"ondemand.enabled": "true", "ondemand.eventhub.enabled": "true", "apiserver.enabled": "true", "apiserver.addr": d.addr, "apiserver.jwt.jwks": made.JWKS,
 	}
 	if d.logLevel == "" {
@@ -245,6 +248,53 @@ func (d *demo) postFullSync(ctx context.Context, info ondemand.RequestInfo) erro
 		return err
 	}
 	return d.printSync(d.stdout, syncReport{Task: task, Shards: shards}, false)
+}
+
+// whoSeesWhat shows what three people read from one table, which its row filter and mask decide.
+func (d *demo) whoSeesWhat(context.Context) error {
+	const table = "sales.curated.employees"
+	d.title("Who sees what of %s, by its row filter and mask", table)
+	seen := make(map[string]string)
+	for _, who := range []string{"alice@example.com", "bob@example.com", "carol@example.com"} {
+		columns, rows, err := d.emulator.Rows(who, table)
+		if err != nil {
+			fmt.Fprintf(d.stdout, "%s: nothing; it is not granted\n", who)
+			seen[who] = "nothing"
+			continue
+		}
+		fmt.Fprintf(d.stdout, "%s:\n", who)
+		w := tabwriter.NewWriter(d.stdout, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(w, "  %s\n", strings.Join(columns, "\t"))
+		for _, row := range rows {
+			fmt.Fprintf(w, "  %s\n", strings.Join(shortened(row), "\t"))
+			seen[who] += strings.Join(shortened(row), " ") + "\n"
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	alice, bob := seen["alice@example.com"], seen["bob@example.com"]
+	if strings.Contains(alice+bob, "@") || strings.Count(alice, "\n") != 3 || strings.Count(bob, "\n") != 2 || seen["carol@example.com"] != "nothing" {
+		return fmt.Errorf("that is not what the policies say of %s: %q", table, seen)
+	}
+	fmt.Fprintln(d.stdout, "\nPolicy 3 hashes the addresses for analysts, policy 4 shows Bob the rows of his region, and nobody else may read it.")
+	return nil
+}
+
+// shortened returns values for people; those that are long, such as hashes, by their beginnings.
+func shortened(row []*string) []string {
+	texts := make([]string, len(row))
+	for i, value := range row {
+		switch {
+		case value == nil:
+			texts[i] = "NULL"
+		case len(*value) > 24:
+			texts[i] = (*value)[:20] + "..."
+		default:
+			texts[i] = *value
+		}
+	}
+	return texts
 }
 
 func (d *demo) newTable(ctx context.Context) error {
@@ -331,12 +381,16 @@ func (d *demo) syncAgain(ctx context.Context) error {
 // nothingChanged says what the workspace was asked since its trace was emptied; an error if a grant was changed.
 func (d *demo) nothingChanged() error {
 	counts := make(map[string]int)
+	statements := 0
 	for _, e := range d.emulator.Trace() {
 		counts[e.Method]++
+		if e.Method == http.MethodPost && strings.HasPrefix(e.Path, "/api/2.0/sql/statements") {
+			statements++
+		}
 	}
-	fmt.Fprintf(d.stdout, "The emulator's trace shows %d GET and %d PATCH.\n", counts[http.MethodGet], counts[http.MethodPatch])
-	if n := counts[http.MethodPatch]; n > 0 {
-		return fmt.Errorf("%d PATCH were sent, want none", n)
+	fmt.Fprintf(d.stdout, "The emulator's trace shows %d GET, %d PATCH and %d SQL statements.\n", counts[http.MethodGet], counts[http.MethodPatch], statements)
+	if n := counts[http.MethodPatch] + statements; n > 0 {
+		return fmt.Errorf("%d PATCH and statements were sent, want none", n)
 	}
 	return nil
 }

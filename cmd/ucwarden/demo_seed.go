@@ -70,6 +70,14 @@ func demoSeed(admin, service string) *emulator.Seed {
 			case "sales.curated":
 				schema.Grants = emulator.SeedGrants{"analysts": privileges{"USE_SCHEMA"}}
 				schema.Tables[0].Grants = emulator.SeedGrants{"analysts": privileges{"SELECT"}, "carol@example.com": privileges{"MODIFY"}}
+				for k := range schema.Tables {
+					if table := &schema.Tables[k]; table.Name == "employees" {
+						table.Rows = [][]any{
+							{"1", "EU", "ines@example.com", "5200", "2026-01-31 12:00:00"}, {"2", "US", "john@example.com", "6100", "2026-02-28 12:00:00"},
+							{"3", "EU", "karl@example.com", "4900", "2026-03-31 12:00:00"},
+						}
+					}
+				}
 			case "finance.curated":
 				schema.Grants = emulator.SeedGrants{"bob@example.com": privileges{"USE_SCHEMA", "SELECT"}} // denied to Bob
 			case "marketing.raw":

@@ -185,9 +185,9 @@ func (s *saboteur) Write(b []byte) (int, error) {
 func TestDemoFails(t *testing.T) {
 	for step, test := range map[string]struct{ fault, want string }{
 		"3. The full sync":   {`{"method": "PATCH", "securable": "table:sales.*", "status": 403}`, "ucwarden: demo: task .* ended FAILED: .*\n"},
-		"4. A table":         {`{"method": "POST", "status": 403}`, "ucwarden: demo: create table: 403 .*\n"},
-		"6. A pipeline":      {`{"method": "POST", "path": "/api/2.0/pipelines/*", "status": 403}`, "ucwarden: demo: task .* ended FAILED: .*\n"},
-		"7. A second full":   {`{"method": "GET", "path": "*/permissions/*", "stale_versions": 10}`, "ucwarden: demo: .*\n"},
+		"5. A table":         {`{"method": "POST", "status": 403}`, "ucwarden: demo: create table: 403 .*\n"},
+		"7. A pipeline":      {`{"method": "POST", "path": "/api/2.0/pipelines/*", "status": 403}`, "ucwarden: demo: task .* ended FAILED: .*\n"},
+		"8. A second full":   {`{"method": "GET", "path": "*/permissions/*", "stale_versions": 10}`, "ucwarden: demo: .*\n"},
 		"2. The plan: what ": {`{"method": "GET", "path": "*/catalogs", "status": 403}`, "ucwarden: demo: .*\n"},
 	} {
 		t.Run(step, func(t *testing.T) {
