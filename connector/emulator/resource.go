@@ -337,15 +337,17 @@ func (in input) wantedName() *string {
 }
 
 // rename changes the name of o. The full names of what is inside change with it, and what refers to o shows the new name,
-// because both are computed.
+// because both are computed; see followRename.
 func (s *Server) rename(o *object, name string) {
 	if o.parent == nil {
 		o.name = name
 		return
 	}
+	from := o.fullName()
 	s.detach(o)
 	o.name = name
 	s.attach(o)
+	s.followRename(o, from)
 	if o.res.typ == typeRecipient {
 		s.directory.byID[o.detail.(*recipientDetail).grantee].name = name
 	}

@@ -151,6 +151,7 @@ func (s *Server) renameGroup(p *principal, name string) error {
 	s.directory.rename(p, name)
 	for _, m := range s.metastores {
 		renameOwner(m, old, name)
+		m.renamePrincipal(old, name)
 	}
 	if s.accountAdmins[old] {
 		delete(s.accountAdmins, old)

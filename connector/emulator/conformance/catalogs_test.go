@@ -44,6 +44,9 @@ func TestRenamedContainers(t *testing.T) {
 	f.grant("schema", alice, "USE_SCHEMA")
 	f.own("catalog", metastoreAdmin)
 	table := f.name("table")
+	_, function, _ := strings.Cut(f.name("function"), ".")
+	w.must(metastoreAdmin, "PATCH", f.permissions("catalog"), diffOf(change("account users", []string{"USE_SCHEMA", "EXECUTE"}, nil)))
+	w.must(metastoreAdmin, "POST", "policies", f.policy("catalog", "p"))
 	_, inCatalog, _ := strings.Cut(table, ".")
 	catalog := w.unique("renamed")
 	w.must(metastoreAdmin, "PATCH", f.path("catalog"), map[string]any{"new_name": strings.ToUpper(catalog)})
@@ -53,6 +56,10 @@ func TestRenamedContainers(t *testing.T) {
 	got := w.must(metastoreAdmin, "GET", f.path("table"), nil)
 	if got.str("full_name") != f.names["table"] || got.str("catalog_name") != catalog {
 		w.Errorf("the table is %s", got.raw)
+	}
+	policy := w.must(metastoreAdmin, "GET", f.policies("catalog")+"/p", nil)
+	if filter, _ := policy.json["row_filter"].(map[string]any); filter["function_name"] != catalog+"."+function || policy.str("on_securable_fullname") != catalog {
+		w.Errorf("the policy is %s", policy.raw)
 	}
 	grants := w.must(metastoreAdmin, "GET", f.permissions("table"), nil)
 	if !strings.Contains(grants.raw, "SELECT") {
