@@ -34,7 +34,7 @@ type Options struct {
 	Registerer    prometheus.Registerer // may be nil
 
 	CallTimeout    time.Duration // of one call; default 30s
-	IdleCheck      time.Duration // without an event before a partition is checked for life; default 30s
+	IdleCheck      time.Duration // without an event before a partition is checked for life, longer after some in a row; default 30s
 	RefreshEvery   time.Duration // between two looks for new partitions; default 1m
 	Retry          time.Duration // before the next attempt after an error, doubled up to a minute; default 1s
 	ReconnectEvery time.Duration // how often one partition may have the connection of all closed; default 5m
@@ -62,10 +62,17 @@ const wholeHub = ""
 // state is what is known of a partition.
 type state struct {
 	read, last int64     // sequence numbers of the last event that is stored, and that is there; -1 before the first
-	stuck      bool      // events are there, and none arrives
+	silent     int       // times in a row that events were there and none arrived
 	lost       bool      // to another receiver
 	reopened   time.Time // when it last had the connection closed
 }
+
+// maxPatience bounds how much longer than Options.IdleCheck is waited for an event: a large one on a slow line may be on its way
+// for long, and would never arrive where the receiver is opened again before.
+const maxPatience = 16
+
+// patience returns by how much longer is waited for an event of a partition that has delivered nothing several times in a row.
+func (s state) patience() time.Duration { return time.Duration(min(1<<min(s.silent, 10), maxPatience)) }
 
 // ownerLevel is the level of our receivers: one with it takes a partition from receivers without. The level below is that of
 // one who lost a partition and waits until the other has gone.

@@ -68,6 +68,6 @@ func (m *metrics) Collect(c chan<- prometheus.Metric) {
 		gauge(m.read, float64(s.read), id)
 		gauge(m.last, float64(s.last), id)
 		gauge(m.lag, float64(max(s.last-s.read, 0)), id)
-		gauge(m.silent, number[s.stuck], id)
+		gauge(m.silent, number[s.silent > 0], id)
 	}
 }

@@ -177,7 +177,9 @@ func (p *partition) awaitRoom(ctx context.Context) int {
 
 // batch waits for an event, and takes along what comes right after it, up to limit in all.
 func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionClient, limit int) ([]*azeventhubs.ReceivedEventData, error) {
-	idle := p.c.o.IdleCheck
+	var patience time.Duration
+	p.c.update(p.id, func(s *state) { patience = s.patience() })
+	idle := patience * p.c.o.IdleCheck
 	if p.level == waitingLevel {
 		idle = p.c.o.waiting()
 	}
@@ -281,7 +283,7 @@ func (p *partition) arrived(sequence int64) {
 // alive notes that the receiver works.
 func (p *partition) alive() {
 	p.stuck = 0
-	p.c.update(p.id, func(s *state) { s.stuck = false })
+	p.c.update(p.id, func(s *state) { s.silent = 0 })
 	p.c.note(p.id, nil)
 }
 
@@ -301,7 +303,7 @@ func (p *partition) checkLife(ctx context.Context) error {
 	}
 	p.stuck++
 	p.c.metrics.stuck.WithLabelValues(p.id).Inc()
-	p.c.update(p.id, func(s *state) { s.stuck, s.last = true, properties.LastEnqueuedSequenceNumber })
+	p.c.update(p.id, func(s *state) { s.silent, s.last = s.silent+1, properties.LastEnqueuedSequenceNumber })
 	p.c.log.Warn("a partition of the event hub went silent although it holds events; opening it again",
 		"partition", p.id, "read", p.read, "last", properties.LastEnqueuedSequenceNumber, "times", p.stuck)
 	if p.stuck > 1 && p.c.mayReconnect(p.id) {
