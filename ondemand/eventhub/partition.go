@@ -179,10 +179,11 @@ func (p *partition) awaitRoom(ctx context.Context) int {
 func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionClient, limit int) ([]*azeventhubs.ReceivedEventData, error) {
 	var patience time.Duration
 	p.c.update(p.id, func(s *state) { patience = s.patience() })
-	idle := patience * p.c.o.IdleCheck
+	idle := p.c.o.IdleCheck
 	if p.level == waitingLevel {
 		idle = p.c.o.waiting()
 	}
+	idle *= patience
 	start, most := time.Now(), idle+p.c.o.CallTimeout
 	events, err := call(ctx, most, func(ctx context.Context) ([]*azeventhubs.ReceivedEventData, error) {
 		ctx, cancel := context.WithTimeout(ctx, idle)
