@@ -39,6 +39,16 @@ var tinyResources = sync.OnceValue(func() string {
 	return `{"type": "RESOURCE_SYNC", "requestInfo": {"resources": [` + strings.Repeat(`{},`, 100_000) + `{}]}}`
 })
 
+// manyFields is one with as many unknown fields as fit into it.
+var manyFields = sync.OnceValue(func() string {
+	var b strings.Builder
+	b.WriteString(`{"type": "RESOURCE_SYNC"`)
+	for i := range 90_000 {
+		fmt.Fprintf(&b, `,"f%d":1`, i)
+	}
+	return b.String() + "}"
+})
+
 // hostile are bodies that are refused.
 func hostile() map[string]struct {
 	body   func() io.Reader
@@ -57,6 +67,7 @@ func hostile() map[string]struct {
 		"100 MB in chunks":       {func() io.Reader { return zeros(100 << 20) }, -1, 413},
 		"100,000 resources":      {text(manyResources()), int64(len(manyResources())), 413},
 		"100,000 tiny resources": {text(tinyResources()), int64(len(tinyResources())), 413},
+		"90,000 fields":          {text(manyFields()), int64(len(manyFields())), 413},
 		"deep JSON":              {text(deep), int64(len(deep)), 400},
 		"deep extra fields":      {text(`{"type": "x", "y": ` + strings.Repeat("[", 400_000) + strings.Repeat("]", 400_000) + "}"), -1, 400},
 	}

@@ -324,6 +324,33 @@ func FuzzParseTask(f *testing.F) {
 	})
 }
 
+// Many fields are refused for their number, not after a look at each; as many as resources need are taken.
+func TestFieldsAreBounded(t *testing.T) {
+	fields := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"f%x":1`, i)
+		}
+		return b.String()
+	}
+	resource := `{"type":"table","values":{"catalog":"c","schema":"s","table":"t"},"a":1,"b":2,"c":3}`
+	for _, c := range []struct {
+		document string
+		taken    bool
+	}{
+		{`{"type":"RESOURCE_SYNC","requestInfo":{"resources":[` + strings.Repeat(resource+",", maxResources-1) + resource + `]}}`, true},
+		{`{"type":"X"` + fields(1000) + `}`, true},
+		{`{"type":"X"` + fields(maxExtra/2+1) + `}`, false},
+		{`{"type":"X"` + fields(maxFields+1) + `}`, false},
+		{`{"type":"X","requestInfo":{"resources":[{"type":"table","values":{"a":"b"` + fields(maxFields) + `}}]}}`, false},
+	} {
+		_, err := ParseTask([]byte(c.document))
+		if (err == nil) != c.taken || err != nil && policy.CodeOf(err) != policy.CodeTooLarge {
+			t.Errorf("%.80s... of %d bytes: %v", c.document, len(c.document), err)
+		}
+	}
+}
+
 // Unknown fields are kept up to a size, wherever in the document they are.
 func TestUnknownFieldsAreBounded(t *testing.T) {
 	const task = `{"type":"RESOURCE_SYNC","a":"%s","requestInfo":{"b":"%s","resources":[{"type":"catalog","values":{"catalog":"c"},"x":"%s"}]}}`
