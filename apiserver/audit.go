@@ -33,7 +33,7 @@ func (s calls) ListAudit(c echo.Context, params ListAuditParams) error {
 	if err != nil {
 		return err
 	}
-	query.Visible = func(securable string) bool { return mayAudit(identityOf(c), securable) }
+	query.Visible = func(securable string) bool { return mayKnow(identityOf(c), securable) }
 	page, err := s.opts.Audit(c.Request().Context(), query)
 	if err != nil {
 		if policy.CodeOf(err) == policy.CodeInvalid && query.Cursor != "" {
@@ -74,9 +74,9 @@ func auditQueryOf(p ListAuditParams) (AuditQuery, error) {
 	return q, nil
 }
 
-// mayAudit reports whether the bearer may know of changes of a securable: a token that is limited to catalogs knows of those, and of
+// mayKnow reports whether the bearer may know what changes on a securable: a token that is limited to catalogs knows of those, and of
 // what is in them.
-func mayAudit(id keys.Identity, securable string) bool {
+func mayKnow(id keys.Identity, securable string) bool {
 	if !id.Limited {
 		return true
 	}

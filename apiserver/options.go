@@ -48,6 +48,10 @@ type Options struct {
 	// the server keeps none.
 	Audit func(ctx context.Context, q AuditQuery) (AuditPage, error)
 
+	// Plan returns what the last full sync, or the one of a task, plans to change in the parts that are visible. May be nil: then no plan
+	// is known.
+	Plan func(ctx context.Context, q PlanQuery) (Plan, error)
+
 	// PipelineName returns the name of the pipeline of that id, for tokens whose claim pipelines names pipelines by name. Its errors
 	// are classified. May be nil: then ids alone count.
 	PipelineName func(ctx context.Context, id string) (string, error)

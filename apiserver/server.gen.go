@@ -122,6 +122,57 @@ type PauseState struct {
 // PipelineRun The update that a PIPELINE_UPDATE started, follows, or is about to start.
 type PipelineRun = ondemand.Run
 
+// Plan What a full sync changes, part by part.
+type Plan struct {
+	// Task the full sync; absent for a token that is limited to catalogs
+	Task string `json:"task,omitempty,omitzero"`
+
+	// Changed objects whose grants change
+	Changed int `json:"changed"`
+
+	// Adds grants
+	Adds int `json:"adds"`
+
+	// Removes grants
+	Removes int        `json:"removes"`
+	Parts   []PlanPart `json:"parts"`
+}
+
+// PlanPart A catalog, or what lies in none.
+type PlanPart struct {
+	// Securable Examples: CATALOG:sales
+	Securable     string    `json:"securable"`
+	PlannedAt     time.Time `json:"plannedAt"`
+	PolicyVersion int64     `json:"policyVersion"`
+
+	// Digest by which requestInfo.approve approves this part where a guard refused it; absent where it changes nothing
+	Digest string `json:"digest,omitempty,omitzero"`
+
+	// Changed objects whose grants change
+	Changed int `json:"changed"`
+
+	// Adds grants
+	Adds int `json:"adds"`
+
+	// Removes grants
+	Removes    int                 `json:"removes"`
+	Changes    []Change            `json:"changes,omitempty,omitzero"`
+	Protection []PlannedProtection `json:"protection,omitempty,omitzero"`
+
+	// LeftOut further changes of this part, beyond the limit
+	LeftOut int `json:"leftOut,omitempty,omitzero"`
+}
+
+// PlannedProtection defines model for PlannedProtection.
+type PlannedProtection struct {
+	// Table Examples: TABLE:sales.emea.orders
+	Table string `json:"table"`
+	Act   string `json:"act"`
+
+	// What the row filter or mask with its function
+	What string `json:"what"`
+}
+
 // Problem RFC 9457
 type Problem struct {
 	// Type Examples: urn:ucwarden:problem:not-found
@@ -240,6 +291,12 @@ type ListAuditParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetPlanParams defines parameters for GetPlan.
+type GetPlanParams struct {
+	// Limit changes in the answer; the counts are of all
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListTasksParams defines parameters for ListTasks.
 type ListTasksParams struct {
 	// Status of this status; here as in the others, nothing sets no limit
@@ -282,6 +339,12 @@ type WatchTaskParams struct {
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
 }
 
+// GetTaskPlanParams defines parameters for GetTaskPlan.
+type GetTaskPlanParams struct {
+	// Limit changes in the answer; the counts are of all
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // SubmitTasksJSONBody defines parameters for SubmitTasks.
 type SubmitTasksJSONBody = json.RawMessage
 
@@ -317,6 +380,9 @@ type ServerInterface interface {
 	// ListAudit Show what was changed in Unity Catalog, for whom, by whom and why
 	// (GET /api/v1/audit)
 	ListAudit(ctx echo.Context, params ListAuditParams) error
+	// GetPlan Show what the last full sync planned to change
+	// (GET /api/v1/plan)
+	GetPlan(ctx echo.Context, params GetPlanParams) error
 	// ListTasks List tasks, newest first
 	// (GET /api/v1/tasks)
 	ListTasks(ctx echo.Context, params ListTasksParams) error
@@ -332,6 +398,9 @@ type ServerInterface interface {
 	// WatchTask Follow the transitions of a task
 	// (GET /api/v1/tasks/{id}/events)
 	WatchTask(ctx echo.Context, id ID, params WatchTaskParams) error
+	// GetTaskPlan Show what a full sync plans to change, or planned
+	// (GET /api/v1/tasks/{id}/plan)
+	GetTaskPlan(ctx echo.Context, id ID, params GetTaskPlanParams) error
 	// RetryTask Start a failed or skipped task over
 	// (POST /api/v1/tasks/{id}/retry)
 	RetryTask(ctx echo.Context, id ID) error
@@ -462,6 +531,24 @@ func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAudit(ctx, params)
+	return err
+}
+
+// GetPlan converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPlan(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPlanParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPlan(ctx, params)
 	return err
 }
 
@@ -636,6 +723,31 @@ func (w *ServerInterfaceWrapper) WatchTask(ctx echo.Context) error {
 	return err
 }
 
+// GetTaskPlan converts echo context to params.
+func (w *ServerInterfaceWrapper) GetTaskPlan(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetTaskPlanParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetTaskPlan(ctx, id, params)
+	return err
+}
+
 // RetryTask converts echo context to params.
 func (w *ServerInterfaceWrapper) RetryTask(ctx echo.Context) error {
 	var err error
@@ -768,11 +880,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/api/v1/admin/store/backup", wrapper.BackupStore, options.OperationMiddlewares["backupStore"]...)
 	router.POST(options.BaseURL+"/api/v1/admin/store/check", wrapper.CheckStore, options.OperationMiddlewares["checkStore"]...)
 	router.GET(options.BaseURL+"/api/v1/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/api/v1/plan", wrapper.GetPlan, options.OperationMiddlewares["getPlan"]...)
 	router.GET(options.BaseURL+"/api/v1/tasks", wrapper.ListTasks, options.OperationMiddlewares["listTasks"]...)
 	router.POST(options.BaseURL+"/api/v1/tasks", wrapper.SubmitTask, options.OperationMiddlewares["submitTask"]...)
 	router.GET(options.BaseURL+"/api/v1/tasks/:id", wrapper.GetTask, options.OperationMiddlewares["getTask"]...)
 	router.POST(options.BaseURL+"/api/v1/tasks/:id/cancel", wrapper.CancelTask, options.OperationMiddlewares["cancelTask"]...)
 	router.GET(options.BaseURL+"/api/v1/tasks/:id/events", wrapper.WatchTask, options.OperationMiddlewares["watchTask"]...)
+	router.GET(options.BaseURL+"/api/v1/tasks/:id/plan", wrapper.GetTaskPlan, options.OperationMiddlewares["getTaskPlan"]...)
 	router.POST(options.BaseURL+"/api/v1/tasks/:id/retry", wrapper.RetryTask, options.OperationMiddlewares["retryTask"]...)
 	router.POST(options.BaseURL+"/api/v1/tasks\\:batch", wrapper.SubmitTasks, options.OperationMiddlewares["submitTasks"]...)
 	router.GET(options.BaseURL+"/docs", wrapper.Docs, options.OperationMiddlewares["docs"]...)

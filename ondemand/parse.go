@@ -362,8 +362,8 @@ func CheckID(id string) error {
 	case !utf8.ValidString(id):
 		return policy.Errorf(policy.CodeInvalid, "the id is not valid UTF-8")
 	}
-	if strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) {
-		return policy.Errorf(policy.CodeInvalid, "the id contains a space or a control character")
+	if strings.ContainsFunc(id, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs, unicode.Co, unicode.Z) }) {
+		return policy.Errorf(policy.CodeInvalid, "the id contains a space, a control character, or one of formatting or private use")
 	}
 	return nil
 }

@@ -126,6 +126,57 @@ type PauseState struct {
 // PipelineRun The update that a PIPELINE_UPDATE started, follows, or is about to start.
 type PipelineRun = ondemand.Run
 
+// Plan What a full sync changes, part by part.
+type Plan struct {
+	// Task the full sync; absent for a token that is limited to catalogs
+	Task string `json:"task,omitempty,omitzero"`
+
+	// Changed objects whose grants change
+	Changed int `json:"changed"`
+
+	// Adds grants
+	Adds int `json:"adds"`
+
+	// Removes grants
+	Removes int        `json:"removes"`
+	Parts   []PlanPart `json:"parts"`
+}
+
+// PlanPart A catalog, or what lies in none.
+type PlanPart struct {
+	// Securable Examples: CATALOG:sales
+	Securable     string    `json:"securable"`
+	PlannedAt     time.Time `json:"plannedAt"`
+	PolicyVersion int64     `json:"policyVersion"`
+
+	// Digest by which requestInfo.approve approves this part where a guard refused it; absent where it changes nothing
+	Digest string `json:"digest,omitempty,omitzero"`
+
+	// Changed objects whose grants change
+	Changed int `json:"changed"`
+
+	// Adds grants
+	Adds int `json:"adds"`
+
+	// Removes grants
+	Removes    int                 `json:"removes"`
+	Changes    []Change            `json:"changes,omitempty,omitzero"`
+	Protection []PlannedProtection `json:"protection,omitempty,omitzero"`
+
+	// LeftOut further changes of this part, beyond the limit
+	LeftOut int `json:"leftOut,omitempty,omitzero"`
+}
+
+// PlannedProtection defines model for PlannedProtection.
+type PlannedProtection struct {
+	// Table Examples: TABLE:sales.emea.orders
+	Table string `json:"table"`
+	Act   string `json:"act"`
+
+	// What the row filter or mask with its function
+	What string `json:"what"`
+}
+
 // Problem RFC 9457
 type Problem struct {
 	// Type Examples: urn:ucwarden:problem:not-found
@@ -244,6 +295,12 @@ type ListAuditParams struct {
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetPlanParams defines parameters for GetPlan.
+type GetPlanParams struct {
+	// Limit changes in the answer; the counts are of all
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // ListTasksParams defines parameters for ListTasks.
 type ListTasksParams struct {
 	// Status of this status; here as in the others, nothing sets no limit
@@ -284,6 +341,12 @@ type SubmitTaskParams struct {
 type WatchTaskParams struct {
 	// LastEventID id of the last event seen; only later ones are sent
 	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
+// GetTaskPlanParams defines parameters for GetTaskPlan.
+type GetTaskPlanParams struct {
+	// Limit changes in the answer; the counts are of all
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // SubmitTasksJSONBody defines parameters for SubmitTasks.
@@ -419,6 +482,13 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/audit (the `ListAudit` operationId).
 	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetPlan Show what the last full sync planned to change
+	//
+	// Nothing is read anew: plannedAt says when it was planned. A token that is limited to catalogs sees the parts for those.
+	//
+	// Corresponds with GET /api/v1/plan (the `GetPlan` operationId).
+	GetPlan(ctx context.Context, params *GetPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListTasks List tasks, newest first
 	//
 	// A page may hold fewer tasks than the limit and still have a nextCursor.
@@ -460,6 +530,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/v1/tasks/{id}/events (the `WatchTask` operationId).
 	WatchTask(ctx context.Context, id ID, params *WatchTaskParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetTaskPlan Show what a full sync plans to change, or planned
+	//
+	// Of a full sync, also one that a guard refused, and of each task that it was split into. The plan is kept until the next full sync. A task that was asked to sync named resources keeps none, but what it changed.
+	//
+	// Corresponds with GET /api/v1/tasks/{id}/plan (the `GetTaskPlan` operationId).
+	GetTaskPlan(ctx context.Context, id ID, params *GetTaskPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetryTask Start a failed or skipped task over
 	//
@@ -616,6 +693,23 @@ func (c *API) ListAudit(ctx context.Context, params *ListAuditParams, reqEditors
 	return c.Client.Do(req)
 }
 
+// GetPlan Show what the last full sync planned to change
+//
+// Nothing is read anew: plannedAt says when it was planned. A token that is limited to catalogs sees the parts for those.
+//
+// Corresponds with GET /api/v1/plan (the `GetPlan` operationId).
+func (c *API) GetPlan(ctx context.Context, params *GetPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPlanRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListTasks List tasks, newest first
 //
 // A page may hold fewer tasks than the limit and still have a nextCursor.
@@ -708,6 +802,23 @@ func (c *API) CancelTask(ctx context.Context, id ID, reqEditors ...RequestEditor
 // Corresponds with GET /api/v1/tasks/{id}/events (the `WatchTask` operationId).
 func (c *API) WatchTask(ctx context.Context, id ID, params *WatchTaskParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewWatchTaskRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetTaskPlan Show what a full sync plans to change, or planned
+//
+// Of a full sync, also one that a guard refused, and of each task that it was split into. The plan is kept until the next full sync. A task that was asked to sync named resources keeps none, but what it changed.
+//
+// Corresponds with GET /api/v1/tasks/{id}/plan (the `GetTaskPlan` operationId).
+func (c *API) GetTaskPlan(ctx context.Context, id ID, params *GetTaskPlanParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetTaskPlanRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1109,6 +1220,60 @@ func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request,
 	return req, nil
 }
 
+// NewGetPlanRequest constructs an http.Request for the GetPlan method
+func NewGetPlanRequest(server string, params *GetPlanParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/plan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListTasksRequest constructs an http.Request for the ListTasks method
 func NewListTasksRequest(server string, params *ListTasksParams) (*http.Request, error) {
 	var err error
@@ -1426,6 +1591,67 @@ func NewWatchTaskRequest(server string, id ID, params *WatchTaskParams) (*http.R
 			req.Header.Set("Last-Event-ID", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewGetTaskPlanRequest constructs an http.Request for the GetTaskPlan method
+func NewGetTaskPlanRequest(server string, id ID, params *GetTaskPlanParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/tasks/%s/plan", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -1767,6 +1993,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /api/v1/audit (the `ListAudit` operationId).
 	ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
 
+	// GetPlanWithResponse Show what the last full sync planned to change
+	//
+	// Nothing is read anew: plannedAt says when it was planned. A token that is limited to catalogs sees the parts for those.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/plan (the `GetPlan` operationId).
+	GetPlanWithResponse(ctx context.Context, params *GetPlanParams, reqEditors ...RequestEditorFn) (*GetPlanResponse, error)
+
 	// ListTasksWithResponse List tasks, newest first
 	//
 	// A page may hold fewer tasks than the limit and still have a nextCursor.
@@ -1816,6 +2051,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/tasks/{id}/events (the `WatchTask` operationId).
 	WatchTaskWithResponse(ctx context.Context, id ID, params *WatchTaskParams, reqEditors ...RequestEditorFn) (*WatchTaskResponse, error)
+
+	// GetTaskPlanWithResponse Show what a full sync plans to change, or planned
+	//
+	// Of a full sync, also one that a guard refused, and of each task that it was split into. The plan is kept until the next full sync. A task that was asked to sync named resources keeps none, but what it changed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/tasks/{id}/plan (the `GetTaskPlan` operationId).
+	GetTaskPlanWithResponse(ctx context.Context, id ID, params *GetTaskPlanParams, reqEditors ...RequestEditorFn) (*GetTaskPlanResponse, error)
 
 	// RetryTaskWithResponse Start a failed or skipped task over
 	//
@@ -2161,6 +2405,54 @@ func (r ListAuditResponse) ContentType() string {
 	return ""
 }
 
+type GetPlanResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Other
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPlanResponse) GetJSON200() *Plan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetPlanResponse) GetApplicationProblemJSONDefault() *Other {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPlanResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPlanResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPlanResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPlanResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListTasksResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2411,6 +2703,54 @@ func (r WatchTaskResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r WatchTaskResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetTaskPlanResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Plan
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Other
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetTaskPlanResponse) GetJSON200() *Plan {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetTaskPlanResponse) GetApplicationProblemJSONDefault() *Other {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetTaskPlanResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetTaskPlanResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetTaskPlanResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetTaskPlanResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2831,6 +3171,21 @@ func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, params 
 	return ParseListAuditResponse(rsp)
 }
 
+// GetPlanWithResponse Show what the last full sync planned to change
+//
+// Nothing is read anew: plannedAt says when it was planned. A token that is limited to catalogs sees the parts for those.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/plan (the `GetPlan` operationId).
+func (c *ClientWithResponses) GetPlanWithResponse(ctx context.Context, params *GetPlanParams, reqEditors ...RequestEditorFn) (*GetPlanResponse, error) {
+	rsp, err := c.GetPlan(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPlanResponse(rsp)
+}
+
 // ListTasksWithResponse List tasks, newest first
 //
 // A page may hold fewer tasks than the limit and still have a nextCursor.
@@ -2915,6 +3270,21 @@ func (c *ClientWithResponses) WatchTaskWithResponse(ctx context.Context, id ID, 
 		return nil, err
 	}
 	return ParseWatchTaskResponse(rsp)
+}
+
+// GetTaskPlanWithResponse Show what a full sync plans to change, or planned
+//
+// Of a full sync, also one that a guard refused, and of each task that it was split into. The plan is kept until the next full sync. A task that was asked to sync named resources keeps none, but what it changed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/tasks/{id}/plan (the `GetTaskPlan` operationId).
+func (c *ClientWithResponses) GetTaskPlanWithResponse(ctx context.Context, id ID, params *GetTaskPlanParams, reqEditors ...RequestEditorFn) (*GetTaskPlanResponse, error) {
+	rsp, err := c.GetTaskPlan(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetTaskPlanResponse(rsp)
 }
 
 // RetryTaskWithResponse Start a failed or skipped task over
@@ -3218,6 +3588,42 @@ func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
 	return response, nil
 }
 
+// ParseGetPlanResponse parses an HTTP response from a GetPlanWithResponse call
+func ParseGetPlanResponse(rsp *http.Response) (*GetPlanResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPlanResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Other
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/plain) unsupported
+
+	}
+
+	return response, nil
+}
+
 // ParseListTasksResponse parses an HTTP response from a ListTasksWithResponse call
 func ParseListTasksResponse(rsp *http.Response) (*ListTasksResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3417,6 +3823,42 @@ func ParseWatchTaskResponse(rsp *http.Response) (*WatchTaskResponse, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetTaskPlanResponse parses an HTTP response from a GetTaskPlanWithResponse call
+func ParseGetTaskPlanResponse(rsp *http.Response) (*GetTaskPlanResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetTaskPlanResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Plan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Other
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/plain) unsupported
 
 	}
 

@@ -184,6 +184,17 @@ func (c *Client) ListQuery(ctx context.Context, query url.Values) (ondemand.Page
 	return answer[ondemand.Page](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.ListTasks(ctx, nil, asWritten) })
 }
 
+// Plan returns what a full sync plans to change, or planned, with up to limit changes, or 1,000 where limit is 0: the sync with the id,
+// or with "" the last one.
+func (c *Client) Plan(ctx context.Context, id string, limit int) (Plan, error) {
+	return answer[Plan](ctx, func(ctx context.Context) (*http.Response, error) {
+		if id == "" {
+			return c.api.GetPlan(ctx, &GetPlanParams{Limit: given(limit)})
+		}
+		return c.api.GetTaskPlan(ctx, id, &GetTaskPlanParams{Limit: given(limit)})
+	})
+}
+
 // Audit returns one page of the audit trail, oldest change first. AuditPage.NextCursor, set as the Cursor, asks for the next one.
 func (c *Client) Audit(ctx context.Context, params ListAuditParams) (AuditPage, error) {
 	return answer[AuditPage](ctx, func(ctx context.Context) (*http.Response, error) { return c.api.ListAudit(ctx, &params) })

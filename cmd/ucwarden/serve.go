@@ -127,7 +127,7 @@ func (d *daemon) newAPI(ctx context.Context) (*apiserver.Server, error) {
 	}
 	return apiserver.New(apiserver.Options{
 		Addr: c.Addr, AdminAddr: c.AdminAddr, TLSCert: c.TLS.Cert, TLSKey: c.TLS.Key, ClientCA: c.TLS.ClientCA,
-		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies, PipelineName: d.pipelineName, Audit: d.auditPage,
+		Tasks: d.queue, Store: d.store, Verifier: verifier, Reload: d.reloadPolicies, PipelineName: d.pipelineName, Audit: d.auditPage, Plan: d.plan,
 		Checks: d.checks(),
 		Logger: d.log, Registerer: d.registry, Gatherer: d.registry, Tracer: d.traces.Tracer(),
 		BodyLimit: c.BodyLimit, MaxResources: c.MaxResources, Rate: rate, Burst: c.RateBurst,
