@@ -1,6 +1,10 @@
 package apiserver
 
-import "github.com/labstack/echo/v4"
+import (
+	"net"
+
+	"github.com/labstack/echo/v4"
+)
 
 // Routes lists what both servers answer, for the comparison with the OpenAPI document.
 func (s *Server) Routes() []*echo.Route {
@@ -19,3 +23,6 @@ func OpenAPI() []byte {
 	}
 	return s.json
 }
+
+// ListenOn lets Run serve what a listener accepts.
+func (s *Server) ListenOn(l net.Listener) { s.listener = l }

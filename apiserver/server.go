@@ -160,7 +160,7 @@ func (s *Server) serve(ctx context.Context, g *errgroup.Group, h http.Handler, l
 		TLSConfig:         tlsConfig,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second, // waiting requests extend it
+		WriteTimeout:      40 * time.Second, // later than what is read, so that this is answered; waiting requests extend it
 		IdleTimeout:       2 * time.Minute,
 		// Twice our own limit, so that a larger header is still answered with a problem.
 		MaxHeaderBytes: 2 * maxHeader,

@@ -8,21 +8,25 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/apiserver"
+	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -218,6 +222,70 @@ func TestShutdownAnswersHeldRequests(t *testing.T) {
 	collect(t, events)
 }
 
+// Every answer has headers that let a browser do nothing with it; what is sent in clear text does not promise TLS.
+func TestSecurityHeaders(t *testing.T) {
+	e := newEnv(t, func(s *setup) { s.stopped = true })
+	for _, call := range [][2]string{{"GET", "/healthz"}, {"GET", "/none"}, {"GET", tasksPath}, {"GET", tasksPath + "/none"}, {"POST", tasksPath}, {"BREW", "/healthz"}} {
+		r := e.do(call[0], call[1], "")
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+			"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Strict-Transport-Security": "", "Server": "",
+		} {
+			if got := r.header.Get(name); got != want {
+				t.Errorf("%s %s: %s is %q, want %q", call[0], call[1], name, got, want)
+			}
+		}
+	}
+}
+
+// Each call has one line in the log, that says who asked for what and how it ended, whatever is written in names.
+func TestLogLineOfACall(t *testing.T) {
+	e := newEnv(t, func(s *setup) { s.stopped = true })
+	const subject = "eve\n{\"msg\":\"http request\",\"subject\":\"admin\"}\x1b[31m\u202e"
+	e.do("POST", tasksPath, table("mine", "sales"), bearer(e.issue(subject, nil, keys.ScopeWrite))...).want(202)
+	e.do("GET", tasksPath+"/x%0Ay", "", bearer(e.issue(subject, nil, keys.ScopeRead))...).want(404)
+	e.do("GET", tasksPath+"/"+url.PathEscape("{forged}")+"?token=secret", "").want(400)
+	e.do("GET", tasksPath, "", "Authorization", "").want(401)
+	e.do("GET", auditPath, "", bearer(e.issue("reader", nil, keys.ScopeRead))...).want(403)
+	type line struct {
+		Msg, Method, Route, Subject, Task, Remote, Request string
+		Status                                             int
+	}
+	var got []line
+	for text := range strings.Lines(e.log.String()) {
+		for _, r := range strings.TrimSuffix(text, "\n") {
+			if r < ' ' || r == 0x7f {
+				t.Errorf("a control character in %q", text)
+			}
+		}
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		if l.Msg != "http request" {
+			continue
+		}
+		if l.Remote == "" || l.Request == "" {
+			t.Errorf("%s", text)
+		}
+		l.Remote, l.Request = "", ""
+		got = append(got, l)
+	}
+	want := []line{
+		{Msg: "http request", Method: "POST", Route: tasksPath, Subject: subject, Task: "mine", Status: 202},
+		{Msg: "http request", Method: "GET", Route: tasksPath + "/:id", Subject: subject, Task: "x\ny", Status: 404},
+		{Msg: "http request", Method: "GET", Route: tasksPath + "/:id", Subject: "tester", Status: 400},
+		{Msg: "http request", Method: "GET", Route: tasksPath, Status: 401},
+		{Msg: "http request", Method: "GET", Route: auditPath, Subject: "reader", Status: 403},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(e.log.String(), "token=secret") {
+		t.Error("the log shows a query")
+	}
+}
+
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -229,6 +297,13 @@ func TestTLS(t *testing.T) {
 	defer client.CloseIdleConnections()
 	if status, _ := fetch(t, client, "https://"+e.server.Addr().String()+"/healthz"); status != 200 {
 		t.Errorf("status %d", status)
+	}
+	resp, err := client.Get("https://" + e.server.Addr().String() + tasksPath) // also where it is refused
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != 401 || resp.Header.Get("Strict-Transport-Security") != "max-age=31536000" {
+		t.Errorf("%d, headers %v", resp.StatusCode, resp.Header)
 	}
 	old := &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11} // to see it refused
 	if conn, err := tls.Dial("tcp", e.server.Addr().String(), old); err == nil {
