@@ -1,13 +1,16 @@
 package emulator
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // registerIdentity registers the calls about principals (SCIM), and OAuth machine-to-machine.
@@ -114,14 +117,73 @@ func (s *Server) scimGet(kind PrincipalKind) handlerFunc {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
 		p := s.directory.byID[id]
-		if err != nil || p == nil || p.deleted || p.kind != kind {
+		if err != nil || p == nil || p.deleted || p.kind != kind || c.ofAccount() && p.local() {
 			return nil, &apiError{status: http.StatusNotFound, code: "RESOURCE_DOES_NOT_EXIST", message: "No such principal."}
 		}
-		return s.scimResourceOf(p), nil
+		return c.scimAttributes(s.scimResourceOf(p))
 	}
 }
 
-// scimList returns a handler that pages by startIndex (from 1) and count, and filters.
+// ofAccount reports whether the call is one of the account, not of the workspace.
+func (c *call) ofAccount() bool { return c.req.PathValue("account") != "" }
+
+// scimAttributes returns a resource with the attributes that the query names, or without those that it excludes. The id is always
+// shown.
+func (c *call) scimAttributes(r scimResource) (any, error) {
+	query := c.req.URL.Query()
+	only, without := query.Get("attributes"), query.Get("excludedAttributes")
+	if only == "" && without == "" {
+		return r, nil
+	}
+	encoded, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := jsonObject(encoded)
+	if err != nil {
+		return nil, err
+	}
+	names := func(list string) map[string]bool {
+		set := make(map[string]bool)
+		for name := range strings.SplitSeq(list, ",") {
+			name, _, _ = strings.Cut(strings.TrimSpace(name), ".") // of "members.value" all of members
+			set[strings.ToLower(name)] = true
+		}
+		return set
+	}
+	wanted, unwanted := names(only), names(without)
+	for name := range shown {
+		if key := strings.ToLower(name); key != "id" && key != "schemas" && (only != "" && !wanted[key] || unwanted[key]) {
+			delete(shown, name)
+		}
+	}
+	return shown, nil
+}
+
+// scimSort sorts principals by the attribute that the query names, by default by name.
+func (c *call) scimSort(names []string) error {
+	slices.Sort(names)
+	query := c.req.URL.Query()
+	switch by := strings.ToLower(query.Get("sortBy")); by {
+	case "", "username", "displayname", "applicationid":
+	case "id":
+		byName := c.srv.directory.byName
+		slices.SortFunc(names, func(a, b string) int { return cmp.Compare(byName[a].id, byName[b].id) })
+	default:
+		return invalid("sortBy '%s' is not one of userName, displayName, applicationId, id.", query.Get("sortBy"))
+	}
+	switch strings.ToLower(query.Get("sortOrder")) {
+	case "", "ascending":
+	case "descending":
+		slices.Reverse(names)
+	default:
+		return invalid("sortOrder must be ascending or descending.")
+	}
+	return nil
+}
+
+// scimList returns a handler that pages by startIndex (from 1) and count, and filters. A list of the account's groups shows no
+// members, as in accounts that are new since August 2025, nor groups of the workspace alone.
 func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 	return func(c *call) (any, error) {
 		query := c.req.URL.Query()
@@ -141,16 +203,24 @@ func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 		defer s.mu.RUnlock()
 		var names []string
 		for name, p := range s.directory.byName {
-			if p.kind == kind && name != accountUsers && wanted(p) {
+			if p.kind == kind && name != accountUsers && wanted(p) && !(c.ofAccount() && p.local()) {
 				names = append(names, name)
 			}
 		}
-		slices.Sort(names)
+		if err := c.scimSort(names); err != nil {
+			return nil, err
+		}
 		from := min(start-1, len(names))
 		page := names[from:min(from+count, len(names))]
-		resources := make([]scimResource, len(page))
+		resources := make([]any, len(page))
 		for i, name := range page {
-			resources[i] = s.scimResourceOf(s.directory.byName[name])
+			r := s.scimResourceOf(s.directory.byName[name])
+			if c.ofAccount() {
+				r.Members = nil
+			}
+			if resources[i], err = c.scimAttributes(r); err != nil {
+				return nil, err
+			}
 		}
 		return map[string]any{"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:ListResponse"}, "totalResults": len(names),
 			"startIndex": start, "itemsPerPage": len(page), "Resources": resources}, nil

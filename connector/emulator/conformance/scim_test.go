@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -137,7 +138,7 @@ func TestGroups(t *testing.T) {
 	idOf := func(path, name string) string {
 		t.Helper()
 		field := map[string]string{"Users": "userName", "Groups": "displayName"}[path]
-		list, _ := w.must(alice, "GET", scimAccount+path+"?filter="+url.QueryEscape(fmt.Sprintf("%s eq %q", field, name)), nil).json["Resources"].([]any)
+		list, _ := w.must(alice, "GET", scimWorkspace+path+"?filter="+url.QueryEscape(fmt.Sprintf("%s eq %q", field, name)), nil).json["Resources"].([]any)
 		if len(list) != 1 {
 			t.Fatalf("%d of %s", len(list), name)
 		}
@@ -234,5 +235,65 @@ func TestFilters(t *testing.T) {
 	}
 	for _, bad := range []string{`displayName`, `displayName eq`, `displayName is "x"`, `shoe eq "x"`, `displayName eq "x" and`, `(displayName eq "x"`, `displayName eq "x")`, `displayName eq "x" displayName eq "y"`, `displayName eq "x`} {
 		w.refused(alice, "GET", scimWorkspace+"Groups?filter="+url.QueryEscape(bad), nil, 400, badValue)
+	}
+}
+
+// TestSCIMLists: lists show the attributes that are asked for, in the order that is asked for, and those of the account no
+// members of groups and no groups of a workspace.
+func TestSCIMLists(t *testing.T) {
+	w := newPrincipals(t)
+	list := func(path string) []any {
+		t.Helper()
+		resources, _ := w.must(alice, "GET", path, nil).json["Resources"].([]any)
+		if len(resources) == 0 {
+			t.Fatalf("%s lists nothing", path)
+		}
+		return resources
+	}
+	keys := func(resource any) string {
+		return strings.Join(slices.Sorted(maps.Keys(resource.(map[string]any))), " ")
+	}
+	if got := keys(list(scimWorkspace + "Users?attributes=userName,groups.display")[0]); strings.Trim(strings.Replace(got, "groups ", "", 1), " ") != "id schemas userName" {
+		t.Errorf("with attributes: %s", got)
+	}
+	if got := keys(list(scimWorkspace + "Users?excludedAttributes=emails,ID,active")[0]); strings.Contains(got, "emails") || strings.Contains(got, "active") ||
+		!strings.Contains(got, "id ") || !strings.Contains(got, "userName") {
+		t.Errorf("without attributes: %s", got)
+	}
+	names := func(path string) (names []string) {
+		for _, r := range list(path) {
+			names = append(names, fmt.Sprint(r.(map[string]any)["displayName"]))
+		}
+		return names
+	}
+	up, down := names(scimWorkspace+"Groups?sortBy=displayName"), names(scimWorkspace+"Groups?sortBy=displayName&sortOrder=descending")
+	slices.Reverse(down)
+	if !slices.IsSorted(up) || !slices.Equal(up, down) {
+		t.Errorf("sorted %v, descending from the end %v", up, down)
+	}
+	w.refused(alice, "GET", scimWorkspace+"Groups?sortBy=age", nil, 400)
+	w.refused(alice, "GET", scimWorkspace+"Groups?sortOrder=up", nil, 400)
+
+	local := ""
+	for _, r := range list(scimWorkspace + "Groups") {
+		group := r.(map[string]any)
+		id := fmt.Sprint(group["id"])
+		if group["meta"].(map[string]any)["resourceType"] == "WorkspaceGroup" {
+			local = id
+			continue
+		}
+		one := w.must(alice, "GET", scimAccount+"Groups/"+id, nil)
+		if !same(one.json["members"], w.must(alice, "GET", scimWorkspace+"Groups/"+id, nil).json["members"]) {
+			t.Errorf("the members of group %s differ: %s", id, one.raw)
+		}
+	}
+	if local == "" {
+		t.Fatal("the workspace has no group of its own")
+	}
+	w.refused(alice, "GET", scimAccount+"Groups/"+local, nil, 404)
+	for _, r := range list(scimAccount + "Groups") {
+		if group := r.(map[string]any); group["id"] == local || group["members"] != nil {
+			t.Errorf("the account lists %v", group)
+		}
 	}
 }
