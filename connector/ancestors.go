@@ -43,7 +43,7 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		if covered { // read only now that no removal is on its way
 			continue
 		}
-		have, err := r.containerGrants(ctx, a, opens || len(closed) > 0)
+		have, err := r.loadOptions().GrantsOf(ctx, a) // what an earlier sync saw there may have been changed by somebody else since
 		if _, gone := errors.AsType[*load.GoneError](err); gone {
 			continue
 		}
@@ -162,20 +162,6 @@ func inherits(l *load.Found, container policy.Securable, p policy.Privilege) boo
 	return slices.ContainsFunc(l.Read, func(s policy.Securable) bool {
 		return container.Contains(s) && policy.Supports(s.Type, l.Kinds[s], p)
 	})
-}
-
-// containerGrants returns the grants on a container, as last seen if that is not long ago, unless anew: what somebody has
-// granted there since counts where USE_* is added.
-func (r *run) containerGrants(ctx context.Context, c policy.Securable, anew bool) ([]policy.Assignment, error) {
-	if list, ok := r.coordinator.Container(c); ok && !anew {
-		return list, nil
-	}
-	list, err := r.loadOptions().GrantsOf(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	r.coordinator.Saw(r.id, c, list)
-	return list, nil
 }
 
 // hasRequiredUse reports whether a principal has, by grants, the USE_* that what is granted on s requires: both, wherever it is used.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,46 +125,6 @@ func TestUseThatAnotherSyncReliesOn(t *testing.T) {
 			t.Errorf("on its way: %t: the way is closed: %v", onItsWay, managed(r))
 		}
 	}
-}
-
-// What a sync reads on a container is not taken for newer than what another has written there since: a grant that was revoked
-// meanwhile would be taken to stand by the next one that needs it.
-func TestReadingOlderThanChange(t *testing.T) {
-	bob := allow("table:hr.core.st*", "bob@example.com", "select")
-	slow := &slowReading{gate: gate{reached: make(chan struct{}), open: make(chan struct{})}, on: sec(t, "schema:hr.core")}
-	r := newRig(t, rigOptions{wrap: func(w connector.Workspace) connector.Workspace { slow.Workspace = w; return slow }}, bob)
-	r.sync("catalog:hr")
-	slow.armed.Store(true)
-	planned := make(chan error, 1)
-	go func() { _, err := r.Plan(t.Context(), r.roots("catalog:hr")); planned <- err }()
-	<-slow.reached
-	r.policies.set(t)
-	r.sync("schema:hr.core") // revokes USE_SCHEMA
-	close(slow.open)
-	if err := <-planned; err != nil {
-		t.Fatal(err)
-	}
-	r.policies.set(t, bob)
-	r.sync("table:hr.core.staff")
-	if !reaches(r.server.Grants(), []policy.Principal{policy.PrincipalByShape("bob@example.com")}, policy.Select, sec(t, "table:hr.core.staff")) {
-		t.Errorf("the way is closed: %v", managed(r))
-	}
-}
-
-// slowReading is a Workspace whose answer about the grants on one securable, once armed, arrives when the gate opens.
-type slowReading struct {
-	connector.Workspace
-	gate
-	on    policy.Securable
-	armed atomic.Bool
-}
-
-func (s *slowReading) Grants(ctx context.Context, on policy.Securable) ([]policy.Assignment, error) {
-	list, err := s.Workspace.Grants(ctx, on)
-	if on == s.on && s.armed.Load() {
-		s.pass()
-	}
-	return list, err
 }
 
 // gate holds the first that comes until it is opened; it may stand as a guard before an apply.

@@ -50,9 +50,6 @@ type Options struct {
 	// Parallel is how many calls a sync has under way at once; the workspace's own pacing bounds them further.
 	// Default 32.
 	Parallel int
-	// ContainerTTL is how long grants on catalogs and schemas, once read, are trusted when a task for an object inside
-	// needs to know whether the required USE_* are granted. Default 1 h.
-	ContainerTTL time.Duration
 	// DirectoryInterval is how often the directory is read. Default 10 min.
 	DirectoryInterval time.Duration
 	// UnknownPrincipalTTL is how long at most a principal that the workspace did not know is not tried again. Default
@@ -70,7 +67,7 @@ func (o *Options) validate() error {
 		return errors.New("connector: no policies")
 	case len(o.Scope.Roots()) > 0:
 		return errors.New("connector: the managed scope must not be narrowed to roots")
-	case o.Parallel < 0 || o.ContainerTTL < 0 || o.UnknownPrincipalTTL < 0 || o.DirectoryInterval < 0:
+	case o.Parallel < 0 || o.UnknownPrincipalTTL < 0 || o.DirectoryInterval < 0:
 		return errors.New("connector: parallel calls and times must not be negative")
 	}
 	switch o.Mode {
@@ -83,9 +80,6 @@ func (o *Options) validate() error {
 	}
 	if o.Parallel == 0 {
 		o.Parallel = 32
-	}
-	if o.ContainerTTL == 0 {
-		o.ContainerTTL = time.Hour
 	}
 	if o.UnknownPrincipalTTL == 0 {
 		o.UnknownPrincipalTTL = 15 * time.Minute

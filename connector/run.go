@@ -122,7 +122,6 @@ func (r *run) loadOptions() load.Options {
 	return load.Options{
 		Lister: r.Workspace, Grants: r.grants, Scope: r.Scope, Parallel: r.Parallel, Memory: r.memory, Logger: r.Logger,
 		Named:    func(in policy.Securable) []policy.Securable { return r.compiler.Named(in, maxNamed) },
-		Saw:      func(c policy.Securable, grants []policy.Assignment) { r.coordinator.Saw(r.id, c, grants) }, // from here on others read it
 		Report:   r.request.report,
 		LeftOut:  r.metrics.leftOut.Inc,
 		Recalled: func(n int) { r.metrics.recalled.Add(float64(n)) },

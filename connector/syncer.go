@@ -65,7 +65,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	o.Compile.Protects = o.Protection != nil
 	s := &Syncer{
-		Options: o, metrics: m, coordinator: coordinate.New(o.ContainerTTL), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
+		Options: o, metrics: m, coordinator: coordinate.New(), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: identity.NewUnknown(o.UnknownPrincipalTTL, o.UnknownState), expansions: expansion.New(cmp.Or(o.UnknownState, o.State)),
 		memory: memory.New(o.State, cmp.Or(o.UnknownState, o.State)), held: make(map[string]uint64), warnedOfScope: make(map[string]bool),
 	}

@@ -191,13 +191,12 @@ func TestBadOptions(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	good := connector.Options{Workspace: r.client, Policies: r.policies}
 	for name, spoil := range map[string]func(*connector.Options){
-		"no workspace":       func(o *connector.Options) { o.Workspace = nil },
-		"no policies":        func(o *connector.Options) { o.Policies = nil },
-		"scope with roots":   func(o *connector.Options) { o.Scope = o.Scope.Within(sec(t, "catalog:sales")) },
-		"misspelt mode":      func(o *connector.Options) { o.Mode = "observ" },
-		"negative parallel":  func(o *connector.Options) { o.Parallel = -1 },
-		"negative container": func(o *connector.Options) { o.ContainerTTL = -time.Second },
-		"negative unknown":   func(o *connector.Options) { o.UnknownPrincipalTTL = -time.Second },
+		"no workspace":      func(o *connector.Options) { o.Workspace = nil },
+		"no policies":       func(o *connector.Options) { o.Policies = nil },
+		"scope with roots":  func(o *connector.Options) { o.Scope = o.Scope.Within(sec(t, "catalog:sales")) },
+		"misspelt mode":     func(o *connector.Options) { o.Mode = "observ" },
+		"negative parallel": func(o *connector.Options) { o.Parallel = -1 },
+		"negative unknown":  func(o *connector.Options) { o.UnknownPrincipalTTL = -time.Second },
 	} {
 		o := good
 		if spoil(&o); func() bool { _, err := connector.New(o); return err == nil }() {

@@ -58,7 +58,7 @@ func BenchmarkTaskLatency(b *testing.B) {
 		}
 		return took, len(task.Resources[0].Changes) > 0, len(w.emulator.Trace())
 	}
-	syncTable("twarm") // reads the containers, once
+	syncTable("twarm") // the first reads the directory, too
 	var all, over []time.Duration
 	calls := 0
 	for i := 0; b.Loop(); i++ {

@@ -224,7 +224,7 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 	return connector.New(connector.Options{
 		KeptOut: func() error { return keptOut(src) }, Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
-		Protection: protectionOptions(c, client, me.Principal.Name, log), Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency, ContainerTTL: c.Sync.Interval,
+		Protection: protectionOptions(c, client, me.Principal.Name, log), Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency,
 		Logger: log, Registerer: reg,
 	})
 }

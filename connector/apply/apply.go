@@ -156,9 +156,6 @@ func (a *applier) applyChange(ctx context.Context, planned policy.Change) Outcom
 	}
 	err := a.send(ctx, c, &out)
 	a.Sent(out.Change)
-	if err != nil {
-		a.Coordinator.Forget(c.Securable)
-	}
 	if policy.CodeOf(err) == policy.CodeNotFound { // perhaps about the call alone
 		switch _, getErr := a.Get(ctx, c.Securable); {
 		case policy.CodeOf(getErr) == policy.CodeNotFound:
@@ -199,7 +196,6 @@ func (a *applier) send(ctx context.Context, c policy.Change, out *Outcome) error
 		if err != nil {
 			return err
 		}
-		a.Coordinator.Wrote(c.Securable, have)
 		a.Watch.Landed(part, have)
 		a.forgetUnknown(ctx, part.Add)
 		out.Change.Add, out.Change.Remove = append(out.Change.Add, part.Add...), append(out.Change.Remove, part.Remove...)

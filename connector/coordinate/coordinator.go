@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
@@ -18,31 +17,23 @@ import (
 //   - USE_* that a sync for an object requires is not taken away by another, which may have listed the container
 //     before the object was there.
 type Coordinator struct {
-	mu         sync.Mutex
-	ttl        time.Duration
-	clock      uint64                    // grows with everything that is noted
-	running    map[uint64]bool           // syncs under way, by the clock when they began
-	applying   map[*compile.Compiler]int // changes on their way, by what they were planned with
-	closing    map[policy.Securable]int  // containers from which USE_* is being removed
-	ended      chan struct{}             // closed when the next change has ended
-	required   map[policy.Grant]requirement
-	containers map[policy.Securable]seenGrants
+	mu       sync.Mutex
+	clock    uint64                    // grows with everything that is noted
+	running  map[uint64]bool           // syncs under way, by the clock when they began
+	applying map[*compile.Compiler]int // changes on their way, by what they were planned with
+	closing  map[policy.Securable]int  // containers from which USE_* is being removed
+	ended    chan struct{}             // closed when the next change has ended
+	required map[policy.Grant]requirement
 }
 
 // requirement is that a sync requires a grant to stay.
 type requirement struct{ at, by uint64 }
 
-type seenGrants struct {
-	list  []policy.Assignment
-	at    time.Time
-	wrote uint64 // when this process changed them, on the coordinator's clock; 0 when they were only read
-}
-
-// New returns a coordinator. What was last seen of a container counts for ttl.
-func New(ttl time.Duration) *Coordinator {
+// New returns a coordinator.
+func New() *Coordinator {
 	return &Coordinator{
-		ttl: ttl, running: make(map[uint64]bool), applying: make(map[*compile.Compiler]int), closing: make(map[policy.Securable]int),
-		ended: make(chan struct{}), required: make(map[policy.Grant]requirement), containers: make(map[policy.Securable]seenGrants),
+		running: make(map[uint64]bool), applying: make(map[*compile.Compiler]int), closing: make(map[policy.Securable]int),
+		ended: make(chan struct{}), required: make(map[policy.Grant]requirement),
 	}
 }
 
@@ -155,46 +146,4 @@ func (co *Coordinator) RequireUse(ctx context.Context, id uint64, container poli
 		}
 	}
 	return co.waitUntil(ctx, func() bool { return co.closing[container] == 0 })
-}
-
-// Wrote notes the grants on s after a change.
-func (co *Coordinator) Wrote(s policy.Securable, list []policy.Assignment) {
-	if !s.Type.IsContainer() {
-		return
-	}
-	co.mu.Lock()
-	defer co.mu.Unlock()
-	co.clock++
-	co.containers[s] = seenGrants{list, time.Now(), co.clock}
-}
-
-// Saw notes the grants that a sync read on a container, unless they were changed since it began.
-func (co *Coordinator) Saw(id uint64, s policy.Securable, list []policy.Assignment) {
-	co.mu.Lock()
-	defer co.mu.Unlock()
-	if co.containers[s].wrote < id {
-		co.containers[s] = seenGrants{list: list, at: time.Now()}
-	}
-}
-
-// Forget drops what is known of a container, because it turned out not to be so.
-func (co *Coordinator) Forget(s policy.Securable) {
-	co.mu.Lock()
-	defer co.mu.Unlock()
-	delete(co.containers, s)
-}
-
-// Container returns the grants last seen on a container, if that is not too long ago.
-func (co *Coordinator) Container(s policy.Securable) ([]policy.Assignment, bool) {
-	co.mu.Lock()
-	defer co.mu.Unlock()
-	seen, ok := co.containers[s]
-	if !ok {
-		return nil, false
-	}
-	if time.Since(seen.at) > co.ttl {
-		delete(co.containers, s)
-		return nil, false
-	}
-	return seen.list, true
 }

@@ -114,10 +114,9 @@ type Options struct {
 	Logger   *slog.Logger
 	Named    func(container policy.Securable) []policy.Securable // what policies name exactly, in a container or of root objects; nil: nothing
 
-	Saw      func(container policy.Securable, grants []policy.Assignment) // called with the grants that were read on a container
-	Report   func(phase string, done, total int)                          // called now and then, never twice at once
-	LeftOut  func()                                                       // called for each object that is left out
-	Recalled func(n int)                                                  // called where a listing did not show n objects that exist
+	Report   func(phase string, done, total int) // called now and then, never twice at once
+	LeftOut  func()                              // called for each object that is left out
+	Recalled func(n int)                         // called where a listing did not show n objects that exist
 }
 
 // Loader reads what a sync needs to know of a workspace: first which objects there are, then the grants on them. What does
@@ -367,9 +366,6 @@ func (l *Loader) ReadGrants(ctx context.Context, only func(policy.Securable) boo
 			list, err := l.GrantsOf(ctx, sec)
 			for j := range list { // the same few words on every object are held once
 				list[j].Privilege = unique.Make(list[j].Privilege).Value()
-			}
-			if err == nil && sec.Type.IsContainer() {
-				l.Saw(sec, list) // from here on others read it
 			}
 			grants[i], without[i] = list, err != nil
 			l.mu.Lock()
