@@ -218,6 +218,7 @@ type Policies struct {
 	AllowEmpty      bool     `mapstructure:"allow_empty"`
 	Accept          string   `mapstructure:"accept"`
 	DenyStrategy    []string `mapstructure:"deny_strategy"`
+	ColumnStrategy  string   `mapstructure:"column_strategy"`
 	ExpandLimit     int      `mapstructure:"expand_limit"`
 	AddUse          bool     `mapstructure:"add_use"`
 	RefreshOnDemand bool     `mapstructure:"refresh_on_demand"`

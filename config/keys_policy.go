@@ -117,6 +117,8 @@ func policyKeys() []Key {
 		{Name: "policies.accept", Type: TypeString, Help: "digest of one refused version to accept; the error names it"},
 		{Name: "policies.deny_strategy", Type: TypeList, check: checkDenyStrategies,
 			Help: "for a deny inside an allowed group, the first of filter, expand, withhold, ignore that fits; empty: filter (with a warehouse), withhold"},
+		{Name: "policies.column_strategy", Type: TypeEnum, Enum: []string{"withhold", "mask-null"}, Default: "withhold",
+			Help: "for an allow on some columns: withhold the table, or grant it and let masks show NULL of the others (takes a warehouse)"},
 		{Name: "policies.expand_limit", Type: TypeInt, Default: "500", check: checkPositive,
 			Help: "largest group that expand grants member by member"},
 		{Name: "policies.add_use", Type: TypeBool, Default: "true",

@@ -38,6 +38,9 @@ func (c *Config) validate(ps *problems) {
 	case slices.Contains(strategies, "filter") && c.Databricks.Warehouse == "":
 		c.warn("policies.deny_strategy names filter, which takes a warehouse, and databricks.warehouse is not set: it is never taken")
 	}
+	if c.Policies.ColumnStrategy == "mask-null" && c.Databricks.Warehouse == "" {
+		c.warn("policies.column_strategy mask-null takes a warehouse, and databricks.warehouse is not set: tables of which policies allow some columns are not granted for these")
+	}
 	maps.DeleteFunc(c.Scope.Privileges, func(_ string, f PrivilegeFilter) bool { return len(f.Include)+len(f.Add)+len(f.Exclude) == 0 })
 	if len(c.Scope.Privileges) == 0 {
 		c.Scope.Privileges = nil

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -49,7 +50,7 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 	ctx, s := span.Start(ctx, "load and plan row filters and masks")
 	defer span.End(s, nil)
 	denied := r.compiler.Denied(found.Inventory)
-	findings := r.protect.Hidable(denied)
+	findings := hidable(r.protect, denied)
 	var whole []policy.Securable
 	for _, root := range found.Roots {
 		if root.Type == policy.Catalog && !slices.ContainsFunc(found.Left, func(l load.LeftOut) bool {
@@ -71,11 +72,39 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 	found.Read = slices.DeleteFunc(found.Read, func(s policy.Securable) bool {
 		return slices.ContainsFunc(plan.Unread, func(l load.LeftOut) bool { return l.Securable == s })
 	})
-	enforced := compile.Enforced{Protected: plan.Protected, Denied: make(map[policy.Securable]bool, len(denied))}
+	enforced := compile.Enforced{Protected: plan.Protected, Columns: plan.Columns, Denied: make(map[policy.Securable]bool, len(denied))}
 	for s := range denied {
 		enforced.Denied[s] = true
 	}
 	return plan, enforced, nil
+}
+
+// hidable takes from denied, by table, those whose rows a filter cannot hide from whom is denied them. One finding says for each
+// reason why that is so, and on how many tables.
+func hidable(p *protect.Protector, denied map[policy.Securable]*judge.Denials) []policy.Finding {
+	why := make(map[*judge.Denials]error) // many tables share one
+	at := make(map[string]int)
+	var findings []policy.Finding
+	for _, s := range slices.SortedFunc(maps.Keys(denied), policy.Securable.Compare) {
+		d := denied[s]
+		err, looked := why[d]
+		if !looked {
+			err = p.CanDeny(d)
+			why[d] = err
+		}
+		if err == nil {
+			continue
+		}
+		delete(denied, s)
+		if i, ok := at[err.Error()]; ok {
+			findings[i].Count++
+			continue
+		}
+		at[err.Error()] = len(findings)
+		findings = append(findings, policy.Finding{Effect: policy.EffectNone, Securable: s, Privilege: policy.Select,
+			Message: "a row filter cannot hide its rows from those who are denied them (strategy filter): " + err.Error()})
+	}
+	return findings
 }
 
 // addProtection adds what is to be done about protection to a plan.

@@ -64,6 +64,7 @@ func New(o Options) (*Syncer, error) {
 		return nil, err
 	}
 	o.Compile.Protects = o.Protection != nil
+	o.Compile.Columns = o.Protection != nil && o.Protection.Policies.Columns
 	s := &Syncer{
 		Options: o, metrics: m, coordinator: coordinate.New(), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: identity.NewUnknown(o.UnknownPrincipalTTL, o.UnknownState), expansions: expansion.New(cmp.Or(o.UnknownState, o.State)),

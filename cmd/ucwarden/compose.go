@@ -244,7 +244,7 @@ func protectionOptions(c *config.Config, client *unitycatalog.Client, self strin
 
 // protectOptions copies how row filters and masks are compiled.
 func protectOptions(c *config.Config) protect.Options {
-	o := protect.Options{Schema: c.Protection.Schema, MaskOther: c.Protection.MaskOther, ElseClosed: c.Protection.Else == "closed", NameMembers: c.Protection.NameMembers}
+	o := protect.Options{Schema: c.Protection.Schema, MaskOther: c.Protection.MaskOther, ElseClosed: c.Protection.Else == "closed", NameMembers: c.Protection.NameMembers, Columns: c.Policies.ColumnStrategy == "mask-null"}
 	for _, name := range c.Protection.Exempt {
 		o.Exempt = append(o.Exempt, policy.PrincipalByShape(name))
 	}

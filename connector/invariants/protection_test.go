@@ -104,7 +104,7 @@ func (u *observed) sync() error {
 	syncer, err := connector.New(connector.Options{
 		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Read: rules.Options{}, Parallel: 1,
 		Compile:    compile.Options{Deny: []compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}},
-		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100}},
+		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100, Columns: true}},
 	})
 	if err != nil {
 		return err
@@ -123,7 +123,14 @@ func (u *observed) sees(who string) string {
 	}
 	var b strings.Builder
 	for _, row := range rows {
-		fmt.Fprintf(&b, "%s %s;", *row[0], *row[1])
+		for i, value := range row {
+			if value == nil {
+				b.WriteString("NULL")
+			} else {
+				b.WriteString(*value)
+			}
+			b.WriteString([]string{" ", ";"}[min(i, 1)])
+		}
 	}
 	return b.String()
 }
@@ -145,6 +152,12 @@ func protecting(region string) []ranger.Policy {
 			RowFilterPolicyItems: []ranger.RowFilterPolicyItem{{PolicyItem: item("bound"), RowFilterInfo: ranger.RowFilterInfo{FilterExpr: "region = '" + region + "'"}}}},
 		ranger.Policy{ID: 3, Name: "masks", PolicyType: ranger.PolicyTypeDataMask, Resources: column,
 			DataMaskPolicyItems: []ranger.DataMaskPolicyItem{{PolicyItem: item("bound"), DataMaskInfo: ranger.DataMaskInfo{DataMaskType: "MASK"}}}})
+}
+
+// onColumns returns a policy that lets a group read columns of the table.
+func onColumns(group, column string) ranger.Policy {
+	return ranger.Policy{ID: 5, Name: "columns", Resources: map[string]ranger.PolicyResource{"catalog": {Values: []string{"sales"}}, "schema": {Values: []string{"emea"}}, "table": {Values: []string{"orders"}}, "column": {Values: []string{column}}},
+		PolicyItems: []ranger.PolicyItem{{Groups: []string{group}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}}
 }
 
 // denying returns a policy that denies bound what readers, who include them, may read.
@@ -169,6 +182,9 @@ func TestProtectionNeverGaps(t *testing.T) {
 		{"deny", append(protecting(""), denying()), []string{"closed", all, ""}, all},
 		{"deny and protect", append(protecting("us"), denying()), []string{"closed", ""}, all},
 		{"deny no more", protecting("eu"), []string{"closed", "", "eu Xxx;"}, all},
+		{"columns", []ranger.Policy{onColumns("bound", "region")}, []string{"closed", "eu Xxx;", "eu NULL;", "eu NULL;us NULL;"}, "closed"},
+		{"other columns", []ranger.Policy{onColumns("readers", "email")}, []string{"closed", "eu NULL;us NULL;", "NULL NULL;NULL NULL;", "NULL Abc;NULL Def;"}, "NULL Abc;NULL Def;"},
+		{"all columns", protecting(""), []string{"closed", "NULL Abc;NULL Def;", "eu Abc;us Def;"}, all},
 	}
 	for step := range steps {
 		for _, kept := range []bool{false, true} {

@@ -76,9 +76,11 @@ type Request struct {
 type Plan struct {
 	// Protected are the tables whose filters and masks are enforced once Changes are applied, or already.
 	Protected map[policy.Securable]bool
-	Changes   []policy.ProtectionChange // sorted by table
-	Drop      []string                  // functions that nothing refers to any more
-	Tables    int                       // how many tables policies bind somebody on
+	// Columns are those whose masks show NULL of the other columns to those who are allowed some.
+	Columns map[policy.Securable]bool
+	Changes []policy.ProtectionChange // sorted by table
+	Drop    []string                  // functions that nothing refers to any more
+	Tables  int                       // how many tables policies bind somebody on
 	// Statements is how many SQL statements that takes, with those that make our schemas and what tables share.
 	Statements int
 	Findings   []policy.Finding
@@ -105,7 +107,7 @@ type planning struct {
 // Plan reads the tables that policies are about, and returns what is to be changed on them. What cannot be read closes the
 // tables it is about and is a finding; an error says that ctx has ended.
 func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
-	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
+	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool), Columns: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
 		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error), absent: make(map[string]bool)}
 	bySchema := make(map[policy.Securable][]policy.Object)
 	catalogs := make(map[string]bool)
@@ -254,7 +256,7 @@ func (p *planning) leave(ctx context.Context, table policy.Securable, err error)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.out.Protected[table] = true
+	p.out.Protected[table], p.out.Columns[table] = true, true
 	p.out.Unread = append(p.out.Unread, load.LeftOut{Securable: table, Code: policy.CodeOf(err), Reason: err.Error(), Protection: true})
 	return true
 }
@@ -369,6 +371,7 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 		return
 	}
 	p.out.Protected[state.Securable] = true
+	p.out.Columns[state.Securable] = desired.Columns
 	c := diff.Change
 	for _, f := range desired.Functions {
 		p.used[f.Name] = true

@@ -128,7 +128,7 @@ func (f *causeFinder) find(s policy.Securable) place {
 		n.active, parent = at.schema.active, &at.catalog.outcome
 	case n.depth == 3:
 		n.leaf = true
-		n.protected, n.filtered = f.enforcedOn(o)
+		n.protected, n.filtered, n.limited = f.enforcedOn(o)
 		if at.schema != nil {
 			at.object = f.object(at.schema, o)
 			matching := at.schema.byObject.Match(lastName(s.FullName), nil)
@@ -174,6 +174,11 @@ func (f *causeFinder) added(at place, a policy.Assignment) policy.Cause {
 	if a.Privilege.IsUse() {
 		if cause, ok := f.required(at, a); ok {
 			return cause
+		}
+	}
+	for _, c := range at.columnAllows() {
+		if a.Privilege == policy.Select && f.principals[c.who] == a.Principal {
+			return causeOf(policy.CausePolicy, c.policy, c.item)
 		}
 	}
 	return policy.Cause{Kind: policy.CausePolicy}

@@ -58,6 +58,8 @@ type Options struct {
 	NotOurs func(policy.Securable) policy.PrivilegeSet
 	// Protects says that tables may be protected; see [Compiler.CompileProtected].
 	Protects bool
+	// Columns says that who is allowed some columns of a table may be granted it where masks show NULL of the others to them.
+	Columns bool
 }
 
 // Compiler turns the policies of one snapshot into grants. It is made once for a snapshot, is never changed
@@ -90,7 +92,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		o.ExpandLimit = defaultExpandLimit
 	}
 	c := &Compiler{
-		rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects}), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
+		rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects, Columns: o.Columns}), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
 		withheld: make(map[rules.SubjectID]string),
 	}
 	c.findings = slices.Clone(c.rules.Findings)
@@ -370,13 +372,16 @@ func (r *compilation) schemaNode(parent *catalogNode, o policy.Object) *schemaNo
 func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 	r.scratch = parent.byObject.Match(lastName(o.FullName), r.scratch[:0])
 	cl := policy.ClassOf(o)
-	protected, filtered := r.enforcedOn(o)
+	protected, filtered, limited := r.enforcedOn(o)
 	kind := uint16(objectKind(o))
 	if protected {
 		kind |= protectedKind
 	}
 	if filtered {
 		kind |= filteredKind
+	}
+	if limited {
+		kind |= limitedKind
 	}
 	key := r.memoKey(kind, r.scratch, 0)
 	n := parent.objects[string(key)]
@@ -386,7 +391,7 @@ func (r *compilation) object(parent *schemaNode, o policy.Object) *objectNode {
 		r.room.active = region.AppendMerged(r.room.active[:0], parent.byObject.Always, r.scratch)
 		at := node{
 			class: cl, leaf: true, objectKind: o.Kind, supported: r.accepted(o.Type, o.Kind), notByAll: r.excluded(o.Type), notOurs: r.excluded(o.Type), depth: 3,
-			active: r.room.active, protected: protected, filtered: filtered,
+			active: r.room.active, protected: protected, filtered: filtered, limited: limited,
 		}
 		out := r.evaluate(at, &parent.outcome)
 		n.denied = out.denied

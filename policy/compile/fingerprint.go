@@ -54,6 +54,9 @@ func (c *Compiler) fingerprint() {
 	if c.opts.Protects {
 		io.WriteString(h, "protects\n")
 	}
+	if c.opts.Columns {
+		io.WriteString(h, "columns\n")
+	}
 	for _, part := range []any{s.ServiceDef, s.ServiceConfig, s.Users, s.Roles, c.set.Zones.Names} {
 		writeJSON(h, part)
 	}

@@ -26,12 +26,14 @@ type node struct {
 	active     []region.Ref
 	protected  bool // a table whose row filters and masks are enforced
 	filtered   bool // one whose row filter hides rows from the denied
+	limited    bool // one whose masks show NULL of the other columns to those who are allowed some
 }
 
 // Added to the kind of a table in the key of its node.
 const (
 	protectedKind = 1 << 8
 	filteredKind  = 1 << 9
+	limitedKind   = 1 << 10
 )
 
 // outcome is what was worked out for a node.
@@ -61,6 +63,7 @@ func (r *compilation) evaluate(at node, parent *outcome) outcome {
 	for x := range wanted.All() {
 		e.privilege(x)
 	}
+	e.grantColumns()
 	e.reportUnenforced()
 	e.checkAll()
 	e.minimise()

@@ -75,5 +75,5 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 		x.out.Enforced = append(x.out.Enforced, EnforcedProtection{Column: column, Function: want.Function, State: state(want, have), Body: body(want.Function)})
 	}
 	of := map[policy.Securable]bool{object.Securable: true}
-	return compile.Enforced{Protected: of, Denied: map[policy.Securable]bool{object.Securable: denied != nil}}
+	return compile.Enforced{Protected: of, Denied: map[policy.Securable]bool{object.Securable: denied != nil}, Columns: map[policy.Securable]bool{object.Securable: desired.Columns}}
 }

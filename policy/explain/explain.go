@@ -124,6 +124,7 @@ func Explain(rs *rules.RuleSet, o compile.Options, q Question) (*Explanation, er
 		}
 	}
 	o.Protects = o.Protects || q.Table != nil
+	o.Columns = o.Columns || q.Table != nil && q.Protect.Columns
 	if len(q.Privileges) == 0 {
 		q.Privileges = supported
 	}

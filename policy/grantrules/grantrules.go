@@ -36,10 +36,15 @@ type Rules struct {
 type entry struct {
 	policy *judge.Policy // nil for a zone
 	zone   string        // of a zone entry
+	// columns allows SELECT on some columns of tables; nil where nothing does. It is not in policy, which allows nothing there.
+	columns *judge.Policy
 }
 
 // PolicyAt returns the policy that holds in a region, nil where the region is a zone's.
 func (r *Rules) PolicyAt(ref region.Ref) *judge.Policy { return r.entries[ref.Number()].policy }
+
+// ColumnsAt returns the policy that allows SELECT on some columns of the tables of a region, without exceptions; nil where none does.
+func (r *Rules) ColumnsAt(ref region.Ref) *judge.Policy { return r.entries[ref.Number()].columns }
 
 // ZoneAt returns the security zone whose region it is, "" where it is a policy's.
 func (r *Rules) ZoneAt(ref region.Ref) string { return r.entries[ref.Number()].zone }
@@ -51,6 +56,9 @@ type Options struct {
 	More func(policy.SecurableType) policy.PrivilegeSet
 	// Protects says that row filters and masks may be enforced, so that one that is not has its finding where it is not.
 	Protects bool
+	// Columns says that who is allowed some columns of a table may be granted it where masks hide the others, so that what is not
+	// granted has its finding where it is not.
+	Columns bool
 }
 
 // ruleReader builds rules from a rule set.
@@ -138,6 +146,9 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 			onColumns := *c
 			onColumns.Allow, onColumns.Allowed, onColumns.Priority = nil, 0, protectionPriority
 			e.policy = &onColumns
+			if r.opts.Columns && !reg.Open && !p.Tag && len(p.AllowExceptions) == 0 && c.Allowed.Has(policy.Select) {
+				e.columns = c
+			}
 		}
 		r.add(reg, e)
 	}
@@ -169,7 +180,7 @@ func (r *ruleReader) regionsOf(c *judge.Policy) []region.Region {
 
 // findColumns reports what becomes of a policy on columns. A row filter or mask has its own finding.
 func (r *ruleReader) findColumns(c *judge.Policy, what string) {
-	if c.Allowed != 0 {
+	if c.Allowed != 0 && !(r.opts.Columns && c.Allowed.Has(policy.Select)) {
 		r.find(c.Rule, policy.EffectNarrower, "%s; Unity Catalog grants whole tables, so what it allows there is not granted", what)
 	}
 	if c.Denied != 0 && !Protects(c) {

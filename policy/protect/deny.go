@@ -2,7 +2,6 @@ package protect
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -16,34 +15,6 @@ import (
 func (p *Protector) CanDeny(d *judge.Denials) error {
 	_, err := p.denials(d)
 	return err
-}
-
-// Hidable takes from denied, by table, those whose rows a filter cannot hide from whom is denied them. One finding says for each
-// reason why that is so, and on how many tables.
-func (p *Protector) Hidable(denied map[policy.Securable]*judge.Denials) []policy.Finding {
-	why := make(map[*judge.Denials]error) // many tables share one
-	at := make(map[string]int)
-	var findings []policy.Finding
-	for _, s := range slices.SortedFunc(maps.Keys(denied), policy.Securable.Compare) {
-		d := denied[s]
-		err, looked := why[d]
-		if !looked {
-			err = p.CanDeny(d)
-			why[d] = err
-		}
-		if err == nil {
-			continue
-		}
-		delete(denied, s)
-		if i, ok := at[err.Error()]; ok {
-			findings[i].Count++
-			continue
-		}
-		at[err.Error()] = len(findings)
-		findings = append(findings, policy.Finding{Effect: policy.EffectNone, Securable: s, Privilege: policy.Select,
-			Message: "a row filter cannot hide its rows from those who are denied them (strategy filter): " + err.Error()})
-	}
-	return findings
 }
 
 // denial is a condition for those who see no row, and the policy that says so; nil for roles.

@@ -19,13 +19,16 @@ func (c *compilation) mask(column *policy.Column) error {
 		return nil
 	}
 	branches := c.branches(ranger.PolicyTypeDataMask, resource)
-	if len(branches) == 0 {
+	if len(branches) == 0 && c.limited == "" {
 		return nil
 	}
 	c.bind(branches)
 	f := &function{}
 	parameters := &parameters{table: c.table, self: column}
 	if err := c.exemptFrom(f, "val"); err != nil {
+		return err
+	}
+	if err := c.limit(f, column); err != nil {
 		return err
 	}
 	otherwise := shown{open: "val", hidden: null(column.Type), words: "NULL in place of what it masks"}

@@ -39,6 +39,8 @@ type Options struct {
 	NameMembers int
 	// Groups are those of the workspace, in whose roles somebody may act.
 	Groups []policy.Principal
+	// Columns has masks show NULL of the other columns to those whom policies allow some columns of a table.
+	Columns bool
 	// ElseClosed shows no row of a table that is protected to those whom no policy allows to read it, nor in the role of a group.
 	ElseClosed bool
 }
@@ -77,7 +79,9 @@ type Desired struct {
 	Functions  []policy.SQLFunction // that it refers to, with names and comments; the function for rows first
 	// Closed says why the table cannot be protected as policies say, so that it must stay closed for whom they bind. Protection
 	// and Functions are empty then.
-	Closed   string
+	Closed string
+	// Columns says that masks show NULL of the other columns to those whom policies allow some columns of the table.
+	Columns  bool
 	Findings []policy.Finding
 	bound    []boundItem
 }
@@ -125,12 +129,13 @@ func (c *compilation) bind(branches []branch) {
 func (p *Protector) Concerns(table policy.Object) bool {
 	resource, ok := p.resource(table)
 	return ok && policy.ClassOf(table) == policy.ClassTable &&
-		(p.mayConcern(ranger.PolicyTypeRowFilter, resource) || p.mayConcern(ranger.PolicyTypeDataMask, resource))
+		(p.mayConcern(ranger.PolicyTypeRowFilter, resource) || p.mayConcern(ranger.PolicyTypeDataMask, resource) || len(p.columnAllows(resource).who) > 0)
 }
 
 // Compile returns what a table is to carry. denied, which may be nil, are persons whom its filter shows no row besides.
 func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desired {
 	c := &compilation{Protector: p, table: &table}
+	c.limitColumns()
 	var err error
 	for i := range table.Columns {
 		err = cmp.Or(err, c.mask(&table.Columns[i]))
@@ -140,7 +145,7 @@ func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desi
 		err = c.carries()
 	}
 	if err != nil {
-		c.out.Protection, c.out.Functions, c.out.Closed = policy.Protection{}, nil, err.Error()
+		c.out.Protection, c.out.Functions, c.out.Closed, c.out.Columns = policy.Protection{}, nil, err.Error(), false
 	}
 	slices.SortStableFunc(c.out.bound, func(a, b boundItem) int { return cmp.Compare(a.policy.ID, b.policy.ID) })
 	return c.out
@@ -155,6 +160,9 @@ type compilation struct {
 	table   *policy.TableState
 	out     Desired
 	readers rules.SubjectSet // see mayRead; nil before it was asked
+	// limited is the condition for those whom policies allow some columns; empty where nobody is limited to these.
+	limited       string
+	columnReaders columnReaders
 }
 
 // carries returns an error where the table cannot carry what was compiled.
