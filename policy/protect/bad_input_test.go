@@ -109,10 +109,13 @@ func TestMasksOfOneColumn(t *testing.T) {
 
 // What keeps a table from being protected names each policy and item that is about its rows or columns.
 func TestWhyClosed(t *testing.T) {
-	p := newProtector(t, Options{}, filters(1, 0, filter("eu", "", "n > 1"), filter("us", "", "n > 2")), masks(2, "region", mask("eu", "MASK", "")))
+	p := newProtector(t, Options{}, readable("staff", ""), filters(1, 0, filter("eu", "", "n > 1"), filter("us", "", "n > 2")), masks(2, "region", mask("eu", "MASK", "")))
 	state := testTable()
 	state.Unprotectable = "it is a clone"
 	d := p.Compile(state, nil)
+	if len(d.Findings) > 0 {
+		t.Errorf("of a table that is closed it is said %v", d.Findings)
+	}
 	list := d.WhyClosed(state.Securable, d.Closed)
 	if len(list) != 2 || list[0].PolicyID != 1 || !strings.Contains(list[0].Message, "rowFilterPolicyItems[0], rowFilterPolicyItems[1]: ") ||
 		!strings.Contains(list[0].Message, "it is a clone") || list[1].PolicyID != 2 || !strings.Contains(list[1].Message, "dataMaskPolicyItems[0]") || list[1].Securable != state.Securable {

@@ -144,8 +144,9 @@ func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desi
 	if err == nil && len(c.out.Functions) > 0 {
 		err = c.carries()
 	}
-	if err != nil {
+	if err != nil { // remarks on what would have been shown have no meaning then
 		c.out.Protection, c.out.Functions, c.out.Closed, c.out.Columns = policy.Protection{}, nil, err.Error(), false
+		c.out.Findings = slices.DeleteFunc(c.out.Findings, func(f policy.Finding) bool { return f.Effect == policy.EffectNone })
 	}
 	slices.SortStableFunc(c.out.bound, func(a, b boundItem) int { return cmp.Compare(a.policy.ID, b.policy.ID) })
 	return c.out
