@@ -75,7 +75,8 @@ const (
 const (
 	minRate        = 0.5  // less would stall a sync
 	startRate      = 100  // so that a low limit costs few refusals, and a high one is found within two seconds;
-	startUnderWay  = 3    // more where no more calls than these are then under way
+	startUnderWay  = 3    // more where no more calls than these are then under way,
+	maxStartRate   = 400  // but no more than this
 	maxLimitedRate = 1000 // above this the rate counts as unlimited
 )
 
@@ -129,7 +130,7 @@ func (c *Control) Accept(started time.Time, rate float64, now time.Time, used bo
 	took := min(now.Sub(started).Seconds(), 1)
 	if c.latency < 0 { // the first answer
 		c.latency = took
-		c.setRate(max(c.rate, startUnderWay/max(took, 1e-4)))
+		c.setRate(max(c.rate, min(startUnderWay/max(took, 1e-4), maxStartRate)))
 	}
 	c.latency += 0.1 * (took - c.latency)
 	c.stop.accept(started)
