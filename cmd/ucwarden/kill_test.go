@@ -63,7 +63,7 @@ func TestKilledHundredsOfTimes(t *testing.T) {
 					reached++
 					k.post("http://"+m[1], fmt.Sprintf("%d-%d", lane, round), tables, perLife, random)
 				} else {
-					longest += 20 * time.Millisecond
+					longest += longest / 8
 				}
 				<-p.ended
 				killer.Stop()
