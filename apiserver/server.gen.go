@@ -287,7 +287,7 @@ type ListAuditParams struct {
 	// Limit entries per page
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor nextCursor or position of a page before, with the same filter
+	// Cursor nextCursor or position of a page before, with the same filter. 404 where that part of the trail has been removed since
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -35,8 +34,8 @@ type Page struct {
 
 // ReadPage returns up to limit of the changes that q selects, and visible, of those whose result is known, from the position on
 // that a page before names; "" is the beginning. It reads a bounded part of the trail, so that a page may have fewer, and be not the
-// last. An error of class CodeNotFound says that there is no file, one of class CodeInvalid that the position is not one, or that what
-// was there has been removed since.
+// last. An error of class CodeNotFound says that there is no file, or no such position in it, because
+// what was there has been removed since, and one of class CodeInvalid that the position is none.
 func ReadPage(ctx context.Context, path string, q Query, visible func(Change) bool, position string, limit int) (Page, error) {
 	files, err := openAll(path)
 	defer func() {
@@ -138,7 +137,7 @@ func positionOf(f *os.File, offset int64) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the audit trail: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString([]byte(mark + "." + strconv.FormatInt(offset, 10))), nil
+	return mark + "-" + strconv.FormatInt(offset, 10), nil
 }
 
 // seek returns the file and the offset that a position names.
@@ -147,11 +146,7 @@ func seek(files []*os.File, position string) (file int, offset int64, err error)
 		return 0, 0, nil
 	}
 	invalid := policy.Errorf(policy.CodeInvalid, "that is no position in the audit trail")
-	text, err := base64.RawURLEncoding.DecodeString(position)
-	if err != nil {
-		return 0, 0, invalid
-	}
-	mark, number, _ := strings.Cut(string(text), ".")
+	mark, number, _ := strings.Cut(position, "-")
 	if offset, err = strconv.ParseInt(number, 10, 64); err != nil || offset <= 0 {
 		return 0, 0, invalid
 	}
@@ -160,7 +155,7 @@ func seek(files []*os.File, position string) (file int, offset int64, err error)
 			return i, offset, nil
 		}
 	}
-	return 0, 0, policy.Errorf(policy.CodeInvalid, "no such position in the audit trail, or no longer: begin again without one (audit.keep says how much is kept)")
+	return 0, 0, policy.Errorf(policy.CodeNotFound, "no such position in the audit trail, or no longer: begin again without one (audit.keep says how much is kept)")
 }
 
 // markBefore returns a digest of what stands before an offset in a file. Lines are written once, but for intents at the beginning.
