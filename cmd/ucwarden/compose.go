@@ -223,7 +223,7 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 	log.Info("connected to the workspace", "host", client.Host(), "as", me.Principal.Name, "mode", c.Sync.Mode)
 	return connector.New(connector.Options{
 		KeptOut: func() error { return keptOut(src) }, Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
-		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode),
+		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode), Settings: planSettings(c, me.Principal.Name),
 		Protection: protectionOptions(c, client, me.Principal.Name, log), Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency,
 		Logger: log, Registerer: reg,
 	})
