@@ -67,7 +67,7 @@ func run(t *testing.T, folder string, in ranger.SnapshotInput) suite.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := suite.RunOn(set, data, file, now)
+	result, err := suite.RunOn(set, data, file, suite.Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

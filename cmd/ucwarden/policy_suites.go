@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/config"
+	"ucwarden/connector/emulator/statement"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -31,7 +32,8 @@ func newPolicyTestCommand(a *app) *cobra.Command {
 		Use:   "test FILE...",
 		Short: "Run suites of policy tests",
 		Long: `Run suites of policy tests, in either of Apache Ranger's two formats: an object with policies and
-tests, or one with testCases of the ACL view. A suite with tests and no policies is run on the
+tests, or one with testCases of the ACL view. Besides, a test may have a tableResult: columns, rows, and
+which of them the user has seen, by the row filter and masks that a SQL warehouse would enforce. A suite with tests and no policies is run on the
 policies of --policies, or on the configured ones. Of a folder, every *.json in it is run; files
 without tests are named and passed over.
 
@@ -204,16 +206,39 @@ func (r *suiteRunner) run(file string, scripts *script.Recorder) (suite.Result, 
 		if err != nil {
 			return suite.Result{}, err
 		}
-		return suite.RunOn(s, data, file, r.now)
+		return suite.RunOn(s, data, file, suite.Options{Now: r.now, Call: callSQL})
 	case !has("tests", "testCases"):
 		if has("policies") {
 			return suite.Result{}, withoutTests(data, file)
 		}
 		return suite.Result{}, errNoTests
 	}
-	return suite.Run(data, file, suite.Options{Now: r.now, Scripts: scripts.Compile, File: func(name string) ([]byte, error) {
+	return suite.Run(data, file, suite.Options{Now: r.now, Scripts: scripts.Compile, Call: callSQL, File: func(name string) ([]byte, error) {
 		return os.ReadFile(filepath.Join(filepath.Dir(file), name))
 	}})
+}
+
+// callSQL evaluates a function that row filters and masks are compiled to, as the emulator does.
+func callSQL(f policy.SQLFunction, s suite.Session, arguments []*string) (*string, error) {
+	body, err := statement.ParseExpression(f.Body)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", f.Name, err)
+	}
+	values := make(map[string]statement.Value)
+	for i, p := range f.Parameters {
+		var v statement.Value
+		if arguments[i] != nil {
+			if v, err = statement.Convert(*arguments[i], p.Type); err != nil {
+				return nil, fmt.Errorf("the value %q of a column of type %s: %w", *arguments[i], p.Type, err)
+			}
+		}
+		values[p.Name] = v
+	}
+	v, err := body.Eval(&statement.Session{User: s.User, InGroup: s.InGroup}, values)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", f.Name, err)
+	}
+	return statement.Text(v), nil
 }
 
 // withoutTests returns errNoTests for a file of policies, or what is wrong with them: here somebody tests them.

@@ -1,8 +1,6 @@
 package suite
 
 import (
-	"time"
-
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -11,9 +9,9 @@ import (
 // RunOn runs tests of the policy engine on the policies of a rule set instead of policies of their own: the suite has
 // tests only (see [Run]). A request that names no userGroups has those of the user store. An error, of class
 // CodeInvalid, means that the suite could not be run.
-func RunOn(rs *rules.RuleSet, data []byte, name string, now time.Time) (Result, error) {
+func RunOn(rs *rules.RuleSet, data []byte, name string, o Options) (Result, error) {
 	var suite engineSuite
-	run := suiteRun{Result: Result{Name: name}}
+	run := suiteRun{Result: Result{Name: name}, Options: o}
 	if err := run.decode(data, &suite); err != nil {
 		return Result{}, err
 	}
@@ -24,7 +22,7 @@ func RunOn(rs *rules.RuleSet, data []byte, name string, now time.Time) (Result, 
 			run.add(Case{Name: t.Name, Problem: problem})
 			continue
 		}
-		request, err := t.Request.request(now)
+		request, err := t.Request.request(o.Now)
 		if err != nil {
 			run.add(Case{Name: t.Name, Problem: err.Error()})
 			continue
@@ -38,7 +36,7 @@ func RunOn(rs *rules.RuleSet, data []byte, name string, now time.Time) (Result, 
 				request.Groups, _ = rs.Members.GroupNames(request.User)
 			}
 		}
-		run.add(t.run(e, request))
+		run.add(t.run(e, request, o))
 	}
 	return run.Result, nil
 }

@@ -64,10 +64,12 @@ func (t *engineTest) problem() string {
 	switch {
 	case t.Request == nil:
 		return "it has no request, so there is nothing to decide"
-	case t.Result == nil && t.DataMaskResult == nil && t.RowFilterResult == nil && t.ResourceAccess == nil:
-		return "it expects nothing, so it cannot fail; state result, dataMaskResult, rowFilterResult or resourceAccessInfo"
+	case t.Result == nil && t.DataMaskResult == nil && t.RowFilterResult == nil && t.ResourceAccess == nil && t.TableResult == nil:
+		return "it expects nothing, so it cannot fail; state result, dataMaskResult, rowFilterResult, tableResult or resourceAccessInfo"
 	case t.Result != nil && t.Result.IsAllowed == nil:
 		return "its result does not say isAllowed; state true or false"
+	case t.TableResult != nil:
+		return t.TableResult.problem()
 	}
 	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
@@ -33,7 +32,7 @@ func TestCasesThatCannotFail(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		on, err := suite.RunOn(rs, doc, "s.json", time.Time{})
+		on, err := suite.RunOn(rs, doc, "s.json", suite.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

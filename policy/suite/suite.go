@@ -79,6 +79,8 @@ type Options struct {
 	Now     time.Time                         // the time of access of requests that name none
 	File    func(name string) ([]byte, error) // reads a file that a suite mentions by base name, such as the tags of resources; may be nil
 	Scripts match.ScriptCompiler              // nil: conditions written as scripts cannot be judged
+	// Call returns what a SQL function returns in a session for arguments as texts, nil for NULL; nil: no tableResult can be judged.
+	Call func(f policy.SQLFunction, s Session, arguments []*string) (*string, error)
 }
 
 type suiteRun struct {
@@ -116,6 +118,7 @@ type engineTest struct {
 	DataMaskResult  *suiteResult                 `json:"dataMaskResult"`
 	RowFilterResult *suiteResult                 `json:"rowFilterResult"`
 	ResourceAccess  *suiteAccess                 `json:"resourceAccessInfo"`
+	TableResult     *suiteTable                  `json:"tableResult"` // not of Ranger's format
 	UserAttributes  map[string]map[string]string `json:"userAttributes"`
 	GroupAttributes map[string]map[string]string `json:"groupAttributes"`
 }
@@ -289,12 +292,12 @@ func (run *suiteRun) engineTests(e *evaluate.Evaluator, tests []engineTest) {
 		if t.UserAttributes != nil || t.GroupAttributes != nil {
 			request.Users = &ranger.UserStore{UserAttrMapping: t.UserAttributes, GroupAttrMapping: t.GroupAttributes}
 		}
-		run.add(t.run(e, request))
+		run.add(t.run(e, request, run.Options))
 	}
 }
 
 // run evaluates the request and compares with everything the test states.
-func (t *engineTest) run(e *evaluate.Evaluator, request evaluate.Request) Case {
+func (t *engineTest) run(e *evaluate.Evaluator, request evaluate.Request, o Options) Case {
 	var problems, decisions []string
 	if t.Result != nil {
 		d := e.Evaluate(request)
@@ -325,6 +328,15 @@ func (t *engineTest) run(e *evaluate.Evaluator, request evaluate.Request) Case {
 		}
 		if got != want || d.PolicyID() != t.RowFilterResult.policyID() {
 			problems = append(problems, fmt.Sprintf("want row filter %q of policy %d, got %q of policy %d", want, t.RowFilterResult.policyID(), got, d.PolicyID()))
+		}
+	}
+	if t.TableResult != nil {
+		problem, decision := t.TableResult.run(e, request, o)
+		if problem != "" {
+			problems = append(problems, problem)
+		}
+		if decision != "" {
+			decisions = append(decisions, decision)
 		}
 	}
 	if t.ResourceAccess != nil {

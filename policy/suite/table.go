@@ -1,0 +1,168 @@
+package suite
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ucwarden/policy"
+	"ucwarden/policy/evaluate"
+	"ucwarden/policy/protect"
+	"ucwarden/policy/rules"
+)
+
+// Session is who reads a table, as Databricks SQL sees them.
+type Session struct {
+	User    string // as session_user() returns it
+	InGroup func(group string) bool
+}
+
+// suiteTable is a table with rows, and what the request's user sees of them by the row filter and masks that a warehouse would enforce:
+// not whether they may read it at all. Values are texts, numbers, booleans, or null.
+type suiteTable struct {
+	Columns []policy.Column `json:"columns"`
+	Rows    [][]any         `json:"rows"`
+	Seen    [][]any         `json:"seen"`
+	Role    string          `json:"role"` // the group in whose role the user acts; empty for none
+}
+
+// problem says why the rows cannot be compared; "" when they can.
+func (t *suiteTable) problem() string {
+	if len(t.Columns) == 0 || len(t.Rows) == 0 || t.Seen == nil {
+		return "its tableResult needs columns, rows and seen (an empty list where no row is)"
+	}
+	for _, row := range slices.Concat(t.Rows, t.Seen) {
+		if len(row) != len(t.Columns) {
+			return fmt.Sprintf("its tableResult has %d columns, and a row of %d values", len(t.Columns), len(row))
+		}
+	}
+	return ""
+}
+
+// run compiles the policies for the table and compares what the user sees of it.
+func (t *suiteTable) run(e *evaluate.Evaluator, request evaluate.Request, o Options) (problem, decision string) {
+	if o.Call == nil {
+		return "functions cannot be evaluated here, so what is seen of a table is not known", ""
+	}
+	names := make([]string, len(request.Resource))
+	for i, element := range request.Resource {
+		names[i] = element.Value
+	}
+	state := policy.TableState{ID: strings.Repeat("0", 12), Known: true, Owner: request.Owner, Columns: t.Columns}
+	state.Securable = policy.Securable{Type: policy.Table, FullName: strings.Join(names, ".")}
+	if len(names) != 3 {
+		return "a tableResult is about a table, and its resource is none", ""
+	}
+	set := e.Rules()
+	compiled := protect.New(set, protect.Options{Time: request.Time, Schema: "test"}).Compile(state, nil)
+	if compiled.Closed != "" {
+		return "the table is closed for whom row filters and masks bind: " + compiled.Closed, ""
+	}
+	session := t.session(set, request)
+	var seen []string
+	for _, values := range t.Rows {
+		shown, row, err := t.show(values, &compiled, session, o)
+		if err != nil {
+			return err.Error(), ""
+		}
+		if shown {
+			seen = append(seen, row)
+		}
+	}
+	var want []string
+	for _, row := range t.Seen {
+		want = append(want, line(texts(row)))
+	}
+	decision = "seen: " + strings.Join(seen, ", ")
+	if !slices.Equal(seen, want) {
+		problem = fmt.Sprintf("want rows [%s], got [%s]", strings.Join(want, ", "), strings.Join(seen, ", "))
+		for _, f := range compiled.Functions {
+			problem += fmt.Sprintf("; by %s", strings.Join(strings.Fields(f.Body), " "))
+		}
+	}
+	return problem, decision
+}
+
+// session returns the session of a request's user, with the groups that they are in by the request or the user store.
+func (t *suiteTable) session(set *rules.RuleSet, request evaluate.Request) Session {
+	if t.Role != "" {
+		return Session{User: set.Subjects.PrincipalOf(rules.SubjectGroup, t.Role).Name, InGroup: func(string) bool { return false }}
+	}
+	groups := request.Groups
+	if groups == nil {
+		groups, _ = set.Members.GroupNames(request.User)
+	}
+	in := make(map[string]bool)
+	held := []rules.SubjectID{set.Subjects.ID(rules.SubjectUser, request.User)}
+	for _, g := range groups {
+		in[set.Subjects.PrincipalOf(rules.SubjectGroup, g).Name] = true
+		held = append(held, set.Subjects.ID(rules.SubjectGroup, g))
+	}
+	for _, id := range held {
+		for _, role := range set.Members.RolesOf(id) { // each a group of its name in the workspace
+			in[set.Subjects.Principal(role).Name] = true
+		}
+	}
+	return Session{User: set.Subjects.PrincipalOf(rules.SubjectUser, request.User).Name, InGroup: func(group string) bool { return in[group] }}
+}
+
+// show returns whether a row is seen, and its values as they are.
+func (t *suiteTable) show(values []any, d *protect.Desired, session Session, o Options) (shown bool, row string, err error) {
+	have := texts(values)
+	call := func(a policy.Attached, self *string, masks bool) (*string, error) {
+		f := d.Functions[slices.IndexFunc(d.Functions, func(f policy.SQLFunction) bool { return f.Name == a.Function })]
+		var arguments []*string
+		if masks {
+			arguments = append(arguments, self)
+		}
+		for _, argument := range a.Arguments {
+			arguments = append(arguments, have[slices.IndexFunc(t.Columns, func(c policy.Column) bool { return strings.EqualFold(c.Name, argument.Column) })])
+		}
+		return o.Call(f, session, arguments)
+	}
+	if f := d.Protection.Filter; f != nil {
+		if v, err := call(*f, nil, false); err != nil || v == nil || *v != "true" {
+			return false, "", err
+		}
+	}
+	out := slices.Clone(have)
+	for i, column := range t.Columns {
+		if m, ok := d.Protection.Masks[strings.ToLower(column.Name)]; ok {
+			if out[i], err = call(m, have[i], true); err != nil {
+				return false, "", err
+			}
+		}
+	}
+	return true, line(out), nil
+}
+
+// texts returns values as texts, nil for null.
+func texts(row []any) []*string {
+	list := make([]*string, len(row))
+	for i, v := range row {
+		if v == nil {
+			continue
+		}
+		text, isText := v.(string)
+		if !isText {
+			data, err := json.Marshal(v)
+			if err != nil {
+				continue // what was read from JSON can be written
+			}
+			text = string(data)
+		}
+		list[i] = &text
+	}
+	return list
+}
+
+func line(row []*string) string {
+	list := make([]string, len(row))
+	for i, v := range row {
+		if list[i] = "null"; v != nil {
+			list[i] = *v
+		}
+	}
+	return "(" + strings.Join(list, ", ") + ")"
+}
