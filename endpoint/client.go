@@ -177,6 +177,16 @@ func target(from *url.URL, location string) string {
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 
+// TooLargeError is an answer of which more was read than is allowed.
+type TooLargeError struct{ Limit int64 } // bytes
+
+func (e *TooLargeError) Error() string {
+	if e.Limit%(1<<20) == 0 {
+		return fmt.Sprintf("the answer is larger than %d MiB", e.Limit>>20)
+	}
+	return fmt.Sprintf("the answer is larger than %d bytes", e.Limit)
+}
+
 // limitedBody is a body of which no more than limit bytes may be read: a small compressed answer may hold gigabytes.
 type limitedBody struct {
 	io.ReadCloser
@@ -190,7 +200,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if int64(n) > b.left {
 		n, b.left = int(b.left), 0
-		return n, fmt.Errorf("the answer is larger than %d bytes", b.limit)
+		return n, &TooLargeError{b.limit}
 	}
 	b.left -= int64(n)
 	return n, err

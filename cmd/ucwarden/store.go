@@ -128,6 +128,9 @@ func (s *storeCommand) backup(cmd *cobra.Command, path string, args []string) er
 			}
 		}
 	}
+	if errors.Is(err, os.ErrNotExist) && s.daemon.server == "" {
+		err = withHint(err, "a daemon whose store was removed under it has it still, and copies it: give --server URL and --token-file, of scope admin")
+	}
 	if err != nil {
 		return err
 	}

@@ -110,6 +110,10 @@ func unreachableError(host string, err error) error {
 	switch {
 	case isRefused(err):
 		return &policy.Error{Code: policy.CodeUnavailable, Err: fmt.Errorf("workspace %s: %w", host, err)}
+	case errors.As(err, new(*endpoint.TooLargeError)): // nor will it be smaller the next time
+		return policy.Errorf(policy.CodeTooLarge, "workspace %s sent what no answer of the API is: check that no proxy answers for it: %w", host, innermost(err))
+	case errors.As(err, new(*brokenOffError)) && !errors.As(err, new(*attemptTimeout)):
+		return policy.Errorf(policy.CodeUnavailable, "workspace %s answers, but not to the end: check proxy and network: %w", host, err)
 	case isExpired(err):
 		check = "check the clock of this machine, and the workspace's certificate"
 	case isUntrusted(err):

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -270,6 +271,36 @@ func TestErrorsAreClassified(t *testing.T) {
 			w := newWorkspace(t, map[string][]string{"GET " + uc + "tables/a.b.t": {test.answer}})
 			_, err := w.client(t).Get(t.Context(), securable(t, "table:a.b.t"))
 			checkCode(t, err, test.want, test.mention, "look up TABLE:a.b.t")
+		})
+	}
+}
+
+// An answer that came, and cannot be used, is no silence: what to check is another thing.
+func TestUnusableAnswers(t *testing.T) {
+	for name, test := range map[string]struct {
+		length  int // that the answer says
+		sent    int
+		want    policy.Code
+		mention string
+	}{
+		"broken off": {100, 10, policy.CodeUnavailable, "answers, but not to the end"},
+		"oversize":   {33 << 20, 33 << 20, policy.CodeTooLarge, "larger than 32 MiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasPrefix(r.URL.Path, uc) {
+					http.NotFound(w, r)
+					return
+				}
+				w.Header().Set("Content-Length", strconv.Itoa(test.length))
+				_, _ = w.Write(make([]byte, test.sent)) // the client may have hung up
+			}))
+			defer server.Close()
+			_, err := newClient(t, unitycatalog.Options{Host: server.URL, Token: secret}).Get(t.Context(), securable(t, "table:a.b.t"))
+			checkCode(t, err, test.want, test.mention, "look up TABLE:a.b.t")
+			if strings.Contains(err.Error(), "does not answer") {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"ucwarden/connector/call"
+	"ucwarden/endpoint"
 	"ucwarden/span"
 )
 
@@ -117,16 +118,16 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 		if p.limiter.release(permit, c.route, decision.signal, retryAt) {
 			passed++ // the call has its timeout, and with it longer and longer waits, to get its turn
 		}
-		if !decision.retry || n-passed >= p.pacing.MaxAttempts {
-			return last.resp, last.err
-		}
-		wait := decision.wait
+		attempts, wait := p.pacing.MaxAttempts, decision.wait
 		if !decision.hasWait {
 			wait = p.pacing.backoff(n)
-			if decision.reason == reasonGarbled {
-				// What was cut off comes whole the next time; a login page in the workspace's place stays, however long one waits.
-				wait = p.pacing.backoff(1)
-			}
+		}
+		if decision.reason == reasonGarbled {
+			// What was cut off comes whole the next time; a login page in the workspace's place stays, however long one waits.
+			attempts, wait = min(attempts, garbledAttempts), p.pacing.backoff(1)
+		}
+		if !decision.retry || n-passed >= attempts {
+			return last.resp, last.err
 		}
 		if deadline, _ := ctx.Deadline(); now.Add(wait).After(deadline) {
 			return last.resp, last.err
@@ -176,10 +177,10 @@ func (p *pacer) attempt(ctx context.Context, req *http.Request, body []byte) att
 	defer resp.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseSize+1))
 	if err != nil {
-		return attemptResult{err: fmt.Errorf("read answer: %w", p.timeoutError(ctx, actx, err))}
+		return attemptResult{err: &brokenOffError{p.timeoutError(ctx, actx, err)}}
 	}
 	if len(content) > maxResponseSize {
-		return attemptResult{err: fmt.Errorf("the answer is larger than %d MiB", maxResponseSize>>20)}
+		return attemptResult{err: &endpoint.TooLargeError{Limit: maxResponseSize}}
 	}
 	resp.Request = req
 	resp.Body = io.NopCloser(bytes.NewReader(content))

@@ -18,6 +18,15 @@ import (
 // reasonGarbled is the reason of a retry after an answer that is not the API's.
 const reasonGarbled = "garbled"
 
+// garbledAttempts bounds the attempts of a request whose answers cannot be used.
+const garbledAttempts = 4
+
+// brokenOffError says that the body of an answer ended before it was whole.
+type brokenOffError struct{ err error }
+
+func (e *brokenOffError) Error() string { return "the answer broke off: " + e.err.Error() }
+func (e *brokenOffError) Unwrap() error { return e.err }
+
 // retryDecision is what to do after one attempt.
 type retryDecision struct {
 	signal  loadSignal
@@ -53,12 +62,15 @@ func decide(resp *http.Response, body []byte, err error, c requestInfo, now time
 func decideOnError(err error, idempotent bool) retryDecision {
 	var op *net.OpError
 	switch {
-	case isUntrusted(err), isRefused(err):
+	case isUntrusted(err), isRefused(err), errors.As(err, new(*endpoint.TooLargeError)):
 		return retryDecision{signal: signalNone}
 	case errors.As(err, &op) && op.Op == "dial": // it was never sent
 		return retryDecision{signal: signalNone, retry: true, reason: "connect"}
 	case errors.As(err, new(*attemptTimeout)):
 		return retryDecision{signal: signalOverloaded, retry: idempotent, reason: "timeout"}
+	}
+	if errors.As(err, new(*brokenOffError)) {
+		return retryDecision{signal: signalNone, retry: idempotent, reason: reasonGarbled}
 	}
 	return retryDecision{signal: signalNone, retry: idempotent, reason: "connection"}
 }

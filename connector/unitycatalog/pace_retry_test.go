@@ -93,6 +93,35 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// Answers that cannot be used are not waited for: what made them garbled is gone at once, or stays.
+func TestGarbledAnswersEndSoon(t *testing.T) {
+	for name, test := range map[string]struct {
+		body     io.Reader
+		attempts int
+	}{
+		"web page":   {strings.NewReader(`<html>log in</html>`), 4},
+		"cut short":  {strings.NewReader(`{"tables": [`), 4},
+		"breaks off": {io.MultiReader(strings.NewReader(`{"tables": [`), &failing{io.ErrUnexpectedEOF}), 4},
+		"oversize":   {strings.NewReader(strings.Repeat("x", maxResponseSize+1)), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &service{serve: func(int, *http.Request) (*http.Response, error) {
+					resp, err := reply(200, "")
+					resp.Body = io.NopCloser(test.body)
+					return resp, err
+				}}
+				p := testPacer(t, s, Pacing{MaxAttempts: 50})
+				begun := time.Now()
+				send(t, p, request(t.Context(), http.MethodGet, "x", ""))
+				if took := time.Since(begun); s.n != test.attempts || took > time.Second {
+					t.Errorf("%d attempts in %s, want %d in a second", s.n, took, test.attempts)
+				}
+			})
+		})
+	}
+}
+
 type failing struct{ err error }
 
 func (f *failing) Read([]byte) (int, error) { return 0, f.err }

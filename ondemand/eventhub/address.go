@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
+	"github.com/Azure/go-amqp"
 
 	"ucwarden/policy"
 )
@@ -193,10 +194,18 @@ func (c *connector) describe(err error) *Failure {
 			c.hub + ", and ondemand.eventhub.consumer_group", err}
 	case has("no such host", "server misbehaving"):
 		return &Failure{"the namespace " + c.namespace + " does not resolve", "check Endpoint of " + connection + ", or ondemand.eventhub.namespace, and DNS", err}
+	case errors.Is(err, errStuck):
+		return &Failure{"a partition of the event hub delivers nothing although it holds events",
+			"it is opened again by itself; if that does not help, look for a proxy or firewall that keeps connections open and drops what they carry", err}
+	case has("does not look like a TLS handshake"):
+		return &Failure{"the event hub does not speak TLS", "check Endpoint of " + connection + "; that of an emulator without TLS needs UseDevelopmentEmulator=true", err}
 	case has("x509:", "tls:"):
 		return &Failure{"the certificate of the event hub is not trusted", "check Endpoint of " + connection + "; a proxy between may need its own authority in SSL_CERT_FILE", err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Failure{"the event hub did not answer in time", "check the network: AMQP needs port 5671", err}
+	}
+	if answer, ok := errors.AsType[*amqp.Error](err); ok { // so it can be reached
+		return &Failure{"the event hub refuses the request", "see its answer: " + string(answer.Condition) + ": " + answer.Description, err}
 	}
 	return &Failure{"the event hub " + c.namespace + " cannot be used", "check that it can be reached (AMQP needs port 5671)", err}
 }

@@ -350,6 +350,29 @@ func TestEntraID(t *testing.T) {
 	}
 }
 
+// What a hub that answers does not do is not sought in the network, nor a hub without TLS among the certificates.
+func TestRefusalsAreNamed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, 0)
+	plain := r.hub.ConnectionString()
+	for name, test := range map[string]struct {
+		connection string
+		partition  string
+		want       string
+	}{
+		"no partition": {plain, "9", "The specified partition is invalid"},
+		"no TLS":       {strings.Replace(plain, ";UseDevelopmentEmulator=true", "", 1), "0", "UseDevelopmentEmulator=true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := eventhub.Publish(t.Context(), eventhub.Address{ConnectionString: test.connection}, eventhub.PublishOptions{Partition: test.partition, Timeout: 5 * time.Second}, []byte(document("a", "t")))
+			failure, ok := errors.AsType[*eventhub.Failure](err)
+			if !ok || !strings.Contains(failure.Do, test.want) || strings.Contains(failure.Error(), "5671") || strings.Contains(failure.What, "certificate") {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
 // Which settings belong together is checked before anything is sent.
 func TestAddress(t *testing.T) {
 	t.Parallel()

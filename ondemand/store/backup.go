@@ -114,6 +114,9 @@ func Restore(backup, path string) (r Report, aside string, err error) {
 	stamp := time.Now().UTC().Format("20060102T150405.000Z")
 	temp := path + ".restoring-" + stamp
 	if r, err = Backup(backup, temp); err != nil {
+		if d, ok := errors.AsType[*damageError](err); ok && d.path == backup { // what to do about a store is not what to do about a backup
+			err = policy.Errorf(policy.CodeInvalid, "%s is not a whole backup of a task store (%v): nothing was changed; restore another one", backup, d.cause)
+		}
 		return Report{}, "", err
 	}
 	r.Path = path

@@ -203,7 +203,7 @@ func TestFileChangedUnderneath(t *testing.T) {
 			if err := os.Rename(path+".away", path); err != nil {
 				t.Fatal(err)
 			}
-		}, reads: true, message: "was removed: save the tasks that this process has"},
+		}, reads: true, message: "was removed: this process alone has its tasks"},
 		"replaced": {how: func(t *testing.T, path string) {
 			data, err := os.ReadFile(path)
 			if err != nil {

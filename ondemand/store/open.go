@@ -28,9 +28,26 @@ const schemaVersion, sealedVersion = 3, 2
 var ErrDamaged = errors.New("damaged")
 
 func damagedError(path string, cause any) error {
-	return policy.Errorf(policy.CodeInternal, "task store %s is %w (%v): restore a backup (ucwarden store restore BACKUP --file %s), "+
+	return &policy.Error{Code: policy.CodeInternal, Err: &damageError{path, cause}}
+}
+
+// damageError says what is wrong with a file.
+type damageError struct {
+	path  string
+	cause any
+}
+
+func (d *damageError) Error() string {
+	return fmt.Sprintf("task store %s is %v (%v): restore a backup (ucwarden store restore BACKUP --file %s), "+
 		"or move it away to start with an empty one (mv %s %s.damaged, or set store.on_damage to quarantine)",
-		path, ErrDamaged, cause, path, path, path)
+		d.path, ErrDamaged, d.cause, d.path, d.path, d.path)
+}
+
+func (d *damageError) Is(target error) bool { return target == ErrDamaged }
+
+func (d *damageError) Unwrap() error {
+	err, _ := d.cause.(error) // else it is text, or what a panic was about
+	return err
 }
 
 // openFile is an open file of a store: locked, and checked when it was opened.
@@ -317,11 +334,11 @@ func (f *openFile) moved() error {
 	case err == nil && os.SameFile(there, f.last):
 		return nil
 	case err == nil:
-		return policy.Errorf(policy.CodeUnavailable, "task store %s was replaced by another file: save the tasks that this process has "+
-			"(ucwarden store backup FILE), and restart it", f.path)
+		return policy.Errorf(policy.CodeUnavailable, "task store %s was replaced by another file: this process alone has its tasks; let it "+
+			"save them (ucwarden store backup --server URL-OF-ITS-API FILE), stop it and restore them (ucwarden store restore FILE)", f.path)
 	case errors.Is(err, os.ErrNotExist):
-		return policy.Errorf(policy.CodeUnavailable, "task store %s was removed: save the tasks that this process has "+
-			"(ucwarden store backup FILE), stop it and restore them (ucwarden store restore FILE)", f.path)
+		return policy.Errorf(policy.CodeUnavailable, "task store %s was removed: this process alone has its tasks; let it "+
+			"save them (ucwarden store backup --server URL-OF-ITS-API FILE), stop it and restore them (ucwarden store restore FILE)", f.path)
 	}
 	return policy.Errorf(policy.CodeUnavailable, "task store %s cannot be found: %w", f.path, err)
 }
