@@ -24,8 +24,10 @@ func (s *Server) Reload(ctx context.Context) []Reloaded {
 	if s.opts.Reload != nil {
 		parts = s.opts.Reload(ctx)
 	}
-	n, err := s.verifier.Reload(ctx)
-	parts = append(parts, Reloaded{Part: "keys", Detail: fmt.Sprintf("%d in force", n), Err: err})
+	if s.verifier != nil {
+		n, err := s.verifier.Reload(ctx)
+		parts = append(parts, Reloaded{Part: "keys", Detail: fmt.Sprintf("%d in force", n), Err: err})
+	}
 	if s.certs != nil {
 		parts = append(parts, Reloaded{Part: "certificate", Detail: s.opts.TLSCert, Err: s.certs.reload()})
 	}

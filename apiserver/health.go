@@ -64,7 +64,10 @@ func (s calls) Ready(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), checkTimeout)
 	defer cancel()
-	checks := append([]Check{{Name: "keys", Run: s.verifier.Ready}}, s.opts.Checks...)
+	checks := s.opts.Checks
+	if s.verifier != nil {
+		checks = append([]Check{{Name: "keys", Run: s.verifier.Ready}}, checks...)
+	}
 	errs := make([]error, len(checks))
 	var wg sync.WaitGroup
 	for i, check := range checks {
@@ -96,8 +99,10 @@ func (s calls) Ready(c echo.Context) error {
 	case len(fields) > 0:
 		answer.Status, answer.Degraded = "degraded", fields
 	}
-	for _, text := range s.verifier.Warnings() {
-		answer.Warnings = append(answer.Warnings, FieldError{Pointer: "/checks/keys", Detail: text})
+	if s.verifier != nil {
+		for _, text := range s.verifier.Warnings() {
+			answer.Warnings = append(answer.Warnings, FieldError{Pointer: "/checks/keys", Detail: text})
+		}
 	}
 	return c.JSON(http.StatusOK, answer)
 }

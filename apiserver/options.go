@@ -36,6 +36,10 @@ type Options struct {
 	// when it changes. It needs TLSCert.
 	ClientCA string
 
+	// OpenOnly serves the routes without a token alone, on AdminAddr, for a daemon whose tasks come another way. Tasks and Verifier
+	// are not needed then.
+	OpenOnly bool
+
 	Tasks    Tasks
 	Store    Store // may be nil
 	Verifier *keys.Verifier
@@ -88,10 +92,13 @@ const (
 )
 
 func (o *Options) validate() error {
-	if o.Tasks == nil {
+	if o.OpenOnly && o.AdminAddr == "" {
+		return policy.Errorf(policy.CodeInvalid, "api server: no address for the routes without a token, and no others are served")
+	}
+	if o.Tasks == nil && !o.OpenOnly {
 		return policy.Errorf(policy.CodeInvalid, "api server: no tasks to serve")
 	}
-	if o.Verifier == nil {
+	if o.Verifier == nil && !o.OpenOnly {
 		return policy.Errorf(policy.CodeInvalid, "api server: no verifier of tokens")
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {

@@ -100,15 +100,18 @@ func (s *Server) Handler() http.Handler { return s.api }
 // class unavailable and names the address.
 func (s *Server) Listen() error {
 	var err error
-	if s.listener == nil {
+	if s.listener == nil && !s.opts.OpenOnly {
 		if s.listener, err = net.Listen("tcp", s.opts.Addr); err != nil {
 			return policy.Errorf(policy.CodeUnavailable, "api server: listen on %s: %w; choose another address (apiserver.addr) or stop the process that uses it", s.opts.Addr, err)
 		}
 	}
 	if s.opts.AdminAddr != "" && s.adminListener == nil {
 		if s.adminListener, err = net.Listen("tcp", s.opts.AdminAddr); err != nil {
-			err = errors.Join(policy.Errorf(policy.CodeUnavailable, "api server: listen on %s: %w", s.opts.AdminAddr, err), s.listener.Close())
-			s.listener = nil
+			err = policy.Errorf(policy.CodeUnavailable, "api server: listen on %s: %w; choose another address (apiserver.admin_addr) or stop the process that uses it", s.opts.AdminAddr, err)
+			if s.listener != nil {
+				err = errors.Join(err, s.listener.Close())
+				s.listener = nil
+			}
 			return err
 		}
 	}
@@ -137,21 +140,27 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.Listen(); err != nil {
 		return err
 	}
+	// gctx ends when one of the servers fails, so that the other stops too.
+	g, gctx := errgroup.WithContext(ctx)
+	if !s.opts.OpenOnly {
+		s.serveAPI(gctx, g)
+	}
+	if s.admin != nil {
+		s.serve(gctx, g, s.admin, s.adminListener, nil)
+		s.log.Info("admin server listens", "addr", s.AdminAddr().String())
+	}
+	return g.Wait()
+}
+
+func (s *Server) serveAPI(ctx context.Context, g *errgroup.Group) {
 	var tlsConfig *tls.Config
 	if s.certs != nil {
 		tlsConfig = s.certs.config()
 	} else if !isLoopback(s.Addr()) {
 		s.log.Warn("the API is served without TLS: tokens are sent in clear text; set a TLS certificate, or put a TLS proxy in front", "addr", s.Addr().String())
 	}
-	// gctx ends when one of the servers fails, so that the other stops too.
-	g, gctx := errgroup.WithContext(ctx)
-	s.serve(gctx, g, s.api, s.listener, tlsConfig)
+	s.serve(ctx, g, s.api, s.listener, tlsConfig)
 	s.log.Info("api server listens", "addr", s.Addr().String(), "tls", tlsConfig != nil, "client certificates", s.opts.ClientCA != "")
-	if s.admin != nil {
-		s.serve(gctx, g, s.admin, s.adminListener, nil)
-		s.log.Info("admin server listens", "addr", s.AdminAddr().String())
-	}
-	return g.Wait()
 }
 
 func (s *Server) serve(ctx context.Context, g *errgroup.Group, h http.Handler, l net.Listener, tlsConfig *tls.Config) {

@@ -202,8 +202,10 @@ func TestWarnings(t *testing.T) {
 		environ    []string
 		want       []string
 	}{
-		{name: "an event hub in the clear", file: "ondemand: {enabled: on, eventhub: {enabled: on, connection_string: '" + eventHubs + ";EntityPath=a;UseDevelopmentEmulator=true'}}\n",
+		{name: "an event hub in the clear", file: "ondemand: {enabled: on, eventhub: {enabled: on, connection_string: '" + eventHubs + ";EntityPath=a;UseDevelopmentEmulator=true'}}\napiserver.admin_addr: 127.0.0.1:1\n",
 			want: []string{"ondemand.eventhub.connection_string has UseDevelopmentEmulator=true for a host that is not this machine: tokens and events cross the network in the clear"}},
+		{name: "events alone", file: "ondemand: {enabled: on, eventhub: {enabled: on, connection_string: '" + eventHubs + ";EntityPath=a'}}\n",
+			want: []string{"no health and no metrics are served, since the REST API is off: set apiserver.admin_addr to serve them alone"}},
 		{name: "api without pipeline", file: "apiserver.enabled: true\n", want: []string{"apiserver.enabled has no effect without ondemand.enabled"}},
 		{name: "mode against grant updates", file: "sync: {mode: enforce, grant_updates: false}\n",
 			want: []string{"sync.grant_updates is false: nothing is changed, although sync.mode is enforce"}},

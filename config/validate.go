@@ -186,6 +186,9 @@ func (c *Config) validateAPI(ps *problems) {
 		c.warn("apiserver.enabled has no effect without ondemand.enabled")
 	}
 	if !c.ServesAPI() {
+		if c.ReadsEvents() && a.AdminAddr == "" {
+			c.warn("no health and no metrics are served, since the REST API is off: set apiserver.admin_addr to serve them alone")
+		}
 		return
 	}
 	for key, text := range map[string]string{"apiserver.jwt.issuer": a.JWT.Issuer, "apiserver.jwt.audience": a.JWT.Audience} {

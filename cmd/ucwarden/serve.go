@@ -101,13 +101,19 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 			return nil, err
 		}
 	}
-	if c.ServesAPI() {
-		if d.api, err = d.newAPI(ctx); err != nil {
-			return nil, err
-		}
-		if err := d.api.Listen(); err != nil {
-			return nil, err
-		}
+	switch {
+	case c.ServesAPI():
+		d.api, err = d.newAPI(ctx)
+	case c.APIServer.AdminAddr != "":
+		d.api, err = apiserver.New(apiserver.Options{
+			OpenOnly: true, AdminAddr: c.APIServer.AdminAddr, Reload: d.reloadPolicies, Checks: d.checks(), Logger: log, Registerer: d.registry, Gatherer: d.registry,
+		})
+	}
+	if err == nil && d.api != nil {
+		err = d.api.Listen()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return d, nil
 }
@@ -165,7 +171,9 @@ func (d *daemon) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.reloadOn(ctx, d.hangups) })
 	if d.api != nil {
-		d.log.Info("serving tasks", "addr", d.api.Addr().String())
+		if addr := d.api.Addr(); addr != nil {
+			d.log.Info("serving tasks", "addr", addr.String())
+		}
 		g.Go(func() error { return d.api.Run(ctx) })
 	}
 	if d.events != nil {
