@@ -198,8 +198,8 @@ func drawValue(t *rapid.T, s *openapi3.Schema, depth int) any {
 	if len(s.Enum) > 0 {
 		return rapid.SampledFrom(s.Enum).Draw(t, "enum")
 	}
-	if any := slices.Concat(s.OneOf, s.AnyOf); len(any) > 0 {
-		return drawValue(t, any[rapid.IntRange(0, len(any)-1).Draw(t, "alternative")].Value, depth+1)
+	if either := slices.Concat(s.OneOf, s.AnyOf); len(either) > 0 {
+		return drawValue(t, either[rapid.IntRange(0, len(either)-1).Draw(t, "alternative")].Value, depth+1)
 	}
 	kinds := s.Type.Slice()
 	if len(kinds) == 0 {

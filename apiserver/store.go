@@ -74,7 +74,7 @@ func (s *Server) backupStore(c echo.Context, rc *http.ResponseController) error 
 	if err != nil {
 		return fmt.Errorf("back the store up: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	h := c.Response().Header()
 	h.Set(echo.HeaderContentType, echo.MIMEOctetStream)
 	h.Set(echo.HeaderContentLength, strconv.FormatInt(report.Bytes, 10))

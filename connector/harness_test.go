@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -386,7 +387,7 @@ func (f *fake) Apply(ctx context.Context, c policy.Change) ([]policy.Assignment,
 	have, err := f.Workspace.Apply(ctx, c)
 	if f.after != nil {
 		switch err := f.after(c); {
-		case err == errStale:
+		case errors.Is(err, errStale):
 			return f.Workspace.Grants(ctx, c.Securable)
 		case err != nil:
 			return nil, err

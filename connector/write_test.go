@@ -44,7 +44,7 @@ func (r *rig) inSync() {
 	var bodies []string
 	for _, e := range r.server.Trace() {
 		if e.Method == "PATCH" {
-			bodies = append(bodies, e.Path+" "+string(e.Body))
+			bodies = append(bodies, e.Path+" "+e.Body)
 		}
 	}
 	if len(bodies) > 0 {

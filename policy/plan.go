@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -196,14 +195,14 @@ func (p *Plan) Digest() string {
 		if err != nil {
 			panic("plan does not marshal: " + err.Error()) // strings and ints only: cannot happen
 		}
-		io.WriteString(sum, separator)
+		sum.Write([]byte(separator))
 		sum.Write(body)
 		separator = ","
 	}
 	if separator == "[" {
-		io.WriteString(sum, "null")
+		sum.Write([]byte("null"))
 	} else {
-		io.WriteString(sum, "]")
+		sum.Write([]byte("]"))
 	}
 	if len(p.Protection)+len(p.DropFunctions) > 0 {
 		body, err := json.Marshal(struct {

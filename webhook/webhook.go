@@ -173,7 +173,7 @@ func (s *Sender) pending() ([]stored, error) {
 		m := stored{key: key}
 		if err := json.Unmarshal(value, &m.message); err != nil {
 			unreadable = append(unreadable, key)
-			return nil
+			return nil //nolint:nilerr // it is removed
 		}
 		list = append(list, m)
 		return nil
@@ -256,7 +256,7 @@ func (s *Sender) sendDue(ctx context.Context, failures *int) (wait, pause time.D
 		}
 		pause, err = s.send(ctx, m)
 		if ctx.Err() != nil {
-			return 0, 0, nil
+			return 0, 0, nil //nolint:nilerr // the end was asked for; it is sent again by the next process
 		}
 		if err == nil {
 			*failures = 0

@@ -295,7 +295,7 @@ func TestGeneratedCalls(t *testing.T) {
 		t.Error(diff)
 	}
 	refusing, _ := recording(t, 403, `{"status":403,"detail":"no"}`)
-	_, err = newClient(t, client.Options{BaseURL: refusing}).API().Reload(t.Context()) //nolint:bodyclose // there is none
+	_, err = newClient(t, client.Options{BaseURL: refusing}).API().Reload(t.Context())
 	var refused *client.Error
 	if !errors.As(err, &refused) || refused.Problem.Detail != "no" {
 		t.Errorf("error is %v", err)

@@ -105,7 +105,7 @@ type kind struct {
 func (d *Document) contents() contents {
 	info := d.root.get("info")
 	c := contents{
-		Style: template.CSS(pageStyle), Title: info.get("title").text(), Version: info.get("version").text(), //nolint:gosec // our own file
+		Style: template.CSS(pageStyle), Title: info.get("title").text(), Version: info.get("version").text(),
 		Paragraphs: paragraphs(info.get("description")),
 	}
 	for tag := range d.root.get("tags").elements {

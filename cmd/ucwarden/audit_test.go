@@ -97,7 +97,7 @@ func TestAuditSurvivesKills(t *testing.T) {
 			t.Errorf("no task, nobody or no cause: %+v", c)
 		}
 		if c.Result == audit.ResultApplied {
-			applied[c.Securable+" "+string(c.Principal)+" "+string(c.Privilege)] = true
+			applied[c.Securable+" "+c.Principal+" "+string(c.Privilege)] = true
 		}
 		byRequest[c.RequestID], settled[c.Securable] = true, settled[c.Securable] || c.Settled
 	}

@@ -41,7 +41,7 @@ func (d *daemon) start(ctx context.Context, g *errgroup.Group) error {
 	s, err := d.source.Load(ctx)
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // the end was asked for
 	case err == nil:
 		d.policiesChanged(s)
 	case !d.refusedByServer(err):
@@ -75,7 +75,7 @@ func (d *daemon) connectPatiently(ctx context.Context) error {
 		err := d.connect(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the end was asked for
 		case err != nil && last == "" && !policy.CodeOf(err).Retryable():
 			return err
 		}
@@ -136,7 +136,7 @@ func (d *daemon) policiesProblem(context.Context) error {
 // workspaceProblem says why a workspace that was connected seems not to answer.
 func (d *daemon) workspaceProblem(ctx context.Context) error {
 	if d.workspaceMissing(ctx) != nil {
-		return nil // which says more
+		return nil //nolint:nilerr // it is said elsewhere, and says more
 	}
 	return d.contact.check(ctx, d.workspace.Host())
 }

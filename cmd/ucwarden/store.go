@@ -196,7 +196,7 @@ func (s *storeCommand) importTasks(_ *cobra.Command, path string, args []string)
 		if err != nil {
 			return fmt.Errorf("read the export: %w", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		from = f
 	}
 	to, err := store.Open(path, store.Options{})

@@ -156,7 +156,7 @@ func scan(f *os.File, yield func(line)) ([]Damage, error) {
 			}
 		}
 		if err != nil {
-			return damaged, nil
+			return damaged, nil //nolint:nilerr // the end of the file
 		}
 	}
 }
@@ -178,7 +178,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		switch {
 		case errors.Is(err, io.EOF) && len(text) > 0 && looks < tornLooks:
 			looks++
-			time.Sleep(tornWait)
+			time.Sleep(tornWait) //nolint:forbidigo // nothing says when the rest of a line is in the file
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return text, err
 		}

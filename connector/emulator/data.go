@@ -64,7 +64,7 @@ func (s *Server) recall(f *os.File) error {
 	reader := bufio.NewReaderSize(f, 1<<20)
 	line, err := reader.ReadBytes('\n')
 	switch {
-	case err == io.EOF && len(line) == 0: // new
+	case errors.Is(err, io.EOF) && len(line) == 0: // new
 		first := dataHeader{dataVersion, time.Now(), s.opts.Seed}
 		if err := s.loadFirst(first); err != nil {
 			return err
@@ -74,7 +74,7 @@ func (s *Server) recall(f *os.File) error {
 			_, err = f.Write(append(header, '\n'))
 		}
 		return err
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		return err
 	}
 	var header dataHeader

@@ -5,6 +5,7 @@ package invariants_test
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -66,7 +67,7 @@ func check(t *testing.T, w world) error {
 			request.Roots = []policy.Securable{s}
 		}
 		result, err := r.sync(request)
-		if err != nil && policy.CodeOf(err) == policy.CodeInternal && err != errCrashed {
+		if err != nil && policy.CodeOf(err) == policy.CodeInternal && !errors.Is(err, errCrashed) {
 			return fmt.Errorf("an error of no class: %w", err)
 		}
 		directory = directory && (result == nil || !slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool {

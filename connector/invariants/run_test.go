@@ -210,7 +210,7 @@ func serve(server http.Handler, r *http.Request) (answer *http.Response, err err
 	go func() { // it may hang for as long as the request does
 		defer func() {
 			if problem := recover(); problem != nil {
-				if problem != http.ErrAbortHandler {
+				if err, ok := problem.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 					panic(problem)
 				}
 				done <- io.ErrUnexpectedEOF

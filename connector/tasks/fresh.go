@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -67,7 +68,7 @@ func (n *news) since(ctx context.Context, at time.Time) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if p, ok := r.err.(*group.Panic); ok && ours {
+		if p, ok := errors.AsType[*group.Panic](r.err); ok && ours {
 			panic(p) // it is a fault of the program, and no reason to go on with older policies
 		}
 		if ours {

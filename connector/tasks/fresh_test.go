@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,7 +138,7 @@ func TestNewsPanic(t *testing.T) {
 					_, err := h.Handle(t.Context(), job)
 					return err
 				})
-				if p, ok := err.(*group.Panic); !ok || p.Value != "bad news" || !strings.Contains(string(p.Stack), "fresh_test.go") {
+				if p, ok := errors.AsType[*group.Panic](err); !ok || p.Value != "bad news" || !strings.Contains(string(p.Stack), "fresh_test.go") {
 					t.Errorf("got %v, want the panic with its stack", err)
 				}
 			})

@@ -108,7 +108,7 @@ func loadPlan[T any](s Store, key string) (*T, error) {
 	}
 	v := new(T)
 	if err := json.Unmarshal(value, v); err != nil {
-		return nil, nil // written by another version: planned anew
+		return nil, nil //nolint:nilerr // written by another version: planned anew
 	}
 	return v, nil
 }

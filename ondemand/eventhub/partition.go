@@ -53,7 +53,7 @@ func (p *partition) run(ctx context.Context) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the end was asked for
 		case errors.Is(err, errReconnect):
 			return err
 		case ownershipLost(err):

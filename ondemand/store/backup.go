@@ -201,7 +201,7 @@ func Entries(path string, visit func(bucket, key, value []byte) error) (damage [
 		var failed error // of visit
 		err = salvagePages(file, info.Size(), func(bucket, key, value []byte) error {
 			if failed != nil || string(bucket) == string(bucketMeta) {
-				return nil
+				return nil //nolint:nilerr // it is returned below
 			}
 			if sealed {
 				var ok bool

@@ -144,7 +144,7 @@ func damage(t *rapid.T, data []byte) []byte {
 		clear(data[at:min(at+rapid.IntRange(1, 9000).Draw(t, "zeros"), len(data))])
 	case 3:
 		for i := at; i < min(at+rapid.IntRange(1, 9000).Draw(t, "garbage"), len(data)); i++ {
-			data[i] = byte(rapid.Uint8().Draw(t, "byte"))
+			data[i] = rapid.Uint8().Draw(t, "byte")
 		}
 	}
 	return data

@@ -36,10 +36,11 @@ func lockHolder(file *os.File) string {
 	if err != nil {
 		return ""
 	}
-	defer locks.Close()
+	defer func() { _ = locks.Close() }() // it was only read
 	for lines := bufio.NewScanner(locks); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || fields[1] != "FLOCK" || !strings.HasSuffix(fields[5], ":"+strconv.FormatUint(uint64(stat.Ino), 10)) {
+		inode := strconv.FormatUint(uint64(stat.Ino), 10) //nolint:unconvert // it has 32 bits on some systems
+		if len(fields) < 6 || fields[1] != "FLOCK" || !strings.HasSuffix(fields[5], ":"+inode) {
 			continue
 		}
 		if pid, err := strconv.Atoi(fields[4]); err == nil && pid > 0 {

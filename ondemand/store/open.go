@@ -144,7 +144,7 @@ func openLocked(path string, timeout time.Duration) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(timeout); ; time.Sleep(lockRetry) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(lockRetry) { //nolint:forbidigo // nothing says when another process lets the lock go
 		locked, err := tryLock(file)
 		switch {
 		case err != nil:

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 	"sync"
 
@@ -52,10 +51,10 @@ func (c *Compiler) fingerprint() {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %d %t %t\n", c.opts.Deny, c.opts.ExpandLimit, c.opts.SkipUse, c.rules.Zoned)
 	if c.opts.Protects {
-		io.WriteString(h, "protects\n")
+		h.Write([]byte("protects\n"))
 	}
 	if c.opts.Columns {
-		io.WriteString(h, "columns\n")
+		h.Write([]byte("columns\n"))
 	}
 	for _, part := range []any{s.ServiceDef, s.ServiceConfig, s.Users, s.Roles, c.set.Zones.Names} {
 		writeJSON(h, part)

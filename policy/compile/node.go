@@ -160,7 +160,7 @@ func (e *evaluation) cover() {
 // Where several zones meet nothing is allowed: Ranger takes such a resource for outside, and what each zone denies
 // stays denied here.
 func (e *evaluation) limitToZones() {
-	var any, withTags region.Cover
+	var inside, withTags region.Cover
 	var shared policy.ObjectClass
 	zones := make(map[string]region.Cover)
 	for i, n := range e.active {
@@ -169,9 +169,9 @@ func (e *evaluation) limitToZones() {
 			continue
 		}
 		c, old := e.covers[i], zones[z]
-		shared |= c.Touch & any.Touch &^ old.Touch
+		shared |= c.Touch & inside.Touch &^ old.Touch
 		zones[z] = old.Or(c)
-		any = any.Or(c)
+		inside = inside.Or(c)
 		if e.set.Zones.HasTagService(z) {
 			withTags = withTags.Or(c)
 		}
@@ -186,7 +186,7 @@ func (e *evaluation) limitToZones() {
 			continue
 		}
 		c := &e.covers[i]
-		elsewhere := any
+		elsewhere := inside
 		if p.Rule.Tag {
 			elsewhere = withTags
 		}

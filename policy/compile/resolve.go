@@ -3,7 +3,6 @@ package compile
 import (
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 
 	"ucwarden/policy"
@@ -156,7 +155,7 @@ func (c *Compiler) hashResolutions(h hash.Hash) {
 	}
 	slices.Sort(lines) // subjects are numbered in any order
 	for _, line := range lines {
-		io.WriteString(h, line)
+		h.Write([]byte(line))
 	}
 }
 

@@ -150,11 +150,7 @@ func TestExplainPrincipal(t *testing.T) {
 	} {
 		e := explain(t, Question{Principal: principal}, "table:sales.emea.orders")
 		p := e.Principal
-		names := make([]string, len(p.Principals))
-		for i, n := range p.Principals {
-			names[i] = string(n)
-		}
-		got := p.Kind + " " + p.Name + ", " + p.How + "; groups " + strings.Join(p.Groups, ",") + "; roles " + strings.Join(p.Roles, ",") + "; " + strings.Join(names, ", ")
+		got := p.Kind + " " + p.Name + ", " + p.How + "; groups " + strings.Join(p.Groups, ",") + "; roles " + strings.Join(p.Roles, ",") + "; " + strings.Join(p.Principals, ", ")
 		if len(p.Also) > 0 {
 			got += "; " + strings.Join(p.Also, "; ")
 		}

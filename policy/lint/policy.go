@@ -44,8 +44,8 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	for _, v := range r.Values {
 		l.expressions(p, path+".values", v)
 	}
-	any := slices.ContainsFunc(r.Values, func(v string) bool { return v != "" && strings.Trim(v, "*") == "" })
-	if r.IsExcludes && any {
+	all := slices.ContainsFunc(r.Values, func(v string) bool { return v != "" && strings.Trim(v, "*") == "" })
+	if r.IsExcludes && all {
 		l.find(p, SeverityWarning, CheckNoMatch, path, "it excludes '*', every name, so the policy matches nothing; name what to exclude")
 		return false
 	}

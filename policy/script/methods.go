@@ -138,7 +138,7 @@ func (b *sandbox) wrapMethods(objects map[string]*goja.Object) {
 // join is Array.prototype.join. It is written out here because the interpreter's recurses without bound, and joins
 // what is too long before anybody can look at it.
 func (b *sandbox) join(array, separator goja.Value) goja.Value {
-	sep := goja.String(b.rt.ToValue(",").(goja.String))
+	sep := b.rt.ToValue(",").(goja.String)
 	if !goja.IsUndefined(separator) {
 		sep = b.text(separator)
 	}

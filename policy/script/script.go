@@ -173,7 +173,7 @@ func (b *sandbox) runError(err error) error {
 		return panicError(err)
 	}
 	thrown := "it throws something without a text"
-	b.rt.Try(func() { thrown = b.text(exception.Value()).String() })
+	_ = b.rt.Try(func() { thrown = b.text(exception.Value()).String() })
 	const longest = 300
 	if len(thrown) > longest {
 		thrown = strings.ToValidUTF8(thrown[:longest], "") + "..."

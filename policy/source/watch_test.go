@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -87,7 +88,7 @@ func TestWatchPolls(t *testing.T) {
 			t.Errorf("notified of %q, problem %v", out.sizes(), f.Problem())
 		}
 		cancel()
-		if err := <-done; err != context.Canceled {
+		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("watch ended with %v", err)
 		}
 	})

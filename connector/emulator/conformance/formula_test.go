@@ -44,12 +44,12 @@ func parseFormula(t *testing.T, text string) formula {
 		return all
 	}
 	either = func() formula {
-		any := formula{or: []formula{both()}}
+		f := formula{or: []formula{both()}}
 		for len(tokens) > 0 && tokens[0] == "|" {
 			tokens = tokens[1:]
-			any.or = append(any.or, both())
+			f.or = append(f.or, both())
 		}
-		return any
+		return f
 	}
 	f := either()
 	if len(tokens) > 0 {

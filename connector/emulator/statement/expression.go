@@ -370,7 +370,7 @@ func (p *parser) call(name string, at token) node {
 			if err == nil {
 				v, err = convert(v, typ)
 				if name == "try_cast" && err != nil {
-					return nil, nil
+					return nil, nil //nolint:nilerr // NULL, as try_cast has it
 				}
 			}
 			return v, err

@@ -1,8 +1,8 @@
 package statement
 
 import (
-	"crypto/md5"
-	"crypto/sha1"
+	"crypto/md5"  //nolint:gosec // a function of SQL
+	"crypto/sha1" //nolint:gosec // a function of SQL
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"

@@ -186,20 +186,20 @@ func newHTTPClient(o *Options, base *url.URL) (*http.Client, error) {
 // are downloaded first, so that what they refer to is at least as new as they are. If one of the four fails, or the policies
 // need one that the server does not offer, that is an error.
 func (r *Client) Download(ctx context.Context, known, old Documents) (next Documents, changed bool, err error) {
-	var new [4]bool
-	if next.Policies, new[0], err = r.policies(ctx, known.Policies); err != nil {
+	var differs [4]bool
+	if next.Policies, differs[0], err = r.policies(ctx, known.Policies); err != nil {
 		return next, false, err
 	}
-	if next.Roles, new[1], err = downloadPart(ctx, r, endpointRoles, known.Roles, old.Roles, ranger.ParseRoles, func(p *ranger.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
+	if next.Roles, differs[1], err = downloadPart(ctx, r, endpointRoles, known.Roles, old.Roles, ranger.ParseRoles, func(p *ranger.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
 		return next, false, err
 	}
-	if next.Users, new[2], err = downloadPart(ctx, r, endpointUsers, known.Users, old.Users, ranger.ParseUserStore, func(p *ranger.UserStore) int64 { return p.UserStoreVersion }); err != nil {
+	if next.Users, differs[2], err = downloadPart(ctx, r, endpointUsers, known.Users, old.Users, ranger.ParseUserStore, func(p *ranger.UserStore) int64 { return p.UserStoreVersion }); err != nil {
 		return next, false, err
 	}
-	if next.Tags, new[3], err = downloadPart(ctx, r, endpointTags, known.Tags, old.Tags, ranger.ParseTags, func(p *ranger.ServiceTags) int64 { return p.TagVersion }); err != nil {
+	if next.Tags, differs[3], err = downloadPart(ctx, r, endpointTags, known.Tags, old.Tags, ranger.ParseTags, func(p *ranger.ServiceTags) int64 { return p.TagVersion }); err != nil {
 		return next, false, err
 	}
-	if changed = new[0] || new[1] || new[2] || new[3]; changed {
+	if changed = differs[0] || differs[1] || differs[2] || differs[3]; changed {
 		err = r.checkRequired(&next)
 	}
 	return next, changed, err
