@@ -74,3 +74,24 @@ func TestLists(t *testing.T) {
 		`ctx.tagNamesX === undefined && ctx.ugAttrCsvs === undefined && ctx.Q === undefined && ctx[''] === undefined && ctx.Csv === undefined`: "true",
 	})
 }
+
+// The methods of ctx at their edges: several tags of one type, what is not there, what is past, and the one of a kind that is
+// enough for "any".
+func TestMethods(t *testing.T) {
+	v := everything()
+	v.Tag.Attributes["past"] = "2026/01/01"
+	v.Tags = []*match.Tag{
+		v.Tag, {Type: "PII", Attributes: map[string]string{"level": "a first"}}, {Type: "PII"}, {Type: "OPEN", Attributes: map[string]string{"level": "other"}},
+	}
+	testScripts(t, v, map[string]string{
+		`ctx.getAttributeValueForAllMatchingTags('PII', 'level').join()`: "a first,high", `TAGNAMES.join()`: "OPEN,PII",
+		`ctx.getAttributeValue('X', 'level') === null && ctx.getAttributeNames('X') === null`: "true", `HAS_USER_ATTR('_name')`: "true",
+		`ctx.isAccessedAfter('past') && ctx.isAccessedAfter('level')`: "true", `ctx.isAccessedBefore('past') || ctx.isAccessedBefore('level')`: "false",
+		`ctx.result = true; ctx.setResult(false); ctx.getResult()`: "false", `"use strict"; ctx.result = true; ctx.getResult()`: "true",
+		`'user' in ctx && 'getUser' in ctx && !('none' in ctx)`: "true", `delete ctx.user`: "false", `ctx.getUser === ctx.getUser`: "true",
+		`GET_UG_NAMES_Q(null, ',', '"', undefined)`: `"all","staff"`, `typeof RES.database + Array.isArray(RES.table)`: "stringtrue",
+		`IS_ACCESS_TIME_BETWEEN('2026/03/01 20:59', '2026/03/01 21:01', 'Asia/Tokyo')`: "true", `IS_ACCESS_TIME_BETWEEN('2026/03/01 11:59', '2026/03/01 12:01', 'Asia/Tokyo')`: "false",
+	})
+	v.Tags, v.Groups, v.Roles = v.Tags[:1], []string{"all"}, func() []string { return []string{"boss"} }
+	testScripts(t, v, map[string]string{`HAS_ANY_TAG && IS_IN_ANY_GROUP && IS_IN_ANY_ROLE && HAS_UG_ATTR('floor')`: "true"})
+}
