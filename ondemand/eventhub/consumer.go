@@ -224,21 +224,26 @@ func (c *Consumer) connect(ctx context.Context) error {
 		wg.Wait()
 	}()
 	reading := make(map[string]bool)
-	var created time.Time
-	for {
-		hub, err := call(ctx, c.o.CallTimeout, func(ctx context.Context) (azeventhubs.EventHubProperties, error) {
+	look := func(ctx context.Context) (azeventhubs.EventHubProperties, error) {
+		return call(ctx, c.o.CallTimeout, func(ctx context.Context) (azeventhubs.EventHubProperties, error) {
 			return client.GetEventHubProperties(ctx, nil)
 		})
+	}
+	var made *creation
+	for {
+		hub, err := look(ctx)
 		switch {
 		case context.Cause(ctx) != nil:
 			return context.Cause(ctx)
 		case err != nil:
 			return err
-		case !created.IsZero() && !hub.CreatedOn.Equal(created):
+		case made != nil && !hub.CreatedOn.Equal(made.of):
 			return errReconnect
 		}
-		first := created.IsZero()
-		created = hub.CreatedOn
+		first := made == nil
+		if first {
+			made = newCreation(hub.CreatedOn, look)
+		}
 		latest, err := c.beginsLatest(hub)
 		if err != nil {
 			return err
@@ -253,7 +258,7 @@ func (c *Consumer) connect(ctx context.Context) error {
 			}
 			reading[id] = true
 			p := c.newPartition(client, hub, id)
-			p.latest = latest
+			p.latest, p.made = latest, made
 			if err := p.start(ctx); err != nil {
 				return err
 			}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -279,6 +281,31 @@ func TestHubMadeAgain(t *testing.T) {
 	r.awaitTasks(3)
 	if n := r.logged.count("made again under its name"); n != 1 {
 		t.Errorf("it was said %d times", n)
+	}
+}
+
+// What is behind the position of the old hub in one made again under its name is no event of the old one: each becomes one task.
+func TestHubMadeAgainRunsAhead(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, 0)
+	r.o.RefreshEvery, r.o.IdleCheck = deadline, deadline // what a link delivers after it was opened again is all there is to notice it by
+	var bodies []string
+	for i := range 9 {
+		bodies = append(bodies, document("", fmt.Sprintf("t%d", i)))
+	}
+	r.publish("0", bodies[:4]...)
+	r.consume(r.o)
+	r.awaitTasks(4)
+	r.hub.Recreate()
+	r.publish("0", bodies...)
+	of := make(map[string]int)
+	for _, task := range r.awaitTasks(13) {
+		hub, _, _ := strings.Cut(task.ID, "-0-")
+		of[hub]++
+	}
+	counts := slices.Sorted(maps.Values(of))
+	if !slices.Equal(counts, []int{4, 9}) {
+		t.Errorf("tasks of hubs: %v, want 4 of the old and 9 of the new", of)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ type partition struct {
 	client *azeventhubs.ConsumerClient
 	id     string
 	stream string
+	made   *creation
+	sure   time.Time // what was put into the partition before is of that creation
 	decode decoder
 
 	read    int64 // sequence number of the last event that is stored; -1 before the first
@@ -147,6 +150,9 @@ func (p *partition) receive(ctx context.Context) error {
 			p.alive()
 			p.level = ownerLevel // from the next link on
 			p.c.update(p.id, func(s *state) { s.lost = false })
+			if err := p.checkHub(ctx, events); err != nil {
+				return err
+			}
 			if err := p.store(ctx, events, room); err != nil {
 				return err
 			}
@@ -162,6 +168,29 @@ func (p *partition) receive(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// checkHub returns an error unless events are known to be of the hub that is read. Of a backlog that is asked once: what the
+// partition held before the hub was looked at, and found to be the same, is of it.
+func (p *partition) checkHub(ctx context.Context, events []*azeventhubs.ReceivedEventData) error {
+	if !slices.ContainsFunc(events, func(e *azeventhubs.ReceivedEventData) bool {
+		return e.EnqueuedTime == nil || !e.EnqueuedTime.Before(p.sure)
+	}) {
+		return nil
+	}
+	sure := p.sure
+	if p.backlog {
+		properties, err := p.properties(ctx)
+		if err != nil {
+			return err
+		}
+		sure = properties.LastEnqueuedOn
+	}
+	if err := p.made.check(ctx); err != nil {
+		return err
+	}
+	p.sure = sure
+	return nil
 }
 
 // awaitRoom waits while the queue is full, and returns for how many tasks it has room.
