@@ -110,6 +110,7 @@ type syncReport struct {
 	Task        ondemand.Task   `json:"task"`
 	Shards      []ondemand.Task `json:"shards,omitempty"`
 	Interrupted bool            `json:"interrupted,omitempty"` // before it ended: the tasks are as they were then
+	Left        []ondemand.Task `json:"left,omitempty"`        // tasks that were there before, as they are at its end
 	KeptOut     string          `json:"keptOut,omitempty"`     // why newer policies than those it went by are not in force
 }
 
@@ -132,6 +133,11 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 		err := policy.Errorf(policy.CodeUnavailable, "the tasks of this store are paused since %s", paused.Since.Format(time.RFC3339))
 		return report, errors.Join(withHint(err, "start the daemon and let them begin again: ucwarden task resume"), p.close())
 	}
+	task.PostedBy = localUser()
+	submitted, left, err := a.submitHere(ctx, p.queue, task)
+	if err != nil {
+		return report, errors.Join(err, p.close())
+	}
 	running, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)
 	go func() { ran <- p.runTasks(running) }()
@@ -147,12 +153,7 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 			err = closeErr
 		}
 	}()
-	task.PostedBy = localUser()
-	submitted, _, err := p.queue.Submit(ctx, task)
-	if err != nil {
-		return report, err
-	}
-	id := submitted.ID
+	id := submitted
 	wait := func(ctx context.Context) (ondemand.Task, error) {
 		bar.watch(id)
 		stopBar := bar.follow(ctx, 200*time.Millisecond, func(ctx context.Context) (ondemand.Task, error) { return p.queue.Get(ctx, id) })
@@ -181,8 +182,16 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	if err := keptOut(p.source); err != nil {
 		report.KeptOut = err.Error()
 	}
-	report.Shards, err = shardsOf(ctx, p.queue, id)
-	return report, err
+	if report.Shards, err = shardsOf(ctx, p.queue, id); err != nil {
+		return report, err
+	}
+	for _, t := range left {
+		if t, err = p.queue.Get(ctx, t.ID); err != nil {
+			return report, err
+		}
+		report.Left = append(report.Left, t)
+	}
+	return report, nil
 }
 
 // superseded reports whether another task, as one that a crash has left, does what a task asked for, and says so.
@@ -282,6 +291,9 @@ func (a *app) printSync(w io.Writer, r syncReport, changes bool) error {
 	tasks := r.Shards
 	if len(tasks) == 0 && r.Task.Type != ondemand.FullSync { // a full sync without shards says all in its last line
 		tasks = []ondemand.Task{r.Task}
+	}
+	if err := a.printLeft(w, r.Left); err != nil {
+		return err
 	}
 	var rows [][]string
 	for _, t := range tasks {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/records"
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -76,4 +79,34 @@ func (s *Scheduler) submit(ctx context.Context) {
 		return
 	}
 	s.opts.Logger.Debug("scheduled full sync submitted", "task", t.ID)
+}
+
+// SupersedeFullSyncs ends the full syncs that have not ended and carry neither an approval nor a saved plan, but for the task
+// by, which does what they were to do, and returns them. They become SKIPPED, with their open shards; what they have
+// applied stays. It is for a queue that does not run yet: what of them a crash has left was read, and planned, before that.
+func (q *Queue) SupersedeFullSyncs(by string) (ended []ondemand.Task, err error) {
+	q.mu.Lock()
+	var ids []string
+	for e := range q.live.fullSyncs {
+		if e.id != by && e.approve == "" && e.plan == "" && e.run == nil {
+			ids = append(ids, e.id)
+		}
+	}
+	q.mu.Unlock()
+	slices.Sort(ids)
+	for _, id := range ids {
+		t, err := q.commitChanges(func(tx *store.Tx) ([]change, error) {
+			t, err := records.LoadExisting(tx, id)
+			if err != nil {
+				return nil, err
+			}
+			t.SupersededBy = by
+			return cancelTree(tx, t, "superseded by task "+by+", a full sync that reads everything anew", q.now())
+		})
+		if err != nil {
+			return ended, err
+		}
+		ended = append(ended, t)
+	}
+	return ended, nil
 }
