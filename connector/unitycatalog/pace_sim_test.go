@@ -188,19 +188,29 @@ func TestFollowsAHiddenLimit(t *testing.T) {
 	for _, test := range tests {
 		for _, levels := range test.levels {
 			t.Run(fmt.Sprintf("%s/%v", test.name, levels), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					m := &simulation{limit: test.limit(), levels: levels, hold: 30 * time.Second, latency: test.latency,
-						retryAfter: test.retry, stray: test.stray, calls: 5000}
-					if raceDetected { // which slows all this down tenfold
-						m.calls = 300
+				var sum simulated
+				for n := 1.0; n <= 3; n++ { // one run alone may be unlucky
+					synctest.Test(t, func(t *testing.T) {
+						m := &simulation{limit: test.limit(), levels: levels, hold: 30 * time.Second, latency: test.latency,
+							retryAfter: test.retry, stray: test.stray, calls: 5000}
+						if raceDetected { // which slows all this down tenfold
+							m.calls = 300
+						}
+						s := &service{}
+						got := m.run(t, testPacer(t, s, m.pacing), s)
+						t.Logf("%s", got)
+						sum = simulated{use: sum.use + got.use, refused: sum.refused + got.refused, failed: sum.failed + got.failed}
+					})
+					if raceDetected || sum.use/n >= test.use && sum.refused/n <= test.refused {
+						break
 					}
-					s := &service{}
-					got := m.run(t, testPacer(t, s, m.pacing), s)
-					t.Logf("%s", got)
-					if (got.use < test.use || got.refused > test.refused) && !raceDetected || got.failed > 0 {
-						t.Errorf("%s, %d calls failed; want use %.2f, 429s %.1f %%", got, got.failed, test.use, 100*test.refused)
+					if n == 3 {
+						t.Errorf("on average %s; want use %.2f, 429s %.1f %%", simulated{use: sum.use / n, refused: sum.refused / n}, test.use, 100*test.refused)
 					}
-				})
+				}
+				if sum.failed > 0 {
+					t.Errorf("%d calls failed", sum.failed)
+				}
 			})
 		}
 	}
