@@ -273,7 +273,7 @@ type Paused = PauseState
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
-	// Securable changes of this object and everything in it, as TYPE:NAME
+	// Securable changes of this object and everything in it, as type:name or TYPE:name
 	Securable *string `form:"securable,omitempty" json:"securable,omitempty"`
 
 	// Principal changes for this user, group or service principal, in any case

@@ -38,7 +38,8 @@ func newSyncCommand(a *app) *cobra.Command {
 With --server the task is submitted to the daemon there; without, it runs here, on the task store that a daemon with the
 same configuration would use. How far it is appears on standard error: a bar on a terminal, a few lines elsewhere.
 An interrupt (Ctrl-C) ends a sync that runs here once the requests on their way are answered, and says what was done and
-what was not; a second one ends it at once. Look first with: ucwarden plan`,
+what was not; a second one ends it at once. A full sync that was killed before is not gone on with: this one takes its place,
+and says so. Look first with: ucwarden plan`,
 		Example: `  ucwarden sync -c ucwarden.yaml
   ucwarden sync --securable catalog:sales
   ucwarden sync --plan monday.json            # what plan --out saved, or nothing

@@ -78,11 +78,12 @@ func (s *stop) unsure() time.Duration { return s.boundary.Sub(s.after) }
 
 // windowEnd returns the end of the window in which a call started, with a margin.
 func (s *stop) windowEnd(started time.Time) time.Time {
-	n := started.Sub(s.boundary) / countWindow
-	if started.Before(s.boundary) {
-		n = -1 - s.boundary.Sub(started)/countWindow
+	since := started.Sub(s.boundary)
+	into := since % countWindow // of the window
+	if into < 0 {
+		into += countWindow
 	}
-	return s.boundary.Add((n + 1) * countWindow).Add(windowMargin)
+	return s.boundary.Add(since - into + countWindow + windowMargin)
 }
 
 // windowStart returns about when the window began in which a call started.
