@@ -141,6 +141,10 @@ func TestInheritanceIsAnOption(t *testing.T) {
 		if d.Allowed() != (inherit == "true") {
 			t.Errorf("inheritAccess %s: %s", inherit, d)
 		}
+		acls := e.ResourceACLs(Request{Resource: policytest.Asked("catalog=c schema=s table=t")})
+		if entry := acls.Users["ann"]["select"]; (entry.Result == ACLAllowed) != (inherit == "true") {
+			t.Errorf("inheritAccess %s: the ACLs say %s", inherit, entry.Result)
+		}
 	}
 }
 
