@@ -118,16 +118,16 @@ func (p *pacer) roundTrip(req *http.Request) (*http.Response, error) {
 		if p.limiter.release(permit, c.route, decision.signal, retryAt) {
 			passed++ // the call has its timeout, and with it longer and longer waits, to get its turn
 		}
-		attempts, wait := p.pacing.MaxAttempts, decision.wait
+		if !decision.retry || n-passed >= p.pacing.MaxAttempts {
+			return last.resp, last.err
+		}
+		wait := decision.wait
 		if !decision.hasWait {
 			wait = p.pacing.backoff(n)
-		}
-		if decision.reason == reasonGarbled {
-			// What was cut off comes whole the next time; a login page in the workspace's place stays, however long one waits.
-			attempts, wait = min(attempts, garbledAttempts), p.pacing.backoff(1)
-		}
-		if !decision.retry || n-passed >= attempts {
-			return last.resp, last.err
+			if decision.reason == reasonGarbled {
+				// What was cut off comes whole the next time; a login page in the workspace's place stays, however long one waits.
+				wait = p.pacing.backoff(1)
+			}
 		}
 		if deadline, _ := ctx.Deadline(); now.Add(wait).After(deadline) {
 			return last.resp, last.err

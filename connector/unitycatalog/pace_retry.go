@@ -18,9 +18,6 @@ import (
 // reasonGarbled is the reason of a retry after an answer that is not the API's.
 const reasonGarbled = "garbled"
 
-// garbledAttempts bounds the attempts of a request whose answers cannot be used.
-const garbledAttempts = 4
-
 // brokenOffError says that the body of an answer ended before it was whole.
 type brokenOffError struct{ err error }
 
