@@ -346,7 +346,7 @@ type pipelineOptions struct {
 
 // attemptsOnce bounds the runs of a task for a command that works once: somebody waits for it, and what goes wrong in the
 // same way each time is said after seconds. Single requests are tried again as often as ever.
-const attemptsOnce = 4
+const attemptsOnce = 2
 
 // newPipeline opens the store first, so that a second process stops before it does anything else. Policies are to be
 // loaded, and the workspace is to be connected to, before the queue runs.
