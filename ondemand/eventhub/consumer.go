@@ -71,8 +71,8 @@ type state struct {
 // for long, and would never arrive where the receiver is opened again before.
 const maxPatience = 16
 
-// patience returns by how much longer is waited for an event of a partition that has delivered nothing several times in a row.
-func (s state) patience() time.Duration { return time.Duration(min(1<<min(s.silent, 10), maxPatience)) }
+// patience returns how many times as long is waited for an event of a partition that has delivered nothing several times in a row.
+func (s state) patience() int { return min(1<<min(s.silent, 10), maxPatience) }
 
 // ownerLevel is the level of our receivers: one with it takes a partition from receivers without. The level below is that of
 // one who lost a partition and waits until the other has gone.

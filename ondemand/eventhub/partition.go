@@ -206,13 +206,13 @@ func (p *partition) awaitRoom(ctx context.Context) int {
 
 // batch waits for an event, and takes along what comes right after it, up to limit in all.
 func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionClient, limit int) ([]*azeventhubs.ReceivedEventData, error) {
-	var patience time.Duration
+	patience := 1
 	p.c.update(p.id, func(s *state) { patience = s.patience() })
 	idle := p.c.o.IdleCheck
 	if p.level == waitingLevel {
 		idle = p.c.o.waiting()
 	}
-	idle *= patience
+	idle *= time.Duration(patience)
 	start, most := time.Now(), idle+p.c.o.CallTimeout
 	events, err := call(ctx, most, func(ctx context.Context) ([]*azeventhubs.ReceivedEventData, error) {
 		ctx, cancel := context.WithTimeout(ctx, idle)
