@@ -7,6 +7,7 @@ import (
 
 	"ucwarden/connector/load"
 	"ucwarden/connector/unread"
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/order"
 )
@@ -24,13 +25,24 @@ type ancestry struct {
 	unread  []policy.Securable // whose grants were not looked at, or cannot be read
 }
 
+// ancestor is a container above the roots that has to be looked at.
+type ancestor struct {
+	policy.Securable
+	want   []policy.Assignment
+	opens  bool // the plan adds USE_* inside
+	closed map[policy.Principal]policy.PrivilegeSet
+
+	have []policy.Assignment
+	err  error // of the attempt to read have
+}
+
 // requireUse looks at the containers above the roots: at what the policies grant there, what is granted, and whether the
 // plan would wake some of it.
 func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Plan, desired *policy.GrantSet) (ancestry, error) {
 	var above ancestry
-	for _, a := range found.Ancestors { // the outermost first: when it is synced as a whole, so is all below it
+	var list []ancestor
+	for _, a := range found.Ancestors {
 		want := desired.Of(a)
-		covered := slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) })
 		opens := slices.ContainsFunc(plan.Changes, func(c policy.Change) bool { return opensInside(a, c) })
 		closed := r.unwantedUse(a, plan.Changes, desired)
 		if r.isPending(a) || len(want) == 0 && !opens && len(closed) == 0 || !r.Scope.Filters(a) && !r.Scope.AddsOnly(a) {
@@ -40,10 +52,14 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		if err := r.coordinator.RequireUse(ctx, r.id, a, want); err != nil {
 			return ancestry{}, err
 		}
-		if covered { // read only now that no removal is on its way
+		list = append(list, ancestor{Securable: a, want: want, opens: opens, closed: closed})
+	}
+	r.readAncestors(ctx, list) // only now that no removal is on its way
+	for _, one := range list { // the outermost first: when it is synced as a whole, so is all below it
+		a, want, have, err := one.Securable, one.want, one.have, one.err
+		if slices.ContainsFunc(above.lacking, func(c policy.Securable) bool { return c.Contains(a) }) {
 			continue
 		}
-		have, err := r.loadOptions().GrantsOf(ctx, a) // what an earlier sync saw there may have been changed by somebody else since
 		if _, gone := errors.AsType[*load.GoneError](err); gone {
 			continue
 		}
@@ -58,8 +74,8 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		have = r.expansions.ReadBack(a, have, want)
 		found.Current.Set(a, have) // for the order of changes
 		adds := r.missingGrants(a, have, desired)
-		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, want, closed) })
-		wakes := opens && r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(have, func(g policy.Assignment) bool {
+		exposes := slices.ContainsFunc(have, func(g policy.Assignment) bool { return r.exposes(a, g, want, one.closed) })
+		wakes := one.opens && r.Mode == policy.ModeEnforce && r.Scope.Filters(a) && slices.ContainsFunc(have, func(g policy.Assignment) bool {
 			return !g.Privilege.IsUse() && r.Scope.Manages(g.Principal) && r.mayRemove(a.Type, g.Privilege) && !slices.Contains(want, g)
 		})
 		if wakes || exposes || slices.ContainsFunc(adds, func(g policy.Assignment) bool { return g.Privilege.ConfersUse() }) {
@@ -77,6 +93,20 @@ func (r *run) requireUse(ctx context.Context, found *load.Found, plan *policy.Pl
 		}
 	}
 	return above, nil
+}
+
+// readAncestors reads the grants on containers: what an earlier sync saw there may have been changed by somebody else since.
+func (r *run) readAncestors(ctx context.Context, list []ancestor) {
+	options := r.loadOptions()
+	g := group.New()
+	g.SetLimit(max(1, r.Parallel))
+	for i := range list {
+		g.Go(func() error {
+			list[i].have, list[i].err = options.GrantsOf(ctx, list[i].Securable)
+			return nil
+		})
+	}
+	_ = g.Wait() // each has its own error
 }
 
 // opensInside reports whether a change inside the container adds USE_*: with it, what is granted on the container itself

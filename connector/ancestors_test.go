@@ -75,8 +75,8 @@ func TestAncestorsThatAreRead(t *testing.T) {
 		{name: "nobody is granted anything inside", root: "table:sales.apac.leads"},
 		{name: "the catalog is not in scope", root: "table:hr.core.staff",
 			scope: policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Catalog: {Exclude: []string{"hr"}}}}},
-		// Once as an ancestor, which lacks USE_CATALOG, then as a root with the schema inside; never the schema above it.
-		{name: "the catalog is synced as a whole", root: "table:hr.core.staff", want: []string{"CATALOG:hr", "CATALOG:hr", "SCHEMA:hr.core"}},
+		// Both at once as ancestors, of which the outer one lacks USE_CATALOG; then that as a root with the schema inside.
+		{name: "the catalog is synced as a whole", root: "table:hr.core.staff", want: []string{"CATALOG:hr", "CATALOG:hr", "SCHEMA:hr.core", "SCHEMA:hr.core"}},
 		{name: "a root without ancestors", root: "external_location:lake"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
