@@ -76,19 +76,19 @@ func pathOf(s policy.Securable) []byte {
 }
 
 // JoinBacklog puts a task that is stored as waiting into the backlog.
-func JoinBacklog(tx *store.Tx, t *ondemand.Task) error {
+func JoinBacklog(tx *store.Tx, t *ondemand.Task) error { return appendBacklog(nil, t).put(tx) }
+
+// appendBacklog appends what is written for a task that waits in the backlog, besides the task itself and what its status does not
+// change.
+func appendBacklog(list entries, t *ondemand.Task) entries {
 	key := backlogKey(t)
-	if err := tx.Bucket(bucketBacklog).Put(key, nil); err != nil {
-		return err
-	}
+	list = append(list, entry{bucketBacklog, key, nil})
 	if path := firstPath(t); path != nil {
-		if err := tx.Bucket(bucketBacklogResources).Put(path, key); err != nil {
-			return err
-		}
+		list = append(list, entry{bucketBacklogResources, path, key})
 	}
 	indexed := summaryOf(t)
 	indexed.backlog = true
-	return tx.Bucket(bucketByStatus).Put(statusKey(t), indexed.encode())
+	return append(list, entry{bucketByStatus, statusKey(t), indexed.encode()})
 }
 
 // firstPath returns the key of a task in backlog_resources; nil where it syncs none.
