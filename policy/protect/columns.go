@@ -28,30 +28,32 @@ func (p *Protector) columnAllows(table match.Resource) columnReaders {
 	repo := p.set.InZone("")
 	for _, i := range repo.Candidates(ranger.PolicyTypeAccess, &path, true, nil) {
 		of := repo.Policies(ranger.PolicyTypeAccess)[i]
-		if !plainAllow(of) || !of.Validity.OpenAt(p.options.Time) || !slices.ContainsFunc(of.Resources, func(m match.Matcher) bool {
+		who := p.plainReaders(of)
+		if len(who) == 0 || !slices.ContainsFunc(of.Resources, func(m match.Matcher) bool {
 			levels := m.AppendLevels(nil)
 			return len(levels) == len(table)+1 && !levels[len(table)].Any
 		}) || !touches(of, &path) {
 			continue
 		}
-		before := len(found.who)
-		for j := range of.Allow {
-			if item := &of.Allow[j]; item.MatchesAccess("select") && len(item.Conditions) == 0 {
-				found.who = append(found.who, item.Who...)
-			}
-		}
-		if len(found.who) > before {
-			found.policies = append(found.policies, of)
-		}
+		found.who, found.policies = append(found.who, who...), append(found.policies, of)
 	}
 	slices.Sort(found.who)
 	found.who = slices.Compact(found.who)
 	return found
 }
 
-// plainAllow reports whether what a policy allows holds for all whom its items name.
-func plainAllow(of *rules.Policy) bool {
-	return len(of.AllowExceptions) == 0 && len(of.Conditions) == 0
+// plainReaders returns whom a policy allows SELECT now, without exceptions and conditions.
+func (p *Protector) plainReaders(of *rules.Policy) rules.SubjectSet {
+	if len(of.AllowExceptions) > 0 || len(of.Conditions) > 0 || !of.Validity.OpenAt(p.options.Time) {
+		return nil
+	}
+	var who rules.SubjectSet
+	for i := range of.Allow {
+		if item := &of.Allow[i]; item.MatchesAccess("select") && len(item.Conditions) == 0 {
+			who = append(who, item.Who...)
+		}
+	}
+	return who
 }
 
 // mayReadColumn returns whom policies allow SELECT on a column, by its own name or with the table. It errs on the side of too few.
@@ -62,16 +64,8 @@ func (p *Protector) mayReadColumn(column match.Resource) rules.SubjectSet {
 	var who rules.SubjectSet
 	for _, i := range repo.Candidates(ranger.PolicyTypeAccess, &path, false, nil) {
 		of := repo.Policies(ranger.PolicyTypeAccess)[i]
-		if !plainAllow(of) || !of.Validity.OpenAt(p.options.Time) {
-			continue
-		}
-		if matched, conditional := of.MatchWithoutRequest(&path, nil); !matched || conditional {
-			continue
-		}
-		for j := range of.Allow {
-			if item := &of.Allow[j]; item.MatchesAccess("select") && len(item.Conditions) == 0 {
-				who = append(who, item.Who...)
-			}
+		if matched, conditional := of.MatchWithoutRequest(&path, nil); matched && !conditional {
+			who = append(who, p.plainReaders(of)...)
 		}
 	}
 	slices.Sort(who)
