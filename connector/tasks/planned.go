@@ -98,10 +98,10 @@ func plannedHeads(s Store, task string) (id string, heads []*connector.ShardPlan
 			return nil
 		}
 		of := strings.TrimPrefix(key[:at], plansPrefix)
-		head := new(connector.ShardPlan)
 		if task != "" && of != task {
 			return nil
 		}
+		head := new(connector.ShardPlan)
 		if err := json.Unmarshal(value, head); err != nil || len(head.Roots) != 1 {
 			return nil //nolint:nilerr // written by another version: there is no plan that is understood
 		}

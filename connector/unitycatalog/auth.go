@@ -107,11 +107,12 @@ func fetchHostMetadata(ctx context.Context, base http.RoundTripper, host *url.UR
 // unreachableError returns the error for a host that does not answer, with what to check.
 func unreachableError(host string, err error) error {
 	check := "check databricks.host, DNS, firewall and proxy"
+	large, tooLarge := errors.AsType[*endpoint.TooLargeError](err)
 	switch {
+	case tooLarge: // nor will it be smaller the next time
+		return policy.Errorf(policy.CodeTooLarge, "workspace %s sent what no answer of the API is: check that no proxy answers for it: %w", host, large)
 	case isRefused(err):
 		return &policy.Error{Code: policy.CodeUnavailable, Err: fmt.Errorf("workspace %s: %w", host, err)}
-	case errors.As(err, new(*endpoint.TooLargeError)): // nor will it be smaller the next time
-		return policy.Errorf(policy.CodeTooLarge, "workspace %s sent what no answer of the API is: check that no proxy answers for it: %w", host, innermost(err))
 	case errors.As(err, new(*brokenOffError)) && !errors.As(err, new(*attemptTimeout)):
 		return policy.Errorf(policy.CodeUnavailable, "workspace %s answers, but not to the end: check proxy and network: %w", host, err)
 	case isExpired(err):
