@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"ucwarden/policy"
-	"ucwarden/policy/protect"
+	"ucwarden/policy/attach"
 )
 
 // Note is called before something is changed on a table; when it returns an error nothing may be. ended is called with what
@@ -66,10 +66,10 @@ func (w *Worker) drop(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if len(list) != 1 || !protect.Ours(list[0], w.Schema, w.isSelf) {
+	if len(list) != 1 || !attach.Ours(list[0], w.Schema, w.isSelf) {
 		return errors.New("it is not ours any more")
 	}
-	text, err := protect.DropFunction(name)
+	text, err := attach.DropFunction(name)
 	if err != nil {
 		return err
 	}
@@ -121,13 +121,13 @@ func (a *applying) once(name string, do func() error) error {
 // set makes the functions that a change needs, and sets what refers to them. What stands is read before, so that nothing of
 // others is replaced, and after, so that what is opened then is known to be protected.
 func (a *applying) set(ctx context.Context, c policy.ProtectionChange) error {
-	return a.change(ctx, c, func(statements protect.Statements) error { return a.setBy(ctx, c, statements) })
+	return a.change(ctx, c, func(statements attach.Statements) error { return a.setBy(ctx, c, statements) })
 }
 
 // change makes a change by its statements, unless the table carries something else than was planned for; the journal has its
 // beginning and its end.
-func (a *applying) change(ctx context.Context, c policy.ProtectionChange, do func(protect.Statements) error) (err error) {
-	statements, err := protect.StatementsOf(c)
+func (a *applying) change(ctx context.Context, c policy.ProtectionChange, do func(attach.Statements) error) (err error) {
+	statements, err := attach.StatementsOf(c)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (a *applying) change(ctx context.Context, c policy.ProtectionChange, do fun
 	return do(statements)
 }
 
-func (a *applying) setBy(ctx context.Context, c policy.ProtectionChange, statements protect.Statements) error {
+func (a *applying) setBy(ctx context.Context, c policy.ProtectionChange, statements attach.Statements) error {
 	for i, f := range c.Create {
 		if err := a.once(f.Name, func() error { return a.create(ctx, f, statements.Create[i]) }); err != nil {
 			return fmt.Errorf("make the function %s: %w", f.Name, err)
@@ -271,7 +271,7 @@ func (a *applying) createSchema(ctx context.Context, catalog string, schema poli
 	if _, err := a.Reader.Functions(ctx, schema); err == nil {
 		return nil
 	}
-	text, err := protect.CreateSchema(catalog, a.Schema)
+	text, err := attach.CreateSchema(catalog, a.Schema)
 	if err == nil {
 		_, err = a.Warehouse.Execute(ctx, text)
 	}
@@ -280,11 +280,11 @@ func (a *applying) createSchema(ctx context.Context, catalog string, schema poli
 
 // learn checks a function that was just made, and keeps how the workspace shows it.
 func (a *applying) learn(ctx context.Context, f, have policy.SQLFunction) error {
-	hash, ok := protect.MadeAs(&have, &f, a.isSelf)
+	hash, ok := attach.MadeAs(&have, &f, a.isSelf)
 	if !ok {
 		return policy.Errorf(policy.CodeConflict, "there is one of that name that is not ours")
 	}
-	if a.Memory == nil || protect.SameBody(have.Body, f.Body) {
+	if a.Memory == nil || attach.SameBody(have.Body, f.Body) {
 		return nil
 	}
 	if err := a.Memory.LearnBody(f.Name, hash, have.Body); err != nil {
@@ -304,7 +304,7 @@ func (w *Worker) learned(fullName, hash, body string) bool {
 
 // lift takes away what a change takes away.
 func (a *applying) lift(ctx context.Context, c policy.ProtectionChange) error {
-	return a.change(ctx, c, func(statements protect.Statements) error {
+	return a.change(ctx, c, func(statements attach.Statements) error {
 		for _, text := range statements.Lift {
 			if _, err := a.Warehouse.Execute(ctx, text); err != nil {
 				return fmt.Errorf("lift what protects %s: %w", c.Table, err)

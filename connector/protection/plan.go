@@ -16,6 +16,7 @@ import (
 	"ucwarden/connector/memory"
 	"ucwarden/group"
 	"ucwarden/policy"
+	"ucwarden/policy/attach"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/protect"
 )
@@ -328,8 +329,8 @@ func (p *planning) carries(t *policy.TableState) {
 	}
 }
 
-func (p *planning) inspection() *protect.Inspection {
-	return &protect.Inspection{Schema: p.Schema, Functions: p.functions, Self: p.isSelf, Learned: p.learned}
+func (p *planning) inspection() *attach.Inspection {
+	return &attach.Inspection{Schema: p.Schema, Functions: p.functions, Self: p.isSelf, Learned: p.learned}
 }
 
 func (w *Worker) isSelf(owner string) bool {
@@ -349,10 +350,13 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 		p.out.Unprotected = append(p.out.Unprotected, load.LeftOut{Securable: state.Securable, Code: policy.CodeOf(err), Reason: err.Error(), Unprotected: true})
 		p.mu.Unlock()
 	}
-	diff := protect.Diff(*state, desired, others, p.inspection())
+	var diff attach.Outcome
+	if desired.Closed == "" {
+		diff = attach.Diff(*state, desired.Protection, desired.Functions, others, p.inspection())
+	}
 	if diff.Change.Sets() { // policies on the table itself are not among those of its schema
 		if own, err := p.Reader.AttributePolicies(ctx, state.Securable); err == nil {
-			diff = protect.Diff(*state, desired, own, p.inspection())
+			diff = attach.Diff(*state, desired.Protection, desired.Functions, own, p.inspection())
 		}
 	}
 	p.mu.Lock()
@@ -361,13 +365,13 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 }
 
 // add adds what Diff found of a table to the plan.
-func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff *protect.Outcome) {
+func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff *attach.Outcome) {
 	if desired.Binds() {
 		p.out.Tables++
 	}
-	p.out.Findings = append(p.out.Findings, diff.Findings...)
-	if diff.Closed != "" {
-		p.out.Findings = append(p.out.Findings, desired.WhyClosed(state.Securable, diff.Closed)...)
+	p.out.Findings = append(append(p.out.Findings, desired.Findings...), diff.Findings...)
+	if closed := cmp.Or(desired.Closed, diff.Closed); closed != "" {
+		p.out.Findings = append(p.out.Findings, desired.WhyClosed(state.Securable, closed)...)
 		return
 	}
 	p.out.Protected[state.Securable] = true
@@ -417,7 +421,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 		var list []string
 		for _, name := range slices.Sorted(maps.Keys(p.functions)) {
 			f := p.functions[name]
-			if !p.used[name] && f.Name == name && strings.HasPrefix(name, catalog+".") && protect.Ours(f, p.Schema, p.isSelf) {
+			if !p.used[name] && f.Name == name && strings.HasPrefix(name, catalog+".") && attach.Ours(f, p.Schema, p.isSelf) {
 				list = append(list, name)
 			}
 		}
@@ -445,7 +449,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 			if !p.InScope(t.Securable) || p.Protector.Concerns(o) {
 				continue
 			}
-			diff := protect.Diff(t, protect.Desired{}, nil, p.inspection())
+			diff := attach.Diff(t, policy.Protection{}, nil, nil, p.inspection())
 			if diff.Change.Lifts() {
 				p.mu.Lock()
 				p.out.Changes = append(p.out.Changes, diff.Change)

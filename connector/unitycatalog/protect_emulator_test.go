@@ -12,7 +12,7 @@ import (
 	"ucwarden/connector/protection"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/policy"
-	"ucwarden/policy/protect"
+	"ucwarden/policy/attach"
 )
 
 const protectedWorkspace = `
@@ -72,12 +72,12 @@ func rowsOf(t *testing.T, s *emulator.Server, who string) string {
 func TestProtectionTakesEffect(t *testing.T) {
 	server, c, _ := protectedServer(t, 50*time.Millisecond)
 	warehouse := c.Warehouse("w1")
-	schema, err := protect.CreateSchema("sales", "guard")
+	schema, err := attach.CreateSchema("sales", "guard")
 	if err != nil {
 		t.Fatal(err)
 	}
 	change := ordersChange()
-	list, err := protect.StatementsOf(change)
+	list, err := attach.StatementsOf(change)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/attach"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/rules"
@@ -46,8 +47,8 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 		x.note("%s", f)
 	}
 	closed := desired.Closed
-	if f := table.Protection.Filter; closed == "" && f != nil && !protect.OurName(f.Function, o.Schema) {
-		closed = "it carries the row filter " + f.Function + ", which is not ours"
+	if closed == "" { // which functions there are is not known here, so ours are told by their names
+		closed = attach.Diff(*table, desired.Protection, desired.Functions, nil, &attach.Inspection{Schema: o.Schema}).Closed
 	}
 	if closed != "" {
 		x.note("it is not protected, and stays closed for whom row filters and masks bind: %s", closed)

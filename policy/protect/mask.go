@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/attach"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/sqlexpr"
 )
@@ -44,9 +45,7 @@ func (c *compilation) mask(column *policy.Column) error {
 		return err
 	}
 	fn := policy.SQLFunction{Parameters: list, Returns: column.Type, Body: body}
-	if err := c.name(&fn, "*", f.policies); err != nil {
-		return err
-	}
+	attach.Name(&fn, c.schema(), nil, f.policies)
 	if !slices.ContainsFunc(c.out.Functions, func(other policy.SQLFunction) bool { return other.Name == fn.Name }) {
 		c.out.Functions = append(c.out.Functions, fn)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/attach"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/match"
 	"ucwarden/policy/naming"
@@ -365,9 +366,7 @@ func (c *compilation) filter(denied *judge.Denials) error {
 		return err
 	}
 	fn := policy.SQLFunction{Parameters: list, Returns: "boolean", Body: body}
-	if err := c.name(&fn, c.table.FullName, f.policies); err != nil {
-		return err
-	}
+	attach.Name(&fn, c.schema(), c.table, f.policies)
 	c.out.Functions = slices.Insert(c.out.Functions, 0, fn)
 	c.out.Protection.Filter = &policy.Attached{Function: fn.Name, Arguments: columns.arguments()}
 	return nil
@@ -375,6 +374,9 @@ func (c *compilation) filter(denied *judge.Denials) error {
 
 // noRow is what filters show.
 var noRow = shown{open: "TRUE", hidden: "FALSE", words: "no row"}
+
+// schema returns the full name of our schema, in which functions of the table lie.
+func (c *compilation) schema() string { return c.table.Names()[0] + "." + c.options.Schema }
 
 func (c *compilation) object() policy.Object {
 	return policy.Object{Securable: c.table.Securable, Kind: c.table.Kind, Owner: c.table.Owner}

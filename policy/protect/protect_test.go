@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/attach"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
@@ -124,7 +125,8 @@ func TestFilterFirstMatch(t *testing.T) {
 		t.Errorf("in the role of eu rows %v are seen", got)
 	}
 	f := d.Functions[0]
-	if m, ok := parseMarker(f.Comment); !ok || m.Table != "c.s.t" || !OurName(f.Name, "ucwarden_protection") || !strings.HasPrefix(f.Name, "c.ucwarden_protection.rf_0123abcd4567_") {
+	self := func(string) bool { return true }
+	if !attach.Ours(f, "ucwarden_protection", self) || !strings.Contains(f.Comment, " for=c.s.t ") || !strings.HasPrefix(f.Name, "c.ucwarden_protection.rf_0123abcd4567_") {
 		t.Errorf("the function is %s with the comment %s", f.Name, f.Comment)
 	}
 	if !strings.Contains(f.Comment, "policies=1,2") {

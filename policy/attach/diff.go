@@ -1,4 +1,4 @@
-package protect
+package attach
 
 import (
 	"fmt"
@@ -32,18 +32,18 @@ type Outcome struct {
 // maxRevisions is how many functions that do the same there may be, since others were changed by hand.
 const maxRevisions = 20
 
-// Diff compares what a table carries with what it is to carry. What is not ours is never changed.
-func Diff(table policy.TableState, desired Desired, others []policy.AttributePolicy, in *Inspection) Outcome {
-	out := Outcome{Change: policy.ProtectionChange{Table: table.Securable, Kind: table.Kind}, Closed: desired.Closed, Findings: desired.Findings}
-	if desired.Closed != "" || !table.Known {
+// Diff compares what a table carries with what it is to carry, and functions, to which that refers, with those that there are. What
+// is not ours is never changed, and nothing where it is not known what the table carries.
+func Diff(table policy.TableState, want policy.Protection, functions []policy.SQLFunction, others []policy.AttributePolicy, in *Inspection) Outcome {
+	out := Outcome{Change: policy.ProtectionChange{Table: table.Securable, Kind: table.Kind}}
+	if !table.Known {
 		return out
 	}
-	want := desired.Protection
 	if out.Closed = conflict(&table, &want, others, in); out.Closed != "" {
 		return out
 	}
 	renamed := make(map[string]string) // desired functions whose names somebody else's, or changed ones, have
-	for _, f := range desired.Functions {
+	for _, f := range functions {
 		name, exists, why := in.place(&f)
 		if why != "" {
 			out.Closed = why
@@ -156,41 +156,6 @@ func (in *Inspection) unchanged(have, f *policy.SQLFunction) bool {
 	return SameBody(have.Body, f.Body) || in.Learned(have.Name, hash, have.Body)
 }
 
-// SameBody reports whether two bodies of functions are one but for blanks outside of literals.
-func SameBody(a, b string) bool { return plain(a) == plain(b) }
-
 func sameColumn(a, b policy.Column) bool {
 	return strings.EqualFold(a.Name, b.Name) && strings.EqualFold(plain(a.Type), plain(b.Type))
-}
-
-// plain returns a text with each run of blanks outside of literals as one.
-func plain(text string) string {
-	var b strings.Builder
-	quoted, blank := false, false
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if !quoted && strings.IndexByte(" \t\r\n", c) >= 0 {
-			blank = true
-			continue
-		}
-		if blank && b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		blank = false
-		b.WriteByte(c)
-		switch {
-		case quoted && c == '\\' && i+1 < len(text):
-			i++
-			b.WriteByte(text[i])
-		case c == '\'':
-			quoted = !quoted
-		}
-	}
-	return b.String()
-}
-
-// MadeAs reports whether a function is ours and was made as f, by its owner and its marker, of which it returns the hash.
-func MadeAs(have, f *policy.SQLFunction, self func(owner string) bool) (hash string, ok bool) {
-	m, ok := parseMarker(have.Comment)
-	return m.Hash, ok && m.Hash == hashOf(f) && self(have.Owner)
 }

@@ -1,4 +1,4 @@
-package protect
+package attach
 
 import (
 	"crypto/sha256"
@@ -58,16 +58,16 @@ func hashOf(f *policy.SQLFunction) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// name gives a function its name and comment. What it does is part of the name, so that a changed one is another function: no
-// statement meets a function whose arguments do not fit.
-func (c *compilation) name(f *policy.SQLFunction, of string, policies []int64) error {
+// Name gives a function its name, in a schema of ours, and its comment. What it does is part of the name, so that a changed one is
+// another function: no statement meets a function whose arguments do not fit. rowsOf is the table whose rows it is for, nil for a mask;
+// policies are the ids of those that it is made by.
+func Name(f *policy.SQLFunction, schema string, rowsOf *policy.TableState, policies []int64) {
 	sum := hashOf(f)
-	catalog := c.table.Names()[0]
-	name := "mf_" + sum[:16]
-	if of != "*" {
-		name = "rf_" + shortID(c.table.ID) + "_" + sum[:12]
+	name, of := "mf_"+sum[:16], "*"
+	if rowsOf != nil {
+		name, of = "rf_"+shortID(rowsOf.ID)+"_"+sum[:12], rowsOf.FullName
 	}
-	f.Name = catalog + "." + c.options.Schema + "." + name
+	f.Name = schema + "." + name
 	slices.Sort(policies)
 	ids, more := make([]string, 0, len(policies)), ""
 	for i, id := range policies {
@@ -78,7 +78,6 @@ func (c *compilation) name(f *policy.SQLFunction, of string, policies []int64) e
 		ids = append(ids, strconv.FormatInt(max(id, 0), 10))
 	}
 	f.Comment = fmt.Sprintf("%s sha256=%s for=%s policies=%s%s", markerVersion, sum, of, strings.Join(ids, ","), more)
-	return nil
 }
 
 // shortID returns 12 hexadecimal digits of a table's id.
@@ -89,4 +88,39 @@ func shortID(id string) string {
 	}
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:6])
+}
+
+// MadeAs reports whether a function is ours and was made as f, by its owner and its marker, of which it returns the hash.
+func MadeAs(have, f *policy.SQLFunction, self func(owner string) bool) (hash string, ok bool) {
+	m, ok := parseMarker(have.Comment)
+	return m.Hash, ok && m.Hash == hashOf(f) && self(have.Owner)
+}
+
+// SameBody reports whether two bodies of functions are one but for blanks outside of literals.
+func SameBody(a, b string) bool { return plain(a) == plain(b) }
+
+// plain returns a text with each run of blanks outside of literals as one.
+func plain(text string) string {
+	var b strings.Builder
+	quoted, blank := false, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if !quoted && strings.IndexByte(" \t\r\n", c) >= 0 {
+			blank = true
+			continue
+		}
+		if blank && b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		blank = false
+		b.WriteByte(c)
+		switch {
+		case quoted && c == '\\' && i+1 < len(text):
+			i++
+			b.WriteByte(text[i])
+		case c == '\'':
+			quoted = !quoted
+		}
+	}
+	return b.String()
 }

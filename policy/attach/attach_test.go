@@ -1,0 +1,124 @@
+package attach_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"ucwarden/policy"
+	"ucwarden/policy/attach"
+)
+
+const (
+	us     = "us@example.com"
+	schema = "c.guard"
+)
+
+var orders = policy.Securable{Type: policy.Table, FullName: "c.s.orders"}
+
+// filter returns the function for the rows of a table, and how it is attached.
+func filter(table *policy.TableState) (policy.SQLFunction, policy.Protection) {
+	f := policy.SQLFunction{Parameters: []policy.Column{{Name: "p1", Type: "int"}}, Returns: "boolean", Body: "p1 > 1", Owner: us}
+	attach.Name(&f, schema, table, []int64{7, 3})
+	return f, policy.Protection{Filter: &policy.Attached{Function: f.Name, Arguments: []policy.Argument{{Column: "n"}}}}
+}
+
+func inspect(functions ...policy.SQLFunction) *attach.Inspection {
+	in := &attach.Inspection{Schema: "guard", Functions: make(map[string]policy.SQLFunction), Self: func(owner string) bool { return owner == us },
+		Learned: func(string, string, string) bool { return false }}
+	for _, f := range functions {
+		in.Functions[f.Name] = f
+	}
+	return in
+}
+
+func known() policy.TableState {
+	return policy.TableState{Securable: orders, ID: "0123abcd-4567-89ef-0000-000000000000", Known: true, Columns: []policy.Column{{Name: "n", Type: "int"}}}
+}
+
+// What is there as it is to be is left; another's function under our name is left, too, and ours gets another name.
+func TestPlace(t *testing.T) {
+	table := known()
+	f, want := filter(&table)
+	diff := func(have ...policy.SQLFunction) attach.Outcome {
+		return attach.Diff(table, want, []policy.SQLFunction{f}, nil, inspect(have...))
+	}
+	if got := diff(); len(got.Change.Create) != 1 || got.Change.Filter == nil || got.PutBack {
+		t.Errorf("where there is nothing: %+v", got)
+	}
+	if got := diff(f); len(got.Change.Create) != 0 || got.Change.Filter == nil || !got.PutBack {
+		t.Errorf("where the filter alone was taken away: %+v", got)
+	}
+	changed, others := f, f
+	changed.Body, others.Owner = "TRUE", "eve@example.com"
+	for what, have := range map[string]policy.SQLFunction{"changed by hand": changed, "another's": others} {
+		got := diff(have)
+		if len(got.Change.Create) != 1 || got.Change.Create[0].Name != f.Name+"_r2" || got.Change.Filter.To.Function != f.Name+"_r2" {
+			t.Errorf("%s: %+v", what, got.Change)
+		}
+	}
+	all := []policy.SQLFunction{changed}
+	for n := 2; n <= 20; n++ {
+		again := changed
+		again.Name = fmt.Sprintf("%s_r%d", f.Name, n)
+		all = append(all, again)
+	}
+	if got := diff(all...); got.Closed == "" || got.Change.Statements() > 0 {
+		t.Errorf("with no name left: %+v", got)
+	}
+}
+
+// What others set, or may, is never replaced nor lifted.
+func TestOthers(t *testing.T) {
+	table := known()
+	f, want := filter(&table)
+	in := inspect(f)
+	foreign := policy.Attached{Function: "c.other.rf"}
+	table.Protection.Filter = &foreign
+	if got := attach.Diff(table, want, []policy.SQLFunction{f}, nil, in); !strings.Contains(got.Closed, "c.other.rf") || got.Change.Statements() > 0 {
+		t.Errorf("over another's filter: %+v", got)
+	}
+	if got := attach.Diff(table, policy.Protection{}, nil, nil, in); got.Change.Statements() > 0 || got.Closed != "" {
+		t.Errorf("where none is wanted: %+v", got)
+	}
+	table.Protection.Filter = want.Filter
+	if got := attach.Diff(table, policy.Protection{}, nil, nil, in); !got.Change.Lifts() {
+		t.Errorf("ours is not lifted: %+v", got)
+	}
+	abac := policy.AttributePolicy{Name: "pii", Type: policy.AttributeRowFilter, On: policy.Securable{Type: policy.Catalog, FullName: "c"}}
+	if got := attach.Diff(table, want, []policy.SQLFunction{f}, []policy.AttributePolicy{abac}, in); !strings.Contains(got.Closed, `"pii" on`) {
+		t.Errorf("beside an attribute-based filter: %+v", got)
+	}
+	table.Known = false
+	if got := attach.Diff(table, policy.Protection{}, nil, nil, in); got.Change.Statements() > 0 {
+		t.Errorf("where it is not known what it carries: %+v", got)
+	}
+}
+
+// Names and comments hold whatever objects and policies are called.
+func TestStatements(t *testing.T) {
+	table := known()
+	table.FullName = "c.s.od`d'\\"
+	f, want := filter(&table)
+	change := policy.ProtectionChange{Table: table.Securable, Create: []policy.SQLFunction{f}, Filter: &policy.AttachedChange{To: want.Filter},
+		Masks: map[string]policy.AttachedChange{"a.b`c": {From: &policy.Attached{Function: "c.guard.mf_1"}}}}
+	got, err := attach.StatementsOf(change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "`c`.`guard`.`" + f.Name[len("c.guard."):] + "`"
+	if want := "ALTER TABLE `c`.`s`.`od``d'\\` SET ROW FILTER " + name + " ON (`n`)"; !slices.Equal(got.Set, []string{want}) {
+		t.Errorf("set by %q, want %q", got.Set, want)
+	}
+	if want := "ALTER TABLE `c`.`s`.`od``d'\\` ALTER COLUMN `a.b``c` DROP MASK"; !slices.Equal(got.Lift, []string{want}) {
+		t.Errorf("lifted by %q, want %q", got.Lift, want)
+	}
+	if !strings.HasPrefix(got.Create[0], "CREATE FUNCTION "+name+"(p1 int) RETURNS boolean COMMENT 'ucwarden/1 sha256=") || !strings.Contains(got.Create[0], `for=c.s.od`+"`"+`d\'\\ policies=3,7' RETURN p1 > 1`) {
+		t.Errorf("made by %q", got.Create[0])
+	}
+	change.Table.FullName = "c.s.a\nb"
+	if _, err := attach.StatementsOf(change); policy.CodeOf(err) != policy.CodeInvalid {
+		t.Errorf("a name with a line break: %v", err)
+	}
+}
