@@ -25,7 +25,8 @@ import (
 type Protection struct {
 	Warehouse protection.Warehouse
 	Reader    protection.Protections
-	Self      string // our identity, which owns the functions that are made
+	Shares    protection.Shares // what is shared with others; nil takes nothing for shared
+	Self      string            // our identity, which owns the functions that are made
 	Policies  protect.Options
 }
 

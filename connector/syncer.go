@@ -72,7 +72,7 @@ func New(o Options) (*Syncer, error) {
 	}
 	if p := o.Protection; p != nil {
 		s.protections = protection.New(protection.Options{
-			Warehouse: p.Warehouse, Reader: p.Reader, Schema: p.Policies.Schema, Self: p.Self, Parallel: o.Parallel, Memory: s.memory, Logger: o.Logger,
+			Warehouse: p.Warehouse, Reader: p.Reader, Shares: p.Shares, Schema: p.Policies.Schema, Self: p.Self, Parallel: o.Parallel, Memory: s.memory, Logger: o.Logger,
 		})
 	}
 	return s, nil

@@ -239,7 +239,7 @@ func protectionOptions(c *config.Config, client *unitycatalog.Client, self strin
 		log.Warn("databricks.warehouse is without effect: the workspace does not say who we are, so what we made cannot be told from what others did; tables that row filters and masks are about stay closed for whom they bind")
 		return nil
 	}
-	return &connector.Protection{Warehouse: client.Warehouse(c.Databricks.Warehouse), Reader: client, Self: self, Policies: protectOptions(c)}
+	return &connector.Protection{Warehouse: client.Warehouse(c.Databricks.Warehouse), Reader: client, Shares: client, Self: self, Policies: protectOptions(c)}
 }
 
 // protectOptions copies how row filters and masks are compiled.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ucwarden/config"
+	"ucwarden/connector/protection"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
@@ -196,5 +197,12 @@ func askTable(ctx context.Context, c *config.Config, client *unitycatalog.Client
 		return fmt.Sprintf("what protects the table cannot be read (%v); this is what holds while nothing does", err)
 	}
 	q.Table, q.Protect = &tables[0], protectOptions(c)
+	if p := q.Table.Protection; p.Filter == nil && len(p.Masks) == 0 && q.Table.Unprotectable == "" {
+		shared, err := client.Shared(ctx)
+		q.Table.Unprotectable = protection.WhyShared(q.Table.Securable, shared)
+		if err != nil {
+			return fmt.Sprintf("which tables are shared with others cannot be read (%v); a table that is can be given no row filter or mask", err)
+		}
+	}
 	return ""
 }

@@ -189,6 +189,20 @@ func (r *sqlRun) protectable(on statement.Object, word string) (*object, *tableD
 	return o, d, nil
 }
 
+// isProtected reports whether a table has a row filter or a mask.
+func (d *tableDetail) isProtected() bool {
+	return d.RowFilter != nil || slices.ContainsFunc(d.Columns, func(c column) bool { return c.Mask != nil })
+}
+
+// checkUnshared refuses a row filter or mask on a table that is shared: nobody whom it is shared with could read it. What the service
+// answers is not documented.
+func checkUnshared(o *object) error {
+	if share := o.sharedBy(); share != "" {
+		return invalidState("Row filters and column masks are not supported for '%s', which is in the share '%s'.", o.fullName(), share)
+	}
+	return nil
+}
+
 // protector returns the function that a statement protects a table with, if the caller may execute it.
 func (r *sqlRun) protector(name []string, returns string, arguments int) (*object, *functionDetail, error) {
 	f, err := r.s.find(r.s.resources["functions"], strings.Join(r.named(name, 3), "."))
@@ -242,6 +256,9 @@ func (r *sqlRun) setFilter(st *statement.RowFilter) error {
 	}
 	d.RowFilter = nil
 	if st.Function != nil {
+		if err := checkUnshared(o); err != nil {
+			return err
+		}
 		f, _, err := r.protector(st.Function, "boolean", len(st.Arguments))
 		if err != nil {
 			return err
@@ -268,6 +285,9 @@ func (r *sqlRun) setMask(st *statement.Mask) error {
 	d.Columns = slices.Clone(d.Columns)
 	d.Columns[i].Mask = nil
 	if st.Function != nil {
+		if err := checkUnshared(o); err != nil {
+			return err
+		}
 		f, _, err := r.protector(st.Function, d.Columns[i].TypeText, 1+len(st.Arguments))
 		if err != nil {
 			return err

@@ -303,3 +303,38 @@ func TestSeedRowsMustFitTheirTable(t *testing.T) {
 		}
 	}
 }
+
+// A table is shared, or it has a row filter or masks.
+func TestSharedTablesAreNotProtected(t *testing.T) {
+	p := newProtecting(t)
+	p.setUp()
+	share := func(action, kind, name string) string {
+		answer := p.call("admin", "PATCH", "/api/2.1/unity-catalog/shares/out", map[string]any{"updates": []any{
+			map[string]any{"action": action, "data_object": map[string]any{"name": name, "data_object_type": kind}}}})
+		message, _ := answer["message"].(string)
+		return message
+	}
+	p.call("admin", "POST", "/api/2.1/unity-catalog/shares", map[string]any{"name": "out"})
+	if got := share("ADD", "TABLE", ordersTable); !strings.Contains(got, "cannot be shared") {
+		t.Errorf("a table with a filter is shared: %q", got)
+	}
+	p.must("admin", "ALTER TABLE main.sales.orders DROP ROW FILTER")
+	if got := share("ADD", "TABLE", ordersTable); !strings.Contains(got, "cannot be shared") {
+		t.Errorf("a table with a mask is shared: %q", got)
+	}
+	p.must("admin", "ALTER TABLE main.sales.orders ALTER COLUMN email DROP MASK")
+	for _, c := range [][2]string{{"TABLE", ordersTable}, {"SCHEMA", "main.sales"}} {
+		if got := share("ADD", c[0], c[1]); got != "" {
+			t.Fatal(got)
+		}
+		for _, text := range []string{"ALTER TABLE main.sales.orders SET ROW FILTER main.guard.rf ON (region)", "ALTER TABLE main.sales.orders ALTER COLUMN email SET MASK main.guard.mf"} {
+			if got := p.run("admin", text); !strings.Contains(got, "in the share 'out'") {
+				t.Errorf("with %s shared, %s: %q", c[1], text, got)
+			}
+		}
+		if got := share("REMOVE", c[0], c[1]); got != "" {
+			t.Fatal(got)
+		}
+	}
+	p.must("admin", "ALTER TABLE main.sales.orders SET ROW FILTER main.guard.rf ON (region)")
+}

@@ -194,6 +194,9 @@ func (l *sharedList) add(in *sharedInput) error {
 		return denied("The owner of Share '%s' may not share %s '%s': this takes %s.", l.share.name, displayLabel(target.res.label),
 			target.fullName(), target.res.groundFor(toShare))
 	}
+	if d, ok := target.detail.(*tableDetail); ok && d.isProtected() {
+		return invalidState("Table '%s' has a row filter or column masks, and cannot be shared.", target.fullName())
+	}
 	l.objects = append(l.objects, sharedObject{target: target, sharedAs: defaultSharedAs(target), addedAt: l.c.srv.nowMillis(), addedBy: l.c.who.name})
 	return l.set(len(l.objects)-1, in)
 }

@@ -77,6 +77,20 @@ func shareParts(c *call) (func(o *object) any, error) {
 	return func(o *object) any { return o.detail.(*shareDetail).renderWith(c.srv.commonFields(o), nil) }, nil
 }
 
+// sharedBy returns the name of a share that holds an object or what it lies in, "" if none does.
+func (o *object) sharedBy() string {
+	for share := range o.top().list(typeShare).after("") {
+		for _, shared := range share.detail.(*shareDetail).objects {
+			for in := o; in != nil; in = in.parent {
+				if shared.target == in {
+					return share.name
+				}
+			}
+		}
+	}
+	return ""
+}
+
 // registerSharing registers the calls that only shares, recipients and providers have.
 func (s *Server) registerSharing() {
 	recipient, provider := s.types[typeRecipient], s.types[typeProvider]

@@ -35,3 +35,11 @@ type Protections interface {
 	// included; none where the workspace has no such policies. policy.CodeForbidden says that we may not see them.
 	AttributePolicies(ctx context.Context, on policy.Securable) ([]policy.AttributePolicy, error)
 }
+
+// Shares reads what a workspace shares with others by Delta Sharing.
+type Shares interface {
+	// Shared returns the tables and schemas that shares hold, each with the name of a share that does. It knows the shares that the
+	// workspace shows us, which are all of them only to an administrator of the metastore. With an error it returns what was read all
+	// the same.
+	Shared(ctx context.Context) (map[policy.Securable]string, error)
+}

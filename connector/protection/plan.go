@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Warehouse Warehouse
 	Reader    Protections
+	Shares    Shares // what is shared with others; nil takes nothing for shared
 	Schema    string // the name of our schema in each catalog
 	// Self is our identity, which owns what we make; empty where it is not known: then nothing there is is taken for ours.
 	Self     string
@@ -103,6 +104,10 @@ type planning struct {
 	seen      map[policy.Securable]bool     // schemas all of whose tables were read
 	absent    map[string]bool               // catalogs that do not have our schema yet
 	unread    map[string]error              // catalogs of which something could not be read, and why
+
+	sharedOnce sync.Once // see shared
+	sharedBy   map[policy.Securable]string
+	sharedErr  error
 }
 
 // Plan reads the tables that policies are about, and returns what is to be changed on them. What cannot be read closes the
@@ -355,8 +360,24 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 		diff = attach.Diff(*state, desired.Protection, desired.Functions, others, p.inspection())
 	}
 	if diff.Change.Sets() { // policies on the table itself are not among those of its schema
-		if own, err := p.Reader.AttributePolicies(ctx, state.Securable); err == nil {
+		own, err := p.Reader.AttributePolicies(ctx, state.Securable)
+		if err != nil && p.leave(ctx, state.Securable, fmt.Errorf("read its attribute-based policies: %w", err)) {
+			return
+		}
+		if err == nil {
 			diff = attach.Diff(*state, desired.Protection, desired.Functions, own, p.inspection())
+		}
+	}
+	if diff.Change.Sets() {
+		why, err := p.newlyProtected(ctx, state)
+		if err != nil {
+			p.leave(ctx, state.Securable, err)
+			return
+		}
+		if why != "" {
+			shared := *state
+			shared.Unprotectable = why
+			desired, diff = p.Protector.Compile(shared, denied), attach.Outcome{}
 		}
 	}
 	p.mu.Lock()

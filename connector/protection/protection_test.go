@@ -3,6 +3,7 @@ package protection_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func newWorld(t *testing.T, tables int) *world {
 
 // restart forgets all that is in memory.
 func (w *world) restart() {
-	w.worker = protection.New(protection.Options{Warehouse: w.warehouse, Reader: w.warehouse, Schema: "ucwarden_protection", Self: us})
+	w.worker = protection.New(protection.Options{Warehouse: w.warehouse, Reader: w.warehouse, Shares: w.warehouse, Schema: "ucwarden_protection", Self: us})
 }
 
 func (w *world) plan(policies ...ranger.Policy) *protection.Plan {
@@ -228,6 +229,55 @@ func TestLeavesOthersAlone(t *testing.T) {
 			}
 			w.quiet(rowFilter("t0", "n > 1"))
 		})
+	}
+}
+
+// A table that is shared with others, itself or with its schema, is not given what would take it from them: it stays closed. What
+// carries something already is kept as policies say.
+func TestSharedTables(t *testing.T) {
+	policies := []ranger.Policy{rowFilter("t0", "n > 1"), columnMask("t1", "MASK"), rowFilter("t2", "n > 1")}
+	w := newWorld(t, 3)
+	w.apply(policies[2])
+	w.warehouse.Share(table(0).Securable, "out")
+	w.warehouse.Share(table(2).Securable, "out")
+	p := w.apply(policies...)
+	if p.Protected[table(0).Securable] || !p.Protected[table(1).Securable] || !p.Protected[table(2).Securable] || w.warehouse.Table("c.s.t0").Filter != nil {
+		t.Errorf("protected are %v", p.Protected)
+	}
+	found := slices.ContainsFunc(p.Findings, func(f policy.Finding) bool {
+		return f.Securable == table(0).Securable && f.PolicyID == policies[0].ID && strings.Contains(f.Message, `rowFilterPolicyItems[0]: the table is not protected`) && strings.Contains(f.Message, `the share "out"`)
+	})
+	if !found {
+		t.Errorf("the findings are %v", p.Findings)
+	}
+	w.quiet(policies...)
+	policies[2] = rowFilter("t2", "n > 2")
+	if p := w.apply(policies...); !p.Protected[table(2).Securable] {
+		t.Errorf("what was protected is not changed: %v", p.Findings)
+	}
+
+	schema, _ := table(0).Parent()
+	w = newWorld(t, 1)
+	w.warehouse.Share(schema, "all")
+	if p := w.apply(policies...); len(p.Protected) > 0 || !strings.Contains(fmt.Sprint(p.Findings), `its schema is in the share "all"`) {
+		t.Errorf("protected are %v, findings %v", p.Protected, p.Findings)
+	}
+}
+
+// Where it cannot be read for a moment what is shared, or governed by others, a table is left as it is; for ever, the plan says so.
+func TestSharesUnread(t *testing.T) {
+	w := newWorld(t, 1)
+	for _, code := range []policy.Code{policy.CodeUnavailable, policy.CodeForbidden} {
+		w.warehouse.FailRead = func(of policy.Securable) error {
+			if of.Type == policy.Share {
+				return policy.Errorf(code, "no")
+			}
+			return nil
+		}
+		p := w.plan(rowFilter("t0", "n > 1"))
+		if left := code.Retryable(); left != (len(p.Unread) == 1) || left != (len(p.Changes) == 0) || left == strings.Contains(fmt.Sprint(p.Findings), "are shared with others cannot be read") {
+			t.Errorf("%s: unread %v, changes %v, findings %v", code, p.Unread, p.Changes, p.Findings)
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package unitycatalog_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -152,5 +154,38 @@ func TestProtectionAnswerLost(t *testing.T) {
 	}
 	if list, err := c.Functions(t.Context(), policy.Securable{Type: policy.Schema, FullName: "sales.guard"}); err != nil || len(list) != 0 {
 		t.Errorf("the statement had no effect: %v, %v", list, err)
+	}
+}
+
+// Tables are known to be shared by themselves or with their schema; what else shares hold is none.
+func TestShared(t *testing.T) {
+	_, c, url := protectedServer(t, 0)
+	call := func(method, path, body string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, url+"/api/2.1/unity-catalog/shares"+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+adminToken)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode >= 300 {
+			t.Fatal(response.Status)
+		}
+	}
+	if got, err := c.Shared(t.Context()); err != nil || len(got) > 0 {
+		t.Errorf("shared are %v, %v", got, err)
+	}
+	for _, name := range []string{"one", "two", "none"} {
+		call("POST", "", `{"name":"`+name+`"}`)
+	}
+	call("PATCH", "/one", `{"updates":[{"action":"ADD","data_object":{"name":"sales.emea.orders","data_object_type":"TABLE"}}]}`)
+	call("PATCH", "/two", `{"updates":[{"action":"ADD","data_object":{"name":"sales.emea","data_object_type":"SCHEMA"}}]}`)
+	want := map[policy.Securable]string{ordersTable: "one", {Type: policy.Schema, FullName: "sales.emea"}: "two"}
+	if got, err := c.Shared(t.Context()); err != nil || !maps.Equal(got, want) {
+		t.Errorf("shared are %v, %v; want %v", got, err, want)
 	}
 }

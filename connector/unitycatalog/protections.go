@@ -5,14 +5,19 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"ucwarden/connector/protection"
+	"ucwarden/group"
 	"ucwarden/policy"
 	"ucwarden/policy/naming"
 )
 
-var _ protection.Protections = (*Client)(nil)
+var (
+	_ protection.Protections = (*Client)(nil)
+	_ protection.Shares      = (*Client)(nil)
+)
 
 type functionArgument struct {
 	Column   string  `json:"column"`
@@ -211,4 +216,58 @@ func (c *Client) AttributePolicies(ctx context.Context, on policy.Securable) ([]
 		return nil, wrap(err, "read the attribute-based policies on %s", on)
 	}
 	return list, nil
+}
+
+// sharedObject is an object in a share.
+type sharedObject struct {
+	Name string `json:"name"`
+	Type string `json:"data_object_type"`
+}
+
+// Shared implements protection.Shares. It lists the shares and reads each, since the listing need not show what they hold.
+func (c *Client) Shared(ctx context.Context) (map[policy.Securable]string, error) {
+	shares, err := c.List(ctx, policy.Securable{}, policy.Share)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[policy.Securable]string)
+	var mu sync.Mutex
+	g := group.New()
+	g.SetLimit(c.maxParallel)
+	for _, share := range shares {
+		g.Go(func() error {
+			var s struct {
+				Objects []sharedObject `json:"objects"`
+			}
+			path := prefix + "shares/" + url.PathEscape(share.FullName)
+			err := c.get(ctx, "shares one", path, url.Values{"include_shared_data": {"true"}}, &s)
+			switch {
+			case policy.CodeOf(err) == policy.CodeNotFound:
+				return nil // it is gone meanwhile
+			case err != nil:
+				return wrap(err, "read what %s holds", share)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, o := range s.Objects {
+				if of, ok := o.securable(); ok {
+					found[of] = share.FullName
+				}
+			}
+			return nil
+		})
+	}
+	return found, g.Wait()
+}
+
+// securable returns the table or schema that is shared; ok is false for what carries no row filters.
+func (o *sharedObject) securable() (of policy.Securable, ok bool) {
+	of = policy.Securable{Type: policy.Table, FullName: naming.Canonical(o.Name)}
+	switch o.Type {
+	case "SCHEMA":
+		of.Type = policy.Schema
+	case "VOLUME", "FUNCTION", "MODEL", "NOTEBOOK_FILE":
+		return of, false
+	}
+	return of, len(of.Names()) == of.Type.Depth()
 }

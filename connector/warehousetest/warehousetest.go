@@ -26,8 +26,9 @@ type Warehouse struct {
 	functions  map[string]policy.SQLFunction
 	schemas    map[string]bool
 	attribute  []policy.AttributePolicy
+	shared     map[policy.Securable]string
 	Statements []string // that were run, in order
-	Reads      int      // calls of Tables, Functions and AttributePolicies
+	Reads      int      // calls of Tables, Functions, AttributePolicies and Shared
 	// Fail is asked before each statement; its error is returned. With after it is asked once the statement has had its effect.
 	Fail func(statement string, after bool) error
 	// FailRead is asked before what a securable is or holds is read; its error is returned.
@@ -39,6 +40,7 @@ type Warehouse struct {
 var (
 	_ protection.Warehouse   = (*Warehouse)(nil)
 	_ protection.Protections = (*Warehouse)(nil)
+	_ protection.Shares      = (*Warehouse)(nil)
 )
 
 // New returns a warehouse with tables. What is made in it belongs to owner.
@@ -75,6 +77,16 @@ func (w *Warehouse) DropFunction(name string) {
 
 // Govern adds an attribute-based policy.
 func (w *Warehouse) Govern(p policy.AttributePolicy) { w.attribute = append(w.attribute, p) }
+
+// Share adds a table or schema to a share.
+func (w *Warehouse) Share(of policy.Securable, share string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.shared == nil {
+		w.shared = make(map[policy.Securable]string)
+	}
+	w.shared[of] = share
+}
 
 // Table returns what a table carries.
 func (w *Warehouse) Table(fullName string) policy.Protection {
@@ -349,4 +361,17 @@ func (w *Warehouse) String() string {
 		}
 	}
 	return b.String()
+}
+
+// Shared implements protection.Shares.
+func (w *Warehouse) Shared(context.Context) (map[policy.Securable]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Reads++
+	if w.FailRead != nil {
+		if err := w.FailRead(policy.Securable{Type: policy.Share}); err != nil {
+			return nil, err
+		}
+	}
+	return maps.Clone(w.shared), nil
 }

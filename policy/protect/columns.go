@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"errors"
 	"slices"
 
 	"ucwarden/policy"
@@ -75,7 +76,7 @@ func (p *Protector) mayReadColumn(column match.Resource) rules.SubjectSet {
 // limitColumns works out whom masks show NULL of the columns that they may not read (strategy mask-null).
 func (c *compilation) limitColumns() {
 	resource, ok := c.resource(c.object())
-	if !ok || !c.table.Known || !c.table.Kind.CanBeProtected() || c.table.Unprotectable != "" || len(c.table.Columns) == 0 {
+	if !ok || !c.table.Known || !c.table.Kind.CanBeProtected() || len(c.table.Columns) == 0 {
 		return
 	}
 	found := c.columnAllows(resource)
@@ -83,6 +84,9 @@ func (c *compilation) limitColumns() {
 		return
 	}
 	who, err := c.whoever(found.who) // named one by one besides: else they would see all once their group has another name
+	if c.table.Unprotectable != "" {
+		err = errors.New(c.table.Unprotectable)
+	}
 	if err == nil {
 		c.limited, err = who.SQL()
 	}
