@@ -229,6 +229,7 @@ type Policies struct {
 // Protection is how row filters and masks are enforced.
 type Protection struct {
 	Schema      string   `mapstructure:"schema"`
+	Strategy    string   `mapstructure:"strategy"` // table; there is no other
 	Exempt      []string `mapstructure:"exempt"`
 	MaskOther   string   `mapstructure:"mask_other"`
 	Else        string   `mapstructure:"else"`

@@ -64,6 +64,8 @@ func protectionKeys() []Key {
 	return []Key{
 		{Name: "protection.schema", Type: TypeString, Default: "ucwarden_protection", check: checkObjectName,
 			Help: "schema in each catalog for the functions of row filters and masks; made where it is needed, and nobody else needs privileges there"},
+		{Name: "protection.strategy", Type: TypeString, Default: "table", check: checkProtectionStrategy,
+			Help: "by what row filters and masks are enforced: table, those of each table"},
 		{Name: "protection.exempt", Type: TypeList,
 			Help: "users, groups and application ids that no row filter and no mask binds: the identities that pipelines run as, break-glass accounts"},
 		{Name: "protection.else", Type: TypeEnum, Enum: []string{"open", "closed"}, Default: "open",
@@ -99,6 +101,16 @@ func checkObjectName(value any) string {
 		return "want lower-case letters, digits and '_'"
 	}
 	return ""
+}
+
+func checkProtectionStrategy(value any) string {
+	switch value {
+	case "table":
+		return ""
+	case "abac":
+		return "abac is not built: row filters and masks are set on each table, and attribute-based policies of others are read and reported; use table"
+	}
+	return "want table"
 }
 
 func checkOneCharacter(value any) string {

@@ -111,7 +111,7 @@ func TestEveryName(t *testing.T) {
 		"ondemand.eventhub.connection_string": "Endpoint=sb://n.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=v;EntityPath=hub",
 		"refresh.window":                      "2m",
 		"apiserver.addr":                      "127.0.0.1:1", "apiserver.admin_addr": "127.0.0.1:2",
-		"protection.mask_other": "-", "policies.deny_strategy": "expand,withhold",
+		"protection.mask_other": "-", "protection.strategy": "table", "policies.deny_strategy": "expand,withhold",
 		"tracing.headers": "Api-Key=k",
 		"webhook.secret":  "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "webhook.events": "task.ended,grants.drift",
 		"scope.schemas.include": "a.*", "scope.schemas.exclude": "a.*,b.c",

@@ -162,9 +162,7 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 		return nil, err
 	default:
 		q.Object = object
-		if note := askTable(ctx, c, client, q); note != "" {
-			notes = append(notes, note)
-		}
+		notes = append(notes, askTable(ctx, c, client, q)...)
 	}
 	who := &directory.Directory{}
 	if listing, err := client.Principals(ctx); err == nil {
@@ -188,21 +186,24 @@ func (a *app) askWorkspace(ctx context.Context, c *config.Config, log *slog.Logg
 }
 
 // askTable completes a question about a table with what it carries, where a warehouse enforces row filters and masks.
-func askTable(ctx context.Context, c *config.Config, client *unitycatalog.Client, q *explain.Question) (note string) {
+func askTable(ctx context.Context, c *config.Config, client *unitycatalog.Client, q *explain.Question) (notes []string) {
 	if c.Databricks.Warehouse == "" || q.Object.Type != policy.Table || !q.Object.Kind.CanBeProtected() {
-		return ""
+		return nil
 	}
 	tables, err := client.Tables(ctx, q.Object.Securable)
 	if err != nil || len(tables) != 1 {
-		return fmt.Sprintf("what protects the table cannot be read (%v); this is what holds while nothing does", err)
+		return []string{fmt.Sprintf("what protects the table cannot be read (%v); this is what holds while nothing does", err)}
 	}
 	q.Table, q.Protect = &tables[0], protectOptions(c)
+	if q.Others, err = client.AttributePolicies(ctx, q.Object.Securable); err != nil {
+		notes = append(notes, fmt.Sprintf("attribute-based policies of others on the table cannot be read (%v); where one filters or masks it, ours do not", err))
+	}
 	if p := q.Table.Protection; p.Filter == nil && len(p.Masks) == 0 && q.Table.Unprotectable == "" {
 		shared, err := client.Shared(ctx)
 		q.Table.Unprotectable = protection.WhyShared(q.Table.Securable, shared)
 		if err != nil {
-			return fmt.Sprintf("which tables are shared with others cannot be read (%v); a table that is can be given no row filter or mask", err)
+			notes = append(notes, fmt.Sprintf("which tables are shared with others cannot be read (%v); one that is can be given no row filter or mask", err))
 		}
 	}
-	return ""
+	return notes
 }

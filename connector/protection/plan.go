@@ -105,7 +105,8 @@ type planning struct {
 	absent    map[string]bool               // catalogs that do not have our schema yet
 	unread    map[string]error              // catalogs of which something could not be read, and why
 
-	sharedOnce sync.Once // see shared
+	unseen     map[string][]policy.Securable // of which attribute-based policies could not be read, by what that means
+	sharedOnce sync.Once                     // see shared
 	sharedBy   map[policy.Securable]string
 	sharedErr  error
 }
@@ -114,7 +115,8 @@ type planning struct {
 // tables it is about and is a finding; an error says that ctx has ended.
 func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool), Columns: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
-		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error), absent: make(map[string]bool)}
+		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error), absent: make(map[string]bool),
+		unseen: make(map[string][]policy.Securable)}
 	bySchema := make(map[policy.Securable][]policy.Object)
 	catalogs := make(map[string]bool)
 	for _, c := range r.Whole {
@@ -138,15 +140,17 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err := p.each(ctx, len(schemas), func(ctx context.Context, i int) { p.schema(ctx, schemas[i], bySchema[schemas[i]]) }); err != nil {
 		return nil, err
 	}
+	if err := p.readOthers(ctx, bySchema); err != nil {
+		return nil, err
+	}
 	for _, c := range r.Whole {
-		others, err := p.Reader.AttributePolicies(ctx, c)
-		p.noteOthers(c, others, err)
 		if err := p.leftovers(ctx, c.FullName); err != nil {
 			return nil, err
 		}
 	}
 	p.out.Statements = p.statements()
 	slices.SortFunc(p.out.Changes, func(a, b policy.ProtectionChange) int { return a.Table.Compare(b.Table) })
+	p.noteUnseen()
 	var said policy.Report // what holds of many tables is said once
 	said.Merge(p.out.Findings)
 	p.out.Findings = said.Findings
@@ -237,9 +241,7 @@ func (p *planning) schema(ctx context.Context, schema policy.Securable, tables [
 		return
 	}
 	others, err := p.Reader.AttributePolicies(ctx, schema)
-	p.mu.Lock()
 	p.noteOthers(schema, others, err)
-	p.mu.Unlock()
 	states, failed := p.read(ctx, schema, tables)
 	for _, o := range tables {
 		state, ok := states[o.Securable]
@@ -265,26 +267,6 @@ func (p *planning) leave(ctx context.Context, table policy.Securable, err error)
 	p.out.Protected[table], p.out.Columns[table] = true, true
 	p.out.Unread = append(p.out.Unread, load.LeftOut{Securable: table, Code: policy.CodeOf(err), Reason: err.Error(), Protection: true})
 	return true
-}
-
-// noteOthers reports attribute-based policies of others.
-func (p *planning) noteOthers(on policy.Securable, others []policy.AttributePolicy, err error) {
-	switch {
-	case policy.CodeOf(err) == policy.CodeForbidden:
-		p.find(policy.EffectNone, on, "its attribute-based policies cannot be seen, which takes MANAGE on it: what one of them grants is not known here, and where one filters a table that is filtered here too, queries of the table fail")
-	case err != nil && policy.CodeOf(err) != policy.CodeNotFound:
-		p.find(policy.EffectNone, on, "its attribute-based policies cannot be read, so what they grant or filter is not known here: %v", err)
-	}
-	for _, o := range others {
-		switch o.Type {
-		case policy.AttributeGrant:
-			p.find(policy.EffectWider, o.On, "the attribute-based policy %q there grants privileges, which policies here do not know of", o.Name)
-		case policy.AttributeRowFilter, policy.AttributeColumnMask:
-			p.find(policy.EffectNone, o.On, "the attribute-based policy %q there filters rows or masks columns, besides what policies here say", o.Name)
-		case policy.AttributeDeny:
-			p.find(policy.EffectNone, o.On, "the attribute-based policy %q there denies the managing of access, maybe ours", o.Name)
-		}
-	}
 }
 
 // read reads tables of a schema; those of all of it where they are many.

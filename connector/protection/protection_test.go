@@ -283,25 +283,61 @@ func TestSharesUnread(t *testing.T) {
 
 // What attribute-based policies of others do is said, also where no table is protected: what they grant makes access wider.
 func TestOthersAreReported(t *testing.T) {
-	w := newWorld(t, 2)
+	catalog := policy.Securable{Type: policy.Catalog, FullName: "c"}
+	schema := policy.Securable{Type: policy.Schema, FullName: "c.s"}
 	for typ, effect := range map[policy.AttributePolicyType]policy.Effect{
 		policy.AttributeGrant: policy.EffectWider, policy.AttributeRowFilter: policy.EffectNone, policy.AttributeColumnMask: policy.EffectNone, policy.AttributeDeny: policy.EffectNone,
+		"POLICY_TYPE_NEW": policy.EffectNone,
 	} {
-		w.warehouse.Govern(policy.AttributePolicy{Name: "of " + string(typ), Type: typ, On: policy.Securable{Type: policy.Catalog, FullName: "c"}})
-		for _, policies := range [][]ranger.Policy{nil, {columnMask("t0", "MASK")}} {
-			n := 0
-			for _, f := range w.plan(policies...).Findings {
-				if strings.Contains(f.Message, "of "+string(typ)) && f.PolicyID == 0 {
-					n++
-					if f.Effect != effect || f.Securable.FullName != "c" {
-						t.Errorf("%s: the finding is %+v", typ, f)
+		for _, on := range []policy.Securable{catalog, schema} {
+			w := newWorld(t, 2)
+			w.warehouse.Govern(policy.AttributePolicy{Name: "of " + string(typ), Type: typ, On: on})
+			for _, policies := range [][]ranger.Policy{nil, {columnMask("t0", "MASK")}, {rowFilter("t*", "n > 1")}} {
+				n, fails := 0, 0
+				for _, f := range w.plan(policies...).Findings {
+					switch {
+					case !strings.Contains(f.Message, "of "+string(typ)) || f.PolicyID != 0:
+					case strings.Contains(f.Message, "queries of that table fail"):
+						fails++
+					default:
+						n++
+						if f.Effect != effect || f.Securable != on {
+							t.Errorf("%s: the finding is %+v", typ, f)
+						}
 					}
 				}
-			}
-			if n != 1 {
-				t.Errorf("%s: %d findings with %d policies", typ, n, len(policies))
+				crosses := policies != nil && (typ == policy.AttributeRowFilter && policies[0].PolicyType == ranger.PolicyTypeDataMask || typ == policy.AttributeColumnMask && policies[0].PolicyType == ranger.PolicyTypeRowFilter)
+				if n != 1 || fails > 1 || crosses != (fails == 1) {
+					t.Errorf("%s on %s: %d findings, %d that queries fail, with %d policies", typ, on, n, fails, len(policies))
+				}
 			}
 		}
+	}
+}
+
+// Where attribute-based policies cannot be seen, that is said once.
+func TestOthersUnseen(t *testing.T) {
+	w := newWorld(t, 5)
+	w.warehouse.FailOthers = func(policy.Securable) error { return policy.Errorf(policy.CodeForbidden, "no") }
+	n := 0
+	for _, f := range w.plan(rowFilter("t*", "n > 1")).Findings {
+		if strings.Contains(f.Message, "cannot be seen") {
+			if n++; f.Count != 1 || f.Securable.FullName != "c" { // the catalog, and the schema with the tables
+				t.Errorf("the finding is %+v", f)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d findings", n)
+	}
+	w.warehouse.FailOthers = func(on policy.Securable) error {
+		if on.Type == policy.Table {
+			return policy.Errorf(policy.CodeUnavailable, "no")
+		}
+		return nil
+	}
+	if p := w.plan(rowFilter("t*", "n > 1")); len(p.Unread) != 5 || len(p.Changes) != 0 {
+		t.Errorf("where those of tables cannot be read, unread are %v, and changed %v", p.Unread, p.Changes)
 	}
 }
 

@@ -33,6 +33,8 @@ type Warehouse struct {
 	Fail func(statement string, after bool) error
 	// FailRead is asked before what a securable is or holds is read; its error is returned.
 	FailRead func(of policy.Securable) error
+	// FailOthers is asked before attribute-based policies are read; its error is returned.
+	FailOthers func(on policy.Securable) error
 	// Ran is called after each statement that had an effect, with the lock held.
 	Ran func(statement string)
 }
@@ -337,6 +339,11 @@ func (w *Warehouse) AttributePolicies(_ context.Context, on policy.Securable) ([
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Reads++
+	if w.FailOthers != nil {
+		if err := w.FailOthers(on); err != nil {
+			return nil, err
+		}
+	}
 	var list []policy.AttributePolicy
 	for _, p := range w.attribute {
 		if p.On.Contains(on) {

@@ -90,6 +90,10 @@ func TestOthers(t *testing.T) {
 	if got := attach.Diff(table, want, []policy.SQLFunction{f}, []policy.AttributePolicy{abac}, in); !strings.Contains(got.Closed, `"pii" on`) {
 		t.Errorf("beside an attribute-based filter: %+v", got)
 	}
+	abac.On = policy.Securable{Type: policy.Metastore, FullName: "0123"}
+	if got := attach.Diff(table, want, []policy.SQLFunction{f}, []policy.AttributePolicy{abac}, in); got.Closed == "" {
+		t.Errorf("beside an attribute-based filter on the metastore: %+v", got)
+	}
 	table.Known = false
 	if got := attach.Diff(table, policy.Protection{}, nil, nil, in); got.Change.Statements() > 0 {
 		t.Errorf("where it is not known what it carries: %+v", got)

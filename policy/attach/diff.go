@@ -42,11 +42,12 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 	if out.Closed = conflict(&table, &want, others, in); out.Closed != "" {
 		return out
 	}
+	out.Findings = crossing(&table, &want, others)
 	renamed := make(map[string]string) // desired functions whose names somebody else's, or changed ones, have
 	for _, f := range functions {
 		name, exists, why := in.place(&f)
 		if why != "" {
-			out.Closed = why
+			out.Closed, out.Findings = why, nil
 			return out
 		}
 		renamed[f.Name] = name
@@ -108,7 +109,7 @@ func conflict(table *policy.TableState, want *policy.Protection, others []policy
 		}
 	}
 	for _, o := range others {
-		if !o.On.Contains(table.Securable) {
+		if !concerns(&o, table) {
 			continue
 		}
 		if o.Type == policy.AttributeRowFilter && want.Filter != nil || o.Type == policy.AttributeColumnMask && len(want.Masks) > 0 {
@@ -116,6 +117,31 @@ func conflict(table *policy.TableState, want *policy.Protection, others []policy
 		}
 	}
 	return ""
+}
+
+// concerns reports whether an attribute-based policy is on a table or what it lies in: a metastore is named by its id.
+func concerns(o *policy.AttributePolicy, table *policy.TableState) bool {
+	return o.On.Type == policy.Metastore || o.On.Contains(table.Securable)
+}
+
+// crossing says which policy of others masks columns that our filter is called with, or filters by those that we mask, as far as
+// can be told without its conditions. The findings are on what the policy is on, so that they are the same for all tables.
+func crossing(table *policy.TableState, want *policy.Protection, others []policy.AttributePolicy) []policy.Finding {
+	var list []policy.Finding
+	for _, o := range others {
+		what := ""
+		switch {
+		case !concerns(&o, table):
+		case o.Type == policy.AttributeColumnMask && want.Filter != nil && len(want.Filter.Arguments) > 0:
+			what = "may mask a column that the row filter of a table reads"
+		case o.Type == policy.AttributeRowFilter && len(want.Masks) > 0:
+			what = "may filter by a column that is masked here"
+		}
+		if what != "" {
+			list = append(list, policy.Finding{Effect: policy.EffectNone, Securable: o.On, Message: fmt.Sprintf("the attribute-based policy %q there %s; where it does, queries of that table fail for those whom it binds", o.Name, what)})
+		}
+	}
+	return list
 }
 
 // ours reports whether a function that a table carries is ours. One that is not there any more is judged by its name.

@@ -48,7 +48,7 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 	}
 	closed := desired.Closed
 	if closed == "" { // which functions there are is not known here, so ours are told by their names
-		closed = attach.Diff(*table, desired.Protection, desired.Functions, nil, &attach.Inspection{Schema: o.Schema}).Closed
+		closed = attach.Diff(*table, desired.Protection, desired.Functions, x.question.Others, &attach.Inspection{Schema: o.Schema}).Closed
 	}
 	if closed != "" {
 		x.note("it is not protected, and stays closed for whom row filters and masks bind: %s", closed)

@@ -33,6 +33,7 @@ type Question struct {
 	// nil where nothing does.
 	Table   *policy.TableState
 	Protect protect.Options
+	Others  []policy.AttributePolicy // attribute-based policies of others on the table
 }
 
 // Explanation answers a [Question].
