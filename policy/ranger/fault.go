@@ -13,13 +13,23 @@ type Fault struct {
 	Field  string `json:"field"`            // path in the policy, as "denyPolicyItems[0].accesses[1].type"
 	Known  string `json:"known,omitempty"`  // of a field that the model does not have: the field that was probably meant
 	Reason string `json:"reason,omitempty"` // what is wrong, and what to write instead
+	// Unknown is set for a field that the model does not have: of the policy, or of the file around it.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // EntryField is the field of a fault about an entry in a list of policies that is no policy, but a text or a number.
 const EntryField = "entry"
 
+// FileField is the field of a fault about the file that the policy stands in.
+const FileField = "file"
+
 // String returns the field and what is wrong with it.
-func (f Fault) String() string { return f.Field + ": " + f.Reason }
+func (f Fault) String() string {
+	if f.Field == "" {
+		return f.Reason
+	}
+	return f.Field + ": " + f.Reason
+}
 
 // Step returns the first step of the field's path: the name of a field of the policy, the index behind it, -1 where there
 // is none, and the rest of the path.

@@ -13,8 +13,7 @@ import (
 	"ucwarden/policy"
 )
 
-// ParseServicePolicies reads the document of Ranger's policy download or of its policy export: an object with a list
-// of policies. Fields that Ranger's model does not have are not read; the document's Unknown lists them. What is wrong
+// ParseServicePolicies reads the document of Ranger's policy download: an object with a list of policies. Fields that Ranger's model does not have are not read; the document's Unknown lists them. What is wrong
 // within a policy is among its Faults. origin (a file name or URL) appears in every error, with line and column or the
 // JSON path of the field, and is recorded in each policy. The policies are not yet compared with a service definition;
 // package verify does that.
@@ -22,11 +21,21 @@ import (
 // The class of every error of this and the other Parse functions is CodeInvalid: no valid JSON, or, outside of policies, a
 // value of the wrong type or a key that an object has twice.
 func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) {
+	return parseServicePolicies(data, origin, false)
+}
+
+// ParsePolicyFile reads a file that holds such a document, or Ranger Admin's policy export. Each field of a policy that
+// Ranger's model does not have is among the policy's Faults: no newer server wrote it.
+func ParsePolicyFile(data []byte, origin string) (*ServicePolicies, error) {
+	return parseServicePolicies(data, origin, true)
+}
+
+func parseServicePolicies(data []byte, origin string, file bool) (*ServicePolicies, error) {
 	if jsontext.Kind(data) != '{' {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: want a JSON object with policies, as Ranger's policy download returns", origin)
 	}
 	doc := &ServicePolicies{}
-	w, err := read(data, origin, doc)
+	w, err := read(data, origin, doc, file)
 	if err != nil {
 		return nil, err
 	}
@@ -36,9 +45,8 @@ func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) 
 	return doc, nil
 }
 
-// ParsePolicies reads policies from a JSON array of policies, a single policy, or a document as read by
-// [ParseServicePolicies], and the fields in it that Ranger's model does not have. It is meant for folders of policy
-// files.
+// ParsePolicies reads policies from a file: a JSON array of policies, a single policy, or a document as read by
+// [ParsePolicyFile], and the fields in it that Ranger's model does not have.
 func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error) {
 	switch jsontext.Kind(data) {
 	case '[':
@@ -47,7 +55,7 @@ func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error)
 		keys := topKeys(jsontext.TrimBOM(data))
 		switch {
 		case keys == nil || keys["policies"]: // nil: parsing says what is wrong
-			doc, err := ParseServicePolicies(data, origin)
+			doc, err := ParsePolicyFile(data, origin)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -68,7 +76,7 @@ func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error)
 
 func parsePolicyList(data []byte, origin string) ([]Policy, []UnknownField, error) {
 	var list []Policy
-	w, err := read(data, origin, &list)
+	w, err := read(data, origin, &list, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,7 +88,7 @@ func parsePolicyList(data []byte, origin string) ([]Policy, []UnknownField, erro
 
 func parsePolicy(data []byte, origin string) ([]Policy, []UnknownField, error) {
 	list := make([]Policy, 1)
-	w, err := read(data, origin, &list[0])
+	w, err := read(data, origin, &list[0], true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +101,7 @@ func parsePolicy(data []byte, origin string) ([]Policy, []UnknownField, error) {
 func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
 	if jsontext.Kind(data) == '[' {
 		doc := &ServiceRoles{}
-		w, err := read(data, origin, &doc.RangerRoles)
+		w, err := read(data, origin, &doc.RangerRoles, false)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +112,7 @@ func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
 		ServiceRoles
 		Roles []Role `json:"roles"`
 	}
-	w, err := read(data, origin, &doc)
+	w, err := read(data, origin, &doc, false)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +125,7 @@ func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
 // ParseUserStore reads the user store download.
 func ParseUserStore(data []byte, origin string) (*UserStore, error) {
 	doc := &UserStore{}
-	w, err := read(data, origin, doc)
+	w, err := read(data, origin, doc, false)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +136,7 @@ func ParseUserStore(data []byte, origin string) (*UserStore, error) {
 // ParseTags reads the tags download.
 func ParseTags(data []byte, origin string) (*ServiceTags, error) {
 	doc := &ServiceTags{}
-	w, err := read(data, origin, doc)
+	w, err := read(data, origin, doc, false)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +147,7 @@ func ParseTags(data []byte, origin string) (*ServiceTags, error) {
 // ParseServiceDef reads a service definition and checks that its resources form trees.
 func ParseServiceDef(data []byte, origin string) (*ServiceDef, error) {
 	def := &ServiceDef{}
-	w, err := read(data, origin, def)
+	w, err := read(data, origin, def, false)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,9 @@ type UnknownField struct {
 	PolicyID int64  // of the policy the field stands in, 0 outside of policies
 	Policy   string // its name
 	InPolicy bool   // it stands in a policy
+	// Fault is set where the field makes a part of its policy one that cannot be understood, which its policy then says: see
+	// [Fault].
+	Fault bool
 	// Ignored is set for a field that Ranger reads to decide access and that has no effect here. It is reported only
 	// where it holds something.
 	Ignored bool
@@ -41,6 +44,8 @@ func (u UnknownField) reason() string {
 	switch {
 	case u.Ignored:
 		return "decides access in Ranger but is not supported here"
+	case documentOf[u.Path] != "":
+		return fmt.Sprintf("belongs to a document of its own: move %s to another file, or in YAML behind a line of ---", documentOf[u.Path])
 	case u.Nearest != "":
 		return fmt.Sprintf("is not a field of Ranger's model; did you mean %s?", u.Nearest)
 	}
@@ -51,14 +56,22 @@ func (u UnknownField) reason() string {
 var restricting = []string{"deny", "denied", "denies", "denial", "except", "exclud", "mask", "filter", "condition", "valid", "expir", "enabl", "disabl",
 	"block", "forbid", "prohibit", "restrict", "revok", "limit"}
 
-// IsFault reports whether the field makes a part of its policy one that cannot be understood: it is near a known one, or its
-// name speaks of a restriction. Other fields of policies, such as newer servers add, are only reported.
-func (u UnknownField) IsFault() bool {
+// documentOf says what the keys that tell the kind of a document hold. Beside those of another kind they are not read.
+var documentOf = map[string]string{
+	"policies": "the policies", "rangerRoles": "the roles", "roles": "the roles", "userGroupMapping": "the users and groups",
+	"userAttrMapping": "the attributes of users", "groupAttrMapping": "the attributes of groups", "serviceResources": "the tags",
+	"resourceToTagIds": "the tags", "tagDefinitions": "the tags",
+}
+
+// isFault reports whether the field makes a part of its policy one that cannot be understood. In a file every one does. In a
+// download or a suite those do that are near a known one, or whose name speaks of a restriction; others, such as newer
+// servers add, are only reported.
+func (u *UnknownField) isFault(file bool) bool {
 	if !u.InPolicy || u.Ignored {
 		return false
 	}
 	lower := strings.ToLower(u.Name)
-	return u.Nearest != "" || slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(lower, word) })
+	return file || u.Nearest != "" || slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(lower, word) })
 }
 
 // maxUnknown is how many unknown fields of one document are kept. A newer server may add a field to each of its
@@ -73,20 +86,38 @@ const strictShown = 5
 // be closed for it. It names at most five, each with its path and the known field. What stands in a policy binds that policy
 // alone (see [Fault]), and other fields, which newer servers add, are only reported.
 func CheckFields(unknown []UnknownField, origin string) error {
-	var misspelt []UnknownField
+	return refuse(unknown, origin, func(u UnknownField) bool { return input.Misspelt(u.Name, []string{u.Nearest}) != "" })
+}
+
+// CheckFileFields is [CheckFields] for a file: every unknown field outside of policies is an error. Of a document of policies
+// spared returns those far from any known one, which hold nothing that is known to be missing: its policies bear them.
+func CheckFileFields(unknown []UnknownField, origin string, ofPolicies bool) (spared []UnknownField, err error) {
+	err = refuse(unknown, origin, func(u UnknownField) bool {
+		if !ofPolicies || u.Nearest != "" || documentOf[u.Path] != "" {
+			return true
+		}
+		spared = append(spared, u)
+		return false
+	})
+	return spared, err
+}
+
+// refuse returns an error for the fields outside of policies that matter.
+func refuse(unknown []UnknownField, origin string, matters func(UnknownField) bool) error {
+	var refused []UnknownField
 	for _, u := range unknown {
-		if !u.InPolicy && !u.Ignored && input.Misspelt(u.Name, []string{u.Nearest}) != "" {
-			misspelt = append(misspelt, u)
+		if !u.InPolicy && !u.Ignored && matters(u) {
+			refused = append(refused, u)
 		}
 	}
-	if len(misspelt) == 0 {
+	if len(refused) == 0 {
 		return nil
 	}
 	var texts []string
-	for _, u := range misspelt[:min(len(misspelt), strictShown)] {
+	for _, u := range refused[:min(len(refused), strictShown)] {
 		texts = append(texts, u.String())
 	}
-	if more := len(misspelt) - strictShown; more > 0 {
+	if more := len(refused) - strictShown; more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
 	return policy.Errorf(policy.CodeInvalid, "%s: %s", origin, strings.Join(texts, "; "))
@@ -100,7 +131,7 @@ func CheckFields(unknown []UnknownField, origin string) error {
 // Errors are of class CodeInvalid: the document is no valid JSON, or an object in it has the same key twice, of which
 // encoding/json would keep one in silence. They name the place, beginning with origin.
 func UnknownFields(data []byte, origin string, into any) ([]UnknownField, error) {
-	w, err := inspect(jsontext.TrimBOM(data), origin, into)
+	w, err := inspect(jsontext.TrimBOM(data), origin, into, false)
 	if err != nil {
 		return nil, err
 	}
@@ -113,13 +144,13 @@ func UnknownFields(data []byte, origin string, into any) ([]UnknownField, error)
 	return w.unknown, w.duplicateError(origin)
 }
 
-// inspect walks a document with the fields of into's type.
-func inspect(data []byte, origin string, into any) (*walker, error) {
+// inspect walks a document with the fields of into's type. file says that it is a file.
+func inspect(data []byte, origin string, into any, file bool) (*walker, error) {
 	typ := reflect.TypeOf(into)
 	for typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
-	w := &walker{Scanner: jsontext.Scanner{Data: data}, invalidUTF8: !utf8.Valid(data), invalidAt: -1}
+	w := &walker{Scanner: jsontext.Scanner{Data: data}, file: file, invalidUTF8: !utf8.Valid(data), invalidAt: -1}
 	if !w.document(schemaOf(typ)) {
 		if err := unmarshal(data, origin, new(any)); err != nil {
 			return nil, err
@@ -148,13 +179,16 @@ func (w *walker) duplicateError(origin string) error {
 
 const duplicateKey = "duplicate key: the object has it twice; keep one"
 
+// twoResources is the fault of a policy of which it is not known what it is about.
+var twoResources = Fault{Field: "resources", Reason: duplicateKey}
+
 // read decodes a document. What is wrong within a policy becomes a fault of that policy, and is not decoded: values of the
 // wrong kind, fields that differ from a known one in case only, although encoding/json would take them for it (the last of
 // "denyPolicyItems" and "denypolicyitems" would count); and fields that are misspelt, or that an object has twice. Call
 // markFaults once the policies are where they belong.
-func read(data []byte, origin string, into any) (*walker, error) {
+func read(data []byte, origin string, into any, file bool) (*walker, error) {
 	data = jsontext.TrimBOM(data)
-	w, err := inspect(data, origin, into)
+	w, err := inspect(data, origin, into, file)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +254,7 @@ func (w *walker) markFaults(each func(visit func(path string, index int, p *Poli
 			path = fmt.Sprintf("%s[%d]", path, index)
 		}
 		p.Faults = w.faults[path]
-		if slices.Contains(p.Faults, Fault{Field: "resources", Reason: duplicateKey}) {
+		if slices.Contains(p.Faults, twoResources) {
 			p.Resources = nil // one of the two was read, and nobody knows which is meant
 		}
 	})

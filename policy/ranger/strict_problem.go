@@ -54,7 +54,7 @@ func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []
 	groups := make(map[kind]*group)
 	var kinds []kind
 	for _, u := range unknown {
-		if u.IsFault() {
+		if u.Fault {
 			continue // its policy says so
 		}
 		p := Problem{PolicyID: u.PolicyID, Policy: u.Policy, Origin: origin, Field: u.Path, Effect: policy.EffectNone, Message: u.reason()}

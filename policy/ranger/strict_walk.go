@@ -18,6 +18,7 @@ import (
 // encoding/json accepts. Nothing is allocated for a key; a large policy download is read in a few milliseconds.
 type walker struct {
 	jsontext.Scanner
+	file bool // the document is a file: each field of a policy that the model does not have is a fault
 	path []pathStep
 	keys []heldKey // of the open objects, for the search of duplicates
 
@@ -281,8 +282,14 @@ func (w *walker) release(held, top int) {
 // maxFaults is how many faults of one policy are told apart.
 const maxFaults = 100
 
-// foundFault notes a fault in the policy being read.
+// foundFault notes a fault in the policy being read. That nobody knows which of two "resources" is meant is never left out.
 func (w *walker) foundFault(f Fault) {
+	if f == twoResources {
+		if !slices.Contains(w.pending, f) {
+			w.pending = slices.Insert(w.pending, 0, f)
+		}
+		return
+	}
 	if len(w.pending) == maxFaults {
 		w.pending = append(w.pending, Fault{Reason: fmt.Sprintf("more than %d faults in one policy", maxFaults)})
 	}
@@ -325,8 +332,8 @@ func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
 		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, input.Nearest(name, s.names)
 	}
 	u := UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest, InPolicy: w.inPolicy}
-	if u.IsFault() {
-		w.foundFault(Fault{Field: render(w.path[w.policyDepth:]), Known: u.Nearest, Reason: "it " + u.reason()})
+	if u.Fault = u.isFault(w.file); u.Fault {
+		w.foundFault(Fault{Field: render(w.path[w.policyDepth:]), Known: u.Nearest, Unknown: true, Reason: "it " + u.reason()})
 	}
 	w.foundUnknown(u)
 }

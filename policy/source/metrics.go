@@ -56,7 +56,7 @@ func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, erro
 				_, n := content.DescribeFaults(s)
 				return float64(n)
 			})),
-		gauge("ucwarden_policy_snapshot_left_out", "Files, and policies of other services by file, that are left out of the policies in force; or that cannot be read, so that what was last read from them stays.",
+		gauge("ucwarden_policy_snapshot_left_out", "Files, and policies of other services by file, that are left out of the policies in force; or that cannot be read or are refused, so that what was last read or verified of them stays.",
 			ofSnapshot(func(s *ranger.Snapshot) float64 { return float64(len(content.LeftOut(s.Problems))) })),
 		gauge("ucwarden_policy_source_held", "1 while a problem keeps newer policies out and the last good snapshot stays in force.",
 			func() float64 {

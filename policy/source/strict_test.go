@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,7 +181,10 @@ func TestEntriesThatAreNoPolicies(t *testing.T) {
 func TestTooManyFaults(t *testing.T) {
 	dir := t.TempDir()
 	options := source.FilesOptions{Path: dir, Debounce: 1}
-	broken := strings.ReplaceAll("["+misspelt(1, "a")+","+misspelt(2, "b")+","+allow(3, "c", "c")+"]", "\n", "")
+	unknown := func(id int64, table string) string {
+		return strings.Replace(allow(id, "unknown", table), `"select"`, `"time_travel"`, 1)
+	}
+	broken := "[" + unknown(1, "a") + "," + unknown(2, "b") + "," + allow(3, "c", "c") + "]"
 	write(t, dir, map[string]string{"p.json": list(3)})
 	f := newFiles(t, options)
 	first, err := f.Load(t.Context())
@@ -189,13 +193,124 @@ func TestTooManyFaults(t *testing.T) {
 	}
 	write(t, dir, map[string]string{"p.json": broken})
 	if s, err := f.Load(t.Context()); err != nil || s.Digest != first.Digest || f.Problem() == nil ||
-		!strings.Contains(f.Problem().Error(), "2 of 3 policies are gone") || !strings.Contains(f.Problem().Error(), `policy 1 "misspelt": denyPolicyItem`) {
+		!strings.Contains(f.Problem().Error(), "2 of 3 policies are gone") || !strings.Contains(f.Problem().Error(), `policy 1 "unknown": policyItems[0].accesses[0].type`) {
 		t.Errorf("in force %v, %v; problem %v", s, err, f.Problem())
 	}
 	write(t, dir, map[string]string{"p.json": "[" + misspelt(1, "a") + "]"})
 	if _, err := newFiles(t, options).Load(t.Context()); policy.CodeOf(err) != policy.CodeInvalid || !strings.Contains(err.Error(), "no policy can be understood") ||
 		!strings.Contains(err.Error(), `p.json: policy 1 "misspelt": denyPolicyItem: it is not a field of Ranger's model; did you mean denyPolicyItems?`) {
 		t.Errorf("nothing understood: %v", err)
+	}
+}
+
+// A file with a field that Ranger's model does not have, in a policy or around the policies, is refused: its policies stay as
+// they were last verified, across a restart too, until it is corrected, and the other policies go on. What was never verified
+// is a fault, and allows nothing.
+func TestFieldsThatTheModelDoesNotHave(t *testing.T) {
+	with := func(fields string) string { return `{"policies":[{` + fields + allow(2, "second", "t2")[1:] + "]}" }
+	for name, tc := range map[string]struct{ text, fault, path string }{
+		"near a known one":      {with(`"denyPolicyItem":[],`), "2 denyPolicyItem", "denyPolicyItem: it is not a field of Ranger's model; did you mean denyPolicyItems?"},
+		"far from any":          {with(`"owner":"ana",`), "2 owner", "owner: it is not a field of Ranger's model"},
+		"in an item":            {strings.Replace(with(""), `"groups"`, `"extra":1,"groups"`, 1), "2 policyItems[0].extra", "policyItems[0].extra: it is not a field"},
+		"in a resource":         {strings.Replace(with(""), `"values"`, `"regex":true,"values"`, 1), "2 resources.catalog.regex", "resources.catalog.regex: it is not a field"},
+		"around the policies":   {strings.Replace(with(""), "{", `{"comment":1,`, 1), "2 file", "file: comment is not a field of Ranger's model"},
+		"in a list":             {"[{\"owner\":0," + allow(2, "second", "t2")[1:] + "]", "2 owner", "owner: it is not a field"},
+		"in a policy by itself": {`{"owner":0,` + allow(2, "second", "t2")[1:], "2 owner", "owner: it is not a field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := load(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.json": tc.text, "own.json": allow(1, "own", "t1")}), Debounce: 1})
+			if got := faultsOf(first); got != tc.fault {
+				t.Errorf("never verified: faults %q, want %q", got, tc.fault)
+			}
+
+			dir := tempWith(t, map[string]string{"x.json": allow(2, "second", "old"), "own.json": allow(1, "own", "t1")})
+			reg := prometheus.NewRegistry()
+			options := source.FilesOptions{Path: dir, CacheDir: t.TempDir(), Debounce: 1}
+			f := newFiles(t, source.FilesOptions{Path: dir, CacheDir: options.CacheDir, Debounce: 1, Registerer: reg})
+			step := func(what string, f *source.Files, tables string, problem string) {
+				t.Helper()
+				s, err := f.Load(t.Context())
+				if err != nil || f.Problem() != nil {
+					t.Fatalf("%s: %v, problem %v", what, err, f.Problem())
+				}
+				var got []string
+				for _, p := range s.Policies {
+					got = append(got, p.Resources["table"].Values...)
+				}
+				slices.Sort(got)
+				if strings.Join(got, " ") != tables || faultsOf(s) != "" {
+					t.Errorf("%s: tables %v, want %s; faults %s", what, got, tables, faultsOf(s))
+				}
+				texts := fmt.Sprint(s.Problems)
+				if want := 1; problem == "" && len(s.Problems) > 0 || problem != "" && (len(s.Problems) != want || !s.Problems[0].LeftOut || s.Problems[0].Effect != policy.EffectWider || !strings.Contains(texts, problem)) {
+					t.Errorf("%s: problems %s, want %q", what, texts, problem)
+				}
+			}
+			step("good", f, "old t1", "")
+			write(t, dir, map[string]string{"x.json": tc.text})
+			step("refused", f, "old t1", tc.path)
+			if got := gauge(t, reg, "ucwarden_policy_snapshot_left_out"); got != 1 {
+				t.Errorf("the gauge is %v", got)
+			}
+			write(t, dir, map[string]string{"own.json": allow(1, "own", "t9")})
+			step("others go on", f, "old t9", tc.path)
+			step("after a restart", newFiles(t, options), "old t9", tc.path)
+			write(t, dir, map[string]string{"x.json": allow(2, "second", "new")})
+			step("corrected", f, "new t9", "")
+
+			write(t, dir, map[string]string{"x.json": tc.text})
+			if err := os.Remove(filepath.Join(dir, "own.json")); err != nil {
+				t.Fatal(err)
+			}
+			before := f.Current()
+			if s, err := f.Load(t.Context()); err != nil || s.Digest != before.Digest || f.Problem() == nil || !strings.Contains(f.Problem().Error(), tc.path) {
+				t.Errorf("nothing verified remains: in force %v, %v; problem %v", s, err, f.Problem())
+			}
+		})
+	}
+}
+
+// tempWith returns a new folder with the files.
+func tempWith(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, files)
+	return dir
+}
+
+// Of many policies with the same field one problem says it.
+func TestTheSameFieldOfManyPolicies(t *testing.T) {
+	dir := tempWith(t, map[string]string{"p.json": list(50), "own.json": allow(77, "own", "t")})
+	f := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1})
+	if _, err := f.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, map[string]string{"p.json": strings.ReplaceAll(list(50), `"name"`, `"owner":1,"name"`)})
+	s, err := f.Load(t.Context())
+	if err != nil || len(s.Policies) != 51 || faultsOf(s) != "" || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Message, "and of 49 others") {
+		t.Errorf("%v; faults %s, problems %v", err, faultsOf(s), s.Problems)
+	}
+}
+
+// What names a kind of document and stands beside another is told where it belongs; what almost names one, what it almost is.
+func TestKeysOfDocuments(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"policies":[],"rangerRoles":[]}`:                   "rangerRoles belongs to a document of its own: move the roles to another file, or in YAML behind a line of ---",
+		`{"policies":[],"userGroupMapping":{}}`:              "move the users and groups to another file",
+		`{"rangerRoles":[],"userGroupMapping":{}}`:           "move the users and groups to another file",
+		`{"policys":[]}`:                                     "(policys: did you mean policies?)",
+		`{"metaDataInfo":{},"Policies":[]}`:                  "(Policies: did you mean policies?)",
+		`{"role":[{"name":"r"}]}`:                            "(role: did you mean roles?)",
+		`{"userGroupMappings":{"a":["b"]}}`:                  "(userGroupMappings: did you mean userGroupMapping?)",
+		`{"rangerRoles":[{"name":"r","colour":"red"}]}`:      "rangerRoles[0].colour is not a field of Ranger's model",
+		`{"userGroupMapping":{},"colour":"red"}`:             "colour is not a field of Ranger's model",
+		`{"policies":[],"securityZones":{"z":{"colour":1}}}`: "",
+	} {
+		dir := tempWith(t, map[string]string{"x.json": text})
+		_, err := newFiles(t, source.FilesOptions{Path: filepath.Join(dir, "x.json"), Debounce: 1}).Load(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func (run *suiteRun) decode(data []byte, into any) error {
 		switch {
 		case u.InPolicy && u.Nearest != "":
 			return policy.Errorf(policy.CodeInvalid, "%s: %s", run.Name, u)
-		case u.IsFault(): // by what its name says
+		case u.Fault: // by what its name says
 			run.Warnings = append(run.Warnings, fmt.Sprintf("%s: %s", run.Name, u))
 		case !isOwnField(u.Path):
 			model = append(model, u)

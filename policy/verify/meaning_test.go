@@ -133,6 +133,45 @@ func TestWhatFaultsMean(t *testing.T) {
 	}
 }
 
+// In a file, which no newer server wrote, any field that Ranger's model does not have takes its policy out, and closes what that
+// is about. That there is no end of them hides nothing that closes more.
+func TestWhatFaultsOfFilesMean(t *testing.T) {
+	var many strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&many, `"colour%d":1,`, i)
+	}
+	allow := `"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["%s"]}},"policyItems":[{"groups":["analysts"],"accesses":[{"type":"select"}]}]`
+	orders, returns := fmt.Sprintf(allow, "orders"), fmt.Sprintf(allow, "returns")
+	deny := `"denyPolicyItems":[{"groups":["analysts"],"accesses":[{"type":"select"}]}]`
+	for name, tc := range map[string]struct{ second, want string }{
+		"a field far from any": {`"colour":1,` + orders, "returns"},
+		"in its item":          {strings.Replace(orders, `"groups"`, `"colour":1,"groups"`, 1), "orders,returns"},
+		"in a deny":            {strings.Replace(orders[:strings.Index(orders, `"policyItems"`)]+deny, `"groups"`, `"colour":1,"groups"`, 1), "returns"},
+		"many":                 {many.String() + orders, "returns"},
+		"many, and about two":  {many.String() + strings.Replace(orders, `"policyItems"`, `"resources":{"catalog":{"values":["x"]},"schema":{"values":["x"]},"table":{"values":["x"]}},"policyItems"`, 1), ""},
+	} {
+		list, _, err := ranger.ParsePolicies([]byte(`{"policies":[{"id":1,`+strings.Replace(orders, `["orders"]`, `["orders","returns"]`, 1)+`},{"id":2,`+tc.second+`},{"id":3,`+returns+`}]}`), "f.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := ranger.NewSnapshot(ranger.SnapshotInput{Policies: &ranger.ServicePolicies{Policies: list}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = verify.Snapshot(s)
+		e := evaluate.New(policytest.Rules(s, rules.NameMapping{}))
+		var may []string
+		for _, table := range []string{"orders", "returns"} {
+			if e.Evaluate(evaluate.Request{User: "ann", Groups: []string{"analysts"}, AccessType: "select", Resource: policytest.Asked("catalog=sales schema=emea table=" + table)}).Allowed() {
+				may = append(may, table)
+			}
+		}
+		if got := strings.Join(may, ","); got != tc.want {
+			t.Errorf("%s: %q, want %q; faults %v", name, got, tc.want, faultsOf(s))
+		}
+	}
+}
+
 // What a deny is about stays closed, where it is not known, by a service definition too whose names know no wildcards: '*' is
 // an ordinary name there.
 func TestFaultsWithoutWildcards(t *testing.T) {

@@ -90,14 +90,19 @@ func (c *Content) Digest() (string, error) {
 // Each calls visit with every policy list of the content: the service's, its zones' in the order of their names, and the
 // tag service's.
 func (c *Content) Each(visit func([]ranger.Policy)) {
-	visit(c.Policies.Policies)
+	c.eachOf(func(_ bool, _ string, list []ranger.Policy) { visit(list) })
+}
+
+// eachOf is Each with whose list it is: the tag service's, or that of a zone, "" for none.
+func (c *Content) eachOf(visit func(tag bool, zone string, list []ranger.Policy)) {
+	visit(false, "", c.Policies.Policies)
 	for _, name := range slices.Sorted(maps.Keys(c.Policies.SecurityZones)) {
 		if zone := c.Policies.SecurityZones[name]; zone != nil {
-			visit(zone.Policies)
+			visit(false, name, zone.Policies)
 		}
 	}
 	if c.Policies.TagPolicies != nil {
-		visit(c.Policies.TagPolicies.Policies)
+		visit(true, "", c.Policies.TagPolicies.Policies)
 	}
 }
 

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source/yamljson"
@@ -76,7 +80,7 @@ func (d *document) parse() (err error) {
 	origin := d.file.path
 	switch d.kind {
 	case ranger.DocumentPolicies:
-		if d.policies, err = ranger.ParseServicePolicies(d.data, origin); err != nil {
+		if d.policies, err = ranger.ParsePolicyFile(d.data, origin); err != nil {
 			return err
 		}
 		d.unknown = d.policies.Unknown
@@ -120,10 +124,29 @@ func (d *document) classify() error {
 		if err := json.Unmarshal(d.data, new(json.RawMessage)); err != nil {
 			return d.syntaxError(err)
 		}
-		return policy.Errorf(policy.CodeInvalid, "%s: not a known kind of document: want a policy (resources), policies, roles (rangerRoles), "+
-			"a user store (userGroupMapping), tags (serviceResources) or a service definition (resources and accessTypes)", d.file.path)
+		return policy.Errorf(policy.CodeInvalid, "%s: not a known kind of document%s: want a policy (resources), policies, roles (rangerRoles), "+
+			"a user store (userGroupMapping), tags (serviceResources) or a service definition (resources and accessTypes)", d.file.path, d.hint())
 	}
 	return nil
+}
+
+// hint names the key of a document of no known kind that is near one that tells a kind, after a separator; "" where none is.
+func (d *document) hint() string {
+	for _, key := range d.keys() {
+		if known := input.Nearest(key, documentKeys); known != "" {
+			return fmt.Sprintf(" (%s: did you mean %s?)", key, known)
+		}
+	}
+	return ""
+}
+
+// keys returns the keys of the document's object, sorted; none where it is no object.
+func (d *document) keys() []string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(d.data, &fields) != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(fields))
 }
 
 func (d *document) syntaxError(err error) error {

@@ -73,7 +73,7 @@ func TestDuplicateKeys(t *testing.T) {
 func keys(n int) string {
 	var all []string
 	for i := range n {
-		all = append(all, fmt.Sprintf("\"k%d\":{\"k\":[0]}", i))
+		all = append(all, fmt.Sprintf("\"k%d\":{\"values\":[\"0\"]}", i))
 	}
 	return strings.Join(all, ",")
 }

@@ -51,15 +51,21 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 			return nil, err
 		}
 	}
-	return &m.content, m.finish()
+	refused, refusal := m.keepVerified(before)
+	return &m.content, m.finish(refused, refusal)
 }
 
 func (m *merger) add(d *document, ownDef string) error {
 	origin := d.file.path
+	var err error
+	if !m.isForeignDocument(d, ownDef) {
+		if err := d.checkFields(); err != nil {
+			return err
+		}
+	}
 	if d.policies == nil {
 		m.content.holdsMore(origin)
 	}
-	var err error
 	switch {
 	case d.policies != nil && d.kind == ranger.DocumentPolicies:
 		err = m.addDocument(d)
@@ -91,9 +97,6 @@ func (m *merger) add(d *document, ownDef string) error {
 	if err != nil {
 		return err
 	}
-	if err := ranger.CheckFields(d.unknown, origin); err != nil {
-		return err
-	}
 	if len(d.unknown) > 0 {
 		m.unknown = append(m.unknown, unknownFields{origin, d.unknown})
 	}
@@ -107,8 +110,8 @@ type unknownFields struct {
 }
 
 // finish lists the problems. It returns an error where something was left out and no policy remains, and that of a file that
-// cannot be read where all the policies are what was last read: nothing confirms them.
-func (m *merger) finish() error {
+// cannot be read, or is refused, where all the policies are what was last read or verified: nothing confirms them.
+func (m *merger) finish(refused int, refusal error) error {
 	c := &m.content
 	effect := c.RoleEffect()
 	for _, f := range m.unknown {
@@ -117,7 +120,7 @@ func (m *merger) finish() error {
 	for _, key := range slices.Sorted(maps.Keys(m.others)) {
 		c.Problems = append(c.Problems, m.others[key].Problem(c.Policies.ServiceName))
 	}
-	n, kept := 0, 0
+	n, kept := 0, refused
 	c.Each(func(list []ranger.Policy) {
 		n += len(list)
 		for i := range list {
@@ -126,7 +129,10 @@ func (m *merger) finish() error {
 			}
 		}
 	})
-	if kept > 0 && kept == n {
+	switch {
+	case kept > 0 && kept == n && refusal != nil:
+		return refusal
+	case kept > 0 && kept == n:
 		return m.kept[slices.Min(slices.Collect(maps.Keys(m.kept)))]
 	}
 	if reasons := LeftOut(c.Problems); n == 0 && len(reasons) > 0 {

@@ -174,6 +174,22 @@ func (m *merger) isForeignPolicy(p *ranger.Policy) bool {
 	return p.ServiceType != "" && p.ServiceType != m.serviceType && p.ServiceType != ranger.DefaultServiceDef().Name
 }
 
+// isForeignDocument reports whether all that the document holds is of another service, or of another type of service.
+func (m *merger) isForeignDocument(d *document, ownDef string) bool {
+	switch {
+	case d.policies != nil && !isTagService(d.policies) && m.isForeign(d.policies.ServiceName):
+		return true
+	case d.policies != nil:
+		list := allPolicies(d.policies)
+		return len(list) > 0 && !slices.ContainsFunc(list, func(p *ranger.Policy) bool { return !m.isForeignPolicy(p) })
+	case d.roles != nil:
+		return m.isForeign(d.roles.ServiceName)
+	case d.tags != nil:
+		return m.isForeign(d.tags.ServiceName)
+	}
+	return d.def != nil && d.def.Name != ownDef && d.def.Name != ranger.TagServiceType
+}
+
 // Foreign is what is left out because it is of another service.
 type Foreign struct {
 	origin, service string

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -50,15 +49,13 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 		return nil, fmt.Errorf("%w (%s)", err, what)
 	}
 	effect := policy.EffectNarrower
-	var keys map[string]json.RawMessage
 	if d.data != nil && d.kind == ranger.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil {
-		_ = json.Unmarshal(d.data, &keys) // what is no object has no keys
-		for _, key := range slices.Sorted(maps.Keys(keys)) {
-			if known := input.Misspelt(key, documentKeys); known != "" {
-				return nil, fmt.Errorf("%w; did you mean %s where it says %q?", err, known, key)
-			}
+		if slices.ContainsFunc(d.keys(), func(key string) bool { return input.Misspelt(key, documentKeys) != "" }) {
+			return nil, err
 		}
-		effect = policy.EffectNone
+		if d.hint() == "" {
+			effect = policy.EffectNone
+		}
 	}
 	m.problem(f.path, effect, "left out: %s", reason)
 	return nil, nil
