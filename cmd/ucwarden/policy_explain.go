@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -198,6 +199,7 @@ func askTable(ctx context.Context, c *config.Config, client *unitycatalog.Client
 	if q.Others, err = client.AttributePolicies(ctx, q.Object.Securable); err != nil {
 		notes = append(notes, fmt.Sprintf("attribute-based policies of others on the table cannot be read (%v); where one filters or masks it, ours do not", err))
 	}
+	q.Functions = functionsOf(ctx, client, q.Table.Protection)
 	if p := q.Table.Protection; p.Filter == nil && len(p.Masks) == 0 && q.Table.Unprotectable == "" {
 		shared, err := client.Shared(ctx)
 		q.Table.Unprotectable = protection.WhyShared(q.Table.Securable, shared)
@@ -206,4 +208,20 @@ func askTable(ctx context.Context, c *config.Config, client *unitycatalog.Client
 		}
 	}
 	return notes
+}
+
+// functionsOf reads the functions that a table carries. One that cannot be read, or is gone, is left out.
+func functionsOf(ctx context.Context, client *unitycatalog.Client, p policy.Protection) map[string]policy.SQLFunction {
+	carried := slices.Collect(maps.Values(p.Masks))
+	if p.Filter != nil {
+		carried = append(carried, *p.Filter)
+	}
+	found := make(map[string]policy.SQLFunction)
+	for _, a := range carried {
+		list, err := client.Functions(ctx, policy.Securable{Type: policy.Function, FullName: a.Function})
+		if err == nil && len(list) == 1 {
+			found[a.Function] = list[0]
+		}
+	}
+	return found
 }

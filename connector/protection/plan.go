@@ -330,7 +330,7 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 	if p.Denied != nil {
 		denied = p.Denied(state.Securable)
 	}
-	desired := p.Protector.Compile(*state, denied)
+	desired := p.Protector.CompileOver(*state, denied, p.functions)
 	if err := p.failedBefore(state.Securable); err != nil && desired.Binds() {
 		desired.Closed = err.Error()
 		p.mu.Lock()

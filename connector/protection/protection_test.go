@@ -45,6 +45,7 @@ type world struct {
 	warehouse *warehousetest.Warehouse
 	worker    *protection.Worker
 	inventory *policy.Inventory
+	members   []string // of every group; nil names none
 }
 
 func newWorld(t *testing.T, tables int) *world {
@@ -69,8 +70,12 @@ func (w *world) plan(policies ...ranger.Policy) *protection.Plan {
 	if err != nil {
 		w.Fatal(err)
 	}
+	o := protect.Options{Schema: "ucwarden_protection"}
+	if w.members != nil {
+		o.NameMembers, o.Members = 100, func(policy.Principal) ([]string, bool) { return w.members, true }
+	}
 	p, err := w.worker.Plan(context.Background(), protection.Request{
-		Protector: protect.New(set, protect.Options{Schema: "ucwarden_protection"}), Inventory: w.inventory,
+		Protector: protect.New(set, o), Inventory: w.inventory,
 		Whole: []policy.Securable{{Type: policy.Catalog, FullName: "c"}}, InScope: func(policy.Securable) bool { return true },
 	})
 	if err != nil {
@@ -338,6 +343,33 @@ func TestOthersUnseen(t *testing.T) {
 	}
 	if p := w.plan(rowFilter("t*", "n > 1")); len(p.Unread) != 5 || len(p.Changes) != 0 {
 		t.Errorf("where those of tables cannot be read, unread are %v, and changed %v", p.Unread, p.Changes)
+	}
+}
+
+// Who joins a group that filters a thousand tables costs no statement, until a tenth of it is not named; who leaves it costs two for
+// each table.
+func TestCostOfMembers(t *testing.T) {
+	const tables = 1000
+	w := newWorld(t, tables)
+	for i := range 50 {
+		w.members = append(w.members, fmt.Sprintf("u%02d@x", i))
+	}
+	filter := rowFilter("t*", "n > 1")
+	w.apply(filter)
+	for _, c := range []struct {
+		what       string
+		members    []string
+		statements int
+	}{
+		{"five joined", append(slices.Clone(w.members), "a@x", "b@x", "c@x", "d@x", "e@x"), 0},
+		{"a sixth joined", append(slices.Clone(w.members), "a@x", "b@x", "c@x", "d@x", "e@x", "f@x"), 2 * tables},
+		{"one left", append(slices.Clone(w.members), "a@x", "b@x", "c@x", "d@x", "e@x"), 2 * tables},
+	} {
+		w.members = c.members
+		if p := w.apply(filter); p.Statements != c.statements {
+			t.Errorf("%s: %d statements, want %d", c.what, p.Statements, c.statements)
+		}
+		w.quiet(filter)
 	}
 }
 

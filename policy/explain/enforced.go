@@ -42,7 +42,7 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 	if !protector.Concerns(object) && denied == nil {
 		return compile.Enforced{}
 	}
-	desired := protector.Compile(*table, denied)
+	desired := protector.CompileOver(*table, denied, x.question.Functions)
 	for _, f := range desired.Findings {
 		x.note("%s", f)
 	}

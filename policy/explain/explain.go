@@ -34,6 +34,8 @@ type Question struct {
 	Table   *policy.TableState
 	Protect protect.Options
 	Others  []policy.AttributePolicy // attribute-based policies of others on the table
+	// Functions are those that the table carries, by full name, as far as they could be read.
+	Functions map[string]policy.SQLFunction
 }
 
 // Explanation answers a [Question].

@@ -24,36 +24,49 @@ func (c *compilation) mask(column *policy.Column) error {
 		return nil
 	}
 	c.bind(branches)
-	f := &function{}
-	parameters := &parameters{table: c.table, self: column}
-	if err := c.exemptFrom(f, "val"); err != nil {
+	var have *policy.Attached
+	if m, ok := c.table.Protection.Masks[strings.ToLower(column.Name)]; ok {
+		have = &m
+	}
+	fn, arguments, err := c.settle(have, func() (policy.SQLFunction, []policy.Argument, error) { return c.maskFunction(column, branches) })
+	if err != nil || fn.Name == "" {
 		return err
 	}
-	if err := c.limit(f, column); err != nil {
-		return err
-	}
-	otherwise := shown{open: "val", hidden: null(column.Type), words: "NULL in place of what it masks"}
-	if err := c.walk(f, branches, otherwise, func(b *branch) string { return c.value(b, column, parameters) }); err != nil {
-		return err
-	}
-	body := f.body("val")
-	if body == "val" {
-		return nil
-	}
-	list, err := parameters.list()
-	if err != nil {
-		return err
-	}
-	fn := policy.SQLFunction{Parameters: list, Returns: column.Type, Body: body}
-	attach.Name(&fn, c.schema(), nil, f.policies)
 	if !slices.ContainsFunc(c.out.Functions, func(other policy.SQLFunction) bool { return other.Name == fn.Name }) {
 		c.out.Functions = append(c.out.Functions, fn)
 	}
 	if c.out.Protection.Masks == nil {
 		c.out.Protection.Masks = make(map[string]policy.Attached)
 	}
-	c.out.Protection.Masks[strings.ToLower(column.Name)] = policy.Attached{Function: fn.Name, Arguments: parameters.arguments()}
+	c.out.Protection.Masks[strings.ToLower(column.Name)] = policy.Attached{Function: fn.Name, Arguments: arguments}
 	return nil
+}
+
+// maskFunction returns the function that masks a column, and what it is called with; one without a name where none is needed.
+func (c *compilation) maskFunction(column *policy.Column, branches []branch) (fn policy.SQLFunction, arguments []policy.Argument, err error) {
+	f := &function{}
+	parameters := &parameters{table: c.table, self: column}
+	if err := c.exemptFrom(f, "val"); err != nil {
+		return fn, nil, err
+	}
+	if err := c.limit(f, column); err != nil {
+		return fn, nil, err
+	}
+	otherwise := shown{open: "val", hidden: null(column.Type), words: "NULL in place of what it masks"}
+	if err := c.walk(f, branches, otherwise, func(b *branch) string { return c.value(b, column, parameters) }); err != nil {
+		return fn, nil, err
+	}
+	body := f.body("val")
+	if body == "val" {
+		return fn, nil, nil
+	}
+	list, err := parameters.list()
+	if err != nil {
+		return fn, nil, err
+	}
+	fn = policy.SQLFunction{Parameters: list, Returns: column.Type, Body: body}
+	attach.Name(&fn, c.schema(), nil, f.policies)
+	return fn, parameters.arguments(), nil
 }
 
 // value returns what whoever a branch is for sees of the column, as SQL of the column's type.

@@ -135,7 +135,13 @@ func (p *Protector) Concerns(table policy.Object) bool {
 
 // Compile returns what a table is to carry. denied, which may be nil, are persons whom its filter shows no row besides.
 func (p *Protector) Compile(table policy.TableState, denied *judge.Denials) Desired {
-	c := &compilation{Protector: p, table: &table}
+	return p.CompileOver(table, denied, nil)
+}
+
+// CompileOver is Compile for a table that carries some of functions, which are by full name: one of them stays where it differs only in
+// that it does not name some of those who have joined a group since, as long as these are few. The group's name binds them.
+func (p *Protector) CompileOver(table policy.TableState, denied *judge.Denials, functions map[string]policy.SQLFunction) Desired {
+	c := &compilation{Protector: p, table: &table, functions: functions}
 	c.limitColumns()
 	var err error
 	for i := range table.Columns {
@@ -165,6 +171,8 @@ type compilation struct {
 	// limited is the condition for those whom policies allow some columns; empty where nobody is limited to these.
 	limited       string
 	columnReaders columnReaders
+	functions     map[string]policy.SQLFunction // see CompileOver
+	joined        namedMembers
 }
 
 // carries returns an error where the table cannot carry what was compiled.
@@ -333,43 +341,54 @@ func (c *compilation) filter(denied *judge.Denials) error {
 	if !ok {
 		return nil
 	}
+	fn, arguments, err := c.settle(c.table.Protection.Filter, func() (policy.SQLFunction, []policy.Argument, error) {
+		return c.filterFunction(resource, denied)
+	})
+	if err != nil || fn.Name == "" {
+		return err
+	}
+	c.out.Functions = slices.Insert(c.out.Functions, 0, fn)
+	c.out.Protection.Filter = &policy.Attached{Function: fn.Name, Arguments: arguments}
+	return nil
+}
+
+// filterFunction returns the function for the rows of the table, and what it is called with; one without a name where none is needed.
+func (c *compilation) filterFunction(resource match.Resource, denied *judge.Denials) (fn policy.SQLFunction, arguments []policy.Argument, err error) {
 	f := &function{}
 	columns := &parameters{table: c.table}
 	if err := c.exemptFrom(f, "TRUE"); err != nil {
-		return err
+		return fn, nil, err
 	}
 	if denied != nil {
 		if err := c.deny(f, denied); err != nil {
-			return err
+			return fn, nil, err
 		}
 	}
 	if err := c.missing(f, resource); err != nil {
-		return err
+		return fn, nil, err
 	}
 	branches := c.branches(ranger.PolicyTypeRowFilter, resource)
 	c.bind(branches)
 	if err := c.walk(f, branches, noRow, func(b *branch) string { return c.rows(b, columns) }); err != nil {
-		return err
+		return fn, nil, err
 	}
 	body := f.body("TRUE")
 	if c.options.ElseClosed && (body != "TRUE" || len(c.out.Functions) > 0) {
 		if err := c.elseClosed(f); err != nil {
-			return err
+			return fn, nil, err
 		}
 		body = f.body("FALSE")
 	}
 	if body == "TRUE" {
-		return nil
+		return fn, nil, nil
 	}
 	list, err := columns.list()
 	if err != nil {
-		return err
+		return fn, nil, err
 	}
-	fn := policy.SQLFunction{Parameters: list, Returns: "boolean", Body: body}
+	fn = policy.SQLFunction{Parameters: list, Returns: "boolean", Body: body}
 	attach.Name(&fn, c.schema(), c.table, f.policies)
-	c.out.Functions = slices.Insert(c.out.Functions, 0, fn)
-	c.out.Protection.Filter = &policy.Attached{Function: fn.Name, Arguments: columns.arguments()}
-	return nil
+	return fn, columns.arguments(), nil
 }
 
 // noRow is what filters show.

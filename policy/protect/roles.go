@@ -262,19 +262,6 @@ func (f *function) decide(group string) {
 	f.decided[group] = true
 }
 
-// nameMembers names who is known to be in the groups and roles of a set besides.
-func (p *Protector) nameMembers(w *persons, who rules.SubjectSet) {
-	if p.options.NameMembers <= 0 || w.everyone {
-		return
-	}
-	for _, id := range who {
-		if users, _ := p.memberNames(id); len(users) <= p.options.NameMembers {
-			w.users = append(w.users, users...)
-		}
-	}
-	w.sort()
-}
-
 // elseClosed adds that those see the rows whom policies allow to read the table, as persons.
 func (c *compilation) elseClosed(f *function) error {
 	w := persons{noRoles: true}

@@ -1,7 +1,9 @@
 package protect
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"ucwarden/policy"
@@ -97,5 +99,54 @@ func TestRenamedGroup(t *testing.T) {
 	p := newProtector(t, Options{NameMembers: 9}, filters(1, 0, filter("eu", "", ""), filter("public", "", "n > 1")))
 	if got := rows(t, p.Compile(testTable(), nil), session{user: "ana"}, region("EU", 1)); got != nil {
 		t.Errorf("who left a group that sees all rows sees rows %v", got)
+	}
+}
+
+// A function stays while it names nine in ten of the members of its groups; who left a group is named no longer.
+func TestJoined(t *testing.T) {
+	members := func(n int, more ...string) []string {
+		list := more
+		for i := range n {
+			list = append(list, fmt.Sprintf("u%02d@x", i))
+		}
+		return list
+	}
+	compile := func(table policy.TableState, of []string, functions ...policy.SQLFunction) Desired {
+		p := newProtector(t, Options{NameMembers: 100, Members: workspaceOf(map[string][]string{"eu": of})}, filters(1, 0, filter("eu", "", "n > 1")), masks(2, "region", mask("eu", "MASK_NULL", "")))
+		byName := make(map[string]policy.SQLFunction)
+		for _, f := range functions {
+			byName[f.Name] = f
+		}
+		return p.CompileOver(table, nil, byName)
+	}
+	first := compile(testTable(), members(20))
+	table := testTable()
+	table.Protection = first.Protection
+	for _, c := range []struct {
+		what  string
+		of    []string
+		stays bool
+	}{
+		{"nobody", members(20), true}, {"one joined", members(20, "a@x"), true}, {"two joined", members(20, "a@x", "b@x"), true},
+		{"three joined", members(20, "a@x", "b@x", "c@x"), false}, {"one left", members(19), false}, {"one left, one joined", members(19, "a@x"), false},
+	} {
+		d := compile(table, c.of, first.Functions...)
+		for i, f := range first.Functions {
+			if got := d.Functions[i].Name == f.Name && d.Functions[i].Body == f.Body; got != c.stays {
+				t.Errorf("%s: %s stays: %v, want %v", c.what, f.Name, got, c.stays)
+			}
+		}
+	}
+	// What else changes makes another function, which names all.
+	p := newProtector(t, Options{NameMembers: 100, Members: workspaceOf(map[string][]string{"eu": members(20, "joined@x")})}, filters(1, 0, filter("eu", "", "n > 2")))
+	d := p.CompileOver(table, nil, map[string]policy.SQLFunction{first.Functions[0].Name: first.Functions[0]})
+	if !strings.Contains(d.Functions[0].Body, "'joined@x'") {
+		t.Errorf("a changed filter is %s", d.Functions[0].Body)
+	}
+	// Whom a changed function does not name in truth is judged by what it says, not by its name.
+	lies := first.Functions[0]
+	lies.Body = "TRUE"
+	if d := compile(table, members(20, "a@x"), lies); d.Functions[0].Name == lies.Name {
+		t.Errorf("a function changed by hand stays: %+v", d.Functions[0])
 	}
 }
