@@ -3,6 +3,7 @@ package accepted
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -15,7 +16,11 @@ import (
 // no meaning here, values of resources that can match no object, zones that do not exist, what cannot be understood.
 func Findings(set *rules.RuleSet) []policy.Finding {
 	f := &finder{RuleSet: set}
+	ofNames := policy.EffectNarrower
 	for p := range set.Policies {
+		if p.HasDeny || len(p.Protect) > 0 {
+			ofNames = policy.EffectWider // whom it is about by a role or group may be lost to it
+		}
 		f.findFaults(p)
 		f.findValues(p)
 		f.findItems(p)
@@ -26,6 +31,13 @@ func Findings(set *rules.RuleSet) []policy.Finding {
 	}
 	for _, problem := range set.Snapshot.Problems {
 		f.list = append(f.list, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: problem.Text()})
+	}
+	for _, name := range SnapshotNames(set.Snapshot) {
+		effect := ofNames
+		if name.Doubt != DoubtNobody {
+			effect = policy.EffectNone
+		}
+		f.list = append(f.list, policy.Finding{Effect: effect, Message: name.Field + ": " + name.String()})
 	}
 	f.findZoneValues()
 	f.findOptions()
@@ -58,18 +70,15 @@ func (f *finder) find(p *rules.Policy, effect policy.Effect, format string, args
 	f.list = append(f.list, policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: effect, Message: fmt.Sprintf(format, args...)})
 }
 
-// findValues reports the values of a policy's resources that can match no object. It looks at every policy of every
+// findValues reports the values of a policy's resources that can match no object, or no tag. It looks at every policy of every
 // snapshot, so it is quick where there is nothing to report.
 func (f *finder) findValues(p *rules.Policy) {
-	if p.Tag {
-		return // names of tags may hold anything
-	}
 	for i := range len(p.Source.AdditionalResources) + 1 {
 		path, resources := "resources", p.Source.Resources
 		if i > 0 {
 			resources = p.Source.AdditionalResources[i-1]
 		}
-		if !f.anyValueProblem(resources) {
+		if !f.anyValueProblem(p, resources) {
 			continue
 		}
 		if i > 0 {
@@ -77,17 +86,25 @@ func (f *finder) findValues(p *rules.Policy) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			r := resources[name]
-			if at, why, more := f.valueProblem(name, r.Values); why != "" {
-				f.find(p, effectOfNoMatch(p, r.IsExcludes), "%s.%s.values[%d]: %q can match no object: %s%s", path, name, at, r.Values[at], why, moreValues(more))
+			for at, why := range f.valueProblems(p.Tag, name, r.Values) {
+				field := fmt.Sprintf("%s.%s.values[%d]", path, name, at)
+				if !faulty(p, field) {
+					f.find(p, effectOfNoMatch(p, r.IsExcludes), "%s: %s", field, why)
+				}
 			}
 		}
 	}
 }
 
-func (f *finder) anyValueProblem(resources map[string]ranger.PolicyResource) bool {
+// faulty reports whether what is at path, or in it, cannot be understood, which is said by itself.
+func faulty(p *rules.Policy, path string) bool {
+	return slices.ContainsFunc(p.Source.Faults, func(fault ranger.Fault) bool { return fault.Within(path) })
+}
+
+func (f *finder) anyValueProblem(p *rules.Policy, resources map[string]ranger.PolicyResource) bool {
 	for name, r := range resources {
 		for _, value := range r.Values {
-			if ValueProblem(value) != "" || f.Model.NameProblem(name, value) != "" {
+			if ValueProblem(value) != "" || !p.Tag && f.Model.NameProblem(name, value) != "" {
 				return true
 			}
 		}
@@ -95,29 +112,36 @@ func (f *finder) anyValueProblem(resources map[string]ranger.PolicyResource) boo
 	return false
 }
 
-func moreValues(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (and %d more values)", n)
-}
+// maxValues bounds how many values of one list are reported one by one.
+const maxValues = 50
 
-// valueProblem returns the first of the values for a resource of Unity Catalog that can match no object, why, and how
-// many more there are; why is "" when there is none. See [ValueProblem] and [Model.NameProblem].
-func (f *finder) valueProblem(resource string, values []string) (at int, why string, more int) {
-	if _, _, known := rules.LevelOf(resource); !known {
-		return 0, "", 0
-	}
-	for i, value := range values {
-		switch problem := cmp.Or(ValueProblem(value), f.Model.NameProblem(resource, value)); {
-		case problem == "":
-		case why == "":
-			at, why = i, problem
-		default:
-			more++
+// valueProblems ranges over the values for a resource that can match nothing, and why. Of a resource that Unity Catalog does not
+// have it knows nothing. See [ValueProblem], [TagProblem] and [rules.Model.NameProblem].
+func (f *finder) valueProblems(tags bool, resource string, values []string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		if _, _, known := rules.LevelOf(resource); !known && !tags {
+			return
+		}
+		var at []int
+		var why []string
+		for i, value := range values {
+			what, problem := "object", cmp.Or(ValueProblem(value), f.Model.NameProblem(resource, value))
+			if tags {
+				what, problem = "tag", TagProblem(f.Snapshot, value)
+			}
+			if problem != "" {
+				at, why = append(at, i), append(why, fmt.Sprintf("%q can match no %s: %s", value, what, problem))
+			}
+		}
+		for n := range min(len(at), maxValues) {
+			if n == maxValues-1 && len(at) > maxValues {
+				why[n] += fmt.Sprintf(" (and %d more values)", len(at)-maxValues)
+			}
+			if !yield(at[n], why[n]) {
+				return
+			}
 		}
 	}
-	return at, why, more
 }
 
 // effectOfNoMatch returns what it means for access that a value of the policy's resources matches nothing, or that it
@@ -162,9 +186,9 @@ func (f *finder) findZoneValues() {
 	for _, zone := range f.Zones.Names {
 		for i, resources := range f.Snapshot.Zones[zone].Resources {
 			for _, name := range slices.Sorted(maps.Keys(resources)) {
-				if at, why, more := f.valueProblem(name, resources[name]); why != "" {
+				for at, why := range f.valueProblems(false, name, resources[name]) {
 					f.list = append(f.list, policy.Finding{Effect: policy.EffectWider,
-						Message: fmt.Sprintf("security zone %q: resources[%d].%s[%d]: %q can match no object: %s%s", zone, i, name, at, resources[name][at], why, moreValues(more))})
+						Message: fmt.Sprintf("security zone %q: resources[%d].%s[%d]: %s", zone, i, name, at, why)})
 				}
 			}
 		}

@@ -47,7 +47,7 @@ func TestValuesThatMatchNothingAreFindings(t *testing.T) {
 		"denied but excluded":   {`{"catalog":{"values":["hr,x"],"isExcludes":true}}`, `"denyPolicyItems":` + item, "resources.catalog.values[0]", policy.EffectNarrower},
 		"not of Unity Catalog":  {`{"path":{"values":["a,b"]}}`, `"policyItems":` + item, "", ""},
 		"in a switched off one": {`{"catalog":{"values":["a,b"]}}`, `"isEnabled":false,"policyItems":` + item, "", ""},
-		"in additional ones":    {`{"catalog":{"values":["hr"]}}`, `"additionalResources":[{},{"catalog":{"values":["a,b","a;b"]}}],"policyItems":` + item, "additionalResources[1].catalog.values[0]", policy.EffectNarrower},
+		"in additional ones":    {`{"catalog":{"values":["hr"]}}`, `"additionalResources":[{},{"catalog":{"values":["a,b","ok"]}}],"policyItems":` + item, "additionalResources[1].catalog.values[0]", policy.EffectNarrower},
 	} {
 		found := findingsOf(t, fmt.Sprintf(`{"policies":[{"id":7,"name":"seven","resources":%s,%s}]}`, test.resources, test.items))
 		switch {
@@ -92,6 +92,81 @@ func TestItemsNotUnderstoodAreNotInVain(t *testing.T) {
 	}
 }
 
+// Every value that can match nothing is named by its path, up to a number; one that is not understood has that message alone. A tag
+// may have nearly any name, if it is one.
+func TestEachValueIsNamed(t *testing.T) {
+	const rest = `"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
+	found := findingsOf(t, `{"policies":[{"id":7,"resources":{"catalog":{"values":["a;b","c","[\"d\"]",7]}},`+rest+`}]}`)
+	want := []string{"resources.catalog.values[3] cannot be understood", `resources.catalog.values[0]: "a;b" can match no object`, `resources.catalog.values[2]: "[\"d\"]" can match no object`}
+	for i, f := range found {
+		if i >= len(want) || !strings.HasPrefix(f.Message, want[i]) {
+			t.Errorf("%d: %s", i, f.Message)
+		}
+	}
+	if len(found) != len(want) {
+		t.Errorf("%d findings, want %d", len(found), len(want))
+	}
+	found = findingsOf(t, `{"policies":[{"id":7,"resources":{"catalog":{"values":[`+strings.Repeat(`"a;b",`, 70)+`"c"]}},`+rest+`}]}`)
+	if len(found) != 50 || !strings.HasSuffix(found[49].Message, "(and 20 more values)") || strings.Contains(found[48].Message, "more values") {
+		t.Errorf("%d findings, the last of which is %s", len(found), found[len(found)-1].Message)
+	}
+	tags := func(value string) *ranger.Snapshot {
+		return &ranger.Snapshot{Tags: &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {Type: value}}}}
+	}
+	for _, c := range []struct {
+		s     *ranger.Snapshot
+		value string
+		fine  bool
+	}{
+		{tags("PII"), `["PII"]`, false}, {&ranger.Snapshot{}, `"PII"`, false}, {tags("x;y"), "X;Y", true}, {tags("x;y"), "x;z", false}, {&ranger.Snapshot{}, "PII", true},
+	} {
+		if why := accepted.TagProblem(c.s, c.value); (why == "") != c.fine {
+			t.Errorf("%q: %q", c.value, why)
+		}
+	}
+	found = findingsOf(t, `{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII","[\"PII\"]"]}},`+strings.ReplaceAll(rest, `"select"`, `"databricks-unity-catalog:select"`)+`}]}}`)
+	if len(found) != 1 || !strings.HasPrefix(found[0].Message, `resources.tag.values[1]: "[\"PII\"]" can match no tag: it is a list`) {
+		t.Errorf("%+v", found)
+	}
+}
+
+// Every name that can be nobody's is named by its path, also beside others, and once; one of the wrong kind in JSON is not said to be
+// empty as well.
+func TestEachNameIsNamed(t *testing.T) {
+	found := findingsOf(t, `{"policies":[{"id":7,"resources":{"catalog":{"values":["a"]}},"policyItems":[
+		{"users":["","ann","[x]"],"groups":["a;b",null,"g"],"roles":["'r'",""],"accesses":[{"type":"select"}]},{"groups":[7,""],"accesses":[{"type":"select"}]},{"users":["",""],"accesses":[{"type":"select"}]}]}]}`)
+	want := []string{"policyItems[1].groups[0] cannot be understood", "policyItems[0].users[0]: it is empty", `policyItems[0].users[2]: "[x]" `, `policyItems[0].groups[0]: "a;b" `,
+		"policyItems[0].groups[1]: it is empty", `policyItems[0].roles[0]: "'r'" `, "policyItems[0].roles[1]: it is empty", "policyItems[1].groups[1]: it is empty",
+		"policyItems[2].users[0]: it is empty", "policyItems[2].users[1]: it is empty", "policyItems[2]: it names no user, group or role"}
+	for i, f := range found {
+		if i >= len(want) || !strings.HasPrefix(f.Message, want[i]) {
+			t.Errorf("%d: %s", i, f.Message)
+		}
+	}
+	if len(found) != len(want) {
+		t.Errorf("%d findings, want %d", len(found), len(want))
+	}
+}
+
+// A member of a role that can be nobody's name loses access, and where something is denied may be denied less.
+func TestEffectOfNamesOutsidePolicies(t *testing.T) {
+	for list, want := range map[string]policy.Effect{"policyItems": policy.EffectNarrower, "denyPolicyItems": policy.EffectWider} {
+		policies, err := ranger.ParseServicePolicies([]byte(`{"policies":[{"id":7,"resources":{"catalog":{"values":["a"]}},"`+list+`":[{"roles":["r"],"accesses":[{"type":"select"}]}]}]}`), "f.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs, err := rules.New(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies,
+			Roles: &ranger.ServiceRoles{RangerRoles: []ranger.Role{{Name: "r", Users: []ranger.RoleMember{{Name: ""}, {Name: "a*"}}}}}}), rules.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := accepted.Findings(rs)
+		if len(found) != 2 || found[0].Effect != want || !strings.HasPrefix(found[0].Message, "rangerRoles[0].users[0]: ") || found[1].Effect != policy.EffectNone {
+			t.Errorf("%s: %+v", list, found)
+		}
+	}
+}
+
 // What is said of a fault is what follows from it, and nothing is said of items that nobody wrote.
 func TestFaultsSayWhatFollows(t *testing.T) {
 	const rest = `"resources":{"catalog":{"values":["a"]}},"policyItems":[{"users":["ann@x.com"],"accesses":[{"type":"use_catalog"}]}]`
@@ -120,8 +195,16 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		"list of groups excepted":     {on + `"policyItems":` + item(`"groups":["g"]`, selects) + `,"allowExceptions":` + item(`"groups":["[\"g\"]"]`, selects), "allowExceptions[0].groups[0]", "wider"},
 		"blank around":                {on + `"policyItems":` + item(`"roles":[" r"]`, selects), "policyItems[0].roles[0]", "narrower"},
 		"invisible":                   {on + `"denyExceptions":` + item(`"users":["ann\u200b@x.com"]`, selects), "denyExceptions[0].users[0]", "narrower"},
-		"nobody denied":               {on + `"denyPolicyItems":` + item(`"users":[""]`, selects), "denyPolicyItems[0]", "wider"},
-		"nobody allowed":              {on + `"policyItems":` + item(`"users":[""]`, selects), "policyItems[0]", "none"},
+		"nobody denied":               {on + `"denyPolicyItems":` + item(`"users":[]`, selects), "denyPolicyItems[0]", "wider"},
+		"nobody allowed":              {on + `"policyItems":` + item(`"users":[]`, selects), "policyItems[0]", "none"},
+		"empty name beside another":   {on + `"policyItems":` + item(`"groups":["g",""]`, selects), "policyItems[0].groups[1]", "narrower"},
+		"empty name denied":           {on + `"denyPolicyItems":` + item(`"roles":[null,"r"]`, selects), "denyPolicyItems[0].roles[0]", "wider"},
+		"empty name excepted":         {on + `"policyItems":` + item(`"groups":["g"]`, selects) + `,"allowExceptions":` + item(`"groups":["h",""]`, selects), "allowExceptions[0].groups[1]", "wider"},
+		"empty name filtered":         {`"policyType":2,` + on + `"rowFilterPolicyItems":` + item(`"users":["","a"]`, selects), "rowFilterPolicyItems[0].users[0]", "wider"},
+		"empty name masked":           {`"policyType":1,` + on + `"dataMaskPolicyItems":` + item(`"users":["a",""]`, selects), "dataMaskPolicyItems[0].users[1]", "wider"},
+		"perhaps several":             {on + `"policyItems":` + item(`"groups":["hr|fin"]`, selects), "policyItems[0].groups[0]", "none"},
+		"perhaps several denied":      {on + `"denyPolicyItems":` + item(`"groups":["hr,fin"]`, selects), "denyPolicyItems[0].groups[0]", "none"},
+		"blank around a user":         {on + `"denyPolicyItems":` + item(`"users":["ann@x.com "]`, selects), "denyPolicyItems[0].users[0]", "none"},
 		"nothing denied":              {on + `"denyPolicyItems":` + item(`"groups":["g"]`, ""), "denyPolicyItems[0]", "wider"},
 		"only switched off":           {on + `"denyPolicyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false}`), "denyPolicyItems[0]", "wider"},
 		"administration delegated":    {on + `"denyPolicyItems":[{"groups":["g"],"delegateAdmin":true}]`, "denyPolicyItems[0]", "none"},

@@ -51,35 +51,21 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 	if restricts {
 		effect = policy.EffectWider
 	}
-	named := 0
-	for _, names := range []struct {
-		field string
-		list  []string
-	}{{"users", item.Users}, {"groups", item.Groups}, {"roles", item.Roles}} {
-		for i, name := range names.list {
-			if name == "" {
-				continue
-			}
-			named++
-			if names.field == "users" && NameProblem(strings.TrimSpace(name)) == "" {
-				if bare := strings.TrimSpace(name); bare != name {
-					f.find(p, policy.EffectNone, "%s[%d].users[%d]: %q is taken for %q", kind, index, i, name, bare)
-				}
-				continue
-			}
-			if why := NameProblem(name); why != "" {
-				f.find(p, effect, "%s[%d].%s[%d]: %q can be the name of nobody: %s", kind, index, names.field, i, name, why)
-			}
+	path := fmt.Sprintf("%s[%d]", kind, index)
+	for _, name := range ItemNames(p.Source, path, item) {
+		if name.Doubt == DoubtNobody {
+			f.find(p, effect, "%s: %s", name.Field, name)
+		} else { // what it says is done
+			f.find(p, policy.EffectNone, "%s: %s", name.Field, name)
 		}
 	}
-	path := fmt.Sprintf("%s[%d]", kind, index)
-	if slices.ContainsFunc(p.Source.Faults, func(fault ranger.Fault) bool { return fault.Within(path) }) {
+	if faulty(p, path) {
 		return // what is not understood of it has a finding, and may be what is missing
 	}
 	if !restricts {
 		effect = policy.EffectNone // what allows nothing allows nothing, as it says
 	}
-	if named == 0 {
+	if namesNobody(item) {
 		f.find(p, effect, "%s[%d]: it names no user, group or role, so it is for nobody", kind, index)
 	}
 	if p.Tag && restricts {
@@ -91,6 +77,16 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 	} else if len(off) > 0 {
 		f.find(p, effect, "%s[%d]: %s is switched off (isAllowed false), so the item is not about it", kind, index, strings.Join(off, ", "))
 	}
+}
+
+// namesNobody reports whether an item holds no name at all, but empty ones.
+func namesNobody(item *ranger.PolicyItem) bool {
+	for _, list := range [][]string{item.Users, item.Groups, item.Roles} {
+		if slices.ContainsFunc(list, func(name string) bool { return name != "" }) {
+			return false
+		}
+	}
+	return true
 }
 
 // switchedOff lists the access types of an item that take no part in it.

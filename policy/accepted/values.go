@@ -3,6 +3,8 @@ package accepted
 import (
 	"strings"
 	"unicode"
+
+	"ucwarden/policy/ranger"
 )
 
 // ValueProblem returns why a value of a policy's resource can match no name of Unity Catalog, or is clearly a mistake of
@@ -36,34 +38,19 @@ func ValueProblem(value string) string {
 	return ""
 }
 
-// NameProblem returns why a user, group or role of that name can hardly exist: it is quoted, a list in one text, or holds
-// what no name holds; "" when there is nothing wrong with it. Commas are fine in names of groups of a directory.
-func NameProblem(name string) string {
-	if isPlain(name) {
-		return ""
+// TagProblem returns why a value of a tag policy's resource is no tag's name, as [ValueProblem]; "" where some tag of the snapshot has
+// the name, since names of tags may hold nearly anything.
+func TagProblem(s *ranger.Snapshot, value string) string {
+	why := ValueProblem(value)
+	if why == "" || s.Tags == nil {
+		return why
 	}
-	several := strings.FieldsFunc(name, func(r rune) bool { return r == ';' || r == ',' })
-	mails := 0
-	for _, part := range several {
-		if strings.Contains(part, "@") {
-			mails++
+	for _, tag := range s.Tags.Tags {
+		if strings.EqualFold(tag.Type, value) {
+			return ""
 		}
 	}
-	switch {
-	case strings.TrimFunc(name, unicode.IsSpace) != name:
-		return "it begins or ends with a blank"
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return "it holds a control character"
-	case strings.ContainsFunc(name, isInvisible):
-		return "it holds an invisible character"
-	case strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]"):
-		return "it is a list written as one text; write each name for itself"
-	case strings.ContainsAny(name, "\"`\u201c\u201d\u201e") || strings.HasPrefix(name, "'") || strings.HasSuffix(name, "'"):
-		return "it holds quotes; write the name without them"
-	case len(several) > 1 && (strings.Contains(name, ";") || mails > 1):
-		return "it holds several names; write each for itself"
-	}
-	return ""
+	return why
 }
 
 // isPlain reports that a value holds nothing but what most names and patterns hold, so that there is no need to look

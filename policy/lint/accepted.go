@@ -56,7 +56,11 @@ func (l *linter) zoneValues() {
 					continue
 				}
 				for n, value := range resources[name] {
-					if why := accepted.ValueProblem(value); why != "" {
+					why := accepted.ValueProblem(value)
+					if why == "" && l.rules != nil {
+						why = l.rules.Model.NameProblem(name, value)
+					}
+					if why != "" {
 						l.find(nil, SeverityError, CheckNoMatch, fmt.Sprintf("securityZones.%s.resources[%d].%s[%d]", zone, i, name, n), "%q can match no object: %s", value, why)
 					}
 				}
@@ -123,17 +127,21 @@ func itemsOf(p *ranger.Policy, kind rules.ItemKind) []ranger.PolicyItem {
 
 func (l *lintList) acceptedItem(p *ranger.Policy, path string, item *ranger.PolicyItem) {
 	l.conditions(p, path+".conditions", item.Conditions)
-	for _, names := range []struct {
-		field string
-		list  []string
-	}{{"users", item.Users}, {"groups", item.Groups}, {"roles", item.Roles}} {
-		if i := slices.Index(names.list, ""); i >= 0 {
-			l.find(p, SeverityWarning, CheckNobody, fmt.Sprintf("%s.%s[%d]", path, names.field, i), "it is empty, so it names nobody; write a name, or remove it")
-		}
-	}
 	if item.DelegateAdmin && len(item.Accesses) > 0 {
 		l.find(p, SeverityInfo, CheckNothing, path+".delegateAdmin", "delegated administration says who may edit policies; it has no counterpart in Unity Catalog")
 	}
+}
+
+// misspelt reports a name that is a slip of writing, or may be one; p is nil where it stands in no policy.
+func (l *linter) misspelt(p *ranger.Policy, name accepted.NameProblem) {
+	severity, check := SeverityError, CheckPrincipal
+	if name.Doubt != accepted.DoubtNobody {
+		severity = SeverityWarning
+	}
+	if name.Name == "" {
+		check = CheckNobody
+	}
+	l.find(p, severity, check, name.Field, "%s", name)
 }
 
 // zone compares the zone that a policy names with the one whose list it is in.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -41,7 +42,7 @@ type Finding struct {
 const (
 	CheckRefused    = "refused"           // it cannot be understood, and is left out; what it may deny is closed
 	CheckPrincipal  = "unknown-principal" // a user, group or role that nothing knows
-	CheckNobody     = "names-nobody"      // an item without users, groups and roles
+	CheckNobody     = "names-nobody"      // an item without users, groups and roles, or an empty name
 	CheckNothing    = "does-nothing"      // an item or list that allows, denies or excepts nothing
 	CheckNoMatch    = "never-matches"     // resources that no object can match
 	CheckNoObject   = "matches-nothing"   // resources that no object matches today
@@ -158,10 +159,13 @@ func (l *linter) snapshotChecks() {
 	} else {
 		l.objects = newObjectTree(l.options.Inventory)
 	}
+	for _, name := range accepted.SnapshotNames(s) {
+		l.misspelt(nil, name)
+	}
 	for i, role := range s.Roles {
 		for kind, members := range map[rules.SubjectKind][]ranger.RoleMember{rules.SubjectUser: role.Users, rules.SubjectGroup: role.Groups, rules.SubjectRole: role.Roles} {
 			for _, m := range members {
-				if l.isUnknown(kind, m.Name) {
+				if doubt, _ := accepted.Name(kind, m.Name); doubt == accepted.DoubtNone && l.isUnknown(kind, m.Name) {
 					l.find(nil, SeverityWarning, CheckPrincipal, fmt.Sprintf("rangerRoles[%d]", i), "role %q has the member %s %q, which %s",
 						role.Name, kind.String(), m.Name, l.unknownWords(kind, m.Name))
 				}

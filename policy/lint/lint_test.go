@@ -90,7 +90,7 @@ func TestLint(t *testing.T) {
 		"a root object":       {policies: `{"id": 1, "resources": {"external_location": {"values": ["land*"]}}, "policyItems": [{"accesses": [{"type": "read_files"}], "users": ["ann"]}]}`, known: true},
 		"objects":             {policies: at(`"catalog": {"values": ["C"]}, "schema": {"values": ["x"], "isExcludes": true}, "table": {"values": ["o*"]}`), known: true},
 
-		"nobody":         {policies: on(1, `"policyItems": [{"accesses": [{"type": "select"}], "users": [""]}]`), want: []string{"warning names-nobody 1 policyItems[0]: ", "warning names-nobody 1 policyItems[0].users[0]: "}},
+		"nobody":         {policies: on(1, `"policyItems": [{"accesses": [{"type": "select"}], "users": [""]}]`), want: []string{"warning names-nobody 1 policyItems[0]: ", "error names-nobody 1 policyItems[0].users[0]: "}},
 		"no access":      {policies: on(1, `"denyPolicyItems": [{"users": ["ann"]}]`), want: []string{"warning does-nothing 1 denyPolicyItems[0].accesses: it names no access"}},
 		"switched off":   {policies: on(1, `"policyItems": [{"accesses": [{"type": "select", "isAllowed": false}], "users": ["ann"]}]`), want: []string{"warning does-nothing 1 policyItems[0].accesses: every access is switched off"}},
 		"delegation":     {policies: on(1, `"policyItems": [{"delegateAdmin": true, "users": ["ann"]}]`), want: []string{"info does-nothing 1 policyItems[0]: it gives delegated"}},

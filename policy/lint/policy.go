@@ -53,7 +53,15 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 		l.find(p, SeverityWarning, CheckNoMatch, path+".values", "wildcards stand for themselves here, by the service definition; name the values")
 	}
 	level, _, known := rules.LevelOf(name)
-	if !known || l.tags {
+	if l.tags {
+		for i, value := range r.Values {
+			if why := accepted.TagProblem(l.snapshot, value); why != "" {
+				l.find(p, SeverityError, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no tag: %s", value, why)
+			}
+		}
+		return true
+	}
+	if !known {
 		return true // nothing of Unity Catalog
 	}
 	severity := SeverityError
@@ -136,27 +144,19 @@ func filterItems(p *ranger.Policy) []ranger.PolicyItem {
 
 func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *ranger.PolicyItem) {
 	path := explain.ItemPath(kind, index)
-	named := 0
+	for _, name := range accepted.ItemNames(p, path, item) {
+		l.misspelt(p, name)
+	}
+	empty := true
 	for subject, names := range map[rules.SubjectKind][]string{rules.SubjectUser: item.Users, rules.SubjectGroup: item.Groups, rules.SubjectRole: item.Roles} {
 		for i, name := range names {
-			if name == "" {
-				continue
-			}
-			named++
-			if bare := strings.TrimSpace(name); bare != name && subject == rules.SubjectUser && accepted.NameProblem(bare) == "" {
-				l.find(p, SeverityWarning, CheckPrincipal, fmt.Sprintf("%s.users[%d]", path, i), "%q is taken for %q; write it without the blanks", name, bare)
-				continue
-			}
-			if why := accepted.NameProblem(name); why != "" {
-				l.find(p, SeverityError, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%q can be the name of nobody: %s", name, why)
-				continue
-			}
-			if l.isUnknown(subject, name) {
+			empty = empty && name == ""
+			if doubt, _ := accepted.Name(subject, name); doubt == accepted.DoubtNone && l.isUnknown(subject, name) {
 				l.find(p, SeverityWarning, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%s %q %s", subject, name, l.unknownWords(subject, name))
 			}
 		}
 	}
-	if named == 0 {
+	if empty && !faulty(p, path) { // else what is not understood of it may be a name
 		l.find(p, SeverityWarning, CheckNobody, path, "it names no user, group or role, so it is for nobody; name somebody, or remove it")
 	}
 	on, protects := 0, kind == rules.ItemDataMask || kind == rules.ItemRowFilter

@@ -2,6 +2,7 @@ package lint_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +56,15 @@ func TestAcceptedWithoutMeaning(t *testing.T) {
 		"no filter":          {table + `,"policyType":2,"rowFilterPolicyItems":[` + item + `]`, lint.SeverityWarning, lint.CheckNothing, "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "empty"},
 		"wrong items":        {catalog + `,"rowFilterPolicyItems":[` + item + `],` + allows, lint.SeverityWarning, lint.CheckNothing, "rowFilterPolicyItems", "policyType 2"},
 		"options":            {catalog + `,"options":{"x":1},` + allows, lint.SeverityInfo, lint.CheckNothing, "options", "no effect"},
-		"nobody":             {catalog + `,"policyItems":[{"groups":["g"],"users":["ann",""],"accesses":[{"type":"select"}]}]`, lint.SeverityWarning, lint.CheckNobody, "policyItems[0].users[1]", "empty"},
+		"nobody":             {catalog + `,"policyItems":[{"groups":["g"],"users":["ann",""],"accesses":[{"type":"select"}]}]`, lint.SeverityError, lint.CheckNobody, "policyItems[0].users[1]", "empty"},
+		"null":               {catalog + `,"denyPolicyItems":[{"groups":["g",null],"accesses":[{"type":"select"}]}]`, lint.SeverityError, lint.CheckNobody, "denyPolicyItems[0].groups[1]", "empty"},
+		"second empty":       {catalog + `,"policyItems":[{"groups":["","g",""],"accesses":[{"type":"select"}]}]`, lint.SeverityError, lint.CheckNobody, "policyItems[0].groups[2]", "empty"},
+		"excepted list":      {catalog + `,"allowExceptions":[{"roles":["[\"r\"]"],"accesses":[{"type":"select"}]}],` + allows, lint.SeverityError, lint.CheckPrincipal, "allowExceptions[0].roles[0]", "a list written as one text"},
+		"masked quotes":      {table + `,"policyType":1,"dataMaskPolicyItems":[{"users":["'a'"],"accesses":[{"type":"select"}],"dataMaskInfo":{"dataMaskType":"MASK"}}]`, lint.SeverityError, lint.CheckPrincipal, "dataMaskPolicyItems[0].users[0]", "quotes"},
+		"filtered semicolon": {table + `,"policyType":2,"rowFilterPolicyItems":[{"groups":["a;b"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"x = 1"}}]`, lint.SeverityError, lint.CheckPrincipal, "rowFilterPolicyItems[0].groups[0]", "several names"},
+		"perhaps several":    {catalog + `,"policyItems":[{"groups":["hr,fin"],"accesses":[{"type":"select"}]}]`, lint.SeverityWarning, lint.CheckPrincipal, "policyItems[0].groups[0]", "is read as one name"},
+		"misspelt macro":     {catalog + `,"policyItems":[{"users":["{USR}"],"accesses":[{"type":"select"}]}]`, lint.SeverityWarning, lint.CheckPrincipal, "policyItems[0].users[0]", "the macros are {USER} and {OWNER}"},
+		"user with a blank":  {catalog + `,"policyItems":[{"users":["ann@x.com "],"accesses":[{"type":"select"}]}]`, lint.SeverityWarning, lint.CheckPrincipal, "policyItems[0].users[0]", `taken for "ann@x.com"`},
 		"delegated":          {catalog + `,"policyItems":[{"groups":["g"],"delegateAdmin":true,"accesses":[{"type":"select"}]}]`, lint.SeverityInfo, lint.CheckNothing, "policyItems[0].delegateAdmin", "no counterpart"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,5 +133,31 @@ func TestFaultsAreErrors(t *testing.T) {
 		if len(found) != 1 || found[0] != want {
 			t.Errorf("%s: %q, want %q", fields, found, want)
 		}
+	}
+}
+
+// A name of the wrong kind in JSON has one message: it is not said to be empty, nor its item to be for nobody.
+func TestOneMessageForEachValue(t *testing.T) {
+	r := lintOf(t, `{"serviceName":"uc","policies":[{"id":7,"name":"seven","resources":{"catalog":{"values":["c"]}},"policyItems":[{"groups":[7],"accesses":[{"type":"select"}]}]}]}`)
+	if len(r.Findings) != 1 || r.Findings[0].Check != lint.CheckRefused || r.Findings[0].Field != "policyItems[0].groups[0]" {
+		t.Errorf("found %+v", r.Findings)
+	}
+}
+
+// Names of roles, of their members and in the user store are judged as those of policies are.
+func TestNamesOutsidePolicies(t *testing.T) {
+	r := lint.Run(ranger.UnverifiedSnapshot(ranger.SnapshotInput{
+		Policies: &ranger.ServicePolicies{},
+		Roles:    &ranger.ServiceRoles{RangerRoles: []ranger.Role{{Name: "r", Users: []ranger.RoleMember{{Name: "'bob'"}, {Name: ""}}, Groups: []ranger.RoleMember{{Name: "hr|x"}}}}},
+		Users:    &ranger.UserStore{UserGroupMapping: map[string][]string{"ann": {"hr;x", ""}}},
+	}), lint.Options{Compile: compile.Options{Time: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}})
+	var got []string
+	for _, f := range r.Findings {
+		got = append(got, string(f.Severity)+" "+f.Check+" "+f.Field)
+	}
+	want := []string{"warning unknown-principal rangerRoles[0].groups[0]", "error unknown-principal rangerRoles[0].users[0]", "error names-nobody rangerRoles[0].users[1]",
+		`error unknown-principal userGroupMapping["ann"][0]`, `error names-nobody userGroupMapping["ann"][1]`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

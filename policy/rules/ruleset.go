@@ -122,6 +122,12 @@ func (rs *RuleSet) NamesOwner() bool {
 // SuperUser reports whether a user, by their own name or a group, is allowed everything by the service's configuration.
 func (rs *RuleSet) SuperUser(user string, groups []string) bool { return rs.super.has(user, groups) }
 
+// The keys of a service's configuration that list, with commas, the users and groups who are allowed everything.
+const (
+	SuperUsersKey  = "ranger.plugin.super.users"
+	SuperGroupsKey = "ranger.plugin.super.groups"
+)
+
 // superUsers are allowed everything, by the service's configuration.
 type superUsers struct{ users, groups map[string]bool }
 
@@ -135,7 +141,7 @@ func newSuperUsers(config map[string]string) superUsers {
 		}
 		return names
 	}
-	return superUsers{users: set("ranger.plugin.super.users"), groups: set("ranger.plugin.super.groups")}
+	return superUsers{users: set(SuperUsersKey), groups: set(SuperGroupsKey)}
 }
 
 func (s superUsers) has(user string, groups []string) bool {

@@ -1,0 +1,99 @@
+package accepted_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+
+	"pgregory.net/rapid"
+
+	"ucwarden/policy/accepted"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+func TestName(t *testing.T) {
+	const user, group, role = rules.SubjectUser, rules.SubjectGroup, rules.SubjectRole
+	for _, c := range []struct {
+		kinds []rules.SubjectKind
+		doubt accepted.Doubt
+		names []string
+	}{
+		{[]rules.SubjectKind{user, group, role}, accepted.DoubtNobody, []string{
+			"", " ", "\t", `["hr"]`, `[hr]`, `[]`, `["hr","fin"]`, `"hr"`, `hr"`, "`hr`", "'hr'", "“hr”", "„hr", "hr;x", "hr;", ";", "R&amp;D", "h\x00r", "h\u200br", "h\nr", "\ufeffhr", "h\ufffdr", `{"name":"hr"}`}},
+		{[]rules.SubjectKind{group, role}, accepted.DoubtNobody, []string{" hr", "hr ", "hr\u00a0"}},
+		{[]rules.SubjectKind{user}, accepted.DoubtNobody, []string{"ann@x.com,bob@x.com", "ann@x.com bob@x.com", "ann@x.com|bob@x.com", "Ann <ann@x.com>, Bob <bob@x.com>", ` "ann" `}},
+		{[]rules.SubjectKind{user}, accepted.DoubtRespelt, []string{" ann@x.com", "ann@x.com\n", "ann "}},
+		{[]rules.SubjectKind{user, group, role}, accepted.DoubtOneName, []string{
+			"hr,fin", "hr, fin", "hr|fin", "hr，fin", "bob*", "*", "b?b", "[", "hr]", "[hr", "{USR}", "{user}", "${{USER.dept}}", "a{b", "'hr", "hr'", "-", "@", "...", "null", "None", "undefined", "NaN", "nil", "group:hr", "User:ann", "cn=hr,fin"}},
+		{[]rules.SubjectKind{group, role}, accepted.DoubtOneName, []string{"ann@x.com, bob@x.com", "ann@x.com bob@x.com", "{USER}", "{OWNER}"}},
+		{[]rules.SubjectKind{user}, accepted.DoubtOneName, []string{" {USER}", "{OWNER} "}},
+		{[]rules.SubjectKind{user}, accepted.DoubtNone, []string{"{USER}", "{OWNER}", "o'brien@x.com", "ann+test@x.com", "2b5f7d1e-9a07-4c55-8d4e-0f2f4b9a9b1a"}},
+		{[]rules.SubjectKind{user, group, role}, accepted.DoubtNone, []string{
+			"hr", "R&D", "data (emea)", "a/b", "a.b", "account users", "public", "[App] Users", "it's", "Ärzte", "データ", "team #1", "cn=hr,ou=groups", "CN=A B, OU=C, DC=x", `CORP\hr`, "100%", "a=b", "a:b", "nully", "None of us", "x@y", "a_b-c", "42"}},
+	} {
+		for _, kind := range c.kinds {
+			for _, name := range c.names {
+				doubt, why := accepted.Name(kind, name)
+				if doubt != c.doubt || (why == "") != (doubt == accepted.DoubtNone) {
+					t.Errorf("%s %q: doubt %d (%s), want %d", kind, name, doubt, why, c.doubt)
+				}
+			}
+		}
+	}
+}
+
+// Whatever letters, blanks and signs a directory allows in a name, it is not said to be nobody's; and no name is somebody's any more
+// once it is written as a program would write a list of names.
+func TestNameProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		letters := rapid.RuneFrom([]rune("aZ09äÜ世é &()/.,_-+#%=:!$~^\\'[]{}*?|<>@"), unicode.Letter, unicode.Digit)
+		kind := rapid.SampledFrom([]rules.SubjectKind{rules.SubjectUser, rules.SubjectGroup, rules.SubjectRole}).Draw(t, "kind")
+		name := strings.TrimSpace(rapid.StringOfN(letters, 1, 20, -1).Draw(t, "name"))
+		quoted := strings.HasPrefix(name, "'") && strings.HasSuffix(name, "'") && len(name) > 1
+		listed := strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]")
+		several := kind == rules.SubjectUser && strings.Count(name, "@") > 1
+		if doubt, why := accepted.Name(kind, name); doubt == accepted.DoubtNobody && name != "" && !quoted && !listed && !several {
+			t.Fatalf("%s %q can be nobody's name: %s", kind, name, why)
+		}
+		for _, written := range []string{`"` + name + `"`, "'" + name + "'", "[" + name + "]", `["` + name + `"]`, name + ";x", name + "\u200b", "\x00" + name, "“" + name + "”"} {
+			if doubt, why := accepted.Name(kind, written); doubt != accepted.DoubtNobody || why == "" {
+				t.Fatalf("%s %q: doubt %d (%s)", kind, written, doubt, why)
+			}
+		}
+	})
+}
+
+// Each name outside policies that can be nobody's is found, by its path; one in the user store is said once.
+func TestSnapshotNames(t *testing.T) {
+	s := &ranger.Snapshot{
+		Roles: []ranger.Role{
+			{Name: "ok", Users: []ranger.RoleMember{{Name: "ann"}, {Name: ""}}, Groups: []ranger.RoleMember{{Name: "hr;x"}}, Roles: []ranger.RoleMember{{Name: "a,b"}}},
+			{Name: `"q"`}, {},
+		},
+		Users: &ranger.UserStore{
+			UserGroupMapping: map[string][]string{"ann": {"hr", "", `["hr"]`}, "bob": {`["hr"]`, "hr"}, "'al'": {"hr"}},
+			UserAttrMapping:  map[string]map[string]string{"'al'": {}, "[x]": {}}, GroupAttrMapping: map[string]map[string]string{"g*": {}},
+			UserCloudIDMapping: map[string]string{"ann": "", "bob": `"bob@x.com"`}, GroupCloudIDMapping: map[string]string{"hr": "h;r"},
+		},
+		ServiceConfig: map[string]string{rules.SuperUsersKey: "root, 'adm',", rules.SuperGroupsKey: "[g]"},
+	}
+	var got []string
+	for _, p := range accepted.SnapshotNames(s) {
+		got = append(got, strings.Repeat("!", int(p.Doubt))+" "+p.Field+": "+p.String())
+	}
+	for i, want := range []string{
+		`!!! rangerRoles[0].users[1]: it is empty`, `!!! rangerRoles[0].groups[0]: "hr;x" can be the name of nobody: it holds several`, `!! rangerRoles[0].roles[0]: "a,b" is read as one name: `,
+		`!!! rangerRoles[1].name: "\"q\"" can be`, `!! groupAttrMapping["g*"]: "g*" is read as one name: `, `!!! groupCloudIdMapping["hr"]: its id: "h;r" can be`,
+		`!!! userAttrMapping["'al'"]: "'al'" can be`, `!!! userAttrMapping["[x]"]: "[x]" can be`, `!!! userCloudIdMapping["bob"]: its id: "\"bob@x.com\"" can be`,
+		`!!! userGroupMapping["ann"][1]: it is empty`, `!!! userGroupMapping["ann"][2]: "[\"hr\"]" can be the name of nobody: it is a list written as one text; write each name for itself (and at 1 more places)`,
+		`!!! serviceConfig["ranger.plugin.super.users"][1]: "'adm'" can be`, `!!! serviceConfig["ranger.plugin.super.groups"][0]: "[g]" can be`,
+	} {
+		if i >= len(got) || !strings.HasPrefix(got[i], want) {
+			t.Fatalf("%d: want %s in\n%s", i, want, strings.Join(got, "\n"))
+		}
+	}
+	if len(got) != 13 {
+		t.Errorf("%d problems, want 13:\n%s", len(got), strings.Join(got, "\n"))
+	}
+}
