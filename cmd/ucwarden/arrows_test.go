@@ -41,7 +41,7 @@ var arrows = map[string][]string{
 	"policy/accepted":                    {"input", "policy", "policy/ranger", "policy/rules"},
 	"policy/judge":                       {"policy", "policy/ranger", "policy/rules"},
 	"policy/grantrules":                  {"policy", "policy/accepted", "policy/judge", "policy/match", "policy/ranger", "policy/region", "policy/rules"},
-	"policy/compile":                     {"policy", "policy/directory", "policy/grantrules", "policy/judge", "policy/ranger", "policy/region", "policy/rules"},
+	"policy/compile":                     {"policy", "policy/accepted", "policy/directory", "policy/grantrules", "policy/judge", "policy/ranger", "policy/region", "policy/rules"},
 	"policy/order":                       {"policy"},
 	"policy/sqlexpr":                     {"policy"},
 	"policy/attach":                      {"policy", "policy/sqlexpr"},

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
@@ -23,8 +25,13 @@ func (c *Compiler) resolve() {
 	d := c.opts.Directory
 	if d == nil {
 		for id := range rules.SubjectID(c.set.Subjects.Len()) {
-			c.principals = append(c.principals, c.set.Subjects.Principal(id))
-			c.listed = append(c.listed, true)
+			p := c.set.Subjects.Principal(id)
+			c.principals = append(c.principals, p)
+			why := c.nobody(id, p)
+			c.listed = append(c.listed, why == "")
+			if why != "" {
+				c.withheld[id] = why
+			}
 		}
 		return
 	}
@@ -42,6 +49,15 @@ func (c *Compiler) resolve() {
 	for id := range rules.SubjectID(c.set.Subjects.Len()) {
 		p := c.set.Subjects.Principal(id)
 		r := d.Resolve(p)
+		nobody := ""
+		if nobody = c.nobody(id, p); nobody != "" {
+			switch {
+			case !r.Listed:
+				r.Withheld, r.Note = nobody, ""
+			case r.Note == "":
+				r.Note = "the workspace has it, although a policy can hardly mean it: " + nobody
+			}
+		}
 		if r.Withheld == "" {
 			r.Withheld = c.looselyNamed(id, d.Spelling(r.Principal))
 		}
@@ -49,7 +65,7 @@ func (c *Compiler) resolve() {
 		c.listed = append(c.listed, r.Withheld == "" && (r.Listed || !d.Read()))
 		named := allowed[id] || denied[id]
 		missing := ""
-		if named && !r.Listed {
+		if named && !r.Listed && nobody == "" {
 			c.missing++
 			missing = near(p)
 		}
@@ -103,6 +119,21 @@ func (c *Compiler) noteUnmanaged() {
 		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
 			"%d more who are allowed something by policies are protected or outside scope.*", unnoted)})
 	}
+}
+
+// nobody says why a subject is granted nothing whose name, in policies or as it is mapped, can be nobody's, so that a request with
+// it could only fail; empty where somebody can have it.
+func (c *Compiler) nobody(id rules.SubjectID, p policy.Principal) string {
+	s := c.set.Subjects.Of(id)
+	for _, name := range []string{p.Name, s.Name} {
+		if !strings.HasSuffix(p.Name, name) || id == rules.Everyone {
+			continue // mapped to a name of its own
+		}
+		if doubt, why := accepted.Name(s.Kind, name); doubt == accepted.DoubtNobody {
+			return fmt.Sprintf("%q can be the name of nobody (%s)", name, why)
+		}
+	}
+	return ""
 }
 
 // looselyNamed says why a user is granted nothing whose names, in policies or here and in the workspace, are one only where

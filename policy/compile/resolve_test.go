@@ -29,7 +29,7 @@ func workplace() *directory.Directory {
 		entry(policy.User, "u1", "Ana.Lopez@acme.example"), entry(policy.User, "u2", "ian@acme.example"), entry(policy.User, "u3", "shared"),
 		entry(policy.User, "u4", "STRASSE@acme.example"),
 		entry(policy.Group, "g1", "analysts"), entry(policy.Group, "g2", "Shared"), entry(policy.Group, "g3", "Twins"), entry(policy.Group, "g4", "twins"),
-		entry(policy.Group, "g6", "team@acme.example"), entry(policy.Group, "g7", "etl-loader"),
+		entry(policy.Group, "g6", "team@acme.example"), entry(policy.Group, "g7", "etl-loader"), entry(policy.Group, "g8", `the "A" team`),
 	}})
 }
 
@@ -73,6 +73,13 @@ func TestResolve(t *testing.T) {
 		"role named like a user":       {items: allow(`"roles":["ian@acme.example"]`), roles: []ranger.Role{{Name: "ian@acme.example"}}, says: `only user "ian@acme.example"`},
 		"member of a denied role": {items: allowDeny(`"users":["ANA.LOPEZ@acme.example"]`, `"roles":["r"]`),
 			roles: []ranger.Role{{Name: "r", Users: []ranger.RoleMember{{Name: "Ana.Lopez@Acme.Example"}}}}},
+		"list as a group":       {items: allow(`"groups":["[\"analysts\"]"]`), says: `is granted nothing: "[\"analysts\"]" can be the name of nobody (it is a list`},
+		"two groups as one":     {items: allow(`"groups":["analysts;Twins"]`), says: "is granted nothing"},
+		"quoted user":           {items: allow(`"users":["'ian@acme.example'"]`), says: "is granted nothing"},
+		"perhaps two groups":    {items: allow(`"groups":["analysts,sales"]`), want: "group analysts,sales", says: "tried all the same"},
+		"odd names":             {items: allow(`"groups":["R&D (emea)/a.b"]`), want: "group R&D (emea)/a.b"},
+		"listed with quotes":    {items: allow(`"groups":["the \"A\" team"]`), want: `group the "A" team`, says: "the workspace has it"},
+		"list denied":           {items: allowDeny(`"groups":["analysts"]`, `"groups":["[\"x\"]"]`), says: "can be the name of nobody"},
 		"dotless i":             {items: allow(`"users":["ıan@acme.example"]`), says: `"ian@acme.example" may be another's name`},
 		"dotted capital I":      {items: allow(`"users":["İAN@acme.example"]`), says: `"ian@acme.example" may be another's name`},
 		"dotless i denied":      {items: allowDeny(`"users":["ian@acme.example"]`, `"users":["IAN@acme.example","ıan@acme.example"]`)},
@@ -102,6 +109,49 @@ func TestResolve(t *testing.T) {
 		if unresolved := strings.Contains(said, "is granted nothing: "); unresolved != (len(result.Unresolved) > 0) {
 			t.Errorf("%s: unresolved are %v", name, result.Unresolved)
 		}
+	}
+}
+
+// TestNobodyIsGrantedNothing holds that a name that can be nobody's is not sent to Unity Catalog where the workspace was not asked or
+// could not be read either, mapped or not, and is said.
+func TestNobodyIsGrantedNothing(t *testing.T) {
+	s := readPolicies(t, `{"serviceName":"uc","policies":[{"id":1,"name":"p",`+shopTables+`,"policyItems":[
+		{"users":["ann@acme.example","'ian@acme.example'","eve"],"groups":["analysts","hr;x","[\"hr\"]","[x"],"roles":["r","[r]"],"accesses":[{"type":"select"}]}]}]}`)
+	s.Users = &ranger.UserStore{UserCloudIDMapping: map[string]string{"eve": "\"eve\""}, GroupCloudIDMapping: map[string]string{"hr;x": "hr"}}
+	set := policytest.Rules(s, rules.NameMapping{RolePrefix: "role_"})
+	for name, o := range map[string]Options{"not asked": {}, "not read": {Directory: &directory.Directory{}}} {
+		c := New(set, o)
+		if _, listed := c.Principal(set.Subjects.ID(rules.SubjectGroup, `["hr"]`)); listed {
+			t.Errorf("%s: there is a group of a name that can be nobody's", name)
+		}
+		result := c.Compile(shop())
+		granted := make(map[string]bool)
+		for g := range result.Grants.All() {
+			granted[g.Principal.Name] = true
+		}
+		if diff := cmp.Diff(map[string]bool{"ann@acme.example": true, "analysts": true, "hr": true, "[x": true, "role_r": true}, granted); diff != "" {
+			t.Errorf("%s: granted (-want +got):\n%s", name, diff)
+		}
+		if len(result.Unresolved) != 4 {
+			t.Errorf("%s: unresolved are %q, want four", name, result.Unresolved)
+		}
+	}
+	if n := New(set, Options{Directory: workplace()}).Missing(); n != 4 {
+		t.Errorf("%d are missed, want ann@acme.example, hr, [x and role_r: others are not waited for", n)
+	}
+}
+
+// TestNobodyAmongMembers holds that a role written out member by member leaves out names that can be nobody's.
+func TestNobodyAmongMembers(t *testing.T) {
+	s := readPolicies(t, `{"serviceName":"uc","policies":[{"id":1,"name":"p",`+shopTables+`,"policyItems":[{"roles":["r"],"accesses":[{"type":"select"}]}],
+		"denyPolicyItems":[{"users":["bob"],"accesses":[{"type":"select"}]}]}]}`)
+	s.Roles = []ranger.Role{{Name: "r", Users: []ranger.RoleMember{{Name: "ann"}, {Name: "bob"}, {Name: ""}, {Name: "a;b"}, {Name: "[x]"}}}}
+	granted := make(map[string]bool)
+	for g := range New(policytest.Rules(s, rules.NameMapping{}), Options{Deny: []DenyStrategy{DenyExpand}}).Compile(shop()).Grants.All() {
+		granted[g.Principal.Name] = true
+	}
+	if diff := cmp.Diff(map[string]bool{"ann": true}, granted); diff != "" {
+		t.Errorf("granted (-want +got):\n%s", diff)
 	}
 }
 
