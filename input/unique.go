@@ -32,38 +32,36 @@ func CheckUnique(data []byte, maxDepth int) error {
 		var v json.RawMessage // for the reason
 		return json.Unmarshal(data, &v)
 	}
-	c := &uniqueChecker{
-		Scanner: jsontext.Scanner{Data: data}, maxDepth: maxDepth,
-		path: make([]step, 0, 8), names: make([][]byte, 0, manyNames), // enough for most tasks and tokens
-	}
+	c := &uniqueChecker{Scanner: jsontext.Scanner{Data: data}, maxDepth: maxDepth}
 	c.Space()
-	return c.value(0)
+	return c.value(nil, 0)
 }
 
-// uniqueChecker walks a document that is known to be valid.
+// uniqueChecker walks a document that is known to be valid. Names and path are kept on the stack, so that nothing is allocated for
+// most documents.
 type uniqueChecker struct {
 	jsontext.Scanner
 	maxDepth int
-	path     []step
-	names    [][]byte // of the objects that the value stands in, the outermost first
 }
 
-// step is a key of an object, or an index of an array.
+// step is a key of an object, or an index of an array, in what the step before leads to.
 type step struct {
-	name  []byte // nil: of an array
-	index int
+	before *step  // nil: the first
+	name   []byte // nil: of an array
+	index  int
 }
 
-func (c *uniqueChecker) value(depth int) error {
+// value consumes a value and the white space after it.
+func (c *uniqueChecker) value(path *step, depth int) error {
 	if depth > c.maxDepth {
 		return fmt.Errorf("nested deeper than %d levels", c.maxDepth)
 	}
 	var err error
 	switch c.Data[c.At] {
 	case '{':
-		err = c.object(depth)
+		err = c.object(path, depth)
 	case '[':
-		err = c.array(depth)
+		err = c.array(path, depth)
 	case '"':
 		c.Text()
 	case 't', 'n':
@@ -80,22 +78,22 @@ func (c *uniqueChecker) value(depth int) error {
 // manyNames is from how many names on an object is searched by a map.
 const manyNames = 16
 
-func (c *uniqueChecker) object(depth int) error {
+func (c *uniqueChecker) object(path *step, depth int) error {
 	c.Next('{')
-	c.path = append(c.path, step{})
-	first := len(c.names)
+	here := step{before: path}
+	var few [manyNames][]byte
+	names := few[:0]
 	var many map[string]bool
 	for !c.Next('}') {
 		c.Next(',')
-		name := c.name()
-		c.path[len(c.path)-1].name = name
-		mine, twice := c.names[first:], false
+		name, twice := c.name(), false
 		switch {
-		case len(mine) < manyNames:
-			twice = slices.ContainsFunc(mine, func(other []byte) bool { return bytes.Equal(name, other) })
+		case len(names) < manyNames:
+			twice = slices.ContainsFunc(names, func(other []byte) bool { return bytes.Equal(name, other) })
+			names = append(names, name)
 		case many == nil:
 			many = make(map[string]bool, 2*manyNames)
-			for _, other := range mine {
+			for _, other := range names {
 				many[string(other)] = true
 			}
 			fallthrough
@@ -103,20 +101,18 @@ func (c *uniqueChecker) object(depth int) error {
 			twice = many[string(name)]
 			many[string(name)] = true
 		}
+		here.name = name
 		if twice {
-			return &DuplicateError{Pointer: c.pointer(), Name: string(name)}
+			return &DuplicateError{Pointer: string(here.appendPointer(nil)), Name: string(name)}
 		}
-		c.names = append(c.names, name)
-		if err := c.value(depth + 1); err != nil {
+		if err := c.value(&here, depth+1); err != nil {
 			return err
 		}
 	}
-	c.names = c.names[:first]
-	c.path = c.path[:len(c.path)-1]
 	return nil
 }
 
-// name reads a key and the colon after it, and returns it as it reads.
+// name consumes a key and the colon after it, and returns it as it reads.
 func (c *uniqueChecker) name() []byte {
 	from := c.At
 	begin, end, escaped, _ := c.Text()
@@ -129,32 +125,29 @@ func (c *uniqueChecker) name() []byte {
 	return name
 }
 
-func (c *uniqueChecker) array(depth int) error {
+func (c *uniqueChecker) array(path *step, depth int) error {
 	c.Next('[')
-	c.path = append(c.path, step{})
+	here := step{before: path}
 	for !c.Next(']') {
 		if c.Next(',') {
-			c.path[len(c.path)-1].index++
+			here.index++
 		}
-		if err := c.value(depth + 1); err != nil {
+		if err := c.value(&here, depth+1); err != nil {
 			return err
 		}
 	}
-	c.path = c.path[:len(c.path)-1]
 	return nil
 }
 
-func (c *uniqueChecker) pointer() string {
-	var b strings.Builder
-	for _, s := range c.path {
-		b.WriteByte('/')
-		if s.name == nil {
-			b.WriteString(strconv.Itoa(s.index))
-			continue
-		}
-		b.WriteString(EscapePointer(string(s.name)))
+// appendPointer appends the JSON pointer (RFC 6901) of what the path leads to.
+func (s *step) appendPointer(b []byte) []byte {
+	if s.before != nil {
+		b = s.before.appendPointer(b)
 	}
-	return b.String()
+	if s.name == nil {
+		return strconv.AppendInt(append(b, '/'), int64(s.index), 10)
+	}
+	return append(append(b, '/'), EscapePointer(string(s.name))...)
 }
 
 // EscapePointer returns a field name as a token of a JSON pointer (RFC 6901, section 3).
