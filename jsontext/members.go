@@ -2,10 +2,10 @@ package jsontext
 
 import "iter"
 
-// Members returns the members of a JSON object in their order: the names as they read, the values as they are written,
-// which share data's memory. The data must be valid JSON; what is not an object has no members.
-func Members(data []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
+// Members returns the members of a JSON object in their order: the names as they read, the values as they are written;
+// both may share data's memory. The data must be valid JSON; what is not an object has no members.
+func Members(data []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
 		s := Scanner{Data: data}
 		s.Space()
 		if !s.Next('{') {
@@ -15,7 +15,7 @@ func Members(data []byte) iter.Seq2[string, []byte] {
 			s.Next(',')
 			from := s.At
 			s.Text()
-			name := string(Unescape(data[from:s.At]))
+			name := Unescape(data[from:s.At])
 			s.Space()
 			s.Next(':')
 			if !yield(name, s.value()) {

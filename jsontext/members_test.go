@@ -26,7 +26,7 @@ func FuzzMembers(f *testing.F) {
 		}
 		members := map[string]json.RawMessage{}
 		for name, value := range jsontext.Members(data) {
-			members[name] = value
+			members[string(name)] = value
 		}
 		var want map[string]json.RawMessage
 		if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "{") {

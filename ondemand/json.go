@@ -25,21 +25,28 @@ type field struct {
 	raw  json.RawMessage
 }
 
-// objectOf returns the object that data holds, which must be valid JSON: of a name that stands twice, the last value.
-func objectOf(data []byte) object {
-	o := make(object, 0, 8)
+// fewFields is room for the fields of a usual object, on the stack of whoever reads it.
+type fewFields [8]field
+
+// appendObject appends the fields of the object that data holds, which must be valid JSON: of a name that stands twice, the last
+// value.
+func (o object) appendObject(data []byte) object {
 	for name, value := range jsontext.Members(data) {
-		o = append(o, field{name, value})
+		known, ok := knownNames[string(name)]
+		if !ok {
+			known = string(name)
+		}
+		o = append(o, field{known, value})
 	}
 	return o
 }
 
-// decodeObject returns the object that data holds, which must be valid JSON; for null an empty one.
-func decodeObject(data []byte) (object, error) {
+// decodeObject appends the fields of the object that data holds, which must be valid JSON; for null it has none.
+func (o object) decodeObject(data []byte) (object, error) {
 	if kind := jsonKind(data); kind != "an object" && kind != "null" {
 		return nil, fmt.Errorf("want an object, got %s", kind)
 	}
-	return objectOf(data), nil
+	return o.appendObject(data), nil
 }
 
 // get returns the value of a field that is there.
@@ -116,10 +123,20 @@ var (
 	taskFields     = slices.Concat(requestFields, serverFields)
 )
 
+// knownNames holds the names of all fields, under themselves: what is read of a document need not be copied then.
+var knownNames = func() map[string]string {
+	names := make(map[string]string)
+	for _, name := range slices.Concat(taskFields, infoFields, resourceFields, valueNames) {
+		names[name] = name
+	}
+	return names
+}()
+
 // UnmarshalJSON reads the wire form with its server-side fields, as the server wrote it. Input from outside goes
 // through [ParseTask] instead.
 func (t *Task) UnmarshalJSON(data []byte) error {
-	o, err := decodeObject(data)
+	var few fewFields
+	o, err := object(few[:0]).decodeObject(data)
 	if err != nil {
 		return err
 	}
@@ -149,7 +166,8 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 
 // UnmarshalJSON reads the wire form, keeping unknown fields.
 func (r *RequestInfo) UnmarshalJSON(data []byte) error {
-	o, err := decodeObject(data)
+	var few fewFields
+	o, err := object(few[:0]).decodeObject(data)
 	if err != nil {
 		return err
 	}
@@ -169,7 +187,8 @@ func (r *RequestInfo) UnmarshalJSON(data []byte) error {
 
 // UnmarshalJSON reads the wire form, keeping unknown fields.
 func (r *Resource) UnmarshalJSON(data []byte) error {
-	o, err := decodeObject(data)
+	var few fewFields
+	o, err := object(few[:0]).decodeObject(data)
 	if err != nil {
 		return err
 	}
@@ -184,27 +203,27 @@ func (r *Resource) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// flexTime reads a time as RFC 3339 text or as epoch milliseconds, a number or a string of digits.
+// flexTime reads a time as [readTime] does; null leaves it alone.
 type flexTime struct{ t *time.Time }
 
 func (f *flexTime) UnmarshalJSON(data []byte) error {
-	var text string
-	if len(data) > 0 && data[0] == '"' {
-		if err := json.Unmarshal(data, &text); err != nil {
-			return err
-		}
-	} else {
-		text = wholeNumber(string(data))
+	t, err := readTime(data)
+	if err == nil && !t.IsZero() {
+		*f.t = t
 	}
-	if text == "null" && data[0] != '"' {
-		return nil
+	return err
+}
+
+// readTime returns the time that a JSON value stands for, RFC 3339 text or epoch milliseconds, a number or a string of digits; zero for
+// null.
+func readTime(raw []byte) (time.Time, error) {
+	switch {
+	case len(raw) > 0 && raw[0] == '"':
+		return parseTime(string(jsontext.Unescape(raw)))
+	case string(raw) == "null":
+		return time.Time{}, nil
 	}
-	parsed, err := parseTime(text)
-	if err != nil {
-		return err
-	}
-	*f.t = parsed
-	return nil
+	return parseTime(wholeNumber(string(raw)))
 }
 
 // wholeNumber returns a JSON number that is whole, as 1.5e12 or 1500000000000.0 are, as digits; other text as it is.

@@ -149,12 +149,13 @@ func (p *parser) add(pointer, format string, args ...any) {
 	p.problems = append(p.problems, Problem{pointer, fmt.Sprintf(format, args...)})
 }
 
-func (p *parser) object(pointer string, raw json.RawMessage) (object, bool) {
+// object appends the fields of an object to few.
+func (p *parser) object(few []field, pointer string, raw json.RawMessage) (object, bool) {
 	if jsonKind(raw) != "an object" {
 		p.add(pointer, "want an object, got %s", jsonKind(raw))
 		return nil, false
 	}
-	return objectOf(raw), true
+	return object(few).appendObject(raw), true
 }
 
 // text takes a string field; it returns "" where the field is absent or null.
@@ -201,7 +202,8 @@ func (p *parser) misspelt(o object, pointer string, known []string) map[string]b
 const cloudEventTime = "time"
 
 func (p *parser) task(raw json.RawMessage) Task {
-	o, ok := p.object("", raw)
+	var few fewFields
+	o, ok := p.object(few[:0], "", raw)
 	if !ok {
 		return Task{}
 	}
@@ -224,13 +226,14 @@ func (p *parser) task(raw json.RawMessage) Task {
 	if raw, ok := o.get("createTime"); ok {
 		switch jsonKind(raw) {
 		case "a string", "a number", "null":
-			if err := o.take("createTime", &flexTime{&t.CreateTime}); err != nil {
-				p.add("/createTime", "%v", err)
-			} else if !t.CreateTime.IsZero() {
-				if err := input.CheckTime(t.CreateTime); err != nil {
-					p.add("/createTime", "%v", err)
-				}
+			created, err := readTime(bytes.TrimSpace(raw))
+			if err == nil && !created.IsZero() {
+				err = input.CheckTime(created)
 			}
+			if err != nil {
+				p.add("/createTime", "%v", err)
+			}
+			t.CreateTime = created
 		default:
 			p.add("/createTime", "want RFC 3339 text or epoch milliseconds, got %s", jsonKind(raw))
 		}
@@ -278,7 +281,8 @@ func sizeOf(extra map[string]json.RawMessage) int {
 }
 
 func (p *parser) info(pointer string, raw json.RawMessage) RequestInfo {
-	o, ok := p.object(pointer, raw)
+	var few fewFields
+	o, ok := p.object(few[:0], pointer, raw)
 	if !ok {
 		return RequestInfo{}
 	}
@@ -311,13 +315,15 @@ func (p *parser) resources(pointer string, raw json.RawMessage) []Resource {
 }
 
 func (p *parser) resource(pointer string, raw json.RawMessage) Resource {
-	o, ok := p.object(pointer, raw)
+	var few fewFields
+	o, ok := p.object(few[:0], pointer, raw)
 	if !ok {
 		return Resource{}
 	}
 	r := Resource{Type: p.text(o, pointer, "type")}
+	var fewValues fewFields
 	if raw, ok := o.get("values"); ok && jsonKind(raw) != "null" {
-		if values, ok := p.object(pointer+"/values", raw); ok {
+		if values, ok := p.object(fewValues[:0], pointer+"/values", raw); ok {
 			r.Values = make(map[string]string, len(values))
 			p.misspelt(values, pointer+"/values", valueNames)
 			for _, f := range values {

@@ -26,7 +26,7 @@ func (p *parser) pipeline(pointer string, info RequestInfo) {
 		p.add(pointer+"/externalId", "required: the id of the pipeline to update")
 		return
 	}
-	o, ok := p.object(pointer, raw)
+	o, ok := p.object(nil, pointer, raw)
 	if !ok {
 		return
 	}
@@ -41,7 +41,7 @@ func (p *parser) pipeline(pointer string, info RequestInfo) {
 }
 
 func (p *parser) pipelineParameters(pointer string, raw json.RawMessage) {
-	parameters, ok := p.object(pointer, raw)
+	parameters, ok := p.object(nil, pointer, raw)
 	if !ok {
 		return
 	}
@@ -66,11 +66,11 @@ func (t *Task) Pipeline() PipelineRequest {
 	if !json.Valid(raw) {
 		return request
 	}
-	fields := objectOf(raw)
+	fields := object(nil).appendObject(raw)
 	_ = fields.take("externalId", &request.ID) // "" where it is no text
 	request.ID = strings.ToLower(strings.TrimSpace(request.ID))
 	raw, _ = fields.get("parameters")
-	parameters := objectOf(raw)
+	parameters := object(nil).appendObject(raw)
 	_ = parameters.take(fullRefreshField, &request.FullRefresh)
 	request.Ignored = parameters.names()
 	return request

@@ -216,7 +216,8 @@ func (c *checker) object(s *Schema, value []byte, at *place) bool {
 	}
 	ok := true
 	seen := 0 // of the required
-	for name, member := range jsontext.Members(value) {
+	for text, member := range jsontext.Members(value) {
+		name := string(text)
 		if slices.Contains(s.required, name) {
 			seen++
 		}
@@ -236,7 +237,7 @@ func (c *checker) object(s *Schema, value []byte, at *place) bool {
 	for _, name := range s.required {
 		found := false
 		for member := range jsontext.Members(value) {
-			found = found || member == name
+			found = found || string(member) == name
 		}
 		if !found {
 			ok = c.bad(c.inside(at, name, -1), "missing")
