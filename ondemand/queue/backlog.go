@@ -16,7 +16,7 @@ func (q *Queue) refill(tx *store.Tx, lane string, n int) (changes []change, used
 	}
 	now := q.now()
 	for _, t := range tasks {
-		c := change{task: t, from: t.Status}
+		c := change{task: &t, from: t.Status}
 		if t.Status == ondemand.New {
 			if c, err = moveTask(tx, t, ondemand.Waiting, reasonAdmitted, now); err != nil {
 				return nil, 0, err

@@ -76,7 +76,7 @@ func createTask(tx *store.Tx, n *newTask, changes []change) ([]change, error) {
 	if err := n.record.Create(tx); err != nil {
 		return nil, err
 	}
-	changes = append(changes, change{task: *t, overflow: n.overflow, entry: n.entry})
+	changes = append(changes, change{task: t, overflow: n.overflow, entry: n.entry})
 	if !n.skipped {
 		return changes, nil
 	}

@@ -31,7 +31,7 @@ func (q *Queue) UpdateRun(_ context.Context, id string, set func(t *ondemand.Tas
 		if err != nil {
 			return nil, err
 		}
-		return []change{{task: t, from: t.Status}}, records.Store(tx, &t, t.Status)
+		return []change{{task: &t, from: t.Status}}, records.Store(tx, &t, t.Status)
 	})
 }
 
@@ -64,7 +64,7 @@ func loadRun(tx *store.Tx, id string, set func(t *ondemand.Task) error) (ondeman
 // storeRun leaves a task to whoever follows runs.
 func (v *completion) storeRun(tx *store.Tx, t ondemand.Task) ([]change, error) {
 	t.Run, t.StatusMessage = v.outcome.Run, joinMessages(v.outcome.Note, v.outcome.Message)
-	return []change{{task: t, from: t.Status}}, records.Store(tx, &t, t.Status)
+	return []change{{task: &t, from: t.Status}}, records.Store(tx, &t, t.Status)
 }
 
 // cancelRun notes that the update of a task is to be stopped, which may take long; ok is false where nothing may have been
@@ -77,7 +77,7 @@ func cancelRun(tx *store.Tx, t ondemand.Task, now time.Time) (changes []change, 
 	if r.CancelTime.IsZero() {
 		r.CancelTime, t.StatusMessage = now, "cancelled: the update is being stopped"
 	}
-	return []change{{task: t, from: t.Status}}, true, records.Store(tx, &t, t.Status)
+	return []change{{task: &t, from: t.Status}}, true, records.Store(tx, &t, t.Status)
 }
 
 // noteRun keeps which tasks are followed, after a change.

@@ -95,7 +95,7 @@ func (v *completion) commit(tx *store.Tx, newID func() string, now time.Time) ([
 		if err := records.Store(tx, &t, ""); err != nil {
 			return nil, err
 		}
-		changes = append(changes, change{task: t})
+		changes = append(changes, change{task: &t})
 	}
 	return changes, nil
 }
@@ -126,7 +126,7 @@ func storeNext(tx *store.Tx, list []ondemand.Task, newID func() string, now time
 		if err := records.Store(tx, &t, ""); err != nil {
 			return nil, err
 		}
-		changes = append(changes, change{task: t})
+		changes = append(changes, change{task: &t})
 	}
 	return changes, nil
 }
@@ -192,7 +192,7 @@ func (v *completion) storeChildren(tx *store.Tx, t ondemand.Task, results map[po
 	if err := records.Store(tx, &t, ondemand.InProgress); err != nil {
 		return nil, err
 	}
-	changes := []change{{task: t, from: ondemand.InProgress}}
+	changes := []change{{task: &t, from: ondemand.InProgress}}
 	for _, child := range v.outcome.Children {
 		child = part(child, newID(), now)
 		child.ParentID, child.PostedBy = t.ID, t.PostedBy
@@ -202,7 +202,7 @@ func (v *completion) storeChildren(tx *store.Tx, t ondemand.Task, results map[po
 		if err := records.SetShard(tx, t.ID, child.ID, ondemand.New); err != nil {
 			return nil, err
 		}
-		changes = append(changes, change{task: child})
+		changes = append(changes, change{task: &child})
 	}
 	return changes, nil
 }

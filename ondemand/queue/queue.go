@@ -202,7 +202,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondeman
 			if changes, err = createTask(tx, &prepared[i], changes); err != nil {
 				return err
 			}
-			results[i] = ondemand.Submission{Task: changes[len(changes)-1].task, Created: true}
+			results[i] = ondemand.Submission{Task: *changes[len(changes)-1].task, Created: true}
 		}
 		return q.noteEnds(tx, changes)
 	}, func() { q.apply(changes) })

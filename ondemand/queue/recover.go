@@ -82,7 +82,7 @@ func (q *Queue) loadStored(ids []string) (rest []string, err error) {
 		if t.Status == ondemand.InProgress && !waitsForChildren(&t) && t.Run == nil || t.Status.Queued() && overflow[i] {
 			rest = append(rest, t.ID)
 		} else {
-			changes = append(changes, change{task: t, recovered: true})
+			changes = append(changes, change{task: &t, recovered: true})
 		}
 	}
 	q.apply(changes)
@@ -96,7 +96,7 @@ func waitsForChildren(t *ondemand.Task) bool { return t.Children != nil && t.Chi
 func (q *Queue) recoverTask(tx *store.Tx, t ondemand.Task) ([]change, error) {
 	now := q.now()
 	if t.Status.Queued() { // an earlier version of the program had all of them in memory
-		return []change{{task: t, recovered: true, overflow: true}}, records.JoinBacklog(tx, &t)
+		return []change{{task: &t, recovered: true, overflow: true}}, records.JoinBacklog(tx, &t)
 	}
 	t.Crashes++
 	if t.RanAlone && t.Crashes >= q.opts.MaxCrashes {

@@ -246,7 +246,7 @@ func (q *Queue) claim(r *run) (ondemand.Job, error) {
 				if err != nil {
 					return err
 				}
-				changes, t = append(changes, c), c.task
+				changes, t = append(changes, c), *c.task
 			}
 			t.RanAlone = e == r.leader && e.alone
 			reason := "a worker began it"
@@ -267,11 +267,12 @@ func (q *Queue) claim(r *run) (ondemand.Job, error) {
 				return err
 			}
 			changes = append(changes, c)
-			c.task.NotBefore = due // restored when a run before that time fails
+			claimed := *c.task
+			claimed.NotBefore = due // restored when a run before that time fails
 			if e == r.leader {
-				job.Task = c.task
+				job.Task = claimed
 			} else {
-				job.Followers = append(job.Followers, c.task)
+				job.Followers = append(job.Followers, claimed)
 			}
 		}
 		if len(changes) == 0 {
@@ -290,7 +291,7 @@ func (q *Queue) claim(r *run) (ondemand.Job, error) {
 				return err
 			}
 			changes = append(changes, done...)
-			job.Followers = append(job.Followers, done[len(done)-1].task)
+			job.Followers = append(job.Followers, *done[len(done)-1].task)
 		}
 		return nil
 	}, func() { applied = true; q.apply(changes) })
@@ -320,7 +321,7 @@ func takeAlong(tx *store.Tx, t ondemand.Task, r *run, now time.Time) ([]change, 
 		if err != nil {
 			return nil, err
 		}
-		changes, t = append(changes, c), c.task
+		changes, t = append(changes, c), *c.task
 	}
 	t.Attempts++
 	c, err := moveTask(tx, t, ondemand.InProgress, "runs together with task "+r.leader.id, now)

@@ -23,7 +23,7 @@ const keepLast = 480
 
 // change is the new state of one task, written in a transaction and applied to memory after the commit.
 type change struct {
-	task      ondemand.Task   // its new state
+	task      *ondemand.Task  // its new state
 	from      ondemand.Status // "" for a new task
 	recovered bool            // no transition: the task was read from the file at start-up
 	overflow  bool            // the task is in the backlog
@@ -55,7 +55,7 @@ func moveTask(tx *store.Tx, t ondemand.Task, to ondemand.Status, reason string, 
 	if err := records.Store(tx, &t, from); err != nil {
 		return change{}, err
 	}
-	return change{task: t, from: from}, nil
+	return change{task: &t, from: from}, nil
 }
 
 // endTask ends a task, and its parent too when this was the parent's last open child.
@@ -76,7 +76,7 @@ func endTask(tx *store.Tx, t ondemand.Task, to ondemand.Status, reason string, n
 	}
 	countChild(parent.Children, to, 1)
 	if parent.Children.Open() > 0 {
-		return []change{c, {task: parent, from: ondemand.InProgress}}, records.Store(tx, &parent, ondemand.InProgress)
+		return []change{c, {task: &parent, from: ondemand.InProgress}}, records.Store(tx, &parent, ondemand.InProgress)
 	}
 	status, message := aggregateChildren(parent.Children)
 	if len(parent.Resources) > 0 {
@@ -184,7 +184,7 @@ func (q *Queue) Retry(_ context.Context, id string) (ondemand.Task, error) {
 		overflow := q.overflow(1, func(int) *ondemand.Task { return &waiting }, true)[0]
 		c, err := moveTask(tx, t, ondemand.Waiting, "retried", q.now())
 		if err == nil && overflow {
-			c.overflow, err = true, records.JoinBacklog(tx, &c.task)
+			c.overflow, err = true, records.JoinBacklog(tx, c.task)
 		}
 		return append([]change{c}, changes...), err
 	})
@@ -200,7 +200,7 @@ func reopenShard(tx *store.Tx, child ondemand.Task) ([]change, error) {
 		return nil, err
 	}
 	countChild(parent.Children, child.Status, -1)
-	return []change{{task: parent, from: ondemand.InProgress}}, records.Store(tx, &parent, ondemand.InProgress)
+	return []change{{task: &parent, from: ondemand.InProgress}}, records.Store(tx, &parent, ondemand.InProgress)
 }
 
 // commitChanges commits and applies the changes that fn returns, and returns the task of the first one.
@@ -215,7 +215,7 @@ func (q *Queue) commitChanges(fn func(tx *store.Tx) ([]change, error)) (ondemand
 	if err != nil {
 		return ondemand.Task{}, err
 	}
-	return changes[0].task, nil
+	return *changes[0].task, nil
 }
 
 // noteEnds calls [Options.Ended] for each change with which a task ends.
@@ -227,7 +227,7 @@ func (q *Queue) noteEnds(tx *store.Tx, changes []change) error {
 		if !changes[i].ends() {
 			continue
 		}
-		if err := q.opts.Ended(tx, &changes[i].task); err != nil {
+		if err := q.opts.Ended(tx, changes[i].task); err != nil {
 			return fmt.Errorf("note the end of task %s: %w", changes[i].task.ID, err)
 		}
 	}
@@ -239,7 +239,7 @@ func (q *Queue) apply(changes []change) {
 	now, runs := time.Now(), false
 	q.mu.Lock()
 	for i := range changes {
-		t := &changes[i].task
+		t := changes[i].task
 		q.applyOne(&changes[i], now)
 		runs = q.live.noteRun(t) || runs
 		for c := range q.watchers[t.ID] {
@@ -256,13 +256,13 @@ func (q *Queue) apply(changes []change) {
 	}
 	for i := range changes {
 		if c := &changes[i]; c.from != c.task.Status && !c.recovered {
-			q.logTransition(&c.task, c.from)
+			q.logTransition(c.task, c.from)
 		}
 	}
 }
 
 func (q *Queue) applyOne(c *change, now time.Time) {
-	t, from := &c.task, c.from
+	t, from := c.task, c.from
 	e := q.live.byID[t.ID]
 	if e == nil && from.Queued() {
 		q.live.countBacklog(t.Type, from, records.LaneOf(t), -1)

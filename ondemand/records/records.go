@@ -123,11 +123,12 @@ func decodeSummary(b []byte) summary {
 }
 
 // Load returns one task; ok is false when there is none.
-func Load(tx *store.Tx, id string) (t ondemand.Task, ok bool, err error) {
+func Load(tx *store.Tx, id string) (task ondemand.Task, ok bool, err error) {
 	data := tx.Bucket(bucketTasks).Get([]byte(id))
 	if data == nil {
 		return ondemand.Task{}, false, nil
 	}
+	var t ondemand.Task // allocated only where there is one: before each new task is looked whether it is there
 	if err := json.Unmarshal(data, &t); err != nil {
 		return ondemand.Task{}, false, fmt.Errorf("read stored task %s: %w", id, err)
 	}
