@@ -32,78 +32,9 @@ import (
 	"ucwarden/policy/compile"
 	"ucwarden/policy/guard"
 	"ucwarden/policy/protect"
-	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
-	"ucwarden/policy/source"
-	"ucwarden/policy/source/rangeradmin"
 	"ucwarden/tracing"
 )
-
-// policySource is what the commands need of a source of policies.
-type policySource interface {
-	connector.Policies
-	Load(ctx context.Context) (*ranger.Snapshot, error)
-	Watch(ctx context.Context, tell func(*ranger.Snapshot)) error
-	Problem() error
-}
-
-// openSource makes the policy source that the configuration names and loads it.
-func openSource(ctx context.Context, c *config.Config, log *slog.Logger) (policySource, error) {
-	src, err := newSource(c, "", log, nil)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := src.Load(ctx); err != nil {
-		return nil, err
-	}
-	return src, nil
-}
-
-// newSource makes the policy source that the configuration names, and loads nothing yet. cacheDir, when not empty, keeps
-// the last verified snapshot for a restart while the source is down.
-func newSource(c *config.Config, cacheDir string, log *slog.Logger, reg prometheus.Registerer) (policySource, error) {
-	var src policySource
-	var err error
-	guard := source.GuardOptions{MaxShrink: c.Policies.MaxShrinkRatio, AllowEmpty: c.Policies.AllowEmpty, Accept: c.Policies.Accept}
-	switch p := c.Policies; {
-	case p.Ranger.URL != "":
-		if cacheDir != "" && p.Ranger.CacheDir != "" {
-			cacheDir = p.Ranger.CacheDir
-		}
-		src, err = source.NewRanger(source.RangerOptions{
-			Options: rangeradmin.Options{
-				URL: p.Ranger.URL, Service: p.Ranger.Service, Username: p.Ranger.Username, Password: p.Ranger.Password.Reveal(),
-				AllowHTTP: p.Ranger.AllowHTTP, CertFile: p.Ranger.CertFile, KeyFile: p.Ranger.KeyFile, CAFile: p.Ranger.CAFile,
-				Timeout: p.Ranger.Timeout, PluginID: p.Ranger.PluginID, ClusterName: p.Ranger.ClusterName, Logger: log,
-			},
-			PollInterval: p.Ranger.PollInterval, Guard: guard, CacheDir: cacheDir, Registerer: reg,
-		})
-	case p.Path != "":
-		var extra []string
-		if p.UsersPath != "" {
-			extra = []string{p.UsersPath}
-		}
-		src, err = source.NewFiles(source.FilesOptions{
-			Path: p.Path, ExtraPaths: extra, Service: p.Service, Guard: guard, CacheDir: cacheDir, Logger: log, Registerer: reg,
-		})
-	default:
-		return nil, withHint(&unsetError{"no policies are configured"},
-			"set policies.path to a file or folder of policies, or policies.ranger.url and policies.ranger.service")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return src, nil
-}
-
-// keptOut returns why the policies that are there now are not in force, but older ones; nil where they are, or where what is
-// there is not known, since the source does not answer.
-func keptOut(src policySource) error {
-	if err := src.Problem(); err != nil && !policy.CodeOf(err).Retryable() {
-		return err
-	}
-	return nil
-}
 
 // openWorkspace connects to the workspace.
 func openWorkspace(ctx context.Context, c *config.Config, log *slog.Logger, reg prometheus.Registerer) (*unitycatalog.Client, error) {
@@ -364,7 +295,7 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if p.audit, err = openAudit(c.Audit, o.stdout, log, reg); err != nil {
 		return nil, err
 	}
-	if p.source, err = newSource(c, filepath.Join(c.Store.Path, "policies"), log, reg); err != nil {
+	if p.source, err = newSource(c, cacheOf(c, false), log, reg); err != nil {
 		return nil, err
 	}
 	handlers := make(map[ondemand.Type]ondemand.Handler)

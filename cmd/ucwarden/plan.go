@@ -44,7 +44,7 @@ policies Unity Catalog cannot express. Nothing is changed, and no running daemon
 				return err
 			}
 			warnWithoutEffect(c, log)
-			src, err := openSource(cmd.Context(), c, log)
+			src, err := openSourceInForce(cmd.Context(), c, log)
 			if err != nil {
 				return err
 			}
@@ -67,7 +67,16 @@ policies Unity Catalog cannot express. Nothing is changed, and no running daemon
 			if err != nil {
 				return err
 			}
-			if err := a.print(planDocument(result), func(w io.Writer) error { return a.printPlan(w, result) }); err != nil {
+			doc := planDocument(result)
+			if err := keptOut(src); err != nil {
+				doc.KeptOut = err.Error()
+			}
+			if err := a.print(doc, func(w io.Writer) error {
+				if doc.KeptOut != "" {
+					fmt.Fprintln(w, a.paint("This goes by the last policies that could be used, not by those that are there now: "+doc.KeptOut, text.FgRed))
+				}
+				return a.printPlan(w, result)
+			}); err != nil {
 				return err
 			}
 			if out != "" {
@@ -111,6 +120,7 @@ type planResult struct {
 	Skipped []load.Skipped     `json:"skipped,omitempty"` // requested and not for a sync
 	LeftOut []policy.Principal `json:"leftOut,omitempty"` // who is granted something and unknown
 	Refused string             `json:"refused,omitempty"` // why a guard would refuse it
+	KeptOut string             `json:"keptOut,omitempty"` // why newer policies than those it goes by are not in force
 }
 
 // planDocument is the JSON form of a plan. Lists without anything in them are written as such.

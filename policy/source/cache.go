@@ -30,6 +30,7 @@ type cache struct {
 	path     string
 	identity string
 	savedAt  time.Time // confirmation time in the file
+	readOnly bool
 }
 
 // cacheEntry is the content of a cache file.
@@ -106,8 +107,11 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// save replaces the cache file, so that a crash leaves the old one or the new one.
+// save replaces the cache file, unless the cache is read-only, so that a crash leaves the old one or the new one.
 func (c *cache) save(entry *cacheEntry) error {
+	if c.readOnly {
+		return nil
+	}
 	entry.Identity = c.identity
 	entry.Faults, entry.More = entry.Content.Faults(), entry.Content.More
 	entry.Origins = map[int64]string{}

@@ -160,3 +160,32 @@ func TestCacheOfAnotherSource(t *testing.T) {
 		t.Errorf("the cache of another folder was used: %d policies", len(s.Policies))
 	}
 }
+
+// A cache that another process keeps is read, and left as it is.
+func TestReadOnlyCache(t *testing.T) {
+	dir, cacheDir := tempWith(t, map[string]string{"a.json": allow(1, "a", "t1")}), t.TempDir()
+	load(t, source.FilesOptions{Path: dir, CacheDir: filepath.Join(cacheDir, "none"), CacheReadOnly: true, Debounce: 1})
+	if _, err := os.Stat(filepath.Join(cacheDir, "none")); err == nil {
+		t.Error("a cache was made")
+	}
+	load(t, source.FilesOptions{Path: dir, CacheDir: cacheDir, Debounce: 1})
+	files, err := filepath.Glob(filepath.Join(cacheDir, "*.snapshot"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	before, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, map[string]string{"a.json": allow(1, "a", "t2")})
+	if s := load(t, source.FilesOptions{Path: dir, CacheDir: cacheDir, CacheReadOnly: true, Debounce: 1}); s.Policies[0].Resources["table"].Values[0] != "t2" {
+		t.Errorf("loaded %v", s.Policies)
+	}
+	if after, err := os.ReadFile(files[0]); err != nil || string(after) != string(before) {
+		t.Errorf("the cache was changed: %v", err)
+	}
+	write(t, dir, map[string]string{"a.json": `{"rangerRoles":5}`})
+	if s := load(t, source.FilesOptions{Path: dir, CacheDir: cacheDir, CacheReadOnly: true, Debounce: 1}); s.Policies[0].Resources["table"].Values[0] != "t1" {
+		t.Errorf("from the cache: %v", s.Policies)
+	}
+}

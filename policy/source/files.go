@@ -27,6 +27,8 @@ type FilesOptions struct {
 	Guard GuardOptions
 	// CacheDir is a folder for the last verified snapshot; "" disables the cache.
 	CacheDir string
+	// CacheReadOnly leaves the cache as it is: another process keeps it.
+	CacheReadOnly bool
 	// Debounce is how long files must be unchanged before they are read; 0 means 250 ms.
 	Debounce time.Duration
 	// PollInterval is how often Watch reads the files without a notification; 0 means 30 s.
@@ -80,7 +82,7 @@ func NewFiles(o FilesOptions) (*Files, error) {
 		return nil, policy.Errorf(policy.CodeInvalid, "policy files: %w", err)
 	}
 	h, err := newSnapshotStore(snapshotStoreOptions{
-		kind: "files", identity: identity, cacheDir: o.CacheDir, guard: o.Guard, logger: o.Logger, registerer: o.Registerer,
+		kind: "files", identity: identity, cacheDir: o.CacheDir, cacheReadOnly: o.CacheReadOnly, guard: o.Guard, logger: o.Logger, registerer: o.Registerer,
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ type RangerOptions struct {
 	Guard GuardOptions
 	// CacheDir is a folder for the last verified snapshot; "" disables the cache.
 	CacheDir string
+	// CacheReadOnly leaves the cache as it is: another process keeps it.
+	CacheReadOnly bool
 
 	Registerer prometheus.Registerer // nil: none
 }
@@ -51,7 +53,7 @@ func NewRanger(o RangerOptions) (*Ranger, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h, err := newSnapshotStore(snapshotStoreOptions{
-		kind: "ranger", identity: o.Service, cacheDir: o.CacheDir, guard: o.Guard, serverVersions: true, logger: o.Logger, registerer: o.Registerer,
+		kind: "ranger", identity: o.Service, cacheDir: o.CacheDir, cacheReadOnly: o.CacheReadOnly, guard: o.Guard, serverVersions: true, logger: o.Logger, registerer: o.Registerer,
 	})
 	if err != nil {
 		return nil, err

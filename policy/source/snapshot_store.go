@@ -43,6 +43,7 @@ type snapshotStoreOptions struct {
 	kind           string
 	identity       string // distinguishes the caches of different sources
 	cacheDir       string
+	cacheReadOnly  bool
 	guard          GuardOptions
 	serverVersions bool
 	logger         *slog.Logger
@@ -65,6 +66,7 @@ func newSnapshotStore(o snapshotStoreOptions) (*snapshotStore, error) {
 	}
 	if o.cacheDir != "" {
 		store.cache = newCache(o.cacheDir, o.kind, o.identity)
+		store.cache.readOnly = o.cacheReadOnly
 	}
 	m, err := newMetrics(store, o.registerer)
 	if err != nil {

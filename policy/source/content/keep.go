@@ -97,8 +97,7 @@ func (m *merger) keepVerified(before *Content) (kept int, first error) {
 		if r.more > 0 {
 			which = fmt.Sprintf("the policy, and of %d others with the same field,", r.more)
 		}
-		r.problem.Message = fmt.Sprintf("policy %d %q: %s; the last verified version of %s stays in force until the file is corrected",
-			r.problem.PolicyID, r.problem.Policy, r.problem.Message, which)
+		r.problem.Message += fmt.Sprintf("; the last verified version of %s stays in force until the file is corrected", which)
 		m.content.Problems = append(m.content.Problems, r.problem)
 	}
 	return kept, first

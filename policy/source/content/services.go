@@ -273,7 +273,11 @@ func LeftOut(problems []ranger.Problem) []string {
 	var list []string
 	for _, p := range problems {
 		if p.LeftOut {
-			list = append(list, p.Text())
+			text := p.Text()
+			if p.Effect != policy.EffectNone && (p.PolicyID != 0 || p.Policy != "") {
+				text += fmt.Sprintf(" (policy %d %q)", p.PolicyID, p.Policy)
+			}
+			list = append(list, text)
 		}
 	}
 	return list
