@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // PrincipalKind is user, group or service principal.
@@ -55,6 +56,36 @@ type directory struct {
 	byID   map[int64]*principal  // deleted principals and recipients too
 	groups map[string][]string   // groups that list a member by name
 	lastID int64
+
+	listing sync.Mutex                 // guards listed
+	listed  map[PrincipalKind][]string // names of a kind in their order, since somebody was added, removed or renamed last
+}
+
+// names returns the names of a kind in their order, but for the account-wide group. They are not to be changed. The caller holds the lock of what changes the directory.
+func (d *directory) names(kind PrincipalKind) []string {
+	d.listing.Lock()
+	defer d.listing.Unlock()
+	list, ok := d.listed[kind]
+	if !ok {
+		for name, p := range d.byName {
+			if p.kind == kind && name != accountUsers {
+				list = append(list, name)
+			}
+		}
+		slices.Sort(list)
+		if d.listed == nil {
+			d.listed = make(map[PrincipalKind][]string)
+		}
+		d.listed[kind] = list
+	}
+	return list
+}
+
+// changed forgets in what order names are.
+func (d *directory) changed() {
+	d.listing.Lock()
+	defer d.listing.Unlock()
+	d.listed = nil
 }
 
 func newDirectory() *directory {
@@ -106,13 +137,14 @@ func (d *directory) add(kind PrincipalKind, name string, members []string) *prin
 	if p == nil {
 		p = d.register(kind, name)
 		d.byName[name] = p
+		d.changed()
 		if kind != Group {
 			d.byFold[foldPrincipal(name)] = p
 		}
 	}
 	for _, member := range members {
 		member = d.spelled(member)
-		if !slices.Contains(p.members, member) {
+		if !slices.Contains(d.groups[member], p.name) { // a group may have a million members, and nobody is in as many groups
 			p.members = append(p.members, member)
 			d.groups[member] = append(d.groups[member], p.name)
 		}
@@ -138,6 +170,7 @@ func (d *directory) remove(name string) bool {
 	name = p.name
 	p.deleted = true
 	delete(d.byName, name)
+	d.changed()
 	if fold := foldPrincipal(name); d.byFold[fold] == p {
 		delete(d.byFold, fold)
 	}
@@ -199,6 +232,7 @@ func (d *directory) rename(p *principal, name string) {
 	delete(d.byName, p.name)
 	p.name = name
 	d.byName[name] = p
+	d.changed()
 	if in != nil {
 		d.groups[name] = in
 	}

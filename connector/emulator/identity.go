@@ -160,9 +160,8 @@ func (c *call) scimAttributes(r scimResource) (any, error) {
 	return shown, nil
 }
 
-// scimSort sorts principals by the attribute that the query names, by default by name.
+// scimSort sorts principals, which are in the order of their names, by the attribute that the query names.
 func (c *call) scimSort(names []string) error {
-	slices.Sort(names)
 	query := c.req.URL.Query()
 	switch by := strings.ToLower(query.Get("sortBy")); by {
 	case "", "username", "displayname", "applicationid":
@@ -201,10 +200,14 @@ func (s *Server) scimList(kind PrincipalKind) handlerFunc {
 		}
 		s.mu.RLock()
 		defer s.mu.RUnlock()
-		var names []string
-		for name, p := range s.directory.byName {
-			if p.kind == kind && name != accountUsers && wanted(p) && !(c.ofAccount() && p.local()) {
-				names = append(names, name)
+		names := s.directory.names(kind)
+		if query.Get("filter") != "" || query.Get("sortBy") != "" || query.Get("sortOrder") != "" || c.ofAccount() {
+			all := names
+			names = make([]string, 0, len(all))
+			for _, name := range all {
+				if p := s.directory.byName[name]; wanted(p) && !(c.ofAccount() && p.local()) {
+					names = append(names, name)
+				}
 			}
 		}
 		if err := c.scimSort(names); err != nil {

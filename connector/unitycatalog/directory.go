@@ -144,15 +144,26 @@ func (c *Client) scimList(ctx context.Context, path, attributes string) ([]scimR
 	return nil, policy.Errorf(policy.CodeUnavailable, "%s changed while they were listed, %d times", path, scimAttempts)
 }
 
+// Pages that hold more than an answer may are asked for in parts.
 func (c *Client) scimPages(ctx context.Context, path, attributes string) (list []scimResource, complete bool, err error) {
 	total := -1
 	seen := make(map[string]bool)
+	count, shown := scimPageSize, attributes
 	for start := 1; ; {
 		var page scimPage
-		query := url.Values{"attributes": {attributes}, "startIndex": {strconv.Itoa(start)}, "count": {strconv.Itoa(scimPageSize)}}
-		if err := c.get(ctx, "scim "+strings.ToLower(path), scimPrefix+path, query, &page); err != nil {
+		query := url.Values{"attributes": {shown}, "startIndex": {strconv.Itoa(start)}, "count": {strconv.Itoa(count)}}
+		err := c.get(ctx, "scim "+strings.ToLower(path), scimPrefix+path, query, &page)
+		switch {
+		case policy.CodeOf(err) == policy.CodeTooLarge && count > 1:
+			count /= 10
+			continue
+		case policy.CodeOf(err) == policy.CodeTooLarge && shown != withoutMembers(attributes): // who is in this group is not known
+			shown = withoutMembers(attributes)
+			continue
+		case err != nil:
 			return nil, false, err
 		}
+		count, shown = min(count*10, scimPageSize), attributes
 		if page.TotalResults == nil {
 			return nil, false, policy.Errorf(policy.CodeUnavailable, "the listing of %s does not say how many there are", path)
 		}
@@ -175,6 +186,9 @@ func (c *Client) scimPages(ctx context.Context, path, attributes string) (list [
 		}
 	}
 }
+
+// withoutMembers returns attributes without the members of groups.
+func withoutMembers(attributes string) string { return strings.Replace(attributes, ",members", "", 1) }
 
 // completeGroups adds the members of groups where the listing does not show any: the caller is in a group that is listed
 // without it. It adds the groups of the caller that are not listed.
@@ -204,8 +218,8 @@ func (c *Client) completeGroups(ctx context.Context, me scimResource, groups []s
 		g.Go(func() error {
 			var one scimResource
 			err := c.get(ctx, "scim group", scimPrefix+"Groups/"+url.PathEscape(groups[i].ID), nil, &one)
-			if policy.CodeOf(err) == policy.CodeNotFound {
-				return nil // deleted since it was listed, or not shown to us: who is in it the other groups tell
+			if code := policy.CodeOf(err); code == policy.CodeNotFound || code == policy.CodeTooLarge {
+				return nil // deleted since it was listed, or not shown to us: who is in it the other groups tell; or more than can be read
 			}
 			if err == nil {
 				groups[i].Members, groups[i].Groups, groups[i].Meta = one.Members, one.Groups, one.Meta

@@ -51,10 +51,15 @@ func (s *scim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start, _ := strconv.Atoi(r.URL.Query().Get("startIndex"))
 	from := min(max(start-1, 0), len(list))
-	page := list[from:min(from+2, len(list))]
+	count, _ := strconv.Atoi(r.URL.Query().Get("count"))
+	page := list[from:min(from+min(count, 2), len(list))]
 	raw := make([]json.RawMessage, 0, 2)
 	for _, item := range page {
-		raw = append(raw, json.RawMessage(item))
+		members := ""
+		if strings.Contains(r.URL.Query().Get("attributes"), "members") {
+			members = `,"members":[{"value":"3"}` + strings.Repeat(`,{"value":"`+strings.Repeat("x", 1000)+`"}`, 34_000) + "]"
+		}
+		raw = append(raw, json.RawMessage(strings.Replace(item, manyMembers, members, 1)))
 	}
 	if err := json.NewEncoder(w).Encode(map[string]any{"Resources": raw, "totalResults": len(list), "startIndex": start, "itemsPerPage": len(page)}); err != nil {
 		panic(err)
@@ -63,6 +68,9 @@ func (s *scim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.shift(s)
 	}
 }
+
+// manyMembers stands, in a group, for more members than an answer may hold.
+const manyMembers = `,"members":"many"`
 
 func newSCIM() *scim {
 	return &scim{
@@ -167,6 +175,25 @@ func TestPrincipalsHidden(t *testing.T) {
 		if d.Own(policy.NewPrincipal(policy.Group, name)) != want {
 			t.Errorf("we are in %s: %t", name, !want)
 		}
+	}
+}
+
+// TestPrincipalsMany holds that it is not known who is in a group of which no answer can hold the members, and that all else is read.
+func TestPrincipalsMany(t *testing.T) {
+	s := newSCIM()
+	s.lists["Groups"] = slices.Insert(s.lists["Groups"], 1, `{"id":"13","displayName":"staff"`+manyMembers+`,"groups":[{"value":"11"}]}`)
+	l, err := listingOf(t, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(everybody)
+	want = append(want, "group staff")
+	slices.Sort(want)
+	if got := names(l); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if _, all := directory.New(l).UsersIn(policy.NewPrincipal(policy.Group, "staff")); all {
+		t.Error("it counts as known who is in staff")
 	}
 }
 

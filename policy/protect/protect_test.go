@@ -52,7 +52,7 @@ func mask(groups, typ, value string) ranger.DataMaskPolicyItem {
 	return ranger.DataMaskPolicyItem{PolicyItem: item(groups, ""), DataMaskInfo: ranger.DataMaskInfo{DataMaskType: typ, ValueExpr: value}}
 }
 
-func newProtector(t *testing.T, o Options, policies ...ranger.Policy) *Protector {
+func newProtector(t testing.TB, o Options, policies ...ranger.Policy) *Protector {
 	t.Helper()
 	set, err := rules.New(&ranger.Snapshot{Policies: policies, Users: people}, rules.Options{})
 	if err != nil {
