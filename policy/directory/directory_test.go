@@ -168,3 +168,26 @@ func TestSame(t *testing.T) {
 		t.Error("one that was not read is the same")
 	}
 }
+
+func TestGroupsOf(t *testing.T) {
+	d := directory.New(listing())
+	for _, c := range []struct {
+		who  policy.Principal
+		want []string
+	}{
+		{policy.NewPrincipal(policy.User, "Ana.Lopez@acme.example"), []string{"analysts"}},
+		{policy.NewPrincipal(policy.User, "bo@acme.example"), nil},
+		{policy.NewPrincipal(policy.Group, "connectors"), []string{"Everything", "uc-operators"}}, // which are in each other
+		{policy.NewPrincipal(policy.ServicePrincipal, app), []string{"admins"}},
+		{policy.NewPrincipal(policy.Group, "Connectors"), nil},
+	} {
+		var got []string
+		for _, g := range d.GroupsOf(c.who) {
+			got = append(got, g.Name)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s is in %q, want %q", c.who.Name, got, c.want)
+		}
+	}
+}

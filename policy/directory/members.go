@@ -52,3 +52,37 @@ func (d *Directory) Groups() []policy.Principal {
 	}
 	return list
 }
+
+// GroupsOf lists the groups that a principal is in, directly or through others, as far as their members are known, sorted. Everybody's
+// group is not among them.
+func (d *Directory) GroupsOf(p policy.Principal) []policy.Principal {
+	in := make(map[string][]string) // groups by member
+	for i := range d.entries {
+		e := &d.entries[i]
+		for _, member := range e.Members {
+			in[member] = append(in[member], e.ID)
+		}
+		in[e.ID] = append(in[e.ID], e.Parents...)
+	}
+	var queue []string
+	for _, i := range d.byName[policy.FoldPrincipal(p.Name)] {
+		if d.entries[i].principal() == p {
+			queue = append(queue, in[d.entries[i].ID]...)
+		}
+	}
+	seen := make(map[string]bool)
+	var groups []policy.Principal
+	for ; len(queue) > 0; queue = queue[1:] {
+		id := queue[0]
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		queue = append(queue, in[id]...)
+		if i, listed := d.byID[id]; listed && !d.entries[i].principal().IsEveryone() {
+			groups = append(groups, d.entries[i].principal())
+		}
+	}
+	slices.SortFunc(groups, policy.ComparePrincipals)
+	return groups
+}

@@ -143,7 +143,7 @@ func Explain(rs *rules.RuleSet, o compile.Options, q Question) (*Explanation, er
 		listed = o.Directory.Principals()
 	}
 	x.subject = lookUpSubject(rs, listed, q.Principal)
-	x.holders = x.subject.holders(rs) // finds its groups and roles, too
+	x.holders = x.subject.holders(rs, x.workspaceGroups()) // finds its groups and roles, too
 	x.out.Principal = x.subject.explained
 	for _, h := range x.holders {
 		x.principals = append(x.principals, h.principal)

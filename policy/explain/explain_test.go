@@ -10,6 +10,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
+	"ucwarden/policy/directory"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
@@ -282,4 +283,32 @@ func compileWorld(t *rapid.T, w *policytest.World) (*compile.Result, compile.Opt
 	}
 	o := compile.Options{Deny: []compile.DenyStrategy{rapid.SampledFrom([]compile.DenyStrategy{compile.DenyWithhold, compile.DenyExpand}).Draw(t, "strategy")}}
 	return compile.New(policytest.Rules(w.Snapshot, policytest.Names), o).Compile(policy.NewInventory(w.Listed...)), o
+}
+
+// Who is in which group the workspace says, where the user store does not: its groups count for grants, row filters and masks.
+func TestGroupsOfTheWorkspace(t *testing.T) {
+	listed := directory.New(directory.Listing{Entries: []directory.Entry{
+		{ID: "1", Kind: policy.User, Name: "new@example.com"}, {ID: "2", Kind: policy.User, Name: "carl@example.com"},
+		{ID: "3", Kind: policy.Group, Name: "analysts", Members: []string{"4"}}, {ID: "4", Kind: policy.Group, Name: "emea", Members: []string{"1"}},
+		{ID: "5", Kind: policy.Group, Name: "clerks", Members: []string{}},
+	}})
+	ask := func(principal string) *Explanation {
+		e, err := Explain(policytest.Rules(explainSnapshot(t), rules.NameMapping{}), compile.Options{Directory: listed},
+			Question{Principal: principal, Object: policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "sales.crm.people"}}, Privileges: []policy.Privilege{policy.Select}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	e := ask("new@example.com")
+	if !slices.Equal(e.Principal.Groups, []string{"analysts", "emea"}) || !slices.Contains(e.Principal.Principals, "emea") {
+		t.Errorf("the groups are %v, reached by grants to %v", e.Principal.Groups, e.Principal.Principals)
+	}
+	if len(e.Protections) != 1 || !e.Protections[0].Applies || e.Protections[0].Path != "group analysts" || e.Privileges[0].Outcome != OutcomeAllowed {
+		t.Errorf("bound by %+v, %+v", e.Protections, e.Privileges[0])
+	}
+	notes := strings.Join(ask("carl").Notes, "; ")
+	if !strings.Contains(notes, `in group "clerks", and the workspace does not`) || !strings.Contains(notes, `in group "analysts", and the workspace does not`) {
+		t.Errorf("of carl the notes are %s", notes)
+	}
 }

@@ -19,7 +19,7 @@ type ExplainedPrincipal struct {
 	Kind       string   `json:"kind"`             // user, group, role or everyone
 	How        string   `json:"how"`              // where it was found
 	Also       []string `json:"also,omitempty"`   // what else goes by the name
-	Groups     []string `json:"groups,omitempty"` // of a user, by the user store
+	Groups     []string `json:"groups,omitempty"` // of a user, by the user store and the workspace
 	Roles      []string `json:"roles,omitempty"`  // held, directly or through groups and other roles
 	Principals []string `json:"principals"`       // in Unity Catalog: itself, and those whose grants reach it
 }
@@ -119,8 +119,44 @@ type holder struct {
 	path      string
 }
 
-// holders lists them, and fills in groups and roles: the subject, its groups, its roles, everyone.
-func (s *explainedSubject) holders(rs *rules.RuleSet) []holder {
+// workspaceGroups returns the groups that a user is in by the workspace, as policies name them, and notes where the user store
+// differs: the workspace's are those that count in Unity Catalog.
+func (x *explainer) workspaceGroups() []string {
+	d, s := x.options.Directory, &x.subject
+	if d == nil || !d.Read() || s.kind != rules.SubjectUser {
+		return nil
+	}
+	stored, known := x.rules.Members.GroupNames(s.name)
+	var names []string
+	in := make(map[policy.Principal]bool)
+	for _, g := range d.GroupsOf(d.Resolve(x.rules.Subjects.PrincipalOf(rules.SubjectUser, s.name)).Principal) {
+		in[g] = true
+		name := g.Name
+		for id := range rules.SubjectID(x.rules.Subjects.Len()) {
+			if p, _ := x.compiler.Principal(id); p == g && x.rules.Subjects.Of(id).Kind == rules.SubjectGroup {
+				name = x.rules.Subjects.Of(id).Name
+				names = append(names, name)
+			}
+		}
+		if name == g.Name && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		if known && !slices.Contains(stored, name) {
+			x.note("the workspace has it in group %q, and the user store does not; Unity Catalog goes by the workspace", name)
+		}
+	}
+	for _, name := range stored {
+		of := d.Resolve(x.rules.Subjects.PrincipalOf(rules.SubjectGroup, name))
+		if _, all := d.UsersIn(of.Principal); of.Listed && all && !in[of.Principal] && !of.Principal.IsEveryone() {
+			x.note("the user store has it in group %q, and the workspace does not: what is granted to the group does not reach it", name)
+		}
+	}
+	return names
+}
+
+// holders lists them, and fills in groups and roles: the subject, its groups, by the user store or among those in the workspace, its
+// roles, everyone.
+func (s *explainedSubject) holders(rs *rules.RuleSet, workspace []string) []holder {
 	table, members := rs.Subjects, rs.Members
 	var list []holder
 	add := func(k rules.SubjectKind, name, path string) {
@@ -143,7 +179,9 @@ func (s *explainedSubject) holders(rs *rules.RuleSet) []holder {
 	case rules.SubjectUser:
 		add(rules.SubjectUser, s.name, "user "+s.name)
 		groups, _ := members.GroupNames(s.name)
-		s.explained.Groups = slices.Compact(slices.Sorted(slices.Values(groups)))
+		s.explained.Groups = slices.Concat(groups, workspace)
+		slices.Sort(s.explained.Groups)
+		s.explained.Groups = slices.Compact(s.explained.Groups)
 		hold(rules.SubjectUser, s.name, "")
 		for _, g := range s.explained.Groups {
 			add(rules.SubjectGroup, g, "group "+g)
