@@ -23,6 +23,7 @@ func Findings(set *rules.RuleSet) []policy.Finding {
 		}
 		f.findFaults(p)
 		f.findValues(p)
+		f.findConditions(p, "conditions", p.Source.Conditions)
 		f.findItems(p)
 		f.findUnused(p)
 		f.findInItems(p)

@@ -204,6 +204,8 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		"empty name masked":           {`"policyType":1,` + on + `"dataMaskPolicyItems":` + item(`"users":["a",""]`, selects), "dataMaskPolicyItems[0].users[1]", "wider"},
 		"perhaps several":             {on + `"policyItems":` + item(`"groups":["hr|fin"]`, selects), "policyItems[0].groups[0]", "none"},
 		"perhaps several denied":      {on + `"denyPolicyItems":` + item(`"groups":["hr,fin"]`, selects), "denyPolicyItems[0].groups[0]", "none"},
+		"blank script":                {on + `"conditions":[{"type":"_expression","values":[""]}],"policyItems":` + item(`"groups":["g"]`, selects), "conditions[0].values", "none"},
+		"unknown condition":           {on + `"policyItems":[{"groups":["g"],"accesses":[` + selects + `],"conditions":[{"type":"_expression","values":["true"]},{"type":"office","values":["x"]}]}]`, "policyItems[0].conditions[1].type", "none"},
 		"blank around a user":         {on + `"denyPolicyItems":` + item(`"users":["ann@x.com "]`, selects), "denyPolicyItems[0].users[0]", "none"},
 		"nothing denied":              {on + `"denyPolicyItems":` + item(`"groups":["g"]`, ""), "denyPolicyItems[0]", "wider"},
 		"only switched off":           {on + `"denyPolicyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false}`), "denyPolicyItems[0]", "wider"},

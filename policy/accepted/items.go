@@ -59,6 +59,7 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 			f.find(p, policy.EffectNone, "%s: %s", name.Field, name)
 		}
 	}
+	f.findConditions(p, path+".conditions", item.Conditions)
 	if faulty(p, path) {
 		return // what is not understood of it has a finding, and may be what is missing
 	}
@@ -76,6 +77,18 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 		f.find(p, effect, "%s[%d]: it has no access types in effect (named, and not isAllowed false), so it is about nothing", kind, index)
 	} else if len(off) > 0 {
 		f.find(p, effect, "%s[%d]: %s is switched off (isAllowed false), so the item is not about it", kind, index, strings.Join(off, ", "))
+	}
+}
+
+// findConditions reports conditions that nothing can judge, or that no request can meet. That a grant cannot express them, and what
+// follows, the compiler reports.
+func (f *finder) findConditions(p *rules.Policy, path string, list []ranger.Condition) {
+	for i, c := range list {
+		for _, problem := range p.ConditionProblems(c) {
+			if field := fmt.Sprintf("%s[%d].%s", path, i, problem.Field); !faulty(p, field) {
+				f.find(p, policy.EffectNone, "%s: %s", field, problem.Message)
+			}
+		}
 	}
 }
 

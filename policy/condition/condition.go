@@ -166,11 +166,11 @@ func newScriptCondition(source string, reverse bool, scripts match.ScriptCompile
 }
 
 func (c scriptCondition) eval(v *match.Values) Result {
-	is, err := c.script.Met(v)
+	outcome, err := c.script.Met(v)
 	if err != nil {
 		return Unknown
 	}
-	return met(is != c.reverse)
+	return met(outcome.Met != c.reverse)
 }
 
 type unknownCondition struct{}

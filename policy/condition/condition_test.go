@@ -2,6 +2,7 @@ package condition
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,11 +13,11 @@ import (
 // stubScript stands for a script: its text is what it comes to, and "fails" fails.
 type stubScript string
 
-func (s stubScript) Met(*match.Values) (bool, error) {
+func (s stubScript) Met(*match.Values) (match.Outcome, error) {
 	if s == "fails" {
-		return false, errors.New("it fails")
+		return match.Outcome{}, errors.New("it fails")
 	}
-	return s == "true", nil
+	return match.Outcome{Met: s == "true"}, nil
 }
 
 func (s stubScript) Text(*match.Values) (string, error) { return string(s), nil }
@@ -101,6 +102,50 @@ func TestScriptsWithoutEngine(t *testing.T) {
 	for _, restricts := range []bool{false, true} {
 		if got := Unknown.Resolve(restricts); got != restricts {
 			t.Errorf("unknown, where it restricts %v, is taken as %v", restricts, got)
+		}
+	}
+}
+
+// What of a condition can match nothing is named by its place; what it may match is not.
+func TestProblems(t *testing.T) {
+	def := &ranger.ServiceDef{Name: "hive"}
+	for name, class := range map[string]string{
+		"script": "RangerScriptConditionEvaluator", "template": "RangerScriptTemplateConditionEvaluator", "untold": "RangerScriptTemplateConditionEvaluator", "in": "RangerContextAttributeValueInCondition",
+		"tags": "RangerTagsAllPresentConditionEvaluator", "ip": "RangerIpMatcher", "schedule": "RangerValidityScheduleConditionEvaluator", "foreign": "com.example.Own",
+	} {
+		d := ranger.ConditionDef{Name: name, Evaluator: "org.apache.ranger.plugin.conditionevaluator." + class}
+		if name == "template" {
+			d.EvaluatorOptions = ranger.OptionMap{"scriptTemplate": "ctx.isAccessedAfter('expiry')"}
+		}
+		def.PolicyConditions = append(def.PolicyConditions, d)
+	}
+	m := NewDefinitions(def, nil)
+	for _, c := range []struct {
+		of     string
+		values []string
+		want   string // places; with '!' what can match nothing
+	}{
+		{"office", []string{"x"}, "type"}, {"in", nil, "values"}, {"_expression", nil, "values"},
+		{"_expression", []string{" ", "\n"}, "values!"}, {"_expression", []string{"", "true"}, ""}, {"_expression", []string{"[true]"}, ""}, {"_expression", []string{"'x' == USER.x"}, ""},
+		{"script", []string{""}, "values!"}, {"script", []string{" ", "true"}, "values!"}, {"script", []string{"true"}, ""}, {"script", []string{"true", "false"}, "values[1]"},
+		{"template", []string{"yes"}, ""}, {"template", []string{"No"}, ""}, {"template", []string{"TRUE"}, ""}, {"template", []string{"false"}, ""}, {"template", []string{"x"}, "values[0]"}, {"template", []string{""}, "values[0]"}, {"untold", []string{"yes"}, "values!"},
+		{"in", []string{"CH", "", `["DE"]`, `"FR"`, "'IT'", "`AT`", "it's", "a;b", "\""}, "values[1]! values[2]! values[3]! values[4]! values[5]!"}, {"tags", []string{"PII", "[PII]"}, "values[1]!"},
+		{"ip", []string{"10.0.0.0/8", "10.*.1.*", "10.", "*", "2001:db8::/32", "FE80:*", " 10.0.0.1 ", "hr", "10.0.0.1;10.0.0.2"}, "values[7]! values[8]!"},
+		{"schedule", []string{`{"startTime":"2026/01/01 00:00:00"}`, `["x"]`, " "}, "values[2]!"}, {"foreign", []string{"x"}, ""},
+	} {
+		var got []string
+		for _, p := range m.Problems(ranger.Condition{Type: c.of, Values: c.values}) {
+			field := p.Field
+			if p.Never {
+				field += "!"
+			}
+			got = append(got, field)
+			if p.Message == "" {
+				t.Errorf("%s %q: %s without a message", c.of, c.values, p.Field)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s %q: %q, want %q", c.of, c.values, got, c.want)
 		}
 	}
 }

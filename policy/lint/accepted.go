@@ -1,13 +1,13 @@
 package lint
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
+	"ucwarden/policy/condition"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -185,41 +185,31 @@ func (l *lintList) service(p *ranger.Policy) {
 	}
 }
 
-// conditions reports those that nothing can judge.
+// conditions reports those that nothing can judge, or that are not what they seem to be.
 func (l *lintList) conditions(p *ranger.Policy, path string, list []ranger.Condition) {
 	if l.model == nil {
 		return
 	}
 	for i, c := range list {
-		if !l.model.Conditions.Knows(c.Type) {
-			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].type", path, i), "the service definition has no condition %q, so nothing can judge it: what it allows is not allowed, what it denies, masks or filters always is; correct the name, or define it in policyConditions", c.Type)
-		} else if len(c.Values) == 0 {
-			l.find(p, SeverityWarning, CheckCondition, fmt.Sprintf("%s[%d].values", path, i), "the condition %q has no value; write one, or remove the condition", c.Type)
-		} else if source, _, ok := l.model.Conditions.Script(c); ok {
-			l.script(p, fmt.Sprintf("%s[%d].values", path, i), source, "what it allows is not allowed, what it denies, masks or filters always is")
+		for _, problem := range l.model.Conditions.Problems(c) {
+			severity, field := SeverityWarning, fmt.Sprintf("%s[%d].%s", path, i, problem.Field)
+			if problem.Never {
+				severity = SeverityError
+			}
+			if !faulty(p, field) {
+				l.find(p, severity, CheckCondition, field, "%s", problem.Message)
+			}
+		}
+		if source, _, ok := l.model.Conditions.Script(c); ok {
+			l.script(p, fmt.Sprintf("%s[%d].values", path, i), source, condition.Unjudged, true)
 		}
 	}
-}
-
-// script reports a script that is no JavaScript, uses a name that nothing defines or what it may not use, or has to be ended even
-// where nothing is asked for. What else it throws then says nothing: what it reads of a request is not there.
-func (l *lintList) script(p *ranger.Policy, field, source, consequence string) {
-	if l.options.Scripts == nil {
-		return
-	}
-	s, err := l.options.Scripts(source)
-	if err == nil {
-		if _, err = s.Met(&match.Values{}); !errors.Is(err, match.ErrScriptBounds) && !errors.Is(err, match.ErrScriptUndefined) {
-			return
-		}
-	}
-	l.find(p, SeverityWarning, CheckScript, field, "%v: %s; correct the script", err, consequence)
 }
 
 // expressions reports those, in a text, that fail as scripts.
 func (l *lintList) expressions(p *ranger.Policy, field, text string) {
 	for _, source := range match.Expressions(text) {
-		l.script(p, field, source, "the expression becomes an empty text")
+		l.script(p, field, source, "the expression becomes an empty text", false)
 	}
 }
 

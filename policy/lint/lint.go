@@ -82,7 +82,7 @@ type Result struct {
 // Run checks the policies of s, which need not be verified. Disabled policies are only counted.
 func Run(s *ranger.Snapshot, o Options) *Result {
 	s = verify.Snapshot(s)
-	l := &linter{snapshot: s, options: o, out: &Result{Findings: []Finding{}}, refused: make(map[*ranger.Policy]bool)}
+	l := &linter{snapshot: s, options: o, out: &Result{Findings: []Finding{}}, refused: make(map[*ranger.Policy]bool), verdicts: make(map[verdictKey]verdict)}
 	l.known = rules.NewKnownNames(s)
 	l.snapshotChecks()
 	l.problems()
@@ -114,6 +114,7 @@ type linter struct {
 	rules    *rules.RuleSet // nil when the snapshot cannot be read
 	objects  *objectTree    // nil when they are not known
 	refused  map[*ranger.Policy]bool
+	verdicts map[verdictKey]verdict // of scripts
 	out      *Result
 }
 

@@ -50,6 +50,7 @@ func TestAcceptedWithoutMeaning(t *testing.T) {
 		"unknown condition":  {catalog + `,"conditions":[{"type":"office","values":["x"]}],` + allows, lint.SeverityWarning, lint.CheckCondition, "conditions[0].type", `"office"`},
 		"of an item":         {catalog + `,"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"conditions":[{"type":"office","values":["x"]}]}]`, lint.SeverityWarning, lint.CheckCondition, "policyItems[0].conditions[0].type", `"office"`},
 		"without value":      {catalog + `,"conditions":[{"type":"_expression"}],` + allows, lint.SeverityWarning, lint.CheckCondition, "conditions[0].values", "no value"},
+		"blank script":       {catalog + `,"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"conditions":[{"type":"_expression","values":[" "]}]}]`, lint.SeverityError, lint.CheckCondition, "policyItems[0].conditions[0].values", "its script is blank"},
 		"no length":          {catalog + `,"validitySchedules":[{"recurrences":[{"schedule":{"dayOfWeek":"*"},"interval":{}}]}],` + allows, lint.SeverityWarning, lint.CheckNothing, "validitySchedules[0].recurrences[0].interval", "no length"},
 		"no days":            {catalog + `,"validitySchedules":[{"recurrences":[{"schedule":{"hour":"9"},"interval":{"hours":1}}]}],` + allows, lint.SeverityWarning, lint.CheckNeverOpen, "validitySchedules[0].recurrences[0].schedule", "dayOfWeek"},
 		"deny all else":      {table + `,"policyType":2,"isDenyAllElse":true,"rowFilterPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"x = 1"}}]`, lint.SeverityWarning, lint.CheckNothing, "isDenyAllElse", "no effect"},
@@ -136,11 +137,16 @@ func TestFaultsAreErrors(t *testing.T) {
 	}
 }
 
-// A name of the wrong kind in JSON has one message: it is not said to be empty, nor its item to be for nobody.
+// A value of the wrong kind in JSON has one message: it is not said to be empty, nor its item to be for nobody.
 func TestOneMessageForEachValue(t *testing.T) {
-	r := lintOf(t, `{"serviceName":"uc","policies":[{"id":7,"name":"seven","resources":{"catalog":{"values":["c"]}},"policyItems":[{"groups":[7],"accesses":[{"type":"select"}]}]}]}`)
-	if len(r.Findings) != 1 || r.Findings[0].Check != lint.CheckRefused || r.Findings[0].Field != "policyItems[0].groups[0]" {
-		t.Errorf("found %+v", r.Findings)
+	for items, field := range map[string]string{
+		`[{"groups":[7],"accesses":[{"type":"select"}]}]`:                                                    "policyItems[0].groups[0]",
+		`[{"groups":["g"],"accesses":[{"type":"select"}],"conditions":[{"type":"_expression","values":7}]}]`: "policyItems[0].conditions[0].values",
+	} {
+		r := lintOf(t, `{"serviceName":"uc","policies":[{"id":7,"name":"seven","resources":{"catalog":{"values":["c"]}},"policyItems":`+items+`}]}`)
+		if len(r.Findings) != 1 || r.Findings[0].Check != lint.CheckRefused || r.Findings[0].Field != field {
+			t.Errorf("%s: found %+v", items, r.Findings)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // stubScript stands for a script that reads one attribute of the user.
 type stubScript string
 
-func (s stubScript) Met(*Values) (bool, error) { return false, nil }
+func (s stubScript) Met(*Values) (Outcome, error) { return Outcome{}, nil }
 
 func (s stubScript) Text(v *Values) (string, error) {
 	name, ok := strings.CutPrefix(string(s), "USER.")

@@ -73,9 +73,32 @@ func TextOf(value any) string {
 // Script is a compiled script of a condition or macro. Its methods return an error when it fails or runs too long: the
 // condition is then unreadable, which allows nothing and denies always.
 type Script interface {
-	Met(v *Values) (bool, error)    // as a condition
+	Met(v *Values) (Outcome, error) // as a condition
 	Text(v *Values) (string, error) // as an expression in a resource value, mask or filter; "" where it has no value
 }
+
+// Outcome is what one run of a script as a condition comes to.
+type Outcome struct {
+	Met  bool
+	From OutcomeFrom
+	// Value is the value of the last expression, as short text, where that is neither true nor false.
+	Value string
+}
+
+// OutcomeFrom says what an outcome is taken from.
+type OutcomeFrom uint8
+
+// What outcomes are taken from.
+const (
+	FromValue     OutcomeFrom = iota // the value of the last expression, which is true or false
+	FromResult                       // ctx.result, which the script sets; the last expression has no value
+	FromNothing                      // neither: the condition is not met
+	FromOtherType                    // ctx.result, set or not, since the value is neither true nor false
+	FromOverruled                    // the value, although ctx.result is set to the opposite
+)
+
+// ErrScriptNotRun is what the error of a script says that was not run, because too many others had to be ended.
+var ErrScriptNotRun = errors.New("not run")
 
 // ErrScriptBounds is what the error of a script says that was ended because it takes too much time or memory.
 var ErrScriptBounds = errors.New("ended at a bound")

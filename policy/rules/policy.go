@@ -317,6 +317,11 @@ func (p *Policy) MayDeny() bool { return p.model.denies }
 // Inherits reports whether a policy on a container holds for everything inside it.
 func (p *Policy) Inherits() bool { return p.Tag || p.model.inherit }
 
+// ConditionProblems returns what is wrong with one of the policy's conditions, or of its items', by its own service definition.
+func (p *Policy) ConditionProblems(c ranger.Condition) []condition.Problem {
+	return p.model.Conditions.Problems(c)
+}
+
 // DescribeConditions lists the types of the policy's conditions, for messages.
 func (p *Policy) DescribeConditions() string {
 	words := describeConditions(p.Source.Conditions)

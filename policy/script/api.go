@@ -24,6 +24,8 @@ type api struct {
 	date    goja.Callable // makes a Java date of milliseconds
 	methods map[string]goja.Value
 	result  bool // ctx.result, by which a script may answer
+
+	resultSet bool // by the script
 }
 
 func newAPI(box *sandbox, v *match.Values) (*api, error) {

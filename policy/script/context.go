@@ -31,7 +31,7 @@ func (c ctx) Set(name string, value goja.Value) bool {
 	if name != "result" {
 		panic(c.a.rt.NewTypeError("ctx." + name + " cannot be set"))
 	}
-	c.a.result = value.ToBoolean()
+	c.a.result, c.a.resultSet = value.ToBoolean(), true
 	return true
 }
 
@@ -187,7 +187,7 @@ var contextMethods = map[string]func(a *api, args arguments) any{
 		return ok && !a.v.Time.After(expiry)
 	},
 	"setResult": func(a *api, args arguments) any {
-		a.result = len(args.list) > 0 && args.list[0].ToBoolean()
+		a.result, a.resultSet = len(args.list) > 0 && args.list[0].ToBoolean(), true
 		return goja.Undefined()
 	},
 	// What a script says to Ranger's log is nobody's here.

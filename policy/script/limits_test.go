@@ -213,8 +213,8 @@ func TestAbandonedRuns(t *testing.T) {
 			t.Fatalf("%d runs still count as abandoned", abandoned.Load())
 		}
 	}
-	if met, err := s.Met(&match.Values{}); err != nil || !met {
-		t.Errorf("after they ended: %v (error %v)", met, err)
+	if out, err := s.Met(&match.Values{}); err != nil || !out.Met {
+		t.Errorf("after they ended: %v (error %v)", out, err)
 	}
 }
 
@@ -229,8 +229,8 @@ func TestConcurrentRuns(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 5 {
-				if met, err := s.Met(everything()); err != nil || !met {
-					t.Errorf("met: %v (error %v)", met, err)
+				if out, err := s.Met(everything()); err != nil || !out.Met {
+					t.Errorf("%v (error %v)", out, err)
 				}
 			}
 		})

@@ -15,7 +15,7 @@ import (
 // for every decision, and policies may hold thousands.
 const maxEnded = 4
 
-var errNotRun = fmt.Errorf("script: %w: not run, since %d others were ended", match.ErrScriptBounds, maxEnded)
+var errNotRun = fmt.Errorf("script: %w, since %d others had to be ended", match.ErrScriptNotRun, maxEnded)
 
 // Recorder compiles scripts and keeps what is wrong with them, so that who tests policies learns why a condition does not
 // hold. A script that was ended at a bound is not run again. The zero Recorder is ready; it may be used concurrently.
@@ -120,7 +120,9 @@ type recordedScript struct {
 	script   match.Script
 }
 
-func (s *recordedScript) Met(v *match.Values) (bool, error) { return recorded(s, v, s.script.Met) }
+func (s *recordedScript) Met(v *match.Values) (match.Outcome, error) {
+	return recorded(s, v, s.script.Met)
+}
 
 func (s *recordedScript) Text(v *match.Values) (string, error) { return recorded(s, v, s.script.Text) }
 

@@ -33,7 +33,7 @@ var (
 	errTooLong   = fmt.Errorf("script: %w: it runs too long", match.ErrScriptBounds)
 	errTooDeep   = fmt.Errorf("script: %w: more than %d nested calls", match.ErrScriptBounds, maxCalls)
 	errTooMuch   = fmt.Errorf("script: %w: it makes too large strings or lists", match.ErrScriptBounds)
-	errAbandoned = fmt.Errorf("script: %w: not run, since earlier scripts that ran too long have not ended yet", match.ErrScriptBounds)
+	errAbandoned = fmt.Errorf("script: %w, since earlier scripts that ran too long have not ended yet", match.ErrScriptNotRun)
 )
 
 // abandoned counts the runs nobody waits for any more. It belongs to the process because the threads do.
@@ -60,23 +60,34 @@ func Compile(source string) (match.Script, error) {
 	return s, nil
 }
 
-// Met returns the value of the last expression, and where that is null or undefined, what the script set as ctx.result.
-// Any other value than false counts as true. Source: RangerScriptConditionEvaluator.isMatched.
-func (s *script) Met(v *match.Values) (bool, error) {
-	met := false // written by the run, and read only when it has ended
+// Met returns the value of the last expression where that is true or false, and else what the script set as ctx.result, which is
+// false at first. Source: RangerRequestScriptEvaluator.evaluateConditionScript, RangerScriptConditionEvaluator.isMatched, as they
+// are since Ranger 2.3; before, any value but false, null and undefined counted as true.
+func (s *script) Met(v *match.Values) (match.Outcome, error) {
+	var out match.Outcome // written by the run, and read only when it has ended
 	err := s.run(v, func(value goja.Value, a *api) {
-		met = true
-		switch b, isBool := value.Export().(bool); {
-		case isBool:
-			met = b
-		case goja.IsUndefined(value), goja.IsNull(value):
-			met = a.result
+		_, isObject := value.(*goja.Object)
+		met, isBool := value.Export().(bool)
+		switch {
+		case isBool && !isObject:
+			out.Met = met
+			if a.resultSet && a.result != met {
+				out.From = match.FromOverruled
+			}
+			return
+		case !goja.IsUndefined(value) && !goja.IsNull(value):
+			out.From, out.Value = match.FromOtherType, a.box.short(value)
+		case a.resultSet:
+			out.From = match.FromResult
+		default:
+			out.From = match.FromNothing
 		}
+		out.Met = a.result
 	})
 	if err != nil {
-		return false, err
+		return match.Outcome{}, err
 	}
-	return met, nil
+	return out, nil
 }
 
 // Text returns the value of the last expression as a string; null and undefined are the empty one.
@@ -173,11 +184,7 @@ func (b *sandbox) runError(err error) error {
 		return panicError(err)
 	}
 	thrown := "it throws something without a text"
-	_ = b.rt.Try(func() { thrown = b.text(exception.Value()).String() })
-	const longest = 300
-	if len(thrown) > longest {
-		thrown = strings.ToValidUTF8(thrown[:longest], "") + "..."
-	}
+	_ = b.rt.Try(func() { thrown = shortened(b.text(exception.Value()).String(), 300) })
 	for _, frame := range exception.Stack() {
 		if at := frame.Position(); frame.SrcName() == sourceName && at.Line > 0 {
 			thrown = fmt.Sprintf("%s (line %d, column %d)", thrown, at.Line, at.Column)
@@ -188,6 +195,25 @@ func (b *sandbox) runError(err error) error {
 		return undefinedError("script: " + thrown)
 	}
 	return errors.New("script: " + thrown)
+}
+
+// short returns a value as short text: a string in quotes, something without a text as that.
+func (b *sandbox) short(v goja.Value) (text string) {
+	const longest = 60
+	if s, ok := v.(goja.String); ok {
+		return fmt.Sprintf("%q", shortened(s.String(), longest))
+	}
+	text = "something without a text"
+	_ = b.rt.Try(func() { text = shortened(b.text(v).String(), longest) })
+	return text
+}
+
+// shortened returns the text, cut where it is longer.
+func shortened(text string, longest int) string {
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "..."
 }
 
 // undefinedError is the text of an error that is [match.ErrScriptUndefined].

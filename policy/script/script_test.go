@@ -2,6 +2,7 @@ package script
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,20 +107,27 @@ func TestNotUnderstood(t *testing.T) {
 			continue
 		}
 		s.deadline = time.Minute
-		if met, err := s.Met(everything()); err == nil || met {
-			t.Errorf("%s as a condition: %v (error %v), want an error", source, met, err)
+		if out, err := s.Met(everything()); err == nil || out.Met {
+			t.Errorf("%s as a condition: %v (error %v), want an error", source, out, err)
 		}
 	}
 }
 
 func TestMet(t *testing.T) {
-	for source, want := range map[string]bool{
-		`true`: true, `false`: false, `'false'`: true, `0`: true, `''`: true, `({})`: true, // any value but a boolean counts as true
-		`null`: false, `undefined`: false, ``: false, `var x = true`: false,
-		`ctx.result = true; null`: true, `ctx.setResult(true); undefined`: true, `ctx.result = 'x'; null`: true, `ctx.result = true; false`: false,
-		`if (USER.dept == 'hr') ctx.result = true;`: true, `if (USER.dept == 'it') ctx.result = true;`: false,
-		`ctx.result = true; ctx.setResult(); null`: false, `ctx.result = 1; ctx.getResult()`: true,
-		"\n  USER.dept == 'hr' \n": true,
+	other := func(value string) match.Outcome { return match.Outcome{From: match.FromOtherType, Value: value} }
+	is := func(met bool, from match.OutcomeFrom) match.Outcome { return match.Outcome{Met: met, From: from} }
+	nothing := is(false, match.FromNothing)
+	for source, want := range map[string]match.Outcome{
+		`true`: is(true, match.FromValue), `false`: {}, `!USER.none`: is(true, match.FromValue),
+		`'false'`: other(`"false"`), `'true'`: other(`"true"`), `0`: other("0"), `1`: other("1"), `''`: other(`""`), `({})`: other("[object Object]"), `[true]`: other("true"), `new Boolean(true)`: other("true"),
+		`({toString() { throw 1 }})`: other("something without a text"), `'x'.repeat(99)`: other(`"` + strings.Repeat("x", 60) + `..."`),
+		`ctx.result = true; 0`: {Met: true, From: match.FromOtherType, Value: "0"}, `ctx.setResult(false); 'true'`: other(`"true"`),
+		`null`: nothing, `undefined`: nothing, ``: nothing, `// a comment`: nothing, `var x = true`: nothing,
+		`ctx.result = true; null`: is(true, match.FromResult), `ctx.setResult(true); undefined`: is(true, match.FromResult), `ctx.result = 'x'; null`: is(true, match.FromResult),
+		`ctx.setResult(false)`: is(false, match.FromResult), `ctx.result = true; false`: is(false, match.FromOverruled), `ctx.setResult(false); true`: is(true, match.FromOverruled), `ctx.result = true; true`: is(true, match.FromValue),
+		`if (USER.dept == 'hr') ctx.result = true;`: is(true, match.FromValue), `if (USER.dept == 'it') ctx.result = true;`: nothing,
+		`ctx.result = true; ctx.setResult(); null`: is(false, match.FromResult), `ctx.result = 1; ctx.getResult()`: is(true, match.FromValue),
+		"\n  USER.dept == 'hr' \n": is(true, match.FromValue),
 	} {
 		s, err := compile(source)
 		if err != nil {
@@ -128,7 +136,7 @@ func TestMet(t *testing.T) {
 		}
 		s.deadline = time.Minute
 		if got, err := s.Met(everything()); err != nil || got != want {
-			t.Errorf("%s is met: %v (error %v), want %v", source, got, err, want)
+			t.Errorf("%s is %+v (error %v), want %+v", source, got, err, want)
 		}
 	}
 }
