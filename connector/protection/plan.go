@@ -123,7 +123,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 		catalogs[c.FullName] = true
 	}
 	for o := range r.Inventory.Objects {
-		if o.Type != policy.Table || !r.InScope(o.Securable) || !r.Protector.Concerns(o) && (r.Denied == nil || r.Denied(o.Securable) == nil) {
+		if o.Type != policy.Table || !r.InScope(o.Securable) || !p.concerns(o) {
 			continue
 		}
 		if !o.Kind.CanBeProtected() {
@@ -155,6 +155,11 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	said.Merge(p.out.Findings)
 	p.out.Findings = said.Findings
 	return p.out, nil
+}
+
+// concerns reports whether a table may have to carry something: by policies on its rows or columns, or for those who are denied it.
+func (p *planning) concerns(o policy.Object) bool {
+	return p.Protector.Concerns(o) || p.Denied != nil && p.Denied(o.Securable) != nil
 }
 
 // each calls do for 0 to n-1, some at once. The error says that ctx has ended.
@@ -449,7 +454,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string) error {
 		for _, t := range list {
 			p.carries(&t)
 			o := policy.Object{Securable: t.Securable, Kind: t.Kind}
-			if !p.InScope(t.Securable) || p.Protector.Concerns(o) {
+			if !p.InScope(t.Securable) || p.concerns(o) {
 				continue
 			}
 			diff := attach.Diff(t, policy.Protection{}, nil, nil, p.inspection())

@@ -11,6 +11,7 @@ import (
 	"ucwarden/connector/protection"
 	"ucwarden/connector/warehousetest"
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/ranger"
@@ -46,6 +47,7 @@ type world struct {
 	worker    *protection.Worker
 	inventory *policy.Inventory
 	members   []string // of every group; nil names none
+	denied    func(policy.Securable) *judge.Denials
 }
 
 func newWorld(t *testing.T, tables int) *world {
@@ -76,7 +78,7 @@ func (w *world) plan(policies ...ranger.Policy) *protection.Plan {
 	}
 	p, err := w.worker.Plan(context.Background(), protection.Request{
 		Protector: protect.New(set, o), Inventory: w.inventory,
-		Whole: []policy.Securable{{Type: policy.Catalog, FullName: "c"}}, InScope: func(policy.Securable) bool { return true },
+		Whole: []policy.Securable{{Type: policy.Catalog, FullName: "c"}}, InScope: func(policy.Securable) bool { return true }, Denied: w.denied,
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -169,6 +171,29 @@ func TestLifts(t *testing.T) {
 	w.apply()
 	if names := w.warehouse.FunctionNames(); len(names) != 0 {
 		t.Errorf("the functions %v are left", names)
+	}
+	w.quiet()
+}
+
+// The filter of a table on which no policy sets one, but somebody is denied, is no leftover: not where a function of another table
+// is not referred to any more, either.
+func TestDeniedIsNoLeftover(t *testing.T) {
+	w := newWorld(t, 2)
+	denied := &judge.Denials{Rules: []judge.DenyRule{{Policy: &rules.Policy{Source: &ranger.Policy{ID: 9}}, Else: true}}} // everybody
+	w.denied = func(s policy.Securable) *judge.Denials {
+		if s == table(1).Securable {
+			return denied
+		}
+		return nil
+	}
+	filter := rowFilter("t0", "n > 1")
+	w.apply(filter)
+	if w.warehouse.Table("c.s.t1").Filter == nil {
+		t.Fatal("nothing hides the rows from the denied")
+	}
+	w.apply() // the policy is gone, and its function is left
+	if w.warehouse.Table("c.s.t0").Filter != nil || w.warehouse.Table("c.s.t1").Filter == nil {
+		t.Errorf("t0 carries %v, t1 %v", w.warehouse.Table("c.s.t0"), w.warehouse.Table("c.s.t1"))
 	}
 	w.quiet()
 }
