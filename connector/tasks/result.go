@@ -97,6 +97,7 @@ type totals struct {
 	adds, removes int
 	notRevoked    int // grants that the mode leaves although no policy asks for them
 	changed       map[policy.Securable]bool
+	protected     int                       // tables whose row filters and masks were set or lifted
 	unknown       map[policy.Principal]bool // not granted to, because the account does not know them
 	unread        []load.LeftOut            // what could not be looked at
 	unreadFails   bool                      // and is more than what we may not see
@@ -135,6 +136,11 @@ func sum(root policy.Securable, result *connector.Result) totals {
 			t.addChange(planned)
 		}
 	}
+	for _, planned := range result.Plan.Protection {
+		if concerns(root, planned.Table) && !slices.ContainsFunc(result.Unprotected, func(l load.LeftOut) bool { return l.Securable == planned.Table }) {
+			t.protected++
+		}
+	}
 	return t
 }
 
@@ -168,7 +174,14 @@ func (t *totals) addChange(c policy.Change) {
 
 // counts returns how much was changed.
 func (t *totals) counts() string {
-	return fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
+	grants := fmt.Sprintf("%s, %s on %s", count(t.adds, "grant"), count(t.removes, "revoke"), count(len(t.changed), "securable"))
+	switch {
+	case t.protected == 0:
+		return grants
+	case len(t.changed) == 0:
+		return "row filters and masks of " + count(t.protected, "table")
+	}
+	return grants + ", row filters and masks of " + count(t.protected, "table")
 }
 
 // message returns the totals on one line, what failed first.
@@ -189,15 +202,15 @@ func (t *totals) message() string {
 	if t.heldBack > 0 && t.heldBack < t.failed {
 		notes = append(notes, fmt.Sprintf("%d of them held back, in all or in part, because what they depend on failed", t.heldBack))
 	}
-	counts := t.counts()
+	counts, none := t.counts(), len(t.changed)+t.protected == 0
 	switch {
-	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && len(t.unread)+len(t.unprotected) > 0:
+	case none && t.failed == 0 && len(t.unknown) == 0 && len(t.unread)+len(t.unprotected) > 0:
 		notes = append(notes, "nothing to change on the rest")
-	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0 && t.notRevoked > 0:
+	case none && t.failed == 0 && len(t.unknown) == 0 && t.notRevoked > 0:
 		notes = append(notes, "nothing to grant")
-	case len(t.changed) == 0 && t.failed == 0 && len(t.unknown) == 0:
+	case none && t.failed == 0 && len(t.unknown) == 0:
 		notes = append(notes, "already in sync")
-	case len(t.changed) == 0:
+	case none:
 	case t.observed:
 		notes = append(notes, fmt.Sprintf("mode observe: %s would be made, nothing was changed", counts))
 	default:
