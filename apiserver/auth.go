@@ -136,6 +136,41 @@ func checkCatalogs(id keys.Identity, t ondemand.Task) error {
 	return nil
 }
 
+// checkApproval returns an error for a task that carries out a plan which a guard refused, unless the bearer may approve one.
+func checkApproval(id keys.Identity, t ondemand.Task) error {
+	if t.RequestInfo.Approve == "" || id.Has(keys.ScopeAdmin) {
+		return nil
+	}
+	return &responseError{
+		code:   policy.CodeForbidden,
+		detail: fmt.Sprintf("To approve a refused plan the token needs the scope %s.", keys.ScopeAdmin),
+		fields: []FieldError{{Pointer: "/requestInfo/approve", Detail: "not allowed for this token"}},
+	}
+}
+
+// checkRetry returns an error unless the bearer may have the task start over: what it then does, it does for the bearer. A part
+// of a full sync carries out what was approved with the whole.
+func (s *Server) checkRetry(ctx context.Context, id keys.Identity, t ondemand.Task) error {
+	if err := checkApproval(id, t); err != nil {
+		return err
+	}
+	if err := s.checkAccess(ctx, id, t); err != nil || t.ParentID == "" || id.Has(keys.ScopeAdmin) {
+		return err
+	}
+	whole, err := s.tasks.Get(ctx, t.ParentID)
+	if policy.CodeOf(err) == policy.CodeNotFound || err == nil && whole.RequestInfo.Approve != "" {
+		return &responseError{
+			code: policy.CodeForbidden,
+			detail: fmt.Sprintf("The task is part of a full sync with an approval, or of one that is not kept any more: to retry it the token needs the scope %s. "+
+				"Post a task for its resources instead, which syncs them without an approval.", keys.ScopeAdmin),
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("get the full sync of a task: %w", err)
+	}
+	return nil
+}
+
 // maxErrorFields bounds the number of field errors in one answer.
 const maxErrorFields = 100
 

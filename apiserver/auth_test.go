@@ -3,6 +3,7 @@ package apiserver_test
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -119,6 +120,63 @@ func TestScopes(t *testing.T) {
 			case !allowed && tt.need != admin && !strings.Contains(r.header.Get("WWW-Authenticate"), `insufficient_scope", scope="`+string(tt.need)):
 				t.Errorf("%s %s with %v: challenge %q", tt.method, tt.path, have, r.header.Get("WWW-Authenticate"))
 			}
+		}
+	}
+}
+
+// A task starts over for who asks that: it does nothing that they could not have submitted.
+func TestRetryNeedsTheRightsOfTheTask(t *testing.T) {
+	gate := make(chan struct{})
+	defer close(gate)
+	e := newEnv(t, func(s *setup) { s.gate, s.shards = gate, true })
+	writer, sales := bearer(e.issue("writer", nil, keys.ScopeWrite, keys.ScopeRead)), bearer(e.issue("sales", []string{"sales"}, keys.ScopeWrite, keys.ScopeRead))
+	skip := func(document string) string {
+		id := e.do("POST", tasksPath, document).want(202).task().ID
+		e.do("POST", tasksPath+"/"+id+"/cancel", "").want(202)
+		return id
+	}
+	// shardOf returns the shard of a full sync that was cancelled once it had one.
+	shardOf := func(document string) string {
+		id := e.do("POST", tasksPath, document).want(202).task().ID
+		for {
+			if page := decode[apiserver.TaskPage](e.do("GET", tasksPath+"?parentId="+id, "").want(200)); len(page.Items) > 0 {
+				e.do("POST", tasksPath+"/"+id+"/cancel", "").want(202)
+				return page.Items[0].ID
+			}
+			runtime.Gosched()
+		}
+	}
+	approving := strings.Replace(table("", "sales"), `"requestInfo":{`, `"requestInfo":{"approve":"0123",`, 1)
+	for _, tt := range []struct {
+		name, id      string
+		sales, writer int
+	}{
+		{"an approval", skip(approving), 403, 403},
+		{"a full sync with an approval", skip(`{"type":"FULL_SYNC","requestInfo":{"approve":"0123"}}`), 404, 403},
+		{"a shard of one", shardOf(`{"type":"FULL_SYNC","requestInfo":{"approve":"0123"}}`), 403, 403},
+		{"another catalog", skip(table("", "hr")), 404, 202},
+		{"a full sync", skip(`{"type":"FULL_SYNC"}`), 404, 202},
+		{"a shard", shardOf(`{"type":"FULL_SYNC"}`), 202, 0},
+		{"a table", skip(table("", "sales")), 202, 0},
+	} {
+		for who, want := range map[string]int{"sales": tt.sales, "writer": tt.writer} {
+			token := writer
+			if who == "sales" {
+				token = sales
+			}
+			if want == 0 {
+				continue
+			}
+			if r := e.do("POST", tasksPath+"/"+tt.id+"/retry", "", token...); r.status != want {
+				t.Errorf("%s retried by %s: %d, want %d: %s", tt.name, who, r.status, want, r.body)
+			}
+			if now := e.do("GET", tasksPath+"/"+tt.id, "").want(200).task(); (now.RetriedBy != "") != (tt.sales == 202 || tt.writer == 202) && want != 404 {
+				t.Errorf("%s, retried by %s: %s, retried by %q", tt.name, who, now.Status, now.RetriedBy)
+			}
+		}
+		if tt.writer == 403 {
+			e.do("POST", tasksPath+"/"+tt.id+"/retry", "").want(202) // by the admin
+			e.do("POST", tasksPath+"/"+tt.id+"/cancel", "")
 		}
 	}
 }

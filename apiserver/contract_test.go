@@ -237,8 +237,16 @@ func TestCancelAndRetry(t *testing.T) {
 		t.Errorf("status %s", s)
 	}
 	e.do("POST", tasksPath+"/"+id+"/cancel", "").want(409)
-	if s := e.do("POST", tasksPath+"/"+id+"/retry", "").want(202).task().Status; s.Terminal() {
-		t.Errorf("status %s", s)
+	again := e.do("POST", tasksPath+"/"+id+"/retry", "", bearer(e.issue("night shift", nil, keys.ScopeWrite))...).want(202).task()
+	if again.Status.Terminal() || again.PostedBy != "tester" || again.RetriedBy != "night shift" {
+		t.Errorf("status %s, posted by %q, retried by %q", again.Status, again.PostedBy, again.RetriedBy)
+	}
+	var reasons []string
+	for _, tr := range e.do("GET", tasksPath+"/"+id, "").want(200).task().Transitions {
+		reasons = append(reasons, tr.Reason)
+	}
+	if got := strings.Join(reasons, "; "); !strings.Contains(got, "cancelled by tester") || !strings.Contains(got, "retried by night shift") {
+		t.Errorf("the reasons name nobody: %s", got)
 	}
 	for _, act := range []string{"", "/cancel", "/retry", "/events"} {
 		method := "POST"

@@ -47,9 +47,17 @@ type env struct {
 }
 
 // handler carries out tasks: at once, or when gate is closed.
-type handler struct{ gate chan struct{} }
+type handler struct {
+	gate   chan struct{}
+	shards bool // a full sync has one, of the catalog sales
+}
 
 func (h handler) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+	if h.shards && job.Task.Type == ondemand.FullSync {
+		return ondemand.Outcome{Children: []ondemand.Task{{Type: ondemand.ResourceSync, RequestInfo: ondemand.RequestInfo{
+			Resources: []ondemand.Resource{{Type: "catalog", Values: map[string]string{"catalog": "sales"}}},
+		}}}}, nil
+	}
 	if h.gate != nil {
 		select {
 		case <-h.gate:
@@ -72,6 +80,7 @@ type setup struct {
 	apiserver.Options
 	queue   queue.Options
 	gate    chan struct{}                         // holds back the handler
+	shards  bool                                  // a full sync has one
 	stopped bool                                  // the queue takes tasks but does not run them
 	wrap    func(apiserver.Tasks) apiserver.Tasks // puts faults in front of the queue
 	commit  func(commit func() error) error       // in place of each commit of the store
@@ -84,7 +93,7 @@ func newEnv(t testing.TB, change func(*setup)) *env {
 	if change != nil {
 		change(&s)
 	}
-	h := handler{s.gate}
+	h := handler{s.gate, s.shards}
 	s.queue.Handlers = map[ondemand.Type]ondemand.Handler{ondemand.ResourceSync: h, ondemand.FullSync: h}
 
 	store, err := store.Open(filepath.Join(t.TempDir(), "tasks.db"), store.Options{Commit: s.commit})

@@ -41,11 +41,11 @@ type Records interface {
 	List(ctx context.Context, f ondemand.Filter) (ondemand.Page, error)
 }
 
-// Control cancels and retries tasks, and returns the changed task. Errors are of class not found, or conflict where its
+// Control cancels and retries tasks for the subject by, and returns the changed task. Errors are of class not found, or conflict where its
 // status does not allow it.
 type Control interface {
-	Cancel(ctx context.Context, id string) (ondemand.Task, error)
-	Retry(ctx context.Context, id string) (ondemand.Task, error)
+	Cancel(ctx context.Context, id, by string) (ondemand.Task, error)
+	Retry(ctx context.Context, id, by string) (ondemand.Task, error)
 }
 
 // Pauser keeps tasks from beginning, and lets them begin again.
@@ -107,12 +107,8 @@ func (s *Server) checkTask(ctx context.Context, id keys.Identity, t ondemand.Tas
 			fields: []FieldError{{Pointer: "/id", Detail: "it cannot be used in a URL: choose another id, or none"}},
 		}
 	}
-	if t.RequestInfo.Approve != "" && !id.Has(keys.ScopeAdmin) {
-		return &responseError{
-			code:   policy.CodeForbidden,
-			detail: fmt.Sprintf("To approve a refused plan the token needs the scope %s.", keys.ScopeAdmin),
-			fields: []FieldError{{Pointer: "/requestInfo/approve", Detail: "not allowed for this token"}},
-		}
+	if err := checkApproval(id, t); err != nil {
+		return err
 	}
 	return s.checkAccess(ctx, id, t)
 }
@@ -177,22 +173,26 @@ func (s calls) GetTask(c echo.Context, id ID) error {
 }
 
 // CancelTask cancels a task.
-func (s calls) CancelTask(c echo.Context, id ID) error { return s.changeTask(c, id, s.tasks.Cancel) }
+func (s calls) CancelTask(c echo.Context, id ID) error {
+	return s.changeTask(c, id, s.checkAccess, s.tasks.Cancel)
+}
 
-// RetryTask starts a task over.
-func (s calls) RetryTask(c echo.Context, id ID) error { return s.changeTask(c, id, s.tasks.Retry) }
+// RetryTask starts a task over, for who asks that now: only who may submit the task may have it run again.
+func (s calls) RetryTask(c echo.Context, id ID) error {
+	return s.changeTask(c, id, s.checkRetry, s.tasks.Retry)
+}
 
-func (s *Server) changeTask(c echo.Context, id ID, change func(context.Context, string) (ondemand.Task, error)) error {
+// changeTask changes a task that the bearer knows of, where may returns no error for it.
+func (s *Server) changeTask(c echo.Context, id ID, may func(context.Context, keys.Identity, ondemand.Task) error,
+	change func(ctx context.Context, id, by string) (ondemand.Task, error)) error {
 	t, err := s.findTask(c, id)
 	if err != nil {
 		return err
 	}
-	if t.Type == ondemand.PipelineUpdate { // an update is stopped, or started again
-		if err := s.checkPipeline(c.Request().Context(), identityOf(c), t); err != nil {
-			return err
-		}
+	if err := may(c.Request().Context(), identityOf(c), t); err != nil {
+		return err
 	}
-	if t, err = change(c.Request().Context(), t.ID); err != nil {
+	if t, err = change(c.Request().Context(), t.ID, identityOf(c).Subject); err != nil {
 		return fmt.Errorf("change task: %w", err)
 	}
 	return c.JSON(http.StatusAccepted, shown(identityOf(c), t))

@@ -57,6 +57,7 @@ func (w *writer) task(t *Task) {
 	}
 	w.optional("parentId", t.ParentID)
 	w.optional("postedBy", t.PostedBy)
+	w.optional("retriedBy", t.RetriedBy)
 	w.name("priority").number(int64(t.Priority))
 	w.time("receivedTime", t.ReceivedTime)
 	w.time("notBefore", t.NotBefore)

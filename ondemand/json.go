@@ -111,7 +111,7 @@ func (o object) remaining() map[string]json.RawMessage {
 
 // serverFields are the fields of a task that only the server writes.
 var serverFields = []string{
-	"status", "statusMessage", "attempts", "crashes", "ranAlone", "parentId", "postedBy", "priority", "receivedTime", "notBefore", "startTime",
+	"status", "statusMessage", "attempts", "crashes", "ranAlone", "parentId", "postedBy", "retriedBy", "priority", "receivedTime", "notBefore", "startTime",
 	"endTime", "policyVersion", "resources", "transitions", "transitionsLeftOut", "children", "pending", "supersededBy", "pipelineRun",
 	"traceparent",
 }
@@ -149,6 +149,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 		{"id", &t.ID}, {"type", &t.Type}, {"appType", &t.AppType}, {"appSubType", &t.AppSubType},
 		{"source", &t.Source}, {"createTime", &created}, {"requestInfo", &t.RequestInfo}, {"status", &t.Status},
 		{"statusMessage", &t.StatusMessage}, {"attempts", &t.Attempts}, {"parentId", &t.ParentID}, {"postedBy", &t.PostedBy},
+		{"retriedBy", &t.RetriedBy},
 		{"crashes", &t.Crashes}, {"ranAlone", &t.RanAlone},
 		{"priority", &t.Priority}, {"receivedTime", &t.ReceivedTime}, {"notBefore", &t.NotBefore},
 		{"startTime", &t.StartTime}, {"endTime", &t.EndTime}, {"resources", &t.Resources},

@@ -51,6 +51,23 @@ type Run struct {
 	WaitedSeconds  int       `json:"waitedSeconds,omitempty"`
 	UnknownSeconds int       `json:"unknownSeconds,omitempty"`
 	CancelTime     time.Time `json:"cancelTime,omitzero"` // when the task was cancelled: the update is to be stopped
+	CancelledBy    string    `json:"cancelledBy,omitempty"`
+}
+
+// Cancelled says that the task was cancelled, and by whom, if that is known.
+func (r *Run) Cancelled() string { return CancelledBy(r.CancelledBy) }
+
+// CancelledBy says that a task was cancelled, and by whom; "" is nobody who is known.
+func CancelledBy(by string) string { return askedBy("cancelled", by) }
+
+// RetriedBy is the same for a task that starts over.
+func RetriedBy(by string) string { return askedBy("retried", by) }
+
+func askedBy(done, by string) string {
+	if by == "" {
+		return done
+	}
+	return done + " by " + by
 }
 
 // SetUpdate sets the update that is followed, and its id as others know it.

@@ -73,8 +73,9 @@ type Task struct {
 	Crashes       int              `json:"crashes,omitempty"`  // of the attempts, those during which the process stopped
 	RanAlone      bool             `json:"ranAlone,omitempty"` // no other job ran beside the last attempt, to find the cause of crashes
 	ParentID      string           `json:"parentId,omitempty"`
-	PostedBy      string           `json:"postedBy,omitempty"` // who submitted it, as verified: the subject of a token, a person at the terminal
-	Priority      int              `json:"priority"`           // higher runs first; 0 is on-demand work, full-sync shards are below, [Urgent] above
+	PostedBy      string           `json:"postedBy,omitempty"`  // who submitted it, as verified: the subject of a token, a person at the terminal, the event hub
+	RetriedBy     string           `json:"retriedBy,omitempty"` // who had it, or the full sync it is part of, start over last, as verified
+	Priority      int              `json:"priority"`            // higher runs first; 0 is on-demand work, full-sync shards are below, [Urgent] above
 	ReceivedTime  time.Time        `json:"receivedTime,omitzero"`
 	NotBefore     time.Time        `json:"notBefore,omitzero"` // earliest time of the next attempt
 	StartTime     time.Time        `json:"startTime,omitzero"`
@@ -104,6 +105,10 @@ type Task struct {
 	// Extra keeps unknown fields of the input, so that producers get them back.
 	Extra map[string]json.RawMessage `json:"-"`
 }
+
+// AskedBy returns who asked for what the task does, as verified: who had it start over last, else who submitted it; "" where the
+// daemon asked for it by itself.
+func (t *Task) AskedBy() string { return cmp.Or(t.RetriedBy, t.PostedBy) }
 
 // PendingTask is a task that does what another one left to it.
 type PendingTask struct {

@@ -540,6 +540,8 @@ type ClientInterface interface {
 
 	// RetryTask Start a failed or skipped task over
 	//
+	// For who asks that now, who must be allowed to post the task: with an approval, also one of the full sync that it is part of, the token needs the scope admin.
+	//
 	// Corresponds with POST /api/v1/tasks/{id}/retry (the `RetryTask` operationId).
 	RetryTask(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -830,6 +832,8 @@ func (c *API) GetTaskPlan(ctx context.Context, id ID, params *GetTaskPlanParams,
 }
 
 // RetryTask Start a failed or skipped task over
+//
+// For who asks that now, who must be allowed to post the task: with an approval, also one of the full sync that it is part of, the token needs the scope admin.
 //
 // Corresponds with POST /api/v1/tasks/{id}/retry (the `RetryTask` operationId).
 func (c *API) RetryTask(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2063,6 +2067,8 @@ type ClientWithResponsesInterface interface {
 
 	// RetryTaskWithResponse Start a failed or skipped task over
 	//
+	// For who asks that now, who must be allowed to post the task: with an approval, also one of the full sync that it is part of, the token needs the scope admin.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api/v1/tasks/{id}/retry (the `RetryTask` operationId).
@@ -3288,6 +3294,8 @@ func (c *ClientWithResponses) GetTaskPlanWithResponse(ctx context.Context, id ID
 }
 
 // RetryTaskWithResponse Start a failed or skipped task over
+//
+// For who asks that now, who must be allowed to post the task: with an approval, also one of the full sync that it is part of, the token needs the scope admin.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -214,7 +214,7 @@ func interrupted(ctx context.Context, q *queue.Queue, id string) (report syncRep
 		return report, err // it had just ended
 	}
 	report.Interrupted = true
-	_, err = q.Cancel(ctx, id)
+	_, err = q.Cancel(ctx, id, localUser())
 	return report, err
 }
 

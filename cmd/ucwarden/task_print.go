@@ -91,7 +91,7 @@ func policyVersion(t ondemand.Task) string {
 func (a *app) printTask(w io.Writer, t ondemand.Task) error {
 	lines := [][2]string{
 		{"id", t.ID}, {"type", string(t.Type)}, {"status", a.status(t.Status)}, {"message", t.StatusMessage},
-		{"source", t.Source}, {"posted by", t.PostedBy}, {"parent", t.ParentID}, {"attempts", attempts(t)},
+		{"source", t.Source}, {"posted by", t.PostedBy}, {"retried by", t.RetriedBy}, {"parent", t.ParentID}, {"attempts", attempts(t)},
 		{"shards", shardsEnded(t)},
 		{"update", runState(t)}, {"link", runLink(t)},
 		{"received", moment(t.ReceivedTime)}, {"next attempt", moment(t.NotBefore)}, {"took", took(t)}, {"policies", policyVersion(t)},

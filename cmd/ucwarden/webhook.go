@@ -134,7 +134,7 @@ const maxDriftNames = 20
 // follows a change of the policies is none.
 func driftOf(t *ondemand.Task) drift {
 	d := drift{TaskID: t.ID, ParentID: t.ParentID, Securables: []string{}}
-	if t.Source == tasks.SourcePolicyChange || t.Source == tasks.SourceValidity {
+	if own := tasks.OwnSource(t); own == tasks.SourcePolicyChange || own == tasks.SourceValidity {
 		return d
 	}
 	because := policy.Cause{Kind: policy.CauseDrift}.String()

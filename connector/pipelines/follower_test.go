@@ -184,7 +184,7 @@ func TestCancel(t *testing.T) {
 					s.pipelines[one].updates[0].script = []state{{"COMPLETED", 0}}
 					s.mu.Unlock()
 				}
-				if _, err := w.Cancel(t.Context(), id); err != nil {
+				if _, err := w.Cancel(t.Context(), id, ""); err != nil {
 					t.Fatal(err)
 				}
 				if when == "late" {
@@ -197,7 +197,7 @@ func TestCancel(t *testing.T) {
 					if got := w.get(id); got.Status != ondemand.InProgress || got.Run.Status != ondemand.RunRunning || got.Run.RawState != "STOPPING" {
 						t.Errorf("while the update drains the task is %s, its run %+v", got.Status, got.Run)
 					}
-					if _, err := w.Cancel(t.Context(), id); err != nil {
+					if _, err := w.Cancel(t.Context(), id, ""); err != nil {
 						t.Errorf("a second cancel: %v", err)
 					}
 				}

@@ -16,7 +16,7 @@ func (f *Follower) poll(ctx context.Context, it *item, t ondemand.Task) (time.Du
 	stopping := ""
 	if !r.CancelTime.IsZero() && r.RawState != "STOPPING" {
 		if err := f.Service.StopUpdate(ctx, r.PipelineID, r.UpdateID); err != nil {
-			stopping = "cancelled, but the update could not be stopped yet: " + err.Error()
+			stopping = r.Cancelled() + ", but the update could not be stopped yet: " + err.Error()
 			f.Logger.Warn("an update of a pipeline could not be stopped; trying again", "task", it.id, "run", r.ID, "error", err)
 		}
 	}
@@ -49,7 +49,7 @@ func (f *Follower) poll(ctx context.Context, it *item, t ondemand.Task) (time.Du
 			case stopping != "":
 				t.StatusMessage = stopping
 			case !t.Run.CancelTime.IsZero():
-				t.StatusMessage = fmt.Sprintf("cancelled: the update is being stopped, it is %s", u.State)
+				t.StatusMessage = fmt.Sprintf("%s: the update is being stopped, it is %s", t.Run.Cancelled(), u.State)
 			default:
 				t.StatusMessage = fmt.Sprintf("update %s is %s", r.UpdateID, u.State)
 			}
@@ -95,7 +95,7 @@ func (f *Follower) finish(ctx context.Context, it *item, r *ondemand.Run, u Upda
 			text += " before it could be stopped"
 		}
 	case ondemand.RunCancelled:
-		to, text = ondemand.Skipped, "cancelled: the update was stopped"
+		to, text = ondemand.Skipped, r.Cancelled()+": the update was stopped"
 		if r.CancelTime.IsZero() {
 			text = fmt.Sprintf("cancelled: update %s was stopped by somebody else", r.UpdateID)
 		}

@@ -137,7 +137,7 @@ func (f *Follower) send(ctx context.Context, it *item, r *ondemand.Run, p Pipeli
 	}
 	f.releaseStart(it.id)
 	if !t.Run.CancelTime.IsZero() {
-		return f.end(ctx, it, ondemand.Skipped, "cancelled; no update was started", nil)
+		return f.end(ctx, it, ondemand.Skipped, t.Run.Cancelled()+"; no update was started", nil)
 	}
 	return f.refused(ctx, it, t.Run, err)
 }
@@ -203,7 +203,7 @@ func (f *Follower) find(ctx context.Context, it *item, t ondemand.Task) (time.Du
 		return f.PollFirst, false // it may not be shown yet
 	}
 	if !r.CancelTime.IsZero() {
-		return f.end(ctx, it, ondemand.Skipped, "cancelled; no update was started", nil)
+		return f.end(ctx, it, ondemand.Skipped, r.Cancelled()+"; no update was started", nil)
 	}
 	if _, err := f.update(ctx, it, func(t *ondemand.Task) {
 		t.Run.SentTime, t.Run.Known, t.StatusMessage = time.Time{}, nil, "no update was started yet: the request got no answer"

@@ -106,7 +106,7 @@ func (n *news) join(ctx context.Context, at time.Time) (r *refresh, ours, late b
 // before asks for news before a job runs. It returns what the result of the job is to say where there was no answer: what
 // was read last stays in force. An error is the end of ctx.
 func (n *news) before(ctx context.Context, job ondemand.Job) (note string, err error) {
-	if n.refresh == nil || job.Task.ParentID != "" || job.Task.Source == SourcePolicyChange || job.Task.RequestInfo.Plan != "" {
+	if n.refresh == nil || job.Task.ParentID != "" || OwnSource(&job.Task) == SourcePolicyChange || job.Task.RequestInfo.Plan != "" {
 		return "", nil
 	}
 	at := queuedAt(job.Task)

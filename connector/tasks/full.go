@@ -46,7 +46,7 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 		return ondemand.Outcome{}, err
 	}
 	shards := all
-	if job.Task.Source == SourcePolicyChange {
+	if OwnSource(&job.Task) == SourcePolicyChange {
 		if shards, err = h.syncer.Concerned(all); err != nil {
 			return ondemand.Outcome{}, err
 		}

@@ -94,13 +94,22 @@ const SourceValidity = "validity"
 const sourceRequiredUse = "required USE_*"
 
 // automatic are the sources of tasks that nobody asked for.
-var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true, sourceRequiredUse: true}
+var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true}
+
+// OwnSource returns the source of a task that the daemon asked for by itself, or that is part of such a one; "" for what others
+// asked for, who may write any source into their documents: it gives them nothing.
+func OwnSource(t *ondemand.Task) string {
+	if t.PostedBy != "" {
+		return ""
+	}
+	return t.Source
+}
 
 // requestOf returns what a task asks for, without its roots.
 func requestOf(t ondemand.Task) connector.Request {
 	return connector.Request{
-		Approved: t.RequestInfo.Approve, Saved: t.RequestInfo.Plan, ByPerson: !automatic[t.Source],
-		Origin: apply.Origin{Task: t.ID, By: cmp.Or(t.PostedBy, t.Source)},
+		Approved: t.RequestInfo.Approve, Saved: t.RequestInfo.Plan, ByPerson: !automatic[OwnSource(&t)] && t.Source != sourceRequiredUse,
+		Origin: apply.Origin{Task: t.ID, By: cmp.Or(t.AskedBy(), t.Source)},
 	}
 }
 
@@ -162,7 +171,7 @@ func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.R
 	out.Message = strings.Join(notes, "; ")
 	for _, container := range result.Pending {
 		out.Pending = append(out.Pending, ondemand.Task{
-			Type: ondemand.ResourceSync, Source: sourceRequiredUse, PostedBy: job.Task.PostedBy,
+			Type: ondemand.ResourceSync, Source: sourceRequiredUse, PostedBy: job.Task.PostedBy, RetriedBy: job.Task.RetriedBy,
 			RequestInfo: ondemand.RequestInfo{Resources: []ondemand.Resource{ondemand.ResourceOf(container)}},
 		})
 	}
@@ -199,7 +208,7 @@ func (h resourceSync) sync(ctx context.Context, job ondemand.Job) (*connector.Re
 	} else {
 		request.Bounded = h.bounded && job.Task.ParentID == ""
 	}
-	if job.Task.Source == SourceValidity && len(job.Followers) == 0 {
+	if OwnSource(&job.Task) == SourceValidity && len(job.Followers) == 0 {
 		result, left, err := h.syncer.SyncValidity(ctx, request)
 		if err != nil || len(left) == 0 {
 			return result, err

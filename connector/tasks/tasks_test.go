@@ -328,6 +328,38 @@ func TestRequestAndMessage(t *testing.T) {
 	}
 }
 
+// Changes are made for who asked last, as verified; what the document of a task says of its source gives it nothing that only the
+// daemon's own tasks have.
+func TestWhoAsked(t *testing.T) {
+	for _, tt := range []struct {
+		task   ondemand.Task
+		by     string
+		person bool
+	}{
+		{ondemand.Task{Source: "schedule"}, "schedule", false},
+		{ondemand.Task{Source: "schedule", PostedBy: "airflow"}, "airflow", true},
+		{ondemand.Task{Source: "ann", PostedBy: "event hub tasks"}, "event hub tasks", true},
+		{ondemand.Task{PostedBy: "ann", RetriedBy: "bob"}, "bob", true},
+		{ondemand.Task{Source: tasks.SourcePolicyChange, RetriedBy: "bob"}, "bob", false},
+	} {
+		f := &fake{result: applied(t)}
+		job := jobOf(t, "table:sales.emea.orders")
+		tt.task.RequestInfo, tt.task.Type = job.Task.RequestInfo, ondemand.ResourceSync
+		job.Task = tt.task
+		if _, err := handle(t, f, ondemand.ResourceSync, job); err != nil {
+			t.Fatal(err)
+		}
+		if f.request.Origin.By != tt.by || f.request.ByPerson != tt.person {
+			t.Errorf("%+v: by %q, of a person: %v", tt.task, f.request.Origin.By, f.request.ByPerson)
+		}
+	}
+	f := &fake{shards: []policy.Securable{sec(t, "catalog:hr"), sec(t, "catalog:sales")}, result: applied(t)}
+	out, err := handle(t, f, ondemand.FullSync, fullJob(ondemand.Task{Source: tasks.SourcePolicyChange, PostedBy: "airflow"}))
+	if err != nil || len(out.Children) != 2 {
+		t.Errorf("a full sync that names a source of the daemon's own has %d parts, %v", len(out.Children), err)
+	}
+}
+
 // A saved plan is judged by its digest; a further attempt does what is left of the plan that was judged, and is not judged
 // as a new one.
 func TestSavedPlan(t *testing.T) {

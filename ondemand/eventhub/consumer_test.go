@@ -215,6 +215,32 @@ func TestEventsBecomeTasks(t *testing.T) {
 	}
 }
 
+// No event approves what a guard refused, whatever its type may be and whatever the configuration lets events ask for: that
+// takes a token of scope admin. Whose task it is, no event says either.
+func TestEventsApproveNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, 0)
+	r.o.TaskTypes = []ondemand.Type{ondemand.ResourceSync, ondemand.FullSync, ondemand.PipelineUpdate}
+	r.consume(r.o)
+	approving := func(id string) string {
+		return strings.Replace(document(id, "t"), `"requestInfo":{`, `"requestInfo":{"approve":"0240941fe01c00cd",`, 1)
+	}
+	r.publish("0", approving("a"), "["+approving("b")+"]", `{"id":"c","type":"FULL_SYNC","requestInfo":{"approve":"0240941fe01c00cd"}}`,
+		`{"id":"d","type":"FULL_SYNC","requestInfo":{"\u0061pprove":"0240941fe01c00cd"}}`,
+		`{"id":"e","type":"PIPELINE_UPDATE","requestInfo":{"approve":"x","pipeline":{"externalId":"p"}}}`,
+		`{"id":"own","type":"FULL_SYNC","source":"policy change","postedBy":"admin","retriedBy":"admin","priority":100,"parentId":"a"}`)
+	for _, task := range r.awaitTasks(6) {
+		if task.PostedBy != "event hub tasks" || task.RetriedBy != "" || task.Priority != 0 || task.ParentID != "" {
+			t.Errorf("task %s posted by %q, retried by %q, priority %d, part of %q", task.ID, task.PostedBy, task.RetriedBy, task.Priority, task.ParentID)
+		}
+		switch {
+		case task.ID == "own":
+		case task.Status != ondemand.Skipped || !strings.Contains(task.StatusMessage, "events may not approve"):
+			t.Errorf("task %s: %s %q", task.ID, task.Status, task.StatusMessage)
+		}
+	}
+}
+
 // A consumer goes on where the last one ended, also where a geo-replicated hub writes offsets in another form.
 func TestGoesOn(t *testing.T) {
 	t.Parallel()
@@ -355,7 +381,7 @@ func TestBackPressure(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, task := range page.Items {
-			if _, err := r.queue.Cancel(t.Context(), task.ID); err != nil {
+			if _, err := r.queue.Cancel(t.Context(), task.ID, ""); err != nil {
 				t.Fatal(err)
 			}
 			taken++

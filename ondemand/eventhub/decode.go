@@ -29,6 +29,7 @@ const (
 // decoder makes tasks of events.
 type decoder struct {
 	name     string // of the hub and its creation; ids of tasks begin with it
+	postedBy string // whom all its tasks are of: who sent an event is not known
 	types    []ondemand.Type
 	catalogs []naming.Pattern // nil: all
 	elements int              // most elements of one event
@@ -38,10 +39,9 @@ type decoder struct {
 func (d *decoder) appendTasks(all []ondemand.EventTask, partition string, e *azeventhubs.ReceivedEventData) []ondemand.EventTask {
 	before := len(all)
 	all = d.read(all, partition, e)
-	if traceparent := traceparentOf(e.Properties); traceparent != "" {
-		for i := range all[before:] {
-			all[before+i].Task.Traceparent = traceparent
-		}
+	traceparent := traceparentOf(e.Properties)
+	for i := range all[before:] {
+		all[before+i].Task.PostedBy, all[before+i].Task.Traceparent = d.postedBy, traceparent
 	}
 	return all
 }
@@ -104,8 +104,11 @@ func (d *decoder) task(id string, document []byte) ondemand.EventTask {
 }
 
 // refuses returns why events may not ask for a task; "" where they may. Events carry no token, so that the
-// configuration says what they may ask for.
+// configuration says what they may ask for. What takes the scope admin of a token, no event may ask for.
 func (d *decoder) refuses(t ondemand.Task) string {
+	if t.RequestInfo.Approve != "" {
+		return "events may not approve a plan that a guard refused: they carry no token. Who may approve it runs 'ucwarden sync --approve', or posts the task with a token of scope admin"
+	}
 	if !slices.Contains(d.types, t.Type) {
 		return fmt.Sprintf("events may not ask for tasks of type %s: ondemand.eventhub.task_types does not name it", t.Type)
 	}

@@ -41,7 +41,10 @@ func (c *Consumer) newPartition(client *azeventhubs.ConsumerClient, hub azeventh
 	})
 	return &partition{
 		c: c, client: client, id: id, stream: streamOf(c.hub.namespace, hub, c.o.ConsumerGroup, id), level: level,
-		decode: decoder{name: nameOf(c.hub.namespace, hub), types: c.o.TaskTypes, catalogs: c.catalogs, elements: min(maxElements, c.o.Queue.Stats().MaxQueued)},
+		decode: decoder{
+			name: nameOf(c.hub.namespace, hub), postedBy: "event hub " + hub.Name,
+			types: c.o.TaskTypes, catalogs: c.catalogs, elements: min(maxElements, c.o.Queue.Stats().MaxQueued),
+		},
 	}
 }
 

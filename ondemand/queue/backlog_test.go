@@ -87,7 +87,7 @@ func TestBacklogIsTakenAlong(t *testing.T) {
 			r.submit(syncTask(id, names...))
 			want[id] = ondemand.Success
 		}
-		if _, err := r.Cancel(t.Context(), "6"); err != nil {
+		if _, err := r.Cancel(t.Context(), "6", ""); err != nil {
 			t.Error(err)
 		}
 		want["6"] = ondemand.Skipped
@@ -140,10 +140,10 @@ func TestBacklogRetried(t *testing.T) {
 		for i := range 3 {
 			r.submit(syncTask(fmt.Sprint(i), fmt.Sprintf("table:c.s.t%d", i)))
 		}
-		if _, err := r.Cancel(context.Background(), "2"); err != nil {
+		if _, err := r.Cancel(context.Background(), "2", ""); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := r.Retry(context.Background(), "2"); err != nil || got.Status != ondemand.Waiting {
+		if got, err := r.Retry(context.Background(), "2", ""); err != nil || got.Status != ondemand.Waiting {
 			t.Fatalf("%s, %v", got.Status, err)
 		}
 		if s := r.Stats(); s.New != 2 || s.Waiting != 1 || r.held() != 1 {

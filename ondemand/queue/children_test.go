@@ -152,14 +152,14 @@ func TestCancelAndRetryOfParentAndChildren(t *testing.T) {
 		}
 		// The failed child is retried while its parent is open, and counts again.
 		failing = false
-		if _, err := r.Retry(t.Context(), first[0].ID); err != nil {
+		if _, err := r.Retry(t.Context(), first[0].ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		if p := r.get(parent); p.Children.Failed != 0 || p.Children.Open() != 3 {
 			t.Errorf("after a retry of the failed child: %+v", p.Children)
 		}
 		synctest.Wait()
-		if _, err := r.Cancel(t.Context(), parent); err != nil {
+		if _, err := r.Cancel(t.Context(), parent, ""); err != nil {
 			t.Fatal(err)
 		}
 		if p := r.get(parent); p.Children.Skipped != 3 || p.Children.Open() != 0 {
@@ -175,12 +175,12 @@ func TestCancelAndRetryOfParentAndChildren(t *testing.T) {
 			t.Errorf("after the cancel: %+v", s)
 		}
 		// The parent runs again with children of its own; one of the first run does not count for it.
-		if _, err := r.Retry(t.Context(), parent); err != nil {
+		if _, err := r.Retry(t.Context(), parent, ""); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		for _, act := range []func(context.Context, string) (ondemand.Task, error){r.Retry, r.Cancel} {
-			if _, err := act(t.Context(), first[2].ID); err != nil {
+		for _, act := range []func(_ context.Context, id, by string) (ondemand.Task, error){r.Retry, r.Cancel} {
+			if _, err := act(t.Context(), first[2].ID, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -69,13 +69,14 @@ func (v *completion) storeRun(tx *store.Tx, t ondemand.Task) ([]change, error) {
 
 // cancelRun notes that the update of a task is to be stopped, which may take long; ok is false where nothing may have been
 // started by the task, so that it can end at once.
-func cancelRun(tx *store.Tx, t ondemand.Task, now time.Time) (changes []change, ok bool, err error) {
+func cancelRun(tx *store.Tx, t ondemand.Task, by string, now time.Time) (changes []change, ok bool, err error) {
 	r := t.Run
 	if t.Status != ondemand.InProgress || r == nil || r.Joined || r.SentTime.IsZero() {
 		return nil, false, nil
 	}
 	if r.CancelTime.IsZero() {
-		r.CancelTime, t.StatusMessage = now, "cancelled: the update is being stopped"
+		r.CancelTime, r.CancelledBy = now, by
+		t.StatusMessage = r.Cancelled() + ": the update is being stopped"
 	}
 	return []change{{task: &t, from: t.Status}}, true, records.Store(tx, &t, t.Status)
 }

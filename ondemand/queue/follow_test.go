@@ -43,11 +43,11 @@ func TestRunsAreFollowed(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := r.Cancel(t.Context(), "c"); err != nil { // nothing was started
+		if _, err := r.Cancel(t.Context(), "c", ""); err != nil { // nothing was started
 			t.Fatal(err)
 		}
 		for range 2 {
-			if got, err := r.Cancel(t.Context(), "b"); err != nil || got.Status != ondemand.InProgress || got.Run.CancelTime.IsZero() {
+			if got, err := r.Cancel(t.Context(), "b", ""); err != nil || got.Status != ondemand.InProgress || got.Run.CancelTime.IsZero() {
 				t.Fatalf("a cancel: %s, %v", got.Status, err)
 			}
 		}
@@ -82,7 +82,7 @@ func TestRunsAreFollowed(t *testing.T) {
 				t.Errorf("a change of the run of %s: %v", id, err)
 			}
 		}
-		if _, err := r.Retry(t.Context(), "a"); err != nil {
+		if _, err := r.Retry(t.Context(), "a", ""); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -149,7 +149,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"cancel": func(t *rapid.T) {
 			id := pick(t)
 			ended := m.want[id].Status.Terminal()
-			got, err := m.Cancel(context.Background(), id)
+			got, err := m.Cancel(context.Background(), id, "")
 			if ended && policy.CodeOf(err) != policy.CodeConflict || !ended && (err != nil || got.Status != ondemand.Skipped) {
 				t.Fatalf("cancel %s, ended %v: %s, %v", id, ended, got.Status, err)
 			}
@@ -157,7 +157,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"retry": func(t *rapid.T) {
 			id := pick(t)
 			old := m.want[id].Status
-			_, err := m.Retry(context.Background(), id)
+			_, err := m.Retry(context.Background(), id, "")
 			if can := old == ondemand.Failed || old == ondemand.Skipped; can != (err == nil) {
 				t.Fatalf("retry a task that is %s: %v", old, err)
 			}

@@ -195,7 +195,7 @@ func (v *completion) storeChildren(tx *store.Tx, t ondemand.Task, results map[po
 	changes := []change{{task: &t, from: ondemand.InProgress}}
 	for _, child := range v.outcome.Children {
 		child = part(child, newID(), now)
-		child.ParentID, child.PostedBy = t.ID, t.PostedBy
+		child.ParentID, child.PostedBy, child.RetriedBy = t.ID, t.PostedBy, t.RetriedBy
 		if err := records.Store(tx, &child, ""); err != nil {
 			return nil, err
 		}

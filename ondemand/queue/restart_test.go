@@ -101,7 +101,7 @@ func TestCancel(t *testing.T) {
 		synctest.Wait()
 		cancel := func(id string) {
 			t.Helper()
-			if got, err := r.Cancel(t.Context(), id); err != nil || got.Status != ondemand.Skipped || got.StatusMessage != "cancelled" {
+			if got, err := r.Cancel(t.Context(), id, ""); err != nil || got.Status != ondemand.Skipped || got.StatusMessage != "cancelled" {
 				t.Errorf("cancel %s: %s %q, %v", id, got.Status, got.StatusMessage, err)
 			}
 		}
@@ -116,20 +116,20 @@ func TestCancel(t *testing.T) {
 		if s := r.Stats(); s.Jobs != 0 || s.InProgress+s.Waiting+s.New != 0 {
 			t.Errorf("after cancelling everything: %+v", s)
 		}
-		if _, err := r.Cancel(t.Context(), "a"); policy.CodeOf(err) != policy.CodeConflict {
+		if _, err := r.Cancel(t.Context(), "a", ""); policy.CodeOf(err) != policy.CodeConflict {
 			t.Errorf("cancel an ended task: %v", err)
 		}
-		if _, err := r.Cancel(t.Context(), "none"); policy.CodeOf(err) != policy.CodeNotFound {
+		if _, err := r.Cancel(t.Context(), "none", ""); policy.CodeOf(err) != policy.CodeNotFound {
 			t.Errorf("cancel no task: %v", err)
 		}
 		close(g.open)
-		if _, err := r.Retry(t.Context(), "a"); err != nil {
+		if _, err := r.Retry(t.Context(), "a", ""); err != nil {
 			t.Fatal(err)
 		}
 		if done := r.wait("a"); done.Status != ondemand.Success {
 			t.Errorf("retried task ended %s", done.Status)
 		}
-		if _, err := r.Retry(t.Context(), "a"); policy.CodeOf(err) != policy.CodeConflict {
+		if _, err := r.Retry(t.Context(), "a", ""); policy.CodeOf(err) != policy.CodeConflict {
 			t.Errorf("retry a task that succeeded: %v", err)
 		}
 		r.close()
@@ -153,15 +153,15 @@ func TestRetryWaitsForTheOldHandler(t *testing.T) {
 		r.start()
 		r.submit(ondemand.Task{ID: "a", Type: ondemand.PipelineUpdate})
 		synctest.Wait()
-		for _, act := range []func(context.Context, string) (ondemand.Task, error){r.Cancel, r.Retry} {
-			if _, err := act(t.Context(), "a"); err != nil {
+		for _, act := range []func(_ context.Context, id, by string) (ondemand.Task, error){r.Cancel, r.Retry} {
+			if _, err := act(t.Context(), "a", ""); err != nil {
 				t.Fatal(err)
 			}
 		}
 		r.submit(syncTask("table", "table:c.s.t"))
 		synctest.Wait()
-		for _, act := range []func(context.Context, string) (ondemand.Task, error){r.Cancel, r.Retry} {
-			if _, err := act(t.Context(), "table"); err != nil {
+		for _, act := range []func(_ context.Context, id, by string) (ondemand.Task, error){r.Cancel, r.Retry} {
+			if _, err := act(t.Context(), "table", ""); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -321,7 +321,7 @@ func TestAttemptsAreSpent(t *testing.T) {
 		if done.Status != ondemand.Failed || done.Attempts != 3 || done.StatusMessage != "gave up after 3 attempts: get grants: context deadline exceeded" {
 			t.Errorf("ended %s after %d attempts: %q", done.Status, done.Attempts, done.StatusMessage)
 		}
-		if again, err := r.Retry(t.Context(), "a"); err != nil || again.Status != ondemand.Waiting || again.Attempts != 0 || !again.EndTime.IsZero() {
+		if again, err := r.Retry(t.Context(), "a", ""); err != nil || again.Status != ondemand.Waiting || again.Attempts != 0 || !again.EndTime.IsZero() {
 			t.Errorf("retried task is %s, attempt %d, ended %v, %v", again.Status, again.Attempts, again.EndTime, err)
 		}
 		time.Sleep(time.Hour)

@@ -249,10 +249,10 @@ func TestTransitionsAreCapped(t *testing.T) {
 	r := newRig(t, Options{})
 	r.submit(ondemand.Task{ID: "a", Type: "x"})
 	for range 260 {
-		if _, err := r.Cancel(t.Context(), "a"); err != nil {
+		if _, err := r.Cancel(t.Context(), "a", ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.Retry(t.Context(), "a"); err != nil {
+		if _, err := r.Retry(t.Context(), "a", ""); err != nil {
 			t.Fatal(err)
 		}
 	}

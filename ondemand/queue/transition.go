@@ -113,10 +113,10 @@ func aggregateChildren(c *ondemand.Children) (ondemand.Status, string) {
 	return ondemand.Success, message
 }
 
-// Cancel ends a task as SKIPPED, with its open children. The context of a running one is cancelled; what it has applied
-// so far stays. One whose update of a pipeline was started stays INPROGRESS until that has stopped. Cancel returns an error of class conflict when the task has already ended, of class not found when there
-// is none.
-func (q *Queue) Cancel(_ context.Context, id string) (ondemand.Task, error) {
+// Cancel ends a task as SKIPPED, with its open children; by is who asked for it, if that is known. The context of a running one is
+// cancelled; what it has applied so far stays. One whose update of a pipeline was started stays INPROGRESS until that has stopped.
+// Cancel returns an error of class conflict when the task has already ended, of class not found when there is none.
+func (q *Queue) Cancel(_ context.Context, id, by string) (ondemand.Task, error) {
 	return q.commitChanges(func(tx *store.Tx) ([]change, error) {
 		t, err := records.LoadExisting(tx, id)
 		if err != nil {
@@ -125,10 +125,10 @@ func (q *Queue) Cancel(_ context.Context, id string) (ondemand.Task, error) {
 		if t.Status.Terminal() {
 			return nil, policy.Errorf(policy.CodeConflict, "task %s cannot be cancelled: it has ended as %s", id, t.Status)
 		}
-		if changes, ok, err := cancelRun(tx, t, q.now()); ok {
+		if changes, ok, err := cancelRun(tx, t, by, q.now()); ok {
 			return changes, err
 		}
-		return cancelTree(tx, t, "cancelled", q.now())
+		return cancelTree(tx, t, ondemand.CancelledBy(by), q.now())
 	})
 }
 
@@ -161,8 +161,9 @@ func cancelTree(tx *store.Tx, t ondemand.Task, reason string, now time.Time) ([]
 }
 
 // Retry moves a task that ended FAILED or SKIPPED back to WAITING, with no attempts counted. It returns an error of
-// class conflict when the task has another status, of class not found when there is none.
-func (q *Queue) Retry(_ context.Context, id string) (ondemand.Task, error) {
+// class conflict when the task has another status, of class not found when there is none. What the task does from then on is done
+// for by, the subject who asked, if that is known.
+func (q *Queue) Retry(_ context.Context, id, by string) (ondemand.Task, error) {
 	return q.commitChanges(func(tx *store.Tx) ([]change, error) {
 		t, err := records.LoadExisting(tx, id)
 		if err != nil {
@@ -179,10 +180,11 @@ func (q *Queue) Retry(_ context.Context, id string) (ondemand.Task, error) {
 		}
 		t.Attempts, t.StatusMessage, t.Resources, t.Children, t.PolicyVersion, t.Pending, t.SupersededBy, t.Run = 0, "", nil, nil, 0, nil, "", nil
 		t.StartTime, t.EndTime, t.Crashes, t.RanAlone = time.Time{}, time.Time{}, 0, false
+		t.RetriedBy = by
 		waiting := t
 		waiting.Status = ondemand.Waiting
 		overflow := q.overflow(1, func(int) *ondemand.Task { return &waiting }, true)[0]
-		c, err := moveTask(tx, t, ondemand.Waiting, "retried", q.now())
+		c, err := moveTask(tx, t, ondemand.Waiting, ondemand.RetriedBy(by), q.now())
 		if err == nil && overflow {
 			c.overflow, err = true, records.JoinBacklog(tx, c.task)
 		}
