@@ -54,10 +54,10 @@ read. open: it is not known yet.`,
 				return withHint(err, "audit.path names the file, else it is audit.jsonl in store.path; it is begun by the first serve or sync")
 			}
 			for _, d := range damaged {
-				fmt.Fprintf(a.stderr, "ucwarden: %s cannot be read and is left out\n", d)
+				fmt.Fprintf(a.stderr, "ucwarden: %s cannot be read and is left out\n", visible(d))
 			}
 			result := auditResult{Changes: append([]audit.Change{}, changes...), Damaged: damaged}
-			return a.print(result, func(w io.Writer) error { return printAudit(w, changes) })
+			return show(a, &result, func(w io.Writer) error { return printAudit(w, result.Changes) })
 		},
 	}
 	flags := cmd.Flags()

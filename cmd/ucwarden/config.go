@@ -66,13 +66,13 @@ follows on standard error, and the exit code is 78.`,
 				return problems
 			}
 			for _, w := range c.Warnings() {
-				fmt.Fprintf(a.stderr, "warning: %s\n", w)
+				fmt.Fprintf(a.stderr, "warning: %s\n", visibleText(w))
 			}
 			if keys := c.WithoutEffect(); len(keys) > 0 {
 				fmt.Fprintf(a.stderr, "warning: these keys have no effect yet: %s\n", strings.Join(keys, ", "))
 			}
 			if err := c.CheckServe(); err != nil {
-				fmt.Fprintf(a.stderr, "warning: serve will refuse this: %v\n", err)
+				fmt.Fprintf(a.stderr, "warning: serve will refuse this: %s\n", visibleText(err.Error()))
 			}
 			settings := []config.Setting{}
 			for _, s := range c.Settings() {
@@ -80,7 +80,7 @@ follows on standard error, and the exit code is 78.`,
 					settings = append(settings, s)
 				}
 			}
-			err := a.print(settings, func(w io.Writer) error {
+			err := show(a, &settings, func(w io.Writer) error {
 				rows := make([][]string, len(settings))
 				for i, s := range settings {
 					rows[i] = []string{s.Key, s.Text(), s.Source.String()}
@@ -131,7 +131,7 @@ func newConfigKeysCommand(a *app) *cobra.Command {
 			if markdown {
 				asText = printKeysMarkdown
 			}
-			return a.print(infos, func(w io.Writer) error { return asText(w, infos) })
+			return show(a, &infos, func(w io.Writer) error { return asText(w, infos) })
 		},
 	}
 	cmd.Flags().BoolVar(&markdown, "markdown", false, "as a Markdown table")

@@ -211,7 +211,7 @@ func (d *demo) showPlan(ctx context.Context) error {
 	if result.Plan.Empty() {
 		return errors.New("the plan is empty, but the sample grants disagree with the policies")
 	}
-	return d.printPlan(d.stdout, result)
+	return d.printPlan(d.stdout, result, result.Plan.Digest())
 }
 
 // post submits a task over REST and follows it to its end.

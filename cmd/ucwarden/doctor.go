@@ -75,7 +75,7 @@ func (a *app) reportFindings(findings []doctor.Finding, code int) error {
 	result := doctorResult{
 		Findings: findings, Problems: doctor.Count(findings, doctor.Problem), Warnings: doctor.Count(findings, doctor.Warning),
 	}
-	if err := a.print(result, func(w io.Writer) error { return a.printDoctor(w, result) }); err != nil {
+	if err := show(a, &result, func(w io.Writer) error { return a.printDoctor(w, result) }); err != nil {
 		return err
 	}
 	if code != exitOK {

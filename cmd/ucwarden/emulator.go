@@ -155,7 +155,7 @@ func (a *app) serveEmulator(ctx context.Context, f emulatorFlags) error {
 		URL   string `json:"url"`
 		Token string `json:"token,omitempty"`
 	}{running.URL, made}
-	err = a.print(result, func(w io.Writer) error {
+	err = show(a, &result, func(w io.Writer) error {
 		fmt.Fprintf(w, "Unity Catalog emulator at %s\n", running.URL)
 		if made != "" {
 			fmt.Fprintf(w, "token %s\n", made)

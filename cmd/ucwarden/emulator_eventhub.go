@@ -92,7 +92,7 @@ func (a *app) serveEventHub(ctx context.Context, f eventHubFlags) error {
 	result := struct {
 		ConnectionString string `json:"connectionString"`
 	}{server.ConnectionString()}
-	err = a.print(result, func(w io.Writer) error {
+	err = show(a, &result, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, result.ConnectionString)
 		return err
 	})

@@ -172,7 +172,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		advice = hint.hint
 	}
 	if advice != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", advice)
+		fmt.Fprintf(a.stderr, "hint: %s\n", visibleText(advice))
 	}
 	if errors.As(err, &unset) {
 		return exitConfig
@@ -188,11 +188,11 @@ func (a *app) printError(err error) {
 
 func (a *app) reportConfig(err *config.Error) {
 	if len(err.Problems) == 1 {
-		fmt.Fprintf(a.stderr, "ucwarden: configuration: %s\n", err.Problems[0])
+		fmt.Fprintf(a.stderr, "ucwarden: configuration: %s\n", visible(err.Problems[0]))
 	} else {
 		fmt.Fprintf(a.stderr, "ucwarden: %d problems in the configuration:\n", len(err.Problems))
 		for _, p := range err.Problems {
-			fmt.Fprintf(a.stderr, "  %s\n", p)
+			fmt.Fprintf(a.stderr, "  %s\n", visible(p))
 		}
 	}
 	if slices.ContainsFunc(err.Problems, func(p config.Problem) bool { return p.Key != "" }) {

@@ -62,7 +62,7 @@ unless --ttl says otherwise, and may do everything unless --scope, --catalog or 
 			if made.KeyID == "" { // they were there
 				result.Expires = time.Time{}
 			}
-			return a.print(result, func(w io.Writer) error {
+			return show(a, &result, func(w io.Writer) error {
 				if made.KeyID == "" {
 					_, err := fmt.Fprintf(w, "keys of %s are there already: %s\n", o.Instance, made.PrivateKey)
 					return err

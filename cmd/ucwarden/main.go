@@ -32,7 +32,7 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		}
 	}()
 
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, environ: environ}
+	a := &app{stdin: stdin, stdout: newStream(stdout), stderr: newStream(stderr), environ: environ}
 	root := newRootCommand(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -15,11 +15,13 @@ import (
 // outputs are the words that -o takes.
 var outputs = []string{"text", "json"}
 
-// print writes a result to standard output: as indented JSON with -o json, else by the given function.
-func (a *app) print(result any, asText func(w io.Writer) error) error {
+// show writes a result to standard output: as indented JSON with -o json, else by the given function, which prints what
+// result points to then: it is changed so that each text of others in it is one line that shows every character; see visibleText.
+func show[T any](a *app, result *T, asText func(w io.Writer) error) error {
 	if a.output == "json" {
 		return a.printJSON(result)
 	}
+	*result = visible(*result)
 	b := bufio.NewWriter(a.stdout)
 	err := asText(b)
 	if flushErr := b.Flush(); err == nil && flushErr != nil {
@@ -66,6 +68,9 @@ func row(cells []string) table.Row {
 
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
+	if s, ok := w.(*stream); ok {
+		w = s.to
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -59,7 +59,8 @@ func newPipelineListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(shownPipelines(all), func(w io.Writer) error { return printPipelines(w, all) })
+			list := shownPipelines(all)
+			return show(a, &list, func(w io.Writer) error { return printPipelines(w, list) })
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "only those whose name holds this text")
@@ -108,13 +109,13 @@ func shownPipelines(all []pipelines.Pipeline) []shownPipeline {
 	return list
 }
 
-func printPipelines(w io.Writer, all []pipelines.Pipeline) error {
+func printPipelines(w io.Writer, all []shownPipeline) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "no pipelines")
 		return err
 	}
 	var rows [][]string
-	for _, p := range shownPipelines(all) {
+	for _, p := range all {
 		rows = append(rows, []string{p.ID, p.Name, p.State, p.Health, p.LastState, p.RunAs})
 	}
 	return printTable(w, []string{"id", "name", "state", "health", "last update", "run as"}, rows)
@@ -215,7 +216,7 @@ What is in the file already is put in its place; refreshOn, which a person write
 			if err := jobs.write(c, kept); err != nil {
 				return err
 			}
-			return a.print(pipelines.Jobs{Jobs: imported}, func(w io.Writer) error {
+			return show(a, &pipelines.Jobs{Jobs: imported}, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "%s imported to %s\n", count(len(imported), "pipeline"), jobs.file(c))
 				return err
 			})
@@ -279,7 +280,7 @@ is 2 where something changed.`,
 					return err
 				}
 			}
-			if err := a.print(found, func(w io.Writer) error { return printDifferences(w, found, len(kept.Jobs)) }); err != nil {
+			if err := show(a, &found, func(w io.Writer) error { return printDifferences(w, found, len(kept.Jobs)) }); err != nil {
 				return err
 			}
 			if check && len(found) > 0 {

@@ -209,7 +209,7 @@ func (a *app) runPipeline(ctx context.Context, run pipelineRunner, task ondemand
 		case <-ctx.Done():
 		}
 	}
-	if err := a.print(task, func(w io.Writer) error { return a.printRun(w, task) }); err != nil {
+	if err := show(a, &task, func(w io.Writer) error { return a.printRun(w, task) }); err != nil {
 		return err
 	}
 	if !task.Status.Terminal() {
@@ -273,7 +273,7 @@ func (s *eventsShown) show(ctx context.Context, t ondemand.Task) {
 		return
 	}
 	if r.UpdateID == "" || s.events == nil {
-		if says := cmp.Or(r.RawState, t.StatusMessage); says != s.state && !t.Status.Terminal() {
+		if says := visibleText(cmp.Or(r.RawState, t.StatusMessage)); says != s.state && !t.Status.Terminal() {
 			s.state = says
 			fmt.Fprintf(s.w, "%s %s\n", time.Now().UTC().Format(time.TimeOnly), says)
 		}
@@ -281,7 +281,7 @@ func (s *eventsShown) show(ctx context.Context, t ondemand.Task) {
 	}
 	list, err := s.events.Events(ctx, pipelines.EventQuery{Pipeline: r.PipelineID, Update: r.UpdateID, Since: s.since})
 	if err != nil {
-		if says := "the events cannot be read: " + err.Error(); says != s.state && ctx.Err() == nil {
+		if says := "the events cannot be read: " + visibleText(err.Error()); says != s.state && ctx.Err() == nil {
 			s.state = says
 			fmt.Fprintln(s.w, says)
 		}
@@ -295,6 +295,7 @@ func (s *eventsShown) show(ctx context.Context, t ondemand.Task) {
 		if e.Time.After(s.since) {
 			s.since = e.Time.Add(-lateEvents)
 		}
+		e = visible(e)
 		fmt.Fprintf(s.w, "%s %-5s %s: %s\n", e.Time.UTC().Format(time.TimeOnly), e.Level, e.Type, e.Message)
 	}
 }
@@ -366,7 +367,7 @@ func (a *app) cancelHere(ctx context.Context, pipeline, update string) error {
 		Run   string `json:"run"`
 		State string `json:"state"`
 	}{pipeline + ":" + update, u.State}
-	return a.print(result, func(w io.Writer) error {
+	return show(a, &result, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "update %s is %s\n", update, cmp.Or(u.State, "in no state"))
 		return err
 	})
@@ -405,7 +406,7 @@ func (a *app) cancelRemote(ctx context.Context, flags *clientFlags, pipeline, up
 	if len(cancelled) == 0 {
 		return policy.Errorf(policy.CodeNotFound, "no task of the daemon follows such an update of pipeline %s", pipeline)
 	}
-	return a.print(cancelled, func(w io.Writer) error {
+	return show(a, &cancelled, func(w io.Writer) error {
 		for _, t := range cancelled {
 			if _, err := fmt.Fprintf(w, "task %s is %s: %s\n", t.ID, t.Status, t.StatusMessage); err != nil {
 				return err

@@ -71,11 +71,11 @@ policies Unity Catalog cannot express. Nothing is changed, and no running daemon
 			if err := keptOut(src); err != nil {
 				doc.KeptOut = err.Error()
 			}
-			if err := a.print(doc, func(w io.Writer) error {
+			if err := show(a, &doc, func(w io.Writer) error {
 				if doc.KeptOut != "" {
 					fmt.Fprintln(w, a.paint("This goes by the last policies that could be used, not by those that are there now: "+doc.KeptOut, text.FgRed))
 				}
-				return a.printPlan(w, result)
+				return a.printPlan(w, visible(result), result.Plan.Digest())
 			}); err != nil {
 				return err
 			}
@@ -137,7 +137,7 @@ func planDocument(r *connector.Result) planResult {
 }
 
 // printPlan writes a plan for people: changes by securable, totals, then the fidelity report.
-func (a *app) printPlan(w io.Writer, r *connector.Result) error {
+func (a *app) printPlan(w io.Writer, r *connector.Result, digest string) error {
 	p := r.Plan
 	for _, s := range r.Missing {
 		fmt.Fprintf(w, "%s does not exist in Unity Catalog\n", securableTitle(s))
@@ -176,7 +176,7 @@ func (a *app) printPlan(w io.Writer, r *connector.Result) error {
 		if p.Totals.Tried > 0 {
 			tried = fmt.Sprintf(", %d to try for whom the workspace does not list", p.Totals.Tried)
 		}
-		fmt.Fprintf(w, "Plan %s: %s to add%s, %d to revoke on %s, in %s.\n", p.Digest(),
+		fmt.Fprintf(w, "Plan %s: %s to add%s, %d to revoke on %s, in %s.\n", digest,
 			count(p.Totals.Adds, "grant"), tried, p.Totals.Removes, count(p.Totals.Changed, "securable"), count(waves, "wave"))
 		fmt.Fprintf(w, "Read: %s with %s, %d of them managed here; policies at version %d.\n",
 			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed, p.PolicyVersion)

@@ -84,7 +84,7 @@ says which is meant. Offline, view: and model: before an object's name tell what
 				return err
 			}
 			answer.Notes = slices.Concat(notes, answer.Notes, scripts.Warnings())
-			return a.print(answer, func(w io.Writer) error { return a.printExplanation(w, answer) })
+			return show(a, &answer, func(w io.Writer) error { return a.printExplanation(w, answer) })
 		},
 	}
 	flags.register(cmd, "time at which to judge validity and conditions")

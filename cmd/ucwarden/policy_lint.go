@@ -47,7 +47,7 @@ Scripts of conditions are tried once.`,
 			if err != nil {
 				return err
 			}
-			if err := a.print(result, func(w io.Writer) error { return a.printLint(w, result) }); err != nil {
+			if err := show(a, &result, func(w io.Writer) error { return a.printLint(w, result) }); err != nil {
 				return err
 			}
 			if result.Errors > 0 || strict && result.Warnings > 0 {

@@ -67,7 +67,7 @@ failure.`,
 				result.add(run.file(file))
 			}
 			result.Warnings = run.scripts.Warnings()
-			if err := a.print(&result, func(w io.Writer) error { return a.printSuites(w, &result, verbose) }); err != nil {
+			if err := show(a, &result, func(w io.Writer) error { return a.printSuites(w, &result, verbose) }); err != nil {
 				return err
 			}
 			if run.misconfigured {
@@ -281,7 +281,7 @@ func (r *suiteRunner) policies(file string) (*rules.RuleSet, error) {
 func (a *app) printSuites(w io.Writer, r *suitesResult, verbose bool) error {
 	for _, f := range r.Files {
 		for _, warning := range f.Warnings {
-			fmt.Fprintf(a.stderr, "warning: %s\n", warning)
+			fmt.Fprintf(a.stderr, "warning: %s\n", visibleText(warning))
 		}
 		switch {
 		case f.Error != "":
@@ -306,7 +306,7 @@ func (a *app) printSuites(w io.Writer, r *suitesResult, verbose bool) error {
 		}
 	}
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(a.stderr, "warning: %s\n", warning)
+		fmt.Fprintf(a.stderr, "warning: %s\n", visibleText(warning))
 	}
 	_, err := fmt.Fprintf(w, "%d passed, %d failed\n", r.Passed, r.Failed)
 	return err

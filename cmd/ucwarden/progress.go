@@ -30,7 +30,11 @@ func (a *app) progress() *progress {
 	if !isTerminal(a.stderr) {
 		return &progress{}
 	}
-	return &progress{bars: mpb.New(mpb.WithOutput(a.stderr), mpb.WithWidth(48))}
+	var to io.Writer = a.stderr
+	if s, ok := to.(*stream); ok {
+		to = s.to // the bar moves the cursor, and shows no text of others
+	}
+	return &progress{bars: mpb.New(mpb.WithOutput(to), mpb.WithWidth(48))}
 }
 
 // progressInLines makes one that writes lines where standard error is no terminal.

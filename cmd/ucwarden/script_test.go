@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -30,6 +32,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"hangup":   hangupScript,
 	"call":     callScript,
 	"mask":     maskScript,
+	"shown":    shownScript,
 }
 
 // code checks the exit code of a program: code 64 ucwarden version extra.
@@ -224,4 +227,29 @@ func maskScript(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nothing in %s matches %s", args[2], args[0])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(pattern.ReplaceAllString(text, args[1])), 0o600))
+}
+
+// shownScript checks that what the last command printed holds the text FORGED, which others chose, and nothing that does something to
+// a terminal: no character of control or format but line breaks and tabs, and no line that begins with that text.
+func shownScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: shown")
+	}
+	text := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	if !strings.Contains(text, "FORGED") {
+		ts.Fatalf("the text FORGED is not in the output")
+	}
+	if !utf8.ValidString(text) {
+		ts.Fatalf("the output is no UTF-8: %q", text)
+	}
+	for i, r := range text {
+		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			ts.Fatalf("the output has %U: %q", r, text[max(i-40, 0):min(i+40, len(text))])
+		}
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimLeft(line, " \t"), "FORGED") {
+			ts.Fatalf("a text of others begins a line: %q", line)
+		}
+	}
 }

@@ -91,7 +91,7 @@ func (s *storeCommand) check(cmd *cobra.Command, path string, _ []string) error 
 	if err != nil {
 		return err
 	}
-	return s.print(report, func(w io.Writer) error { return printReport(w, report) })
+	return show(s.app, &report, func(w io.Writer) error { return printReport(w, report) })
 }
 
 // withoutDaemon returns why neither the file nor a daemon can be used.
@@ -134,7 +134,7 @@ func (s *storeCommand) backup(cmd *cobra.Command, path string, args []string) er
 	if err != nil {
 		return err
 	}
-	return s.print(report, func(w io.Writer) error { return printReport(w, report) })
+	return show(s.app, &report, func(w io.Writer) error { return printReport(w, report) })
 }
 
 // restored is the JSON form of what restore did.
@@ -148,7 +148,7 @@ func (s *storeCommand) restore(_ *cobra.Command, path string, args []string) err
 	if err != nil {
 		return err
 	}
-	return s.print(restored{report, aside}, func(w io.Writer) error {
+	return show(s.app, &restored{report, aside}, func(w io.Writer) error {
 		if err := printReport(w, report); err != nil || aside == "" {
 			return err
 		}
@@ -178,7 +178,7 @@ func (s *storeCommand) export(_ *cobra.Command, path string, args []string) erro
 	if args[0] == "-" {
 		err = write(s.stdout)
 	} else if err = atomicfile.Create(args[0], write); err == nil {
-		err = s.print(result, func(w io.Writer) error {
+		err = show(s.app, &result, func(w io.Writer) error {
 			_, err := fmt.Fprintf(w, "exported %s\n", count(result.Tasks, "task"))
 			return err
 		})
@@ -207,7 +207,7 @@ func (s *storeCommand) importTasks(_ *cobra.Command, path string, args []string)
 	if err = errors.Join(err, to.Close()); err != nil {
 		return err
 	}
-	return s.print(exported{Tasks: n}, func(w io.Writer) error {
+	return show(s.app, &exported{Tasks: n}, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "imported %s\n", count(n, "task"))
 		return err
 	})
@@ -224,7 +224,7 @@ func (s *storeCommand) compact(_ *cobra.Command, path string, _ []string) error 
 	if err != nil {
 		return err
 	}
-	return s.print(compacted{after, before.Bytes}, func(w io.Writer) error {
+	return show(s.app, &compacted{after, before.Bytes}, func(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "%d bytes became %d\n", before.Bytes, after.Bytes); err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ and says so. Look first with: ucwarden plan`,
 			if err != nil {
 				return err
 			}
-			if err := a.print(done, func(w io.Writer) error { return a.printSync(w, done, changes) }); err != nil {
+			if err := show(a, &done, func(w io.Writer) error { return a.printSync(w, done, changes) }); err != nil {
 				return err
 			}
 			if done.Interrupted {
@@ -76,7 +76,7 @@ and says so. Look first with: ucwarden plan`,
 				return exitError{exitSignal}
 			}
 			if done.KeptOut != "" {
-				fmt.Fprintln(a.stderr, "ucwarden: this went by the last policies that could be used, not by those that are there now:", done.KeptOut)
+				fmt.Fprintln(a.stderr, "ucwarden: this went by the last policies that could be used, not by those that are there now:", visibleText(done.KeptOut))
 				return exitError{exitFailed}
 			}
 			return taskExit(done.Task)

@@ -54,7 +54,7 @@ func newTaskGetCommand(a *app, daemon *clientFlags) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("get task %s: %w", args[0], err)
 			}
-			return a.print(task, func(w io.Writer) error { return a.printTask(w, task) })
+			return show(a, &task, func(w io.Writer) error { return a.printTask(w, task) })
 		},
 	}
 }
@@ -114,7 +114,7 @@ are tasks too, and listed with --shards, --parent or --status.`,
 				}
 				query.Set("cursor", next.NextCursor)
 			}
-			return a.print(page, func(w io.Writer) error { return a.printTasks(w, page, now) })
+			return show(a, &page, func(w io.Writer) error { return a.printTasks(w, page, now) })
 		},
 	}
 	flags := cmd.Flags()
@@ -165,7 +165,7 @@ func newTaskMoveCommand(a *app, daemon *clientFlags, verb, short string, move ta
 			if err != nil {
 				return fmt.Errorf("%s task %s: %w", verb, args[0], err)
 			}
-			return a.print(task, func(w io.Writer) error {
+			return show(a, &task, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "task %s is %s\n", task.ID, task.Status)
 				return err
 			})
@@ -189,7 +189,7 @@ func newTaskPauseCommand(a *app, daemon *clientFlags, verb, short, long string, 
 			if err != nil {
 				return fmt.Errorf("%s tasks: %w", verb, err)
 			}
-			return a.print(p, func(w io.Writer) error {
+			return show(a, &p, func(w io.Writer) error {
 				text := "tasks begin"
 				if p.Paused && !p.Since.IsZero() {
 					text = "tasks are paused since " + moment(p.Since)

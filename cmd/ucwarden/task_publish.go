@@ -97,7 +97,7 @@ func (a *app) publish(ctx context.Context, f publishFlags, files []string) error
 	result := struct {
 		Events int `json:"events"`
 	}{sent}
-	return a.print(result, func(w io.Writer) error {
+	return show(a, &result, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s sent\n", countOf(sent, "event", "events"))
 		return err
 	})

@@ -150,12 +150,12 @@ func (a *app) submit(ctx context.Context, c *client.Client, document []byte, f s
 		if err != nil {
 			return a.lost(err, task.ID)
 		}
-		if err := a.print(ended, func(w io.Writer) error { return a.printTask(w, ended) }); err != nil {
+		if err := show(a, &ended, func(w io.Writer) error { return a.printTask(w, ended) }); err != nil {
 			return err
 		}
 		return taskExit(ended)
 	}
-	return a.print(task, func(w io.Writer) error {
+	return show(a, &task, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "task %s is %s\n", task.ID, task.Status)
 		return err
 	})
@@ -170,14 +170,14 @@ func (a *app) watch(ctx context.Context, c *client.Client, id string) error {
 		if a.output == "json" {
 			printErr = errors.Join(printErr, encoder.Encode(t))
 		} else {
-			a.printTransition(a.stdout, t)
+			a.printTransition(a.stdout, visible(t))
 		}
 	})
 	if err != nil {
 		return a.lost(err, id)
 	}
 	if a.output == "text" {
-		printErr = errors.Join(printErr, a.printResults(a.stdout, task))
+		printErr = errors.Join(printErr, a.printResults(a.stdout, visible(task)))
 	}
 	if printErr != nil {
 		return fmt.Errorf("write result: %w", printErr)

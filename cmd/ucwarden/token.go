@@ -74,7 +74,7 @@ updates of pipelines only with --pipeline, since these cost money and a full ref
 				Subject string    `json:"subject"`
 				Expires time.Time `json:"expires"`
 			}{signed, o.Subject, time.Now().Add(o.TTL).UTC().Truncate(time.Second)}
-			return a.print(result, func(w io.Writer) error {
+			return show(a, &result, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, signed)
 				return err
 			})

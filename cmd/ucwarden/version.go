@@ -36,7 +36,7 @@ func newVersionCommand(a *app) *cobra.Command {
 				OS      string `json:"os"`
 				Arch    string `json:"arch"`
 			}{buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
-			return a.print(v, func(w io.Writer) error {
+			return show(a, &v, func(w io.Writer) error {
 				_, err := fmt.Fprintf(w, "ucwarden %s (%s %s/%s)\n", v.Version, v.Go, v.OS, v.Arch)
 				return err
 			})
