@@ -8,6 +8,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"ucwarden/policy"
 	"ucwarden/policy/explain"
 )
 
@@ -57,13 +58,16 @@ func (a *app) printExplanation(w io.Writer, e *explain.Explanation) error {
 	if len(silent) > 0 {
 		fmt.Fprintf(w, "\nnot mentioned by any policy for it: %s\n", strings.Join(silent, ", "))
 	}
-	if len(e.Protections)+len(e.Enforced) > 0 {
+	reads := slices.ContainsFunc(e.Privileges, func(x explain.PrivilegeExplanation) bool {
+		return x.Privilege == policy.Select && x.Outcome == explain.OutcomeAllowed
+	})
+	if len(e.Protections) > 0 || reads && len(e.Enforced) > 0 {
 		fmt.Fprintf(w, "\nrow filters and masks\n")
 		for _, x := range e.Protections {
 			printProtection(w, x)
 		}
 		for _, kind := range []string{"row filter", "mask"} {
-			if !slices.ContainsFunc(e.Protections, func(x explain.Protection) bool { return x.Kind == kind && x.Applies }) {
+			if reads && !slices.ContainsFunc(e.Protections, func(x explain.Protection) bool { return x.Kind == kind && x.Applies }) {
 				fmt.Fprintf(w, "  no %s of policies binds it\n", kind)
 			}
 		}

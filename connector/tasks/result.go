@@ -211,6 +211,8 @@ func (t *totals) message() string {
 	case none && t.failed == 0 && len(t.unknown) == 0:
 		notes = append(notes, "already in sync")
 	case none:
+	case t.observed && len(t.changed) == 0:
+		notes = append(notes, fmt.Sprintf("mode observe: %s would be changed, nothing was", counts))
 	case t.observed:
 		notes = append(notes, fmt.Sprintf("mode observe: %s would be made, nothing was changed", counts))
 	default:

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/protect"
 	"ucwarden/policy/rules"
@@ -19,7 +21,7 @@ type Session struct {
 }
 
 // suiteTable is a table with rows, and what the request's user sees of them by the row filter and masks that a warehouse would enforce:
-// not whether they may read it at all. Values are texts, numbers, booleans, or null.
+// no row if they are denied it, but not whether they are allowed to read it at all. Values are texts, numbers, booleans, or null.
 type suiteTable struct {
 	Columns []policy.Column `json:"columns"`
 	Rows    [][]any         `json:"rows"`
@@ -55,13 +57,19 @@ func (t *suiteTable) run(e *evaluate.Evaluator, request evaluate.Request, o Opti
 		return "a tableResult is about a table, and its resource is none", ""
 	}
 	set := e.Rules()
-	compiled := protect.New(set, protect.Options{Time: request.Time, Schema: "test"}).Compile(state, nil)
-	if compiled.Closed != "" {
+	request.AccessType = strings.ToLower(string(policy.Select))
+	decided := e.Evaluate(request)
+	deniedAll := t.Role == "" && decided.Outcome == evaluate.Denied // by its filter, or since it is not granted
+	compiled := compileTable(set, &state, request.Time)
+	if compiled.Closed != "" && !deniedAll {
 		return "the table is closed for whom row filters and masks bind: " + compiled.Closed, ""
 	}
 	session := t.session(set, request)
 	var seen []string
 	for _, values := range t.Rows {
+		if deniedAll {
+			break
+		}
 		shown, row, err := t.show(values, &compiled, session, o)
 		if err != nil {
 			return err.Error(), ""
@@ -77,11 +85,38 @@ func (t *suiteTable) run(e *evaluate.Evaluator, request evaluate.Request, o Opti
 	decision = "seen: " + strings.Join(seen, ", ")
 	if !slices.Equal(seen, want) {
 		problem = fmt.Sprintf("want rows [%s], got [%s]", strings.Join(want, ", "), strings.Join(seen, ", "))
+		if deniedAll {
+			return problem + ": the user is denied SELECT" + deniedBy(decided), decision
+		}
 		for _, f := range compiled.Functions {
 			problem += fmt.Sprintf("; by %s", strings.Join(strings.Fields(f.Body), " "))
 		}
+		for _, f := range compiled.Findings {
+			if f.Effect == policy.EffectNarrower {
+				problem += "; " + f.String()
+			}
+		}
 	}
 	return problem, decision
+}
+
+// compileTable compiles the row filter and masks of a table, with what hides its rows from the denied of groups that may read it.
+func compileTable(set *rules.RuleSet, table *policy.TableState, at time.Time) protect.Desired {
+	inventory := policy.NewInventory(policy.Object{Securable: table.Securable, Owner: table.Owner})
+	compiler := compile.New(set, compile.Options{Time: at, Deny: []compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}, Protects: true})
+	protector := protect.New(set, protect.Options{Time: at, Schema: "test"})
+	denied := compiler.Denied(inventory)[table.Securable]
+	if denied != nil && protector.CanDeny(denied) != nil {
+		denied = nil // whom it is withheld from then see nothing, which is up to grants
+	}
+	return protector.Compile(*table, denied)
+}
+
+func deniedBy(d evaluate.Decision) string {
+	if d.Policy == nil {
+		return ""
+	}
+	return fmt.Sprintf(" by policy %d %q", d.Policy.ID, d.Policy.Name)
 }
 
 // session returns the session of a request's user, with the groups that they are in by the request or the user store.
