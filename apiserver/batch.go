@@ -8,6 +8,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"ucwarden/input"
+	"ucwarden/jsontext"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -78,9 +80,14 @@ func splitBatch(body []byte) ([]json.RawMessage, error) {
 		return nil, invalid("not JSON: " + err.Error())
 	}
 	if whole[0] == '{' {
-		var o map[string]json.RawMessage
-		if err := json.Unmarshal(whole, &o); err != nil {
-			return nil, invalid("not JSON: " + err.Error())
+		o := make(map[string]json.RawMessage)
+		for name, value := range jsontext.Members(whole) {
+			if _, twice := o[string(name)]; twice { // parsers differ in which of them they take
+				return nil, &responseError{code: policy.CodeInvalid, detail: "The body is not a batch of tasks; the errors say why.", fields: []FieldError{{
+					Pointer: "/" + input.EscapePointer(string(name)), Detail: (&input.DuplicateError{Name: string(name)}).Error(),
+				}}}
+			}
+			o[string(name)] = value
 		}
 		list := o["tasks"]
 		if list == nil {

@@ -67,17 +67,19 @@ func TestBadBatches(t *testing.T) {
 		body   string
 		status int
 	}{
-		"empty":         {``, 400},
-		"not JSON":      {`[` + one, 400},
-		"no tasks":      {`[]`, 400},
-		"one task":      {one, 400},
-		"another field": {`{"tasks":[` + one + `],"atomic":true}`, 400},
-		"null":          {`{"tasks":null}`, 400},
-		"text":          {`"x"`, 400},
-		"deep":          {strings.Repeat("[", 20000), 400},
-		"1,001 tasks":   {"[" + strings.TrimSuffix(strings.Repeat(one+",", 1001), ",") + "]", 413},
-		"1,000 tasks":   {"[" + strings.TrimSuffix(strings.Repeat(one+",", 1000), ",") + "]", 200},
-		"over 1 MiB":    {`[{"type":"FULL_SYNC","x":"` + strings.Repeat("x", 1<<20) + `"}]`, 413},
+		"empty":                    {``, 400},
+		"not JSON":                 {`[` + one, 400},
+		"no tasks":                 {`[]`, 400},
+		"one task":                 {one, 400},
+		"another field":            {`{"tasks":[` + one + `],"atomic":true}`, 400},
+		"null":                     {`{"tasks":null}`, 400},
+		"tasks twice":              {`{"tasks":[` + one + `],"tasks":[` + one + `]}`, 400},
+		"tasks twice, one escaped": {`{"tasks":[` + one + `],"\u0074asks":[` + one + `]}`, 400},
+		"text":                     {`"x"`, 400},
+		"deep":                     {strings.Repeat("[", 20000), 400},
+		"1,001 tasks":              {"[" + strings.TrimSuffix(strings.Repeat(one+",", 1001), ",") + "]", 413},
+		"1,000 tasks":              {"[" + strings.TrimSuffix(strings.Repeat(one+",", 1000), ",") + "]", 200},
+		"over 1 MiB":               {`[{"type":"FULL_SYNC","x":"` + strings.Repeat("x", 1<<20) + `"}]`, 413},
 	} {
 		e.do("POST", batchPath, tt.body).want(tt.status)
 		if t.Failed() {

@@ -87,7 +87,7 @@ var arrows = map[string][]string{
 	"ondemand/store":                     {"atomicfile", "policy"},
 	"ondemand/eventhub":                  {"ondemand", "ondemand/queue", "policy", "policy/naming", "span"},
 	"ondemand/eventhub/emulator":         {},
-	"apiserver":                          {"apiserver/document", "apiserver/keys", "endpoint", "input", "ondemand", "ondemand/store", "policy", "span"},
+	"apiserver":                          {"apiserver/document", "apiserver/keys", "endpoint", "input", "jsontext", "ondemand", "ondemand/store", "policy", "span"},
 	"apiserver/client":                   {"endpoint", "ondemand", "ondemand/store"},
 	"apiserver/document":                 {"input", "jsontext"},
 	"apiserver/keys":                     {"atomicfile", "endpoint", "input", "policy", "policy/naming"},
