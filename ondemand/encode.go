@@ -19,6 +19,13 @@ func (t Task) MarshalJSON() ([]byte, error) {
 	return w.b, w.err
 }
 
+// AppendJSON appends what [Task.MarshalJSON] returns.
+func (t *Task) AppendJSON(to []byte) ([]byte, error) {
+	w := writer{b: to}
+	w.task(t)
+	return w.b, w.err
+}
+
 // MarshalJSON writes the known fields, then those of Extra.
 func (r RequestInfo) MarshalJSON() ([]byte, error) {
 	var w writer

@@ -34,13 +34,14 @@ func (q *Queue) prepareAll(ctx context.Context, n int, task func(i int) (t *onde
 		list[i].task.Traceparent = cmp.Or(t.Traceparent, traceparent)
 	}
 	overflow := q.overflow(n, func(i int) *ondemand.Task { return &list[i].task }, true)
+	batch := records.NewBatch(n)
 	for i := range list {
 		n, t := &list[i], &list[i].task
 		n.skipped, n.overflow = t.Status == ondemand.Skipped, overflow[i]
 		if n.skipped {
 			n.skip, t.Status, t.StatusMessage = t.StatusMessage, ondemand.New, ""
 		}
-		q.prepareRecord(n)
+		q.prepareRecord(n, batch)
 	}
 	return list
 }
@@ -61,8 +62,8 @@ func (q *Queue) prepare(in *ondemand.Task, id string, now time.Time) ondemand.Ta
 	return t
 }
 
-func (q *Queue) prepareRecord(n *newTask) {
-	if n.record, n.err = records.Prepare(&n.task, n.overflow); !n.overflow {
+func (q *Queue) prepareRecord(n *newTask, batch *records.Batch) {
+	if n.record, n.err = batch.Prepare(&n.task, n.overflow); !n.overflow {
 		n.entry = newEntry(&n.task, q.skipReason)
 	}
 }

@@ -96,7 +96,7 @@ func (q *Queue) createEvent(tx *store.Tx, n *newTask, eventID string, changes []
 		}
 		if !found {
 			rejected := newTask{task: t, skipped: true, skip: reason}
-			q.prepareRecord(&rejected)
+			q.prepareRecord(&rejected, records.NewBatch(1))
 			return createTask(tx, &rejected, changes)
 		}
 		t.ID += "-again"

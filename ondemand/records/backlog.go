@@ -46,11 +46,13 @@ func MayQueueBehind(t *ondemand.Task) bool {
 	return t.Priority > ondemand.ShardPriority && t.Priority < ondemand.Urgent && t.ParentID == ""
 }
 
-func backlogPrefix(lane string) []byte {
-	return append(binary.AppendUvarint(nil, uint64(len(lane))), lane...)
+func appendBacklogPrefix(to []byte, lane string) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(lane))), lane...)
 }
 
-func backlogKey(t *ondemand.Task) []byte { return append(backlogPrefix(LaneOf(t)), orderKey(t)...) }
+func backlogKey(t *ondemand.Task) []byte {
+	return appendOrder(appendBacklogPrefix(nil, LaneOf(t)), t)
+}
 
 // backlogID returns the id at the end of a key.
 func backlogID(key []byte) (id string, ok bool) {
@@ -76,19 +78,23 @@ func pathOf(s policy.Securable) []byte {
 }
 
 // JoinBacklog puts a task that is stored as waiting into the backlog.
-func JoinBacklog(tx *store.Tx, t *ondemand.Task) error { return appendBacklog(nil, t).put(tx) }
+func JoinBacklog(tx *store.Tx, t *ondemand.Task) error {
+	b := NewBatch(1)
+	b.addBacklog(t)
+	return put(tx, b.list)
+}
 
-// appendBacklog appends what is written for a task that waits in the backlog, besides the task itself and what its status does not
+// addBacklog adds what is written for a task that waits in the backlog, besides the task itself and what its status does not
 // change.
-func appendBacklog(list entries, t *ondemand.Task) entries {
-	key := backlogKey(t)
-	list = append(list, entry{bucketBacklog, key, nil})
+func (b *Batch) addBacklog(t *ondemand.Task) {
+	key := b.keep(func(to []byte) []byte { return appendOrder(appendBacklogPrefix(to, LaneOf(t)), t) })
+	b.add(bucketBacklog, key, func(to []byte) []byte { return to })
 	if path := firstPath(t); path != nil {
-		list = append(list, entry{bucketBacklogResources, path, key})
+		b.add(bucketBacklogResources, path, func(to []byte) []byte { return append(to, key...) })
 	}
 	indexed := summaryOf(t)
 	indexed.backlog = true
-	return append(list, entry{bucketByStatus, statusKey(t), indexed.encode()})
+	b.add(bucketByStatus, b.keep(func(to []byte) []byte { return appendStatus(to, t) }), indexed.append)
 }
 
 // firstPath returns the key of a task in backlog_resources; nil where it syncs none.
@@ -122,7 +128,7 @@ func leaveBacklog(tx *store.Tx, t *ondemand.Task) (bool, error) {
 // TakeFromBacklog returns the first n tasks of a lane, which leave the backlog: the WAITING ones now, the NEW ones as soon as
 // they are stored as WAITING. It returns how many entries it has used up, some of them of tasks that have ended.
 func TakeFromBacklog(tx *store.Tx, lane string, n int) (tasks []ondemand.Task, used int, err error) {
-	prefix := backlogPrefix(lane)
+	prefix := appendBacklogPrefix(nil, lane)
 	var keys [][]byte // first, because a cursor does not survive writes
 	c := tx.Bucket(bucketBacklog).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix) && len(keys) < n; k, _ = c.Next() {
@@ -142,7 +148,7 @@ func TakeFromBacklog(tx *store.Tx, lane string, n int) (tasks []ondemand.Task, u
 			tasks = append(tasks, t)
 			if t.Status == ondemand.Waiting {
 				if _, err = leaveBacklog(tx, &t); err == nil {
-					err = tx.Bucket(bucketByStatus).Put(statusKey(&t), summaryOf(&t).encode())
+					err = tx.Bucket(bucketByStatus).Put(statusKey(&t), summaryOf(&t).append(nil))
 				}
 			}
 		}

@@ -7,18 +7,34 @@ import (
 	"ucwarden/ondemand/store"
 )
 
-// NewTask is a task that is not stored yet, with all that is to be written for it: only one transaction runs at a time, and
-// others wait for it, so that as little as possible is left to do in there.
-type NewTask struct{ entries entries }
+// Batch prepares tasks that are not stored yet: only one transaction runs at a time, and others wait for it, so that as little as
+// possible is left to do in there. What is to be written for them shares few pieces of memory.
+type Batch struct {
+	list []store.Entry
+	text []byte // keys and values; where it is full, it is left to the entries that share it
+	size int    // of such a piece
+}
 
-// entries are what is to be written for a task.
-type entries []entry
+const (
+	usualEntries = 5   // of a task
+	usualText    = 640 // without resources
+	mostText     = 256 << 10
+)
 
-type entry struct{ bucket, key, value []byte }
+// NewBatch returns a Batch for about that many tasks.
+func NewBatch(tasks int) *Batch {
+	return &Batch{list: make([]store.Entry, 0, tasks*usualEntries), size: min(tasks*usualText, mostText)}
+}
 
-func (list entries) put(tx *store.Tx) error {
-	for i := range list {
-		if err := tx.Bucket(list[i].bucket).Put(list[i].key, list[i].value); err != nil {
+// NewTask is all that is to be written for a new task.
+type NewTask struct{ entries []store.Entry }
+
+// Create stores the task.
+func (n *NewTask) Create(tx *store.Tx) error { return put(tx, n.entries) }
+
+func put(tx *store.Tx, entries []store.Entry) error {
+	for i := range entries {
+		if err := tx.Put(entries[i]); err != nil {
 			return err
 		}
 	}
@@ -26,24 +42,42 @@ func (list entries) put(tx *store.Tx) error {
 }
 
 // Prepare returns what is to be written for a new task; to the backlog as well, where that is set.
-func Prepare(t *ondemand.Task, backlog bool) (NewTask, error) {
-	data, err := t.MarshalJSON()
+func (b *Batch) Prepare(t *ondemand.Task, backlog bool) (NewTask, error) {
+	if need := usualText + 256*len(t.RequestInfo.Resources); cap(b.text)-len(b.text) < need {
+		b.text = make([]byte, 0, max(need, b.size))
+	}
+	from := len(b.list)
+	id, order := b.keep(func(to []byte) []byte { return append(to, t.ID...) }), b.keep(func(to []byte) []byte { return appendOrder(to, t) })
+	var err error
+	b.add(bucketTasks, id, func(to []byte) []byte { to, err = t.AppendJSON(to); return to })
 	if err != nil {
 		return NewTask{}, fmt.Errorf("write task %s: %w", t.ID, err)
 	}
-	indexed, order := summaryOf(t).encode(), orderKey(t)
-	list := append(make(entries, 0, 7), entry{bucketTasks, []byte(t.ID), data}, entry{bucketByTime, order, indexed})
+	indexed := summaryOf(t)
+	b.add(bucketByTime, order, indexed.append)
 	if t.ParentID != "" {
-		list = append(list, entry{bucketByParent, parentKey(t.ParentID, order), indexed})
+		b.add(bucketByParent, parentKey(t.ParentID, order), indexed.append)
 	}
 	if id := t.ExternalID(); id != "" {
-		list = append(list, entry{bucketByExternal, externalKey(id, order), indexed})
+		b.add(bucketByExternal, externalKey(id, order), indexed.append)
 	}
 	if backlog {
-		return NewTask{appendBacklog(list, t)}, nil
+		b.addBacklog(t)
+	} else {
+		b.add(bucketByStatus, b.keep(func(to []byte) []byte { return appendStatus(to, t) }), indexed.append)
 	}
-	return NewTask{append(list, entry{bucketByStatus, statusKey(t), indexed})}, nil
+	return NewTask{b.list[from:len(b.list):len(b.list)]}, nil
 }
 
-// Create stores the task.
-func (n *NewTask) Create(tx *store.Tx) error { return n.entries.put(tx) }
+// keep returns what f appends.
+func (b *Batch) keep(f func(to []byte) []byte) []byte {
+	from := len(b.text)
+	b.text = f(b.text)
+	return b.text[from:len(b.text):len(b.text)]
+}
+
+// add adds an entry with the value that f appends.
+func (b *Batch) add(bucket, key []byte, f func(to []byte) []byte) {
+	sealed := b.keep(func(to []byte) []byte { return f(append(to, make([]byte, store.SealSize)...)) })
+	b.list = append(b.list, store.Seal(bucket, key, sealed))
+}

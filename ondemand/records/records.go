@@ -67,13 +67,23 @@ func Open(s *store.Store) error {
 
 var statusBytes = map[ondemand.Status]byte{ondemand.New: 'N', ondemand.Waiting: 'W', ondemand.InProgress: 'I', ondemand.Success: 'S', ondemand.Failed: 'F', ondemand.Skipped: 'K'}
 
-func timeKey(t time.Time) []byte {
-	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^(1<<63))
+func appendTime(to []byte, t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(to, uint64(t.UnixNano())^(1<<63))
 }
 
-func orderKey(t *ondemand.Task) []byte { return append(timeKey(t.ReceivedTime), t.ID...) }
+func timeKey(t time.Time) []byte { return appendTime(nil, t) }
 
-func statusKey(t *ondemand.Task) []byte { return append([]byte{statusBytes[t.Status]}, orderKey(t)...) }
+func appendOrder(to []byte, t *ondemand.Task) []byte {
+	return append(appendTime(to, t.ReceivedTime), t.ID...)
+}
+
+func orderKey(t *ondemand.Task) []byte { return appendOrder(nil, t) }
+
+func appendStatus(to []byte, t *ondemand.Task) []byte {
+	return appendOrder(append(to, statusBytes[t.Status]), t)
+}
+
+func statusKey(t *ondemand.Task) []byte { return appendStatus(nil, t) }
 
 func parentKey(parent string, rest []byte) []byte {
 	return append(append([]byte(parent), 0), rest...)
@@ -97,16 +107,16 @@ func summaryOf(t *ondemand.Task) summary {
 	return summary{typ: t.Type, source: t.Source, parent: t.ParentID, owner: OwnerOf(t)}
 }
 
-func (s summary) encode() []byte {
-	b := make([]byte, 0, len(s.typ)+len(s.source)+len(s.parent)+len(s.owner)+10)
-	fields := []string{string(s.typ), s.source, s.parent, s.owner}
-	if s.backlog {
-		fields = append(fields, "b")
+func (s summary) append(to []byte) []byte {
+	fields := [...]string{string(s.typ), s.source, s.parent, s.owner, "b"}
+	n := len(fields)
+	if !s.backlog {
+		n--
 	}
-	for _, field := range fields {
-		b = append(binary.AppendUvarint(b, uint64(len(field))), field...)
+	for _, field := range fields[:n] {
+		to = append(binary.AppendUvarint(to, uint64(len(field))), field...)
 	}
-	return b
+	return to
 }
 
 func decodeSummary(b []byte) summary {
@@ -147,7 +157,7 @@ func LoadExisting(tx *store.Tx, id string) (ondemand.Task, error) {
 // Store writes a task and its index entries. old is the status it had in the store, "" for a new task.
 func Store(tx *store.Tx, t *ondemand.Task, old ondemand.Status) error {
 	if old == "" {
-		n, err := Prepare(t, false)
+		n, err := NewBatch(1).Prepare(t, false)
 		if err != nil {
 			return err
 		}
@@ -171,7 +181,7 @@ func Store(tx *store.Tx, t *ondemand.Task, old ondemand.Status) error {
 			return err
 		}
 	}
-	return byStatus.Put(statusKey(t), summaryOf(t).encode())
+	return byStatus.Put(statusKey(t), summaryOf(t).append(nil))
 }
 
 // Delete removes a task and its index entries.

@@ -182,7 +182,7 @@ func fill(b *testing.B, path string, status ondemand.Status, n int) {
 						t.Transitions = append(t.Transitions, step)
 					}
 				}
-				new, err := records.Prepare(&t, !status.Terminal())
+				new, err := records.NewBatch(1).Prepare(&t, !status.Terminal())
 				if err != nil {
 					return err
 				}

@@ -45,6 +45,26 @@ func (b Bucket) Put(key, value []byte) error {
 	return b.bucket.Put(key, seal(b.name, key, value))
 }
 
+// Entry is a key of a bucket with its value and checksum, made before the transaction that puts it: only one transaction runs at a
+// time, and others wait for it.
+type Entry struct{ bucket, key, sealed []byte }
+
+// SealSize is how many bytes the checksum before each value takes: CRC-32C, big-endian.
+const SealSize = 4
+
+// Seal returns an entry of a bucket that [Store.AddBuckets] added. sealed is the value behind SealSize bytes, which Seal sets. The
+// entry shares the memory of both, which must not be changed any more.
+func Seal(bucket, key, sealed []byte) Entry {
+	binary.BigEndian.PutUint32(sealed, checksum(bucket, key, sealed[SealSize:]))
+	return Entry{bucket, key, sealed}
+}
+
+// Put stores an entry, whose key must not be empty.
+func (tx *Tx) Put(e Entry) error {
+	tx.written += len(e.key) + len(e.sealed)
+	return tx.Bucket(e.bucket).bucket.Put(e.key, e.sealed)
+}
+
 // Delete removes a key, which need not be there.
 func (b Bucket) Delete(key []byte) error { return b.bucket.Delete(key) }
 
@@ -77,9 +97,6 @@ func (c *Cursor) at(k, v []byte) (key, value []byte) { return k, mustOpen(c.buck
 // Delete removes the key at which the cursor is.
 func (c *Cursor) Delete() error { return c.cursor.Delete() }
 
-// sealSize is the length of the checksum before each value: CRC-32C, big-endian.
-const sealSize = 4
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum covers what belongs together: a value, its key and its bucket.
@@ -94,8 +111,8 @@ func seal(bucket, key, value []byte) []byte {
 	if bytes.Equal(bucket, bucketMeta) {
 		return value
 	}
-	sealed := make([]byte, 0, sealSize+len(value))
-	return append(binary.BigEndian.AppendUint32(sealed, checksum(bucket, key, value)), value...)
+	sealed := append(make([]byte, SealSize, SealSize+len(value)), value...)
+	return Seal(bucket, key, sealed).sealed
 }
 
 // unseal returns the value that is in the file as sealed, and whether its checksum is right.
@@ -103,10 +120,10 @@ func unseal(bucket, key, sealed []byte) (value []byte, ok bool) {
 	if bytes.Equal(bucket, bucketMeta) {
 		return sealed, true
 	}
-	if len(sealed) < sealSize {
+	if len(sealed) < SealSize {
 		return nil, false
 	}
-	value = sealed[sealSize:]
+	value = sealed[SealSize:]
 	return value, binary.BigEndian.Uint32(sealed) == checksum(bucket, key, value)
 }
 
