@@ -23,6 +23,17 @@ const (
 	idleTimeout  = 4 * time.Minute
 )
 
+// writeBuffer is how much is written at a time: a few dozen small events.
+const writeBuffer = 16 << 10
+
+// timedConn gives each write writeTimeout.
+type timedConn struct{ net.Conn }
+
+func (c timedConn) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return c.Conn.Write(b)
+}
+
 // connection is one client. Its goroutine reads frames; each link that delivers has another one. Where both locks are
 // taken, Server.mu is taken while mu is not held.
 type connection struct {
@@ -35,7 +46,8 @@ type connection struct {
 
 	mu        sync.Mutex
 	w         *bufio.Writer
-	maxFrame  int // of the client
+	frame     []byte // the last transfer, for its memory
+	maxFrame  int    // of the client
 	sessions  map[uint16]*session
 	ended     map[uint16]bool // channels that had a session; the reading goroutine's
 	allowed   []allowance
@@ -43,7 +55,7 @@ type connection struct {
 }
 
 func newConnection(s *Server, conn net.Conn) *connection {
-	return &connection{s: s, conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriter(conn), done: make(chan struct{}),
+	return &connection{s: s, conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriterSize(timedConn{conn}, writeBuffer), done: make(chan struct{}),
 		maxFrame: 512, sessions: make(map[uint16]*session), ended: make(map[uint16]bool)}
 }
 
@@ -180,7 +192,6 @@ func (c *connection) write(b []byte) error {
 
 // put buffers bytes; mu is held. The error of a full buffer comes back from flush.
 func (c *connection) put(b []byte) {
-	_ = c.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, _ = c.w.Write(b)
 }
 

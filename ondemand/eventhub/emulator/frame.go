@@ -97,17 +97,28 @@ var fieldCounts = map[uint64]int{
 
 // encodeFrame returns the bytes of a frame.
 func encodeFrame(kind byte, channel uint16, descriptor uint64, list []any, payload []byte) []byte {
-	b := make([]byte, 8, 128+len(payload))
-	b[4], b[5] = 2, kind
-	binary.BigEndian.PutUint16(b[6:], channel)
+	return appendFrame(make([]byte, 0, 128+len(payload)), kind, channel, descriptor, list, payload)
+}
+
+// appendFrame appends the bytes of a frame.
+func appendFrame(b []byte, kind byte, channel uint16, descriptor uint64, list []any, payload []byte) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0, 2, kind, byte(channel>>8), byte(channel))
 	if descriptor != 0 {
-		for len(list) < fieldCounts[descriptor] {
-			list = append(list, nil)
-		}
-		b = appendValue(b, described{descriptor, list})
+		b = appendValue(append(b, 0), descriptor)
+		count := max(len(list), fieldCounts[descriptor])
+		b = appendCompound(b, 0xd0, count, func(b []byte) []byte {
+			for _, v := range list {
+				b = appendValue(b, v)
+			}
+			for range count - len(list) {
+				b = appendValue(b, nil)
+			}
+			return b
+		})
 	}
 	b = append(b, payload...)
-	binary.BigEndian.PutUint32(b, uint32(len(b)))
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at))
 	return b
 }
 

@@ -322,7 +322,8 @@ func (l *link) transfer(message []byte) {
 	for first := true; first || len(message) > 0; first = false {
 		size := min(len(message), l.c.maxFrame-overhead)
 		list := []any{l.handle, l.n.delivery, tag, uint32(0), true, size < len(message)}
-		l.c.put(encodeFrame(frameAMQP, l.n.channel, perfTransfer, list, message[:size]))
+		l.c.frame = appendFrame(l.c.frame[:0], frameAMQP, l.n.channel, perfTransfer, list, message[:size])
+		l.c.put(l.c.frame)
 		message = message[size:]
 		l.n.outgoing++
 		if l.n.room > 0 {
