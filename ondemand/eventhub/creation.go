@@ -8,8 +8,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 )
 
-// lookEvery is the least time between two looks at when a hub was made: the service answers 50 calls a second.
-const lookEvery = 25 * time.Millisecond
+// The service answers 50 calls a second: between looks at when a hub was made is lookEvery on the average, and fewLooks may be taken
+// at once.
+const (
+	lookEvery = 25 * time.Millisecond
+	fewLooks  = 4
+)
 
 // creation tells the partitions that are read over one connection whether the hub is still the one whose positions they
 // store. The client opens links and connections again by itself, and says nothing: what a link delivers after that may be of a
@@ -19,9 +23,11 @@ type creation struct {
 	of   time.Time // when the hub was made that is read
 	look func(context.Context) (azeventhubs.EventHubProperties, error)
 
+	turn sync.Mutex // held while a look waits until it may begin
+	free time.Time  // from when on looks may begin without regard to those before; turn guards it
+
 	mu   sync.Mutex
-	next *look         // not begun: for all who ask until it begins
-	turn chan struct{} // holds an element while no look may begin
+	next *look // not begun: for all who ask until it begins
 }
 
 // look is one look at the hub. What it saw may be read once done is closed.
@@ -32,7 +38,7 @@ type look struct {
 }
 
 func newCreation(of time.Time, see func(context.Context) (azeventhubs.EventHubProperties, error)) *creation {
-	return &creation{of: of, look: see, turn: make(chan struct{}, 1)}
+	return &creation{of: of, look: see}
 }
 
 // check returns nil where the hub, looked at from now on, is the one that is read, errReconnect where it was made again, and
@@ -56,16 +62,19 @@ func (c *creation) check(ctx context.Context) error {
 	return nil
 }
 
-// run takes a look when it may, and lets the next one begin a while later.
+// run takes a look once it may.
 func (c *creation) run(ctx context.Context, l *look) {
-	c.turn <- struct{}{}
+	c.turn.Lock()
+	wait(ctx, time.Until(c.free.Add(-(fewLooks-1)*lookEvery)))
+	if now := time.Now(); c.free.Before(now) {
+		c.free = now
+	}
+	c.free = c.free.Add(lookEvery)
 	c.mu.Lock()
 	c.next = nil
 	c.mu.Unlock()
-	begun := time.Now()
+	c.turn.Unlock()
 	properties, err := c.look(ctx)
 	l.made, l.err = properties.CreatedOn, err
 	close(l.done)
-	wait(ctx, lookEvery-time.Since(begun))
-	<-c.turn
 }
