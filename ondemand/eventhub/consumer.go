@@ -88,6 +88,13 @@ const (
 	maxBatchBytes = 16 << 20
 )
 
+// While a batch is stored the next one may arrive where the queue has ampleRoom for both, and the first has at most
+// smallBatchBytes.
+const (
+	ampleRoom       = 4 * maxBatch
+	smallBatchBytes = 1 << 20
+)
+
 // How long a batch is gathered after its first event, and while there is a backlog: then more come as fast as the machine
 // lets them, and each batch costs an fsync.
 const (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
@@ -21,8 +22,9 @@ type partition struct {
 	id     string
 	stream string
 	made   *creation
-	sure   time.Time // what was put into the partition before is of that creation
+	sure   ondemand.Position // what the partition held up to there is of that creation
 	decode decoder
+	tasks  []ondemand.EventTask // of the last batch, for their memory
 
 	read    int64 // sequence number of the last event that is stored; -1 before the first
 	level   int64
@@ -146,29 +148,43 @@ func (p *partition) receive(ctx context.Context) error {
 		return err
 	}
 	defer p.c.close(ctx, receiver.Close)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var storing sync.WaitGroup // of one batch, while the next one arrives
+	var failed error           // of that batch
+	defer storing.Wait()
 	for {
 		room := p.awaitRoom(ctx)
 		events, err := p.batch(ctx, receiver, room)
-		if len(events) > 0 {
+		if err == nil {
 			p.alive()
 			p.level = ownerLevel // from the next link on
 			p.c.update(p.id, func(s *state) { s.lost = false })
-			if err := p.checkHub(ctx, events); err != nil {
-				return err
-			}
+			err = p.checkHub(ctx, events)
+		}
+		if storing.Wait(); failed != nil {
+			return failed
+		}
+		switch {
+		case err == nil && p.backlog && room > ampleRoom && p.largest*len(events) <= smallBatchBytes:
+			storing.Go(func() {
+				if failed = p.store(ctx, events, room); failed != nil {
+					cancel()
+				}
+			})
+		case err == nil:
 			if err := p.store(ctx, events, room); err != nil {
 				return err
 			}
-			continue
-		}
-		switch {
+			p.tasks = nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case !errors.Is(err, context.DeadlineExceeded):
 			return err
-		}
-		if err := p.checkLife(ctx); err != nil {
-			return err
+		default:
+			if err := p.checkLife(ctx); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -177,7 +193,7 @@ func (p *partition) receive(ctx context.Context) error {
 // partition held before the hub was looked at, and found to be the same, is of it.
 func (p *partition) checkHub(ctx context.Context, events []*azeventhubs.ReceivedEventData) error {
 	if !slices.ContainsFunc(events, func(e *azeventhubs.ReceivedEventData) bool {
-		return e.EnqueuedTime == nil || !e.EnqueuedTime.Before(p.sure)
+		return e.EnqueuedTime == nil || e.EnqueuedTime.After(p.sure.Time) || e.EnqueuedTime.Equal(p.sure.Time) && e.SequenceNumber > p.sure.Sequence
 	}) {
 		return nil
 	}
@@ -187,7 +203,8 @@ func (p *partition) checkHub(ctx context.Context, events []*azeventhubs.Received
 		if err != nil {
 			return err
 		}
-		sure = properties.LastEnqueuedOn
+		sure = ondemand.Position{Sequence: properties.LastEnqueuedSequenceNumber, Time: properties.LastEnqueuedOn}
+		p.c.update(p.id, func(s *state) { s.last = max(s.last, sure.Sequence) })
 	}
 	if err := p.made.check(ctx); err != nil {
 		return err
@@ -209,8 +226,8 @@ func (p *partition) awaitRoom(ctx context.Context) int {
 
 // batch waits for an event, and takes along what comes right after it, up to limit in all.
 func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionClient, limit int) ([]*azeventhubs.ReceivedEventData, error) {
-	patience := 1
-	p.c.update(p.id, func(s *state) { patience = s.patience() })
+	patience, last := 1, int64(0)
+	p.c.update(p.id, func(s *state) { patience, last = s.patience(), s.last })
 	idle := p.c.o.IdleCheck
 	if p.level == waitingLevel {
 		idle = p.c.o.waiting()
@@ -234,8 +251,14 @@ func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionCl
 	}
 	more, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	rest, _ := receiver.ReceiveEvents(more, min(limit, p.fits())-1, nil) // its error comes back with the next call
-	events = append(events, rest...)
+	count := min(limit, p.fits()) - 1
+	if known := last - events[0].SequenceNumber; known > 0 {
+		count = int(min(int64(count), known)) // rather than to wait for what may not come
+	}
+	if count > 0 {
+		rest, _ := receiver.ReceiveEvents(more, count, nil) // its error comes back with the next call
+		events = append(events, rest...)
+	}
 	p.backlog, p.largest = len(events) >= maxBatch/8, 1
 	for _, e := range events {
 		p.largest = max(p.largest, len(e.Body))
@@ -249,7 +272,11 @@ func (p *partition) fits() int { return max(1, min(maxBatch, maxBatchBytes/max(p
 // store stores the tasks of events with the position after them, in as many transactions as the room of the queue wants.
 func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEventData, room int) error {
 	most := min(room, p.decode.elements)
-	pending := make([]ondemand.EventTask, 0, min(len(events), most))
+	pending := p.tasks[:0]
+	defer func() {
+		clear(pending[:cap(pending)]) // what they hold is stored
+		p.tasks = pending
+	}()
 	var made []ondemand.EventTask
 	count := 0
 	var position ondemand.Position
