@@ -44,7 +44,4 @@ func (c *Config) validateTracing(ps *problems) {
 	if err == nil && u.User != nil {
 		ps.add("tracing.url", c.source("tracing.url"), "must hold no user or password: send them with tracing.headers")
 	}
-	if c.Tracing.URL == "" && c.Tracing.Headers.IsSet() {
-		c.warn("tracing.headers is without effect: tracing.url is not set")
-	}
 }

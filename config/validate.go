@@ -27,6 +27,7 @@ func (c *Config) validate(ps *problems) {
 		}
 		c.Sync.Mode = "observe"
 	}
+	c.warnIdle()
 	if c.Audit.Path == "" {
 		c.Audit.Path = filepath.Join(c.Store.Path, "audit.jsonl")
 	}

@@ -33,10 +33,7 @@ func checkWebhookSecret(v any) string {
 
 // validateWebhook requires that the receiver can tell who sends.
 func (c *Config) validateWebhook(ps *problems) {
-	switch w := &c.Webhook; {
-	case w.URL != "" && !w.Secret.IsSet():
+	if w := &c.Webhook; w.URL != "" && !w.Secret.IsSet() {
 		ps.add("webhook.url", c.source("webhook.url"), "needs webhook.secret, by which the receiver tells who sends: set it, for example from: echo whsec_$(openssl rand -base64 32)")
-	case w.URL == "" && w.Secret.IsSet():
-		c.warn("webhook.secret is without effect: webhook.url is not set")
 	}
 }
