@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dop251/goja"
+
 	"ucwarden/policy/match"
 )
 
@@ -70,6 +72,75 @@ func TestHostileScripts(t *testing.T) {
 		if mb := int(after.StackSys) >> 20; mb > 100 {
 			t.Fatalf("%s: %d MB of stacks", source, mb)
 		}
+	}
+}
+
+// greedy are scripts that hold more and more memory, in as many ways as the interpreter makes values.
+var greedy = []string{
+	`var a = []; for (;;) a = [a]`, `var a = {}; for (;;) a = {a}`, `var o = {}; for (var i = 0;; i++) o[i] = i`, `var m = new Map(); for (var i = 0;; i++) m.set(i, i)`,
+	`var l = []; for (;;) l[l.length] = {}`, `var l = []; for (var i = 0;; i++) l[i] = () => i`, `var f = null; for (;;) { let g = f; f = () => g }`, `function f() { return arguments } var l = []; for (;;) l[l.length] = f(1, 2, 3)`,
+	`class A { #p = [1, 2, 3] } var l = []; for (;;) l[l.length] = new A()`, `var l = []; for (;;) l[l.length] = ctx.getUserGroups()`, `[2, 1].sort(() => { for (var a = [];;) a = [a] })`,
+	`try { for (var a = [];;) a = [a] } catch (e) { 'caught' }`, `({toString() { for (var a = [];;) a = [a] }})`, `throw {toString() { for (var a = [];;) a = [a] }}`, `TAGNAMES.map(function f() { for (var a = [];;) a = [a] })`,
+}
+
+// A script that holds too much memory is ended for it, long before its deadline, wherever it does so: by itself, in a function that the
+// interpreter calls, or for what it returns or throws. What others hold is not taken for its own, garbage is not, and where the heap is
+// large it is seen, too.
+func TestMemory(t *testing.T) {
+	run := func(source string) error {
+		s, err := compile(source)
+		if err != nil {
+			t.Fatalf("%s: %v", source, err)
+		}
+		s.deadline, s.grace = time.Minute, time.Minute
+		_, err = s.Text(everything())
+		return err
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for _, source := range greedy {
+		if err := run(source); !errors.Is(err, errMemory) {
+			t.Errorf("%s: %v, want %v", source, err, errMemory)
+		}
+		if runtime.ReadMemStats(&after); after.HeapAlloc > before.HeapAlloc+maxMemory/2 {
+			t.Errorf("%s leaves %d MB to the next", source, (after.HeapAlloc-before.HeapAlloc)>>20)
+		}
+	}
+	if mb := (int64(after.HeapSys) - int64(before.HeapSys)) >> 20; mb > 8*maxMemory>>20 {
+		t.Errorf("the heap grew by %d MB", mb)
+	}
+	const wasteful = `for (var i = 0, n = 0; i < 4e5; i++) n += [i, {i}].length; n`
+	if err := run(wasteful); err != nil {
+		t.Errorf("a script that leaves garbage: %v", err)
+	}
+
+	held := make([][]byte, 0, 6) // the next collection is far off
+	for range cap(held) {
+		held = append(held, make([]byte, maxMemory))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	if err := run(greedy[0]); !errors.Is(err, errMemory) {
+		t.Errorf("where the heap is large: %v, want %v", err, errMemory)
+	}
+	runtime.ReadMemStats(&after)
+	if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 5*maxMemory>>20 {
+		t.Errorf("%d MB are made before it is seen", mb)
+	}
+	if err := run(wasteful); err != nil {
+		t.Errorf("a script that leaves garbage where the heap is large: %v", err)
+	}
+	runtime.KeepAlive(held)
+}
+
+// Whatever first sees that a run is to end, it ends for the reason it was told.
+func TestHaltedFor(t *testing.T) {
+	b := &sandbox{rt: goja.New()}
+	b.halt(errMemory)
+	_ = b.rt.Try(func() { b.charge(0) })
+	if !errors.Is(b.failed, errMemory) {
+		t.Errorf("%v, want %v", b.failed, errMemory)
 	}
 }
 

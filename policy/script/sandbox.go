@@ -15,10 +15,10 @@ import (
 // counted: see methods.go.
 type sandbox struct {
 	rt       *goja.Runtime
-	halted   atomic.Bool
-	failed   error // why the run is stopped, if it is
-	work     int   // done so far; see maxWork
-	depth    int   // of calls of the interpreter's own functions; see maxDepth
+	halted   atomic.Pointer[error] // why the run is to end
+	failed   error                 // why the run is stopped, if it is
+	work     int                   // done so far; see maxWork
+	depth    int                   // of calls of the interpreter's own functions; see maxDepth
 	patterns map[string]int
 	regExps  *goja.Object // RegExp.prototype
 }
@@ -141,10 +141,10 @@ func (b *sandbox) fixIterators(objects map[string]*goja.Object) {
 	}
 }
 
-// halt ends the run as soon as it does anything that can be stopped.
-func (b *sandbox) halt() {
-	b.halted.Store(true)
-	b.rt.Interrupt(errTooLong)
+// halt ends the run with err as soon as it does anything that can be stopped.
+func (b *sandbox) halt(err error) {
+	b.halted.Store(&err)
+	b.rt.Interrupt(err)
 }
 
 // stop ends the run with err. A script cannot catch it.
@@ -158,8 +158,8 @@ func (b *sandbox) stop(err error) {
 
 // charge counts work, and ends the run when it is too much.
 func (b *sandbox) charge(work int) {
-	if b.halted.Load() {
-		b.stop(errTooLong)
+	if why := b.halted.Load(); why != nil {
+		b.stop(*why)
 	}
 	if b.work += work + 1; b.work > maxWork {
 		b.stop(errTooMuch)
@@ -181,11 +181,11 @@ func (b *sandbox) must(err error) {
 // call calls f and throws what it throws.
 func (b *sandbox) call(f goja.Callable, this goja.Value, args ...goja.Value) goja.Value {
 	v, err := f(this, args...)
-	var interrupted *goja.InterruptedError
+	var stopped *goja.InterruptedError
 	var overflow *goja.StackOverflowError
 	switch {
-	case errors.As(err, &interrupted):
-		b.stop(errTooLong)
+	case errors.As(err, &stopped):
+		b.stop(interrupted(stopped))
 	case errors.As(err, &overflow):
 		b.stop(errTooDeep)
 	}

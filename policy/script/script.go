@@ -31,6 +31,7 @@ const (
 
 var (
 	errTooLong   = fmt.Errorf("script: %w: it runs too long", match.ErrScriptBounds)
+	errMemory    = fmt.Errorf("script: %w: it holds more than %d MB of memory", match.ErrScriptBounds, maxMemory>>20)
 	errTooDeep   = fmt.Errorf("script: %w: more than %d nested calls", match.ErrScriptBounds, maxCalls)
 	errTooMuch   = fmt.Errorf("script: %w: it makes too large strings or lists", match.ErrScriptBounds)
 	errAbandoned = fmt.Errorf("script: %w, since earlier scripts that ran too long have not ended yet", match.ErrScriptNotRun)
@@ -104,12 +105,17 @@ func (s *script) Text(v *match.Values) (string, error) {
 	return text, nil
 }
 
-// run runs the script and calls use with its value, in another goroutine that it waits for until the deadline. The
-// interpreter is told to stop then; where a single operation of it takes still longer, the goroutine is abandoned.
+// run runs the script and calls use with its value, in another goroutine that it waits for until the deadline, or until the script
+// holds too much memory. The interpreter is told to stop then; where a single operation of it takes still longer, the goroutine is
+// abandoned. One script runs at a time.
 func (s *script) run(v *match.Values, use func(goja.Value, *api)) error {
+	running.Lock()
+	defer running.Unlock()
 	if abandoned.Load() >= maxAbandoned {
 		return errAbandoned
 	}
+	watch := newMemoryWatch()
+	defer watch.close()
 	box := &sandbox{rt: goja.New()}
 	result := make(chan error, 1)
 	left := new(atomic.Bool) // by one of the two goroutines
@@ -119,12 +125,22 @@ func (s *script) run(v *match.Values, use func(goja.Value, *api)) error {
 			abandoned.Add(-1)
 		}
 	}()
-	select {
-	case err := <-result:
-		return err
-	case <-s.after(s.deadline):
+	why := error(nil)
+	ticks := time.NewTicker(watchEvery)
+	defer ticks.Stop()
+	for over := s.after(s.deadline); why == nil; {
+		select {
+		case err := <-result:
+			return err
+		case <-over:
+			why = errTooLong
+		case <-ticks.C:
+			if watch.tooMuch() {
+				why = errMemory
+			}
+		}
 	}
-	box.halt()
+	box.halt(why)
 	select {
 	case err := <-result:
 		return err
@@ -134,7 +150,7 @@ func (s *script) run(v *match.Values, use func(goja.Value, *api)) error {
 	if !left.CompareAndSwap(false, true) {
 		abandoned.Add(-1) // it ended just now
 	}
-	return errTooLong
+	return why
 }
 
 // runIn runs the script in box, which is a new one.
@@ -167,13 +183,21 @@ func (s *script) runIn(box *sandbox, v *match.Values, use func(goja.Value, *api)
 func panicError(p any) error {
 	switch p := p.(type) {
 	case *goja.InterruptedError:
-		return errTooLong
+		return interrupted(p)
 	case *goja.StackOverflowError:
 		return errTooDeep
 	case runtime.Error:
 		return fmt.Errorf("script: the interpreter failed: %w", p)
 	}
 	return errors.New("script: the interpreter failed")
+}
+
+// interrupted returns why the interpreter was told to stop.
+func interrupted(e *goja.InterruptedError) error {
+	if why, ok := e.Value().(error); ok {
+		return why
+	}
+	return errTooLong
 }
 
 // runError returns err in the words of a reader of policies. It is called while the run is bounded, since what a script
