@@ -117,7 +117,10 @@ type ProtectionChange struct {
 	Kind   Kind                      `json:"kind,omitempty"`
 	Filter *AttachedChange           `json:"rowFilter,omitempty"`
 	Masks  map[string]AttachedChange `json:"columnMasks,omitempty"` // by name of the column, in lower case
-	Create []SQLFunction             `json:"create,omitempty"`      // functions that it needs and that are not there
+	// Through is the row filter that the table has while its masks are replaced, where its filter is, too: it shows the rows that
+	// the filters before and after both show, so that no value is seen that neither filter with its masks shows. Nil for none.
+	Through *Attached     `json:"through,omitempty"`
+	Create  []SQLFunction `json:"create,omitempty"` // functions that it needs and that are not there
 }
 
 // AttachedChange is a row filter or mask before and after; nil for none.
@@ -160,6 +163,9 @@ func (c *ProtectionChange) Lifts() bool {
 // Statements is how many SQL statements the change takes.
 func (c *ProtectionChange) Statements() int {
 	n := len(c.Create)
+	if c.Through != nil {
+		n++
+	}
 	c.each(func(string, AttachedChange) { n++ })
 	return n
 }

@@ -185,6 +185,10 @@ func TestProtectionNeverGaps(t *testing.T) {
 		{"columns", []ranger.Policy{onColumns("bound", "region")}, []string{"closed", "eu Xxx;", "eu NULL;", "eu NULL;us NULL;"}, "closed"},
 		{"other columns", []ranger.Policy{onColumns("readers", "email")}, []string{"closed", "eu NULL;us NULL;", "NULL NULL;NULL NULL;", "NULL Abc;NULL Def;"}, "NULL Abc;NULL Def;"},
 		{"all columns", protecting(""), []string{"closed", "NULL Abc;NULL Def;", "eu Abc;us Def;"}, all},
+		{"protect again", protecting("eu"), []string{"closed", all, "eu Abc;", "eu Xxx;us Xxx;", "eu Xxx;"}, all},
+		// Which shows the whole address, as it is that short: with one filter in place of the other, and one mask of the other, either first.
+		{"replace both", masking("us", "MASK_SHOW_FIRST_4"), []string{"closed", "eu Xxx;", "", "us Xxx;", "us Def;"}, all},
+		{"replace both, and back", protecting("eu"), []string{"closed", "us Def;", "", "us Xxx;", "eu Xxx;"}, all},
 	}
 	for step := range steps {
 		for _, kept := range []bool{false, true} {

@@ -396,6 +396,9 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 	if c.Filter != nil {
 		use(*c.Filter)
 	}
+	if c.Through != nil {
+		p.used[c.Through.Function] = true
+	}
 	for _, m := range c.Masks {
 		use(m)
 	}

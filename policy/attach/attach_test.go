@@ -126,3 +126,38 @@ func TestStatements(t *testing.T) {
 		t.Errorf("a name with a line break: %v", err)
 	}
 }
+
+// Where filter and masks are replaced, what hides comes first, and between them a filter that shows the rows of both; else none.
+func TestThrough(t *testing.T) {
+	table := known()
+	table.Columns = append(table.Columns, policy.Column{Name: "s", Type: "string"})
+	before := policy.SQLFunction{Parameters: []policy.Column{{Name: "p1", Type: "string"}}, Returns: "boolean", Body: `p1 = 'p1 \' p1' OR upper(p1) = 'x'`, Owner: us}
+	attach.Name(&before, schema, &table, []int64{1})
+	after, want := filter(&table)
+	mask := func(value string) policy.SQLFunction {
+		f := policy.SQLFunction{Parameters: []policy.Column{{Name: "val", Type: "string"}}, Returns: "string", Body: value, Owner: us}
+		attach.Name(&f, schema, nil, []int64{2})
+		return f
+	}
+	one, two := mask("'1'"), mask("'2'")
+	table.Protection = policy.Protection{Filter: &policy.Attached{Function: before.Name, Arguments: []policy.Argument{{Column: "s"}}}, Masks: map[string]policy.Attached{"s": {Function: one.Name}}}
+	want.Masks = map[string]policy.Attached{"n": {Function: one.Name}, "s": {Function: two.Name}}
+	got := attach.Diff(table, want, []policy.SQLFunction{after, one, two}, nil, inspect(before, one))
+	statements, err := attach.StatementsOf(got.Change)
+	if err != nil || len(statements.Set) != 4 || got.Change.Statements() != len(statements.Create)+4 {
+		t.Fatalf("%d statements: %q, %v", got.Change.Statements(), statements, err)
+	}
+	for i, want := range []string{"COLUMN `n` SET MASK", "SET ROW FILTER", "COLUMN `s` SET MASK", "SET ROW FILTER `c`.`guard`.`" + after.Name[len(schema)+1:] + "` ON (`n`)"} {
+		if !strings.Contains(statements.Set[i], want) {
+			t.Errorf("statement %d is %s, want %s", i, statements.Set[i], want)
+		}
+	}
+	between := got.Change.Create[len(got.Change.Create)-1]
+	if want := `(p1 > 1) AND (qp1 = 'p1 \' p1' OR upper(qp1) = 'x')`; between.Body != want || fmt.Sprint(between.Parameters) != "[{p1 int} {qp1 string}]" || !strings.HasSuffix(statements.Set[1], " ON (`n`, `s`)") {
+		t.Errorf("between is %+v, want %s; set by %s", between, want, statements.Set[1])
+	}
+	want.Masks = map[string]policy.Attached{"n": {Function: one.Name}, "s": {Function: one.Name}}
+	if got := attach.Diff(table, want, []policy.SQLFunction{after, one}, nil, inspect(before, one)); got.Change.Through != nil {
+		t.Errorf("where no mask is replaced: %+v", got.Change.Through)
+	}
+}

@@ -91,6 +91,17 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 			set(column, policy.AttachedChange{From: &have})
 		}
 	}
+	if between, f, ok := in.through(&table, &out.Change, functions); ok {
+		name, exists, why := in.place(&f)
+		if why != "" {
+			return Outcome{Change: policy.ProtectionChange{Table: table.Securable, Kind: table.Kind}, Closed: why}
+		}
+		f.Name, between.Function = name, name
+		out.Change.Through = &between
+		if !exists {
+			out.Change.Create = append(out.Change.Create, f)
+		}
+	}
 	if out.PutBack {
 		out.Findings = append(out.Findings, policy.Finding{Effect: policy.EffectNone, Securable: table.Securable, Message: "its row filter was taken away since it was set, and is put back; " +
 			"a build tool that drops filters which its model does not name (dbt's adapter does) fights this one: name the filter in the model, or let that identity neither own nor manage the table"})

@@ -10,7 +10,7 @@ import (
 	"ucwarden/policy/sqlexpr"
 )
 
-// Statements are the SQL statements of a change. Creates come first and may run in any order; sets next; lifts last.
+// Statements are the SQL statements of a change. Creates come first and may run in any order; sets next, in their order; lifts last.
 type Statements struct {
 	Create, Set, Lift []string
 }
@@ -33,34 +33,70 @@ func StatementsOf(c policy.ProtectionChange) (Statements, error) {
 	if alterWords[c.Kind] == "" {
 		alter = "ALTER TABLE " + name
 	}
-	if f := c.Filter; f != nil && f.To != nil {
-		function, arguments, err := call(f.To)
+	setFilter := func(to *policy.Attached) error {
+		function, arguments, err := call(to)
 		if err != nil {
-			return s, invalid(c.Table, err)
+			return invalid(c.Table, err)
 		}
 		s.Set = append(s.Set, fmt.Sprintf("%s SET ROW FILTER %s ON (%s)", alter, function, arguments))
-	} else if f != nil {
+		return nil
+	}
+	setMasks := func(replaced bool) error {
+		for _, column := range slices.Sorted(maps.Keys(c.Masks)) {
+			m := c.Masks[column]
+			if m.To == nil || replaced != (m.From != nil) {
+				continue
+			}
+			quoted, err := sqlexpr.Identifier(column)
+			if err != nil {
+				return invalid(c.Table, err)
+			}
+			function, arguments, err := call(m.To)
+			if err != nil {
+				return invalid(c.Table, err)
+			}
+			text := fmt.Sprintf("%s ALTER COLUMN %s SET MASK %s", alter, quoted, function)
+			if arguments != "" {
+				text += " USING COLUMNS (" + arguments + ")"
+			}
+			s.Set = append(s.Set, text)
+		}
+		return nil
+	}
+	// What only hides comes first; then the filter, unless masks are replaced, too, so that there is one in between.
+	if err := setMasks(false); err != nil {
+		return s, err
+	}
+	filters := []*policy.Attached{nil, nil} // before masks are replaced, and after
+	if c.Filter != nil && c.Filter.To != nil {
+		filters[0] = c.Filter.To
+		if c.Through != nil {
+			filters[0], filters[1] = c.Through, c.Filter.To
+		}
+	}
+	for i, to := range filters {
+		if to != nil {
+			if err := setFilter(to); err != nil {
+				return s, err
+			}
+		}
+		if i == 0 {
+			if err := setMasks(true); err != nil {
+				return s, err
+			}
+		}
+	}
+	if c.Filter != nil && c.Filter.To == nil {
 		s.Lift = append(s.Lift, alter+" DROP ROW FILTER")
 	}
 	for _, column := range slices.Sorted(maps.Keys(c.Masks)) {
-		quoted, err := sqlexpr.Identifier(column)
-		if err != nil {
-			return s, invalid(c.Table, err)
-		}
-		m := c.Masks[column]
-		if m.To == nil {
+		if c.Masks[column].To == nil {
+			quoted, err := sqlexpr.Identifier(column)
+			if err != nil {
+				return s, invalid(c.Table, err)
+			}
 			s.Lift = append(s.Lift, fmt.Sprintf("%s ALTER COLUMN %s DROP MASK", alter, quoted))
-			continue
 		}
-		function, arguments, err := call(m.To)
-		if err != nil {
-			return s, invalid(c.Table, err)
-		}
-		text := fmt.Sprintf("%s ALTER COLUMN %s SET MASK %s", alter, quoted, function)
-		if arguments != "" {
-			text += " USING COLUMNS (" + arguments + ")"
-		}
-		s.Set = append(s.Set, text)
 	}
 	return s, nil
 }

@@ -1,0 +1,146 @@
+package invariants_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"ucwarden/connector/emulator"
+	"ucwarden/policy/ranger"
+)
+
+// onPlain returns a policy that filters another table, so that functions come and go that have nothing to do with the first.
+func onPlain(expr string) ranger.Policy {
+	return ranger.Policy{ID: 6, Name: "plain", PolicyType: ranger.PolicyTypeRowFilter, Resources: map[string]ranger.PolicyResource{"catalog": {Values: []string{"sales"}}, "schema": {Values: []string{"emea"}}, "table": {Values: []string{"plain"}}},
+		RowFilterPolicyItems: []ranger.RowFilterPolicyItem{{PolicyItem: ranger.PolicyItem{Groups: []string{"bound"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}, RowFilterInfo: ranger.RowFilterInfo{FilterExpr: expr}}}}
+}
+
+// stations are policies between which a walk goes, with what ben sees of the table by them: rows that he may see, and in which of
+// them the address as it is.
+var stations = []struct {
+	policies []ranger.Policy
+	rows     []string
+	plain    bool
+}{
+	{protecting(""), []string{"eu", "us"}, true},
+	{protecting("eu"), []string{"eu"}, false},
+	{protecting("us"), []string{"us"}, false},
+	{append(protecting(""), denying()), nil, false},
+	{append(protecting("us"), denying()), nil, false},
+	{append(protecting(""), denying(), onPlain("a = 'x'")), nil, false},
+	{append(protecting(""), denying(), onPlain("a = 'y'")), nil, false},
+	{append(protecting("eu"), onPlain("a = 'x'")), []string{"eu"}, false},
+	{protecting("")[:0], nil, false},
+	{masking("us", "MASK_SHOW_FIRST_4"), []string{"us"}, true}, // the address is no longer than that
+	{masking("eu", "MASK_SHOW_FIRST_4"), []string{"eu"}, true},
+}
+
+// masking is protecting with a mask of another type.
+func masking(region, mask string) []ranger.Policy {
+	list := protecting(region)
+	list[2].DataMaskPolicyItems[0].DataMaskInfo.DataMaskType = mask
+	return list
+}
+
+// edits are what others do meanwhile, none of which shows ben more than policies once a sync has followed.
+var edits = []string{
+	"ALTER TABLE sales.emea.orders DROP ROW FILTER", "ALTER TABLE sales.emea.orders ALTER COLUMN email DROP MASK", "ALTER TABLE sales.emea.plain DROP ROW FILTER",
+}
+
+// TestProtectionWalk: on a walk from policies to policies, with syncs that crash, nothing is seen at any time that is shown neither by
+// the policies before nor by those after; a sync that is not disturbed brings what policies say, and so does the one after it.
+func TestProtectionWalk(t *testing.T) {
+	for seed := range uint64(5) {
+		walk(t, rand.New(rand.NewPCG(seed, 15)), seed)
+	}
+}
+
+func walk(t *testing.T, random *rand.Rand, number uint64) {
+	seed, err := emulator.ParseSeed([]byte(protectedSeed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	from := 0
+	if err := errors.Join(u.policies.set(stations[from].policies), u.sync()); err != nil {
+		t.Fatal(err)
+	}
+	for step := range 8 {
+		to := random.IntN(len(stations))
+		where := fmt.Sprintf("walk %d, step %d from %d to %d", number, step, from, to)
+		check := func(request string, of ...int) {
+			if wrong := wrongly(u.sees("ben@example.com"), of); wrong != "" {
+				t.Errorf("%s: after %s ben sees %s", where, request, wrong)
+			}
+		}
+		if err := u.policies.set(stations[to].policies); err != nil {
+			t.Fatal(err)
+		}
+		u.look = func(request string) { check(request, from, to) }
+		for range random.IntN(3) {
+			u.crash(1+random.IntN(12), random.IntN(2) == 0)
+			_ = u.sync() // it may have crashed
+		}
+		u.crash(0, false)
+		for _, which := range []string{"the sync", "another sync"} {
+			if err := u.sync(); err != nil {
+				t.Fatalf("%s: %s: %v", where, which, err)
+			}
+			check(which, to)
+			if got := u.sees("ben@example.com"); len(stations[to].rows) > 0 && !strings.Contains(got, stations[to].rows[0]) {
+				t.Errorf("%s: after %s ben sees %q", where, which, got)
+			}
+			u.look = func(request string) { check(request, to) }
+		}
+		u.look = func(string) {}
+		if random.IntN(2) == 0 {
+			u.run(t, edits[random.IntN(len(edits))])
+			if err := u.sync(); err != nil {
+				t.Fatalf("%s: %v", where, err)
+			}
+			check("the sync after an edit", to)
+		}
+		if t.Failed() {
+			return
+		}
+		from = to
+	}
+}
+
+// wrongly says what of what is seen none of the stations shows; empty for nothing.
+func wrongly(seen string, of []int) string {
+	if seen == "closed" {
+		return ""
+	}
+	for row := range strings.SplitSeq(strings.TrimSuffix(seen, ";"), ";") {
+		region, address, _ := strings.Cut(row, " ")
+		shown := slices.ContainsFunc(of, func(i int) bool {
+			return slices.Contains(stations[i].rows, region) && (stations[i].plain || address == "Xxx")
+		})
+		if region != "" && !shown {
+			return row
+		}
+	}
+	return ""
+}
+
+// run runs a statement as the owner of the tables.
+func (u *observed) run(t *testing.T, statement string) {
+	t.Helper()
+	request := httptest.NewRequest(http.MethodPost, "/api/2.0/sql/statements", strings.NewReader(fmt.Sprintf(`{"warehouse_id":"5a1e000000000001","statement":%q}`, statement)))
+	request.Header.Set("Authorization", "Bearer "+ourToken)
+	answer, err := serve(u.server, request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+}
