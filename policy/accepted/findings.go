@@ -40,6 +40,9 @@ func Findings(set *rules.RuleSet) []policy.Finding {
 		}
 		f.list = append(f.list, policy.Finding{Effect: effect, Message: name.Field + ": " + name.String()})
 	}
+	for _, problem := range TagProblems(set) {
+		f.list = append(f.list, policy.Finding{Effect: problem.Effect, Message: "tags: " + problem.Field + ": " + problem.Message})
+	}
 	f.findZoneValues()
 	f.findOptions()
 	return f.list

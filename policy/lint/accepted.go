@@ -44,6 +44,16 @@ func (l *linter) checkOptions() {
 	}
 }
 
+// tagProblems reports tags that nothing can carry.
+func (l *linter) tagProblems() {
+	if l.rules == nil {
+		return
+	}
+	for _, p := range accepted.TagProblems(l.rules) {
+		l.find(nil, SeverityError, CheckNoMatch, "tags: "+p.Field, "%s", p.Message)
+	}
+}
+
 // zoneValues reports values of a zone's resources that can match no object.
 func (l *linter) zoneValues() {
 	for _, zone := range slices.Sorted(maps.Keys(l.snapshot.Zones)) {

@@ -88,6 +88,7 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 	l.problems()
 	l.checkOptions()
 	l.zoneValues()
+	l.tagProblems()
 	models := make(map[*ranger.ServiceDef]*rules.Model)
 	for policies, def := range s.PolicyLists() {
 		if def != nil && models[def] == nil {

@@ -20,10 +20,7 @@ func (l *lintList) resources(p *ranger.Policy) {
 		if i > 0 {
 			path, resources = fmt.Sprintf("additionalResources[%d]", i-1), p.AdditionalResources[i-1]
 		}
-		if faulty(p, path) {
-			continue
-		}
-		matches := true
+		matches := !faulty(p, path)
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			if !l.values(p, path+"."+name, name, resources[name]) {
 				matches = false
@@ -55,7 +52,7 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	level, _, known := rules.LevelOf(name)
 	if l.tags {
 		for i, value := range r.Values {
-			if why := accepted.TagProblem(l.snapshot, value); why != "" {
+			if why := accepted.TagProblem(l.snapshot, value); why != "" && !faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) {
 				l.find(p, SeverityError, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no tag: %s", value, why)
 			}
 		}
@@ -70,6 +67,9 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	}
 	possible := 0
 	for i, value := range r.Values {
+		if faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) {
+			continue
+		}
 		if why := accepted.ValueProblem(value); why != "" {
 			l.find(p, severity, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no object: %s", value, why)
 			continue

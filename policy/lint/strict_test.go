@@ -42,6 +42,7 @@ func TestAcceptedWithoutMeaning(t *testing.T) {
 		"semicolon":          {`"resources":{"catalog":{"values":["hr;x"]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[0]", "several names"},
 		"blank":              {`"resources":{"catalog":{"values":[" "]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[0]", "blanks"},
 		"empty":              {`"resources":{"catalog":{"values":[""]}},` + allows, lint.SeverityError, lint.CheckRefused, "resources.catalog.values[0]", "empty"},
+		"beside an empty":    {`"resources":{"catalog":{"values":["","[\"hr\"]"]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[1]", "value of its own"},
 		"in additional":      {catalog + `,"additionalResources":[{"catalog":{"values":["hr;x"]}}],` + allows, lint.SeverityError, lint.CheckNoMatch, "additionalResources[0].catalog.values[0]", "several"},
 		"zone":               {catalog + `,"zoneName":"gone",` + allows, lint.SeverityWarning, lint.CheckZone, "zoneName", `no security zone "gone"; the policy holds outside security zones`},
 		"zone of another":    {catalog + `,"zoneName":"z",` + allows, lint.SeverityWarning, lint.CheckZone, "zoneName", "securityZones.z.policies"},

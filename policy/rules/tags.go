@@ -15,6 +15,7 @@ import (
 type TagTable struct {
 	resources []taggedResource
 	root      match.Index
+	nowhere   []int        // indexes of the resources in the document that are none of the service definition
 	all       []*match.Tag // every tag, as below the resource: for requests that name none
 }
 
@@ -28,9 +29,10 @@ func newTagTable(m *Model, tags *ranger.ServiceTags) *TagTable {
 		return nil
 	}
 	table := &TagTable{}
-	for _, r := range tags.ServiceResources {
+	for i, r := range tags.ServiceResources {
 		matcher, ok := match.New(m.forests[ranger.PolicyTypeAccess], r.ResourceElements, nil)
 		if !ok {
+			table.nowhere = append(table.nowhere, i)
 			continue
 		}
 		tagged := taggedResource{matcher: &matcher}
@@ -54,6 +56,9 @@ func newTagTable(m *Model, tags *ranger.ServiceTags) *TagTable {
 	}
 	return table
 }
+
+// Nowhere lists the indexes of the tagged resources, in their document, that are none of the service definition: they carry nothing.
+func (t *TagTable) Nowhere() []int { return t.nowhere }
 
 // All lists every tag, as if on something below a resource: for requests that name no resource.
 func (t *TagTable) All() []*match.Tag { return t.all }

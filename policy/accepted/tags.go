@@ -1,0 +1,79 @@
+package accepted
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"ucwarden/policy"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// maxTagProblems bounds how many problems of tags are reported one by one.
+const maxTagProblems = 100
+
+// TagProblems returns what is wrong with the tags of a rule set: resources that can be no object, that carry tags which do not exist,
+// and tags for resources that do not. What carries such a tag is not reached by the policies on it. It is empty where no
+// policies are on tags.
+func TagProblems(set *rules.RuleSet) []ranger.Problem {
+	tags := set.Snapshot.Tags
+	if tags == nil || set.TagRules == nil {
+		return nil
+	}
+	effect := policy.EffectNarrower
+	if slices.ContainsFunc(set.TagRules.All(), func(p *rules.Policy) bool { return p.HasDeny || len(p.Protect) > 0 }) {
+		effect = policy.EffectWider
+	}
+	var list []ranger.Problem
+	more := 0
+	find := func(message, field string, args ...any) {
+		if len(list) == maxTagProblems {
+			more++
+			return
+		}
+		list = append(list, ranger.Problem{Field: fmt.Sprintf(field, args...), Effect: effect, Message: message})
+	}
+	for _, id := range slices.Sorted(maps.Keys(tags.Tags)) {
+		if tags.Tags[id].Type == "" {
+			find("it is empty, so no policy is on the tag; write the tag's name", "tags.%s.type", id)
+		}
+	}
+	known := make(map[string]bool, len(tags.ServiceResources))
+	for i := range tags.ServiceResources {
+		r := &tags.ServiceResources[i]
+		known[strconv.FormatInt(r.ID, 10)] = true
+		for _, name := range slices.Sorted(maps.Keys(r.ResourceElements)) {
+			if _, _, known := rules.LevelOf(name); !known {
+				continue // nothing of Unity Catalog
+			}
+			for n, value := range r.ResourceElements[name].Values {
+				if why := cmp.Or(ValueProblem(value), set.Model.NameProblem(name, value)); why != "" {
+					find(fmt.Sprintf("%q can match no object: %s", value, why), "serviceResources[%d].resourceElements.%s.values[%d]", i, name, n)
+				}
+			}
+		}
+	}
+	if set.Tagged != nil {
+		for _, i := range set.Tagged.Nowhere() {
+			find(fmt.Sprintf("it is no path of resources of service definition %q, so nothing carries its tags; name resources from the root", set.Model.Name()), "serviceResources[%d].resourceElements", i)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(tags.ResourceToTagIDs)) {
+		if !known[id] {
+			find(fmt.Sprintf("there is no resource %q in serviceResources, so nothing carries its tags; add the resource, or remove it", id), "resourceToTagIds.%s", id)
+			continue
+		}
+		for n, tag := range tags.ResourceToTagIDs[id] {
+			if _, ok := tags.Tags[strconv.FormatInt(tag, 10)]; !ok {
+				find(fmt.Sprintf("there is no tag %d in tags, so the resource does not carry it; add the tag, or remove it", tag), "resourceToTagIds.%s[%d]", id, n)
+			}
+		}
+	}
+	if more > 0 {
+		list[len(list)-1].Message += fmt.Sprintf(" (and %d more in the tags)", more)
+	}
+	return list
+}

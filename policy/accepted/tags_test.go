@@ -1,0 +1,86 @@
+package accepted_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"ucwarden/policy"
+	"ucwarden/policy/accepted"
+	"ucwarden/policy/lint"
+	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
+)
+
+// tagged is a snapshot with a tag policy that has a list of items, and tags.
+func tagged(t *testing.T, list string, tags *ranger.ServiceTags) *ranger.Snapshot {
+	t.Helper()
+	own := ranger.DefaultServiceDef().Name
+	policies, err := ranger.ParseServicePolicies([]byte(`{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII"]}},"`+list+`":[{"groups":["g"],"accesses":[{"type":"`+own+`:select"}]}]}]}}`), "f.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list == "" {
+		policies.TagPolicies = nil
+	}
+	return ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies, Tags: tags})
+}
+
+// Tags that nothing can carry are found, by their place: wider where a policy on tags denies something.
+func TestTagProblems(t *testing.T) {
+	element := func(name string, values ...string) map[string]ranger.PolicyResource {
+		return map[string]ranger.PolicyResource{name: {Values: values}}
+	}
+	tags := &ranger.ServiceTags{
+		Tags: map[string]ranger.Tag{"1": {ID: 1, Type: "PII"}, "2": {ID: 2}},
+		ServiceResources: []ranger.ServiceResource{
+			{ID: 1, ResourceElements: element("catalog", "a", `["b"]`, "c.d", "")}, {ID: 2, ResourceElements: element("katalog", "a,b")}, {ID: 3, ResourceElements: element("schema", "a")},
+			{ID: 4, ResourceElements: map[string]ranger.PolicyResource{"catalog": {Values: []string{"a"}}, "schema": {Values: []string{"s"}}}},
+		},
+		ResourceToTagIDs: map[string][]int64{"1": {1, 9}, "4": {1}, "7": {1}},
+	}
+	for list, effect := range map[string]policy.Effect{"policyItems": policy.EffectNarrower, "denyPolicyItems": policy.EffectWider} {
+		s := tagged(t, list, tags)
+		rs, err := rules.New(s, rules.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"tags.2.type: it is empty", `serviceResources[0].resourceElements.catalog.values[1]: "[\"b\"]" can match no object: it is a list`, `serviceResources[0].resourceElements.catalog.values[2]: "c.d" can match no object`,
+			`serviceResources[0].resourceElements.catalog.values[3]: "" can match no object: it is empty`, "serviceResources[1].resourceElements: it is no path", "serviceResources[2].resourceElements: it is no path",
+			"resourceToTagIds.1[1]: there is no tag 9", `resourceToTagIds.7: there is no resource "7"`,
+		}
+		found := accepted.Findings(rs)
+		if len(found) != len(want) {
+			t.Fatalf("found %+v, want %d", found, len(want))
+		}
+		for i, f := range found {
+			if f.Effect != effect || !strings.HasPrefix(f.Message, "tags: "+want[i]) {
+				t.Errorf("%d: %s %s, want %s %s", i, f.Effect, f.Message, effect, want[i])
+			}
+		}
+		n := 0
+		for _, f := range lint.Run(s, lint.Options{}).Findings {
+			if f.Severity == lint.SeverityError && f.Check == lint.CheckNoMatch && strings.HasPrefix(f.Field, "tags: ") {
+				n++
+			}
+		}
+		if n != len(want) {
+			t.Errorf("lint says %d of %d", n, len(want))
+		}
+	}
+	if rs, err := rules.New(tagged(t, "", tags), rules.Options{}); err != nil || len(accepted.Findings(rs)) > 0 {
+		t.Errorf("without policies on tags: %v, error %v", accepted.Findings(rs), err)
+	}
+	many := &ranger.ServiceTags{ResourceToTagIDs: make(map[string][]int64)}
+	for i := range 150 {
+		many.ResourceToTagIDs[fmt.Sprint(i)] = []int64{1}
+	}
+	rs, err := rules.New(tagged(t, "policyItems", many), rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := accepted.TagProblems(rs); len(list) != 100 || !strings.HasSuffix(list[99].Message, "(and 50 more in the tags)") {
+		t.Errorf("%d problems, the last is %+v", len(list), list[len(list)-1])
+	}
+}
