@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,9 +22,10 @@ var errNotRun = fmt.Errorf("script: %w, since %d others had to be ended", match.
 // hold. A script that was ended at a bound is not run again. The zero Recorder is ready; it may be used concurrently.
 type Recorder struct {
 	mu       sync.Mutex
-	failures map[string]error // by source; the first of each
-	ended    int              // scripts that were ended at a bound
-	notRun   map[string]bool  // scripts that were not run for that
+	failures map[string]error  // by source; the first of each
+	ended    int               // scripts that were ended at a bound
+	notRun   map[string]bool   // scripts that were not run for that
+	odd      map[string]string // of scripts whose value was neither true nor false: the value
 }
 
 // Failure is what is wrong with a script.
@@ -33,13 +35,11 @@ type Failure struct {
 }
 
 func (f Failure) String() string {
-	source := strings.Join(strings.Fields(f.Source), " ")
-	const longest = 80
-	if len(source) > longest {
-		source = strings.ToValidUTF8(source[:longest], "") + "..."
-	}
-	return fmt.Sprintf("script %q: %s", source, strings.TrimPrefix(f.Err.Error(), "script: "))
+	return fmt.Sprintf("script %q: %s", oneLine(f.Source), strings.TrimPrefix(f.Err.Error(), "script: "))
 }
+
+// oneLine returns a source for a message.
+func oneLine(source string) string { return shortened(strings.Join(strings.Fields(source), " "), 80) }
 
 // Compile is [Compile], recorded.
 func (r *Recorder) Compile(source string) (match.Script, error) {
@@ -58,12 +58,18 @@ func (r *Recorder) NotRun() int {
 	return len(r.notRun)
 }
 
-// Warnings returns what [Recorder.Failures] and [Recorder.NotRun] do, for people.
+// Warnings returns what [Recorder.Failures] and [Recorder.NotRun] do, and which scripts came to a value that is neither true nor
+// false, for people.
 func (r *Recorder) Warnings() []string {
 	var list []string
 	for _, f := range r.Failures() {
 		list = append(list, f.String())
 	}
+	r.mu.Lock()
+	for _, source := range slices.Sorted(maps.Keys(r.odd)) {
+		list = append(list, fmt.Sprintf("script %q: its value is %s, which is neither true nor false, so that ctx.result counts, as in Ranger", oneLine(source), r.odd[source]))
+	}
+	r.mu.Unlock()
 	if n := r.NotRun(); n > 0 {
 		list = append(list, fmt.Sprintf("%d more scripts were not run, since %d had to be ended; their conditions are taken as failed", n, maxEnded))
 	}
@@ -97,6 +103,19 @@ func (r *Recorder) record(source string, err error) {
 	}
 }
 
+// recordOdd keeps the first value of a script that is neither true nor false.
+func (r *Recorder) recordOdd(source, value string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.odd[source]; ok {
+		return
+	}
+	if r.odd == nil {
+		r.odd = make(map[string]string)
+	}
+	r.odd[source] = value
+}
+
 // refusal returns why a script is not to be run, nil where it may be.
 func (r *Recorder) refusal(source string) error {
 	r.mu.Lock()
@@ -121,7 +140,11 @@ type recordedScript struct {
 }
 
 func (s *recordedScript) Met(v *match.Values) (match.Outcome, error) {
-	return recorded(s, v, s.script.Met)
+	out, err := recorded(s, v, s.script.Met)
+	if err == nil && out.From == match.FromOtherType {
+		s.recorder.recordOdd(s.source, out.Value)
+	}
+	return out, err
 }
 
 func (s *recordedScript) Text(v *match.Values) (string, error) { return recorded(s, v, s.script.Text) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"ucwarden/policy/match"
@@ -33,6 +34,13 @@ func TestRecorder(t *testing.T) {
 		t.Errorf("warnings %q", w)
 	}
 
+	for _, source := range []string{"USER._name", "USER._name", "ctx.result = true; 0", "false"} {
+		_ = run(source)
+	}
+	if w := r.Warnings(); len(w) != 4 || w[2] != `script "USER._name": its value is "ann", which is neither true nor false, so that ctx.result counts, as in Ranger` || !strings.Contains(w[3], "its value is 0,") {
+		t.Errorf("warnings %q", w)
+	}
+
 	// Each script that has to be ended is run once, and after four no other is.
 	for n := range 40 {
 		want := match.ErrScriptBounds
@@ -46,7 +54,7 @@ func TestRecorder(t *testing.T) {
 	if err := run("true"); !errors.Is(err, match.ErrScriptNotRun) {
 		t.Errorf("a script is run after four had to be ended: %v", err)
 	}
-	if n, warnings := r.NotRun(), r.Warnings(); n != 17 || len(warnings) != 7 {
+	if n, warnings := r.NotRun(), r.Warnings(); n != 17 || len(warnings) != 9 {
 		t.Errorf("%d not run, warnings %q", n, warnings)
 	}
 }
