@@ -54,6 +54,9 @@ func (p *Protector) denials(d *judge.Denials) ([]denial, error) {
 
 // deny adds to a filter that the denied see no row.
 func (c *compilation) deny(f *function, d *judge.Denials) error {
+	for i := range d.Rules {
+		c.note(boundItem{policy: d.Rules[i].Policy.Source})
+	}
 	list, err := c.denials(d)
 	if err != nil {
 		return err

@@ -90,7 +90,7 @@ type Desired struct {
 // boundItem is an item of a policy that is about the table.
 type boundItem struct {
 	policy *ranger.Policy
-	item   *rules.Item
+	item   *rules.Item // nil for its denies
 }
 
 // WhyClosed returns the findings on a table that cannot be protected: one for each policy that is about its rows or columns, with
@@ -113,15 +113,23 @@ func (d *Desired) WhyClosed(table policy.Securable, why string) []policy.Finding
 }
 
 // place says where in its policy an item stands.
-func place(item *rules.Item) string { return fmt.Sprintf("%s[%d]", item.Kind, item.Index) }
+func place(item *rules.Item) string {
+	if item == nil {
+		return "its denies"
+	}
+	return fmt.Sprintf("%s[%d]", item.Kind, item.Index)
+}
 
 // bind notes the items that are about the table.
 func (c *compilation) bind(branches []branch) {
 	for i := range branches {
-		b := boundItem{branches[i].policy.Source, branches[i].item}
-		if !slices.Contains(c.out.bound, b) {
-			c.out.bound = append(c.out.bound, b)
-		}
+		c.note(boundItem{branches[i].policy.Source, branches[i].item})
+	}
+}
+
+func (c *compilation) note(b boundItem) {
+	if !slices.Contains(c.out.bound, b) {
+		c.out.bound = append(c.out.bound, b)
 	}
 }
 

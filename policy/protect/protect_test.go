@@ -317,6 +317,16 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// Where the table of a filter cannot be protected, the policy that denies is named as those are that filter.
+func TestDeniedWhyClosed(t *testing.T) {
+	p := newProtector(t, Options{}, filters(1, 0, filter("eu", "", "n > 1")))
+	d := p.Compile(testTable(), &judge.Denials{Rules: []judge.DenyRule{{Policy: &rules.Policy{Source: &ranger.Policy{ID: 7, Name: "no"}}, Else: true}}})
+	list := d.WhyClosed(testTable().Securable, "it is shared")
+	if len(list) != 2 || list[1].PolicyID != 7 || !strings.HasPrefix(list[1].Message, "its denies: the table is not protected") {
+		t.Errorf("the findings are %v", list)
+	}
+}
+
 func TestCannotCarry(t *testing.T) {
 	p := newProtector(t, Options{}, filters(1, 0, filter("eu", "", "n is not null")))
 	for name, change := range map[string]func(*policy.TableState){
