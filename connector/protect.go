@@ -246,3 +246,14 @@ func (r *run) closeUnprotected(ctx context.Context, request Request, result *Res
 func (r *run) noteProtection(ctx context.Context, c policy.ProtectionChange) (func(error), error) {
 	return r.Journal.BeginProtection(ctx, r.request.Origin, c)
 }
+
+// WatchProtection calls again, until ctx ends, with the catalogs of tables that could not be protected, when it is time to try again.
+func (s *Syncer) WatchProtection(ctx context.Context, again func(roots []policy.Securable)) {
+	for s.protections != nil {
+		roots := s.protections.Due(ctx)
+		if roots == nil {
+			return
+		}
+		again(roots)
+	}
+}

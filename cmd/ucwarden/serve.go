@@ -220,6 +220,10 @@ func (d *daemon) work(ctx context.Context, g *errgroup.Group) {
 		d.syncer.WatchPrincipals(ctx, d.principalsChanged, func(roots []policy.Securable) { d.tryAgain(ctx, roots) })
 		return nil
 	})
+	g.Go(func() error {
+		d.syncer.WatchProtection(ctx, func(roots []policy.Securable) { d.tryAgain(ctx, roots) })
+		return nil
+	})
 	g.Go(func() error { return d.runTasks(ctx) })
 	g.Go(func() error { return d.scheduler.Run(ctx) })
 }
@@ -245,14 +249,14 @@ func (d *daemon) principalsChanged() {
 }
 
 // tryAgain submits a sync of the catalogs and other roots where somebody was to be granted something whom the workspace did not
-// know.
+// know, or where a table could not be protected.
 func (d *daemon) tryAgain(ctx context.Context, roots []policy.Securable) {
 	t := ondemand.Task{Type: ondemand.ResourceSync, Source: tasks.SourceRetry}
 	for _, root := range roots {
 		t.RequestInfo.Resources = append(t.RequestInfo.Resources, ondemand.ResourceOf(root))
 	}
 	if _, _, err := d.queue.Submit(ctx, t); err != nil && ctx.Err() == nil {
-		d.log.Error("cannot submit a sync for principals that were unknown; the next full sync tries them again", "error", err)
+		d.log.Error("cannot submit a sync for principals that were unknown, or tables that could not be protected; the next full sync tries them again", "error", err)
 	}
 }
 

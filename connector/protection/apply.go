@@ -1,6 +1,7 @@
 package protection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ucwarden/policy"
@@ -33,7 +35,9 @@ func (w *Worker) Apply(ctx context.Context, changes []policy.ProtectionChange, n
 		case !changes[i].Sets():
 		case errs[i] == nil && ctx.Err() != nil && !a.done(changes[i].Table):
 			errs[i] = policy.Errorf(policy.CodeUnavailable, "given up before %s was protected: %w", changes[i].Table, ctx.Err())
-		case errs[i] != nil && ctx.Err() == nil:
+		case errs[i] == nil:
+			w.succeed(changes[i].Table)
+		case ctx.Err() == nil:
 			w.fail(changes[i].Table, errs[i])
 		}
 	}
@@ -77,12 +81,6 @@ func (w *Worker) drop(ctx context.Context, name string) error {
 	return err
 }
 
-func (w *Worker) fail(table policy.Securable, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.failed[table] = failure{time.Now().Add(closedFor), err}
-}
-
 // applying is one run over changes.
 type applying struct {
 	*Worker
@@ -91,6 +89,7 @@ type applying struct {
 	mu        sync.Mutex
 	made      map[string]*made // functions and schemas, by name
 	protected map[policy.Securable]bool
+	givenUp   atomic.Int32 // tables in a row; see outage
 }
 
 // made is a function or schema that one of several tables makes for all.
@@ -121,7 +120,14 @@ func (a *applying) once(name string, do func() error) error {
 // set makes the functions that a change needs, and sets what refers to them. What stands is read before, so that nothing of
 // others is replaced, and after, so that what is opened then is known to be protected.
 func (a *applying) set(ctx context.Context, c policy.ProtectionChange) error {
-	return a.change(ctx, c, func(statements attach.Statements) error { return a.setBy(ctx, c, statements) })
+	err := a.change(ctx, c, func(statements attach.Statements) error { return a.setBy(ctx, c, statements) })
+	switch {
+	case err == nil:
+		a.givenUp.Store(0)
+	case policy.CodeOf(err).Retryable():
+		a.givenUp.Add(1)
+	}
+	return err
 }
 
 // change makes a change by its statements, unless the table carries something else than was planned for; the journal has its
@@ -166,13 +172,38 @@ func (a *applying) setBy(ctx context.Context, c policy.ProtectionChange, stateme
 			a.protected[c.Table] = true
 			a.mu.Unlock()
 			return nil
-		case failed != nil && (!policy.CodeOf(failed).Retryable() || n > 0):
+		case failed != nil && (!policy.CodeOf(failed).Retryable() || n+1 == tries):
 			return fmt.Errorf("protect %s: %w", c.Table, failed)
 		case err != nil:
 			return fmt.Errorf("look at whether %s is protected: %w", c.Table, err)
-		case n > 0:
-			return policy.Errorf(policy.CodeUnavailable, "protect %s: the statements were accepted, but %s", c.Table, wrong)
+		case n+1 == tries || !a.pause(ctx, n):
+			return policy.Errorf(policy.CodeUnavailable, "protect %s: %w", c.Table, cmp.Or(failed, fmt.Errorf("the statements were accepted, but %s", wrong)))
 		}
+	}
+}
+
+// tries is how often statements are sent that fail in a way that may pass.
+const tries = 4
+
+// outage is how many tables in a row have to be given up before the next are not waited for any more: what is down is so for all.
+const outage = 3
+
+// pause waits before statements are sent again, n times until now, twice as long each time; the first time it does not. It reports
+// whether to.
+func (a *applying) pause(ctx context.Context, n int) bool {
+	if n == 0 {
+		return ctx.Err() == nil
+	}
+	if a.givenUp.Load() >= outage {
+		return false
+	}
+	timer := time.NewTimer(a.Backoff << (n - 1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -257,25 +288,29 @@ func (a *applying) create(ctx context.Context, f policy.SQLFunction, text string
 		switch {
 		case err == nil && len(list) == 1:
 			return a.learn(ctx, f, list[0])
-		case failed != nil && (!policy.CodeOf(failed).Retryable() || n > 0):
+		case failed != nil && (!policy.CodeOf(failed).Retryable() || n+1 == tries):
 			return failed
 		case err != nil && policy.CodeOf(err) != policy.CodeNotFound:
 			return err
-		case n > 0:
-			return policy.Errorf(policy.CodeUnavailable, "the statement was accepted, but the function is not there")
+		case n+1 == tries || !a.pause(ctx, n):
+			return cmp.Or(failed, error(policy.Errorf(policy.CodeUnavailable, "the statement was accepted, but the function is not there")))
 		}
 	}
 }
 
 func (a *applying) createSchema(ctx context.Context, catalog string, schema policy.Securable) error {
-	if _, err := a.Reader.Functions(ctx, schema); err == nil {
-		return nil
-	}
 	text, err := attach.CreateSchema(catalog, a.Schema)
-	if err == nil {
-		_, err = a.Warehouse.Execute(ctx, text)
+	if err != nil {
+		return err
 	}
-	return err
+	for n := 0; ; n++ {
+		if _, err := a.Reader.Functions(ctx, schema); err == nil {
+			return nil // it is there, maybe by a statement whose answer was lost
+		}
+		if _, err := a.Warehouse.Execute(ctx, text); err == nil || !policy.CodeOf(err).Retryable() || n+1 == tries || !a.pause(ctx, n) {
+			return err
+		}
+	}
 }
 
 // learn checks a function that was just made, and keeps how the workspace shows it.

@@ -29,9 +29,12 @@ type Options struct {
 	Schema    string // the name of our schema in each catalog
 	// Self is our identity, which owns what we make; empty where it is not known: then nothing there is is taken for ours.
 	Self     string
-	Parallel int            // how many tables are worked on at once
-	Memory   *memory.Memory // what was learned of functions that were made; nil forgets it
-	Logger   *slog.Logger
+	Parallel int // how many tables are worked on at once
+	// Backoff is how long statements that failed in a way that may pass wait before they are sent a third time, twice that before a
+	// fourth; 0 is half a second.
+	Backoff time.Duration
+	Memory  *memory.Memory // what was learned of functions that were made; nil forgets it
+	Logger  *slog.Logger
 }
 
 // Worker plans and applies protection. It may be used by many goroutines at once.
@@ -42,21 +45,12 @@ type Worker struct {
 	failed map[policy.Securable]failure
 }
 
-// failure is that a table could not be protected, which keeps it closed for a while.
-type failure struct {
-	until time.Time
-	err   error
-}
-
 // errNotShown says that the workspace does not show what some table carries.
 var errNotShown = errors.New("the workspace does not show what a table carries")
 
-// closedFor is how long a table that could not be protected stays closed before that is tried again.
-const closedFor = 15 * time.Minute
-
 // New returns a Worker.
 func New(o Options) *Worker {
-	o.Parallel = cmp.Or(o.Parallel, 32)
+	o.Parallel, o.Backoff = cmp.Or(o.Parallel, 32), cmp.Or(o.Backoff, 500*time.Millisecond)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -405,21 +399,6 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 	if c.Statements() > 0 {
 		p.out.Changes = append(p.out.Changes, c)
 	}
-}
-
-// failedBefore returns why a table could not be protected a while ago; nil where it could, or is to be tried again.
-func (p *planning) failedBefore(table policy.Securable) error {
-	p.Worker.mu.Lock()
-	defer p.Worker.mu.Unlock()
-	f, ok := p.failed[table]
-	if !ok {
-		return nil
-	}
-	if p.TryAgain || !time.Now().Before(f.until) {
-		delete(p.failed, table)
-		return nil
-	}
-	return f.err
 }
 
 // minAge is how old a function must be that nothing refers to before it is dropped: a query or a sync under way may still.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ucwarden/connector/protection"
@@ -63,7 +64,7 @@ func newWorld(t *testing.T, tables int) *world {
 
 // restart forgets all that is in memory.
 func (w *world) restart() {
-	w.worker = protection.New(protection.Options{Warehouse: w.warehouse, Reader: w.warehouse, Shares: w.warehouse, Schema: "ucwarden_protection", Self: us})
+	w.worker = protection.New(protection.Options{Warehouse: w.warehouse, Reader: w.warehouse, Shares: w.warehouse, Schema: "ucwarden_protection", Self: us, Backoff: time.Microsecond})
 }
 
 func (w *world) plan(policies ...ranger.Policy) *protection.Plan {
@@ -414,7 +415,7 @@ func TestChangedSincePlanned(t *testing.T) {
 func TestFailures(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for _, form := range []string{"CREATE SCHEMA", "CREATE FUNCTION", "SET ROW FILTER", "SET MASK"} {
-			for times := 1; times <= 3; times++ {
+			for _, times := range []int{1, 3, 4, 8} {
 				w := newWorld(t, 2)
 				left := times
 				w.warehouse.Fail = func(s string, now bool) error {
@@ -431,6 +432,9 @@ func TestFailures(t *testing.T) {
 				if whole := state.Filter != nil && len(state.Masks) == 1; err == nil && !whole {
 					t.Errorf("%s fails %d times: no error, and the table carries %v", form, times, state)
 				}
+				if passing := times < 4; passing != (err == nil) && !after {
+					t.Errorf("%s fails %d times: the error is %v", form, times, err)
+				}
 				if closed := w.plan(policies...); err != nil && closed.Protected[table(0).Securable] {
 					t.Errorf("%s fails %d times: the table counts as protected", form, times)
 				}
@@ -441,4 +445,37 @@ func TestFailures(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A table that could not be protected for a reason that may pass is due again after a minute, then later; for another reason it is not.
+func TestDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1) // several would wait for one another by a lock, while which no time passes
+		filter := rowFilter("t*", "n > 1")
+		catalog := []policy.Securable{{Type: policy.Catalog, FullName: "c"}}
+		w.warehouse.Fail = func(string, bool) error { return warehousetest.Lost() }
+		start := time.Now()
+		for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute} {
+			w.worker.Apply(t.Context(), w.plan(filter).Changes, note)
+			if p := w.plan(filter); len(p.Unprotected) != 1 || len(p.Changes) > 0 {
+				t.Errorf("before it is due, %d tables are not protected, and changes are %v", len(p.Unprotected), p.Changes)
+			}
+			got := w.worker.Due(t.Context())
+			if late := time.Since(start); !slices.Equal(got, catalog) || late < wait || late > wait+time.Minute {
+				t.Errorf("after %s due are %v, want %v after %s", late, got, catalog, wait)
+			}
+			start = time.Now()
+		}
+		w.warehouse.Fail = nil
+		w.apply(filter)
+		w.warehouse.Fail = func(string, bool) error { return policy.Errorf(policy.CodeForbidden, "no") }
+		w.worker.Apply(t.Context(), w.plan(rowFilter("t*", "n > 2")).Changes, note)
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		if got := w.worker.Due(ctx); got != nil {
+			t.Errorf("due are %v", got)
+		}
+		w.warehouse.Fail = nil
+		w.apply(rowFilter("t*", "n > 2"))
+	})
 }
