@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/match"
@@ -47,6 +48,11 @@ func checkAgainstEvaluator(t rapid.TB, w *policytest.World, strategy DenyStrateg
 		}
 	}
 	compiled := c.CompileProtected(inv, enforced)
+	for g := range compiled.Grants.All() {
+		if doubt, why := accepted.Name(rules.SubjectGroup, g.Principal.Name); doubt == accepted.DoubtNobody {
+			t.Fatalf("%q is granted something: %s\n%s", g.Principal.Name, why, policytest.Dump(w, compiled.Grants, compiled.Report))
+		}
+	}
 	exact := known && compiled.Report.Exact()
 	e := evaluate.New(rs)
 	fail := func(what string, p policytest.Person, x policy.Privilege, o policy.Object, d any) {
@@ -112,7 +118,7 @@ func hidden(d *judge.Denials, rs *rules.RuleSet, p policytest.Person) bool {
 		return slices.ContainsFunc(who, func(id rules.SubjectID) bool {
 			switch s := rs.Subjects.Of(id); s.Kind {
 			case rules.SubjectUser:
-				return strings.EqualFold(s.Name, p.User)
+				return policy.FoldPrincipal(s.Name) == policy.FoldPrincipal(p.User)
 			case rules.SubjectGroup:
 				return slices.Contains(p.Groups, s.Name)
 			case rules.SubjectRole:

@@ -32,6 +32,9 @@ func maybe[T any](t *rapid.T, label string, n int, values ...T) T {
 
 var oddBooleans = []string{"true", "TRUE", "True", " true", "yes", "1", "t", "false", "FALSE", "no", ""}
 
+// oddNames are names that nobody, or hardly anybody, has.
+var oddNames = []string{`["g1"]`, `"u1"`, "'u1'", "g1;g2", " g1", "g1,g2", "g*", "{USR}", "g1]", "u1 "}
+
 func odd(t *rapid.T, w *World) {
 	s := w.Snapshot
 	def := s.ServiceDef
@@ -60,6 +63,12 @@ func odd(t *rapid.T, w *World) {
 	for i := range w.Roles {
 		for j := range w.Roles[i].Users {
 			w.Roles[i].Users[j].Name = respell(t, w.Roles[i].Users[j].Name)
+		}
+	}
+	for i := range w.Roles {
+		if name := maybe(t, "odd member of "+w.Roles[i].Name, 5, oddNames...); name != "" {
+			w.Roles[i].Users = append(w.Roles[i].Users, ranger.RoleMember{}, ranger.RoleMember{Name: name})
+			w.Roles[i].Groups = append(w.Roles[i].Groups, ranger.RoleMember{Name: name})
 		}
 	}
 	if rapid.IntRange(0, 3).Draw(t, "roles in a circle") == 0 {
@@ -105,7 +114,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 	for i := range list {
 		p := &list[i]
 		for range rapid.IntRange(0, 2).Draw(t, "oddities") {
-			switch rapid.IntRange(0, 17).Draw(t, "oddity") {
+			switch rapid.IntRange(0, 18).Draw(t, "oddity") {
 			case 0:
 				p.ZoneName = rapid.SampledFrom([]string{"z", "y", "absent"}).Draw(t, "zone name")
 			case 1:
@@ -163,6 +172,11 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 					{Accesses: []ranger.ItemAccess{{Type: "other:select"}}, Groups: []string{"public"}},
 					{Accesses: []ranger.ItemAccess{{Type: "select", IsAllowed: &off}}, Groups: []string{"public"}},
 				}).Draw(t, "deny item that denies nothing"))
+			case 18:
+				eachItem(p, func(item *ranger.PolicyItem) {
+					name := rapid.SampledFrom(oddNames).Draw(t, "odd name")
+					item.Users, item.Groups, item.Roles = append(item.Users, name), append(item.Groups, name, ""), append(item.Roles, name)
+				})
 			case 13:
 				delete(p.Resources, rapid.SampledFrom([]string{"catalog", "schema", "table"}).Draw(t, "without"))
 			}

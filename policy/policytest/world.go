@@ -152,7 +152,7 @@ func (w *World) Persons(groupsOf map[string][]string) []Person {
 		in := map[string]bool{}
 		for range w.Roles { // nested roles: as often as there are roles
 			for _, r := range w.Roles {
-				holds := slices.ContainsFunc(r.Users, func(m ranger.RoleMember) bool { return strings.EqualFold(m.Name, user) }) ||
+				holds := slices.ContainsFunc(r.Users, func(m ranger.RoleMember) bool { return policy.FoldPrincipal(m.Name) == policy.FoldPrincipal(user) }) ||
 					slices.ContainsFunc(r.Groups, func(m ranger.RoleMember) bool { return slices.Contains(groups, m.Name) }) ||
 					slices.ContainsFunc(r.Roles, func(m ranger.RoleMember) bool { return in[m.Name] })
 				if holds {
