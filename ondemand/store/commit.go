@@ -54,6 +54,8 @@ type committer struct {
 	once  sync.Once
 	taken atomic.Bool // run has a write that is neither in queue nor committed
 
+	expected atomic.Pointer[expectation] // nil: none
+
 	problem    atomic.Pointer[error] // why no write is accepted; nil: they are
 	unreadable atomic.Pointer[error] // why nothing is read; nil: it is
 
@@ -64,10 +66,25 @@ type committer struct {
 	found     bool        // and it was in the file
 	room      int         // bytes that must fit into the file before writes are accepted again
 	seen      os.FileInfo // of the damaged file when it was last read whole
+	vain      int         // commits after which nothing is expected, since it did not come
 
 	seconds prometheus.Histogram
 	size    prometheus.Histogram
 }
+
+// expectation is how many writes are soon to come after a commit of many: those who wait for one often want the next as soon as it
+// is done. Where the first of them began a commit by itself, the others would wait for it.
+type expectation struct {
+	writes int
+	until  time.Time
+}
+
+const (
+	expectAfter = 4 // writes in one commit: of fewer it is not worth while;
+	expectFor   = 2 // for half the time that the commit took,
+	expectMost  = 2 * time.Millisecond
+	expectAgain = 8 // commits after those that were not followed by half of what was expected
+)
 
 func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 	c := &committer{
@@ -136,7 +153,7 @@ func (c *committer) do(fn func(tx *Tx) error, applied func()) error {
 
 // alone commits a write at once where no other one waits, with those that come meanwhile, and reports whether it did.
 func (c *committer) alone(w *write) bool {
-	if c.taken.Load() || len(c.queue) > 0 || !c.mu.TryLock() {
+	if e := c.expected.Load(); c.taken.Load() || len(c.queue) > 0 || e != nil && time.Now().Before(e.until) || !c.mu.TryLock() {
 		return false
 	}
 	defer c.mu.Unlock()
@@ -178,9 +195,13 @@ func (c *committer) run() {
 		select {
 		case w := <-c.queue:
 			c.taken.Store(true)
+			list, came := c.gather(w)
 			c.mu.Lock()
 			c.taken.Store(false)
-			c.batch(c.drain([]*write{w}))
+			if !came {
+				c.vain = expectAgain
+			}
+			c.batch(c.drain(list))
 			c.mu.Unlock()
 		case <-c.wake:
 			c.look()
@@ -200,6 +221,39 @@ func (c *committer) run() {
 	}
 }
 
+// gather returns a write with those that wait and those that are expected. came reports whether about as many came.
+func (c *committer) gather(w *write) (list []*write, came bool) {
+	list = c.drain([]*write{w})
+	e := c.expected.Swap(nil)
+	if e == nil {
+		return list, true
+	}
+	timer := time.NewTimer(time.Until(e.until))
+	defer timer.Stop()
+	for len(list) < e.writes {
+		select {
+		case w := <-c.queue:
+			list = c.drain(append(list, w))
+		case <-timer.C:
+			return list, len(list) >= e.writes/2
+		case <-c.quit:
+			return list, true
+		}
+	}
+	return list, true
+}
+
+// expect notes what is to come after a commit of some writes, which took so long; they are not answered yet. mu is held.
+func (c *committer) expect(writes int, took time.Duration) {
+	switch {
+	case writes < expectAfter:
+	case c.vain > 0:
+		c.vain--
+	default:
+		c.expected.Store(&expectation{min(writes+len(c.queue), maxBatch), time.Now().Add(min(took/expectFor, expectMost))})
+	}
+}
+
 func (c *committer) drain(list []*write) []*write {
 	for len(list) < maxBatch {
 		select {
@@ -216,9 +270,10 @@ func (c *committer) drain(list []*write) []*write {
 // again without it. mu is held.
 func (c *committer) batch(list []*write) {
 	for len(list) > 0 {
-		refused := make(map[*write]error)
+		refused, begun := make(map[*write]error), time.Now()
 		broken, err := c.transaction(list, refused)
 		if broken == nil {
+			c.expect(len(list), time.Since(begun))
 			for _, w := range list {
 				if refusal, ok := refused[w]; ok {
 					w.done <- refusal
