@@ -16,6 +16,11 @@ const maxLeftOutFindings = 100
 // report adds to the plan's report what a sync could not look at, and what its policies name that no sync changes.
 func (r *run) report(result *Result, found *load.Found) {
 	findings := &result.Plan.Report.Findings
+	if r.KeptOut != nil {
+		if err := r.KeptOut(); err != nil {
+			*findings = append(*findings, policy.Finding{Effect: policy.EffectWider, Message: "the policies that are there now are not in force, but the last ones that could be used: " + err.Error()})
+		}
+	}
 	for i, left := range result.Unread {
 		if i == maxLeftOutFindings {
 			*findings = append(*findings, policy.Finding{Effect: policy.EffectWider, Message: fmt.Sprintf("%d more objects cannot be read, and are left as they are", len(result.Unread)-i)})

@@ -43,7 +43,9 @@ func Findings(set *rules.RuleSet) []policy.Finding {
 	for _, problem := range TagProblems(set) {
 		f.list = append(f.list, policy.Finding{Effect: problem.Effect, Message: "tags: " + problem.Field + ": " + problem.Message})
 	}
-	f.findZoneValues()
+	for _, problem := range ZoneProblems(set) {
+		f.list = append(f.list, problem.finding())
+	}
 	f.findOptions()
 	return f.list
 }
@@ -58,7 +60,7 @@ type finder struct {
 func (f *finder) findFaults(p *rules.Policy) {
 	for i, fault := range p.Source.Faults {
 		words, effect := p.FollowsFrom(i)
-		f.find(p, effect, "%s cannot be understood (%s); %s", fault.Field, fault.Reason, words)
+		f.find(p, effect, "%s cannot be understood (%s); %s", cmp.Or(fault.Field, "a part of it"), fault.Reason, words)
 	}
 }
 
@@ -181,20 +183,5 @@ func (f *finder) findZone(p *rules.Policy) {
 			holds = fmt.Sprintf("in security zone %q", p.Zone)
 		}
 		f.find(p, effect, "zoneName: it is not in the list of security zone %q, so it holds %s, as in Ranger; move it to securityZones.%s.policies, or remove the name", zone, holds, zone)
-	}
-}
-
-// findZoneValues reports values of a zone's resources that can match no object: what is meant to be in the zone is
-// outside it, where other policies hold.
-func (f *finder) findZoneValues() {
-	for _, zone := range f.Zones.Names {
-		for i, resources := range f.Snapshot.Zones[zone].Resources {
-			for _, name := range slices.Sorted(maps.Keys(resources)) {
-				for at, why := range f.valueProblems(false, name, resources[name]) {
-					f.list = append(f.list, policy.Finding{Effect: policy.EffectWider,
-						Message: fmt.Sprintf("security zone %q: resources[%d].%s[%d]: %s", zone, i, name, at, why)})
-				}
-			}
-		}
 	}
 }

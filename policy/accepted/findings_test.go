@@ -2,6 +2,7 @@ package accepted_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,7 +64,7 @@ func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
 	const allow = `"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
 	found := findingsOf(t, `{"policies":[{"id":1,"zoneName":"hr","resources":{"catalog":{"values":["a"]}}},{"id":2,"zoneName":"gone","resources":{"catalog":{"values":["a"]}}},
 		{"id":3,"zoneName":"gone","resources":{"catalog":{"values":["a"]}},`+allow+`}],
-		"securityZones":{"hr":{"zoneName":"hr","resources":[{"catalog":["hr;x"]}],"policies":[{"id":4,"zoneName":"hr","resources":{"catalog":{"values":["a"]}},`+allow+`}]}}}`)
+		"securityZones":{"hr":{"zoneName":"hr","resources":[{"catalog":["hr;x","a"]}],"policies":[{"id":4,"zoneName":"hr","resources":{"catalog":{"values":["a"]}},`+allow+`}]}}}`)
 	for i, want := range []struct {
 		id     int64
 		effect policy.Effect
@@ -79,6 +80,41 @@ func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
 	}
 	if len(found) != 4 {
 		t.Errorf("%+v", found)
+	}
+}
+
+// Zones that hold nothing, and policies about what is not in their zone, are said: what they deny is denied nowhere.
+func TestZonesThatMeanNothing(t *testing.T) {
+	policies := func(resources, items string) string {
+		return `"policies":[{"id":4,"resources":` + resources + `,"` + items + `":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]`
+	}
+	orders := `{"catalog":{"values":["sales"]},"schema":{"values":["raw"]},"table":{"values":["orders"]}}`
+	for name, tc := range map[string]struct {
+		zone string
+		want []string
+	}{
+		"as it should":              {`"resources":[{"catalog":["sales"]}],` + policies(orders, "denyPolicyItems"), nil},
+		"by a pattern":              {`"resources":[{"catalog":["s*"],"schema":["*"]}],` + policies(orders, "denyPolicyItems"), nil},
+		"one of two":                {`"resources":[{"catalog":["x"]},{"catalog":["sales"],"schema":["raw"]}],` + policies(orders, "denyPolicyItems"), nil},
+		"wider than the zone":       {`"resources":[{"catalog":["sales"],"schema":["raw"]}],` + policies(`{"catalog":{"values":["sales"]}}`, "denyPolicyItems"), nil},
+		"all but one":               {`"resources":[{"catalog":["sales"]}],` + policies(`{"catalog":{"values":["hr"],"isExcludes":true}}`, "denyPolicyItems"), nil},
+		"no list":                   {policies(orders, "denyPolicyItems"), []string{`0 wider security zone "z": resources: it has none`}},
+		"an empty list":             {`"resources":[],` + policies(orders, "denyPolicyItems"), []string{`0 wider security zone "z": resources: it has none`}},
+		"an empty set":              {`"resources":[{}],` + policies(orders, "denyPolicyItems"), []string{`0 wider security zone "z": resources[0]: it is empty`}},
+		"on no path":                {`"resources":[{"table":["orders"]},{"catalog":["sales"]}],` + policies(orders, "denyPolicyItems"), []string{`0 wider security zone "z": resources[0]: these resources are on no path`}},
+		"names nothing":             {`"resources":[{"catalog":null}],` + policies(orders, "denyPolicyItems"), []string{`0 none security zone "z": resources[0].catalog: it names nothing, so it stands for every catalog`}},
+		"a deny elsewhere":          {`"resources":[{"catalog":["finance"]}],` + policies(orders, "denyPolicyItems"), []string{`4 wider resources: nothing of it is in security zone "z"`}},
+		"in another schema":         {`"resources":[{"catalog":["sales"],"schema":["emea*"]}],` + policies(orders, "denyPolicyItems"), []string{`4 wider resources: nothing of it is in security zone "z"`}},
+		"an allow elsewhere":        {`"resources":[{"catalog":["finance"]}],` + policies(orders, "policyItems"), []string{`4 none resources: nothing of it is in security zone "z"`}},
+		"of another kind of object": {`"resources":[{"catalog":["sales"],"schema":["raw"],"volume":["*"]}],` + policies(orders, "denyPolicyItems"), []string{`4 wider resources: nothing of it is in security zone "z"`}},
+	} {
+		var got []string
+		for _, f := range findingsOf(t, `{"policies":[],"securityZones":{"z":{"zoneName":"z",`+tc.zone+`}}}`) {
+			got = append(got, fmt.Sprintf("%d %s %s", f.PolicyID, f.Effect, f.Message))
+		}
+		if !slices.EqualFunc(got, tc.want, strings.HasPrefix) {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
 	}
 }
 

@@ -122,7 +122,7 @@ func nobody(kind rules.SubjectKind, name string) string {
 		return "it holds a character that could not be read"
 	case strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]"):
 		return "it is a list written as one text; write each name for itself"
-	case strings.ContainsAny(name, "\"`\u201c\u201d\u201e") || len(name) > 1 && strings.HasPrefix(name, "'") && strings.HasSuffix(name, "'"):
+	case holdsQuotes(name):
 		return "it holds quotes; write the name without them"
 	case strings.Contains(strings.Trim(name, "; "), ";"):
 		return "it holds several names; write each for itself"

@@ -3,6 +3,7 @@ package accepted
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"ucwarden/policy/ranger"
 )
@@ -30,7 +31,7 @@ func ValueProblem(value string) string {
 		return "it begins or ends with a blank"
 	case strings.HasPrefix(bare, "[") && strings.HasSuffix(bare, "]"):
 		return "it is a list written as one text; write each name as a value of its own"
-	case strings.ContainsAny(bare, "\"`\u201c\u201d\u201e") || strings.HasPrefix(bare, "'") || strings.HasSuffix(bare, "'"):
+	case holdsQuotes(bare) || strings.HasPrefix(bare, "'") || strings.HasSuffix(bare, "'"):
 		return "it holds quotes; write the name without them"
 	case strings.ContainsAny(bare, ";,"):
 		return "it holds several names; write each as a value of its own"
@@ -66,13 +67,28 @@ func isPlain(value string) bool {
 	return value != ""
 }
 
-// isInvisible reports characters that take no room: a name copied from a web page may hold one.
+// isInvisible reports characters that are not seen, or change how the others are: a name copied from a web page may hold one.
+// They are those of Unicode that are ignored in display, those that format (but for the Arabic ones that are seen), and the
+// empty Braille pattern.
 func isInvisible(r rune) bool {
-	switch r {
-	case '\u200b', '\u200c', '\u200d', '\u2060', '\ufeff', '\u00ad':
+	switch {
+	case r < '\u00ad':
+		return false
+	case r == '\u2800', unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
 		return true
 	}
-	return false
+	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
+}
+
+// holdsQuotes reports whether a text holds what is a double quote in some script, or stands in quotes of any kind.
+func holdsQuotes(text string) bool {
+	if strings.ContainsAny(text, "\"`\u201c\u201d\u201e\u201f\uff02") {
+		return true
+	}
+	first, n := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text)
+	const quotes = "'\u00b4\u2018\u2019\u201a\u201b\u2039\u203a\u00ab\u00bb\uff07\u300c\u300d"
+	return len(text) > n && strings.ContainsRune(quotes, first) && strings.ContainsRune(quotes, last)
 }
 
 // withoutExpressions returns the text without its ${{...}}, in which quotes and commas have their place.

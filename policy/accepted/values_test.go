@@ -16,6 +16,8 @@ func TestValueProblem(t *testing.T) {
 		"hr\n":                           "it holds a control character",
 		"h\x00r":                         "it holds a control character",
 		"h\u200br":                       "it holds an invisible character",
+		"hr\u202e":                       "it holds an invisible character",
+		"\u00abhr\u00bb":                 "it holds quotes; write the name without them",
 		`["hr"]`:                         "it is a list written as one text; write each name as a value of its own",
 		`[hr, sales]`:                    "it is a list written as one text; write each name as a value of its own",
 		`[]`:                             "it is a list written as one text; write each name as a value of its own",

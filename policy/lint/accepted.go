@@ -2,8 +2,6 @@ package lint
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
@@ -54,28 +52,21 @@ func (l *linter) tagProblems() {
 	}
 }
 
-// zoneValues reports values of a zone's resources that can match no object.
-func (l *linter) zoneValues() {
-	for _, zone := range slices.Sorted(maps.Keys(l.snapshot.Zones)) {
-		if l.snapshot.Zones[zone] == nil {
-			continue
+// zones reports what means nothing in security zones.
+func (l *linter) zones() {
+	if l.rules == nil {
+		return
+	}
+	for _, p := range accepted.ZoneProblems(l.rules) {
+		severity, field := SeverityWarning, "securityZones."+p.Zone+"."+p.Field
+		if p.Error {
+			severity = SeverityError
 		}
-		for i, resources := range l.snapshot.Zones[zone].Resources {
-			for _, name := range slices.Sorted(maps.Keys(resources)) {
-				if _, _, known := rules.LevelOf(name); !known {
-					continue
-				}
-				for n, value := range resources[name] {
-					why := accepted.ValueProblem(value)
-					if why == "" && l.rules != nil {
-						why = l.rules.Model.NameProblem(name, value)
-					}
-					if why != "" {
-						l.find(nil, SeverityError, CheckNoMatch, fmt.Sprintf("securityZones.%s.resources[%d].%s[%d]", zone, i, name, n), "%q can match no object: %s", value, why)
-					}
-				}
-			}
+		var of *ranger.Policy
+		if p.Policy != nil {
+			of, field = p.Policy.Source, p.Field
 		}
+		l.find(of, severity, CheckNoMatch, field, "%s", p.Why)
 	}
 }
 

@@ -79,7 +79,7 @@ type Result struct {
 	Notes    []string  `json:"notes,omitempty"` // what could not be checked
 }
 
-// Run checks the policies of s, which need not be verified. Disabled policies are only counted.
+// Run checks the policies of s, which need not be verified. Of disabled policies only what cannot be read is reported.
 func Run(s *ranger.Snapshot, o Options) *Result {
 	s = verify.Snapshot(s)
 	l := &linter{snapshot: s, options: o, out: &Result{Findings: []Finding{}}, refused: make(map[*ranger.Policy]bool), verdicts: make(map[verdictKey]verdict)}
@@ -87,7 +87,7 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 	l.snapshotChecks()
 	l.problems()
 	l.checkOptions()
-	l.zoneValues()
+	l.zones()
 	l.tagProblems()
 	models := make(map[*ranger.ServiceDef]*rules.Model)
 	for policies, def := range s.PolicyLists() {
@@ -179,7 +179,7 @@ func (l *linter) snapshotChecks() {
 // finish counts and sorts.
 func (l *linter) finish() {
 	if n := l.out.Disabled; n > 0 {
-		l.find(nil, SeverityInfo, CheckDisabled, "", "%d of %d policies are disabled; they are not checked", n, n+l.out.Policies)
+		l.find(nil, SeverityInfo, CheckDisabled, "", "%d of %d policies are disabled; of them it is only checked that they can be read", n, n+l.out.Policies)
 	}
 	for _, f := range l.out.Findings {
 		switch f.Severity {
@@ -240,6 +240,7 @@ func (l *lintList) check() {
 		p := &l.policies[i]
 		if !p.Enabled() {
 			l.out.Disabled++
+			l.faults(p) // that it is disabled may not be taken either
 			continue
 		}
 		l.out.Policies++
@@ -248,13 +249,18 @@ func (l *lintList) check() {
 		} else {
 			first[p.ID] = p
 		}
-		for _, f := range p.Faults {
-			l.find(p, SeverityError, CheckRefused, f.Field, "%s", f.Reason)
-		}
+		l.faults(p)
 		l.resources(p)
 		l.items(p)
 		l.accepted(p)
 		l.validity(p, l.options.Compile.Time)
+	}
+}
+
+// faults reports what of a policy cannot be understood.
+func (l *lintList) faults(p *ranger.Policy) {
+	for _, f := range p.Faults {
+		l.find(p, SeverityError, CheckRefused, f.Field, "%s", f.Reason)
 	}
 }
 

@@ -73,8 +73,9 @@ func TestLint(t *testing.T) {
 		"mask":             {policies: on(1, `"policyType": 1, "dataMaskPolicyItems": [{"accesses": [{"type": "select"}], "users": ["ann"], "dataMaskInfo": {"dataMaskType": "BLUR"}}]`), want: []string{"error refused 1 dataMaskPolicyItems[0].dataMaskInfo.dataMaskType: "}},
 		"schedule":         {policies: on(1, `"validitySchedules": [{"startTime": "soon"}], `+good), want: []string{`error refused 1 validitySchedules[0].startTime: "soon" is not a date`}},
 
-		"enabled twice":     {policies: `{"id": 1, "isEnabled": true, "isEnabled": false, "resources": {"catalog": {"values": ["c"]}}, ` + good + `}`, want: []string{"error refused 1 isEnabled: duplicate key"}},
-		"disabled, capital": {policies: `{"id": 1, "isEnabled": false, "IsEnabled": true, "resources": {"catalog": {"values": ["c"]}}, ` + good + `}`, want: []string{"error refused 1 IsEnabled: it is not a field"}},
+		"enabled twice":         {policies: `{"id": 1, "isEnabled": true, "isEnabled": false, "resources": {"catalog": {"values": ["c"]}}, ` + good + `}`, want: []string{"error refused 1 isEnabled: duplicate key"}},
+		"disabled, capital":     {policies: `{"id": 1, "isEnabled": false, "IsEnabled": true, "resources": {"catalog": {"values": ["c"]}}, ` + good + `}`, want: []string{"error refused 1 IsEnabled: it is not a field"}},
+		"disabled, with a note": {policies: `{"id": 1, "isEnabled": false, "disabledBecause": "x", "resources": {"catalog": {"values": ["c"]}}, ` + good + `}`, want: []string{"info disabled 0 : 1 of 1", "error refused 1 disabledBecause: it is not a field"}},
 
 		"unknown names": {policies: on(1, `"policyItems": [{"accesses": [{"type": "select"}], "users": ["zed", "{OWNER}", "{USER}"], "groups": ["Analysts", "ann"], "roles": ["boss"]}]`), want: []string{
 			`warning unknown-principal 1 policyItems[0].groups[0]: group "Analysts" is not in the user store; names count with their case, did you mean group analysts?`,

@@ -17,6 +17,24 @@ func (q *Matcher) Covers(p *Matcher, inherit bool) bool {
 	return true
 }
 
+// Apart reports whether it is certain that nothing matches both, nor anything below: at a level that both have, the names of one
+// are none of the other.
+func (q *Matcher) Apart(p *Matcher) bool {
+	for i := range min(len(q.levels), len(p.levels)) {
+		a, b := &q.levels[i], &p.levels[i]
+		if a.def != b.def {
+			return true // of other branches
+		}
+		if a.any || b.any || a.excludes || b.excludes {
+			continue
+		}
+		if eachValue(a, func(v *valueMatcher) bool { return eachValue(b, func(w *valueMatcher) bool { return disjoint(v, w) }) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // coversLevel reports whether q matches every name that p matches. It errs on the side of no.
 func coversLevel(q, p *elementMatcher) bool {
 	switch {

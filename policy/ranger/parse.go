@@ -256,9 +256,10 @@ func policyAt(data []byte, path string) (id int64, name, rest string, ok bool) {
 	rest = path
 	for {
 		if fields, isMap := at.(map[string]any); isMap {
-			_, hasResources := fields["resources"]
+			_, hasResources := fields["resources"].(map[string]any) // a zone has a list of them
 			_, hasItems := fields["policyItems"]
-			if hasResources || hasItems {
+			_, hasName := fields["name"]
+			if hasResources || hasItems || fields["resources"] != nil && hasName {
 				if n, isNumber := fields["id"].(float64); isNumber {
 					id = int64(n)
 				}

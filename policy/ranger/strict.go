@@ -20,6 +20,8 @@ type UnknownField struct {
 	PolicyID int64  // of the policy the field stands in, 0 outside of policies
 	Policy   string // its name
 	InPolicy bool   // it stands in a policy
+	// Raw is what the field holds, where it stands around the policies of a file and is an object or an array.
+	Raw string
 	// Fault is set where the field makes a part of its policy one that cannot be understood, which its policy then says: see
 	// [Fault].
 	Fault bool
@@ -52,6 +54,12 @@ func (u UnknownField) reason() string {
 	return "is not a field of Ranger's model"
 }
 
+// MayRestrict reports whether a text of JSON speaks of restrictions.
+func MayRestrict(text []byte) bool {
+	lower := strings.ToLower(string(text))
+	return slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(lower, word) })
+}
+
 // restricting are words of which a field's name speaks of a restriction: one that nobody reads may be a deny.
 var restricting = []string{"deny", "denied", "denies", "denial", "except", "exclud", "mask", "filter", "condition", "valid", "expir", "enabl", "disabl",
 	"block", "forbid", "prohibit", "restrict", "revok", "limit"}
@@ -70,8 +78,7 @@ func (u *UnknownField) isFault(file bool) bool {
 	if !u.InPolicy || u.Ignored {
 		return false
 	}
-	lower := strings.ToLower(u.Name)
-	return file || u.Nearest != "" || slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(lower, word) })
+	return file || u.Nearest != "" || MayRestrict([]byte(u.Name))
 }
 
 // maxUnknown is how many unknown fields of one document are kept. A newer server may add a field to each of its

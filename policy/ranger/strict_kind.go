@@ -2,6 +2,8 @@ package ranger
 
 import (
 	"bytes"
+	"encoding/json"
+	"slices"
 
 	"ucwarden/jsontext"
 )
@@ -24,7 +26,7 @@ const (
 )
 
 // Classify returns what a JSON document holds, told by the keys of its object that are not null; DocumentUnknown when
-// it is no object with known keys, or no valid JSON. An array counts as a list of policies.
+// it is no object with known keys, or no valid JSON. An array counts as a list of policies, unless all in it are roles.
 func Classify(data []byte) DocumentKind {
 	data = jsontext.TrimBOM(data)
 	w := &walker{Scanner: jsontext.Scanner{Data: data}}
@@ -33,10 +35,13 @@ func Classify(data []byte) DocumentKind {
 	case w.At == len(data):
 		return DocumentUnknown
 	case data[w.At] == '[':
-		if w.document(anything) {
-			return DocumentPolicyList
+		switch {
+		case !w.document(anything):
+			return DocumentUnknown
+		case isRoleList(data):
+			return DocumentRoles
 		}
-		return DocumentUnknown
+		return DocumentPolicyList
 	}
 	keys := topKeys(data)
 	has := func(names ...string) bool {
@@ -66,6 +71,24 @@ func Classify(data []byte) DocumentKind {
 		return DocumentPolicy
 	}
 	return DocumentUnknown
+}
+
+// isRoleList reports whether a JSON array holds roles: objects with a name and members, and nothing that policies have.
+func isRoleList(data []byte) bool {
+	if bytes.Contains(data, []byte(`"resources"`)) || bytes.Contains(data, []byte("olicyItem")) {
+		return false // as nearly all lists of policies, of which some are large
+	}
+	var list []map[string]json.RawMessage
+	if json.Unmarshal(data, &list) != nil {
+		return false
+	}
+	return len(list) > 0 && !slices.ContainsFunc(list, func(of map[string]json.RawMessage) bool { return !IsRole(of) })
+}
+
+// IsRole reports whether an object has the fields of a role, and not those of a policy.
+func IsRole(fields map[string]json.RawMessage) bool {
+	return fields["name"] != nil && (fields["users"] != nil || fields["groups"] != nil || fields["roles"] != nil) &&
+		fields["resources"] == nil && fields["accesses"] == nil
 }
 
 // topKeys returns the keys of the document's object whose values are not null; none when the JSON is not valid.

@@ -112,7 +112,7 @@ func (w *walker) noPolicy(from int) {
 	if w.span == nil || w.Data[from] == '{' || w.Data[from] == 'n' || len(w.path) == 0 || w.path[len(w.path)-1].key != nil {
 		return
 	}
-	if text := strings.ToLower(string(w.Data[from:w.At])); !slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(text, word) }) {
+	if !MayRestrict(w.Data[from:w.At]) {
 		w.span(w.render(), from, w.At)
 	}
 }
@@ -154,7 +154,7 @@ func (w *walker) object(s *schema, depth int) bool {
 	from := w.At
 	w.At++
 	w.Space()
-	outermost, unknown := s.policy && !w.inPolicy, len(w.unknown)
+	outermost, before := s.policy && !w.inPolicy, len(w.unknown)
 	if outermost {
 		w.inPolicy, w.policyDepth = true, len(w.path)
 	}
@@ -188,7 +188,7 @@ func (w *walker) object(s *schema, depth int) bool {
 		if top == 0 && w.visit != nil {
 			w.visit(key)
 		}
-		below := element
+		below, unknown := element, -1
 		if s.fields == nil {
 			w.hold(held, key, where.from)
 		} else if f := s.field(key); f != nil {
@@ -203,18 +203,23 @@ func (w *walker) object(s *schema, depth int) bool {
 			}
 		} else {
 			w.hold(held, key, where.from)
+			unknown = len(w.unknown)
 			w.foundMisspelt(s, key, where)
 		}
+		value := w.At
 		if !w.value(below, depth+1) {
 			return false
+		}
+		if w.file && !w.inPolicy && unknown >= 0 && unknown < len(w.unknown) && (w.Data[value] == '{' || w.Data[value] == '[') {
+			w.unknown[unknown].Raw = string(w.Data[value:w.At])
 		}
 	}
 	w.release(held, top)
 	w.path = w.path[:top]
 	if outermost {
 		w.inPolicy = false
-		if len(w.unknown) > unknown {
-			w.namePolicy(w.Data[from:w.At], unknown)
+		if len(w.unknown) > before {
+			w.namePolicy(w.Data[from:w.At], before)
 		}
 		if len(w.pending) > 0 {
 			w.keepFaults(w.render(), w.pending)

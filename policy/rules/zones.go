@@ -13,14 +13,15 @@ import (
 type ZoneTable struct {
 	Names        []string // sorted
 	Repositories map[string]*Repository
-	tagService   map[string]bool // zones with tag policies of their own
+	tagService   map[string]bool  // zones with tag policies of their own
+	void         map[string][]int // by zone, which of its sets of resources match nothing
 	matchers     []*match.Matcher
 	zoneOf       []string // by matcher
 	root         match.Index
 }
 
 func (r *reader) zoneTable(m *Model, zones map[string]*ranger.SecurityZone) *ZoneTable {
-	t := &ZoneTable{Repositories: make(map[string]*Repository), tagService: make(map[string]bool)}
+	t := &ZoneTable{Repositories: make(map[string]*Repository), tagService: make(map[string]bool), void: make(map[string][]int)}
 	for _, name := range slices.Sorted(maps.Keys(zones)) {
 		zone := zones[name]
 		if zone == nil {
@@ -29,7 +30,7 @@ func (r *reader) zoneTable(m *Model, zones map[string]*ranger.SecurityZone) *Zon
 		t.Names = append(t.Names, name)
 		t.Repositories[name] = r.repository(m, zone.Policies, name)
 		t.tagService[name] = zone.ContainsAssociatedTagService
-		for _, values := range zone.Resources {
+		for i, values := range zone.Resources {
 			resources := make(map[string]ranger.PolicyResource, len(values))
 			for resource, list := range values {
 				def := m.Resources[resource]
@@ -38,10 +39,28 @@ func (r *reader) zoneTable(m *Model, zones map[string]*ranger.SecurityZone) *Zon
 			if matcher, ok := match.New(m.forests[ranger.PolicyTypeAccess], resources, nil); ok {
 				t.root.Add(&matcher, int32(len(t.matchers)))
 				t.matchers, t.zoneOf = append(t.matchers, &matcher), append(t.zoneOf, name)
+			} else {
+				t.void[name] = append(t.void[name], i)
 			}
 		}
 	}
 	return t
+}
+
+// Void lists which of a zone's sets of resources match nothing: they are empty, or on no path of the service definition.
+func (t *ZoneTable) Void(zone string) []int { return t.void[zone] }
+
+// MayHold reports whether a policy can be about anything in the zone; false is certain.
+func (t *ZoneTable) MayHold(zone string, p *Policy) bool {
+	if p.Everywhere {
+		return slices.Contains(t.zoneOf, zone)
+	}
+	for i, m := range t.matchers {
+		if t.zoneOf[i] == zone && slices.ContainsFunc(p.Resources, func(r match.Matcher) bool { return !m.Apart(&r) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // HasTagService reports whether the zone has tag policies of its own. Where it has none, those outside zones hold in it.

@@ -213,7 +213,7 @@ func TestFieldsThatTheModelDoesNotHave(t *testing.T) {
 		"far from any":          {with(`"owner":"ana",`), "2 owner", "owner: it is not a field of Ranger's model"},
 		"in an item":            {strings.Replace(with(""), `"groups"`, `"extra":1,"groups"`, 1), "2 policyItems[0].extra", "policyItems[0].extra: it is not a field"},
 		"in a resource":         {strings.Replace(with(""), `"values"`, `"regex":true,"values"`, 1), "2 resources.catalog.regex", "resources.catalog.regex: it is not a field"},
-		"around the policies":   {strings.Replace(with(""), "{", `{"comment":1,`, 1), "2 file", "file: comment is not a field of Ranger's model"},
+		"around the policies":   {strings.Replace(with(""), "{", `{"comment":1,`, 1), "2 file", "comment is not a field of Ranger's model"},
 		"in a list":             {"[{\"owner\":0," + allow(2, "second", "t2")[1:] + "]", "2 owner", "owner: it is not a field"},
 		"in a policy by itself": {`{"owner":0,` + allow(2, "second", "t2")[1:], "2 owner", "owner: it is not a field"},
 	} {
@@ -270,6 +270,50 @@ func TestFieldsThatTheModelDoesNotHave(t *testing.T) {
 	}
 }
 
+// A field around policies may hold what they would need, or stand for what was taken out: the file as a whole stays as it was last
+// verified, and where it never was, no version comes in that may lack a deny.
+func TestFieldsAroundPolicies(t *testing.T) {
+	deny := strings.Replace(allow(3, "no", "t3"), "policyItems", "denyPolicyItems", 1)
+	for name, tc := range map[string]struct {
+		fields  string
+		refused bool // where nothing was verified
+	}{
+		"a text":                    {`"comment":"who is denied is in the handbook"`, false},
+		"a number":                  {`"foo":1`, false},
+		"facts":                     {`"facts":{"author":["ana"]}`, false},
+		"allows":                    {`"further":[` + allow(4, "x", "t4") + `]`, false},
+		"denies":                    {`"further":[` + deny + `]`, true},
+		"denies, escaped":           {`"further":[` + strings.Replace(deny, "deny", `\u0064eny`, 1) + `]`, true},
+		"denies in an object":       {`"further":{"a":{"b":` + deny + `}}`, true},
+		"denies, misspelt":          {`"further":[{"deniedItems":[]}]`, true},
+		"denies beside other facts": {`"foo":1,"further":[` + deny + `]`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := `{"policies":[` + allow(1, "a", "t1") + "]," + tc.fields + "}"
+			s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.json": text, "own.json": allow(77, "own", "t9")}), Debounce: 1}).Load(t.Context())
+			switch {
+			case tc.refused:
+				if err == nil || !strings.Contains(err.Error(), "may take access away") {
+					t.Errorf("never verified: %v, %v", s, err)
+				}
+			case err != nil || faultsOf(s) != "1 file":
+				t.Errorf("never verified: %v, %v", s, err)
+			}
+
+			dir := tempWith(t, map[string]string{"x.json": `{"policies":[` + allow(1, "a", "t1") + "," + deny + "]}", "own.json": allow(77, "own", "t9")})
+			f := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1})
+			if _, err := f.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, map[string]string{"x.json": text, "own.json": allow(78, "own", "t9")})
+			s, err = f.Load(t.Context())
+			if err != nil || f.Problem() != nil || ids(s) != "78 1 3" && ids(s) != "1 3 78" || faultsOf(s) != "" || leftOut(s) != "x.json wider" {
+				t.Errorf("verified before: %v, %v, %s: faults %s, left out %s", err, f.Problem(), ids(s), faultsOf(s), leftOut(s))
+			}
+		})
+	}
+}
+
 // tempWith returns a new folder with the files.
 func tempWith(t *testing.T, files map[string]string) string {
 	t.Helper()
@@ -295,16 +339,19 @@ func TestTheSameFieldOfManyPolicies(t *testing.T) {
 // What names a kind of document and stands beside another is told where it belongs; what almost names one, what it almost is.
 func TestKeysOfDocuments(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"policies":[],"rangerRoles":[]}`:                   "rangerRoles belongs to a document of its own: move the roles to another file, or in YAML behind a line of ---",
-		`{"policies":[],"userGroupMapping":{}}`:              "move the users and groups to another file",
-		`{"rangerRoles":[],"userGroupMapping":{}}`:           "move the users and groups to another file",
-		`{"policys":[]}`:                                     "(policys: did you mean policies?)",
-		`{"metaDataInfo":{},"Policies":[]}`:                  "(Policies: did you mean policies?)",
-		`{"role":[{"name":"r"}]}`:                            "(role: did you mean roles?)",
-		`{"userGroupMappings":{"a":["b"]}}`:                  "(userGroupMappings: did you mean userGroupMapping?)",
-		`{"rangerRoles":[{"name":"r","colour":"red"}]}`:      "rangerRoles[0].colour is not a field of Ranger's model",
-		`{"userGroupMapping":{},"colour":"red"}`:             "colour is not a field of Ranger's model",
-		`{"policies":[],"securityZones":{"z":{"colour":1}}}`: "",
+		`{"policies":[],"rangerRoles":[]}`:                                      "rangerRoles belongs to a document of its own: move the roles to another file, or in YAML behind a line of ---",
+		`{"policies":[],"userGroupMapping":{}}`:                                 "move the users and groups to another file",
+		`{"rangerRoles":[],"userGroupMapping":{}}`:                              "move the users and groups to another file",
+		`{"policys":[]}`:                                                        "(policys: did you mean policies?)",
+		`{"metaDataInfo":{},"Policies":[]}`:                                     "(Policies: did you mean policies?)",
+		`{"role":[{"name":"r"}]}`:                                               "(role: did you mean roles?)",
+		`{"userGroupMappings":{"a":["b"]}}`:                                     "(userGroupMappings: did you mean userGroupMapping?)",
+		`{"rangerRoles":[{"name":"r","colour":"red"}]}`:                         "rangerRoles[0].colour is not a field of Ranger's model",
+		`{"userGroupMapping":{},"colour":"red"}`:                                "colour is not a field of Ranger's model",
+		`{"policies":[],"securityZones":{"z":{"colour":1}}}`:                    "",
+		`{"name":"r","users":[{"name":"ann"}]}`:                                 "a role stands in a list, as the value of rangerRoles",
+		`[{"name":"r","users":["ann"]}]`:                                        "[0].users[0]: a JSON string does not fit here",
+		`{"policies":[],"securityZones":{"z":{"resources":[{"catalog":"a"}]}}}`: "x.json: securityZones.z.resources[0].catalog: ",
 	} {
 		dir := tempWith(t, map[string]string{"x.json": text})
 		_, err := newFiles(t, source.FilesOptions{Path: filepath.Join(dir, "x.json"), Debounce: 1}).Load(t.Context())

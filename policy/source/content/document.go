@@ -132,6 +132,10 @@ func (d *document) classify() error {
 
 // hint names the key of a document of no known kind that is near one that tells a kind, after a separator; "" where none is.
 func (d *document) hint() string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(d.data, &fields) == nil && ranger.IsRole(fields) {
+		return " (a role stands in a list, as the value of rangerRoles)"
+	}
 	for _, key := range d.keys() {
 		if known := input.Nearest(key, documentKeys); known != "" {
 			return fmt.Sprintf(" (%s: did you mean %s?)", key, known)

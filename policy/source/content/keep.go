@@ -8,25 +8,73 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// checkFields returns an error where a field of the document, outside of policies, is not one of Ranger's model. One that is
-// far from all that a document of policies may have is no error but a fault of each of its policies, as what it would say of
-// them is not known.
-func (d *document) checkFields() error {
-	policies := d.allPolicies()
-	spared, err := ranger.CheckFileFields(d.unknown, d.file.path, len(policies) > 0)
-	if err != nil || len(spared) == 0 {
-		return err
+// refuseFields refuses the files with a field, around policies, that Ranger's model does not have: what was last verified of such
+// a file stays, and it returns the documents with that in the file's place. Where nothing was, each policy of the document bears
+// the fault, as what the field would say of them is not known. Both are safe only where the field can hold nothing that other
+// policies would need; else it returns an error, and so it does for roles, users, tags and definitions.
+func (m *merger) refuseFields(docs []*document, ownDef string, before *Content) ([]*document, error) {
+	keep := make(map[string]*document) // by file, what stands in its place
+	for _, d := range docs {
+		if m.isForeignDocument(d, ownDef) {
+			continue
+		}
+		origin, policies := d.file.path, d.allPolicies()
+		spared, err := ranger.CheckFileFields(d.unknown, origin, len(policies) > 0)
+		if err != nil {
+			return nil, err
+		}
+		if len(spared) == 0 {
+			continue
+		}
+		reason := spared[0].String()
+		if more := len(spared) - 1; more > 0 {
+			reason += fmt.Sprintf(", and %d more", more)
+		}
+		refusal := policy.Errorf(policy.CodeInvalid, "%s: %s", origin, reason)
+		if before.alsoHolds(origin) {
+			return nil, refusal
+		}
+		if kept := before.verifiedOf(origin); len(kept) > 0 {
+			if keep[origin] == nil {
+				keep[origin] = &document{file: d.file, number: 1, kind: ranger.DocumentPolicyList, kept: true, policies: &ranger.ServicePolicies{Policies: kept}}
+				m.kept[origin] = refusal
+				m.problem(origin, policy.EffectWider, "%s; what was last verified of the file stays in force until it is corrected", reason)
+			}
+			continue
+		}
+		for _, u := range spared {
+			if u.Raw != "" && (mayRestrict([]byte(u.Raw), refusal) != "" || ranger.MayRestrict(unescape([]byte(u.Raw)))) {
+				return nil, fmt.Errorf("%w (what %s holds may take access away)", refusal, u.Path)
+			}
+		}
+		fault := ranger.Fault{Field: ranger.FileField, Unknown: true, Reason: reason}
+		for _, p := range policies {
+			p.Faults = append(slices.Clip(p.Faults), fault)
+		}
+		d.unknown = slices.DeleteFunc(d.unknown, func(u ranger.UnknownField) bool { return !u.InPolicy && !u.Ignored })
 	}
-	fault := ranger.Fault{Field: ranger.FileField, Unknown: true, Reason: spared[0].String()}
-	if more := len(spared) - 1; more > 0 {
-		fault.Reason += fmt.Sprintf(", and %d more", more)
+	var all []*document
+	for _, d := range docs {
+		stands := keep[d.file.path]
+		if stands == nil {
+			all = append(all, d)
+		} else if !slices.Contains(all, stands) {
+			all = append(all, stands)
+		}
 	}
-	for _, p := range policies {
-		p.Faults = append(slices.Clip(p.Faults), fault)
-	}
-	d.unknown = slices.DeleteFunc(d.unknown, func(u ranger.UnknownField) bool { return !u.InPolicy && !u.Ignored })
-	return nil
+	return all, nil
 }
+
+// verifiedOf returns the policies that were read from a file; none where a field of it was not known then either.
+func (c *Content) verifiedOf(path string) []ranger.Policy {
+	list := c.policiesOf(path)
+	if slices.ContainsFunc(list, func(p ranger.Policy) bool { return slices.ContainsFunc(p.Faults, isUnknown) }) {
+		return nil
+	}
+	return list
+}
+
+func isUnknown(f ranger.Fault) bool { return f.Unknown }
 
 // allPolicies lists the policies of the document, those of its zones and of its tag service too.
 func (d *document) allPolicies() []*ranger.Policy {
@@ -49,8 +97,8 @@ type verified struct {
 	id           int64
 }
 
-// keepVerified puts back the last verified version of each policy whose file has a field, in it or around it, that Ranger's
-// model does not have: such a version is refused. What was never verified stays as it is, with its faults. It returns the
+// keepVerified puts back the last verified version of each policy that has a field that Ranger's model does
+// not have: such a version is refused. What was never verified stays as it is, with its faults. It returns the
 // first refused field.
 func (m *merger) keepVerified(before *Content) (kept int, first error) {
 	if before == nil {
@@ -66,7 +114,7 @@ func (m *merger) keepVerified(before *Content) (kept int, first error) {
 	m.content.eachOf(func(tag bool, zone string, list []ranger.Policy) {
 		for i := range list {
 			p := &list[i]
-			n := slices.IndexFunc(p.Faults, func(f ranger.Fault) bool { return f.Unknown })
+			n := slices.IndexFunc(p.Faults, isUnknown)
 			if n < 0 {
 				continue
 			}
@@ -109,7 +157,7 @@ func (c *Content) versions() map[verified]*ranger.Policy {
 	c.eachOf(func(tag bool, zone string, list []ranger.Policy) {
 		for i := range list {
 			p := &list[i]
-			if !slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool { return f.Unknown }) {
+			if !slices.ContainsFunc(p.Faults, isUnknown) {
 				all[verified{p.Origin, zone, tag, p.ID}] = p
 			}
 		}

@@ -46,6 +46,10 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 		return nil, err
 	}
 	def := m.ownDefinition(docs)
+	docs, err := m.refuseFields(docs, def, before)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range docs {
 		if err := m.add(d, def); err != nil {
 			return nil, err
@@ -57,15 +61,10 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 
 func (m *merger) add(d *document, ownDef string) error {
 	origin := d.file.path
-	var err error
-	if !m.isForeignDocument(d, ownDef) {
-		if err := d.checkFields(); err != nil {
-			return err
-		}
-	}
 	if d.policies == nil {
 		m.content.holdsMore(origin)
 	}
+	var err error
 	switch {
 	case d.policies != nil && d.kind == ranger.DocumentPolicies:
 		err = m.addDocument(d)

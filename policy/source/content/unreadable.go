@@ -68,11 +68,7 @@ func mayRestrict(data []byte, err error) string {
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return "what is not text in UTF-8, such as UTF-16 or a compressed file, may hold denies"
 	}
-	text := escaped.ReplaceAllStringFunc(string(data), func(escape string) string {
-		code, _ := strconv.ParseUint(escape[2:], 16, 32) // eight digits at most
-		return string(rune(code))
-	})
-	text = strings.ToLower(lineEscape.ReplaceAllString(text, ""))
+	text := strings.ToLower(string(unescape(data)))
 	if slices.ContainsFunc(restrictingKeys, func(key string) bool { return strings.Contains(text, key) }) {
 		return "it may hold what takes access away"
 	}
@@ -80,6 +76,15 @@ func mayRestrict(data []byte, err error) string {
 		return "it is cut off, and what is missing may hold denies"
 	}
 	return ""
+}
+
+// unescape returns the text with its escapes resolved, as far as a key may be written by them.
+func unescape(data []byte) []byte {
+	text := escaped.ReplaceAllFunc(data, func(escape []byte) []byte {
+		code, _ := strconv.ParseUint(string(escape[2:]), 16, 32) // eight digits at most
+		return []byte(string(rune(code)))
+	})
+	return lineEscape.ReplaceAll(text, nil)
 }
 
 // escaped and lineEscape match the escapes of JSON and YAML by which a key may be written otherwise.
