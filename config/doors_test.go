@@ -293,3 +293,16 @@ func TestFileProblems(t *testing.T) {
 		t.Errorf("found %q", got)
 	}
 }
+
+// A URL that is requested as it is keeps the slash at its end, which servers tell from none; one that paths are added to has none.
+func TestSlashAtTheEndOfURLs(t *testing.T) {
+	rest := "databricks.token: t\npolicies.ranger.service: s\nwebhook.secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
+	for key, want := range map[string]string{
+		"webhook.url": "https://h.example/hook/", "apiserver.jwt.jwks": "https://h.example/hook/",
+		"databricks.host": "https://h.example/hook", "policies.ranger.url": "https://h.example/hook", "tracing.url": "https://h.example/hook",
+	} {
+		if got := setting(load(t, rest+key+": https://h.example/hook/\n"), key).Text(); got != want {
+			t.Errorf("%s is %q, want %q", key, got, want)
+		}
+	}
+}

@@ -46,6 +46,8 @@ type Key struct {
 	listUnder string
 	// verbatim keeps leading and trailing spaces.
 	verbatim bool
+	// exactPath keeps the slashes at the end of a URL: it is requested as it is, and no path is added to it.
+	exactPath bool
 }
 
 // Env returns the key's name in the environment: UCWARDEN_DATABRICKS_HOST.

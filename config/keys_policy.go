@@ -169,7 +169,7 @@ func processKeys() []Key {
 		{Name: "audit.max_size", Type: TypeBytes, Default: "100MB", check: checkPositive, Help: "size at which the audit trail goes on in a new file"},
 		{Name: "audit.keep", Type: TypeInt, Default: "10", check: checkPositive, Help: "full files of the audit trail that are kept"},
 		{Name: "audit.stdout", Type: TypeBool, Default: "false", Help: "copy the audit trail of the daemon to standard output, without the promise that nothing is missing"},
-		{Name: "webhook.url", Type: TypeURL, Help: "where events are sent, as Standard Webhooks has them; unset: nowhere"},
+		{Name: "webhook.url", Type: TypeURL, exactPath: true, Help: "where events are sent, as Standard Webhooks has them; unset: nowhere"},
 		allowHTTP("webhook.url"),
 		{Name: "webhook.secret", Type: TypeSecret, check: checkWebhookSecret,
 			Help: "key that signs events: whsec_ and base64 of 24 to 64 bytes; several, with spaces between them, while a receiver changes over"},

@@ -118,7 +118,7 @@ func parseText(k Key, text string) (value any, expected string) {
 		}
 		return nil, "one of " + strings.Join(k.Enum, ", ")
 	case TypeURL:
-		return parseURL(text)
+		return parseURL(text, k.exactPath)
 	}
 	return text, ""
 }
@@ -170,8 +170,8 @@ func parseBytes(text string) (any, string) {
 	return n * unit, ""
 }
 
-// parseURL returns scheme://host[:port][/path] without a trailing slash; https is the default scheme.
-func parseURL(text string) (any, string) {
+// parseURL returns scheme://host[:port][/path], without slashes at its end but for an exact one; https is the default scheme.
+func parseURL(text string, exact bool) (any, string) {
 	if text == "" {
 		return "", ""
 	}
@@ -184,6 +184,9 @@ func parseURL(text string) (any, string) {
 		return nil, "a URL, for example https://dbc-1234abcd-56ef.cloud.databricks.com"
 	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
 		return nil, "a URL without user, password, query or fragment"
+	}
+	if exact {
+		return parsed.String(), ""
 	}
 	return strings.TrimRight(parsed.String(), "/"), ""
 }
