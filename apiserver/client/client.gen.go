@@ -35,7 +35,7 @@ type AuditEntry struct {
 	Act       string `json:"act"`
 	Principal string `json:"principal,omitempty,omitzero"`
 
-	// PrincipalKind user, group or service principal
+	// PrincipalKind what kind of principal that is
 	PrincipalKind string `json:"principalKind,omitempty,omitzero"`
 
 	// Privilege Examples: SELECT

@@ -83,12 +83,20 @@ func (d *daemon) auditPage(ctx context.Context, q apiserver.AuditQuery) (apiserv
 	}
 	for _, c := range read.Changes {
 		page.Items = append(page.Items, apiserver.AuditEntry{
-			Time: c.Time, Task: c.Task, By: c.By, Securable: c.Securable, Act: string(c.Act), Principal: c.Principal, PrincipalKind: string(c.Kind),
+			Time: c.Time, Task: c.Task, By: c.By, Securable: c.Securable, Act: string(c.Act), Principal: c.Principal, PrincipalKind: shownKind(c.Kind),
 			Privilege: string(c.Privilege), Protection: c.Protection, Why: c.Cause.String(), Result: string(c.Result), Settled: c.Settled,
 			Intent: c.Intent, RequestID: c.RequestID, Error: c.Error,
 		})
 	}
 	return page, nil
+}
+
+// shownKind returns the word for a kind of principal, "" where there is none: the entry is about a row filter or mask.
+func shownKind(k policy.PrincipalKind) string {
+	if k == policy.UnknownKind {
+		return ""
+	}
+	return k.String()
 }
 
 // auditResult is the JSON form of the answer.
