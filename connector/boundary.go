@@ -30,7 +30,7 @@ import (
 func (s *Syncer) SyncValidity(ctx context.Context, r Request) (*Result, []policy.Securable, error) {
 	start := time.Now()
 	result, left, err := s.syncValidity(ctx, r)
-	s.metrics.synced(nil, result, err, time.Since(start))
+	s.ended(ctx, nil, result, err, time.Since(start))
 	return result, left, err
 }
 
@@ -60,6 +60,7 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 	if result.Plan, err = b.plan(ctx); err != nil {
 		return nil, nil, orGivenUp(ctx, err)
 	}
+	s.metrics.found(result.Plan.Report.Findings)
 	result.LeftOut = b.unresolved
 	if s.Mode == policy.ModeObserve {
 		result.Outcomes = nil

@@ -1,11 +1,14 @@
 package connector
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ucwarden/connector/apply"
 	"ucwarden/policy"
 )
 
@@ -18,7 +21,6 @@ type metrics struct {
 	leftOut  prometheus.Counter
 	recalled prometheus.Counter
 	findings *prometheus.CounterVec
-	success  *successes
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -39,11 +41,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m.findings = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ucwarden_findings_total", Help: "Findings of syncs, by what they mean for access; each sync counts its own.",
 	}, []string{"effect"})
-	m.success = newSuccesses()
+	for _, result := range []string{"done", "refused", "error"} { // an increase is seen only of what was there before
+		m.syncs.WithLabelValues(result)
+	}
+	for _, effect := range []policy.Effect{policy.EffectNone, policy.EffectNarrower, policy.EffectWider} {
+		m.findings.WithLabelValues(string(effect))
+	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.syncs, m.duration, m.grants, m.revokes, m.failures, m.leftOut, m.recalled, m.findings, m.success} {
+	for _, c := range []prometheus.Collector{m.syncs, m.duration, m.grants, m.revokes, m.failures, m.leftOut, m.recalled, m.findings} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -56,16 +63,8 @@ func (m *metrics) changed(c policy.Change) {
 	m.revokes.Add(float64(len(c.Remove)))
 }
 
-// synced counts a sync of these roots that ended with err.
-func (m *metrics) synced(roots []policy.Securable, result *Result, err error, took time.Duration) {
-	if result != nil && result.Plan != nil && result.Plan.Report != nil {
-		for _, f := range result.Plan.Report.Findings {
-			m.findings.WithLabelValues(string(f.Effect)).Inc()
-		}
-	}
-	if err == nil && result != nil {
-		m.success.note(roots, result)
-	}
+// synced counts a sync that ended with err.
+func (m *metrics) synced(err error, took time.Duration) {
 	switch {
 	case err == nil:
 		m.syncs.WithLabelValues("done").Inc()
@@ -74,5 +73,46 @@ func (m *metrics) synced(roots []policy.Securable, result *Result, err error, to
 		m.syncs.WithLabelValues("refused").Inc()
 	default:
 		m.syncs.WithLabelValues("error").Inc()
+	}
+}
+
+// found counts the findings of a plan that is made to be carried out.
+func (m *metrics) found(findings []policy.Finding) {
+	for _, f := range findings {
+		m.findings.WithLabelValues(string(f.Effect)).Inc()
+	}
+}
+
+// ended notes the end of a sync of roots.
+func (s *Syncer) ended(ctx context.Context, roots []policy.Securable, result *Result, err error, took time.Duration) {
+	if err != nil && ctx.Err() != nil {
+		return // it was given up, since its task was cancelled or the process ends
+	}
+	s.metrics.synced(err, took)
+	if err != nil || result == nil {
+		return
+	}
+	err = s.Successes.Gone(result.Missing)
+	clean := len(result.Unread) == 0 && len(result.Unprotected) == 0 && !slices.ContainsFunc(result.Outcomes, func(o apply.Outcome) bool { return o.Err != nil })
+	if err == nil && clean {
+		err = s.Successes.Synced(slices.DeleteFunc(slices.Clone(roots), func(root policy.Securable) bool { return slices.Contains(result.Missing, root) }))
+	}
+	s.warnOfSuccesses(ctx, err)
+}
+
+func (s *Syncer) warnOfSuccesses(ctx context.Context, err error) {
+	if err != nil {
+		s.Logger.WarnContext(ctx, "cannot keep when catalogs were last synced; after a restart the metric shows an earlier time", "error", err)
+	}
+}
+
+// Planned notes how a full sync ended that was planned shard by shard: whole says that these were all shards, err why none of them is
+// applied, which the error of a guard may be.
+func (s *Syncer) Planned(ctx context.Context, whole bool, err error) {
+	switch {
+	case err == nil && whole:
+		s.warnOfSuccesses(ctx, s.Successes.SyncedAll())
+	case err != nil && ctx.Err() == nil:
+		s.metrics.synced(err, 0)
 	}
 }

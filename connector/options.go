@@ -11,6 +11,7 @@ import (
 	"ucwarden/connector/apply"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/success"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/guard"
@@ -40,6 +41,7 @@ type Options struct {
 	Guards      []guard.Guard
 	State       memory.Store  // what earlier runs found; nil forgets it
 	Journal     apply.Journal // of every change; nil notes none
+	Successes   *success.Log  // of what was synced without a failure; nil keeps none
 	// Protection enforces row filters and masks; nil closes the tables that they are about for whom they bind.
 	Protection *Protection
 	// Settings identifies all settings that plans depend on: a plan stored under others is made anew.
@@ -83,6 +85,12 @@ func (o *Options) validate() error {
 	}
 	if o.UnknownPrincipalTTL == 0 {
 		o.UnknownPrincipalTTL = 15 * time.Minute
+	}
+	if o.Successes == nil {
+		var err error
+		if o.Successes, err = success.New(nil, nil); err != nil {
+			return err
+		}
 	}
 	if o.Journal == nil {
 		o.Journal = apply.NoJournal{}

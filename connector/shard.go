@@ -87,6 +87,9 @@ func (s *Syncer) PlanShard(ctx context.Context, r Request) (*ShardPlan, error) {
 		return nil, err
 	}
 	p, err := run.planShard(ctx)
+	if err == nil {
+		s.metrics.found(p.findings)
+	}
 	if err != nil || p.Empty() {
 		run.end()
 		return p, err
@@ -256,7 +259,7 @@ func (s *Syncer) admitted(ctx context.Context, p *ShardPlan) {
 func (s *Syncer) ApplyShard(ctx context.Context, p *ShardPlan, whole Judged, r Request) (*Result, error) {
 	start := time.Now()
 	result, err := s.applyShard(ctx, p, whole, r)
-	s.metrics.synced(p.Roots, result, err, time.Since(start))
+	s.ended(ctx, p.Roots, result, err, time.Since(start))
 	return result, err
 }
 

@@ -20,6 +20,7 @@ func (s *Syncer) Shards(ctx context.Context) ([]policy.Securable, error) {
 	shards, catalogs, err := s.shards(ctx)
 	if err == nil {
 		s.warnOfScope(ctx)
+		s.warnOfSuccesses(ctx, s.Successes.Seen(shards))
 		err = s.memory.SaveCatalogs(catalogs)
 	}
 	return shards, err

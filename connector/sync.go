@@ -35,7 +35,7 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (*Result, error) {
 		sync = s.syncAll
 	}
 	result, err := sync(ctx, r)
-	s.metrics.synced(r.Roots, result, err, time.Since(start))
+	s.ended(ctx, r.Roots, result, err, time.Since(start))
 	return result, err
 }
 
@@ -75,6 +75,7 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.metrics.found(result.Plan.Report.Findings)
 	err = run.judge(ctx, result.Plan, found.Listings)
 	if s.Mode == policy.ModeObserve && (err == nil || policy.CodeOf(err) == policy.CodeRefused) {
 		result.Refused = err

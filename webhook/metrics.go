@@ -28,6 +28,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "ucwarden_webhook_pending_events", Help: "Events that the receiver of the webhook has not taken yet.",
 		}),
 	}
+	for _, result := range []string{"taken", "failed"} { // an increase is seen only of what was there before
+		m.sent.WithLabelValues(result)
+	}
+	for _, reason := range []string{"too old", "too many", "unreadable"} {
+		m.dropped.WithLabelValues(reason)
+	}
 	if r == nil {
 		return m, nil
 	}

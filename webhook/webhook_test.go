@@ -215,7 +215,9 @@ func TestRetryAfterAndGiveUp(t *testing.T) {
 		}
 		const want = `# HELP ucwarden_webhook_dropped_events_total Events that the receiver never took, by reason: too old, too many, unreadable.
 # TYPE ucwarden_webhook_dropped_events_total counter
+ucwarden_webhook_dropped_events_total{reason="too many"} 0
 ucwarden_webhook_dropped_events_total{reason="too old"} 1
+ucwarden_webhook_dropped_events_total{reason="unreadable"} 0
 # HELP ucwarden_webhook_pending_events Events that the receiver of the webhook has not taken yet.
 # TYPE ucwarden_webhook_pending_events gauge
 ucwarden_webhook_pending_events 0

@@ -21,6 +21,7 @@ import (
 	"ucwarden/connector/call"
 	"ucwarden/connector/memory"
 	"ucwarden/connector/pipelines"
+	"ucwarden/connector/success"
 	"ucwarden/connector/tasks"
 	"ucwarden/connector/unitycatalog"
 	"ucwarden/connector/unitycatalog/pipelineapi"
@@ -134,8 +135,8 @@ func guards(c *config.Config) []guard.Guard {
 }
 
 // newSyncer joins policies and workspace; it asks the workspace who we are. state keeps what guards compare with, and
-// journal what is changed; nil keeps nothing.
-func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state memory.Store, journal apply.Journal, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
+// journal what is changed, and successes when all of it was right; nil keeps nothing.
+func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state memory.Store, journal apply.Journal, successes *success.Log, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
 	o := scopeOptions(c)
 	me, err := client.Whoami(ctx)
 	unknown := policy.CodeOf(err) == policy.CodeForbidden || policy.CodeOf(err) == policy.CodeNotFound
@@ -155,7 +156,7 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 	return connector.New(connector.Options{
 		KeptOut: func() error { return keptOut(src) }, Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode), Settings: planSettings(c, me.Principal.Name),
-		Protection: protectionOptions(c, client, me.Principal.Name, log), Guards: guards(c), State: state, Journal: journal, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency,
+		Protection: protectionOptions(c, client, me.Principal.Name, log), Guards: guards(c), State: state, Journal: journal, Successes: successes, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency,
 		Logger: log, Registerer: reg,
 	})
 }
@@ -200,6 +201,8 @@ type pipeline struct {
 	told        *events           // nil: nobody is told
 	traces      *tracing.Provider // nil: none are recorded
 	drift       *driftMetrics
+	successes   *success.Log
+	fullSyncs   fullSyncs
 	queue       *queue.Queue
 	workspace   *unitycatalog.Client // nil until it answered once
 	contact     contact              // with the workspace
@@ -315,6 +318,9 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if p.drift, err = newDriftMetrics(reg); err != nil {
 		return nil, err
 	}
+	if p.successes, err = success.New(p.store, reg); err != nil {
+		return nil, err
+	}
 	p.queue, err = queue.New(p.store, queue.Options{
 		Handlers: handlers,
 		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxCrashes: c.OnDemand.MaxCrashes, MaxQueued: c.OnDemand.MaxQueued,
@@ -325,6 +331,9 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	p.census = nil
 	if err != nil {
 		return nil, err
+	}
+	if err := p.fullSyncs.recall(p.queue.List); err != nil {
+		log.Warn("cannot read how the last full syncs ended; readiness says nothing of them until the next", "error", err)
 	}
 	return p, nil
 }
@@ -365,7 +374,7 @@ func (p *pipeline) connect(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.log, p.registerer); err != nil {
+	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.successes, p.log, p.registerer); err != nil {
 		return err
 	}
 	after, err := refreshAfter(p.config, p.log)
@@ -406,24 +415,4 @@ func (p *pipeline) runTasks(ctx context.Context) error {
 	g.Go(func() error { return p.queue.Run(ctx) })
 	g.Go(func() error { return p.follower.Run(call.WithBackground(ctx)) }) // syncs go first
 	return g.Wait()
-}
-
-// connectedHandler is the handler of a type of task, which there is only once the workspace is connected.
-type connectedHandler struct {
-	pipeline *pipeline
-	typ      ondemand.Type
-}
-
-// Handle implements ondemand.Handler.
-func (h connectedHandler) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
-	out, err := h.pipeline.handlers[h.typ].Handle(ctx, job)
-	if ctx.Err() == nil && h.typ != ondemand.PipelineUpdate { // which asks the workspace nothing
-		h.pipeline.contact.ended(err)
-	}
-	if policy.CodeOf(err) == policy.CodeRefused && h.typ != ondemand.PipelineUpdate {
-		if told := h.pipeline.told.refused(job.Task, err); told != nil {
-			h.pipeline.log.Error("the receiver of the webhook is not told that a plan was refused", "task", job.Task.ID, "error", told)
-		}
-	}
-	return out, err
 }

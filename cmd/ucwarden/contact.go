@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ucwarden/endpoint"
+	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
 
@@ -51,4 +52,24 @@ func (c *contact) check(ctx context.Context, host string) error {
 		c.dialed = time.Now()
 	}
 	return c.dialErr
+}
+
+// connectedHandler is the handler of a type of task, which there is only once the workspace is connected.
+type connectedHandler struct {
+	pipeline *pipeline
+	typ      ondemand.Type
+}
+
+// Handle implements ondemand.Handler.
+func (h connectedHandler) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+	out, err := h.pipeline.handlers[h.typ].Handle(ctx, job)
+	if ctx.Err() == nil && h.typ != ondemand.PipelineUpdate { // which asks the workspace nothing
+		h.pipeline.contact.ended(err)
+	}
+	if policy.CodeOf(err) == policy.CodeRefused && h.typ != ondemand.PipelineUpdate {
+		if told := h.pipeline.told.refused(job.Task, err); told != nil {
+			h.pipeline.log.Error("the receiver of the webhook is not told that a plan was refused", "task", job.Task.ID, "error", told)
+		}
+	}
+	return out, err
 }

@@ -74,7 +74,7 @@ func TestAlertRules(t *testing.T) {
 // A daemon has every metric that operators were promised, by names that Prometheus finds no fault with.
 func TestMetricsOfADaemon(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, oneSchema("t1"), readTables)
+	w := newWorld(t, oneSchema("t1"), readTables+"denyPolicyItems: [{users: [nobody@example.com], accesses: [{type: select}]}]\n")
 	_, url, err := launchServe(w.dir, environment(), "-c", w.config)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,8 @@ func TestMetricsOfADaemon(t *testing.T) {
 	w.done(api, task.ID, ondemand.Success)
 	text := get(t, url+"/metrics", "")
 	for _, name := range []string{
-		"ucwarden_build_info{", `ucwarden_last_success_timestamp_seconds{catalog="c"}`, `ucwarden_last_success_age_seconds{catalog="c"}`,
+		"ucwarden_build_info{", `ucwarden_last_success_timestamp_seconds{catalog="c"}`, `ucwarden_last_success_age_seconds{catalog="c"}`, `ucwarden_last_success_age_seconds{catalog="*"}`,
+		`ucwarden_syncs_total{result="refused"} 0`, `ucwarden_syncs_total{result="error"} 0`, `ucwarden_findings_total{effect="none"}`,
 		"ucwarden_drift_grants_found_total", "ucwarden_drift_grants_removed_total", "ucwarden_task_transitions_total{", "ucwarden_task_seconds_bucket{",
 		"ucwarden_sync_duration_seconds_bucket{", "ucwarden_http_requests_total{", "ucwarden_http_request_duration_seconds_bucket{", "ucwarden_unitycatalog_rate_limit",
 		"ucwarden_grants_added_total", "ucwarden_grants_removed_total", "ucwarden_policy_snapshot_version{", "ucwarden_policy_snapshot_stale_seconds{", "ucwarden_store_size_bytes",
@@ -95,6 +96,10 @@ func TestMetricsOfADaemon(t *testing.T) {
 		if !strings.Contains(text, "\n"+name) {
 			t.Errorf("no metric %s", name)
 		}
+	}
+	// Findings of a full sync count, too, whose plan is stored before it is applied.
+	if strings.Contains(text, `ucwarden_findings_total{effect="narrower"} 0`) || !strings.Contains(text, `ucwarden_findings_total{effect="wider"} 0`) {
+		t.Errorf("findings: %q", regexp.MustCompile(`ucwarden_findings_total\{.*`).FindAllString(text, -1))
 	}
 	body := text[strings.Index(text, "# HELP"):]
 	problems, err := promlint.New(strings.NewReader(body)).Lint()

@@ -52,7 +52,7 @@ policies Unity Catalog cannot express. Nothing is changed, and no running daemon
 			if err != nil {
 				return err
 			}
-			syncer, err := newSyncer(cmd.Context(), c, workspace, src, nil, nil, log, nil)
+			syncer, err := newSyncer(cmd.Context(), c, workspace, src, nil, nil, nil, log, nil)
 			if err != nil {
 				return err
 			}

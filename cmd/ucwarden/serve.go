@@ -147,6 +147,7 @@ func (d *daemon) checks() []apiserver.Check {
 		{Name: "tasks", Run: d.tasksPaused, Degrades: true},
 		{Name: "policies", Run: d.policiesMissing}, {Name: "policies", Run: d.policiesProblem, Degrades: true},
 		{Name: "workspace", Run: d.workspaceMissing}, {Name: "workspace", Run: d.workspaceProblem, Degrades: true},
+		{Name: "syncs", Run: d.fullSyncs.problem, Degrades: true},
 	}
 	if d.events != nil {
 		checks = append(checks, apiserver.Check{Name: "eventhub", Run: d.eventsProblem, Degrades: true})

@@ -59,6 +59,7 @@ func newDriftMetrics(r prometheus.Registerer) (*driftMetrics, error) {
 
 // taskEnded is called in the transaction in which a task ends. One that is tried again counts again.
 func (p *pipeline) taskEnded(tx *store.Tx, t *ondemand.Task) error {
+	p.fullSyncs.ended(t)
 	d := driftOf(t)
 	p.drift.found.Add(float64(d.Grants))
 	if d.Removed {

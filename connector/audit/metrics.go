@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ucwarden/policy"
 )
 
 type metrics struct {
@@ -24,6 +26,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "ucwarden_audit_sync_seconds", Help: "Time that changes waited until their intents were on disk.",
 			Buckets: prometheus.ExponentialBuckets(0.0002, 3, 10),
 		}),
+	}
+	for _, act := range []policy.Act{policy.ActAdd, policy.ActRemove} { // an increase is seen only of what was there before
+		for _, result := range []Result{ResultApplied, ResultRefused, ResultGone, ResultAbsent, ResultUnknown} {
+			m.changes.WithLabelValues(string(act), string(result))
+		}
 	}
 	if r == nil {
 		return m, nil

@@ -106,6 +106,9 @@ func New(o Options) (*Follower, error) {
 	f := &Follower{Options: o, starting: make(map[string]string)}
 	f.ended = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ucwarden_pipeline_updates_ended_total",
 		Help: "Tasks of type PIPELINE_UPDATE that ended, by status."}, []string{"status"})
+	for _, status := range []ondemand.Status{ondemand.Success, ondemand.Failed, ondemand.Skipped} { // an increase is seen only of what was there before
+		f.ended.WithLabelValues(string(status))
+	}
 	followed := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ucwarden_pipeline_updates_followed",
 		Help: "Updates of pipelines that are followed now."}, func() float64 { return float64(len(f.Tasks.Runs())) })
 	if o.Registerer == nil {

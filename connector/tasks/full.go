@@ -33,40 +33,49 @@ type fullSync struct {
 // Handle implements ondemand.Handler: it returns one child task for each shard, once all are planned and judged. A refusal
 // ends the task before anything is changed.
 func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+	out, whole, err := h.split(ctx, job)
+	if !out.Again {
+		h.syncer.Planned(ctx, whole, err)
+	}
+	return out, err
+}
+
+// split is Handle, and reports whether the sync is of all shards.
+func (h fullSync) split(ctx context.Context, job ondemand.Job) (_ ondemand.Outcome, whole bool, _ error) {
 	id := job.Task.ID
 	if err := h.plans.dropOthers(id); err != nil { // no other full sync is under way
-		return ondemand.Outcome{}, err
+		return ondemand.Outcome{}, false, err
 	}
 	note, err := h.news.before(ctx, job)
 	if err != nil {
-		return ondemand.Outcome{}, err
+		return ondemand.Outcome{}, false, err
 	}
 	all, err := h.syncer.Shards(ctx)
 	if err != nil {
-		return ondemand.Outcome{}, err
+		return ondemand.Outcome{}, false, err
 	}
 	shards := all
 	if OwnSource(&job.Task) == SourcePolicyChange {
 		if shards, err = h.syncer.Concerned(all); err != nil {
-			return ondemand.Outcome{}, err
+			return ondemand.Outcome{}, false, err
 		}
 	}
 	heads, done, err := h.plan(ctx, job, shards)
 	if err != nil {
-		return ondemand.Outcome{}, err
+		return ondemand.Outcome{}, false, err
 	}
 	if done < len(shards) {
-		return ondemand.Outcome{Again: true, Message: fmt.Sprintf("%d of %d shards planned", done, len(shards))}, nil
+		return ondemand.Outcome{Again: true, Message: fmt.Sprintf("%d of %d shards planned", done, len(shards))}, false, nil
 	}
 	judged, err := h.syncer.Judge(ctx, heads, requestOf(job.Task))
 	if err != nil {
 		if !policy.CodeOf(err).Retryable() {
 			h.syncer.ReleaseShards()
 		}
-		return ondemand.Outcome{}, err
+		return ondemand.Outcome{}, false, err
 	}
 	if err := h.plans.saveJudged(id, judged); err != nil {
-		return ondemand.Outcome{}, err
+		return ondemand.Outcome{}, false, err
 	}
 	out := ondemand.Outcome{Note: note}
 	for _, head := range heads {
@@ -89,7 +98,7 @@ func (h fullSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Outcom
 	if len(all) == 0 {
 		out.Message = "nothing was looked at: the workspace shows nothing that scope.* admits to the identity in use"
 	}
-	return out, nil
+	return out, len(shards) == len(all), nil
 }
 
 // plan plans the shards that are not planned yet, and returns what the guards judge of each. It stops, with fewer done than

@@ -53,6 +53,9 @@ func TestFullSyncPlansAllBeforeAny(t *testing.T) {
 	if len(f.applied) > 0 {
 		t.Error("applied while it was planned")
 	}
+	if diff := cmp.Diff([]string{"true "}, f.ended); diff != "" {
+		t.Error(diff)
+	}
 
 	if _, err := handleWith(t, f, s, ondemand.ResourceSync, shardJob(out.Children[1], sales)); err != nil {
 		t.Fatal(err)
@@ -90,6 +93,9 @@ func TestRefusedFullSync(t *testing.T) {
 	if _, err := handle(t, f, ondemand.FullSync, fullJob(ondemand.Task{})); !errors.Is(err, f.err) {
 		t.Errorf("error is %v, want that of the listing", err)
 	}
+	if diff := cmp.Diff([]string{"false refused", "false unavailable"}, f.ended); diff != "" {
+		t.Errorf("noted (-want +got):\n%s", diff)
+	}
 }
 
 // A full sync makes room for tasks that wait, and goes on with the shards that are not planned yet.
@@ -117,6 +123,9 @@ func TestFullSyncMakesRoom(t *testing.T) {
 	if diff := cmp.Diff([]string{"CATALOG:hr", "CATALOG:sales", "METASTORE:"}, f.planned); diff != "" || len(f.judged) != 3 {
 		t.Errorf("judged %v, planned (-want +got):\n%s", f.judged, diff)
 	}
+	if diff := cmp.Diff([]string{"true "}, f.ended); diff != "" {
+		t.Errorf("noted (-want +got):\n%s", diff)
+	}
 }
 
 // A change of the policies takes the shards that it concerns; tasks that came after the plan have theirs planned anew.
@@ -132,6 +141,9 @@ func TestFullSyncOfAPolicyChange(t *testing.T) {
 		t.Errorf("children %v, message %q", out.Children, out.Message)
 	}
 	job := shardJob(out.Children[0], hr)
+	if diff := cmp.Diff([]string{"false "}, f.ended); diff != "" {
+		t.Errorf("noted (-want +got):\n%s", diff)
+	}
 	table := sec(t, "table:hr.core.staff")
 	job.Followers = []ondemand.Task{{ID: "follower"}}
 	job.Securables, job.Resources = append(job.Securables, table), append(job.Resources, ondemand.ResourceOf(table))

@@ -26,6 +26,9 @@ type Syncer interface {
 	Fits(p *connector.ShardPlan) (bool, error)
 	// Judge asks the guards about all shards of a sync together; an error of class policy.CodeRefused is their refusal.
 	Judge(ctx context.Context, shards []*connector.ShardPlan, r connector.Request) (connector.Judged, error)
+	// Planned notes how a full sync ended that was planned shard by shard: whether these were all shards, and why none of them is
+	// applied, which a refusal may be.
+	Planned(ctx context.Context, whole bool, err error)
 	// ApplyShard applies a plan that was judged. Where the request names roots, they are planned anew.
 	ApplyShard(ctx context.Context, p *connector.ShardPlan, whole connector.Judged, r connector.Request) (*connector.Result, error)
 	// Release forgets a plan that will not be applied.
@@ -233,10 +236,12 @@ func (h resourceSync) applySaved(ctx context.Context, job ondemand.Job, request 
 	ask := request
 	ask.Roots = job.Securables
 	if plan, err = h.syncer.PlanShard(ctx, ask); err != nil {
+		h.syncer.Planned(ctx, false, err)
 		return nil, err
 	}
 	defer h.syncer.Release(plan)
 	if judged, err = h.syncer.Judge(ctx, []*connector.ShardPlan{plan}, request); err != nil {
+		h.syncer.Planned(ctx, false, err)
 		return nil, err
 	}
 	if err := h.plans.save(id, at, plan); err != nil {

@@ -37,6 +37,7 @@ type fake struct {
 	approved string
 	saved    string
 	applied  []*connector.ShardPlan
+	ended    []string // how full syncs ended that were planned
 }
 
 func (f *fake) Shards(context.Context) ([]policy.Securable, error) { return f.shards, f.err }
@@ -62,6 +63,10 @@ func (f *fake) Judge(_ context.Context, shards []*connector.ShardPlan, r connect
 		f.judged = append(f.judged, p.Digest)
 	}
 	return connector.Judged{Digest: "all"}, f.refused
+}
+
+func (f *fake) Planned(_ context.Context, whole bool, err error) {
+	f.ended = append(f.ended, fmt.Sprint(whole, " ", policy.CodeOf(err)))
 }
 
 func (f *fake) ApplyShard(_ context.Context, p *connector.ShardPlan, whole connector.Judged, r connector.Request) (*connector.Result, error) {
@@ -383,6 +388,9 @@ func TestSavedPlan(t *testing.T) {
 	f.refused, job.Task.ID = stale, "other"
 	if _, err := handleWith(t, f, s, ondemand.ResourceSync, job); !errors.Is(err, stale) || len(f.applied) != 2 {
 		t.Errorf("error %v, applied %d", err, len(f.applied))
+	}
+	if diff := cmp.Diff([]string{"false invalid"}, f.ended); diff != "" {
+		t.Errorf("noted (-want +got):\n%s", diff)
 	}
 	// A part of a full sync whose plan is gone is not planned anew.
 	job.Task.ParentID = "parent"

@@ -37,6 +37,12 @@ func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
 		lag:      gauge("ucwarden_eventhub_lag_events", "Events of the partition that are not stored yet, as of the last look at it.", "partition"),
 		silent:   gauge("ucwarden_eventhub_partition_stuck", "1 while a partition delivers nothing although it holds events, else 0.", "partition"),
 	}
+	for _, result := range []string{"stored", "repeated"} { // an increase is seen only of what was there before
+		m.tasks.WithLabelValues(result)
+	}
+	for _, what := range []string{"link", "connection"} {
+		m.reopened.WithLabelValues(what)
+	}
 	if reg == nil {
 		return m, nil
 	}

@@ -29,6 +29,9 @@ func newMetrics(store *snapshotStore, reg prometheus.Registerer) (*metrics, erro
 			Help: "Policy loads that failed or were refused, by reason; the snapshot in force stayed.",
 		}, []string{"reason"}),
 	}
+	for _, result := range []string{"changed", "unchanged"} { // an increase is seen only of what was there before
+		m.loads.WithLabelValues(result)
+	}
 	if reg == nil {
 		return m, nil
 	}
