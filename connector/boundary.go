@@ -77,6 +77,9 @@ func (s *Syncer) syncValidity(ctx context.Context, request Request) (*Result, []
 		return nil, nil, err
 	}
 	s.remember(ctx, b.found.Listings)
+	for _, c := range result.Plan.Changes {
+		s.keepGranted(ctx, memory.ShardOf(c.Securable), nil) // what one schedule closes, and another opens again, is no drift
+	}
 	run.watch = written.NewWatch(written.Before(b.found, result.Plan.Changes))
 	if result.Outcomes, err = run.apply(ctx, result.Plan.Changes, nil, nil); err != nil {
 		return result, nil, err

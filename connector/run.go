@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"ucwarden/connector/apply"
+	"ucwarden/connector/drift"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
 	"ucwarden/connector/written"
@@ -33,6 +34,8 @@ type run struct {
 	at       time.Time          // at which the compiler judges validity
 	unknown  identity.View      // whom not to try
 	watch    *written.Watch     // while a plan is applied
+	wanted   *policy.GrantSet   // what is to be granted, while a plan is made
+	granted  drift.Record       // of a shard, once a plan is made: what holds when it is applied; nil where that is what held before
 
 	dir        *directory.Directory // of principals, by which the compiler resolved
 	identities *identity.Names

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ucwarden/connector/coordinate"
+	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/connector/written"
@@ -31,6 +32,7 @@ type ShardPlan struct {
 	NotInForce    []string           `json:"notInForce,omitempty"`
 	LeftOut       []policy.Principal `json:"leftOut,omitempty"`
 	AlsoSynced    []policy.Securable `json:"alsoSynced,omitempty"`
+	Drift         drift.Found        `json:"drift,omitzero"`
 
 	PlannedAt time.Time `json:"plannedAt"`
 
@@ -47,6 +49,8 @@ type ShardBody struct {
 	DropFunctions []string                  `json:"dropFunctions,omitempty"`
 	Stood         []written.Standing        `json:"stood"` // the grants on what is changed, when the plan was made
 	Found         []policy.Object           `json:"found"` // what the listing of Roots held
+	// Granted is which grants hold once the plan is applied; nil where it is what held before.
+	Granted drift.Record `json:"granted"`
 }
 
 // Head returns the plan without its body.
@@ -106,7 +110,8 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	p := &ShardPlan{
 		Roots: r.request.Roots, Basis: r.basis(r.request.Roots[0]), PolicyVersion: result.Plan.PolicyVersion, Totals: result.Plan.Totals,
 		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, Waiting: result.Plan.Waiting, NotInForce: result.NotInForce, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
-		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes, Protection: result.Plan.Protection, DropFunctions: result.Plan.DropFunctions}, findings: result.Plan.Report.Findings,
+		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes, Protection: result.Plan.Protection, DropFunctions: result.Plan.DropFunctions, Granted: r.granted}, findings: result.Plan.Report.Findings,
+		Drift: drift.Of(result.Plan.Changes),
 	}
 	if !p.Empty() {
 		p.Digest = result.Plan.Digest()
@@ -292,6 +297,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 	}
 	if len(p.Roots) == 1 {
 		r.noteInSync(ctx, p.Roots[0], result)
+		r.noteGranted(ctx, p.Roots, p.Granted, result)
 	}
 	request.judged = judgedOf(p.Changes, p.Totals, whole)
 	request.Roots = p.Roots

@@ -93,6 +93,7 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	for _, root := range r.Roots {
 		run.noteInSync(ctx, root, result)
 	}
+	run.noteGranted(ctx, r.Roots, run.granted, result)
 	if r.again || r.Saved != "" {
 		return result, nil
 	}
@@ -149,6 +150,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			r.order(result.Plan, above, found)
 			r.noteTried(result.Plan)
 			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds, Enforced: enforced}, result.Plan.Changes)
+			r.noteDrift(ctx, found, result.Plan.Changes)
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()
@@ -210,6 +212,7 @@ func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Sco
 	desired := r.unknown.Without(compiled.Grants, found.Current, found.Read)
 	desired, heldBack := unread.AsFarAsKnown(found, desired, r.compiler)
 	desired, waiting := r.withoutPending(found, desired)
+	r.wanted = desired
 	heldBack = append(heldBack, waiting...)
 	var kept, notRevoked []policy.Grant
 	var unmanaged policy.Unmanaged

@@ -162,6 +162,14 @@ type Change struct {
 	Remove    []string `json:"remove,omitempty"`
 	// Causes says why, by privilege: which policy item, for example.
 	Causes map[string]string `json:"causes,omitempty"`
+	// PutBack are those of Add that the last sync had made sure of, so that others took them away.
+	PutBack []string `json:"putBack,omitempty"`
+}
+
+// Drift is how many grants others made and no policy asks for, and how many others took away.
+type Drift struct {
+	Excess, Missing int
+	Securables      []string // the first of those they are on
 }
 
 // Transition is one change of a task's status.
@@ -210,6 +218,8 @@ type Outcome struct {
 	Note string
 	// PolicyVersion is the version of the policies by which the job was done; 0 where there is none.
 	PolicyVersion int64
+	// Drift is what a plan would have put right that a guard refused, which is an error of the handler.
+	Drift Drift
 }
 
 // SetTraceparent records what the tasks of an outcome do under the span that traceparent names, unless they have one of their own.

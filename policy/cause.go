@@ -43,10 +43,16 @@ type Cause struct {
 	On Securable `json:"on,omitzero"`
 	Principal
 	Privilege Privilege `json:"privilege,omitempty"`
+	// PutBack says of a grant that is added that the last sync had made sure of it, so that others took it away.
+	PutBack bool `json:"putBack,omitempty"`
 }
 
 // String returns the cause in a few words: `policy 3 "analysts read" policyItems[0]`.
 func (c Cause) String() string {
+	if c.PutBack {
+		c.PutBack = false
+		return "put back, others took it away: " + c.String()
+	}
 	item := ""
 	if c.PolicyID != 0 || c.Policy != "" {
 		item = strings.TrimSpace(fmt.Sprintf("policy %d %q %s", c.PolicyID, c.Policy, c.Item))

@@ -266,7 +266,7 @@ func TestAlertsOfADaemon(t *testing.T) {
 	t.Parallel()
 	rules := alertsOf(t)
 	also := map[string][]string{ // whose state another alert is about, too
-		"UcwardenPoliciesStale": {"UcwardenPoliciesFaulty"}, "UcwardenCatalogStale": {"UcwardenSyncsFail"}, "UcwardenAuditFails": {"UcwardenChangesFail"},
+		"UcwardenPoliciesStale": {"UcwardenPoliciesFaulty"}, "UcwardenCatalogStale": {"UcwardenSyncsFail"}, "UcwardenSyncRefused": {"UcwardenDrift"}, "UcwardenAuditFails": {"UcwardenChangesFail"},
 	}
 	for _, rule := range rules {
 		t.Run(rule.Alert, func(t *testing.T) {

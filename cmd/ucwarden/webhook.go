@@ -35,21 +35,27 @@ func (p *pipeline) openEvents(c config.Webhook, reg prometheus.Registerer) (*eve
 	return &events{sender}, nil
 }
 
-// driftMetrics count the grants that no policy asks for.
-type driftMetrics struct{ found, removed prometheus.Counter }
+// driftMetrics count the grants that others made and no policy asks for, and those that others took away.
+type driftMetrics struct {
+	found            *prometheus.CounterVec
+	removed, putBack prometheus.Counter
+}
 
 func newDriftMetrics(r prometheus.Registerer) (*driftMetrics, error) {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	}
 	m := &driftMetrics{
-		found:   counter("ucwarden_drift_grants_found_total", "Grants that a sync found and no policy asks for, other than after a change of the policies."),
-		removed: counter("ucwarden_drift_grants_removed_total", "Those of them that were removed."),
+		found: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ucwarden_drift_grants_found_total", Help: "Grants that a sync found and no policy asks for (excess), or that the last sync had made sure of and others took away (missing), other than after a change of the policies.",
+		}, []string{"kind"}),
+		removed: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_grants_removed_total", Help: "Those of the excess ones that were removed."}),
+		putBack: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_grants_put_back_total", Help: "Those of the missing ones that were put back."}),
+	}
+	for _, kind := range []string{driftExcess, driftMissing} { // an increase is seen only of what was there before
+		m.found.WithLabelValues(kind)
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.found, m.removed} {
+	for _, c := range []prometheus.Collector{m.found, m.removed, m.putBack} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register the metrics of drift: %w", err)
 		}
@@ -57,18 +63,50 @@ func newDriftMetrics(r prometheus.Registerer) (*driftMetrics, error) {
 	return m, nil
 }
 
+// The kinds of drift, as the label of metrics has them.
+const (
+	driftExcess  = "excess"
+	driftMissing = "missing"
+)
+
+func (m *driftMetrics) count(d drift) {
+	m.found.WithLabelValues(driftExcess).Add(float64(d.Excess))
+	m.found.WithLabelValues(driftMissing).Add(float64(d.Missing))
+	if d.Removed {
+		m.removed.Add(float64(d.Excess))
+	}
+	if d.PutBack {
+		m.putBack.Add(float64(d.Missing))
+	}
+}
+
 // taskEnded is called in the transaction in which a task ends. One that is tried again counts again.
 func (p *pipeline) taskEnded(tx *store.Tx, t *ondemand.Task) error {
 	p.fullSyncs.ended(t)
 	d := driftOf(t)
-	p.drift.found.Add(float64(d.Grants))
-	if d.Removed {
-		p.drift.removed.Add(float64(d.Grants))
-	}
+	p.drift.count(d)
 	if p.told == nil {
 		return nil
 	}
 	return p.told.ended(tx, t, d)
+}
+
+// planRefused is called where guards refused the plan of a task, which would have put the drift right.
+func (p *pipeline) planRefused(t ondemand.Task, would ondemand.Drift, reason error) error {
+	d := drift{TaskID: t.ID, ParentID: t.ParentID, Securables: would.Securables, Excess: would.Excess, Missing: would.Missing, Grants: would.Excess + would.Missing}
+	if automaticChange(&t) {
+		d = drift{}
+	}
+	p.drift.count(d)
+	if p.told == nil {
+		return nil
+	}
+	if d.Grants > 0 {
+		if err := p.told.sender.Publish(webhook.Event{Type: webhook.TypeDrift, Time: time.Now(), Data: d}); err != nil {
+			return err
+		}
+	}
+	return p.told.refused(t, reason)
 }
 
 // wakeEvents is called once such a transaction is committed.
@@ -119,55 +157,62 @@ func cut(text string) string {
 	return strings.ToValidUTF8(text[:maxEventText], "") + "..."
 }
 
-// drift is the data of grants.drift: grants that a task found and no policy asks for.
+// drift is the data of grants.drift: grants that a task found and no policy asks for, and that others took away.
 type drift struct {
 	TaskID     string   `json:"taskId"`
 	ParentID   string   `json:"parentId,omitempty"`
-	Grants     int      `json:"grants"`
-	Removed    bool     `json:"removed"`    // false in mode observe
+	Grants     int      `json:"grants"` // both
+	Excess     int      `json:"excess"`
+	Missing    int      `json:"missing"`
+	Removed    bool     `json:"removed"`    // the excess ones; false in mode observe, and where a guard refused it
+	PutBack    bool     `json:"putBack"`    // the missing ones; likewise
 	Securables []string `json:"securables"` // the first of those they are on
 }
 
 // maxDriftNames is how many securables an event names.
 const maxDriftNames = 20
 
-// driftOf counts the grants of a task's results that were taken away, or would have been, because no policy asks for them. What
-// follows a change of the policies is none.
+// automaticChange reports whether a task is for what policies say from now on, so that what it changes is no drift.
+func automaticChange(t *ondemand.Task) bool {
+	return t.Source == tasks.SourcePolicyChange || t.Source == tasks.SourceValidity
+}
+
+// driftOf counts the grants of a task's results that were taken away, or would have been, because no policy asks for them, and those that
+// were put back. What follows a change of the policies is none.
 func driftOf(t *ondemand.Task) drift {
 	d := drift{TaskID: t.ID, ParentID: t.ParentID, Securables: []string{}}
-	if own := tasks.OwnSource(t); own == tasks.SourcePolicyChange || own == tasks.SourceValidity {
+	if automaticChange(t) {
 		return d
 	}
 	because := policy.Cause{Kind: policy.CauseDrift}.String()
-	count := func(c ondemand.Change) (n int) {
+	count := func(c ondemand.Change) (excess, missing int) {
 		for _, privilege := range c.Remove {
 			if c.Causes[privilege] == because {
-				n++
+				excess++
 			}
 		}
-		if n > 0 && len(d.Securables) < maxDriftNames && (len(d.Securables) == 0 || d.Securables[len(d.Securables)-1] != c.Securable) {
+		missing = len(c.PutBack)
+		if excess+missing > 0 && len(d.Securables) < maxDriftNames && (len(d.Securables) == 0 || d.Securables[len(d.Securables)-1] != c.Securable) {
 			d.Securables = append(d.Securables, c.Securable)
 		}
-		return n
+		d.Excess, d.Missing = d.Excess+excess, d.Missing+missing
+		return excess, missing
 	}
 	for _, r := range t.Resources {
 		for _, c := range r.Changes {
-			n := count(c)
-			d.Grants += n
-			d.Removed = d.Removed || n > 0
+			excess, missing := count(c)
+			d.Removed, d.PutBack = d.Removed || excess > 0, d.PutBack || missing > 0
 		}
 		for _, c := range r.WouldChange {
-			d.Grants += count(c)
+			count(c)
 		}
 	}
+	d.Grants = d.Excess + d.Missing
 	return d
 }
 
 // refused stores that guards refused the plan of a task.
 func (e *events) refused(t ondemand.Task, reason error) error {
-	if e == nil {
-		return nil
-	}
 	return e.sender.Publish(webhook.Event{Type: webhook.TypePlanRefused, Time: time.Now(), Data: map[string]any{
 		"taskId": t.ID, "type": t.Type, "source": cut(t.Source), "reason": cut(reason.Error()),
 	}})

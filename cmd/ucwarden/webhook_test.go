@@ -29,7 +29,8 @@ type told struct {
 		ID, TaskID, Reason string
 		Status             ondemand.Status
 		Grants             int
-		Removed            bool
+		Excess, Missing    int
+		Removed, PutBack   bool
 		Securables         []string
 		Problems           []struct{ Check, Detail string }
 	}
@@ -198,9 +199,10 @@ func TestDriftOf(t *testing.T) {
 			{Securable: "TABLE:c.s.a", Principal: "x", Add: []string{"SELECT"}, Remove: []string{"MODIFY", "ALL_PRIVILEGES"}, Causes: map[string]string{"SELECT": because, "MODIFY": because, "ALL_PRIVILEGES": "denied"}},
 			{Securable: "TABLE:c.s.a", Principal: "y", Remove: []string{"MODIFY"}, Causes: map[string]string{"MODIFY": because}},
 		}},
-		{WouldChange: []ondemand.Change{{Securable: "TABLE:c.s.b", Principal: "x", Remove: []string{"SELECT"}, Causes: map[string]string{"SELECT": because}}}},
+		{WouldChange: []ondemand.Change{{
+			Securable: "TABLE:c.s.b", Principal: "x", Add: []string{"MODIFY"}, PutBack: []string{"MODIFY"}, Remove: []string{"SELECT"}, Causes: map[string]string{"SELECT": because}}}},
 	}
-	if d := driftOf(&ondemand.Task{Resources: results}); d.Grants != 3 || !d.Removed || strings.Join(d.Securables, " ") != "TABLE:c.s.a TABLE:c.s.b" {
+	if d := driftOf(&ondemand.Task{Resources: results}); d.Grants != 4 || d.Excess != 3 || d.Missing != 1 || !d.Removed || d.PutBack || strings.Join(d.Securables, " ") != "TABLE:c.s.a TABLE:c.s.b" {
 		t.Errorf("%+v", d)
 	}
 	if d := driftOf(&ondemand.Task{Source: "policy change", Resources: results}); d.Grants != 0 {

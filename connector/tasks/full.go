@@ -10,6 +10,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/connector/call"
+	"ucwarden/connector/drift"
 	"ucwarden/group"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -72,7 +73,11 @@ func (h fullSync) split(ctx context.Context, job ondemand.Job) (_ ondemand.Outco
 		if !policy.CodeOf(err).Retryable() {
 			h.syncer.ReleaseShards()
 		}
-		return ondemand.Outcome{}, false, err
+		var found drift.Found
+		for _, head := range heads {
+			found.Add(head.Drift)
+		}
+		return ondemand.Outcome{Drift: driftOf(found)}, false, err
 	}
 	if err := h.plans.saveJudged(id, judged); err != nil {
 		return ondemand.Outcome{}, false, err

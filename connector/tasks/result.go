@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/connector/apply"
+	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -302,6 +303,9 @@ func recordedChanges(c policy.Change) []ondemand.Change {
 	for _, a := range c.Add {
 		at(a.Principal).Add = append(at(a.Principal).Add, string(a.Privilege))
 		why(policy.ActAdd, a)
+		if c.Causes.Of(policy.ActAdd, a).PutBack {
+			at(a.Principal).PutBack = append(at(a.Principal).PutBack, string(a.Privilege))
+		}
 	}
 	for _, a := range c.Remove {
 		at(a.Principal).Remove = append(at(a.Principal).Remove, string(a.Privilege))
@@ -312,6 +316,11 @@ func recordedChanges(c policy.Change) []ondemand.Change {
 		list = append(list, *by[p])
 	}
 	return list
+}
+
+// driftOf returns the drift that a refused plan would have put right.
+func driftOf(f drift.Found) ondemand.Drift {
+	return ondemand.Drift{Excess: f.Excess, Missing: f.Missing, Securables: f.Securables}
 }
 
 func joinNames[T any](list []T) string {

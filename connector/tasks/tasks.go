@@ -10,6 +10,7 @@ import (
 	"ucwarden/connector"
 	"ucwarden/connector/apply"
 	"ucwarden/connector/call"
+	"ucwarden/connector/drift"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -141,7 +142,11 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 // outcome returns what the result of a sync, or its error, means for the tasks of the job.
 func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.Result, err error) (ondemand.Outcome, error) {
 	if err != nil {
-		return ondemand.Outcome{Message: madeUntilThen(result)}, err
+		out := ondemand.Outcome{Message: madeUntilThen(result)}
+		if policy.CodeOf(err) == policy.CodeRefused && result != nil {
+			out.Drift = driftOf(drift.Of(result.Plan.Changes))
+		}
+		return out, err
 	}
 	for _, o := range result.Outcomes {
 		if policy.CodeOf(o.Err).Retryable() {
