@@ -108,6 +108,17 @@ func hidable(p *protect.Protector, denied map[policy.Securable]*judge.Denials) [
 	return findings
 }
 
+// keepProtected takes from a plan of protection what would show more to somebody by a grant that stays although no policy asks for it:
+// the mode revokes nothing, or it could not be read what is granted.
+func keepProtected(p *protection.Plan, found *load.Found, notRevoked []policy.Grant) {
+	p.KeepOn(func(table policy.Securable) bool {
+		return slices.ContainsFunc(notRevoked, func(g policy.Grant) bool { return g.Privilege.Implies(policy.Select) && g.Securable.Contains(table) })
+	}, "grants of SELECT do that no policy asks for; revoke these, by hand or in mode enforce")
+	p.KeepOn(func(table policy.Securable) bool {
+		return slices.ContainsFunc(found.Left, func(l load.LeftOut) bool { return l.Securable.FullName != "" && l.Securable.Contains(table) })
+	}, "it could not be read what is granted there; the next sync looks again")
+}
+
 // addProtection adds what is to be done about protection to a plan.
 func addProtection(plan *policy.Plan, p *protection.Plan) {
 	plan.Protection, plan.DropFunctions = p.Changes, p.Drop

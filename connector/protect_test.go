@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ucwarden/connector"
+	"ucwarden/connector/emulator"
 	"ucwarden/connector/load"
 	"ucwarden/connector/warehousetest"
 	"ucwarden/policy"
@@ -213,5 +214,36 @@ func TestUpgradeThatProtects(t *testing.T) {
 	}
 	if len(p.warehouse.Statements) != before {
 		t.Errorf("refused, and statements were sent: %v", p.warehouse.Statements[before:])
+	}
+}
+
+// What a filter hides stays hidden from whom a grant lets read the table that no policy asks for, and that the mode leaves, or that could
+// not be read.
+func TestNotLiftedOverGrants(t *testing.T) {
+	read := allow("table:sales.emea.orders", "engineers", "select")
+	grantOnly := newProtectedWith(t, connector.Options{Mode: policy.ModeGrantOnly}, read, rowsOf("n > 1"))
+	grantOnly.run()
+	grantOnly.policies.set(t, allow("table:sales.emea.plain", "engineers", "select"))
+	result := grantOnly.run()
+	if grantOnly.warehouse.Table("sales.emea.orders").Filter == nil || !strings.Contains(fmt.Sprint(result.Plan.Report.Findings), "in mode enforce") {
+		t.Errorf("in mode grant-only the table carries %v, with %v", grantOnly.warehouse.Table("sales.emea.orders"), result.Plan.Report.Findings)
+	}
+	grantOnly.policies.set(t, read) // which allows it now, without a filter
+	if grantOnly.run(); grantOnly.warehouse.Table("sales.emea.orders").Filter != nil {
+		t.Error("where policies allow the grant the filter is not lifted")
+	}
+	unread := newProtected(t, read, rowsOf("n > 1"))
+	unread.run()
+	unread.grant("schema:sales.emea", "engineers", policy.Select)
+	unread.fault(emulator.Fault{Method: "GET", Path: "*/permissions/schema/*", Status: 503})
+	unread.policies.set(t, allow("table:sales.emea.plain", "engineers", "select"))
+	for _, fails := range []bool{true, false} {
+		if _, err := unread.Sync(t.Context(), connector.Request{}); err != nil && !fails {
+			t.Fatal(err)
+		}
+		if filter := unread.warehouse.Table("sales.emea.orders").Filter; (filter != nil) != fails {
+			t.Errorf("where the grants of the schema can be read: %t, the table carries %v", !fails, filter)
+		}
+		unread.server.ClearFaults()
 	}
 }

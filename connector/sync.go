@@ -131,8 +131,10 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		}
 		_, s := span.Start(ctx, "compile and diff")
 		compiled := r.compiler.CompileProtected(found.Inventory, enforced)
-		result.Plan, result.LeftOut = r.diff(found, compiled, r.scopeOf(found))
+		var notRevoked []policy.Grant
+		result.Plan, result.LeftOut, notRevoked = r.diff(found, compiled, r.scopeOf(found))
 		span.End(s, nil)
+		keepProtected(protection, found, notRevoked)
 		addProtection(result.Plan, protection)
 		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
 		if err != nil {
@@ -205,9 +207,9 @@ func (r *run) unlisted(ctx context.Context, plan *policy.Plan, found *load.Found
 	return load.New(r.loadOptions(), nil, nil).Ask(ctx, list)
 }
 
-// diff returns the plan that leads from what was loaded to what was compiled, and whom it leaves out because the workspace
-// does not know them.
-func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal) {
+// diff returns the plan that leads from what was loaded to what was compiled, whom it leaves out because the workspace does not know
+// them, and the grants that the mode leaves although no policy asks for them.
+func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Scope) (*policy.Plan, []policy.Principal, []policy.Grant) {
 	found.Current = r.readBack(found.Current, compiled.Grants)
 	desired := r.unknown.Without(compiled.Grants, found.Current, found.Read)
 	desired, heldBack := unread.AsFarAsKnown(found, desired, r.compiler)
@@ -236,7 +238,7 @@ func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Sco
 		leftOut = append(leftOut, f.Principal)
 	}
 	slices.SortFunc(leftOut, policy.ComparePrincipals)
-	return plan, slices.Compact(leftOut)
+	return plan, slices.Compact(leftOut), notRevoked
 }
 
 // notRevokedFindings names, one for each principal, the grants that a mode which never revokes leaves.

@@ -160,6 +160,16 @@ func (c *ProtectionChange) Lifts() bool {
 	return lifts
 }
 
+// WithoutLifts returns the change without what it takes away.
+func (c ProtectionChange) WithoutLifts() ProtectionChange {
+	if c.Filter != nil && c.Filter.To == nil {
+		c.Filter = nil
+	}
+	c.Masks = maps.Clone(c.Masks)
+	maps.DeleteFunc(c.Masks, func(_ string, a AttachedChange) bool { return a.To == nil })
+	return c
+}
+
 // Statements is how many SQL statements the change takes.
 func (c *ProtectionChange) Statements() int {
 	n := len(c.Create)

@@ -218,11 +218,11 @@ func (d *daemon) work(ctx context.Context, g *errgroup.Group) {
 		return nil
 	})
 	g.Go(func() error {
-		d.syncer.WatchPrincipals(ctx, d.principalsChanged, func(roots []policy.Securable) { d.tryAgain(ctx, roots) })
+		d.syncer.WatchPrincipals(ctx, d.principalsChanged, func(roots []policy.Securable) { d.tryAgain(ctx, tasks.SourceRetry, roots) })
 		return nil
 	})
 	g.Go(func() error {
-		d.syncer.WatchProtection(ctx, func(roots []policy.Securable) { d.tryAgain(ctx, roots) })
+		d.syncer.WatchProtection(ctx, func(roots []policy.Securable) { d.tryAgain(ctx, tasks.SourceProtection, roots) })
 		return nil
 	})
 	g.Go(func() error { return d.runTasks(ctx) })
@@ -251,13 +251,13 @@ func (d *daemon) principalsChanged() {
 
 // tryAgain submits a sync of the catalogs and other roots where somebody was to be granted something whom the workspace did not
 // know, or where a table could not be protected.
-func (d *daemon) tryAgain(ctx context.Context, roots []policy.Securable) {
-	t := ondemand.Task{Type: ondemand.ResourceSync, Source: tasks.SourceRetry}
+func (d *daemon) tryAgain(ctx context.Context, source string, roots []policy.Securable) {
+	t := ondemand.Task{Type: ondemand.ResourceSync, Source: source}
 	for _, root := range roots {
 		t.RequestInfo.Resources = append(t.RequestInfo.Resources, ondemand.ResourceOf(root))
 	}
 	if _, _, err := d.queue.Submit(ctx, t); err != nil && ctx.Err() == nil {
-		d.log.Error("cannot submit a sync for principals that were unknown, or tables that could not be protected; the next full sync tries them again", "error", err)
+		d.log.Error("cannot submit a sync that tries again; the next full sync does", "because of", source, "error", err)
 	}
 }
 

@@ -87,6 +87,24 @@ type Plan struct {
 	Unprotected []load.LeftOut
 }
 
+// KeepOn takes from the plan what lifts filters and masks of the tables that on reports, and says why: somebody holds SELECT there whom
+// no policy allows it, or may, and would see more.
+func (p *Plan) KeepOn(on func(table policy.Securable) bool, why string) {
+	var kept []policy.Securable
+	for i, c := range p.Changes {
+		if c.Lifts() && on(c.Table) {
+			p.Changes[i] = c.WithoutLifts()
+			p.Statements -= c.Statements() - p.Changes[i].Statements()
+			kept = append(kept, c.Table)
+		}
+	}
+	p.Changes = slices.DeleteFunc(p.Changes, func(c policy.ProtectionChange) bool { return c.Statements() == 0 })
+	if len(kept) > 0 {
+		p.Findings = append(p.Findings, policy.Finding{Effect: policy.EffectNarrower, Securable: kept[0], Count: len(kept) - 1,
+			Message: "row filters and masks that no policy asks for any more stay, since " + why})
+	}
+}
+
 // planning is the work on one plan.
 type planning struct {
 	*Worker

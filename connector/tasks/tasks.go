@@ -89,6 +89,9 @@ const SourcePrincipals = "principals changed"
 // SourceRetry is the source of tasks that try again whom the workspace did not know.
 const SourceRetry = "unknown principal"
 
+// SourceProtection is the source of tasks that try again to set row filters and masks.
+const SourceProtection = "protection"
+
 // SourceValidity is the source of tasks for what a validity schedule opened or closed: a VALIDITY_SYNC, and syncs of the
 // shards in which that leaves something to do.
 const SourceValidity = "validity"
@@ -98,7 +101,7 @@ const SourceValidity = "validity"
 const sourceRequiredUse = "required USE_*"
 
 // automatic are the sources of tasks that nobody asked for.
-var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceValidity: true}
+var automatic = map[string]bool{"schedule": true, SourcePolicyChange: true, SourcePrincipals: true, SourceRetry: true, SourceProtection: true, SourceValidity: true}
 
 // OwnSource returns the source of a task that the daemon asked for by itself, or that is part of such a one; "" for what others
 // asked for, who may write any source into their documents: it gives them nothing.
