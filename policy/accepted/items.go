@@ -59,7 +59,9 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 			f.find(p, policy.EffectNone, "%s: %s", name.Field, name)
 		}
 	}
-	f.findConditions(p, path+".conditions", item.Conditions)
+	if len(item.Conditions) > 0 {
+		f.findConditions(p, path+".conditions", item.Conditions)
+	}
 	if faulty(p, path) {
 		return // what is not understood of it has a finding, and may be what is missing
 	}
