@@ -46,7 +46,8 @@ func (s *Server) identify(c echo.Context, scope keys.Scope) error {
 	case policy.CodeUnauthenticated:
 		return unauthenticated(err.Error(), `error="invalid_token", error_description="`+err.Error()+`"`)
 	case policy.CodeUnavailable:
-		return &responseError{code: policy.CodeUnavailable, detail: "Tokens cannot be verified at present: the key set is not loaded. Try again later.", err: err}
+		// Nothing of it is logged here: the verifier did, once, and anybody may call.
+		return &responseError{code: policy.CodeUnavailable, detail: "Tokens cannot be verified at present: the key set is not loaded. Try again later."}
 	default:
 		return fmt.Errorf("verify token: %w", err)
 	}

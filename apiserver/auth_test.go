@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -121,6 +122,30 @@ func TestScopes(t *testing.T) {
 				t.Errorf("%s %s with %v: challenge %q", tt.method, tt.path, have, r.header.Get("WWW-Authenticate"))
 			}
 		}
+	}
+}
+
+// downTransport is a network on which nobody answers.
+type downTransport struct{}
+
+func (downTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("connection refused")
+}
+
+// While the key set could not be loaded, anybody may call: that is said once, not with each call.
+func TestKeySetThatWasNeverLoaded(t *testing.T) {
+	v, err := keys.NewVerifier(t.Context(), keys.VerifierOptions{JWKS: "https://issuer.test/jwks", Transport: downTransport{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEnv(t, func(s *setup) { s.Verifier = v })
+	for range 5 {
+		if p := e.do("GET", tasksPath, "").want(503).problem(); !strings.Contains(p.Detail, "key set is not loaded") {
+			t.Errorf("detail %q", p.Detail)
+		}
+	}
+	if text := e.log.String(); strings.Contains(text, `"level":"ERROR"`) || strings.Contains(text, `"level":"WARN"`) {
+		t.Errorf("logged for each call:\n%s", text)
 	}
 }
 

@@ -147,7 +147,7 @@ func taskKeys() []Key {
 		{Name: "apiserver.rate_burst", Type: TypeInt, Default: "0", check: checkNotNegative,
 			Help: "calls that a subject may make at once after a quiet time; 0 is what apiserver.rate_limit allows in 5 seconds"},
 		{Name: "apiserver.rate_limit", Type: TypeFloat, Default: "200", check: checkNotNegative,
-			Help: "requests per second and subject; 0 means no limit"},
+			Help: "requests per second and subject, of which a batch is one; 0 means no limit"},
 		{Name: "apiserver.external_access", noEffect: true, Properties: []string{property("EXTERNAL_ACCESS_ENABLED")}, Type: TypeBool, Default: "false",
 			Help: "the Helm chart exposes the API outside the cluster; the daemon does nothing about it"},
 		{Name: "apiserver.nginx_ingress", noEffect: true, Properties: []string{property("K8S_NGINX_INGRESS_ENABLE")}, Type: TypeBool, Default: "false",

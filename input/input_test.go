@@ -130,7 +130,12 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%d: %v, %v", year, got, err)
 		}
 	}
-	for _, number := range []string{"", "0", "-1", "+1769853600", "1769853600.5", "1.7e9", "1769853600000", "0x69", " 1769853600", "99999999999999999999", "1_769_853_600", "null", `"1769853600"`} {
+	for _, number := range []string{"1769853600", "1769853600.0", "1769853600.999", "17698536000e-1", "1.7698536e9"} {
+		if got, err := input.EpochSeconds(number); err != nil || got.Unix() != 1769853600 {
+			t.Errorf("%s is %v, %v", number, got, err)
+		}
+	}
+	for _, number := range []string{"", "0", "-1", "+1769853600", "1769853600000", "1.7e12", "1e999", "-1e999", "0x69", "0x1p30", "Inf", "nan", "1769853600.", ".5", " 1769853600", "1769853600 ", "99999999999999999999", "1_769_853_600", "null", `"1769853600"`} {
 		if got, err := input.EpochSeconds(number); err == nil {
 			t.Errorf("%q is %v", number, got)
 		}

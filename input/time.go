@@ -1,6 +1,7 @@
 package input
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,17 +23,17 @@ func CheckTime(t time.Time) error {
 	return nil
 }
 
-// EpochSeconds returns the time that a JSON number means as seconds since 1970: a whole one, of a year that [CheckTime]
-// accepts.
+// EpochSeconds returns the time that a JSON number means as seconds since 1970, also with a fraction (NumericDate of RFC 7519), which
+// is cut off. The time is of a year that [CheckTime] accepts.
 func EpochSeconds(number string) (time.Time, error) {
-	if number == "" || strings.Trim(number, "0123456789") != "" {
-		return time.Time{}, fmt.Errorf("want whole seconds since 1970")
+	if number == "" || !strings.Contains("-0123456789", number[:1]) || !json.Valid([]byte(number)) {
+		return time.Time{}, fmt.Errorf("want seconds since 1970")
 	}
 	const lastSecond = 253402300799 // of the year 9999
-	seconds, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || seconds > lastSecond {
+	seconds, err := strconv.ParseFloat(number, 64)
+	if err != nil || seconds > lastSecond || seconds < -lastSecond {
 		return time.Time{}, fmt.Errorf("the time cannot be meant: want seconds since 1970, in the years %d to %d", firstYear, lastYear)
 	}
-	t := time.Unix(seconds, 0)
+	t := time.Unix(int64(seconds), 0)
 	return t, CheckTime(t)
 }

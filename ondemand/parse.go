@@ -115,8 +115,8 @@ func measure(data []byte) error {
 }
 
 func checkJSON(data []byte) error {
-	if !utf8.Valid(data) {
-		return invalid("", "not JSON: the text is not valid UTF-8")
+	if err := input.CheckText(data); err != nil {
+		return invalid("", "not JSON that is taken: %v", err)
 	}
 	var duplicate *input.DuplicateError
 	switch err := input.CheckUnique(data, maxDepth); {

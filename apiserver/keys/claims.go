@@ -33,7 +33,7 @@ func parseHeader(token string) (header, error) {
 		return header{}, malformed
 	}
 	raw, err := segment(token, 0)
-	if err != nil {
+	if err != nil || input.CheckText(raw) != nil {
 		return header{}, malformed
 	}
 	var members map[string]any // a map, because names of struct fields are matched in any case
@@ -48,6 +48,9 @@ func parseHeader(token string) (header, error) {
 	if _, ok := members["crit"]; ok { // RFC 7515, section 4.1.11: no extension is supported
 		return header{}, rejected("its header asks for extensions (crit) that are not supported")
 	}
+	if typ, ok := members["typ"]; ok && !isAccessToken(typ) {
+		return header{}, rejected("its header says by typ that it is for something else: want JWT, at+jwt or no typ")
+	}
 	alg, ok := members["alg"].(string)
 	if !ok {
 		return header{}, malformed
@@ -57,6 +60,14 @@ func parseHeader(token string) (header, error) {
 		return header{}, malformed
 	}
 	return header{alg, kid}, nil
+}
+
+// isAccessToken reports whether a token with that typ may be one for an API. An issuer signs tokens of other kinds with the same key, about
+// logouts or security events for example, which must not be taken for one (RFC 8725, sections 3.11 and 3.12; RFC 9068, section 2.1).
+func isAccessToken(typ any) bool {
+	text, ok := typ.(string)
+	text = strings.TrimPrefix(strings.ToLower(text), "application/")
+	return ok && (text == "jwt" || text == "at+jwt")
 }
 
 // segment decodes part i of a token.
@@ -91,6 +102,9 @@ func checkClaims(token string) error {
 	raw, err := segment(token, 1)
 	if err != nil {
 		return rejected("it is not a well-formed JWT")
+	}
+	if err := input.CheckText(raw); err != nil {
+		return rejected("its claims cannot be read: " + err.Error())
 	}
 	if err := input.CheckUnique(raw, maxDepth); err != nil {
 		return rejected("its claims are ambiguous: a duplicate key")

@@ -111,6 +111,13 @@ func hostileTokens(t testing.TB, good, other testKey) map[string]string {
 			add("claim "+claim+" twice, once more "+what, signed(t, good.method, good.signer, head(nil), text))
 		}
 	}
+	for _, typ := range []any{"secevent+jwt", "logout+jwt", "application/logout+jwt", "JWE", "dpop+jwt", "kb+jwt", "jwt ", "", 5, nil, []string{"JWT"}, "application/application/jwt"} {
+		add(fmt.Sprintf("a token of type %v", typ), signed(t, good.method, good.signer, object(t, map[string]any{"alg": good.method.Alg(), "kid": good.kid, "typ": typ}), payload))
+	}
+	for name, sub := range map[string]string{"bytes that are no text": "\"air\xffflow\"", "half a pair": `"airflow\ud800"`, "the other half": `"\udc00airflow"`} {
+		add("sub of "+name, signed(t, good.method, good.signer, head(nil), strings.Replace(object(t, claims(map[string]any{"sub": "SUB"})), `"SUB"`, sub, 1)))
+		add("a header with "+name, signed(t, good.method, good.signer, head(nil)[:len(head(nil))-1]+`,"x":`+sub+"}", payload))
+	}
 	for _, member := range []string{"alg", "kid", "typ"} {
 		add("header "+member+" twice", signed(t, good.method, good.signer, fmt.Sprintf(`{"%s":"none",%s`, member, head(nil)[1:]), payload))
 	}

@@ -124,9 +124,16 @@ func TestKeyURLDownAtStart(t *testing.T) {
 		is := &issuer{}
 		is.down.Store(true)
 		is.publish(jwks(t, k))
-		v := verifier(t, keys.VerifierOptions{JWKS: "https://issuer.test/jwks", Transport: is})
-		if _, err := v.Verify(t.Context(), k.token(t, claims(nil))); policy.CodeOf(err) != policy.CodeUnavailable {
-			t.Errorf("error %v, want one of class unavailable", err)
+		var logged bytes.Buffer
+		v := verifier(t, keys.VerifierOptions{JWKS: "https://issuer.test/jwks", Transport: is, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+		for range 100 { // over almost an hour
+			if _, err := v.Verify(t.Context(), k.token(t, claims(nil))); policy.CodeOf(err) != policy.CodeUnavailable {
+				t.Errorf("error %v, want one of class unavailable", err)
+			}
+			time.Sleep(30 * time.Second)
+		}
+		if lines := strings.Count(logged.String(), "\n"); lines != 1 || !strings.Contains(logged.String(), "connection refused") {
+			t.Errorf("an issuer that stays down is told of in %d lines:\n%s", lines, logged.String())
 		}
 		if policy.CodeOf(v.Ready(t.Context())) != policy.CodeUnavailable {
 			t.Error("ready without keys")

@@ -34,7 +34,7 @@ type keySource struct {
 	skipped    []string  // keys of the content that are not used, with the reasons
 	readAt     time.Time // when it last was read and well-formed
 	problem    error     // of the last attempt; nil when it succeeded
-	lastFailed []byte    // the last content that did not parse, or error of a file, so that it is reported once
+	lastFailed []byte    // the last content that did not parse, or the error that there was none, so that it is reported once
 }
 
 // endOf returns when the source's keys end unless it is read again.
@@ -49,9 +49,7 @@ func (src *keySource) refresh(ctx context.Context) (changed bool, report error) 
 		if src.lastFailed != nil && bytes.Equal(src.lastFailed, []byte(err.Error())) {
 			return false, nil
 		}
-		if !src.remote { // a file is read every second: report the same failure once
-			src.lastFailed = []byte(err.Error())
-		}
+		src.lastFailed = []byte(err.Error()) // it is tried again soon: report the same failure once
 		return false, err
 	}
 	if src.data != nil && bytes.Equal(data, src.data) {

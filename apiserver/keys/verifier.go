@@ -191,7 +191,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (Identity, error) {
 		return Identity{}, err
 	}
 	if hdr.alg != k.method.Alg() {
-		return Identity{}, rejected("its algorithm is not the one of the key it names")
+		return Identity{}, rejected(wrongAlgorithm(hdr, k))
 	}
 	claims := jwt.MapClaims{}
 	parser := jwt.NewParser(
@@ -221,6 +221,17 @@ func (v *Verifier) verify(ctx context.Context, token string) (Identity, error) {
 	}
 	id.KeyID = hdr.kid
 	return id, nil
+}
+
+// wrongAlgorithm says why a token is not verified with a key that is for another algorithm.
+func wrongAlgorithm(hdr header, k key) string {
+	switch _, secret := k.public.([]byte); {
+	case hdr.kid != "":
+		return "its algorithm is not the one of the key it names"
+	case secret:
+		return "it names no key (kid), and without one only the shared secret is tried, whose algorithm, HS256, it does not have"
+	}
+	return fmt.Sprintf("it names no key (kid), and has not the algorithm of the one in force, which is %s", k.method.Alg())
 }
 
 // rejectReason says which check failed. The parser's own error is not used, because it may quote the token.

@@ -187,6 +187,16 @@ func TestVerifyLeeway(t *testing.T) {
 	}
 }
 
+// An access token may say that it is one, as RFC 7519 and RFC 9068 have it.
+func TestTypes(t *testing.T) {
+	k := newEd(t, "k")
+	v := verifier(t, keys.VerifierOptions{JWKS: writeTemp(t, "jwks.json", jwks(t, k))})
+	for _, member := range []string{``, `,"typ":"JWT"`, `,"typ":"jwt"`, `,"typ":"at+jwt"`, `,"typ":"AT+JWT"`, `,"typ":"application/at+jwt"`} {
+		wantAccepted(t, v, signed(t, k.method, k.signer, `{"alg":"EdDSA","kid":"k"`+member+`}`, object(t, claims(nil))))
+	}
+	wantRefused(t, v, signed(t, k.method, k.signer, `{"alg":"EdDSA","kid":"k","typ":"logout+jwt"}`, object(t, claims(nil))), "typ")
+}
+
 func TestVerifyHS256(t *testing.T) {
 	secret := []byte(strings.Repeat("s", 32))
 	ec := newEC(t, "ec")
@@ -198,10 +208,10 @@ func TestVerifyHS256(t *testing.T) {
 	}
 	wantAccepted(t, v, ec.token(t, claims(nil)))
 	wantRefused(t, v, signed(t, jwt.SigningMethodHS512, secret, `{"alg":"HS512"}`, object(t, claims(nil))), "algorithm")
-	wantRefused(t, v, signed(t, ec.method, ec.signer, `{"alg":"ES256"}`, object(t, claims(nil))), "algorithm")
+	wantRefused(t, v, signed(t, ec.method, ec.signer, `{"alg":"ES256"}`, object(t, claims(nil))), "it names no key (kid), and without one only the shared secret is tried")
 
 	v = verifier(t, keys.VerifierOptions{JWKS: writeTemp(t, "jwks.json", jwks(t, ec))})
-	wantRefused(t, v, token, "algorithm") // the lone key stands for tokens without a kid, and it is no HS256 key
+	wantRefused(t, v, token, "it names no key (kid), and has not the algorithm of the one in force, which is ES256") // the lone key stands for tokens without a kid, and it is no HS256 key
 }
 
 func TestVerifierOptionsRefused(t *testing.T) {
