@@ -37,6 +37,11 @@ With --wait or --watch the exit code tells how the task ended: 0 SUCCESS, 1 FAIL
   ucwarden task submit --full --wait
   ucwarden task submit --file task.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range []string{"id", "source", "approve"} {
+				if f.file != "" && cmd.Flags().Changed(name) {
+					return usageErrorf("task submit: --%s is for objects and --full: with --file, the document says it", name)
+				}
+			}
 			document, err := f.document(a, args)
 			if err != nil {
 				return err

@@ -56,7 +56,7 @@ func (h fullSync) split(ctx context.Context, job ondemand.Job) (_ ondemand.Outco
 		return ondemand.Outcome{}, false, err
 	}
 	shards := all
-	if OwnSource(&job.Task) == SourcePolicyChange {
+	if IsNarrow(&job.Task) {
 		if shards, err = h.syncer.Concerned(all); err != nil {
 			return ondemand.Outcome{}, false, err
 		}

@@ -112,6 +112,10 @@ func OwnSource(t *ondemand.Task) string {
 	return t.Source
 }
 
+// IsNarrow reports whether a full sync takes only the shards that a change of the policies concerns: what somebody else changed in the
+// others, it does not see.
+func IsNarrow(t *ondemand.Task) bool { return OwnSource(t) == SourcePolicyChange }
+
 // requestOf returns what a task asks for, without its roots.
 func requestOf(t ondemand.Task) connector.Request {
 	return connector.Request{

@@ -132,6 +132,60 @@ func TestFullSyncsSupersede(t *testing.T) {
 	})
 }
 
+// A full sync that takes a part does not do what one was asked for that takes all; the other way round it does.
+func TestNarrowSyncsSupersedeNoWholeOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Narrow = func(t *ondemand.Task) bool { return t.Source == "part" }
+		r := newRig(t, o)
+		r.start()
+		for _, task := range []ondemand.Task{{ID: "runs"}, {ID: "part", Source: "part"}, {ID: "second-part", Source: "part"}, {ID: "whole"}, {ID: "second-whole"}} {
+			task.Type = ondemand.FullSync
+			r.submit(task)
+			synctest.Wait()
+		}
+		for id, want := range map[string]string{"runs": "", "part": "", "second-part": "part", "whole": "", "second-whole": "whole"} {
+			if got := r.get(id); got.SupersededBy != want {
+				t.Errorf("full sync %q is %s, superseded by %q, want %q", id, got.Status, got.SupersededBy, want)
+			}
+		}
+		close(g.open)
+		if done := r.wait("whole"); done.Status != ondemand.Success {
+			t.Errorf("the whole one ended %s", done.Status)
+		}
+		r.close()
+	})
+}
+
+// The schedule does not leave out what a full sync that takes a part does not do.
+func TestScheduleBesideANarrowSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		o := g.options()
+		o.Narrow = func(t *ondemand.Task) bool { return t.Source == "part" }
+		r := newRig(t, o)
+		r.start()
+		r.submit(ondemand.Task{ID: "part", Source: "part", Type: ondemand.FullSync})
+		synctest.Wait()
+		s, err := NewScheduler(r.Queue, ScheduleOptions{OnStart: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		page, err := r.List(t.Context(), ondemand.Filter{Type: ondemand.FullSync, Source: "schedule"})
+		if err != nil || len(page.Items) != 1 || page.Items[0].Status.Terminal() {
+			t.Errorf("beside a full sync of a part the schedule submitted %+v, %v", page.Items, err)
+		}
+		close(g.open)
+		r.close()
+	})
+}
+
 func TestCancelAndRetryOfParentAndChildren(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()

@@ -64,7 +64,7 @@ func (q *Queue) prepare(in *ondemand.Task, id string, now time.Time) ondemand.Ta
 
 func (q *Queue) prepareRecord(n *newTask, batch *records.Batch) {
 	if n.record, n.err = batch.Prepare(&n.task, n.overflow); !n.overflow {
-		n.entry = newEntry(&n.task, q.skipReason)
+		n.entry = q.newEntry(&n.task)
 	}
 }
 

@@ -20,6 +20,7 @@ type entry struct {
 	approve    string
 	plan       string
 	parent     string
+	narrow     bool               // a full sync that takes a part; see Options.Narrow
 	lane       string             // see laneOf
 	turn       uint64             // among the tasks of other owners; 0 until it is ready for the first time
 	targets    []policy.Securable // the valid resources that it syncs, without duplicates
@@ -177,13 +178,14 @@ func (l *liveTasks) setStatus(e *entry, to ondemand.Status) {
 	}
 }
 
-// supersededBy returns a full sync before e that has not begun and carries the same approval, and no saved plan; nil when there is none.
+// supersededBy returns a full sync before e that has not begun, takes all that e does and carries the same approval, and no saved plan;
+// nil when there is none.
 func (l *liveTasks) supersededBy(e *entry) *entry {
 	if e.typ != ondemand.FullSync {
 		return nil
 	}
 	for o := range l.fullSyncs {
-		if o == e || o.run != nil || !o.status.Queued() || o.approve != e.approve || o.plan != e.plan {
+		if o == e || o.run != nil || !o.status.Queued() || o.approve != e.approve || o.plan != e.plan || o.narrow && !e.narrow {
 			continue
 		}
 		if admitted := o.status == ondemand.Waiting && e.status == ondemand.New; admitted || o.status == e.status && before(o, e) {

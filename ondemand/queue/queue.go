@@ -38,6 +38,9 @@ type Options struct {
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer // may be nil
 	Tracer      trace.Tracer          // begins the spans of runs; default: none are recorded
+	// Narrow, where set, reports whether a full sync takes only a part of what there is, so that it does not do what another full
+	// sync was asked for.
+	Narrow func(t *ondemand.Task) bool
 	// Census is what was counted while the store was opened; nil: the queue counts by itself.
 	Census *records.Census
 	// Ended, where set, is called in each transaction in which a task ends, and may write to it; its error aborts the transaction,
@@ -279,6 +282,22 @@ func (q *Queue) HasActive(typ ondemand.Type) bool {
 		}
 	}
 	return false
+}
+
+// hasWholeSync reports whether there is a full sync that has not ended and takes all that there is.
+func (q *Queue) hasWholeSync() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for _, s := range []ondemand.Status{ondemand.New, ondemand.Waiting, ondemand.InProgress} {
+		n += q.live.counts[countKey{ondemand.FullSync, s}]
+	}
+	for e := range q.live.fullSyncs {
+		if e.narrow {
+			n--
+		}
+	}
+	return n > 0
 }
 
 // Stats is the state of the queue at one moment.

@@ -22,7 +22,7 @@ type ScheduleOptions struct {
 	Logger   *slog.Logger
 }
 
-// Scheduler submits FULL_SYNC tasks to a queue, one per interval, and never one while another has not ended.
+// Scheduler submits FULL_SYNC tasks to a queue, one per interval, and never one while another that takes all has not ended.
 type Scheduler struct {
 	queue *Queue
 	opts  ScheduleOptions
@@ -67,9 +67,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 }
 
-// submit submits one full sync, unless one is still active. A failure is logged; the next interval tries again.
+// submit submits one full sync, unless one that takes all is still active. A failure is logged; the next interval tries again.
 func (s *Scheduler) submit(ctx context.Context) {
-	if s.queue.HasActive(ondemand.FullSync) {
+	if s.queue.hasWholeSync() {
 		s.opts.Logger.Info("scheduled full sync skipped: the previous one has not ended")
 		return
 	}

@@ -281,7 +281,7 @@ func (q *Queue) applyOne(c *change, now time.Time) {
 		}
 	case e == nil: // new, retried, from the backlog, or recovered at start-up
 		if e = c.entry; e == nil {
-			e = newEntry(t, q.skipReason)
+			e = q.newEntry(t)
 		}
 		e.admitted = t.Status == ondemand.Waiting || q.opts.AdmitWindow == 0
 		e.due, e.alone = q.due(t, now), q.mustRunAlone(t)
@@ -307,6 +307,13 @@ func (q *Queue) applyOne(c *change, now time.Time) {
 		e.heldLocks = []policy.Securable{{Type: lockType, FullName: string(ondemand.FullSync)}}
 		q.live.locks.acquire(e.heldLocks, e.holder())
 	}
+}
+
+// newEntry returns the entry of a task.
+func (q *Queue) newEntry(t *ondemand.Task) *entry {
+	e := newEntry(t, q.skipReason)
+	e.narrow = t.Type == ondemand.FullSync && q.opts.Narrow != nil && q.opts.Narrow(t)
+	return e
 }
 
 // due returns when the next attempt of a task may begin, by the monotonic clock: the clock on the wall may have jumped since the
