@@ -83,7 +83,7 @@ const (
 	expectAfter = 4 // writes in one commit: of fewer it is not worth while;
 	expectFor   = 2 // for half the time that the commit took,
 	expectMost  = 2 * time.Millisecond
-	expectAgain = 8 // commits after those that were not followed by half of what was expected
+	expectAgain = 4 // commits after those that were not followed by half of what was expected
 )
 
 func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
@@ -273,7 +273,8 @@ func (c *committer) batch(list []*write) {
 		refused, begun := make(map[*write]error), time.Now()
 		broken, err := c.transaction(list, refused)
 		if broken == nil {
-			c.expect(len(list), time.Since(begun))
+			took := time.Since(begun)
+			c.expect(len(list), took)
 			for _, w := range list {
 				if refusal, ok := refused[w]; ok {
 					w.done <- refusal
@@ -283,6 +284,9 @@ func (c *committer) batch(list []*write) {
 					w.apply()
 				}
 				w.done <- err
+			}
+			if e := c.expected.Load(); e != nil { // from now on they may come
+				c.expected.CompareAndSwap(e, &expectation{e.writes, time.Now().Add(min(took/expectFor, expectMost))})
 			}
 			if err == nil {
 				c.store.file.settle()
