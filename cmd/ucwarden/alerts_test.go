@@ -176,15 +176,19 @@ var alertStates = map[string]func(t *testing.T) *alerting{
 		a := watched(w, nil, "--set", "audit.max_size=1", "--set", "audit.keep=1", "--set", "ondemand.max_attempts=1")
 		a.run(tableSync("", "c", "s", "t1"), ondemand.Success)
 		trail := filepath.Join(w.dir, "data", "audit.jsonl")
-		if err := os.Remove(trail); err != nil {
-			t.Fatal(err)
-		}
 		for _, folder := range []string{trail, filepath.Join(trail+".1", "x")} { // so that none can be opened or begun
-			_ = os.Remove(folder) // what was rotated away
 			if err := os.RemoveAll(trail + ".1"); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.MkdirAll(folder, 0o700); err != nil {
+			err := os.MkdirAll(folder, 0o700)
+			for range 100 {
+				if err == nil {
+					break
+				}
+				_ = os.Remove(folder) // what the daemon has begun meanwhile
+				err = os.MkdirAll(folder, 0o700)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -175,6 +175,8 @@ func (f *finder) findZone(p *rules.Policy) {
 	case zone == "" || zone == p.Zone && exists:
 	case p.Tag:
 		f.find(p, effect, "zoneName: there is no security zone %q, so it holds nowhere; add the zone to securityZones, or correct the name", zone)
+	case !exists && p.Zone != "":
+		f.find(p, policy.EffectNone, "zoneName: there is no security zone %q, so it holds in security zone %q, in whose list it is, as in Ranger; correct the name, or remove it", zone, p.Zone)
 	case !exists:
 		f.find(p, effect, "zoneName: there is no security zone %q, so it holds outside security zones, as in Ranger; add the zone to securityZones, or correct the name", zone)
 	default:

@@ -116,7 +116,7 @@ func nobody(kind rules.SubjectKind, name string) string {
 		return "it begins or ends with a blank"
 	case strings.ContainsFunc(name, unicode.IsControl):
 		return "it holds a control character"
-	case strings.ContainsFunc(name, isInvisible):
+	case holdsInvisible(name):
 		return "it holds an invisible character"
 	case strings.ContainsRune(name, utf8.RuneError):
 		return "it holds a character that could not be read"

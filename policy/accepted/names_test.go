@@ -21,7 +21,7 @@ func TestName(t *testing.T) {
 	}{
 		{[]rules.SubjectKind{user, group, role}, accepted.DoubtNobody, []string{
 			"", " ", "\t", `["hr"]`, `[hr]`, `[]`, `["hr","fin"]`, `"hr"`, `hr"`, "`hr`", "'hr'", "“hr”", "„hr", "hr;x", "hr;", ";", "R&amp;D", "h\x00r", "h\u200br", "h\nr", "\ufeffhr", "h\ufffdr", `{"name":"hr"}`,
-			"hr\u202e", "\u2066hr", "h\u034fr", "\u3164", "h\u2800r", "hr\U000e0041", "\u2018hr\u2019", "\u00abhr\u00bb", "\uff02hr\uff02", "\u00b4hr\u00b4", "\u2039hr\u203a"}},
+			"hr\u202e", "\u2066hr", "h\u034fr", "\u3164", "h\u2800r", "hr\U000e0041", "hr\ufe0f", "hr\U000e0100", "\u275dhr\u275e", "h\u200cr", "\u200d\u62a5", "\u2018hr\u2019", "\u00abhr\u00bb", "\uff02hr\uff02", "\u00b4hr\u00b4", "\u2039hr\u203a"}},
 		{[]rules.SubjectKind{group, role}, accepted.DoubtNobody, []string{" hr", "hr ", "hr\u00a0"}},
 		{[]rules.SubjectKind{user}, accepted.DoubtNobody, []string{"ann@x.com,bob@x.com", "ann@x.com bob@x.com", "ann@x.com|bob@x.com", "Ann <ann@x.com>, Bob <bob@x.com>", ` "ann" `}},
 		{[]rules.SubjectKind{user}, accepted.DoubtRespelt, []string{" ann@x.com", "ann@x.com\n", "ann "}},
@@ -31,7 +31,7 @@ func TestName(t *testing.T) {
 		{[]rules.SubjectKind{user}, accepted.DoubtOneName, []string{" {USER}", "{OWNER} "}},
 		{[]rules.SubjectKind{user}, accepted.DoubtNone, []string{"{USER}", "{OWNER}", "o'brien@x.com", "ann+test@x.com", "2b5f7d1e-9a07-4c55-8d4e-0f2f4b9a9b1a"}},
 		{[]rules.SubjectKind{user, group, role}, accepted.DoubtNone, []string{
-			"hr", "R&D", "data (emea)", "a/b", "a.b", "account users", "public", "[App] Users", "it's", "Ärzte", "データ", "team #1", "cn=hr,ou=groups", "\u0601hr", "l\u2019h\u00f4tel", "\u2018hr", "hr\u2764\ufe0f", "CN=A B, OU=C, DC=x", `CORP\hr`, "100%", "a=b", "a:b", "nully", "None of us", "x@y", "a_b-c", "42"}},
+			"hr", "R&D", "data (emea)", "a/b", "a.b", "account users", "public", "[App] Users", "it's", "Ärzte", "データ", "team #1", "cn=hr,ou=groups", "\u0601hr", "l\u2019h\u00f4tel", "\u2018hr", "hr\u2764\ufe0f", "devs \U0001f469\u200d\U0001f4bb", "\u062f\u0627\u0646\u0634\u200c\u0622\u0645\u0648\u0632", "\u845b\U000e0100", "team 1\ufe0f\u20e3", "CN=A B, OU=C, DC=x", `CORP\hr`, "100%", "a=b", "a:b", "nully", "None of us", "x@y", "a_b-c", "42"}},
 	} {
 		for _, kind := range c.kinds {
 			for _, name := range c.names {

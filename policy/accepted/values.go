@@ -25,7 +25,7 @@ func ValueProblem(value string) string {
 		return "it is nothing but blanks"
 	case strings.ContainsFunc(bare, unicode.IsControl):
 		return "it holds a control character"
-	case strings.ContainsFunc(bare, isInvisible):
+	case holdsInvisible(bare):
 		return "it holds an invisible character"
 	case strings.TrimFunc(value, unicode.IsSpace) != value:
 		return "it begins or ends with a blank"
@@ -67,22 +67,58 @@ func isPlain(value string) bool {
 	return value != ""
 }
 
-// isInvisible reports characters that are not seen, or change how the others are: a name copied from a web page may hold one.
-// They are those of Unicode that are ignored in display, those that format (but for the Arabic ones that are seen), and the
-// empty Braille pattern.
-func isInvisible(r rune) bool {
-	switch {
-	case r < '\u00ad':
+// holdsInvisible reports whether a text has characters that are not seen, or change how the others are: a name copied from a web
+// page may. They are those of Unicode that are ignored in display, those that format (but for the Arabic ones that are seen), and
+// the empty Braille pattern. Joiners between letters of scripts that need them and between emoji, and what chooses the form of an
+// emoji or a Chinese character, are part of the spelling.
+func holdsInvisible(text string) bool {
+	if isASCII(text) {
 		return false
-	case r == '\u2800', unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
-		return true
 	}
-	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
+	runes := []rune(text)
+	for i, r := range runes {
+		before, after := ' ', ' '
+		if i > 0 {
+			before = runes[i-1]
+		}
+		if i+1 < len(runes) {
+			after = runes[i+1]
+		}
+		switch {
+		case r < '\u00ad':
+		case r == '\u200c' || r == '\u200d':
+			if before <= lastLatin || after <= lastLatin {
+				return true
+			}
+		case unicode.Is(unicode.Variation_Selector, r):
+			keycap := after == '\u20e3' && strings.ContainsRune("0123456789#*", before)
+			if !keycap && !unicode.Is(unicode.So, before) && !unicode.Is(unicode.Sk, before) && !unicode.Is(unicode.Han, before) {
+				return true
+			}
+		case r == '\u2800', unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
+			return true
+		case unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r):
+			return true
+		}
+	}
+	return false
+}
+
+// lastLatin is the last letter of Unicode's first blocks of Latin letters.
+const lastLatin = '\u024f'
+
+func isASCII(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // holdsQuotes reports whether a text holds what is a double quote in some script, or stands in quotes of any kind.
 func holdsQuotes(text string) bool {
-	if strings.ContainsAny(text, "\"`\u201c\u201d\u201e\u201f\uff02") {
+	if strings.ContainsAny(text, "\"`\u201c\u201d\u201e\u201f\uff02\u275d\u275e\u301d\u301e") {
 		return true
 	}
 	first, n := utf8.DecodeRuneInString(text)

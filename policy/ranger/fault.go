@@ -31,6 +31,9 @@ func (f Fault) String() string {
 	return f.Field + ": " + f.Reason
 }
 
+// IsDuplicate reports whether the object has the field twice, so that one of two values was read, and nobody knows which is meant.
+func (f Fault) IsDuplicate() bool { return f.Reason == duplicateKey }
+
 // Step returns the first step of the field's path: the name of a field of the policy, the index behind it, -1 where there
 // is none, and the rest of the path.
 func (f Fault) Step() (name string, index int, rest string) {

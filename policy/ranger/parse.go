@@ -259,7 +259,8 @@ func policyAt(data []byte, path string) (id int64, name, rest string, ok bool) {
 			_, hasResources := fields["resources"].(map[string]any) // a zone has a list of them
 			_, hasItems := fields["policyItems"]
 			_, hasName := fields["name"]
-			if hasResources || hasItems || fields["resources"] != nil && hasName {
+			_, hasID := fields["id"]
+			if hasItems || hasResources && (hasName || hasID || fields["policies"] == nil) || fields["resources"] != nil && hasName {
 				if n, isNumber := fields["id"].(float64); isNumber {
 					id = int64(n)
 				}

@@ -3,7 +3,9 @@ package ranger
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -20,8 +22,8 @@ type UnknownField struct {
 	PolicyID int64  // of the policy the field stands in, 0 outside of policies
 	Policy   string // its name
 	InPolicy bool   // it stands in a policy
-	// Raw is what the field holds, where it stands around the policies of a file and is an object or an array.
-	Raw string
+	// Restricts is set for a field outside of policies that may hold what takes access away, or what decides whom that is about.
+	Restricts bool
 	// Fault is set where the field makes a part of its policy one that cannot be understood, which its policy then says: see
 	// [Fault].
 	Fault bool
@@ -54,11 +56,16 @@ func (u UnknownField) reason() string {
 	return "is not a field of Ranger's model"
 }
 
-// MayRestrict reports whether a text of JSON speaks of restrictions.
-func MayRestrict(text []byte) bool {
-	lower := strings.ToLower(string(text))
+// mayRestrict reports whether a text of JSON speaks of restrictions, escaped or not.
+func mayRestrict(text []byte) bool {
+	lower := strings.ToLower(string(escapes.ReplaceAllFunc(text, func(escape []byte) []byte {
+		code, _ := strconv.ParseUint(string(escape[2:]), 16, 32) // four digits
+		return []byte(string(rune(code)))
+	})))
 	return slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(lower, word) })
 }
+
+var escapes = regexp.MustCompile(`\\u[0-9a-fA-F]{4}`)
 
 // restricting are words of which a field's name speaks of a restriction: one that nobody reads may be a deny.
 var restricting = []string{"deny", "denied", "denies", "denial", "except", "exclud", "mask", "filter", "condition", "valid", "expir", "enabl", "disabl",
@@ -78,8 +85,11 @@ func (u *UnknownField) isFault(file bool) bool {
 	if !u.InPolicy || u.Ignored {
 		return false
 	}
-	return file || u.Nearest != "" || MayRestrict([]byte(u.Name))
+	return file || u.Nearest != "" || mayRestrict([]byte(u.Name))
 }
+
+// referredTo are words in what an unknown field holds of which denies may depend on it.
+var referredTo = []string{"rangerroles", "usergroupmapping", "serviceresources", "securityzone"}
 
 // maxUnknown is how many unknown fields of one document are kept. A newer server may add a field to each of its
 // policies; a document made to exhaust memory has millions.

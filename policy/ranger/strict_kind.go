@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"ucwarden/input"
 	"ucwarden/jsontext"
 )
 
@@ -26,7 +27,8 @@ const (
 )
 
 // Classify returns what a JSON document holds, told by the keys of its object that are not null; DocumentUnknown when
-// it is no object with known keys, or no valid JSON. An array counts as a list of policies, unless all in it are roles.
+// it is no object with known keys, or no valid JSON. An array counts as a list of policies, unless it holds objects of which none
+// looks like one.
 func Classify(data []byte) DocumentKind {
 	data = jsontext.TrimBOM(data)
 	w := &walker{Scanner: jsontext.Scanner{Data: data}}
@@ -38,10 +40,8 @@ func Classify(data []byte) DocumentKind {
 		switch {
 		case !w.document(anything):
 			return DocumentUnknown
-		case isRoleList(data):
-			return DocumentRoles
 		}
-		return DocumentPolicyList
+		return classifyList(data)
 	}
 	keys := topKeys(data)
 	has := func(names ...string) bool {
@@ -67,22 +67,73 @@ func Classify(data []byte) DocumentKind {
 		return DocumentTags
 	case has("accessTypes") && has("resources"):
 		return DocumentServiceDef
-	case has("resources", "policyItems", "denyPolicyItems", "dataMaskPolicyItems", "rowFilterPolicyItems"):
+	case has(itemLists...), has("resources") && looksLikePolicy(data):
 		return DocumentPolicy
 	}
 	return DocumentUnknown
 }
 
-// isRoleList reports whether a JSON array holds roles: objects with a name and members, and nothing that policies have.
-func isRoleList(data []byte) bool {
-	if bytes.Contains(data, []byte(`"resources"`)) || bytes.Contains(data, []byte("olicyItem")) {
-		return false // as nearly all lists of policies, of which some are large
+// itemLists are the fields of a policy that say who may do what.
+var itemLists = []string{"policyItems", "denyPolicyItems", "allowExceptions", "denyExceptions", "dataMaskPolicyItems", "rowFilterPolicyItems"}
+
+// policyFields are fields of a policy that documents of other programs hardly have.
+var policyFields = append([]string{"policyType", "policyPriority", "isDenyAllElse", "isAuditEnabled", "serviceType", "zoneName", "validitySchedules",
+	"additionalResources", "policyLabels", "resourceSignature", "isEnabled"}, itemLists...)
+
+// classifyList tells a list of policies from one of roles, and from one of neither. Lists in which anything is no object are of
+// policies: what they hold is a fault.
+func classifyList(data []byte) DocumentKind {
+	if bytes.Contains(data, []byte("olicyItem")) {
+		return DocumentPolicyList // as nearly all lists of policies, of which some are large
 	}
 	var list []map[string]json.RawMessage
-	if json.Unmarshal(data, &list) != nil {
+	if json.Unmarshal(data, &list) != nil || len(list) == 0 || slices.ContainsFunc(list, isPolicy) {
+		return DocumentPolicyList
+	}
+	if !slices.ContainsFunc(list, func(of map[string]json.RawMessage) bool { return !IsRole(of) || !hasMembers(of) }) {
+		return DocumentRoles
+	}
+	return DocumentUnknown
+}
+
+// looksLikePolicy reports whether an object with resources is a policy, and not a document of another program that has resources too.
+func looksLikePolicy(data []byte) bool {
+	var fields map[string]json.RawMessage
+	return json.Unmarshal(data, &fields) != nil || isPolicy(fields)
+}
+
+// isPolicy reports whether an object has a field that only policies have, or nearly one, or names resources of Unity Catalog.
+func isPolicy(fields map[string]json.RawMessage) bool {
+	for key := range fields {
+		if slices.Contains(policyFields, key) || input.Misspelt(key, policyFields) != "" || input.Nearest(key, itemLists) != "" {
+			return true
+		}
+	}
+	var resources map[string]json.RawMessage
+	if json.Unmarshal(fields["resources"], &resources) != nil {
 		return false
 	}
-	return len(list) > 0 && !slices.ContainsFunc(list, func(of map[string]json.RawMessage) bool { return !IsRole(of) })
+	var names []string
+	for _, r := range DefaultServiceDef().Resources {
+		names = append(names, r.Name)
+	}
+	for name := range resources {
+		if slices.Contains(names, name) || input.Misspelt(name, names) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// hasMembers reports whether the members of a role are objects, as Ranger writes them.
+func hasMembers(role map[string]json.RawMessage) bool {
+	for _, field := range []string{"users", "groups", "roles"} {
+		var members []map[string]json.RawMessage
+		if role[field] != nil && json.Unmarshal(role[field], &members) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // IsRole reports whether an object has the fields of a role, and not those of a policy.

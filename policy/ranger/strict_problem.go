@@ -58,8 +58,11 @@ func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []
 			continue // its policy says so
 		}
 		p := Problem{PolicyID: u.PolicyID, Policy: u.Policy, Origin: origin, Field: u.Path, Effect: policy.EffectNone, Message: u.reason()}
-		if u.Ignored {
+		switch {
+		case u.Ignored:
 			p.Effect = ignored
+		case u.Restricts:
+			p.Effect, p.Message = policy.EffectWider, p.Message+", and what it holds may take access away, which is not done"
 		}
 		if u.InPolicy && (u.PolicyID != 0 || u.Policy != "") {
 			p.Field = u.Path[len(policyPath.FindString(u.Path)):]

@@ -347,7 +347,15 @@ func pathsOf(unknown []UnknownField) (paths []string) {
 func TestClassify(t *testing.T) {
 	for doc, want := range map[string]DocumentKind{
 		`{"policies":[]}`: DocumentPolicies, `{"securityZones":{}}`: DocumentPolicies, "\ufeff {\"policies\":[]}": DocumentPolicies,
-		`{"policies":null,"resources":{}}`: DocumentPolicy, `{"denyPolicyItems":[]}`: DocumentPolicy, `[{"id":1}]`: DocumentPolicyList,
+		`{"policies":null,"resources":{"catalog":{}}}`: DocumentPolicy, `{"denyPolicyItems":[]}`: DocumentPolicy, `[{"id":1,"isEnabled":true}]`: DocumentPolicyList,
+		// What nearly is one is one, and what is of other programs is not.
+		`{"resources":{"katalog":{}}}`: DocumentPolicy, `{"resources":["sales"],"denyPolicyItem":[]}`: DocumentPolicy, `{"resources":[],"denyItems":[]}`: DocumentPolicy,
+		`{"name":"x","resources":{"database":{}},"policyType":0}`: DocumentPolicy, `[{"resources":{"table":{}}}]`: DocumentPolicyList, `[]`: DocumentPolicyList, `[1]`: DocumentPolicyList,
+		`{"resources":["deployment.yaml"],"configMapGenerator":[{"name":"policies","files":["p.json"]}]}`: DocumentUnknown,
+		`{"apiVersion":"kustomize.config.k8s.io/v1beta1","kind":"Kustomization","resources":["a.yaml"]}`:  DocumentUnknown,
+		`{"version":4,"resources":[],"outputs":{}}`:                                                       DocumentUnknown, `{"bundle":{"name":"x"},"resources":{"jobs":{"j":{"name":"x"}}}}`: DocumentUnknown,
+		`{"replicas":1,"resources":{"limits":{"cpu":1}}}`: DocumentUnknown, `{"resources":{"repositories":[{"repository":"x"}]}}`: DocumentUnknown,
+		`[{"name":"setup","hosts":"all","roles":["common"]}]`: DocumentUnknown, `[{"name":"r","users":[{"name":"ann"}]},{"name":"s","groups":[]}]`: DocumentRoles,
 		`{"rangerRoles":[]}`: DocumentRoles, `{"metaDataInfo":{},"roles":[]}`: DocumentRoles, `{"name":"a","roles":[]}`: DocumentUnknown,
 		`{"userGroupMapping":{}}`: DocumentUsers, `{"serviceResources":[]}`: DocumentTags, `{"resources":[],"accessTypes":[]}`: DocumentServiceDef,
 		`{"tests":[],"policies":[]}`: DocumentSuite, `{"testCases":[]}`: DocumentSuite, `{"policyDeltas":[]}`: DocumentDeltas,

@@ -112,7 +112,7 @@ func (w *walker) noPolicy(from int) {
 	if w.span == nil || w.Data[from] == '{' || w.Data[from] == 'n' || len(w.path) == 0 || w.path[len(w.path)-1].key != nil {
 		return
 	}
-	if !MayRestrict(w.Data[from:w.At]) {
+	if !mayRestrict(w.Data[from:w.At]) {
 		w.span(w.render(), from, w.At)
 	}
 }
@@ -210,8 +210,10 @@ func (w *walker) object(s *schema, depth int) bool {
 		if !w.value(below, depth+1) {
 			return false
 		}
-		if w.file && !w.inPolicy && unknown >= 0 && unknown < len(w.unknown) && (w.Data[value] == '{' || w.Data[value] == '[') {
-			w.unknown[unknown].Raw = string(w.Data[value:w.At])
+		if !w.inPolicy && unknown >= 0 && unknown < len(w.unknown) && (w.Data[value] == '{' || w.Data[value] == '[') {
+			held := bytes.ToLower(w.Data[value:w.At])
+			w.unknown[unknown].Restricts = mayRestrict(held) || mayRestrict(key) ||
+				slices.ContainsFunc(referredTo, func(word string) bool { return bytes.Contains(held, []byte(word)) })
 		}
 	}
 	w.release(held, top)
@@ -382,6 +384,9 @@ func render(path []pathStep) string {
 			b.Write(s.key)
 		default:
 			b.Write(s.key)
+		}
+		if s.key != nil && len(s.key) == 0 {
+			b.WriteString(`""`)
 		}
 	}
 	return b.String()

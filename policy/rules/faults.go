@@ -75,7 +75,7 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 	kind, isList := itemKindOf[name]
 	switch {
 	case isList && index >= 0:
-		return d.addItem(kind, index, rest, f.Known)
+		return d.addItem(kind, index, rest, f)
 	case name == "policyItems" || name == "denyExceptions":
 		if f.Known == "" { // else what stands under the misspelt name is not read, and the list itself is
 			d.noAllow, d.noExcept = d.noAllow || name == "policyItems", d.noExcept || name == "denyExceptions"
@@ -106,12 +106,12 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 	return faultCloses
 }
 
-func (d *damage) addItem(kind ItemKind, index int, rest, known string) faultEffect {
+func (d *damage) addItem(kind ItemKind, index int, rest string, f ranger.Fault) faultEffect {
 	place := itemPlace{kind, index}
 	it := d.items[place]
 	field, at, below := ranger.Fault{Field: rest}.Step()
-	if at < 0 && below == "" && known != "" {
-		field = known
+	if at < 0 && below == "" && f.Known != "" {
+		field = f.Known
 	}
 	switch field {
 	case "accesses":
@@ -125,6 +125,7 @@ func (d *damage) addItem(kind ItemKind, index int, rest, known string) faultEffe
 		}
 	case "users", "groups", "roles":
 		it.who = true
+		it.rest = it.rest || f.IsDuplicate() // what is wrong in a list is not in it, but of two lists one is
 	case "delegateAdmin":
 		return faultHarmless
 	case "":

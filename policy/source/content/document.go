@@ -2,6 +2,7 @@ package content
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type document struct {
 	data   []byte
 	kind   ranger.DocumentKind
 	kept   bool // it is what was last read from a file that cannot be read any more
+	// foreign is why the document is left out, and the others of its file are not: it is of another program.
+	foreign string
 
 	policies *ranger.ServicePolicies // of a single policy, or a list, the list alone
 	roles    *ranger.ServiceRoles
@@ -38,15 +41,30 @@ func readDocuments(f File) (docs []*document, unreadable *document, err error) {
 	if docs, err = documents(f); err != nil {
 		return nil, &document{file: f}, err
 	}
+	var other error // of the first document of another program
+	foreign := 0
 	for _, d := range docs {
 		if err = d.classify(); err == nil {
 			err = d.parse()
+		} else if d.isForeign(err) {
+			d.foreign = strings.TrimPrefix(err.Error(), f.path+": ")
+			other = cmp.Or(other, err)
+			foreign++
+			continue
 		}
 		if err != nil {
 			return nil, d, err
 		}
 	}
+	if foreign == len(docs) {
+		return nil, docs[0], other
+	}
 	return docs, nil, nil
+}
+
+// isForeign reports whether a document of no known kind is another program's: it is whole, and nothing in it looks like policies.
+func (d *document) isForeign(err error) bool {
+	return d.kind == ranger.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil && d.hint() == "" && mayRestrict(d.data, err) == ""
 }
 
 // documents parts a file into its documents.
@@ -137,7 +155,7 @@ func (d *document) hint() string {
 		return " (a role stands in a list, as the value of rangerRoles)"
 	}
 	for _, key := range d.keys() {
-		if known := input.Nearest(key, documentKeys); known != "" {
+		if known := input.Nearest(key, documentKeys); known != "" && known != key {
 			return fmt.Sprintf(" (%s: did you mean %s?)", key, known)
 		}
 	}

@@ -49,15 +49,15 @@ func FuzzFile(f *testing.F) {
 // A duplicate key is found wherever it is; the same key in two objects is none.
 func TestDuplicateKeys(t *testing.T) {
 	for text, want := range map[string]bool{
-		`{"resources":{"a":{},"b":{"a":1}},"a":[{"a":1},{"a":2}]}`:  false,
-		`{"resources":{},"resources":{}}`:                           true,
-		`{"resources":{"x":[[{"a":1,"\u0061":2}]]}}`:                true,
-		`{"resources":{"x":"a"},"policyItems":["x","x",{"x":"x"}]}`: false,
-		`{"resources":{` + keys(100) + `}}`:                         false,
-		`{"resources":{` + keys(100) + `,"k3":0}}`:                  true,
-		`{"resources":{` + keys(100) + `,"k99":0}}`:                 true,
-		`[{"a\\\"":"}{,\"\\","a\\":"\\"}]`:                          false,
-		`[{"a":{"b":1},"a":2}]`:                                     true,
+		`{"policyType":0,"resources":{"a":{},"b":{"a":1}},"a":[{"a":1},{"a":2}]}`:  false,
+		`{"policyType":0,"resources":{},"resources":{}}`:                           true,
+		`{"policyType":0,"resources":{"x":[[{"a":1,"\u0061":2}]]}}`:                true,
+		`{"policyType":0,"resources":{"x":"a"},"policyItems":["x","x",{"x":"x"}]}`: false,
+		`{"policyType":0,"resources":{` + keys(100) + `}}`:                         false,
+		`{"policyType":0,"resources":{` + keys(100) + `,"k3":0}}`:                  true,
+		`{"policyType":0,"resources":{` + keys(100) + `,"k99":0}}`:                 true,
+		`[{"policyType":0,"a\\\"":"}{,\"\\","a\\":"\\"}]`:                          false,
+		`[{"policyType":0,"a":{"b":1},"a":2}]`:                                     true,
 	} {
 		c, err := Merge([]File{{path: "f.json", name: "f.json", data: []byte(text)}}, "", nil)
 		if err != nil {

@@ -43,7 +43,7 @@ func (m *merger) refuseFields(docs []*document, ownDef string, before *Content) 
 			continue
 		}
 		for _, u := range spared {
-			if u.Raw != "" && (mayRestrict([]byte(u.Raw), refusal) != "" || ranger.MayRestrict(unescape([]byte(u.Raw)))) {
+			if u.Restricts {
 				return nil, fmt.Errorf("%w (what %s holds may take access away)", refusal, u.Path)
 			}
 		}

@@ -16,8 +16,9 @@ import (
 
 // merger merges the documents of many files into one content.
 type merger struct {
-	service string // the service to read; "" for the only one there is
-	content Content
+	service   string // the service to read; "" for the only one there is
+	noService bool   // nothing says of which service the policies are
+	content   Content
 	// origins maps each thing that may occur only once, such as "user store" or "role x", to the file it came from.
 	origins     map[string]string
 	ids         map[int64]*document
@@ -40,7 +41,13 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 				return nil, err
 			}
 		}
-		docs = append(docs, list...)
+		for _, d := range list {
+			if d.foreign != "" {
+				m.problem(f.path, policy.EffectNone, "left out: document %d of the file: %s", d.number, d.foreign)
+			} else {
+				docs = append(docs, d)
+			}
+		}
 	}
 	if err := m.chooseService(docs); err != nil {
 		return nil, err
@@ -71,7 +78,7 @@ func (m *merger) add(d *document, ownDef string) error {
 	case d.policies != nil:
 		err = m.addPolicies(d, "", d.policies.Policies, &m.content.Policies.Policies)
 	case d.roles != nil:
-		if m.isForeign(d.roles.ServiceName) {
+		if m.isForeignPart(d.roles.ServiceName) {
 			m.leaveOut(d, d.roles.ServiceName)
 			return nil
 		}
@@ -80,7 +87,7 @@ func (m *merger) add(d *document, ownDef string) error {
 		err = m.checkOnlyOne("user store", origin)
 		m.content.Users = d.users
 	case d.tags != nil:
-		if m.isForeign(d.tags.ServiceName) {
+		if m.isForeignPart(d.tags.ServiceName) {
 			m.leaveOut(d, d.tags.ServiceName)
 			return nil
 		}

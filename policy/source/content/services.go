@@ -53,6 +53,7 @@ func (m *merger) chooseService(docs []*document) error {
 		}
 	}
 	out := m.content.Policies
+	m.noService = m.service == "" && len(services) == 0
 	if out.ServiceName = m.service; m.service == "" {
 		var sure, possible []string
 		for _, name := range slices.Sorted(maps.Keys(services)) {
@@ -162,6 +163,10 @@ func (m *merger) isForeign(service string) bool {
 	return isForeign(service, m.content.Policies.ServiceName)
 }
 
+// isForeignPart reports whether roles or tags are another service's. Where no policy names a service, they are those of the only one
+// there is.
+func (m *merger) isForeignPart(service string) bool { return !m.noService && m.isForeign(service) }
+
 func isForeign(service, own string) bool { return service != "" && service != own }
 
 func (m *merger) isForeignPolicy(p *ranger.Policy) bool {
@@ -183,9 +188,9 @@ func (m *merger) isForeignDocument(d *document, ownDef string) bool {
 		list := allPolicies(d.policies)
 		return len(list) > 0 && !slices.ContainsFunc(list, func(p *ranger.Policy) bool { return !m.isForeignPolicy(p) })
 	case d.roles != nil:
-		return m.isForeign(d.roles.ServiceName)
+		return m.isForeignPart(d.roles.ServiceName)
 	case d.tags != nil:
-		return m.isForeign(d.tags.ServiceName)
+		return m.isForeignPart(d.tags.ServiceName)
 	}
 	return d.def != nil && d.def.Name != ownDef && d.def.Name != ranger.TagServiceType
 }

@@ -50,7 +50,9 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 	}
 	effect := policy.EffectNarrower
 	if d.data != nil && d.kind == ranger.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil {
-		if slices.ContainsFunc(d.keys(), func(key string) bool { return input.Misspelt(key, documentKeys) != "" }) {
+		if slices.ContainsFunc(d.keys(), func(key string) bool {
+			return input.Misspelt(key, documentKeys) != "" && !slices.Contains(documentKeys, key)
+		}) {
 			return nil, err
 		}
 		if d.hint() == "" {
