@@ -11,6 +11,7 @@ import (
 	"ucwarden/connector/apply"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
+	"ucwarden/connector/unread"
 	"ucwarden/policy"
 )
 
@@ -39,6 +40,49 @@ func (r *run) keepOwn(scope policy.Scope) policy.Scope {
 		}
 		return p.Kind == policy.Group || r.UnknownSelf
 	})
+}
+
+// sharing returns whether somebody may have the grants of two principals, ourselves aside. Where the members of a group are not
+// known, anybody may be in it.
+func (r *run) sharing() func(p, q policy.Principal) bool {
+	type members struct {
+		names map[string]bool
+		all   bool
+	}
+	known := make(map[policy.Principal]members)
+	of := func(p policy.Principal) members {
+		m, ok := known[p]
+		if ok {
+			return m
+		}
+		names, all := []string{p.Name}, true
+		if !unread.IsPerson(p) {
+			names, all = r.dir.UsersIn(p)
+		}
+		m = members{names: make(map[string]bool, len(names)), all: all && p.Kind != policy.UnknownKind && !p.IsEveryone()}
+		for _, name := range names {
+			if !r.dir.Own(policy.NewPrincipal(policy.User, name)) && !r.dir.Own(policy.NewPrincipal(policy.ServicePrincipal, name)) {
+				m.names[policy.FoldPrincipal(name)] = true
+			}
+		}
+		known[p] = m
+		return m
+	}
+	return func(p, q policy.Principal) bool {
+		if unread.IsPerson(p) && unread.IsPerson(q) {
+			return p == q
+		}
+		a, b := of(p), of(q)
+		if !a.all || !b.all {
+			return true
+		}
+		for name := range a.names {
+			if b.names[name] {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // noteTried takes what a plan grants to principals that the workspace does not list out of the count of its grants: it is tried,

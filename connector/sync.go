@@ -214,22 +214,23 @@ func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Sco
 	desired := r.unknown.Without(compiled.Grants, found.Current, found.Read)
 	desired, heldBack := unread.AsFarAsKnown(found, desired, r.compiler)
 	desired, waiting := r.withoutPending(found, desired)
-	r.wanted = desired
 	heldBack = append(heldBack, waiting...)
-	var kept, notRevoked []policy.Grant
-	var unmanaged policy.Unmanaged
-	changes, totals := policy.Diff(policy.DiffInput{
-		Read: found.Read, Current: found.Current, Desired: desired, Scope: r.keepOwn(scope), Mode: r.Mode, Expresses: r.compiler.Expresses, Unmanaged: &unmanaged,
-		Kept: func(s policy.Securable, a policy.Assignment) {
-			kept = append(kept, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
-		},
-		NotRevoked: func(s policy.Securable, a policy.Assignment) {
-			notRevoked = append(notRevoked, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
-		},
-	})
-	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: changes, Totals: totals, Report: compiled.Report}
+	scope = r.keepOwn(scope)
+	d := r.compare(found, desired, scope)
+	var staying []policy.Finding
+	if len(d.kept) > 0 {
+		beside, waiting, stays := unread.Beside(found, unread.Kept{
+			Grants: d.kept, Share: r.sharing(), In: r.dir.GroupsOf, Wanted: compiled.Grants, Desired: desired, Changes: d.changes})
+		if beside != desired {
+			heldBack, staying, desired = append(heldBack, waiting...), stays, beside
+			d = r.compare(found, desired, scope)
+		}
+	}
+	r.wanted = desired
+	kept, notRevoked := d.kept, d.notRevoked
+	plan := &policy.Plan{PolicyVersion: r.snapshot.Version, Changes: d.changes, Totals: d.totals, Report: compiled.Report}
 	unknown := r.unknown.Findings(compiled.Grants, found.Current, found.Read)
-	plan.Report.Findings = slices.Concat(plan.Report.Findings, unmanaged.Findings(), unknown, r.directoryFindings(found, kept), notRevokedFindings(notRevoked), heldBack)
+	plan.Report.Findings = slices.Concat(plan.Report.Findings, d.unmanaged.Findings(), unknown, r.directoryFindings(found, kept), notRevokedFindings(notRevoked), staying, heldBack)
 	for _, f := range heldBack {
 		plan.Waiting = append(plan.Waiting, policy.Grant{Securable: f.Securable, Principal: f.Principal, Privilege: f.Privilege})
 	}
@@ -239,6 +240,28 @@ func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Sco
 	}
 	slices.SortFunc(leftOut, policy.ComparePrincipals)
 	return plan, slices.Compact(leftOut), notRevoked
+}
+
+// difference is what leads from what was loaded to what is desired.
+type difference struct {
+	changes          []policy.Change
+	totals           policy.Totals
+	kept, notRevoked []policy.Grant
+	unmanaged        policy.Unmanaged
+}
+
+func (r *run) compare(found *load.Found, desired *policy.GrantSet, scope policy.Scope) difference {
+	var d difference
+	d.changes, d.totals = policy.Diff(policy.DiffInput{
+		Read: found.Read, Current: found.Current, Desired: desired, Scope: scope, Mode: r.Mode, Expresses: r.compiler.Expresses, Unmanaged: &d.unmanaged,
+		Kept: func(s policy.Securable, a policy.Assignment) {
+			d.kept = append(d.kept, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
+		},
+		NotRevoked: func(s policy.Securable, a policy.Assignment) {
+			d.notRevoked = append(d.notRevoked, policy.Grant{Securable: s, Principal: a.Principal, Privilege: a.Privilege})
+		},
+	})
+	return d
 }
 
 // notRevokedFindings names, one for each principal, the grants that a mode which never revokes leaves.
