@@ -39,7 +39,7 @@ func (s *Syncer) protector(g *generation) *protect.Protector {
 	o.Time = g.at
 	compiler := g.compiler
 	o.Resolve = func(id rules.SubjectID) (policy.Principal, bool) { return compiler.Principal(id) }
-	o.Members, o.Groups = g.identities.Directory.UsersIn, g.identities.Directory.Groups()
+	o.Members, o.Within, o.Groups = g.identities.Directory.UsersIn, g.identities.Directory.GroupsIn, g.identities.Directory.Groups()
 	return protect.New(g.rules, o)
 }
 

@@ -26,7 +26,7 @@ import (
 const protectedSeed = `
 metastore: {owner: "` + us + `"}
 users: [ben@example.com, cleo@example.com]
-groups: [{name: admins, members: [` + somebody + `]}, {name: readers, members: [ben@example.com, cleo@example.com]}, {name: bound, members: [ben@example.com]}]
+groups: [{name: admins, members: [` + somebody + `]}, {name: readers, members: [cleo@example.com, outer]}, {name: outer, members: [inner]}, {name: inner, members: [ben@example.com]}, {name: bound, members: [ben@example.com]}]
 catalogs:
 - name: sales
   schemas:
@@ -329,7 +329,7 @@ func TestDeniedInGroup(t *testing.T) {
 	}
 	check := func(when, cleo string) {
 		t.Helper()
-		for who, want := range map[string]string{"ben@example.com": "", "cleo@example.com": cleo, "readers": ""} {
+		for who, want := range map[string]string{"ben@example.com": "", "cleo@example.com": cleo, "readers": "", "outer": "", "inner": ""} {
 			if got := u.sees(who); got != want && got != "closed" {
 				t.Errorf("%s %s sees %q, want %q", when, who, got, want)
 			}
@@ -369,7 +369,7 @@ func TestBoundInRole(t *testing.T) {
 		if when != "at first" {
 			u.rename(t, "bound", "renamed")
 		}
-		for who, want := range map[string]string{"ben@example.com": "eu Xxx;", "readers": "", "cleo@example.com": "eu Abc;us Def;"} {
+		for who, want := range map[string]string{"ben@example.com": "eu Xxx;", "readers": "", "outer": "", "inner": "", "cleo@example.com": "eu Abc;us Def;"} {
 			if got := u.sees(who); got != want {
 				t.Errorf("%s %s sees %q, want %q", when, who, got, want)
 			}

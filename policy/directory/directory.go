@@ -37,13 +37,14 @@ type Directory struct {
 	entries []Entry
 	byName  map[string][]int // by folded name
 	byID    map[string]int
+	told    map[string][]int // by id of a group, those who say that they are directly in it
 	own     map[policy.Principal]bool
 	read    bool
 }
 
 // New indexes a listing.
 func New(l Listing) *Directory {
-	d := &Directory{entries: slices.Clone(l.Entries), byName: make(map[string][]int, len(l.Entries)), own: make(map[policy.Principal]bool), read: true}
+	d := &Directory{entries: slices.Clone(l.Entries), byName: make(map[string][]int, len(l.Entries)), told: make(map[string][]int), own: make(map[policy.Principal]bool), read: true}
 	slices.SortFunc(d.entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	byID := make(map[string]int, len(l.Entries))
 	d.byID = byID
@@ -52,6 +53,9 @@ func New(l Listing) *Directory {
 		folded := policy.FoldPrincipal(e.Name)
 		d.byName[folded] = append(d.byName[folded], i)
 		byID[e.ID] = i
+		for _, group := range e.Parents {
+			d.told[group] = append(d.told[group], i)
+		}
 	}
 	parents := make(map[string][]string) // by member
 	for i := range d.entries {

@@ -1,6 +1,7 @@
 package directory_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +189,30 @@ func TestGroupsOf(t *testing.T) {
 		slices.Sort(got)
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s is in %q, want %q", c.who.Name, got, c.want)
+		}
+	}
+}
+
+// Who is in a group, and which groups are, is told by what the group lists and by what those say who are in it.
+func TestIn(t *testing.T) {
+	group := func(id string, members []string, in ...string) directory.Entry {
+		return directory.Entry{ID: id, Kind: policy.Group, Name: "G" + id, Members: members, Parents: in}
+	}
+	d := directory.New(directory.Listing{Entries: []directory.Entry{
+		{ID: "1", Kind: policy.User, Name: "ana@x"}, {ID: "2", Kind: policy.User, Name: "ben@x", Parents: []string{"40"}},
+		group("10", []string{"1", "20"}), group("20", []string{"30", "10"}), group("30", []string{}), group("40", nil), group("50", []string{"99"}), group("60", []string{}, "40", "30"),
+	}})
+	for name, want := range map[string]string{
+		"G10": "G20 G30 G60|ana@x|true", "G20": "G10 G30 G60|ana@x|true", "G30": "G60||true", "G60": "||true", "G40": "G60|ben@x|false", "G50": "||false", "none": "||false",
+	} {
+		groups, all := d.GroupsIn(policy.NewPrincipal(policy.Group, name))
+		var names []string
+		for _, g := range groups {
+			names = append(names, g.Name)
+		}
+		users, allUsers := d.UsersIn(policy.NewPrincipal(policy.Group, name))
+		if got := fmt.Sprintf("%s|%s|%t", strings.Join(names, " "), strings.Join(users, " "), all); got != want || all != allUsers {
+			t.Errorf("in %s are %s, want %s; users are all: %t", name, got, want, allUsers)
 		}
 	}
 }

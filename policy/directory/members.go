@@ -9,37 +9,57 @@ import (
 // UsersIn returns the names of the users and service principals in a group, directly or through others, sorted, and whether
 // these are all: not where the members of one of the groups are not known, or one of them is not listed.
 func (d *Directory) UsersIn(group policy.Principal) (names []string, all bool) {
-	all = true
-	seen := make(map[int]bool)
-	var visit func(i int)
-	visit = func(i int) {
-		if seen[i] {
-			return
-		}
-		seen[i] = true
-		e := &d.entries[i]
+	all = d.visit(group, func(e *Entry) {
 		if e.Kind != policy.Group {
 			names = append(names, e.Name)
-			return
+		}
+	})
+	slices.Sort(names)
+	return names, all
+}
+
+// GroupsIn returns the groups in a group, directly or through others, sorted, and whether these are all, as UsersIn does.
+func (d *Directory) GroupsIn(group policy.Principal) (groups []policy.Principal, all bool) {
+	all = d.visit(group, func(e *Entry) {
+		if p := e.principal(); e.Kind == policy.Group && p != group {
+			groups = append(groups, p)
+		}
+	})
+	slices.SortFunc(groups, policy.ComparePrincipals)
+	return slices.Compact(groups), all
+}
+
+// visit calls with a group, and with everybody who is in it, directly or through others, once each, and returns whether these are all.
+func (d *Directory) visit(group policy.Principal, call func(*Entry)) (all bool) {
+	all = true
+	seen := make(map[int]bool)
+	var queue []int
+	for _, i := range d.byName[policy.FoldPrincipal(group.Name)] {
+		if d.entries[i].principal() == group {
+			queue = append(queue, i)
+		}
+	}
+	found := len(queue) > 0
+	for ; len(queue) > 0; queue = queue[1:] {
+		if seen[queue[0]] {
+			continue
+		}
+		seen[queue[0]] = true
+		e := &d.entries[queue[0]]
+		call(e)
+		if e.Kind != policy.Group {
+			continue
 		}
 		all = all && e.Members != nil
 		for _, id := range e.Members {
-			if member, listed := d.byID[id]; listed {
-				visit(member)
-			} else {
-				all = false
+			member, listed := d.byID[id]
+			if all = all && listed; listed {
+				queue = append(queue, member)
 			}
 		}
+		queue = append(queue, d.told[e.ID]...)
 	}
-	found := false
-	for _, i := range d.byName[policy.FoldPrincipal(group.Name)] {
-		if d.entries[i].principal() == group {
-			found = true
-			visit(i)
-		}
-	}
-	slices.Sort(names)
-	return names, all && found
+	return all && found
 }
 
 // Groups lists the groups, sorted by id.

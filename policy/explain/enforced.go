@@ -29,7 +29,7 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 	o.Time = x.options.Time
 	o.Resolve = func(id rules.SubjectID) (policy.Principal, bool) { return x.compiler.Principal(id) }
 	if x.options.Directory != nil {
-		o.Members, o.Groups = x.options.Directory.UsersIn, x.options.Directory.Groups()
+		o.Members, o.Within, o.Groups = x.options.Directory.UsersIn, x.options.Directory.GroupsIn, x.options.Directory.Groups()
 	}
 	protector := protect.New(x.rules, o)
 	denied := x.compiler.Denied(inventory)[object.Securable]

@@ -11,8 +11,9 @@ import (
 // exception.
 type Denials struct {
 	Rules []DenyRule
-	// Roles are the groups that may be granted the privilege in which somebody denied is, or may be. Who acts in the role of one
-	// is not seen to be a person, and so counts as denied.
+	// Roles are the groups that may be granted the privilege in which somebody denied is, or may be; everyone among them where they may
+	// be granted it. Who acts in the role of one, or of a group in it that somebody denied is in, is not seen to be a person, and so
+	// counts as denied.
 	Roles rules.SubjectSet
 }
 
@@ -81,13 +82,13 @@ func (v *View) whoOf(items []Item) rules.SubjectSet {
 	return slices.Compact(who)
 }
 
-// RolesWith lists the groups and roles that policies allow the privilege here in which somebody is, or may be, who is one of
-// the given subjects.
+// RolesWith lists the groups and roles that policies allow the privilege here, everyone among them, in which somebody is, or may be, who
+// is one of the given subjects.
 func (j *Judge) RolesWith(v *View, of []rules.SubjectID) rules.SubjectSet {
 	var roles rules.SubjectSet
 	for _, a := range v.Allow {
 		for _, p := range v.whoOf(a.Allow) {
-			if p != rules.Everyone && j.kindOf(p) != rules.SubjectUser && slices.ContainsFunc(of, func(h rules.SubjectID) bool {
+			if j.kindOf(p) != rules.SubjectUser && slices.ContainsFunc(of, func(h rules.SubjectID) bool {
 				return j.MayBe(p, h) != rules.No
 			}) {
 				roles = append(roles, p)

@@ -26,13 +26,7 @@ type denial struct {
 // denials returns for whom a filter shows no row.
 func (p *Protector) denials(d *judge.Denials) ([]denial, error) {
 	var list []denial
-	roles := persons{}
-	for _, id := range d.Roles {
-		principal, _ := p.options.Resolve(id)
-		roles.sessions = append(roles.sessions, principal.Name)
-	}
-	roles.sort()
-	if !roles.empty() {
+	if roles := p.sessionsOf(p.deniedRoles(d)); !roles.empty() {
 		text, err := roles.SQL()
 		if err != nil {
 			return nil, fmt.Errorf("the name of a granted group: %w", err)
@@ -50,6 +44,34 @@ func (p *Protector) denials(d *judge.Denials) ([]denial, error) {
 		}
 	}
 	return list, nil
+}
+
+// deniedRoles returns the names of the groups in whose roles somebody denied could read: of the granted groups that they are in, and of
+// those in one of these.
+func (p *Protector) deniedRoles(d *judge.Denials) []string {
+	if len(d.Roles) == 0 {
+		return nil
+	}
+	var names []string
+	for _, r := range p.rolesNamed(d.Roles) {
+		names = append(names, r.principal.Name)
+	}
+	var of rules.SubjectSet
+	for i := range d.Rules {
+		of = append(of, d.Rules[i].Who...)
+		for _, a := range d.Rules[i].Allowed {
+			of = append(of, a.Except...)
+		}
+	}
+	slices.Sort(of)
+	of = slices.Compact(of)
+	roles, _ := p.rolesOf(d.Roles)
+	for _, r := range roles {
+		if p.mayHold(r, of) {
+			names = append(names, r.principal.Name)
+		}
+	}
+	return names
 }
 
 // deny adds to a filter that the denied see no row.

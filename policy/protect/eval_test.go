@@ -132,6 +132,13 @@ func (e *evaluator) comparison() any {
 		}
 		c := compare(v, w)
 		return map[string]bool{"=": c == 0, "<>": c != 0, "<": c < 0, ">": c > 0, "<=": c <= 0, ">=": c >= 0}[token]
+	case "LIKE", "RLIKE": // patterns without _ and escapes
+		e.at++
+		text, pattern := v.(string), e.operand().(string)
+		if token == "LIKE" {
+			pattern = "^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), "%", ".*") + "$"
+		}
+		return regexp.MustCompile(pattern).MatchString(text)
 	case "IS":
 		e.at++
 		negated := e.take("NOT")

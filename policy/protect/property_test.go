@@ -47,6 +47,19 @@ func TestAgreesWithEvaluate(t *testing.T) {
 		for _, u := range users {
 			store.UserGroupMapping[u] = rapid.SliceOfNDistinct(rapid.SampledFrom(groups), 0, 2, rapid.ID).Draw(t, u+" is in")
 		}
+		// n1 is in one of the groups, so that who is in it is in that too.
+		outer := rapid.SampledFrom(groups).Draw(t, "n1 is in")
+		for _, u := range rapid.SliceOfNDistinct(rapid.SampledFrom(users), 0, 2, rapid.ID).Draw(t, "who is in n1") {
+			in := append(store.UserGroupMapping[u], "n1")
+			if !slices.Contains(in, outer) {
+				in = append(in, outer)
+			}
+			store.UserGroupMapping[u] = in
+		}
+		options := Options{Schema: "p"}
+		if rapid.Bool().Draw(t, "the workspace knows which groups are in others") {
+			options.Within = nestedIn(map[string][]string{outer: {"n1"}})
+		}
 		some := func(label string, from []string) []string {
 			return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 0, 2, rapid.ID).Draw(t, label)
 		}
@@ -100,13 +113,14 @@ func TestAgreesWithEvaluate(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := evaluate.New(set)
-		d := New(set, Options{Schema: "p", NameMembers: rapid.IntRange(0, 3).Draw(t, "members named")}).Compile(testTable(), nil)
+		options.NameMembers = rapid.IntRange(0, 3).Draw(t, "members named")
+		d := New(set, options).Compile(testTable(), nil)
 		if d.Closed != "" {
 			t.Fatalf("the table is closed: %s", d.Closed)
 		}
 		resource := match.Resource{{Name: "catalog", Value: "c"}, {Name: "schema", Value: "s"}, {Name: "table", Value: "t"}}
 		column := append(slices.Clone(resource), match.Element{Name: "column", Value: "region"})
-		inRolesNoMore(t, d, store, readers)
+		inRolesNoMore(t, d, store, outer, readers)
 		for _, u := range append(users, "stranger") {
 			who := session{u, store.UserGroupMapping[u]}
 			decided := e.EvaluateRowFilter(evaluate.Request{Resource: resource, AccessType: "select", User: u})
@@ -130,16 +144,21 @@ func TestAgreesWithEvaluate(t *testing.T) {
 	})
 }
 
-// inRolesNoMore checks that nobody sees more in the role of a group that may read the table than as the member of it that they are.
-func inRolesNoMore(t *rapid.T, d Desired, store *ranger.UserStore, readers []string) {
+// inRolesNoMore checks that nobody sees more in the role of a group that may read the table than as the member of it that they are. The group
+// n1 is in outer.
+func inRolesNoMore(t *rapid.T, d Desired, store *ranger.UserStore, outer string, readers []string) {
 	for u, groups := range store.UserGroupMapping {
 		for _, g := range groups {
-			if !slices.Contains(readers, g) && !slices.Contains(readers, "public") {
+			role := session{user: g}
+			if g == "n1" {
+				role.groups = []string{outer}
+			}
+			if !slices.ContainsFunc(append(role.groups, g, "public"), func(g string) bool { return slices.Contains(readers, g) }) {
 				continue
 			}
 			for _, r := range []any{"EU", "us"} {
 				for _, n := range []int64{1, 2} {
-					role, self := session{user: g}, session{u, groups}
+					self := session{u, groups}
 					if len(rows(t, d, role, region(r, n))) > len(rows(t, d, self, region(r, n))) {
 						t.Fatalf("%s sees row (%v, %d) in the role of %s alone, by\n%v", u, r, n, g, d.Functions)
 					}

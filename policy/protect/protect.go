@@ -28,6 +28,9 @@ type Options struct {
 	// Members returns the users and service principals that the workspace knows to be in a group, directly or through others,
 	// and whether these are all; nil knows none.
 	Members func(group policy.Principal) (names []string, all bool)
+	// Within returns the groups that the workspace knows to be in a group, directly or through others, and whether these are all; nil
+	// knows none. Whoever is in one of them may read what the group may, in its role too.
+	Within func(group policy.Principal) (groups []policy.Principal, all bool)
 	// Exempt are whom no filter and no mask binds: the identities that pipelines run as, break-glass accounts.
 	Exempt []policy.Principal
 	// MaskOther takes the place of characters that are no letter of an upper and lower case and no digit, where text is
@@ -55,10 +58,12 @@ type Protector struct {
 
 	judgeOnce, allOnce sync.Once
 	memberships        *judge.Judge
-	all                []role   // see groups
+	all                []role // see groups
+	allAt              map[policy.Principal]int
 	held, allHeld      sync.Map // by holds, by heldBy
 	members            sync.Map // by group, as the workspace knows them
 	memberLists        sync.Map // by subject, as policies and the workspace know them
+	nestings           sync.Map // by principal of a group, see nestedIn
 }
 
 // New returns a Protector.

@@ -55,28 +55,26 @@ func (c *compilation) mayRead() rules.SubjectSet {
 	return c.readers
 }
 
-// rolesWith returns the names of the groups among those who may read in which somebody is, or may be, whom a branch is for. Where
-// everybody may read, all groups that are known are among them.
-func (p *Protector) rolesWith(readers rules.SubjectSet, b *branch) []string {
-	list := p.rolesNamed
-	all := p.everyone(readers)
+// rolesWith returns the names of the groups among those who may read, and of those in them, in which somebody is, or may be, whom a
+// branch is for, and whether all groups that are known were looked at: where everybody may read, and where it is not known which groups
+// are in those who may.
+func (p *Protector) rolesWith(readers rules.SubjectSet, b *branch) (names []string, every bool) {
+	roles, every := p.rolesOf(readers)
 	key := heldBy{b.item, b.also}
-	if all {
+	if every {
 		if known, ok := p.allHeld.Load(key); ok {
-			return slices.Clone(known.([]string))
+			return slices.Clone(known.([]string)), true
 		}
-		list = func(rules.SubjectSet) []role { return p.groups() }
 	}
-	var names []string
-	for _, r := range list(readers) {
+	for _, r := range roles {
 		if p.mayHold(r, b.item.Who) && (b.also == nil || p.mayHold(r, b.also.Who)) {
 			names = append(names, r.principal.Name)
 		}
 	}
-	if all {
+	if every {
 		p.allHeld.Store(key, slices.Clone(names))
 	}
-	return names
+	return names, every
 }
 
 // heldBy are the items of a branch.
@@ -110,6 +108,83 @@ func (p *Protector) rolesNamed(who rules.SubjectSet) []role {
 	return list
 }
 
+// rolesOf returns the groups in whose roles a table may be read that these may read: they, and the groups in them. Where everybody may
+// read, or it is not known which groups are in them, these are all groups that are known.
+func (p *Protector) rolesOf(readers rules.SubjectSet) (roles []role, every bool) {
+	if p.everyone(readers) {
+		return p.groups(), true
+	}
+	named := p.rolesNamed(readers)
+	for _, r := range named {
+		if !p.nestedIn(r).all {
+			return p.groups(), true
+		}
+	}
+	known := make(map[policy.Principal]bool, len(named))
+	for _, r := range named {
+		known[r.principal] = true
+	}
+	roles = named
+	for _, r := range named {
+		for _, in := range p.nestedIn(r).roles {
+			if !known[in.principal] {
+				known[in.principal] = true
+				roles = append(roles, in)
+			}
+		}
+	}
+	return roles, false
+}
+
+// nesting is the groups in a group, directly or through others.
+type nesting struct {
+	roles []role
+	all   bool // these are all
+}
+
+// nestedIn returns the groups in a group, as the workspace and the roles of policies know them. Who of policies is in a group is users alone,
+// so whether these are all is told by the workspace.
+func (p *Protector) nestedIn(r role) *nesting {
+	if known, ok := p.nestings.Load(r.principal); ok {
+		return known.(*nesting)
+	}
+	n := &nesting{}
+	if p.options.Within != nil {
+		var in []policy.Principal
+		in, n.all = p.options.Within(r.principal)
+		for _, g := range in {
+			if !g.IsEveryone() {
+				n.roles = append(n.roles, p.roleOf(g))
+			}
+		}
+	}
+	seen := make(map[rules.SubjectID]bool)
+	for queue := slices.Clone(r.subjects); len(queue) > 0; queue = queue[1:] {
+		id := queue[0]
+		if seen[id] || p.set.Subjects.Of(id).Kind == rules.SubjectUser {
+			continue
+		}
+		seen[id] = true
+		if principal, _ := p.options.Resolve(id); principal != r.principal && !principal.IsEveryone() {
+			n.roles = append(n.roles, p.roleOf(principal))
+		}
+		if members, _ := p.set.Members.MembersOf(id); p.set.Subjects.Of(id).Kind == rules.SubjectRole {
+			queue = append(queue, members...)
+		}
+	}
+	p.nestings.Store(r.principal, n)
+	return n
+}
+
+// roleOf returns a group with the subjects that stand for it.
+func (p *Protector) roleOf(group policy.Principal) role {
+	p.groups()
+	if i, ok := p.allAt[group]; ok {
+		return p.all[i]
+	}
+	return role{principal: group}
+}
+
 // groups returns all groups that policies or the workspace know.
 func (p *Protector) groups() []role {
 	p.allOnce.Do(func() {
@@ -117,9 +192,13 @@ func (p *Protector) groups() []role {
 		for id := range rules.SubjectID(p.set.Subjects.Len()) {
 			all = append(all, id)
 		}
-		p.all = p.rolesNamed(all)
+		p.all, p.allAt = p.rolesNamed(all), make(map[policy.Principal]int)
+		for i, r := range p.all {
+			p.allAt[r.principal] = i
+		}
 		for _, g := range p.options.Groups {
-			if !g.IsEveryone() && !slices.ContainsFunc(p.all, func(r role) bool { return r.principal == g }) {
+			if _, known := p.allAt[g]; !known && !g.IsEveryone() {
+				p.allAt[g] = len(p.all)
 				p.all = append(p.all, role{principal: g})
 			}
 		}
@@ -232,12 +311,12 @@ func (c *compilation) hideRoles(f *function, b *branch, otherwise shown) error {
 	if len(who) == 0 || b.also == nil && c.everyone(b.item.Who) {
 		return nil
 	}
-	names := slices.DeleteFunc(c.rolesWith(who, b), func(name string) bool { return f.decided[name] })
+	names, every := c.rolesWith(who, b)
+	names = slices.DeleteFunc(names, func(name string) bool { return f.decided[name] })
 	if len(names) == 0 {
 		return nil
 	}
-	sessions := persons{sessions: names, anyRole: len(names) > c.options.MaxNamed}
-	sessions.sort()
+	sessions := c.sessionsOf(names)
 	text, err := sessions.SQL()
 	if err != nil {
 		return fmt.Errorf("the name of a group that may read it: %w", err)
@@ -250,8 +329,23 @@ func (c *compilation) hideRoles(f *function, b *branch, otherwise shown) error {
 	if n := len(sessions.sessions); n > 1 {
 		more = fmt.Sprintf(" and %d more", n-1)
 	}
-	c.find(b, policy.EffectNone, "%s[%d]: who acts in the role of group %q%s is shown %s, since somebody whom the item binds is or may be in it", b.item.Kind, b.item.Index, sessions.sessions[0], more, otherwise.words)
+	c.find(b, policy.EffectNone, "%s[%d]: who acts in the role of group %q%s is shown %s, since somebody whom the item binds is or may be in it%s", b.item.Kind, b.item.Index, sessions.sessions[0], more, otherwise.words, c.unknownNesting(every, who))
 	return nil
+}
+
+// sessionsOf returns the sessions in the roles of groups; in any role where the groups are too many to be named.
+func (p *Protector) sessionsOf(groups []string) persons {
+	w := persons{sessions: groups, anyRole: len(groups) > p.options.MaxNamed}
+	w.sort()
+	return w
+}
+
+// unknownNesting says, for findings, that groups were taken for such that may read because it is not known which may.
+func (p *Protector) unknownNesting(every bool, readers rules.SubjectSet) string {
+	if !every || p.everyone(readers) {
+		return ""
+	}
+	return "; which groups are in those that may read it is not known, so every group that is known counts as in them"
 }
 
 // decide notes that what a session in the role of a group is shown is decided.
@@ -275,6 +369,13 @@ func (c *compilation) elseClosed(f *function) error {
 	text, err := w.SQL()
 	if err != nil {
 		return fmt.Errorf("the name of somebody who may read it: %w", err)
+	}
+	if len(w.groups) > 0 { // a role is a member of the groups that its group is in
+		roles, err := persons{anyRole: true}.SQL()
+		if err != nil {
+			return err
+		}
+		f.add(roles, "FALSE", nil)
 	}
 	f.add(text, "TRUE", nil)
 	return nil
