@@ -165,23 +165,47 @@ func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) 
 	if r.outdated() {
 		return apply.ErrOutdated
 	}
+	failed := make(map[policy.Securable]bool)
+	fail := func(table policy.Securable) {
+		for s, ok := table, true; ok; s, ok = s.Parent() {
+			failed[s] = true
+		}
+	}
+	replaces = slices.DeleteFunc(replaces, func(c policy.ProtectionChange) bool {
+		held := unrevoked(plan.Changes, result.Outcomes, c.Table)
+		if held { // by what replaces it they might see more; the change that failed is among the outcomes
+			fail(c.Table)
+		}
+		return held
+	})
 	errs = append(errs, r.protections.Apply(ctx, replaces, r.noteProtection)...)
 	if ctx.Err() != nil {
 		return apply.GivenUp(ctx.Err())
 	}
-	failed := make(map[policy.Securable]bool)
 	for i, c := range slices.Concat(hides, replaces) {
 		if errs[i] != nil {
 			r.unprotected(ctx, result, c.Table, errs[i])
-			for s, ok := c.Table, true; ok; s, ok = s.Parent() {
-				failed[s] = true
-			}
+			fail(c.Table)
 		}
 	}
 	if err := r.applyRest(ctx, plan.Changes, failed, result); err != nil {
 		return err
 	}
 	return r.lift(ctx, plan, result)
+}
+
+// unrevoked reports whether somebody still holds SELECT on a table that was to be revoked, and that the next attempt may revoke. What no
+// attempt does must not keep a filter from being replaced by one that hides more from others.
+func unrevoked(changes []policy.Change, outcomes []apply.Outcome, table policy.Securable) bool {
+	for i, out := range outcomes {
+		passes := policy.CodeOf(out.Err).Retryable() || errors.Is(out.Err, apply.ErrHeldBack)
+		if out.Err != nil && passes && changes[i].Securable.Contains(table) && slices.ContainsFunc(changes[i].Remove, func(a policy.Assignment) bool {
+			return a.Privilege.Implies(policy.Select) && !slices.Contains(out.Change.Remove, a)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // applyRest applies what was held back until tables were protected.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ucwarden/connector"
+	"ucwarden/connector/apply"
 	"ucwarden/connector/emulator"
 	"ucwarden/connector/load"
 	"ucwarden/connector/warehousetest"
@@ -245,5 +246,29 @@ func TestNotLiftedOverGrants(t *testing.T) {
 			t.Errorf("where the grants of the schema can be read: %t, the table carries %v", !fails, filter)
 		}
 		unread.server.ClearFaults()
+	}
+}
+
+// A filter is not replaced while somebody still holds a grant that was to be revoked, whom the next one may show more; unless it cannot be
+// revoked.
+func TestNotReplacedBeforeRevokes(t *testing.T) {
+	for status, replaced := range map[int]bool{503: false, 403: true} {
+		p := newProtected(t, allow("table:sales.emea.orders", "engineers", "select"), rowsOf("n > 1"))
+		p.run()
+		before := p.warehouse.Table("sales.emea.orders").Filter
+		p.fault(emulator.Fault{Method: "PATCH", Path: "*/permissions/table/*", Status: status})
+		p.policies.set(t, allow("table:sales.emea.orders", "analysts", "select"), rowsOf("n > 2"))
+		if result, err := p.Sync(t.Context(), connector.Request{}); err != nil || !slices.ContainsFunc(result.Outcomes, func(o apply.Outcome) bool { return o.Err != nil }) {
+			t.Errorf("%d: nothing failed: %v", status, err)
+		}
+		if after := p.warehouse.Table("sales.emea.orders").Filter; after == nil || (after.Function != before.Function) != replaced {
+			t.Errorf("%d: the revoke failed, and the filter is %v after %v", status, after, before)
+		}
+		p.server.ClearFaults()
+		*p.events = nil
+		p.run()
+		if p.order("-engineers SELECT"); !replaced && p.warehouse.Table("sales.emea.orders").Filter.Function == before.Function {
+			t.Error("the filter is not replaced once the revoke is made")
+		}
 	}
 }
