@@ -220,7 +220,7 @@ func (r *run) diff(found *load.Found, compiled *compile.Result, scope policy.Sco
 	var staying []policy.Finding
 	if len(d.kept) > 0 {
 		beside, waiting, stays := unread.Beside(found, unread.Kept{
-			Grants: d.kept, Share: r.sharing(), In: r.dir.GroupsOf, Wanted: compiled.Grants, Desired: desired, Changes: d.changes})
+			Grants: d.kept, Known: r.dir.Read(), Share: r.sharing(), In: r.dir.GroupsOf, Wanted: compiled.Grants, Desired: desired, Changes: d.changes})
 		if beside != desired {
 			heldBack, staying, desired = append(heldBack, waiting...), stays, beside
 			d = r.compare(found, desired, scope)

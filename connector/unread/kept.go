@@ -11,6 +11,7 @@ import (
 // Kept is a plan beside grants that no policy asks for and that stay all the same, since our own access may depend on them.
 type Kept struct {
 	Grants []policy.Grant // which stay
+	Known  bool           // whose grants are ours is known
 	// Share reports whether somebody may have the grants of both principals; our own identity does not count. In lists the
 	// groups that all members of a group are in.
 	Share func(p, q policy.Principal) bool
@@ -113,8 +114,7 @@ func (w *beside) withholdUse(s sleeping, use policy.Privilege) {
 			if use == policy.UseCatalog && s.lacks.Has(policy.UseSchema) && !w.mayUse(s, a.Principal) {
 				continue
 			}
-			w.withhold(c, a, fmt.Sprintf("%s keeps %s on %s, which no policy grants, since our own access may depend on it, and would be able to use it, or who is in both; "+
-				"revoke that grant, or let the workspace's principals be read", s.Principal, s.Privilege, s.Securable))
+			w.withhold(c, a, "it would wake what is granted inside: "+w.keeps(s.Grant))
 		}
 	}
 }
@@ -177,8 +177,7 @@ func (w *beside) withholdUsed() {
 			}
 			for _, g := range uses[c.Securable.Names()[0]] {
 				if w.used(g, c.Securable, a.Principal) {
-					w.withhold(c.Securable, a, fmt.Sprintf("no policy grants the USE_* that it requires, but %s keeps %s on %s, since our own access may depend on it; "+
-						"revoke that grant, or let the workspace's principals be read", g.Principal, g.Privilege, g.Securable))
+					w.withhold(c.Securable, a, "no policy grants the USE_* that it requires, by which it could be used: "+w.keeps(g))
 					break
 				}
 			}
@@ -201,6 +200,20 @@ func (w *beside) used(g policy.Grant, s policy.Securable, p policy.Principal) bo
 		}
 	}
 	return false
+}
+
+// keeps says why a grant stays, and how what waits for it can go on.
+func (w *beside) keeps(g policy.Grant) string {
+	why := "we may be in it; let us read the principals of the workspace, or revoke that grant"
+	switch {
+	case slices.ContainsFunc(w.staying, func(f policy.Finding) bool {
+		return f.Securable == g.Securable && f.Principal == g.Principal && f.Privilege == g.Privilege
+	}):
+		why = "who is to have it otherwise is not granted it yet"
+	case w.Known:
+		why = "we are in it; give us our access otherwise, and revoke that grant"
+	}
+	return fmt.Sprintf("%s keeps %s on %s, which no policy grants, since %s", g.Principal, g.Privilege, g.Securable, why)
 }
 
 // withhold takes a grant out.
