@@ -60,6 +60,7 @@ type sleeping struct {
 
 func (w *beside) sleeping() []sleeping {
 	var list []sleeping
+	holders := make(map[policy.Principal][]policy.Principal) // whose grants all who have those of a principal have
 	for _, g := range w.Grants {
 		s := sleeping{Grant: g, lacks: policy.UseCatalog.Set()}
 		switch {
@@ -76,7 +77,10 @@ func (w *beside) sleeping() []sleeping {
 		if s.confers = w.beyond(s, g.Principal); s.confers == 0 {
 			continue
 		}
-		for _, p := range append(w.In(g.Principal), g.Principal) {
+		if holders[g.Principal] == nil {
+			holders[g.Principal] = append(w.In(g.Principal), g.Principal)
+		}
+		for _, p := range holders[g.Principal] {
 			for use := range s.lacks.All() {
 				if HoldsUse(w.Current, g.Securable, p, use) {
 					s.lacks &^= use.Set()
@@ -174,6 +178,9 @@ func (w *beside) withholdUsed() {
 		for _, a := range c.Add {
 			if a.Privilege.IsUse() || a.Privilege == policy.Browse || !slices.Contains(w.pushed.Of(c.Securable), a) {
 				continue
+			}
+			if c.Securable.Type != policy.Catalog && HoldsUse(w.Wanted, c.Securable, a.Principal, policy.UseCatalog) && HoldsUse(w.Wanted, c.Securable, a.Principal, policy.UseSchema) {
+				continue // nearly all of them; what is granted on a catalog is used in schemas, each with a USE_SCHEMA of its own
 			}
 			for _, g := range uses[c.Securable.Names()[0]] {
 				if w.used(g, c.Securable, a.Principal) {
