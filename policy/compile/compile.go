@@ -104,6 +104,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 	}
 	c.noteUnmanaged()
 	c.findAliases()
+	c.findReach()
 	byClass := make(map[policy.ObjectClass][]region.Ref)
 	for i := range c.rules.Regions {
 		cl := c.rules.Regions[i].Class

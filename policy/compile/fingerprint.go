@@ -64,6 +64,7 @@ func (c *Compiler) fingerprint() {
 		writeJSON(h, s.Tags)
 	}
 	c.hashResolutions(h)
+	c.hashReach(h)
 	c.prints.common = h.Sum(nil)
 	c.prints.entries = make([][sha256.Size]byte, len(c.rules.Regions))
 	for i := range c.rules.Regions {

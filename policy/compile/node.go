@@ -359,6 +359,9 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 	}
 	if e.kind(p) == rules.SubjectUser {
 		word = "may be in"
+		if certain == rules.Yes {
+			word = "is in"
+		}
 		if e.kind(against) == rules.SubjectUser {
 			word = "may be"
 		}

@@ -15,6 +15,7 @@ type Judge struct {
 	users      []UserList                            // by subject
 	aliases    map[rules.SubjectID][]rules.SubjectID // groups and roles of one principal
 	selfOnly   bool
+	workspace  *workspace // nil where it is not asked
 }
 
 // New returns a judge of grants to the subjects of a rule set, whose principals in Unity Catalog are these. With selfOnly a
@@ -76,7 +77,7 @@ func (j *Judge) Grant(p rules.SubjectID, v *View, deny []*Policy, deniedSubjects
 		if how == rules.Yes && j.kindOf(h) != rules.SubjectUser && j.kindOf(p) != rules.SubjectUser && p != rules.Everyone && !j.within(h, p) {
 			// Both memberships are known: ask each person who is in both.
 			for _, u := range j.common(p, h) {
-				if ok, by, how := j.allowedWhatever(u, base.And(j.Member(u)), v, deny, deniedSubjects); !ok {
+				if ok, by, how := j.allowedWhatever(u, base.And(j.Member(u)).And(j.Member(h)), v, deny, deniedSubjects); !ok {
 					return Unsafe, by, how
 				}
 			}
@@ -112,7 +113,11 @@ func (j *Judge) allowedWhatever(h rules.SubjectID, m Member, v *View, deny []*Po
 	}
 	var unknown []rules.SubjectID
 	for _, other := range deniedSubjects {
-		if !m.Is(other) && j.MayBe(h, other) == rules.Unknown {
+		if m.Is(other) {
+			continue
+		}
+		how := j.MayBe(h, other)
+		if how == rules.Unknown || how == rules.Yes && j.kindOf(h) == rules.SubjectUser { // who is by the workspace alone
 			unknown = append(unknown, other)
 		}
 	}
@@ -146,14 +151,14 @@ func (j *Judge) kindOf(id rules.SubjectID) rules.SubjectKind { return j.set.Subj
 
 // MayBe tells whether somebody a grant to p reaches is, or is in, h.
 func (j *Judge) MayBe(p, h rules.SubjectID) rules.Tristate {
-	how := j.memberMayBe(p, h)
+	how := j.inWorkspace(p, h, j.memberMayBe(p, h))
 	for _, q := range j.aliases[p] {
-		how = max(how, j.memberMayBe(q, h)) // who is in both is asked one by one, who is not known is feared
+		how = max(how, j.inWorkspace(q, h, j.memberMayBe(q, h))) // who is in both is asked one by one, who is not known is feared
 	}
 	return how
 }
 
-// memberMayBe tells whether somebody who is p, or is in p, is or is in h.
+// memberMayBe tells whether somebody who is p, or is in p, is or is in h, by the policies.
 func (j *Judge) memberMayBe(p, h rules.SubjectID) rules.Tristate {
 	if p == rules.Everyone || j.within(h, p) {
 		return rules.Yes
@@ -209,9 +214,9 @@ func contains(list UserList, u rules.SubjectID) rules.Tristate {
 // UsersOf returns who is in a group or role. A user is in none.
 func (j *Judge) UsersOf(p rules.SubjectID) UserList { return j.users[p] }
 
-// common lists the users known to be in both.
+// common lists the users known to be in both, by the policies or the workspace.
 func (j *Judge) common(p, h rules.SubjectID) []rules.SubjectID {
-	a, b := j.UsersOf(p).Users, j.UsersOf(h).Users
+	a, b := j.reached(p), j.reached(h)
 	if len(a) > len(b) {
 		a, b = b, a
 	}
