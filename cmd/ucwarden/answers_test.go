@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -76,19 +75,9 @@ func TestAnswersOfADaemonAreAsDocumented(t *testing.T) {
 // bodyOf returns the body of an answer of status 200.
 func bodyOf(t *testing.T, address, authorization string) []byte {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", authorization)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s %v %s", address, resp.Status, err, body)
+	resp, body := getAnswer(t, address, authorization)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %s", address, resp.Status, body)
 	}
 	return body
 }

@@ -176,7 +176,14 @@ func TestNoSecretIsSeen(t *testing.T) {
 // get returns status, headers and body of an answer.
 func get(t *testing.T, address, authorization string) string {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, address, nil)
+	resp, body := getAnswer(t, address, authorization)
+	return fmt.Sprint(resp.Status, resp.Header, string(body))
+}
+
+// getAnswer returns an answer and its body.
+func getAnswer(t *testing.T, address, authorization string) (*http.Response, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,5 +197,5 @@ func get(t *testing.T, address, authorization string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprint(resp.Status, resp.Header, string(body))
+	return resp, body
 }

@@ -48,6 +48,20 @@ type observed struct {
 	changes int        // sent until now
 }
 
+// newObserved returns a workspace of the protected tables, without policies, that nobody looks at.
+func newObserved(t *testing.T) *observed {
+	t.Helper()
+	seed, err := emulator.ParseSeed([]byte(protectedSeed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us, otherToken: somebody}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+}
+
 // RoundTrip implements http.RoundTripper.
 func (u *observed) RoundTrip(r *http.Request) (*http.Response, error) {
 	u.mu.Lock()
@@ -196,15 +210,7 @@ func TestProtectionNeverGaps(t *testing.T) {
 				if crashAt > 100 {
 					t.Fatal("the sync does not end")
 				}
-				seed, err := emulator.ParseSeed([]byte(protectedSeed))
-				if err != nil {
-					t.Fatal(err)
-				}
-				server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+				u := newObserved(t)
 				if step > 0 {
 					if err := errors.Join(u.policies.set(steps[step-1].policies), u.sync()); err != nil {
 						t.Fatalf("%s: %v", steps[step-1].name, err)
@@ -224,7 +230,7 @@ func TestProtectionNeverGaps(t *testing.T) {
 					t.Errorf("%s, crash at %d (kept %t): after %s ben sees %q, want one of %q", at.name, crashAt, kept, request, got, at.allowed)
 				}
 				u.crash(crashAt, kept)
-				err = u.sync()
+				err := u.sync()
 				crashed := u.crashed()
 				u.crash(0, false)
 				if !crashed && err != nil {
@@ -250,15 +256,7 @@ func TestProtectionNeverGaps(t *testing.T) {
 // TestProtectionPutRight: what somebody else takes away from a table, as dbt does in each run, is put back by the next sync, and
 // while a function is missing the table is closed.
 func TestProtectionPutRight(t *testing.T) {
-	seed, err := emulator.ParseSeed([]byte(protectedSeed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us, otherToken: somebody}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	u := newObserved(t)
 	if err := errors.Join(u.policies.set(protecting("eu")), u.sync()); err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +268,7 @@ func TestProtectionPutRight(t *testing.T) {
 	} {
 		request := httptest.NewRequest(http.MethodPost, "/api/2.0/sql/statements", strings.NewReader(fmt.Sprintf(`{"warehouse_id":"5a1e000000000001","statement":%q}`, edit.statement)))
 		request.Header.Set("Authorization", "Bearer "+ourToken)
-		answer, err := serve(server, request)
+		answer, err := serve(u.server, request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,11 +283,11 @@ func TestProtectionPutRight(t *testing.T) {
 			t.Errorf("after the sync that follows %s ben sees %q", edit.statement, got)
 		}
 	}
-	before := len(server.Trace())
+	before := len(u.server.Trace())
 	if err := u.sync(); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range server.Trace()[before:] {
+	for _, e := range u.server.Trace()[before:] {
 		if e.Method != http.MethodGet {
 			t.Errorf("a sync with nothing to do sends %s %s", e.Method, e.Path)
 		}
@@ -315,15 +313,7 @@ func (u *observed) filter(t *testing.T) string {
 // TestDeniedInGroup: a member of a granted group whom a policy denies sees no row, by whatever name the group that is denied goes,
 // and in whose role they act; the other members do.
 func TestDeniedInGroup(t *testing.T) {
-	seed, err := emulator.ParseSeed([]byte(protectedSeed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us, otherToken: somebody}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	u := newObserved(t)
 	if err := errors.Join(u.policies.set(append(protecting(""), denying())), u.sync()); err != nil {
 		t.Fatal(err)
 	}
@@ -353,15 +343,7 @@ func TestDeniedInGroup(t *testing.T) {
 // TestBoundInRole: whom a row filter and a mask bind walks past neither in the role of a group that may read the table, nor once the
 // group that they bind has another name; others see what they saw.
 func TestBoundInRole(t *testing.T) {
-	seed, err := emulator.ParseSeed([]byte(protectedSeed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us, otherToken: somebody}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	u := newObserved(t)
 	if err := errors.Join(u.policies.set(protecting("eu")), u.sync()); err != nil {
 		t.Fatal(err)
 	}

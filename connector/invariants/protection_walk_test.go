@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"ucwarden/connector/emulator"
 	"ucwarden/policy/ranger"
 )
 
@@ -61,15 +60,7 @@ func TestProtectionWalk(t *testing.T) {
 }
 
 func walk(t *testing.T, random *rand.Rand, number uint64) {
-	seed, err := emulator.ParseSeed([]byte(protectedSeed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := emulator.New(emulator.Options{Seed: seed, Tokens: map[string]string{ourToken: us}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	u := newObserved(t)
 	from := 0
 	if err := errors.Join(u.policies.set(stations[from].policies), u.sync()); err != nil {
 		t.Fatal(err)

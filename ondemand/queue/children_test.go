@@ -132,14 +132,20 @@ func TestFullSyncsSupersede(t *testing.T) {
 	})
 }
 
+// narrowRig starts a rig whose jobs wait, and whose full syncs from "part" take a part.
+func narrowRig(t *testing.T) (*gate, *rig) {
+	g := newGate()
+	o := g.options()
+	o.Narrow = func(t *ondemand.Task) bool { return t.Source == "part" }
+	r := newRig(t, o)
+	r.start()
+	return g, r
+}
+
 // A full sync that takes a part does not do what one was asked for that takes all; the other way round it does.
 func TestNarrowSyncsSupersedeNoWholeOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
-		o := g.options()
-		o.Narrow = func(t *ondemand.Task) bool { return t.Source == "part" }
-		r := newRig(t, o)
-		r.start()
+		g, r := narrowRig(t)
 		for _, task := range []ondemand.Task{{ID: "runs"}, {ID: "part", Source: "part"}, {ID: "second-part", Source: "part"}, {ID: "whole"}, {ID: "second-whole"}} {
 			task.Type = ondemand.FullSync
 			r.submit(task)
@@ -161,11 +167,7 @@ func TestNarrowSyncsSupersedeNoWholeOnes(t *testing.T) {
 // The schedule does not leave out what a full sync that takes a part does not do.
 func TestScheduleBesideANarrowSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate()
-		o := g.options()
-		o.Narrow = func(t *ondemand.Task) bool { return t.Source == "part" }
-		r := newRig(t, o)
-		r.start()
+		g, r := narrowRig(t)
 		r.submit(ondemand.Task{ID: "part", Source: "part", Type: ondemand.FullSync})
 		synctest.Wait()
 		s, err := NewScheduler(r.Queue, ScheduleOptions{OnStart: true})

@@ -21,7 +21,7 @@ func (in *Inspection) through(table *policy.TableState, c *policy.ProtectionChan
 	}
 	before, exists := in.Functions[c.Filter.From.Function]
 	at := slices.IndexFunc(functions, func(f policy.SQLFunction) bool {
-		return c.Filter.To.Function == f.Name || isRevision(c.Filter.To.Function, f.Name)
+		return IsRevision(c.Filter.To.Function, f.Name)
 	})
 	if !exists || at < 0 || !in.ours(before.Name) || len(before.Parameters) != len(c.Filter.From.Arguments) {
 		return between, f, false
@@ -37,8 +37,11 @@ func (in *Inspection) through(table *policy.TableState, c *policy.ProtectionChan
 	return policy.Attached{Function: f.Name, Arguments: slices.Concat(c.Filter.To.Arguments, c.Filter.From.Arguments)}, f, true
 }
 
-// isRevision reports whether a function is named as the revision of another; see place.
-func isRevision(name, of string) bool { return strings.HasPrefix(name, of+"_r") }
+// IsRevision reports whether a function has a name, or that with the number of a revision (see place).
+func IsRevision(function, name string) bool {
+	rest, ok := strings.CutPrefix(function, name)
+	return ok && (rest == "" || strings.HasPrefix(rest, "_r"))
+}
 
 // renameParameters returns an expression of ours with a q before the names of parameters. It holds no other names of that form: no
 // column stands in it by its own name, and literals are left as they are.

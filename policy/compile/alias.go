@@ -21,7 +21,7 @@ func (c *Compiler) findAliases() {
 	for id := range c.principals {
 		switch p := c.principals[id]; c.kind(rules.SubjectID(id)) {
 		case rules.SubjectGroup, rules.SubjectRole:
-			if c.opts.Directory != nil && c.opts.Directory.Read() && c.withheld[rules.SubjectID(id)] != "" {
+			if c.directoryRead() && c.withheld[rules.SubjectID(id)] != "" {
 				continue // there is no group of this name that a grant could reach
 			}
 			groups[p] = append(groups[p], rules.SubjectID(id))

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,8 +14,8 @@ import (
 
 // findReach has the judge ask who is in groups by the directory, if it could be read.
 func (c *Compiler) findReach() {
-	if d := c.opts.Directory; d != nil && d.Read() {
-		c.judge.Ask(d.UsersIn, c.listed)
+	if c.directoryRead() {
+		c.judge.Ask(c.opts.Directory.UsersIn, c.listed)
 		c.noteDifferences()
 	}
 }
@@ -26,10 +25,8 @@ func (c *Compiler) noteDifferences() {
 	if c.set.Snapshot.Users == nil {
 		return
 	}
-	allowed, otherwise := c.named()
-	maps.Copy(allowed, otherwise)
 	noted := 0
-	for _, id := range slices.Sorted(maps.Keys(allowed)) {
+	for _, id := range c.allNamed() {
 		if c.kind(id) != rules.SubjectGroup || !c.listed[id] || noted == maxNoted {
 			continue
 		}
@@ -55,15 +52,13 @@ func (c *Compiler) noteDifferences() {
 
 // hashReach writes who is in the groups that policies name by the workspace.
 func (c *Compiler) hashReach(h hash.Hash) {
-	if c.opts.Directory == nil || !c.opts.Directory.Read() || !slices.ContainsFunc(c.rules.Policies, func(p *judge.Policy) bool {
+	if !c.directoryRead() || !slices.ContainsFunc(c.rules.Policies, func(p *judge.Policy) bool {
 		return len(p.Deny)+len(p.AllowExcept)+len(p.DenyExcept) > 0 || p.DenyAllElse
 	}) {
 		return
 	}
-	allowed, otherwise := c.named()
-	maps.Copy(allowed, otherwise)
 	var lines []string
-	for id := range allowed {
+	for _, id := range c.allNamed() {
 		if kind := c.kind(id); kind != rules.SubjectGroup && kind != rules.SubjectRole {
 			continue
 		}
@@ -75,8 +70,5 @@ func (c *Compiler) hashReach(h hash.Hash) {
 		slices.Sort(names)
 		lines = append(lines, fmt.Sprintf("%s %t %x\n", c.describe(id), reach.Known, sha256.Sum256([]byte(strings.Join(names, "\n")))))
 	}
-	slices.Sort(lines)
-	for _, line := range lines {
-		h.Write([]byte(line))
-	}
+	writeSorted(h, lines)
 }

@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 
@@ -174,6 +175,16 @@ func (c *Compiler) named() (allowed, otherwise map[rules.SubjectID]bool) {
 	return allowed, otherwise
 }
 
+// allNamed lists the subjects that policies name, sorted.
+func (c *Compiler) allNamed() []rules.SubjectID {
+	allowed, otherwise := c.named()
+	maps.Copy(allowed, otherwise)
+	return slices.Sorted(maps.Keys(allowed))
+}
+
+// directoryRead reports whether there is a directory, and it could be read.
+func (c *Compiler) directoryRead() bool { return c.opts.Directory != nil && c.opts.Directory.Read() }
+
 // hashResolutions writes what the directory makes of whom policies name.
 func (c *Compiler) hashResolutions(h hash.Hash) {
 	if c.opts.Directory == nil {
@@ -184,7 +195,12 @@ func (c *Compiler) hashResolutions(h hash.Hash) {
 		id := rules.SubjectID(i)
 		lines[i] = fmt.Sprintf("%s %q %q %t\n", c.set.Subjects.Of(id), p.Kind, c.opts.Directory.Spelling(p), c.withheld[id] != "")
 	}
-	slices.Sort(lines) // subjects are numbered in any order
+	writeSorted(h, lines)
+}
+
+// writeSorted writes lines in their order: subjects are numbered in any.
+func writeSorted(h hash.Hash, lines []string) {
+	slices.Sort(lines)
 	for _, line := range lines {
 		h.Write([]byte(line))
 	}

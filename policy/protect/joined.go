@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/attach"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/sqlexpr"
 )
@@ -53,7 +54,7 @@ func (c *compilation) nameMembers(w *persons, who rules.SubjectSet) {
 func (c *compilation) settle(have *policy.Attached, compile func() (policy.SQLFunction, []policy.Argument, error)) (policy.SQLFunction, []policy.Argument, error) {
 	c.joined = namedMembers{}
 	fn, arguments, err := compile()
-	if err != nil || fn.Name == "" || !c.joined.some || have == nil || isRevision(have.Function, fn.Name) {
+	if err != nil || fn.Name == "" || !c.joined.some || have == nil || attach.IsRevision(have.Function, fn.Name) {
 		return fn, arguments, err
 	}
 	c.joined = namedMembers{in: c.functions[have.Function].Body}
@@ -61,14 +62,8 @@ func (c *compilation) settle(have *policy.Attached, compile func() (policy.SQLFu
 		return fn, arguments, nil
 	}
 	same, sameArguments, err := compile()
-	if err != nil || c.joined.tooMany || !isRevision(have.Function, same.Name) {
+	if err != nil || c.joined.tooMany || !attach.IsRevision(have.Function, same.Name) {
 		return fn, arguments, nil //nolint:nilerr // what was made before holds
 	}
 	return same, sameArguments, nil
-}
-
-// isRevision reports whether a function has a name, or that with the number of a revision (see attach.Diff).
-func isRevision(function, name string) bool {
-	rest, ok := strings.CutPrefix(function, name)
-	return ok && (rest == "" || strings.HasPrefix(rest, "_r"))
 }

@@ -113,16 +113,21 @@ func isPolicy(fields map[string]json.RawMessage) bool {
 	if json.Unmarshal(fields["resources"], &resources) != nil {
 		return false
 	}
-	var names []string
-	for _, r := range DefaultServiceDef().Resources {
-		names = append(names, r.Name)
-	}
 	for name := range resources {
-		if slices.Contains(names, name) || input.Misspelt(name, names) != "" {
+		if IsResource(name) {
 			return true
 		}
 	}
 	return false
+}
+
+// IsResource reports whether a name is that of a resource of Unity Catalog, by our own service definition, or one misspelt.
+func IsResource(name string) bool {
+	var names []string
+	for _, r := range DefaultServiceDef().Resources {
+		names = append(names, r.Name)
+	}
+	return slices.Contains(names, name) || input.Misspelt(name, names) != ""
 }
 
 // hasMembers reports whether the members of a role are objects, as Ranger writes them.

@@ -36,8 +36,7 @@ func (m *merger) refuseFields(docs []*document, ownDef string, before *Content) 
 		}
 		if kept := before.verifiedOf(origin); len(kept) > 0 {
 			if keep[origin] == nil {
-				keep[origin] = &document{file: d.file, number: 1, kind: ranger.DocumentPolicyList, kept: true, policies: &ranger.ServicePolicies{Policies: kept}}
-				m.kept[origin] = refusal
+				keep[origin] = m.keep(d.file, kept, refusal)
 				m.problem(origin, policy.EffectWider, "%s; what was last verified of the file stays in force until it is corrected", reason)
 			}
 			continue
@@ -68,13 +67,15 @@ func (m *merger) refuseFields(docs []*document, ownDef string, before *Content) 
 // verifiedOf returns the policies that were read from a file; none where a field of it was not known then either.
 func (c *Content) verifiedOf(path string) []ranger.Policy {
 	list := c.policiesOf(path)
-	if slices.ContainsFunc(list, func(p ranger.Policy) bool { return slices.ContainsFunc(p.Faults, isUnknown) }) {
+	if slices.ContainsFunc(list, hasUnknown) {
 		return nil
 	}
 	return list
 }
 
 func isUnknown(f ranger.Fault) bool { return f.Unknown }
+
+func hasUnknown(p ranger.Policy) bool { return slices.ContainsFunc(p.Faults, isUnknown) }
 
 // allPolicies lists the policies of the document, those of its zones and of its tag service too.
 func (d *document) allPolicies() []*ranger.Policy {
@@ -156,8 +157,7 @@ func (c *Content) versions() map[verified]*ranger.Policy {
 	all := make(map[verified]*ranger.Policy)
 	c.eachOf(func(tag bool, zone string, list []ranger.Policy) {
 		for i := range list {
-			p := &list[i]
-			if !slices.ContainsFunc(p.Faults, isUnknown) {
+			if p := &list[i]; !hasUnknown(*p) {
 				all[verified{p.Origin, zone, tag, p.ID}] = p
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
@@ -115,14 +114,7 @@ var shared = []string{"table", "column", "function"}
 
 // isOurs reports whether a resource of this name tells that a policy is about Unity Catalog; misspelt ones count.
 func isOurs(name string) bool {
-	if slices.Contains(shared, name) {
-		return false
-	}
-	var names []string
-	for _, r := range ranger.DefaultServiceDef().Resources {
-		names = append(names, r.Name)
-	}
-	return slices.Contains(names, name) || input.Misspelt(name, names) != ""
+	return !slices.Contains(shared, name) && ranger.IsResource(name)
 }
 
 func namesOurs(p *ranger.Policy) bool {

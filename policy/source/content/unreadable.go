@@ -37,9 +37,8 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 	}
 	reason := strings.TrimPrefix(err.Error(), f.path+": ")
 	if kept := before.policiesOf(f.path); len(kept) > 0 {
-		m.kept[f.path] = err
 		m.problem(f.path, policy.EffectWider, "cannot be read: %s; what was last read from it stays in force", reason)
-		return []*document{{file: f, number: 1, kind: ranger.DocumentPolicyList, kept: true, policies: &ranger.ServicePolicies{Policies: kept}}}, nil
+		return []*document{m.keep(f, kept, err)}, nil
 	}
 	if d.kind == ranger.DocumentSuite {
 		m.problem(f.path, policy.EffectNone, "left out: %s", reason)
@@ -61,6 +60,12 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 	}
 	m.problem(f.path, effect, "left out: %s", reason)
 	return nil, nil
+}
+
+// keep returns the policies that stay in place of a file, as a document, and notes why the file itself does not count.
+func (m *merger) keep(f File, policies []ranger.Policy, why error) *document {
+	m.kept[f.path] = why
+	return &document{file: f, number: 1, kind: ranger.DocumentPolicyList, kept: true, policies: &ranger.ServicePolicies{Policies: policies}}
 }
 
 // mayRestrict says why a file that cannot be read may hold what takes access away; empty where what it holds shows that it
