@@ -120,6 +120,9 @@ func TestPositionsThatAreNone(t *testing.T) {
 	for i := range 4 {
 		begin(t, l, fmt.Sprintf("TABLE:a.b.t%d +ann@example.com SELECT", i))("req", nil)
 	}
+	if err := waitWritten(t, l); err != nil {
+		t.Fatal(err)
+	}
 	_, position := pages(t, path, Query{}, "", 100)
 	for i := range 20 { // until what the position is in is removed
 		begin(t, l, fmt.Sprintf("TABLE:a.b.u%d +ann@example.com SELECT", i))("req", nil)
