@@ -112,11 +112,11 @@ func (ctx *evalContext) evaluateResources(policies *rules.Repository, t ranger.P
 		}
 		if final && deniedByTags && r.allowed && (p.Damaged() || !ctx.lies(p, path)) {
 			// A policy about something else, here because the index is coarse, does not confirm the override; nor does one that
-			// cannot be understood, because it may be off, or about something else.
+			// cannot be understood.
 			continue
 		}
 		matched := !final && ctx.evaluate(p, path, r)
-		if final || matched && r.allowed && !p.HasDeny {
+		if final || matched && r.allowed && p.Confirms() {
 			r.determined = true // none of the policies that follow can change it
 		}
 		if r.determined {

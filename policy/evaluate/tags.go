@@ -54,7 +54,7 @@ func (e *Evaluator) evaluateTags(ctx *evalContext, t ranger.PolicyType, zone str
 	for _, pt := range e.policiesForTags(ctx, t, zone) {
 		ctx.Tag = pt.tag
 		one := *r
-		if !one.determined && ctx.evaluate(pt.policy, &pt.tag.Path, &one) && one.allowed && !pt.policy.HasDeny {
+		if !one.determined && ctx.evaluate(pt.policy, &pt.tag.Path, &one) && one.allowed && pt.policy.Confirms() {
 			one.determined = true // none of the policies that follow with the same priority can deny
 		}
 		if !r.determined && (one.determined || !r.allowed && one.allowed) {

@@ -67,11 +67,11 @@ func (p *Policy) DeniesItself(m Member, x policy.PrivilegeSet) bool {
 }
 
 // mayContinue reports whether an allow of the policy does not end the evaluation: it could go on to deny.
-func (p *Policy) mayContinue() bool { return p.Rule.HasDeny }
+func (p *Policy) mayContinue() bool { return !p.Rule.Confirms() }
 
 // Ends reports whether the policy ends an evaluation in which a tag policy allowed: it is on resources and cannot deny.
 func (p *Policy) Ends() bool {
-	return !p.Rule.Tag && !p.Rule.HasDeny && p.Rule.Type == ranger.PolicyTypeAccess
+	return !p.Rule.Tag && p.Rule.Confirms() && p.Rule.Type == ranger.PolicyTypeAccess
 }
 
 // Excepts reports whether the policy allows privilege x but for an exception.

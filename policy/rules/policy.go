@@ -164,6 +164,13 @@ func (e *Policy) addResources(resources map[string]ranger.PolicyResource, script
 // Damaged reports whether some of the policy cannot be understood.
 func (e *Policy) Damaged() bool { return e.damage != nil }
 
+// Confirms reports whether the policy, where it is about what is asked for, ends an evaluation in which something allowed, so that
+// no policy after it can deny. It must not be able to deny itself, and that it is in force must be known. Source:
+// RangerPolicyEngineImpl.evaluatePoliciesForOneAccessTypeNoAudit, evaluateTagPolicies.
+func (e *Policy) Confirms() bool {
+	return !e.HasDeny && (e.damage == nil || !e.damage.void && !e.damage.noAllow)
+}
+
 func (r *reader) items(e *Policy, kind ItemKind, list []ranger.PolicyItem) []Item {
 	if len(list) == 0 {
 		return nil

@@ -291,6 +291,28 @@ func TestOneFaultyPolicyAmongMany(t *testing.T) {
 	}
 }
 
+// A policy of which nobody knows whether it is in force ends no evaluation: what a tag allowed, policies after it may deny.
+func TestOfUnknownForceConfirmsNothing(t *testing.T) {
+	const on = `"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["orders"]}},`
+	for first, want := range map[string]bool{
+		`"isEnabled":true`: true, `"isEnabled":false`: false, `"enabled":false`: false, `"isEnabled":"no"`: false, `"validitySchedules":[{"endTime":"then"}]`: false,
+		`"condition":[]`: false, `"zoneName":5`: false, `"policyItem":[]`: true, `"description":5`: true,
+	} {
+		for _, second := range []string{`"isDenyAllElse":true`, `"denyPolicyItems":[{"users":["u2"],"accesses":[{"type":"select"}]}]`} {
+			s, err := snapshotOf(`{"policies":[{"id":1,"name":"a","policyPriority":1,` + on + first + `},{"id":2,"name":"b",` + on + second + `}],
+				"tagPolicies":{"serviceName":"t","policies":[{"id":3,"resources":{"tag":{"values":["PII"]}},"policyItems":[{"users":["u2"],"accesses":[{"type":"databricks-unity-catalog:select"}]}]}]}}`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := evaluate.New(policytest.Rules(s, rules.NameMapping{})).Evaluate(evaluate.Request{User: "u2", AccessType: "select",
+				Resource: policytest.Asked("catalog=sales schema=emea table=orders"), Tags: []evaluate.RequestTag{{Type: "PII"}}})
+			if d.Allowed() != want {
+				t.Errorf("%s, then %s: %s, want %v", first, second, d, want)
+			}
+		}
+	}
+}
+
 func FuzzFaults(f *testing.F) {
 	f.Add([]byte(policyDoc(`"resources":{"catalog":"x","schema":{"values":[5]}},"denyPolicyItems":[{"groups":5}]`)))
 	f.Add([]byte(policyDoc(onCat + `,"denyPolicyItem":[],"policyItems":[{"accesses":[{"type":"SELECT"},{"type":5}]}],"policyItems":"x"`)))
