@@ -124,6 +124,7 @@ type endedTask struct {
 	StatusMessage string             `json:"statusMessage,omitempty"`
 	Source        string             `json:"source,omitempty"`
 	PostedBy      string             `json:"postedBy,omitempty"`
+	RetriedBy     string             `json:"retriedBy,omitempty"`
 	Attempts      int                `json:"attempts"`
 	ReceivedTime  time.Time          `json:"receivedTime"`
 	EndTime       time.Time          `json:"endTime"`
@@ -145,8 +146,8 @@ func (e *events) ended(tx *store.Tx, t *ondemand.Task, d drift) error {
 		return nil
 	}
 	return e.sender.Put(tx, webhook.Event{Type: webhook.TypeTaskEnded, Time: t.EndTime, Data: endedTask{
-		ID: t.ID, Type: t.Type, Status: t.Status, StatusMessage: cut(t.StatusMessage), Source: cut(t.Source), PostedBy: t.PostedBy, Attempts: t.Attempts,
-		ReceivedTime: t.ReceivedTime, EndTime: t.EndTime, Children: t.Children,
+		ID: t.ID, Type: t.Type, Status: t.Status, StatusMessage: cut(t.StatusMessage), Source: cut(t.Source), PostedBy: t.PostedBy, RetriedBy: t.RetriedBy,
+		Attempts: t.Attempts, ReceivedTime: t.ReceivedTime, EndTime: t.EndTime, Children: t.Children,
 	}})
 }
 

@@ -27,6 +27,8 @@ type told struct {
 	Type string
 	Data struct {
 		ID, TaskID, Reason string
+		PostedBy           string
+		RetriedBy          string
 		Status             ondemand.Status
 		Grants             int
 		Excess, Missing    int
@@ -131,7 +133,7 @@ func TestWebhookSurvivesKill(t *testing.T) {
 	}
 }
 
-// A plan that a guard refuses is told, before the end of its task.
+// A plan that a guard refuses is told, before the end of its task, and who had the task start over is named.
 func TestWebhookOfRefusedPlan(t *testing.T) {
 	t.Parallel()
 	seed := oneSchema("t1")
@@ -147,7 +149,15 @@ func TestWebhookOfRefusedPlan(t *testing.T) {
 	if e := <-events; e.Type != webhook.TypePlanRefused || e.Data.TaskID != "one" || !strings.Contains(e.Data.Reason, "guard.max_revokes") {
 		t.Errorf("%+v", e)
 	}
-	if e := <-events; e.Type != webhook.TypeTaskEnded || e.Data.Status != ondemand.Failed {
+	first := <-events
+	if first.Type != webhook.TypeTaskEnded || first.Data.Status != ondemand.Failed || first.Data.PostedBy == "" || first.Data.RetriedBy != "" {
+		t.Errorf("%+v", first)
+	}
+	if _, err := api.Retry(t.Context(), task.ID); err != nil {
+		t.Fatal(err)
+	}
+	<-events // the plan is refused again
+	if e := <-events; e.Type != webhook.TypeTaskEnded || e.Data.RetriedBy != first.Data.PostedBy {
 		t.Errorf("%+v", e)
 	}
 }
