@@ -110,19 +110,40 @@ func hidable(p *protect.Protector, denied map[policy.Securable]*judge.Denials) [
 
 // keepProtected takes from a plan of protection what would show more to somebody by a grant that stays although no policy asks for it:
 // the mode revokes nothing, or it could not be read what is granted.
-func keepProtected(p *protection.Plan, found *load.Found, notRevoked []policy.Grant) {
+func (r *run) keepProtected(p *protection.Plan, found *load.Found, plan *policy.Plan, notRevoked []policy.Grant) {
 	p.KeepOn(func(table policy.Securable) bool {
 		return slices.ContainsFunc(notRevoked, func(g policy.Grant) bool { return g.Privilege.Implies(policy.Select) && g.Securable.Contains(table) })
 	}, "grants of SELECT do that no policy asks for; revoke these, by hand or in mode enforce")
+	changes := make(map[policy.Securable]*policy.Change, len(plan.Changes))
+	for i := range plan.Changes {
+		changes[plan.Changes[i].Securable] = &plan.Changes[i]
+	}
+	p.KeepOn(func(table policy.Securable) bool {
+		// What lifts from a table that is not protected lifts what policies ask for, beside an attribute-based policy of others.
+		return !p.Protected[table] && p.Bound[table] && r.staysReadable(found, changes, table)
+	}, "attribute-based policies of others may filter or mask the tables too, but grants of SELECT stay there that no policy asks for; revoke these by hand, or exclude the tables from those policies")
 	p.KeepOn(func(table policy.Securable) bool {
 		return slices.ContainsFunc(found.Left, func(l load.LeftOut) bool { return l.Securable.FullName != "" && l.Securable.Contains(table) })
 	}, "it could not be read what is granted there; the next sync looks again")
 }
 
+// staysReadable reports whether somebody has SELECT on a table once a plan is carried out, by a grant that no policy asks for.
+func (r *run) staysReadable(found *load.Found, changes map[policy.Securable]*policy.Change, table policy.Securable) bool {
+	for s, ok := table, true; ok; s, ok = s.Parent() {
+		for _, a := range found.Current.Of(s) {
+			revoked := changes[s] != nil && slices.Contains(changes[s].Remove, a)
+			if a.Privilege.Implies(policy.Select) && !revoked && !slices.Contains(r.wanted.Of(s), a) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // addProtection adds what is to be done about protection to a plan.
 func addProtection(plan *policy.Plan, p *protection.Plan) {
 	plan.Protection, plan.DropFunctions = p.Changes, p.Drop
-	plan.Totals.Protected = p.Tables
+	plan.Totals.Protected = len(p.Bound)
 	plan.Totals.Statements += p.Statements
 	plan.Report.Findings = append(plan.Report.Findings, p.Findings...)
 }

@@ -134,7 +134,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		var notRevoked []policy.Grant
 		result.Plan, result.LeftOut, notRevoked = r.diff(found, compiled, r.scopeOf(found))
 		span.End(s, nil)
-		keepProtected(protection, found, notRevoked)
+		r.keepProtected(protection, found, result.Plan, notRevoked)
 		addProtection(result.Plan, protection)
 		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
 		if err != nil {

@@ -137,6 +137,7 @@ func (a *applying) change(ctx context.Context, c policy.ProtectionChange, do fun
 	if err != nil {
 		return err
 	}
+	a.carry(c.Table, true) // what is lifted is looked at once more
 	ended, err := a.note(ctx, c)
 	if err != nil {
 		return err

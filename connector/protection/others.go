@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 
 	"ucwarden/policy"
@@ -32,6 +33,25 @@ func (p *planning) readOthers(ctx context.Context, asked map[policy.Securable][]
 		}
 	}
 	return nil
+}
+
+// maxOwn bounds of how many tables that carry what they are to carry a plan reads the attribute-based policies on the tables
+// themselves, one call for each. Where there are more, each plan takes others, by chance.
+const maxOwn = 500
+
+// someOf returns up to n of the tables.
+func someOf(bySchema map[policy.Securable][]policy.Object, n int) map[policy.Securable]bool {
+	some := make(map[policy.Securable]bool)
+	var list []policy.Securable
+	for _, tables := range bySchema {
+		for _, t := range tables {
+			list = append(list, t.Securable)
+		}
+	}
+	for _, i := range rand.Perm(len(list))[:min(n, len(list))] {
+		some[list[i]] = true
+	}
+	return some
 }
 
 // noteOthers reports attribute-based policies of others on a catalog or schema.

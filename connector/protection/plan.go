@@ -41,8 +41,9 @@ type Options struct {
 type Worker struct {
 	Options
 
-	mu     sync.Mutex
-	failed map[policy.Securable]failure
+	mu       sync.Mutex
+	failed   map[policy.Securable]failure
+	carriers map[string]*carriers // by catalog
 }
 
 // errNotShown says that the workspace does not show what some table carries.
@@ -54,7 +55,7 @@ func New(o Options) *Worker {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Worker{Options: o, failed: make(map[policy.Securable]failure)}
+	return &Worker{Options: o, failed: make(map[policy.Securable]failure), carriers: make(map[string]*carriers)}
 }
 
 // Request says what to plan.
@@ -72,11 +73,12 @@ type Request struct {
 type Plan struct {
 	// Protected are the tables whose filters and masks are enforced once Changes are applied, or already.
 	Protected map[policy.Securable]bool
+	// Bound are the tables on which policies bind somebody, protected or closed.
+	Bound map[policy.Securable]bool
 	// Columns are those whose masks show NULL of the other columns to those who are allowed some.
 	Columns map[policy.Securable]bool
 	Changes []policy.ProtectionChange // sorted by table
 	Drop    []string                  // functions that nothing refers to any more
-	Tables  int                       // how many tables policies bind somebody on
 	// Statements is how many SQL statements that takes, with those that make our schemas and what tables share.
 	Statements int
 	Findings   []policy.Finding
@@ -116,6 +118,8 @@ type planning struct {
 	seen      map[policy.Securable]bool     // schemas all of whose tables were read
 	absent    map[string]bool               // catalogs that do not have our schema yet
 	unread    map[string]error              // catalogs of which something could not be read, and why
+	looked    map[policy.Securable]bool     // tables of which it was read what they carry
+	own       map[policy.Securable]bool     // tables of which the attribute-based policies on themselves are read in any case
 
 	unseen     map[string][]policy.Securable // of which attribute-based policies could not be read, by what that means
 	sharedOnce sync.Once                     // see shared
@@ -126,9 +130,9 @@ type planning struct {
 // Plan reads the tables that policies are about, and returns what is to be changed on them. What cannot be read closes the
 // tables it is about and is a finding; an error says that ctx has ended.
 func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
-	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool), Columns: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
+	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool), Bound: make(map[policy.Securable]bool), Columns: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
 		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error), absent: make(map[string]bool),
-		unseen: make(map[string][]policy.Securable)}
+		unseen: make(map[string][]policy.Securable), looked: make(map[policy.Securable]bool)}
 	bySchema := make(map[policy.Securable][]policy.Object)
 	catalogs := make(map[string]bool)
 	for _, c := range r.Whole {
@@ -148,6 +152,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err := p.readFunctions(ctx, slices.Sorted(maps.Keys(catalogs))); err != nil {
 		return nil, err
 	}
+	p.own = someOf(bySchema, maxOwn)
 	schemas := slices.SortedFunc(maps.Keys(bySchema), policy.Securable.Compare)
 	if err := p.each(ctx, len(schemas), func(ctx context.Context, i int) { p.schema(ctx, schemas[i], bySchema[schemas[i]]) }); err != nil {
 		return nil, err
@@ -155,8 +160,8 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err := p.readOthers(ctx, bySchema); err != nil {
 		return nil, err
 	}
-	for _, c := range r.Whole {
-		if err := p.leftovers(ctx, c.FullName); err != nil {
+	for _, c := range slices.Sorted(maps.Keys(catalogs)) {
+		if err := p.leftovers(ctx, c, slices.ContainsFunc(r.Whole, func(whole policy.Securable) bool { return whole.FullName == c })); err != nil {
 			return nil, err
 		}
 	}
@@ -318,21 +323,6 @@ func (p *planning) read(ctx context.Context, schema policy.Securable, tables []p
 	return states, failed
 }
 
-// carries notes the functions that a table refers to.
-func (p *planning) carries(t *policy.TableState) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !t.Known {
-		p.unread[t.Names()[0]] = errNotShown
-	}
-	if t.Protection.Filter != nil {
-		p.used[t.Protection.Filter.Function] = true
-	}
-	for _, m := range t.Protection.Masks {
-		p.used[m.Function] = true
-	}
-}
-
 func (p *planning) inspection() *attach.Inspection {
 	return &attach.Inspection{Schema: p.Schema, Functions: p.functions, Self: p.isSelf, Learned: p.learned}
 }
@@ -358,7 +348,7 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 	if desired.Closed == "" {
 		diff = attach.Diff(*state, desired.Protection, desired.Functions, others, p.inspection())
 	}
-	if diff.Change.Sets() { // policies on the table itself are not among those of its schema
+	if diff.Change.Sets() || p.own[state.Securable] { // policies on the table itself are not among those of its schema
 		own, err := p.Reader.AttributePolicies(ctx, state.Securable)
 		if err != nil && p.leave(ctx, state.Securable, fmt.Errorf("read its attribute-based policies: %w", err)) {
 			return
@@ -387,11 +377,14 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 // add adds what Diff found of a table to the plan.
 func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff *attach.Outcome) {
 	if desired.Binds() {
-		p.out.Tables++
+		p.out.Bound[state.Securable] = true
 	}
 	p.out.Findings = append(append(p.out.Findings, desired.Findings...), diff.Findings...)
 	if closed := cmp.Or(desired.Closed, diff.Closed); closed != "" {
 		p.out.Findings = append(p.out.Findings, desired.WhyClosed(state.Securable, closed)...)
+		if diff.Change.Lifts() {
+			p.out.Changes = append(p.out.Changes, diff.Change)
+		}
 		return
 	}
 	p.out.Protected[state.Securable] = true
@@ -417,61 +410,4 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 	if c.Statements() > 0 {
 		p.out.Changes = append(p.out.Changes, c)
 	}
-}
-
-// minAge is how old a function must be that nothing refers to before it is dropped: a query or a sync under way may still.
-const minAge = time.Hour
-
-// leftovers looks, where there are functions of ours in a catalog that no table is known to refer to, for the tables that do,
-// and plans that they are taken off; what nothing refers to is dropped.
-func (p *planning) leftovers(ctx context.Context, catalog string) error {
-	unused := func() []string {
-		var list []string
-		for _, name := range slices.Sorted(maps.Keys(p.functions)) {
-			f := p.functions[name]
-			if !p.used[name] && f.Name == name && strings.HasPrefix(name, catalog+".") && attach.Ours(f, p.Schema, p.isSelf) {
-				list = append(list, name)
-			}
-		}
-		return list
-	}
-	if p.unread[catalog] != nil || len(unused()) == 0 {
-		return nil //nolint:nilerr // it is among what could not be read
-	}
-	var schemas []policy.Securable
-	for _, s := range p.Inventory.Children[catalog] {
-		if !p.seen[s.Securable] && s.FullName != p.schemaIn(catalog).FullName && len(p.Inventory.Children[s.FullName]) > 0 {
-			schemas = append(schemas, s.Securable)
-		}
-	}
-	err := p.each(ctx, len(schemas), func(ctx context.Context, i int) {
-		list, err := p.Reader.Tables(ctx, schemas[i])
-		if err != nil && policy.CodeOf(err) != policy.CodeNotFound {
-			p.mu.Lock()
-			p.unread[catalog] = err
-			p.mu.Unlock()
-		}
-		for _, t := range list {
-			p.carries(&t)
-			o := policy.Object{Securable: t.Securable, Kind: t.Kind}
-			if !p.InScope(t.Securable) || p.concerns(o) {
-				continue
-			}
-			diff := attach.Diff(t, policy.Protection{}, nil, nil, p.inspection())
-			if diff.Change.Lifts() {
-				p.mu.Lock()
-				p.out.Changes = append(p.out.Changes, diff.Change)
-				p.mu.Unlock()
-			}
-		}
-	})
-	if err != nil || p.unread[catalog] != nil {
-		return err
-	}
-	for _, name := range unused() {
-		if at := p.functions[name].UpdatedAt; !at.IsZero() && time.Since(at) >= minAge {
-			p.out.Drop = append(p.out.Drop, name)
-		}
-	}
-	return nil
 }

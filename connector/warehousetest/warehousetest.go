@@ -80,6 +80,9 @@ func (w *Warehouse) DropFunction(name string) {
 // Govern adds an attribute-based policy.
 func (w *Warehouse) Govern(p policy.AttributePolicy) { w.attribute = append(w.attribute, p) }
 
+// Ungovern removes all attribute-based policies of others.
+func (w *Warehouse) Ungovern() { w.attribute = nil }
+
 // Share adds a table or schema to a share.
 func (w *Warehouse) Share(of policy.Securable, share string) {
 	w.mu.Lock()
@@ -346,7 +349,7 @@ func (w *Warehouse) AttributePolicies(_ context.Context, on policy.Securable) ([
 	}
 	var list []policy.AttributePolicy
 	for _, p := range w.attribute {
-		if p.On.Contains(on) {
+		if p.On.Type == policy.Metastore || p.On.Contains(on) {
 			list = append(list, p)
 		}
 	}

@@ -22,7 +22,9 @@ type Inspection struct {
 
 // Outcome is what Diff found.
 type Outcome struct {
-	Change policy.ProtectionChange // empty where nothing is to be changed
+	// Change is empty where nothing is to be changed. Where the table is Closed because of an attribute-based policy of others, it lifts
+	// what of ours makes queries fail beside that.
+	Change policy.ProtectionChange
 	// Closed says why the table cannot be protected, so that it must stay closed for whom policies bind.
 	Closed   string
 	PutBack  bool // what is set was there before, and somebody else took it away
@@ -39,7 +41,10 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 	if !table.Known {
 		return out
 	}
-	if out.Closed = conflict(&table, &want, others, in); out.Closed != "" {
+	if out.Closed = foreign(&table, &want, in); out.Closed != "" {
+		return out
+	}
+	if out.Closed = in.beside(&table, &want, others, &out.Change); out.Closed != "" {
 		return out
 	}
 	out.Findings = crossing(&table, &want, others)
@@ -72,12 +77,7 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 	} else if is.Filter != nil && in.ours(is.Filter.Function) {
 		out.Change.Filter = &policy.AttachedChange{From: is.Filter}
 	}
-	set := func(column string, c policy.AttachedChange) {
-		if out.Change.Masks == nil {
-			out.Change.Masks = make(map[string]policy.AttachedChange)
-		}
-		out.Change.Masks[column] = c
-	}
+	set := func(column string, a policy.AttachedChange) { setMask(&out.Change, column, a) }
 	for column, a := range want.Masks {
 		to := rename(a)
 		if have, ok := is.Masks[column]; !ok {
@@ -109,8 +109,8 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 	return out
 }
 
-// conflict says what others do to a table that keeps us from protecting it.
-func conflict(table *policy.TableState, want *policy.Protection, others []policy.AttributePolicy, in *Inspection) string {
+// foreign says what of others a table carries where something of ours is to be.
+func foreign(table *policy.TableState, want *policy.Protection, in *Inspection) string {
 	if want.Filter != nil && table.Protection.Filter != nil && !in.ours(table.Protection.Filter.Function) {
 		return fmt.Sprintf("it carries the row filter %s, which is not ours; remove one of the two: that filter, or the policies", table.Protection.Filter.Function)
 	}
@@ -119,15 +119,44 @@ func conflict(table *policy.TableState, want *policy.Protection, others []policy
 			return fmt.Sprintf("its column %q carries the mask %s, which is not ours; remove one of the two: that mask, or the policies", column, have.Function)
 		}
 	}
+	return ""
+}
+
+// beside says which attribute-based policy of others may filter or mask a table that is to be filtered or masked here, and adds to a
+// change what of ours is to be lifted then: Unity Catalog refuses queries of a table with both.
+func (in *Inspection) beside(table *policy.TableState, want *policy.Protection, others []policy.AttributePolicy, c *policy.ProtectionChange) (why string) {
 	for _, o := range others {
 		if !concerns(&o, table) {
 			continue
 		}
-		if o.Type == policy.AttributeRowFilter && want.Filter != nil || o.Type == policy.AttributeColumnMask && len(want.Masks) > 0 {
-			return fmt.Sprintf("the attribute-based policy %q on %s may filter or mask it too, and Unity Catalog refuses queries of a table with both; exclude the table there, or remove the policies here", o.Name, o.On)
+		is := &table.Protection
+		switch {
+		case o.Type == policy.AttributeRowFilter && want.Filter != nil:
+			if is.Filter != nil && in.ours(is.Filter.Function) {
+				c.Filter = &policy.AttachedChange{From: is.Filter}
+			}
+		case o.Type == policy.AttributeColumnMask && len(want.Masks) > 0:
+			for column, have := range is.Masks {
+				if in.ours(have.Function) {
+					setMask(c, column, policy.AttachedChange{From: &have})
+				}
+			}
+		default:
+			continue
+		}
+		if why == "" {
+			why = fmt.Sprintf("the attribute-based policy %q on %s may filter or mask it too, and Unity Catalog refuses queries of a table with both; exclude the table there, or remove the policies here", o.Name, o.On)
 		}
 	}
-	return ""
+	return why
+}
+
+// setMask adds to a change what becomes of the mask of a column.
+func setMask(c *policy.ProtectionChange, column string, a policy.AttachedChange) {
+	if c.Masks == nil {
+		c.Masks = make(map[string]policy.AttachedChange)
+	}
+	c.Masks[column] = a
 }
 
 // concerns reports whether an attribute-based policy is on a table or what it lies in: a metastore is named by its id.

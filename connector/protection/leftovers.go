@@ -1,0 +1,175 @@
+package protection
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ucwarden/policy"
+	"ucwarden/policy/attach"
+)
+
+// carriers are the tables of a catalog that carry filters and masks of ours, as far as this process has seen. Others may set some, too:
+// after lookAgain, and where there is a function that no table is known to refer to, all tables are looked at again.
+type carriers struct {
+	tables map[policy.Securable]bool
+	looked time.Time // at all tables of the catalog
+}
+
+const lookAgain = 24 * time.Hour
+
+// minAge is how old a function must be that nothing refers to before it is dropped: a query or a sync under way may still.
+const minAge = time.Hour
+
+// carry notes whether a table carries something of ours.
+func (w *Worker) carry(table policy.Securable, ours bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	catalog := table.Names()[0]
+	c := w.carriers[catalog]
+	if c == nil {
+		c = &carriers{tables: make(map[policy.Securable]bool)}
+		w.carriers[catalog] = c
+	}
+	if ours {
+		c.tables[table] = true
+	} else {
+		delete(c.tables, table)
+	}
+}
+
+// carrying returns the tables of a catalog that are known to carry something of ours, sorted, and when all were looked at.
+func (w *Worker) carrying(catalog string) (tables []policy.Securable, looked time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.carriers[catalog]; c != nil {
+		return slices.SortedFunc(maps.Keys(c.tables), policy.Securable.Compare), c.looked
+	}
+	return nil, time.Time{}
+}
+
+// carries notes what a table carries, and plans to take off what of ours no policy asks for.
+func (p *planning) carries(t *policy.TableState) {
+	ours := false
+	refer := func(function string) {
+		p.used[function] = true
+		ours = ours || attach.OurName(function, p.Schema)
+	}
+	p.mu.Lock()
+	if !t.Known {
+		p.unread[t.Names()[0]] = errNotShown
+	}
+	if t.Protection.Filter != nil {
+		refer(t.Protection.Filter.Function)
+	}
+	for _, m := range t.Protection.Masks {
+		refer(m.Function)
+	}
+	again := p.looked[t.Securable]
+	p.looked[t.Securable] = true
+	p.mu.Unlock()
+	if t.Known {
+		p.carry(t.Securable, ours)
+	}
+	if again || !ours || !p.Inventory.Has(t.Securable) || !p.InScope(t.Securable) || p.concerns(policy.Object{Securable: t.Securable, Kind: t.Kind}) {
+		return
+	}
+	if diff := attach.Diff(*t, policy.Protection{}, nil, nil, p.inspection()); diff.Change.Lifts() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.out.Changes = append(p.out.Changes, diff.Change)
+	}
+}
+
+// unused lists our functions in a catalog that no table is known to refer to.
+func (p *planning) unused(catalog string) []string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(p.functions)) {
+		f := p.functions[name]
+		if !p.used[name] && f.Name == name && strings.HasPrefix(name, catalog+".") && attach.Ours(f, p.Schema, p.isSelf) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// hasOurs reports whether there are functions of ours in a catalog.
+func (p *planning) hasOurs(catalog string) bool {
+	for name, f := range p.functions {
+		if strings.HasPrefix(name, catalog+".") && attach.Ours(f, p.Schema, p.isSelf) {
+			return true
+		}
+	}
+	return false
+}
+
+// leftovers plans to take our filters and masks off the tables that no policy asks for any on, of those that are known to carry some,
+// and of a catalog that was read whole from time to time of all; there, what nothing refers to is dropped.
+func (p *planning) leftovers(ctx context.Context, catalog string, whole bool) error {
+	if p.unread[catalog] != nil {
+		return nil //nolint:nilerr // it is among what could not be read
+	}
+	known, looked := p.carrying(catalog)
+	known = slices.DeleteFunc(known, func(t policy.Securable) bool { return p.looked[t] || !p.Inventory.Has(t) })
+	if err := p.each(ctx, len(known), func(ctx context.Context, i int) {
+		list, err := p.Reader.Tables(ctx, known[i])
+		switch {
+		case err == nil && len(list) == 1:
+			p.carries(&list[0])
+		case policy.CodeOf(err) != policy.CodeNotFound:
+			p.mu.Lock()
+			p.unread[catalog] = err
+			p.mu.Unlock()
+		}
+	}); err != nil || !whole {
+		return err
+	}
+	if len(p.unused(catalog)) > 0 || time.Since(looked) >= lookAgain && p.hasOurs(catalog) {
+		if err := p.look(ctx, catalog); err != nil {
+			return err
+		}
+	}
+	if p.unread[catalog] != nil {
+		return nil //nolint:nilerr // as above
+	}
+	for _, name := range p.unused(catalog) {
+		if at := p.functions[name].UpdatedAt; !at.IsZero() && time.Since(at) >= minAge {
+			p.out.Drop = append(p.out.Drop, name)
+		}
+	}
+	return nil
+}
+
+// look reads all tables of a catalog that were not read yet.
+func (p *planning) look(ctx context.Context, catalog string) error {
+	var schemas []policy.Securable
+	for _, s := range p.Inventory.Children[catalog] {
+		if !p.seen[s.Securable] && s.FullName != p.schemaIn(catalog).FullName && len(p.Inventory.Children[s.FullName]) > 0 {
+			schemas = append(schemas, s.Securable)
+		}
+	}
+	err := p.each(ctx, len(schemas), func(ctx context.Context, i int) {
+		list, err := p.Reader.Tables(ctx, schemas[i])
+		if err != nil && policy.CodeOf(err) != policy.CodeNotFound {
+			p.mu.Lock()
+			p.unread[catalog] = err
+			p.mu.Unlock()
+		}
+		for _, t := range list {
+			p.carries(&t)
+		}
+	})
+	if err != nil || p.unread[catalog] != nil {
+		return err
+	}
+	p.Worker.mu.Lock()
+	defer p.Worker.mu.Unlock()
+	if c := p.carriers[catalog]; c != nil {
+		c.looked = time.Now()
+	} else {
+		p.carriers[catalog] = &carriers{tables: make(map[policy.Securable]bool), looked: time.Now()}
+	}
+	return nil
+}
