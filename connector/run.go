@@ -99,6 +99,8 @@ func orGivenUp(ctx context.Context, err error) error {
 
 // apply carries out changes; see [apply.Changes].
 func (r *run) apply(ctx context.Context, changes []policy.Change, closed map[policy.Securable]bool, unmade *order.Unmade) ([]apply.Outcome, error) {
+	r.expansions.Expect(changes)
+	r.saveExpansions(ctx)
 	defer r.saveExpansions(context.WithoutCancel(ctx))
 	return apply.Changes(ctx, apply.Options{
 		Permissions: apply.Resolved(r.Workspace, r.identities), Get: r.Workspace.Get, Journal: r.Journal, Origin: r.request.Origin,

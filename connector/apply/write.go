@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ucwarden/connector/expansion"
 	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/order"
@@ -47,17 +48,21 @@ func (a *applier) attempt(ctx context.Context, c policy.Change) (*written.Change
 	if err != nil {
 		return nil, err
 	}
-	a.Expansions.Learn(w.Change, w.Before.Grants, w.Before.Kind, answer, false)
-	w.Shown, w.Have = answer, a.Expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.Before.Grants))
+	a.learn(w, answer, false)
 	if rest := w.Rest(); rest.Empty() {
 		return w, nil
 	}
 	if answer, err = a.Permissions.Grants(ctx, c.Securable); err != nil {
 		return nil, err
 	}
-	a.Expansions.Learn(w.Change, w.Before.Grants, w.Before.Kind, answer, true)
-	w.Shown, w.Have = answer, a.Expansions.ReadBack(w.Securable, answer, w.AppliedTo(w.Before.Grants))
+	a.learn(w, answer, true)
 	return w, nil
+}
+
+// learn notes what stands after a change, and how ALL_PRIVILEGES is shown there. again says that it was read after the answer.
+func (a *applier) learn(w *written.Change, have []policy.Assignment, again bool) {
+	a.Expansions.Learn(expansion.Answer{Change: w.Change, Before: w.Before.Grants, Kind: w.Before.Kind, Have: have, Again: again, Provable: a.provable})
+	w.Shown, w.Have = have, a.Expansions.ReadBack(w.Securable, have, w.AppliedTo(w.Before.Grants))
 }
 
 const (

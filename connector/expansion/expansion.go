@@ -30,8 +30,8 @@ type expansion struct {
 	Securable policy.Securable   `json:"securable"`
 	Principal policy.Principal   `json:"principal"`
 	Shown     []policy.Privilege `json:"shown"`
-	// Alone are those of Shown that the principal holds by themselves: since before ALL_PRIVILEGES was granted, or granted
-	// since, and not removed since.
+	// Alone are those of Shown that the principal may hold by themselves: since before ALL_PRIVILEGES was granted, or by a
+	// request since, also one that was not answered, and not removed since.
 	Alone []policy.Privilege `json:"before,omitempty"`
 }
 
@@ -46,72 +46,108 @@ func New(store memory.Store) *Expansions {
 	return &Expansions{store: store, known: make(map[policy.Securable]map[policy.Principal]expansion)}
 }
 
-// Learn looks at the grants on a change's securable after it, as the workspace shows them. Where somebody must hold
-// ALL_PRIVILEGES then, it is not shown, and what is shown instead can be it, that is what it looks like. before is what was
-// granted there, on an object of the kind, as far as known, with ALL_PRIVILEGES read back. again says that have was read after the answer to the
-// change, which may be older than it.
-func (e *Expansions) Learn(c policy.Change, before []policy.Assignment, kind policy.Kind, have []policy.Assignment, again bool) {
+// Expect notes, before changes are sent, what they grant by itself to whoever is known to hold ALL_PRIVILEGES that is shown
+// written out. Whatever becomes of a request, that may be granted from then on, and no reading of the grants tells: it counts
+// as granted until a change that removes it is answered. Save keeps it before the first request.
+func (e *Expansions) Expect(changes []policy.Change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	for _, c := range changes {
+		add, _ := c.Request()
+		for _, a := range add {
+			x, known := e.known[c.Securable][a.Principal]
+			if known && slices.Contains(x.Shown, a.Privilege) && !slices.Contains(x.Alone, a.Privilege) {
+				x.Alone = append(slices.Clone(x.Alone), a.Privilege)
+				e.set(x)
+			}
+		}
+	}
+}
+
+// Answer is what a change that was sent is answered by.
+type Answer struct {
+	policy.Change                     // as it was sent
+	Before        []policy.Assignment // what was granted on its securable, as far as known, with ALL_PRIVILEGES read back
+	Kind          policy.Kind         // of the object
+	Have          []policy.Assignment // what is granted after the change, as the workspace shows it
+	Again         bool                // Have was read after the answer to the change, which may be older than it
+	// Provable reports whether a grant that the change leaves is wanted by itself, as else it would have been removed.
+	Provable func(policy.Securable, policy.Assignment) bool
+}
+
+// Learn looks at the grants on a change's securable after it. Where somebody must hold ALL_PRIVILEGES then, it is not shown,
+// and what is shown instead can be it, that is what it looks like.
+func (e *Expansions) Learn(c Answer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	add, remove := c.Request()
 	for _, p := range c.Principals() {
 		all := policy.Assignment{Principal: p, Privilege: policy.AllPrivileges}
-		if slices.Contains(c.Remove, all) || slices.Contains(have, all) {
+		if slices.Contains(remove, all) || slices.Contains(c.Have, all) {
 			e.forget(c.Securable, p)
 			continue
 		}
 		x, known := expansion{Securable: c.Securable, Principal: p}, e.known[c.Securable][p]
-		known.Alone = slices.DeleteFunc(slices.Clone(known.Alone), func(b policy.Privilege) bool {
-			return slices.Contains(c.Remove, policy.Assignment{Principal: p, Privilege: b})
-		})
-		for _, a := range c.Add {
-			if len(known.Shown) > 0 && a.Principal == p && slices.Contains(known.Shown, a.Privilege) && !slices.Contains(known.Alone, a.Privilege) {
-				known.Alone = append(known.Alone, a.Privilege)
-			}
-		}
 		more := false // is shown than was there before, and was added besides
-		for _, a := range have {
-			if a.Principal != p || !policy.AllPrivileges.Implies(a.Privilege) {
-				continue
-			}
-			x.Shown = append(x.Shown, a.Privilege)
-			if slices.Contains(before, a) {
-				if !slices.Contains(c.Remove, a) {
-					x.Alone = append(x.Alone, a.Privilege)
-				}
-			} else if !slices.Contains(c.Add, a) {
-				more = true
+		for _, a := range c.Have {
+			if a.Principal == p && policy.AllPrivileges.Implies(a.Privilege) {
+				x.Shown = append(x.Shown, a.Privilege)
+				more = more || !slices.Contains(c.Before, a) && !slices.Contains(add, a)
 			}
 		}
 		withdrawn, stays := 0, 0 // what was removed, and is shown all the same
-		for _, a := range c.Remove {
+		for _, a := range remove {
 			if a.Principal == p && policy.AllPrivileges.Implies(a.Privilege) {
-				if withdrawn++; slices.Contains(have, a) {
+				if withdrawn++; slices.Contains(c.Have, a) {
 					stays++
 				}
 			}
 		}
-		switch added := slices.Contains(c.Add, all); {
+		alone := c.alone(p, known.Alone)
+		switch added := slices.Contains(add, all); {
 		case added && more:
-		case added && again && stays == withdrawn && coversUse(c.Securable.Type, kind, x.Shown):
-			x.Alone = known.Alone // ALL_PRIVILEGES was there already, or something that looks the same
-		case !added && again && stays > 0 && slices.Contains(before, all): // it is shown as more than was known
-			x.Alone = known.Alone
-		case !added && again && stays > 0 && stays == withdrawn && coversUse(c.Securable.Type, kind, x.Shown):
+			x.Alone = c.left(p, alone, func(policy.Assignment) bool { return true })
+		case added && c.Again && stays == withdrawn && coversUse(c.Securable.Type, c.Kind, x.Shown), // ALL_PRIVILEGES was there already, or something that looks the same
+			!added && c.Again && stays > 0 && stays == withdrawn && coversUse(c.Securable.Type, c.Kind, x.Shown):
 			// Nothing could be removed by itself: somebody else granted ALL_PRIVILEGES. What stood before may be a part of it.
-			x.Alone = known.Alone
-			for _, a := range c.Add {
-				if a.Principal == p && slices.Contains(x.Shown, a.Privilege) && !slices.Contains(x.Alone, a.Privilege) {
-					x.Alone = append(x.Alone, a.Privilege)
-				}
-			}
+			x.Alone = c.left(p, alone, func(a policy.Assignment) bool { return c.Provable(c.Securable, a) })
+		case !added && c.Again && stays > 0 && slices.Contains(c.Before, all): // it is shown as more than was known
+			x.Alone = alone
 		case len(known.Shown) > 0:
-			x = known
+			x.Shown, x.Alone = known.Shown, alone
 		default:
 			continue
 		}
+		x.Alone = slices.DeleteFunc(x.Alone, func(a policy.Privilege) bool { return !slices.Contains(x.Shown, a) })
 		slices.Sort(x.Shown)
+		slices.Sort(x.Alone)
 		e.set(x)
 	}
+}
+
+// alone returns what somebody holds by itself after the change: of what they held before it, and what is added.
+func (c Answer) alone(p policy.Principal, before []policy.Privilege) []policy.Privilege {
+	add, remove := c.Request()
+	list := slices.DeleteFunc(slices.Clone(before), func(b policy.Privilege) bool {
+		return slices.Contains(remove, policy.Assignment{Principal: p, Privilege: b})
+	})
+	for _, a := range add {
+		if a.Principal == p && !slices.Contains(list, a.Privilege) {
+			list = append(list, a.Privilege)
+		}
+	}
+	return list
+}
+
+// left returns list with what was granted to somebody before the change, was not removed by it, and counts.
+func (c Answer) left(p policy.Principal, list []policy.Privilege, counts func(policy.Assignment) bool) []policy.Privilege {
+	_, remove := c.Request()
+	for _, a := range c.Before {
+		if a.Principal == p && !slices.Contains(remove, a) && !slices.Contains(list, a.Privilege) && counts(a) {
+			list = append(list, a.Privilege)
+		}
+	}
+	return list
 }
 
 // coversUse reports whether privileges hold those by which an object, or what a container holds, is mainly used.
