@@ -142,10 +142,12 @@ func docScript(blocks []docBlock) string {
 				line = "env -u UCWARDEN_DATABRICKS_CLIENT_SECRET " + line
 			}
 			if m := servers.FindStringSubmatch(line); m != nil {
+				answers := "http://127.0.0.1:8282/healthz"
 				if strings.HasPrefix(line, "ucwarden emulator unitycatalog") {
 					m[1] += " --addr 127.0.0.1:8283"
+					answers = "http://127.0.0.1:8283/_emulator/stats"
 				}
-				fmt.Fprintf(&script, "printf '%%s\\n' %q\n%s &\nready\n", line, strings.TrimSpace(m[1]))
+				fmt.Fprintf(&script, "printf '%%s\\n' %q\n%s &\nready %s\n", line, strings.TrimSpace(m[1]), answers)
 				continue
 			}
 			fmt.Fprintln(&script, line)
@@ -159,7 +161,7 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 ready() { # waits until what was just started answers, or ended
 	for _ in $(seq 600); do
 		if ! kill -0 $! 2>/dev/null; then wait $!; fi
-		if curl -sS -o /dev/null http://127.0.0.1:8282/healthz 2>/dev/null || curl -sS -o /dev/null http://127.0.0.1:8283/_emulator/stats 2>/dev/null; then return; fi
+		if curl -sS -o /dev/null "$1" 2>/dev/null; then return; fi
 		sleep 0.1
 	done
 	echo 'not ready' >&2
