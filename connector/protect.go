@@ -111,9 +111,6 @@ func hidable(p *protect.Protector, denied map[policy.Securable]*judge.Denials) [
 // keepProtected takes from a plan of protection what would show more to somebody by a grant that stays although no policy asks for it:
 // the mode revokes nothing, or it could not be read what is granted.
 func (r *run) keepProtected(p *protection.Plan, found *load.Found, plan *policy.Plan, notRevoked []policy.Grant) {
-	p.KeepOn(func(table policy.Securable) bool {
-		return slices.ContainsFunc(notRevoked, func(g policy.Grant) bool { return g.Privilege.Implies(policy.Select) && g.Securable.Contains(table) })
-	}, "grants of SELECT do that no policy asks for; revoke these, by hand or in mode enforce")
 	changes := make(map[policy.Securable]*policy.Change, len(plan.Changes))
 	for i := range plan.Changes {
 		changes[plan.Changes[i].Securable] = &plan.Changes[i]
@@ -121,10 +118,13 @@ func (r *run) keepProtected(p *protection.Plan, found *load.Found, plan *policy.
 	p.KeepOn(func(table policy.Securable) bool {
 		// What lifts from a table that is not protected lifts what policies ask for, beside an attribute-based policy of others.
 		return !p.Protected[table] && p.Bound[table] && r.staysReadable(found, changes, table)
-	}, "attribute-based policies of others may filter or mask the tables too, but grants of SELECT stay there that no policy asks for; revoke these by hand, or exclude the tables from those policies")
+	}, "that do not go with an attribute-based policy of others stay, since grants of SELECT do that no policy asks for; revoke these, by hand or in mode enforce, or exclude the tables there")
+	p.KeepOn(func(table policy.Securable) bool {
+		return slices.ContainsFunc(notRevoked, func(g policy.Grant) bool { return g.Privilege.Implies(policy.Select) && g.Securable.Contains(table) })
+	}, "that no policy asks for any more stay, since grants of SELECT do that no policy asks for; revoke these, by hand or in mode enforce")
 	p.KeepOn(func(table policy.Securable) bool {
 		return slices.ContainsFunc(found.Left, func(l load.LeftOut) bool { return l.Securable.FullName != "" && l.Securable.Contains(table) })
-	}, "it could not be read what is granted there; the next sync looks again")
+	}, "that are not wanted any more stay, since it could not be read what is granted there; the next sync looks again")
 }
 
 // staysReadable reports whether somebody has SELECT on a table once a plan is carried out, by a grant that no policy asks for.

@@ -27,27 +27,29 @@ const minAge = time.Hour
 func (w *Worker) carry(table policy.Securable, ours bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	catalog := table.Names()[0]
-	c := w.carriers[catalog]
-	if c == nil {
-		c = &carriers{tables: make(map[policy.Securable]bool)}
-		w.carriers[catalog] = c
-	}
-	if ours {
+	if c := w.carriersIn(table.Names()[0]); ours {
 		c.tables[table] = true
 	} else {
 		delete(c.tables, table)
 	}
 }
 
+// carriersIn returns what is known of a catalog; the lock is held.
+func (w *Worker) carriersIn(catalog string) *carriers {
+	c := w.carriers[catalog]
+	if c == nil {
+		c = &carriers{tables: make(map[policy.Securable]bool)}
+		w.carriers[catalog] = c
+	}
+	return c
+}
+
 // carrying returns the tables of a catalog that are known to carry something of ours, sorted, and when all were looked at.
 func (w *Worker) carrying(catalog string) (tables []policy.Securable, looked time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c := w.carriers[catalog]; c != nil {
-		return slices.SortedFunc(maps.Keys(c.tables), policy.Securable.Compare), c.looked
-	}
-	return nil, time.Time{}
+	c := w.carriersIn(catalog)
+	return slices.SortedFunc(maps.Keys(c.tables), policy.Securable.Compare), c.looked
 }
 
 // carries notes what a table carries, and plans to take off what of ours no policy asks for.
@@ -83,26 +85,21 @@ func (p *planning) carries(t *policy.TableState) {
 	}
 }
 
-// unused lists our functions in a catalog that no table is known to refer to.
-func (p *planning) unused(catalog string) []string {
+// ours lists our functions in a catalog, sorted.
+func (p *planning) ours(catalog string) []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(p.functions)) {
 		f := p.functions[name]
-		if !p.used[name] && f.Name == name && strings.HasPrefix(name, catalog+".") && attach.Ours(f, p.Schema, p.isSelf) {
+		if f.Name == name && strings.HasPrefix(name, catalog+".") && attach.Ours(f, p.Schema, p.isSelf) {
 			list = append(list, name)
 		}
 	}
 	return list
 }
 
-// hasOurs reports whether there are functions of ours in a catalog.
-func (p *planning) hasOurs(catalog string) bool {
-	for name, f := range p.functions {
-		if strings.HasPrefix(name, catalog+".") && attach.Ours(f, p.Schema, p.isSelf) {
-			return true
-		}
-	}
-	return false
+// unused returns those of the functions that no table is known to refer to.
+func (p *planning) unused(functions []string) []string {
+	return slices.DeleteFunc(slices.Clone(functions), func(name string) bool { return p.used[name] })
 }
 
 // leftovers plans to take our filters and masks off the tables that no policy asks for any on, of those that are known to carry some,
@@ -126,7 +123,8 @@ func (p *planning) leftovers(ctx context.Context, catalog string, whole bool) er
 	}); err != nil || !whole {
 		return err
 	}
-	if len(p.unused(catalog)) > 0 || time.Since(looked) >= lookAgain && p.hasOurs(catalog) {
+	ours := p.ours(catalog)
+	if len(p.unused(ours)) > 0 || time.Since(looked) >= lookAgain && len(ours) > 0 {
 		if err := p.look(ctx, catalog); err != nil {
 			return err
 		}
@@ -134,7 +132,7 @@ func (p *planning) leftovers(ctx context.Context, catalog string, whole bool) er
 	if p.unread[catalog] != nil {
 		return nil //nolint:nilerr // as above
 	}
-	for _, name := range p.unused(catalog) {
+	for _, name := range p.unused(ours) {
 		if at := p.functions[name].UpdatedAt; !at.IsZero() && time.Since(at) >= minAge {
 			p.out.Drop = append(p.out.Drop, name)
 		}
@@ -166,10 +164,6 @@ func (p *planning) look(ctx context.Context, catalog string) error {
 	}
 	p.Worker.mu.Lock()
 	defer p.Worker.mu.Unlock()
-	if c := p.carriers[catalog]; c != nil {
-		c.looked = time.Now()
-	} else {
-		p.carriers[catalog] = &carriers{tables: make(map[policy.Securable]bool), looked: time.Now()}
-	}
+	p.carriersIn(catalog).looked = time.Now()
 	return nil
 }

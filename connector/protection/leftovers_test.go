@@ -28,7 +28,7 @@ func TestLifts(t *testing.T) {
 }
 
 // A mask that several tables share is taken off those that no policy asks for it on any more, be the schema small or large, and by
-// another process than set it; in a sync of one table, off that.
+// another process than set it; in a sync of some tables of a schema, off these.
 func TestLiftsWhatTablesShare(t *testing.T) {
 	for _, tables := range []int{2, 3, 4, 9} {
 		for _, restarted := range []bool{false, true} {

@@ -89,8 +89,8 @@ type Plan struct {
 	Unprotected []load.LeftOut
 }
 
-// KeepOn takes from the plan what lifts filters and masks of the tables that on reports, and says why: somebody holds SELECT there whom
-// no policy allows it, or may, and would see more.
+// KeepOn takes from the plan what lifts filters and masks of the tables that on reports, and says which and why: somebody holds SELECT
+// there whom no policy allows it, or may, and would see more.
 func (p *Plan) KeepOn(on func(table policy.Securable) bool, why string) {
 	var kept []policy.Securable
 	for i, c := range p.Changes {
@@ -103,7 +103,7 @@ func (p *Plan) KeepOn(on func(table policy.Securable) bool, why string) {
 	p.Changes = slices.DeleteFunc(p.Changes, func(c policy.ProtectionChange) bool { return c.Statements() == 0 })
 	if len(kept) > 0 {
 		p.Findings = append(p.Findings, policy.Finding{Effect: policy.EffectNarrower, Securable: kept[0], Count: len(kept) - 1,
-			Message: "row filters and masks that no policy asks for any more stay, since " + why})
+			Message: "row filters and masks " + why})
 	}
 }
 

@@ -77,18 +77,17 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 	} else if is.Filter != nil && in.ours(is.Filter.Function) {
 		out.Change.Filter = &policy.AttachedChange{From: is.Filter}
 	}
-	set := func(column string, a policy.AttachedChange) { setMask(&out.Change, column, a) }
 	for column, a := range want.Masks {
 		to := rename(a)
 		if have, ok := is.Masks[column]; !ok {
-			set(column, policy.AttachedChange{To: to})
+			setMask(&out.Change, column, policy.AttachedChange{To: to})
 		} else if !have.Equal(*to) {
-			set(column, policy.AttachedChange{From: &have, To: to})
+			setMask(&out.Change, column, policy.AttachedChange{From: &have, To: to})
 		}
 	}
 	for column, have := range is.Masks {
 		if _, ok := want.Masks[column]; !ok && in.ours(have.Function) {
-			set(column, policy.AttachedChange{From: &have})
+			setMask(&out.Change, column, policy.AttachedChange{From: &have})
 		}
 	}
 	if between, f, ok := in.through(&table, &out.Change, functions); ok {

@@ -112,7 +112,7 @@ func (ctx *evalContext) evaluateResources(policies *rules.Repository, t ranger.P
 		}
 		if final && deniedByTags && r.allowed && (p.Damaged() || !ctx.lies(p, path)) {
 			// A policy about something else, here because the index is coarse, does not confirm the override; nor does one that
-			// cannot be understood.
+			// cannot be understood, because it may be off, or about something else.
 			continue
 		}
 		matched := !final && ctx.evaluate(p, path, r)
