@@ -136,7 +136,8 @@ type Plan struct {
 	DropFunctions []string           `json:"dropFunctions,omitempty"`
 	Totals        Totals             `json:"totals"`
 	Report        *Report            `json:"report"`
-	// Waiting is what the policies give and is not granted before what could not be read is; findings say why.
+	// Waiting is what the policies give and is not granted yet: with what could not be read, or with grants that stay, it may give
+	// more than they do. Findings say why.
 	Waiting []Grant `json:"-"`
 	// Parts are the digests of the plans that this one was joined from, those that change nothing left out. A full sync
 	// is planned shard by shard, and what is approved is all of its parts.

@@ -160,6 +160,8 @@ func (a *app) printPlan(w io.Writer, r *connector.Result, digest string) error {
 		switch {
 		case len(r.LeftOut)+len(r.Unread) > 0:
 			says = "Nothing to change, and something is left out; see below."
+		case len(p.Waiting) > 0:
+			says = "Nothing to change, and something waits; see below."
 		case p.Totals.NotRevoked > 0:
 			says = "Nothing to grant, and what no policy asks for is left; see below."
 		}

@@ -185,6 +185,25 @@ func TestUnreadInResults(t *testing.T) {
 	}
 }
 
+// What waits is named, with where its reason stands, and is not in sync.
+func TestWaitingInResults(t *testing.T) {
+	use := policy.Grant{Securable: sec(t, "catalog:sales"), Principal: policy.PrincipalByShape("analysts"), Privilege: policy.UseCatalog}
+	for want, pending := range map[string][]policy.Securable{
+		"not granted yet ('ucwarden plan' says why): USE_CATALOG on CATALOG:sales to analysts; nothing to change on the rest": nil,
+		"not granted yet: USE_CATALOG on CATALOG:sales to analysts; nothing to change on the rest":                            {use.Securable},
+	} {
+		r := applied(t)
+		r.Plan.Waiting, r.Pending = []policy.Grant{use}, pending
+		out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales", "catalog:hr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Results[0].Message != want || out.Results[1].Message != "already in sync" {
+			t.Errorf("%q and elsewhere %q, want %q", out.Results[0].Message, out.Results[1].Message, want)
+		}
+	}
+}
+
 // A table that could not be protected fails its resource, whatever the reason is and in each attempt, and asks for none by itself.
 func TestUnprotectedInResults(t *testing.T) {
 	table := sec(t, "table:sales.emea.orders")

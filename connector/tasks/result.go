@@ -69,6 +69,7 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 			t.leave(left)
 		}
 	}
+	t.pending = len(result.Pending) > 0
 	for _, g := range result.Plan.Waiting {
 		if concerns(root, g.Securable) {
 			t.waiting = append(t.waiting, g)
@@ -103,7 +104,8 @@ type totals struct {
 	unread        []load.LeftOut            // what could not be looked at
 	unreadFails   bool                      // and is more than what we may not see
 	unprotected   []load.LeftOut            // tables whose row filters and masks could not be set
-	waiting       []policy.Grant            // not granted because of that
+	waiting       []policy.Grant            // not granted yet
+	pending       bool                      // they, or some of them, are left to a task of their own
 	failed        int
 	failure       error            // the first, of those that are not the consequence of another
 	failedOn      policy.Securable // its securable
@@ -195,7 +197,7 @@ func (t *totals) message() string {
 		notes = append(notes, fmt.Sprintf("%s not protected: %s", count(n, "table"), leftNote(t.unprotected)))
 	}
 	if len(t.waiting) > 0 {
-		notes = append(notes, waitingNote(t.waiting))
+		notes = append(notes, waitingNote(t.waiting, t.pending))
 	}
 	if t.failed > 0 {
 		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first on %s because: %v", t.failed, t.failedOn, t.failure))
@@ -205,7 +207,7 @@ func (t *totals) message() string {
 	}
 	counts, none := t.counts(), len(t.changed)+t.protected == 0
 	switch {
-	case none && t.failed == 0 && len(t.unknown) == 0 && len(t.unread)+len(t.unprotected) > 0:
+	case none && t.failed == 0 && len(t.unknown) == 0 && len(t.unread)+len(t.unprotected)+len(t.waiting) > 0:
 		notes = append(notes, "nothing to change on the rest")
 	case none && t.failed == 0 && len(t.unknown) == 0 && t.notRevoked > 0:
 		notes = append(notes, "nothing to grant")
@@ -250,8 +252,9 @@ func leftNote(left []load.LeftOut) string {
 	return strings.Join(named, ", ")
 }
 
-// waitingNote names what is not granted before what could not be read is; "" for nothing.
-func waitingNote(waiting []policy.Grant) string {
+// waitingNote names what the policies give and is not granted yet, and where the reason stands: with the task, if that names what is
+// pending, else among the findings of the plan. It returns "" for nothing.
+func waitingNote(waiting []policy.Grant, pending bool) string {
 	if len(waiting) == 0 {
 		return ""
 	}
@@ -262,7 +265,11 @@ func waitingNote(waiting []policy.Grant) string {
 	if more := len(waiting) - len(named); more > 0 {
 		named = append(named, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("not granted yet because of that: %s", strings.Join(named, ", "))
+	hint := " ('ucwarden plan' says why)"
+	if pending {
+		hint = ""
+	}
+	return fmt.Sprintf("not granted yet%s: %s", hint, strings.Join(named, ", "))
 }
 
 // wouldRefuse returns what a task says in mode observe where a guard would refuse to make the changes.

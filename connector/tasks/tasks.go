@@ -163,7 +163,7 @@ func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.R
 	for _, left := range result.Unread {
 		if left.Code.Retryable() && !left.Unprotected { // that is tried again once the warehouse had some time
 			text := []string{left.String()}
-			if note := waitingNote(result.Plan.Waiting); note != "" {
+			if note := waitingNote(result.Plan.Waiting, len(result.Pending) > 0); note != "" {
 				text = append(text, note)
 			}
 			return ondemand.Outcome{}, policy.Errorf(left.Code, "%s", strings.Join(text, "; "))
