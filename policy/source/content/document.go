@@ -5,13 +5,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source/yamljson"
@@ -87,11 +83,17 @@ func documents(f File) ([]*document, error) {
 			docs = append(docs, &document{file: f, number: i + 1, data: body})
 		}
 	}
-	if len(docs) == 0 {
-		return nil, policy.Errorf(policy.CodeInvalid, "%s: the file is empty; remove it, or put policies into it", f.path)
+	switch {
+	case len(docs) > 0:
+		return docs, nil
+	case len(bytes.TrimSpace(data)) > 0:
+		return nil, policy.Errorf(policy.CodeInvalid, "%s: %w; remove it, or put policies into it", f.path, errOnlyComments)
 	}
-	return docs, nil
+	return nil, policy.Errorf(policy.CodeInvalid, "%s: the file is empty; remove it, or put policies into it", f.path)
 }
+
+// errOnlyComments is why a YAML file without a document is left out. One of no bytes may have been cut off instead.
+var errOnlyComments = errors.New("the file is empty but for comments")
 
 // parse reads what the document holds. The service name of a download or export applies to policies that name none.
 func (d *document) parse() (err error) {
@@ -146,29 +148,6 @@ func (d *document) classify() error {
 			"a user store (userGroupMapping), tags (serviceResources) or a service definition (resources and accessTypes)", d.file.path, d.hint())
 	}
 	return nil
-}
-
-// hint names the key of a document of no known kind that is near one that tells a kind, after a separator; "" where none is.
-func (d *document) hint() string {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(d.data, &fields) == nil && ranger.IsRole(fields) {
-		return " (a role stands in a list, as the value of rangerRoles)"
-	}
-	for _, key := range d.keys() {
-		if known := input.Nearest(key, documentKeys); known != "" && known != key {
-			return fmt.Sprintf(" (%s: did you mean %s?)", key, known)
-		}
-	}
-	return ""
-}
-
-// keys returns the keys of the document's object, sorted; none where it is no object.
-func (d *document) keys() []string {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(d.data, &fields) != nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(fields))
 }
 
 func (d *document) syntaxError(err error) error {

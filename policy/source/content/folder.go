@@ -27,6 +27,8 @@ type File struct {
 	name  string // path below the policy folder, separated by '/'
 	data  []byte
 	named bool // by a setting, not found in a folder
+	// unread is set for a file that holds policies although its name is not that of a policy file; data is then its beginning.
+	unread bool
 }
 
 // Tree holds all policy files as one load read them.
@@ -47,7 +49,7 @@ type treeReader struct {
 }
 
 // ReadTree reads the files at paths; each is a file, or a folder of which every *.json, *.yaml and *.yml is read,
-// sub-folders included. Names that begin with a dot are skipped: hidden files, and the "..data" folders in which
+// sub-folders included. Of other files it takes those that hold policies, to have them named. Names that begin with a dot are skipped: hidden files, and the "..data" folders in which
 // Kubernetes keeps the versions of a mounted ConfigMap. Links are followed.
 func ReadTree(paths []string, maxBytes int64) (*Tree, error) {
 	r := &treeReader{bytesLeft: maxBytes, limit: maxBytes, tree: &Tree{}, visited: map[string]bool{}, targets: map[string]bool{}}
@@ -99,10 +101,6 @@ func (r *treeReader) folder(dir, prefix string, info fs.FileInfo, depth int) err
 			continue
 		}
 		at := filepath.Join(dir, name)
-		mayBeFolder := entry.IsDir() || entry.Type()&fs.ModeSymlink != 0
-		if !mayBeFolder && !isPolicyFile(name) {
-			continue
-		}
 		info, err := os.Stat(at)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && !isPolicyFile(name):
@@ -113,6 +111,8 @@ func (r *treeReader) folder(dir, prefix string, info fs.FileInfo, depth int) err
 			err = r.folder(at, path.Join(prefix, name), info, depth+1)
 		case isPolicyFile(name):
 			err = r.file(at, path.Join(prefix, name), info, false)
+		default:
+			err = r.unread(at, path.Join(prefix, name), info)
 		}
 		if err != nil {
 			return err

@@ -35,6 +35,10 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 	m.content.Policies = &ranger.ServicePolicies{}
 	var docs []*document
 	for _, f := range files {
+		if f.unread {
+			m.leaveUnread(f)
+			continue
+		}
 		list, unreadable, err := readDocuments(f)
 		if err != nil {
 			if list, err = m.unreadable(unreadable, err, before); err != nil {

@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -10,7 +11,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
@@ -40,7 +40,7 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 		m.problem(f.path, policy.EffectWider, "cannot be read: %s; what was last read from it stays in force", reason)
 		return []*document{m.keep(f, kept, err)}, nil
 	}
-	if d.kind == ranger.DocumentSuite {
+	if d.kind == ranger.DocumentSuite || errors.Is(err, errOnlyComments) {
 		m.problem(f.path, policy.EffectNone, "left out: %s", reason)
 		return nil, nil
 	}
@@ -49,9 +49,7 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 	}
 	effect := policy.EffectNarrower
 	if d.data != nil && d.kind == ranger.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil {
-		if slices.ContainsFunc(d.keys(), func(key string) bool {
-			return input.Misspelt(key, documentKeys) != "" && !slices.Contains(documentKeys, key)
-		}) {
+		if d.isMisspelt() {
 			return nil, err
 		}
 		if d.hint() == "" {
@@ -103,7 +101,7 @@ var (
 // isCutOff reports whether a text begins as JSON, or as YAML in braces, and ends before what it opened is closed. A text in
 // which nothing was opened is whole, for all that can be told.
 func isCutOff(data []byte, err error) bool {
-	if strings.Contains(err.Error(), "unexpected end of JSON input") && len(bytes.TrimSpace(data)) > 0 {
+	if err != nil && strings.Contains(err.Error(), "unexpected end of JSON input") && len(bytes.TrimSpace(data)) > 0 {
 		return true
 	}
 	open, quote := 0, byte(0)

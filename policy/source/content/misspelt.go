@@ -1,0 +1,153 @@
+package content
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ucwarden/input"
+	"ucwarden/policy/ranger"
+)
+
+// hint names the key of a document of no known kind that is near one that tells a kind, after a separator; "" where none is.
+func (d *document) hint() string {
+	fields := d.fields()
+	if fields != nil && ranger.IsRole(fields) {
+		return " (a role stands in a list, as the value of rangerRoles)"
+	}
+	if key, known := nearKey(fields); key != "" {
+		return fmt.Sprintf(" (%s: did you mean %s?)", key, known)
+	}
+	return ""
+}
+
+// isMisspelt reports whether a key of the document is one edit from one that tells a kind, and holds what that may hold.
+func (d *document) isMisspelt() bool {
+	key, known := nearKey(d.fields())
+	return key != "" && input.Misspelt(key, []string{known}) != ""
+}
+
+// fields returns the document's object; nil where it is none.
+func (d *document) fields() map[string]json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(d.data, &fields) != nil {
+		return nil
+	}
+	return fields
+}
+
+// nearKey returns the first key of an object, of those that are nearest, that is near one that tells a kind of document, and that
+// one. A key whose value cannot be what the known one holds is no misspelling of it, as the rules of a role of Kubernetes, or
+// the data of a ConfigMap: documents of other programs have such keys, too.
+func nearKey(fields map[string]json.RawMessage) (key, known string) {
+	empty := !isKubernetes(fields) // what holds nothing may be either's; Kubernetes tells itself
+	for _, k := range slices.Sorted(maps.Keys(fields)) {
+		near := input.Nearest(k, documentKeys)
+		if near == "" || near == k || !mayHold(near, fields[k], empty) {
+			continue
+		}
+		if input.Misspelt(k, []string{near}) != "" {
+			return k, near
+		}
+		if key == "" {
+			key, known = k, near
+		}
+	}
+	return key, known
+}
+
+// isKubernetes reports whether an object says by apiVersion and kind that it is one of Kubernetes, or of a tool that writes its
+// documents in the same way.
+func isKubernetes(fields map[string]json.RawMessage) bool {
+	for _, name := range []string{"apiVersion", "kind"} {
+		var text string
+		if json.Unmarshal(fields[name], &text) != nil || text == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// mayHold reports whether a value may be what a key of documentKeys holds; empty, whether one without anything in it may.
+func mayHold(known string, value json.RawMessage, empty bool) bool {
+	var object map[string]json.RawMessage
+	var list []json.RawMessage
+	switch {
+	case json.Unmarshal(value, &object) == nil && len(object) > 0:
+	case json.Unmarshal(value, &list) == nil && len(list) > 0:
+	default:
+		return empty && slices.Contains([]string{"{}", "[]", "null", `""`}, strings.TrimSpace(string(value)))
+	}
+	members := slices.Concat(list, slices.Collect(maps.Values(object)))
+	switch known {
+	case "rangerRoles", "roles":
+		return slices.ContainsFunc(members, looksLikeRole)
+	case "userGroupMapping", "userAttrMapping", "groupAttrMapping", "resourceToTagIds", "tagDefinitions":
+		return object != nil && slices.ContainsFunc(members, func(of json.RawMessage) bool {
+			return strings.HasPrefix(string(of), "[") || strings.HasPrefix(string(of), "{")
+		})
+	}
+	return speaksOfPolicies(value)
+}
+
+// looksLikeRole reports whether an object has a name, and members or nothing but what a role has.
+func looksLikeRole(value json.RawMessage) bool {
+	var role map[string]json.RawMessage
+	if json.Unmarshal(value, &role) != nil || role["name"] == nil {
+		return false
+	}
+	only := true
+	for key := range role {
+		if input.Nearest(key, []string{"users", "groups", "roles", "members"}) != "" {
+			return true
+		}
+		only = only && input.Nearest(key, []string{"name", "id", "guid", "description", "options", "isEnabled", "version", "createdByUser"}) != ""
+	}
+	return only
+}
+
+// speaksOfPolicies reports whether an object in a value, at any depth, has what a policy, an item of one, or a tagged resource
+// has. It does not look into documents of Kubernetes.
+func speaksOfPolicies(value json.RawMessage) bool {
+	var object map[string]json.RawMessage
+	var list []json.RawMessage
+	if json.Unmarshal(value, &object) != nil {
+		return json.Unmarshal(value, &list) == nil && slices.ContainsFunc(list, speaksOfPolicies)
+	}
+	if isKubernetes(object) {
+		return false
+	}
+	for key := range object {
+		if slices.Contains(ownKeys, key) || input.Misspelt(key, ownKeys) != "" || input.Nearest(key, []string{"accesses"}) != "" {
+			return true
+		}
+	}
+	return namesValues(object) || slices.ContainsFunc(slices.Collect(maps.Values(object)), speaksOfPolicies)
+}
+
+// ownKeys are keys that documents of other programs hardly have.
+var ownKeys = []string{"policyItems", "denyPolicyItems", "allowExceptions", "denyExceptions", "dataMaskPolicyItems", "rowFilterPolicyItems",
+	"isDenyAllElse", "resourceElements", "zoneName", "validitySchedules", "additionalResources"}
+
+// namesValues reports whether an object has the name of a resource of Unity Catalog with a list of values, or an object that has
+// one.
+func namesValues(object map[string]json.RawMessage) bool {
+	for name, value := range object {
+		if !ranger.IsResource(name) {
+			continue
+		}
+		var list []json.RawMessage
+		var values map[string]json.RawMessage
+		if json.Unmarshal(value, &list) == nil {
+			return true
+		}
+		if json.Unmarshal(value, &values) == nil && slices.ContainsFunc(slices.Collect(maps.Keys(values)), func(key string) bool {
+			return input.Nearest(key, []string{"values"}) != ""
+		}) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,131 @@
+package source_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ucwarden/policy/source"
+)
+
+// Documents of other programs have keys that are near ours. They are left out by what these hold, and a misspelt document of ours
+// is not.
+func TestDocumentsOfOtherPrograms(t *testing.T) {
+	const kubernetes = "apiVersion: v1\nkind: X\nmetadata: {name: x}\n"
+	own := allow(77, "own", "t")
+	deny := strings.Replace(allow(2, "x", "t"), "policyItems", "denyPolicyItems", 1)
+	for name, text := range map[string]string{
+		"a role":                       "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: x}\nrules:\n- {apiGroups: [''], resources: [pods], verbs: [get]}\n",
+		"an audit policy":              "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n",
+		"a role binding":               kubernetes + "subjects: [{kind: User, name: ann}]\nroleRef: {kind: Role, name: x}\n",
+		"a config map":                 kubernetes + "data: {colour: red}\n",
+		"a config map without data":    kubernetes + "data: {}\n",
+		"a list":                       kubernetes + "items:\n- {apiVersion: v1, kind: ConfigMap, data: {a: b}, spec: {policyTypes: [Ingress]}}\n",
+		"an empty list":                kubernetes + "items: []\n",
+		"a policy of another kind":     kubernetes + "policy: {}\n",
+		"a kubeconfig":                 "apiVersion: v1\nkind: Config\nusers: [{name: ann, user: {token: x}}]\n",
+		"rules of another program":     "rules: [{a: b}]\n",
+		"rules with names":             "rules: [{name: x, when: always}]\n",
+		"rules by name":                "rules: {quotes: [error, double]}\n",
+		"services":                     "service: {image: x}\n",
+		"items of a feed":              "items: [{title: x}]\n",
+		"two documents, one is ours":   kubernetes + "rules: [{a: b}]\n---\n" + allow(3, "ours", "t3"),
+		"a list of catalogs and hosts": "items: [{catalog: main, host: x}]\n",
+	} {
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
+		if err != nil || leftOut(s) != "x.yaml none" || faultsOf(s) != "" {
+			t.Errorf("%s: %v; %v", name, err, s)
+		}
+	}
+	misspelt := strings.NewReplacer("policyItems", "policyItem", "accesses", "access", "groups", "group")
+	for name, text := range map[string]string{
+		"policies":                   "polices: [" + allow(2, "x", "t") + "]\n",
+		"policies, all misspelt":     "polices: [" + misspelt.Replace(allow(2, "x", "t")) + "]\n",
+		"policies by name":           "policie: {x: " + misspelt.Replace(allow(2, "x", "t")) + "}\n",
+		"policies of a known style":  kubernetes + "polices: [" + allow(2, "x", "t") + "]\n",
+		"no policies":                "policie: []\n",
+		"denies in a text":           kubernetes + "data: {p.json: '" + deny + "'}\n",
+		"denies in a specification":  kubernetes + "spec: " + deny + "\n",
+		"roles":                      "rules: [{name: r, users: [{name: ann}]}]\n",
+		"roles of members":           "role: [{name: r, user: [{name: ann}]}]\n",
+		"roles with nobody in them":  "role: [{name: r, description: x}]\n",
+		"roles of a known style":     kubernetes + "role: [{name: r, groups: []}]\n",
+		"a user store":               "userGroupsMapping: {ann: [g]}\n",
+		"tagged resources":           "serviceResource: [{id: 1, resourceElements: {catalog: {values: [a]}}}]\n",
+		"which tags resources carry": "resourceToTagsIds: {'1': [2]}\n",
+		"resources":                  "name: x\nresource: {catalog: {values: [a]}}\nitems: []\n",
+	} {
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "x.yaml") {
+			t.Errorf("%s: %v; %v", name, err, s)
+		}
+	}
+}
+
+// A file that holds nothing but comments is left out without a word of warning; one that held policies keeps them.
+func TestOnlyComments(t *testing.T) {
+	for _, text := range []string{"# nothing\n", "---\n---\n", "# denyPolicyItems: []\n"} {
+		dir := tempWith(t, map[string]string{"x.yaml": text, "own.json": allow(77, "own", "t")})
+		f := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1})
+		if s, err := f.Load(t.Context()); err != nil || leftOut(s) != "x.yaml none" {
+			t.Errorf("%q: %v, left out %v", text, err, s)
+		}
+		write(t, dir, map[string]string{"x.yaml": allow(1, "a", "t1")})
+		if s, err := f.Load(t.Context()); err != nil || ids(s) != "77 1" || leftOut(s) != "" {
+			t.Errorf("%q: %v", text, err)
+		}
+		write(t, dir, map[string]string{"x.yaml": text})
+		if s, err := f.Load(t.Context()); err != nil || ids(s) != "77 1" || leftOut(s) != "x.yaml wider" {
+			t.Errorf("%q: %v, left out %v", text, err, s)
+		}
+	}
+}
+
+// A file in the folder that holds policies and is not read, by its name, is named; other files are not.
+func TestPoliciesInFilesThatAreNotRead(t *testing.T) {
+	deny := strings.Replace(allow(2, "x", "t"), "policyItems", "denyPolicyItems", 1)
+	large := "[" + deny + strings.Repeat("\n", 1<<17) + "]"
+	for name, tc := range map[string]struct{ text, left string }{
+		"deny.jsonc":      {"// denies\n/* of\nAna */ [" + deny + "]", "deny.jsonc wider"},
+		"deny.txt":        {"[" + deny + "]", "deny.txt wider"},
+		"deny":            {deny, "deny wider"},
+		"deny.yaml.txt":   {"name: x\nresources: {catalog: {values: [a]}}\ndenyPolicyItems: []\n", "deny.yaml.txt wider"},
+		"large.json5":     {large, "large.json5 wider"},
+		"allow.txt":       {allow(2, "x", "t"), "allow.txt narrower"},
+		"people.txt":      {`{"userGroupMapping":{"ann":["g"]}}`, "people.txt wider"},
+		"sub/deny.conf":   {deny, "deny.conf wider"},
+		"deny.json.bak":   {deny, "deny.json.bak none"},
+		"deny.json~":      {deny, "deny.json~ none"},
+		"#deny.json#":     {deny, "#deny.json# none"},
+		"README.md":       {"# Policies\n\nA deny stands in `denyPolicyItems`: see \"denyPolicyItems\": [].\n", ""},
+		"notes.txt":       {"Ask Ana.\n", ""},
+		"Makefile":        {"lint:\n\tucwarden policy lint .\n", ""},
+		"main.tf":         {"resource \"x\" \"y\" {\n  policies = []\n}\n", ""},
+		"other.txt":       {"a: b\n", ""},
+		"list.txt":        {"- a\n- b\n", ""},
+		"suite.txt":       {`{"tests":[],"policies":[` + allow(2, "x", "t") + `]}`, "suite.txt narrower"},
+		"empty.txt":       {"", ""},
+		".hidden.txt":     {deny, ""},
+		"prose in braces": {"{see denyPolicyItems}", ""},
+	} {
+		dir := tempWith(t, map[string]string{"own.json": allow(77, "own", "t")})
+		f := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1})
+		if _, err := f.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, map[string]string{name: tc.text})
+		s, err := f.Load(t.Context())
+		if err != nil || f.Problem() != nil || ids(s) != "77" || leftOut(s) != tc.left {
+			t.Errorf("%s: %v, %v: left out %q, want %q: %v", name, err, f.Problem(), leftOut(s), tc.left, s.Problems)
+		}
+	}
+	// where it is all there is, the error says so
+	_, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"p.txt": allow(1, "a", "t")}), Debounce: 1}).Load(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "p.txt: left out: its name is not that of a policy file") {
+		t.Error(err)
+	}
+}
