@@ -50,6 +50,7 @@ type Consumer struct {
 	catalogs []naming.Pattern
 	log      *slog.Logger
 	metrics  *metrics
+	calls    spacing // that ask what the hub and its partitions are
 
 	mu       sync.Mutex
 	problems map[string]*Failure // by partition, or wholeHub
@@ -238,6 +239,7 @@ func (c *Consumer) connect(ctx context.Context) error {
 	}
 	var made *creation
 	for {
+		c.calls.await(ctx)
 		hub, err := look(ctx)
 		switch {
 		case context.Cause(ctx) != nil:
@@ -249,7 +251,7 @@ func (c *Consumer) connect(ctx context.Context) error {
 		}
 		first := made == nil
 		if first {
-			made = newCreation(hub.CreatedOn, look)
+			made = &creation{of: hub.CreatedOn, look: look, calls: &c.calls}
 		}
 		latest, err := c.beginsLatest(hub)
 		if err != nil {
@@ -285,6 +287,9 @@ func (c *Consumer) connect(ctx context.Context) error {
 				}
 			})
 		}
+		if first { // the partitions ask that too where they have a backlog, and come first
+			wait(ctx, min(time.Second, c.o.RefreshEvery))
+		}
 		c.measure(ctx, client, hub.PartitionIDs)
 		wait(ctx, c.o.RefreshEvery)
 	}
@@ -299,12 +304,18 @@ func (c *Consumer) forget(there []string) {
 	maps.DeleteFunc(c.problems, func(id string, _ *Failure) bool { return gone(id) })
 }
 
+// properties asks what a partition holds.
+func (c *Consumer) properties(ctx context.Context, client *azeventhubs.ConsumerClient, id string) (azeventhubs.PartitionProperties, error) {
+	c.calls.await(ctx)
+	return call(ctx, c.o.CallTimeout, func(ctx context.Context) (azeventhubs.PartitionProperties, error) {
+		return client.GetPartitionProperties(ctx, id, nil)
+	})
+}
+
 // measure looks how far the partitions go, for the metrics; what does not answer is noticed elsewhere.
 func (c *Consumer) measure(ctx context.Context, client *azeventhubs.ConsumerClient, ids []string) {
 	for _, id := range ids {
-		p, err := call(ctx, c.o.CallTimeout, func(ctx context.Context) (azeventhubs.PartitionProperties, error) {
-			return client.GetPartitionProperties(ctx, id, nil)
-		})
+		p, err := c.properties(ctx, client, id)
 		if err != nil {
 			return
 		}

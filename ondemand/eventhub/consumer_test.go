@@ -105,13 +105,20 @@ func (r *rig) consume(o eventhub.Options) (*eventhub.Consumer, func()) {
 // publish sends bodies to a partition; while a fault makes it fail, it tries again.
 func (r *rig) publish(partition string, bodies ...string) {
 	r.t.Helper()
+	if err := r.send(partition, bodies...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// send is publish for goroutines other than that of the test.
+func (r *rig) send(partition string, bodies ...string) error {
 	ctx, cancel := context.WithTimeout(r.t.Context(), deadline)
 	defer cancel()
 	p, err := azeventhubs.NewProducerClientFromConnectionString(r.hub.ConnectionString(), "", &azeventhubs.ProducerClientOptions{
 		RetryOptions: azeventhubs.RetryOptions{MaxRetries: 20, RetryDelay: time.Millisecond, MaxRetryDelay: 10 * time.Millisecond},
 	})
 	if err != nil {
-		r.t.Fatal(err)
+		return err
 	}
 	defer p.Close(ctx)
 	batch, err := p.NewEventDataBatch(ctx, &azeventhubs.EventDataBatchOptions{PartitionID: &partition})
@@ -123,9 +130,7 @@ func (r *rig) publish(partition string, bodies ...string) {
 	if err == nil {
 		err = p.SendEventDataBatch(ctx, batch, nil)
 	}
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	return err
 }
 
 // tasks returns every task, oldest first.

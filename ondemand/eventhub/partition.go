@@ -29,6 +29,7 @@ type partition struct {
 	read    int64 // sequence number of the last event that is stored; -1 before the first
 	level   int64
 	backlog bool // the last batch was large
+	more    bool // there is likely to be more: it was as large as was asked for, or the one before was large too
 	largest int  // bytes of the largest event of the last batch
 	stuck   int  // times in a row that the receiver delivered nothing although there was something
 	latest  bool // begins with the next event where no position is stored
@@ -118,19 +119,13 @@ func (p *partition) start(ctx context.Context) error {
 		p.read = -1
 		return nil
 	}
-	properties, err := p.properties(ctx)
+	properties, err := p.c.properties(ctx, p.client, p.id)
 	if err != nil {
 		return err
 	}
 	p.arrived(properties.LastEnqueuedSequenceNumber)
 	_, err = p.c.o.Queue.SubmitEvents(ctx, nil, ondemand.Position{Stream: p.stream, Sequence: p.read, Time: properties.LastEnqueuedOn})
 	return err
-}
-
-func (p *partition) properties(ctx context.Context) (azeventhubs.PartitionProperties, error) {
-	return call(ctx, p.c.o.CallTimeout, func(ctx context.Context) (azeventhubs.PartitionProperties, error) {
-		return p.client.GetPartitionProperties(ctx, p.id, nil)
-	})
 }
 
 // receive stores events until the receiver fails or is found stuck.
@@ -198,8 +193,8 @@ func (p *partition) checkHub(ctx context.Context, events []*azeventhubs.Received
 		return nil
 	}
 	sure := p.sure
-	if p.backlog {
-		properties, err := p.properties(ctx)
+	if p.more {
+		properties, err := p.c.properties(ctx, p.client, p.id)
 		if err != nil {
 			return err
 		}
@@ -259,7 +254,9 @@ func (p *partition) batch(ctx context.Context, receiver *azeventhubs.PartitionCl
 		rest, _ := receiver.ReceiveEvents(more, count, nil) // its error comes back with the next call
 		events = append(events, rest...)
 	}
-	p.backlog, p.largest = len(events) >= maxBatch/8, 1
+	backlog := len(events) >= maxBatch/8
+	p.more = backlog && (p.backlog || len(events) > count)
+	p.backlog, p.largest = backlog, 1
 	for _, e := range events {
 		p.largest = max(p.largest, len(e.Body))
 	}
@@ -350,7 +347,7 @@ func (p *partition) alive() {
 // checkLife compares what was read with what the partition holds: equal is idle; more, with nothing received, is a
 // receiver that went silent. It is opened again, and the second time the connection is.
 func (p *partition) checkLife(ctx context.Context) error {
-	properties, err := p.properties(ctx)
+	properties, err := p.c.properties(ctx, p.client, p.id)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

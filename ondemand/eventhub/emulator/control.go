@@ -63,10 +63,12 @@ type status struct {
 	Events      map[string]int `json:"events"`    // by partition
 	Receivers   map[string]int `json:"receivers"` // by partition
 	Connections int            `json:"connections"`
+	Reads       int            `json:"reads"` // how often somebody asked what the hub or a partition is
 }
 
 // ServeHTTP lets tests in other processes use the faults: POST /_emulator/faults/NAME begins one, DELETE ends one, and GET
-// /_emulator/status says how many events and receivers there are.
+// /_emulator/status says how many events, receivers and reads
+// of $management there are.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, isFault := strings.CutPrefix(r.URL.Path, "/_emulator/faults/")
 	switch {
@@ -88,7 +90,7 @@ func (s *Server) status() status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	answer := status{
-		Hub: s.o.Hub, Created: s.hub.created.Format("2006-01-02T15:04:05.000Z07:00"), Connections: len(s.connections),
+		Hub: s.o.Hub, Created: s.hub.created.Format("2006-01-02T15:04:05.000Z07:00"), Connections: len(s.connections), Reads: s.reads,
 		Events: make(map[string]int), Receivers: make(map[string]int),
 	}
 	for _, p := range s.hub.partitions {

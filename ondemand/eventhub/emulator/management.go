@@ -163,11 +163,12 @@ func (s *Server) read(application amqpMap) (int32, string, any) {
 	if text(application.get("operation")) != "READ" {
 		return 400, "the operation is READ", nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
 	if name := text(application.get("name")); !strings.EqualFold(name, s.o.Hub) {
 		return 404, "The messaging entity '" + name + "' could not be found.", nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	switch text(application.get("type")) {
 	case "com.microsoft:eventhub":
 		return 200, "OK", s.hub.properties(s.o.Hub, s.o.GeoReplicated)

@@ -38,6 +38,7 @@ type Server struct {
 	refuse      bool
 	muteCBS     bool
 	rejectCBS   bool
+	reads       int // of what the hub or a partition is
 }
 
 // New checks the options and returns a server that does not listen yet.
