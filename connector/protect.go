@@ -205,7 +205,7 @@ func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) 
 	}
 	for i, c := range slices.Concat(hides, replaces) {
 		if errs[i] != nil {
-			r.unprotected(ctx, result, c.Table, errs[i])
+			r.unprotected(ctx, result, protection.NotProtected(c.Table, errs[i]))
 			fail(c.Table)
 		}
 	}
@@ -268,7 +268,7 @@ func (r *run) lift(ctx context.Context, plan *policy.Plan, result *Result) error
 	}
 	for i, err := range r.protections.Lift(ctx, lifts, plan.DropFunctions, r.noteProtection) {
 		if err != nil {
-			r.unprotected(ctx, result, lifts[i].Table, err)
+			r.unprotected(ctx, result, load.LeftOut{Securable: lifts[i].Table, Code: policy.CodeOf(err), Reason: "its row filter and masks cannot be lifted: " + err.Error(), Unprotected: true})
 		}
 	}
 	if ctx.Err() != nil {
@@ -278,11 +278,29 @@ func (r *run) lift(ctx context.Context, plan *policy.Plan, result *Result) error
 }
 
 // unprotected notes that the protection of a table could not be changed.
-func (r *run) unprotected(ctx context.Context, result *Result, table policy.Securable, err error) {
+func (r *run) unprotected(ctx context.Context, result *Result, left load.LeftOut) {
 	r.metrics.failures.Inc()
-	r.Logger.ErrorContext(ctx, "the row filter and masks of a table could not be set; it is closed for whom they bind until they are", "table", table.FullName, "error", err)
-	result.Unprotected = append(result.Unprotected, load.LeftOut{Securable: table, Code: policy.CodeOf(err), Reason: err.Error(), Unprotected: true})
+	r.Logger.ErrorContext(ctx, "the row filter and masks of a table could not be changed", "table", left.Securable.FullName, "error", left.Reason)
+	result.Unprotected = append(result.Unprotected, left)
 }
+
+// notePlanned counts the findings of a plan that is made to be carried out, logs its conflicts, and keeps what was learned for it.
+func (s *Syncer) notePlanned(ctx context.Context, findings []policy.Finding, conflicts []protection.Conflict) {
+	s.metrics.found(findings)
+	for i, c := range conflicts {
+		if i == maxLoggedConflicts {
+			s.Logger.WarnContext(ctx, "more tables are at odds with the policies; 'ucwarden plan' lists them", "tables", len(conflicts)-i)
+			break
+		}
+		s.Logger.WarnContext(ctx, c.String())
+	}
+	if s.protections != nil {
+		s.protections.Remember(ctx)
+	}
+}
+
+// maxLoggedConflicts bounds how many conflicts each plan logs.
+const maxLoggedConflicts = 10
 
 // closeUnprotected plans anew, once, where tables could not be protected: they are closed then for whom policies bind.
 func (r *run) closeUnprotected(ctx context.Context, request Request, result *Result) error {

@@ -10,6 +10,7 @@ import (
 	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/protection"
 	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/guard"
@@ -50,7 +51,8 @@ type ShardBody struct {
 	Stood         []written.Standing        `json:"stood"` // the grants on what is changed, when the plan was made
 	Found         []policy.Object           `json:"found"` // what the listing of Roots held
 	// Granted is which grants hold once the plan is applied; nil where it is what held before.
-	Granted drift.Record `json:"granted"`
+	Granted   drift.Record          `json:"granted"`
+	Conflicts []protection.Conflict `json:"conflicts,omitempty"`
 }
 
 // Head returns the plan without its body.
@@ -92,7 +94,7 @@ func (s *Syncer) PlanShard(ctx context.Context, r Request) (*ShardPlan, error) {
 	}
 	p, err := run.planShard(ctx)
 	if err == nil {
-		s.metrics.found(p.findings)
+		s.notePlanned(ctx, p.findings, p.Conflicts)
 	}
 	if err != nil || p.Empty() {
 		run.end()
@@ -110,7 +112,7 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 	p := &ShardPlan{
 		Roots: r.request.Roots, Basis: r.basis(r.request.Roots[0]), PolicyVersion: result.Plan.PolicyVersion, Totals: result.Plan.Totals,
 		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, Waiting: result.Plan.Waiting, NotInForce: result.NotInForce, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
-		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes, Protection: result.Plan.Protection, DropFunctions: result.Plan.DropFunctions, Granted: r.granted}, findings: result.Plan.Report.Findings,
+		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes, Protection: result.Plan.Protection, DropFunctions: result.Plan.DropFunctions, Granted: r.granted, Conflicts: result.Conflicts}, findings: result.Plan.Report.Findings,
 		Drift: drift.Of(result.Plan.Changes),
 	}
 	if !p.Empty() {
@@ -276,7 +278,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 	}
 	result := &Result{
 		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Protection: p.Protection, DropFunctions: p.DropFunctions, Totals: p.Totals, Waiting: p.Waiting, Report: &policy.Report{Findings: p.findings}},
-		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, NotInForce: p.NotInForce, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced,
+		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, NotInForce: p.NotInForce, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced, Conflicts: p.Conflicts,
 	}
 	if s.Mode == policy.ModeObserve {
 		return result, nil

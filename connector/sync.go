@@ -75,7 +75,7 @@ func (s *Syncer) sync(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.metrics.found(result.Plan.Report.Findings)
+	s.notePlanned(ctx, result.Plan.Report.Findings, result.Conflicts)
 	err = run.judge(ctx, result.Plan, found.Listings)
 	if s.Mode == policy.ModeObserve && (err == nil || policy.CodeOf(err) == policy.CodeRefused) {
 		result.Refused = err
@@ -157,7 +157,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()
 			r.report(result, found)
-			result.Unread = append(result.Unread, protection.Unprotected...)
+			result.Unread, result.Conflicts = append(result.Unread, protection.Unprotected...), protection.Conflicts
 			return result, found, nil
 		}
 		for _, c := range above.lacking {

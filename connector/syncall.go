@@ -145,6 +145,7 @@ func joinPlans(plans []*ShardPlan) *Result {
 		result.Plan.Changes = append(result.Plan.Changes, p.Changes...)
 		result.Plan.Protection = append(result.Plan.Protection, p.Protection...)
 		result.Plan.DropFunctions = append(result.Plan.DropFunctions, p.DropFunctions...)
+		result.Conflicts = append(result.Conflicts, p.Conflicts...)
 		result.Plan.Totals.Add(p.Totals)
 		if p.Digest != "" {
 			result.Plan.Parts = append(result.Plan.Parts, p.Digest)

@@ -192,6 +192,7 @@ type Result struct {
 	Outcomes    []apply.Outcome    // one for each of Plan.Changes, in their order; fewer when the sync ended early
 	Pending     []policy.Securable // containers that must be synced, each by itself, before USE_* are granted on them and inside
 	Unprotected []load.LeftOut     // tables whose row filters and masks could not be set or lifted
+	Conflicts   []protection.Conflict
 	AlsoSynced  []policy.Securable // containers that had to be synced too, for the USE_* that a root requires
 	LeftOut     []policy.Principal // whom the policies grant something there and the workspace does not know; sorted
 }

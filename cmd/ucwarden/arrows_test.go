@@ -75,7 +75,7 @@ var arrows = map[string][]string{
 	"connector/audit":                    {"atomicfile", "connector/apply", "policy"},
 	"connector/doctor":                   {},
 	"connector/invariants":               {},
-	"connector/tasks":                    {"connector", "connector/apply", "connector/call", "connector/drift", "connector/load", "group", "ondemand", "policy", "span"},
+	"connector/tasks":                    {"connector", "connector/apply", "connector/call", "connector/drift", "connector/load", "connector/protection", "group", "ondemand", "policy", "span"},
 	"connector/pipelines":                {"ondemand", "policy"},
 	"connector/unitycatalog/pipelineapi": {"connector/pipelines", "connector/unitycatalog", "policy"},
 	"connector/unitycatalog/pace":        {},

@@ -41,6 +41,8 @@ type observed struct {
 	state    *memory
 	policies *policies
 	look     func(request string)
+	result   *connector.Result // of the last sync
+	mode     policy.Mode
 
 	mu      sync.Mutex // held while a request is served, so that they are served one by one
 	crashAt int        // the change at which it crashes, from 1; 0 for none
@@ -116,7 +118,7 @@ func (u *observed) sync() error {
 		return err
 	}
 	syncer, err := connector.New(connector.Options{
-		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Read: rules.Options{}, Parallel: 1,
+		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Mode: u.mode, Read: rules.Options{}, Parallel: 1,
 		Compile:    compile.Options{Deny: []compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}},
 		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100, Columns: true}},
 	})
@@ -124,6 +126,7 @@ func (u *observed) sync() error {
 		return err
 	}
 	result, err := syncer.Sync(ctx, connector.Request{ByPerson: true})
+	u.result = result
 	if err == nil && len(result.Unprotected) > 0 {
 		err = fmt.Errorf("not protected: %v", result.Unprotected)
 	}
@@ -261,18 +264,15 @@ func TestProtectionPutRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	filter := u.filter(t)
-	for _, edit := range []struct{ statement, sees string }{
-		{"ALTER TABLE sales.emea.orders DROP ROW FILTER", "eu Xxx;us Xxx;"},
-		{"ALTER TABLE sales.emea.orders ALTER COLUMN email DROP MASK", "eu Abc;"},
-		{"DROP FUNCTION " + filter, "closed"},
+	var function struct{ Comment string }
+	u.callAs(t, ourToken, http.MethodGet, "/api/2.1/unity-catalog/functions/"+filter, "", &function)
+	for _, edit := range []struct{ statement, sees, says string }{
+		{"ALTER TABLE sales.emea.orders DROP ROW FILTER", "eu Xxx;us Xxx;", "its row filter was taken away since it was set, and is put back"},
+		{"ALTER TABLE sales.emea.orders ALTER COLUMN email DROP MASK", "eu Abc;", `the mask of its column "email" was taken away since it was set, and is put back`},
+		{"DROP FUNCTION " + filter, "closed", "its row filter is the function " + filter + ", which others dropped since it was made, and is made again"},
+		{"CREATE OR REPLACE FUNCTION " + filter + "(p1 STRING) RETURNS BOOLEAN COMMENT '" + function.Comment + "' RETURN TRUE", "eu Xxx;us Xxx;", "its row filter is the function " + filter + ", which others altered since it was made; " + filter + "_r2 takes its place"},
 	} {
-		request := httptest.NewRequest(http.MethodPost, "/api/2.0/sql/statements", strings.NewReader(fmt.Sprintf(`{"warehouse_id":"5a1e000000000001","statement":%q}`, edit.statement)))
-		request.Header.Set("Authorization", "Bearer "+ourToken)
-		answer, err := serve(u.server, request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
+		u.run(t, edit.statement)
 		if got := u.sees("ben@example.com"); got != edit.sees {
 			t.Errorf("after %s ben sees %q, want %q", edit.statement, got, edit.sees)
 		}
@@ -281,6 +281,9 @@ func TestProtectionPutRight(t *testing.T) {
 		}
 		if got := u.sees("ben@example.com"); got != "eu Xxx;" {
 			t.Errorf("after the sync that follows %s ben sees %q", edit.statement, got)
+		}
+		if said := fmt.Sprint(u.result.Conflicts); !strings.Contains(said, "TABLE:sales.emea.orders: "+edit.says) || !strings.Contains(fmt.Sprint(u.result.Plan.Report.Findings), edit.says) {
+			t.Errorf("the sync that follows %s does not say %q, but %s and %v", edit.statement, edit.says, said, u.result.Plan.Report.Findings)
 		}
 	}
 	before := len(u.server.Trace())
@@ -294,20 +297,72 @@ func TestProtectionPutRight(t *testing.T) {
 	}
 }
 
-// filter returns the name of the function of the row filter.
-func (u *observed) filter(t *testing.T) string {
-	t.Helper()
+// TestOthersFilterLater: a policy of others that filters a table which ours filters already, on the table or above it, takes ours off, for
+// Unity Catalog refuses queries of a table with both. Whom ours binds is closed out before, and sees no more than by ours once theirs is gone.
+func TestOthersFilterLater(t *testing.T) {
+	for on, name := range map[string]string{"CATALOG": "sales", "SCHEMA": "sales.emea", "TABLE": "sales.emea.orders"} {
+		u := newObserved(t)
+		cleo := ranger.Policy{ID: 9, Name: "cleo", Resources: denying().Resources, PolicyItems: []ranger.PolicyItem{{Users: []string{"cleo@example.com"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}}
+		if err := errors.Join(u.policies.set(append(protecting("eu"), cleo)), u.sync()); err != nil {
+			t.Fatal(err)
+		}
+		u.look = func(request string) {
+			if got := u.sees("ben@example.com"); got != "closed" && got != "eu Xxx;" {
+				t.Errorf("on a %s: after %s ben sees %q", on, request, got)
+			}
+			if got := u.sees("cleo@example.com"); got != "eu Abc;us Def;" {
+				t.Errorf("on a %s: after %s cleo sees %q", on, request, got)
+			}
+		}
+		u.callAs(t, ourToken, http.MethodPost, "/api/2.0/sql/statements", `{"warehouse_id":"5a1e000000000001","statement":"CREATE FUNCTION sales.emea.f() RETURNS BOOLEAN RETURN TRUE"}`, nil)
+		u.callAs(t, ourToken, http.MethodPost, "/api/2.1/unity-catalog/policies", fmt.Sprintf(`{"name":"theirs","on_securable_type":%q,"on_securable_fullname":%q,"for_securable_type":"TABLE","policy_type":"POLICY_TYPE_ROW_FILTER","row_filter":{"function_name":"sales.emea.f"},"to_principals":["ben@example.com"]}`, on, name), nil)
+		for range 2 {
+			if err := u.sync(); err != nil {
+				t.Fatal(err)
+			}
+			if got := u.sees("ben@example.com"); got != "closed" {
+				t.Errorf("beside theirs on a %s ben sees %q", on, got)
+			}
+			if filters := u.filters(); len(filters) > 0 {
+				t.Errorf("beside theirs on a %s the table carries %v", on, filters)
+			}
+			if c := u.result.Conflicts; len(c) != 1 || !c[0].Closed || !strings.Contains(c[0].Why, `the attribute-based policy "theirs" on `+on) || !strings.Contains(fmt.Sprint(u.result.Plan.Report.Findings), c[0].Why) {
+				t.Errorf("beside theirs on a %s the conflicts are %v, the findings %v", on, c, u.result.Plan.Report.Findings)
+			}
+		}
+		u.callAs(t, ourToken, http.MethodDelete, "/api/2.1/unity-catalog/policies/"+on+"/"+name+"/theirs", "", nil)
+		if err := u.sync(); err != nil {
+			t.Fatal(err)
+		}
+		if got := u.sees("ben@example.com"); got != "eu Xxx;" || len(u.result.Conflicts) > 0 {
+			t.Errorf("once theirs on a %s is gone ben sees %q; the conflicts are %v", on, got, u.result.Conflicts)
+		}
+	}
+}
+
+// filters returns the names of the functions of row filters.
+func (u *observed) filters() []string {
+	var list []string
 	for _, catalog := range u.server.State().Catalogs {
 		for _, schema := range catalog.Schemas {
 			for _, table := range schema.Tables {
 				if table.RowFilter != nil {
-					return table.RowFilter.Function
+					list = append(list, table.RowFilter.Function)
 				}
 			}
 		}
 	}
-	t.Fatal("no table carries a filter")
-	return ""
+	return list
+}
+
+// filter returns the name of the function of the row filter.
+func (u *observed) filter(t *testing.T) string {
+	t.Helper()
+	filters := u.filters()
+	if len(filters) == 0 {
+		t.Fatal("no table carries a filter")
+	}
+	return filters[0]
 }
 
 // TestDeniedInGroup: a member of a granted group whom a policy denies sees no row, by whatever name the group that is denied goes,
@@ -382,8 +437,13 @@ func (u *observed) rename(t *testing.T, from, to string) {
 // call sends a request to the emulator, as a workspace admin.
 func (u *observed) call(t *testing.T, method, path, body string, answer any) {
 	t.Helper()
+	u.callAs(t, otherToken, method, path, body, answer)
+}
+
+func (u *observed) callAs(t *testing.T, token, method, path, body string, answer any) {
+	t.Helper()
 	request := httptest.NewRequest(method, path, strings.NewReader(body))
-	request.Header.Set("Authorization", "Bearer "+otherToken)
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := serve(u.server, request)
 	if err != nil {
 		t.Fatal(err)

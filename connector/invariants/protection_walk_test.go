@@ -3,6 +3,7 @@ package invariants_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -133,5 +134,8 @@ func (u *observed) run(t *testing.T, statement string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer.Body.Close()
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(text), `"SUCCEEDED"`) {
+		t.Errorf("%s: %s %v", statement, text, err)
+	}
 }

@@ -43,8 +43,8 @@ type LeftOut struct {
 	Reason    string           `json:"reason"`
 	Listing   bool             `json:"listing,omitempty"` // what it holds could not be listed; it may be known itself
 	Schemas   bool             `json:"schemas,omitempty"` // of the listing of a catalog: schemas may be missing, with the grants on them
-	// Protection says that what could not be read is the row filter and masks of a table; Unprotected, that they could not be set, so
-	// that it is closed for whom they bind.
+	// Protection says that what could not be read is the row filter and masks of a table; Unprotected, that they could not be set or
+	// lifted, which Reason says.
 	Protection  bool `json:"protection,omitempty"`
 	Unprotected bool `json:"unprotected,omitempty"`
 }
@@ -60,7 +60,7 @@ func (l LeftOut) String() string {
 		return fmt.Sprintf("what row filter and masks %s carries cannot be read: %s", l.Securable, l.Reason)
 	}
 	if l.Unprotected {
-		return fmt.Sprintf("the row filter and masks of %s could not be set, and it is closed for whom they bind: %s", l.Securable, l.Reason)
+		return fmt.Sprintf("%s: %s", l.Securable, l.Reason)
 	}
 	return fmt.Sprintf("the grants on %s cannot be read: %s", l.Securable, l.Reason)
 }

@@ -25,6 +25,8 @@ type Note func(ctx context.Context, c policy.ProtectionChange) (ended func(error
 func (w *Worker) Apply(ctx context.Context, changes []policy.ProtectionChange, note Note) []error {
 	a := &applying{Worker: w, note: note, made: make(map[string]*made)}
 	errs := make([]error, len(changes))
+	w.expect(ctx, changes)
+	defer w.Remember(ctx)
 	_ = w.each(ctx, len(changes), func(ctx context.Context, i int) {
 		if changes[i].Sets() {
 			errs[i] = a.set(ctx, changes[i])
@@ -49,6 +51,8 @@ func (w *Worker) Apply(ctx context.Context, changes []policy.ProtectionChange, n
 func (w *Worker) Lift(ctx context.Context, changes []policy.ProtectionChange, drop []string, note Note) []error {
 	a := &applying{Worker: w, note: note}
 	errs := make([]error, len(changes))
+	w.expect(ctx, changes)
+	defer w.Remember(ctx)
 	_ = w.each(ctx, len(changes), func(ctx context.Context, i int) {
 		if changes[i].Lifts() {
 			errs[i] = a.lift(ctx, changes[i])
@@ -120,7 +124,13 @@ func (a *applying) once(name string, do func() error) error {
 // set makes the functions that a change needs, and sets what refers to them. What stands is read before, so that nothing of
 // others is replaced, and after, so that what is opened then is known to be protected.
 func (a *applying) set(ctx context.Context, c policy.ProtectionChange) error {
-	err := a.change(ctx, c, func(statements attach.Statements) error { return a.setBy(ctx, c, statements) })
+	err := a.change(ctx, c, func(statements attach.Statements, table *policy.TableState) error {
+		err := a.setBy(ctx, c, statements)
+		if err == nil {
+			a.noteChanged(c, table, false)
+		}
+		return err
+	})
 	switch {
 	case err == nil:
 		a.givenUp.Store(0)
@@ -132,21 +142,21 @@ func (a *applying) set(ctx context.Context, c policy.ProtectionChange) error {
 
 // change makes a change by its statements, unless the table carries something else than was planned for; the journal has its
 // beginning and its end.
-func (a *applying) change(ctx context.Context, c policy.ProtectionChange, do func(attach.Statements) error) (err error) {
+func (a *applying) change(ctx context.Context, c policy.ProtectionChange, do func(attach.Statements, *policy.TableState) error) (err error) {
 	statements, err := attach.StatementsOf(c)
 	if err != nil {
 		return err
 	}
-	a.carry(c.Table, true) // what is lifted is looked at once more
 	ended, err := a.note(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer func() { ended(err) }()
-	if err := a.stillAs(ctx, c); err != nil {
+	state, err := a.stillAs(ctx, c)
+	if err != nil {
 		return err
 	}
-	return do(statements)
+	return do(statements, state)
 }
 
 func (a *applying) setBy(ctx context.Context, c policy.ProtectionChange, statements attach.Statements) error {
@@ -220,11 +230,11 @@ func (a *applying) state(ctx context.Context, table policy.Securable) (policy.Ta
 	return list[0], nil
 }
 
-// stillAs returns an error where a table carries something else than when the change was planned, or than after it.
-func (a *applying) stillAs(ctx context.Context, c policy.ProtectionChange) error {
+// stillAs reads a table; where that carries something else than when the change was planned, or than after it, that is an error.
+func (a *applying) stillAs(ctx context.Context, c policy.ProtectionChange) (*policy.TableState, error) {
 	state, err := a.state(ctx, c.Table)
 	if err != nil {
-		return fmt.Errorf("read what %s carries: %w", c.Table, err)
+		return nil, fmt.Errorf("read what %s carries: %w", c.Table, err)
 	}
 	is := func(what string, have *policy.Attached, planned policy.AttachedChange) error {
 		if same(have, planned.From) || same(have, planned.To) {
@@ -234,15 +244,15 @@ func (a *applying) stillAs(ctx context.Context, c policy.ProtectionChange) error
 	}
 	if c.Filter != nil {
 		if err := is("row filter", state.Protection.Filter, *c.Filter); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, column := range slices.Sorted(maps.Keys(c.Masks)) {
 		if err := is("mask of column "+column, maskOf(state, column), c.Masks[column]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return &state, nil
 }
 
 func maskOf(state policy.TableState, column string) *policy.Attached {
@@ -340,12 +350,13 @@ func (w *Worker) learned(fullName, hash, body string) bool {
 
 // lift takes away what a change takes away.
 func (a *applying) lift(ctx context.Context, c policy.ProtectionChange) error {
-	return a.change(ctx, c, func(statements attach.Statements) error {
+	return a.change(ctx, c, func(statements attach.Statements, table *policy.TableState) error {
 		for _, text := range statements.Lift {
 			if _, err := a.Warehouse.Execute(ctx, text); err != nil {
 				return fmt.Errorf("lift what protects %s: %w", c.Table, err)
 			}
 		}
+		a.noteChanged(c, table, true)
 		return nil
 	})
 }

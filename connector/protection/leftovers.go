@@ -11,46 +11,10 @@ import (
 	"ucwarden/policy/attach"
 )
 
-// carriers are the tables of a catalog that carry filters and masks of ours, as far as this process has seen. Others may set some, too:
-// after lookAgain, and where there is a function that no table is known to refer to, all tables are looked at again.
-type carriers struct {
-	tables map[policy.Securable]bool
-	looked time.Time // at all tables of the catalog
-}
-
 const lookAgain = 24 * time.Hour
 
 // minAge is how old a function must be that nothing refers to before it is dropped: a query or a sync under way may still.
 const minAge = time.Hour
-
-// carry notes whether a table carries something of ours.
-func (w *Worker) carry(table policy.Securable, ours bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if c := w.carriersIn(table.Names()[0]); ours {
-		c.tables[table] = true
-	} else {
-		delete(c.tables, table)
-	}
-}
-
-// carriersIn returns what is known of a catalog; the lock is held.
-func (w *Worker) carriersIn(catalog string) *carriers {
-	c := w.carriers[catalog]
-	if c == nil {
-		c = &carriers{tables: make(map[policy.Securable]bool)}
-		w.carriers[catalog] = c
-	}
-	return c
-}
-
-// carrying returns the tables of a catalog that are known to carry something of ours, sorted, and when all were looked at.
-func (w *Worker) carrying(catalog string) (tables []policy.Securable, looked time.Time) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c := w.carriersIn(catalog)
-	return slices.SortedFunc(maps.Keys(c.tables), policy.Securable.Compare), c.looked
-}
 
 // carries notes what a table carries, and plans to take off what of ours no policy asks for.
 func (p *planning) carries(t *policy.TableState) {
@@ -72,13 +36,14 @@ func (p *planning) carries(t *policy.TableState) {
 	again := p.looked[t.Securable]
 	p.looked[t.Securable] = true
 	p.mu.Unlock()
-	if t.Known {
+	unwanted := !p.concerns(policy.Object{Securable: t.Securable, Kind: t.Kind})
+	if t.Known && (ours || unwanted) { // what is wanted there and missing was taken away
 		p.carry(t.Securable, ours)
 	}
-	if again || !ours || !p.Inventory.Has(t.Securable) || !p.InScope(t.Securable) || p.concerns(policy.Object{Securable: t.Securable, Kind: t.Kind}) {
+	if again || !ours || !unwanted || !p.Inventory.Has(t.Securable) || !p.InScope(t.Securable) {
 		return
 	}
-	if diff := attach.Diff(*t, policy.Protection{}, nil, nil, p.inspection()); diff.Change.Lifts() {
+	if diff := attach.Diff(*t, policy.Protection{}, nil, nil, p.inspection(t)); diff.Change.Lifts() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.out.Changes = append(p.out.Changes, diff.Change)
@@ -97,9 +62,12 @@ func (p *planning) ours(catalog string) []string {
 	return list
 }
 
-// unused returns those of the functions that no table is known to refer to.
+// unused returns those of the functions that no table is known to refer to, and that are old enough to be dropped.
 func (p *planning) unused(functions []string) []string {
-	return slices.DeleteFunc(slices.Clone(functions), func(name string) bool { return p.used[name] })
+	return slices.DeleteFunc(slices.Clone(functions), func(name string) bool {
+		at := p.functions[name].UpdatedAt
+		return p.used[name] || at.IsZero() || time.Since(at) < minAge
+	})
 }
 
 // leftovers plans to take our filters and masks off the tables that no policy asks for any on, of those that are known to carry some,
@@ -124,27 +92,22 @@ func (p *planning) leftovers(ctx context.Context, catalog string, whole bool) er
 		return err
 	}
 	ours := p.ours(catalog)
-	if len(p.unused(ours)) > 0 || time.Since(looked) >= lookAgain && len(ours) > 0 {
-		if err := p.look(ctx, catalog); err != nil {
+	if len(p.unused(ours)) > 0 || time.Since(looked) >= lookAgain {
+		if err := p.look(ctx, catalog, len(ours) > 0); err != nil {
 			return err
 		}
 	}
-	if p.unread[catalog] != nil {
-		return nil //nolint:nilerr // as above
-	}
-	for _, name := range p.unused(ours) {
-		if at := p.functions[name].UpdatedAt; !at.IsZero() && time.Since(at) >= minAge {
-			p.out.Drop = append(p.out.Drop, name)
-		}
+	if p.unread[catalog] == nil {
+		p.out.Drop = append(p.out.Drop, p.unused(ours)...)
 	}
 	return nil
 }
 
-// look reads all tables of a catalog that were not read yet.
-func (p *planning) look(ctx context.Context, catalog string) error {
+// look reads all tables of a catalog that were not read yet; where we have no functions there, no table carries what could be lifted.
+func (p *planning) look(ctx context.Context, catalog string, functions bool) error {
 	var schemas []policy.Securable
 	for _, s := range p.Inventory.Children[catalog] {
-		if !p.seen[s.Securable] && s.FullName != p.schemaIn(catalog).FullName && len(p.Inventory.Children[s.FullName]) > 0 {
+		if functions && !p.seen[s.Securable] && s.FullName != p.schemaIn(catalog).FullName && len(p.Inventory.Children[s.FullName]) > 0 {
 			schemas = append(schemas, s.Securable)
 		}
 	}
@@ -162,8 +125,6 @@ func (p *planning) look(ctx context.Context, catalog string) error {
 	if err != nil || p.unread[catalog] != nil {
 		return err
 	}
-	p.Worker.mu.Lock()
-	defer p.Worker.mu.Unlock()
-	p.carriersIn(catalog).looked = time.Now()
+	p.lookedAt(catalog)
 	return nil
 }

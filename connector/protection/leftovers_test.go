@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/ranger"
@@ -57,6 +58,62 @@ func TestLiftsWhatTablesShare(t *testing.T) {
 		if masked := len(w.warehouse.Table(fmt.Sprintf("c.s.t%d", n)).Masks) > 0; masked != (n != 0) {
 			t.Errorf("after a sync of all but t1, in which policies do not ask for masks of t0 and t1: t%d masked %v", n, masked)
 		}
+	}
+}
+
+// A sync of one table alone takes off what no policy asks for there any more, by another process than set it, too; it reads no table
+// of which it is known that it carries nothing.
+func TestLiftsOfOneTable(t *testing.T) {
+	for _, forgotten := range []bool{false, true} {
+		w := newWorld(t, 6)
+		w.apply(rowFilter("t*", "n > 1"), columnMask("t1", "MASK"))
+		whole := w.inventory
+		w.parts, w.inventory = true, policy.NewInventory(policy.Object{Securable: policy.Securable{Type: policy.Catalog, FullName: "c"}})
+		w.inventory.Add(policy.Object{Securable: table(1).Securable})
+		if forgotten {
+			w.memory = memory.New(nil, memory.Folder(t.TempDir()))
+		}
+		w.restart()
+		w.apply()
+		if is := w.warehouse.Table("c.s.t1"); is.Filter != nil || len(is.Masks) > 0 || w.warehouse.Table("c.s.t0").Filter == nil {
+			t.Errorf("forgotten %v: t1 carries %v, t0 %v", forgotten, is, w.warehouse.Table("c.s.t0"))
+		}
+		w.quiet()
+		w.parts, w.inventory = false, whole
+		w.apply()
+		if left := w.warehouse.String(); left != "" {
+			t.Errorf("forgotten %v: after a sync of all that is left: %s", forgotten, left)
+		}
+		w.parts, w.inventory = true, policy.NewInventory(policy.Object{Securable: policy.Securable{Type: policy.Catalog, FullName: "c"}})
+		w.inventory.Add(policy.Object{Securable: table(1).Securable})
+		w.restart()
+		w.quiet()
+		before := w.warehouse.Reads
+		w.restart()
+		w.quiet()
+		if w.warehouse.Reads != before {
+			t.Errorf("forgotten %v: a sync of a table that carries nothing makes %d reads", forgotten, w.warehouse.Reads-before)
+		}
+	}
+}
+
+// Which tables carry something is kept: a new process does not look at all tables of the catalog.
+func TestCarriersAreKept(t *testing.T) {
+	w := newWorld(t, 3)
+	for n := range 200 {
+		other := table(n)
+		other.FullName = fmt.Sprintf("c.s%d.plain", n)
+		w.warehouse.AddTable(other)
+		w.inventory.Add(policy.Object{Securable: other.Securable})
+	}
+	w.apply(rowFilter("t0", "n > 1"))
+	w.apply(rowFilter("t0", "n > 1"))
+	w.restart()
+	before := w.warehouse.Reads
+	w.apply(rowFilter("t0", "n > 1"))
+	others := 202 // the attribute-based policies of the catalog, and of its schemas
+	if reads := w.warehouse.Reads - before; reads > others+10 {
+		t.Errorf("a new process makes %d reads", reads)
 	}
 }
 

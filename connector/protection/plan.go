@@ -87,6 +87,7 @@ type Plan struct {
 	Unread []load.LeftOut
 	// Unprotected are tables that could not be protected a while ago, and so are closed.
 	Unprotected []load.LeftOut
+	Conflicts   []Conflict // sorted by table
 }
 
 // KeepOn takes from the plan what lifts filters and masks of the tables that on reports, and says which and why: somebody holds SELECT
@@ -138,8 +139,13 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	for _, c := range r.Whole {
 		catalogs[c.FullName] = true
 	}
+	var rest []policy.Securable // tables that policies are not about
 	for o := range r.Inventory.Objects {
-		if o.Type != policy.Table || !r.InScope(o.Securable) || !p.concerns(o) {
+		if o.Type != policy.Table || !r.InScope(o.Securable) {
+			continue
+		}
+		if !p.concerns(o) {
+			rest = append(rest, o.Securable)
 			continue
 		}
 		if !o.Kind.CanBeProtected() {
@@ -149,6 +155,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 		bySchema[schema] = append(bySchema[schema], o)
 		catalogs[o.Names()[0]] = true
 	}
+	p.mayCarry(rest, catalogs)
 	if err := p.readFunctions(ctx, slices.Sorted(maps.Keys(catalogs))); err != nil {
 		return nil, err
 	}
@@ -167,6 +174,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	}
 	p.out.Statements = p.statements()
 	slices.SortFunc(p.out.Changes, func(a, b policy.ProtectionChange) int { return a.Table.Compare(b.Table) })
+	slices.SortStableFunc(p.out.Conflicts, func(a, b Conflict) int { return a.Table.Compare(b.Table) })
 	p.noteUnseen()
 	var said policy.Report // what holds of many tables is said once
 	said.Merge(p.out.Findings)
@@ -323,8 +331,8 @@ func (p *planning) read(ctx context.Context, schema policy.Securable, tables []p
 	return states, failed
 }
 
-func (p *planning) inspection() *attach.Inspection {
-	return &attach.Inspection{Schema: p.Schema, Functions: p.functions, Self: p.isSelf, Learned: p.learned}
+func (p *planning) inspection(of *policy.TableState) *attach.Inspection {
+	return &attach.Inspection{Schema: p.Schema, Functions: p.functions, Self: p.isSelf, Learned: p.learned, Was: p.wasSet(of)}
 }
 
 func (w *Worker) isSelf(owner string) bool {
@@ -338,15 +346,16 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 		denied = p.Denied(state.Securable)
 	}
 	desired := p.Protector.CompileOver(*state, denied, p.functions)
+	failed := false
 	if err := p.failedBefore(state.Securable); err != nil && desired.Binds() {
-		desired.Closed = err.Error()
+		desired.Closed, failed = err.Error(), true
 		p.mu.Lock()
-		p.out.Unprotected = append(p.out.Unprotected, load.LeftOut{Securable: state.Securable, Code: policy.CodeOf(err), Reason: err.Error(), Unprotected: true})
+		p.out.Unprotected = append(p.out.Unprotected, NotProtected(state.Securable, err))
 		p.mu.Unlock()
 	}
 	var diff attach.Outcome
 	if desired.Closed == "" {
-		diff = attach.Diff(*state, desired.Protection, desired.Functions, others, p.inspection())
+		diff = attach.Diff(*state, desired.Protection, desired.Functions, others, p.inspection(state))
 	}
 	if diff.Change.Sets() || p.own[state.Securable] { // policies on the table itself are not among those of its schema
 		own, err := p.Reader.AttributePolicies(ctx, state.Securable)
@@ -354,7 +363,7 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 			return
 		}
 		if err == nil {
-			diff = attach.Diff(*state, desired.Protection, desired.Functions, own, p.inspection())
+			diff = attach.Diff(*state, desired.Protection, desired.Functions, own, p.inspection(state))
 		}
 	}
 	if diff.Change.Sets() {
@@ -372,6 +381,9 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.add(state, &desired, &diff)
+	if !failed {
+		p.conflict(state.Securable, cmp.Or(desired.Closed, diff.Closed), &diff)
+	}
 }
 
 // add adds what Diff found of a table to the plan.
@@ -409,5 +421,7 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 	}
 	if c.Statements() > 0 {
 		p.out.Changes = append(p.out.Changes, c)
+	} else if state.Known {
+		p.inSync(state)
 	}
 }

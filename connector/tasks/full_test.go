@@ -10,6 +10,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/connector/load"
+	"ucwarden/connector/protection"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -226,6 +227,42 @@ func TestUnprotectedInResults(t *testing.T) {
 			if out.Results[1].Status != ondemand.Success {
 				t.Errorf("%s, %s: elsewhere %+v", code, name, out.Results[1])
 			}
+		}
+	}
+}
+
+// A table that others keep from being protected is closed, which is all that a sync can do: it is named, and fails who asks for the
+// table itself. What others took off and the sync puts back fails nobody.
+func TestConflictsInResults(t *testing.T) {
+	table := sec(t, "table:sales.emea.orders")
+	for _, closed := range []bool{false, true} {
+		r := applied(t, "table:sales.emea.leads +analysts SELECT")
+		r.Conflicts = []protection.Conflict{{Table: table, Why: "why", Closed: closed}}
+		out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales", "table:sales.emea.orders", "catalog:hr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		says, itself := "row filters and masks that others took off or changed (1): TABLE:sales.emea.orders: why; ", ondemand.Success
+		if closed {
+			says, itself = "1 table not protected: TABLE:sales.emea.orders: why; ", ondemand.Failed
+		}
+		if got := out.Results[0]; got.Status != ondemand.Success || !strings.HasPrefix(got.Message, says) || !strings.Contains(got.Message, "1 grant") {
+			t.Errorf("closed %v: %s %q", closed, got.Status, got.Message)
+		}
+		if got := out.Results[1]; got.Status != itself || !strings.HasPrefix(got.Message, says) {
+			t.Errorf("closed %v: itself %s %q", closed, got.Status, got.Message)
+		}
+		if got := out.Results[2]; got.Status != ondemand.Success || got.Message != "already in sync" {
+			t.Errorf("closed %v: elsewhere %+v", closed, got)
+		}
+		f, s := &fake{shards: []policy.Securable{table}, result: r}, &store{values: map[string][]byte{}}
+		full, err := handleWith(t, f, s, ondemand.FullSync, fullJob(ondemand.Task{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shard, err := handleWith(t, f, s, ondemand.ResourceSync, shardJob(full.Children[0], table))
+		if err != nil || shard.Results[0].Status != ondemand.Success || !strings.HasPrefix(shard.Results[0].Message, says) {
+			t.Errorf("closed %v: in a full sync %+v, %v", closed, shard, err)
 		}
 	}
 }

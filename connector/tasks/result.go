@@ -11,6 +11,7 @@ import (
 	"ucwarden/connector/apply"
 	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
+	"ucwarden/connector/protection"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -37,7 +38,8 @@ type about struct {
 }
 
 // resourceResult returns what the result of a sync says about one resource, which names root. What we may not see is named
-// and fails nothing, wherever it stands; but whoever asks for it itself is told that it was not done.
+// and fails nothing, wherever it stands; but whoever asks for it itself is told that it was not done. So is a table that others keep from
+// being protected: what a sync can do, which is to close it, was done.
 func resourceResult(r ondemand.Resource, root policy.Securable, result *connector.Result, how about) ondemand.ResourceResult {
 	out := ondemand.ResourceResult{Type: r.Type, Values: r.Values, Status: ondemand.Success}
 	if slices.Contains(result.Missing, root) {
@@ -70,6 +72,13 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 		}
 	}
 	t.pending = len(result.Pending) > 0
+	for _, c := range result.Conflicts {
+		if !concerns(root, c.Table) {
+			continue
+		}
+		t.conflicts = append(t.conflicts, c)
+		t.conflictFails = t.conflictFails || c.Closed && how.asked && c.Table == root
+	}
 	for _, g := range result.Plan.Waiting {
 		if concerns(root, g.Securable) {
 			t.waiting = append(t.waiting, g)
@@ -81,7 +90,7 @@ func resourceResult(r ondemand.Resource, root policy.Securable, result *connecto
 	} else {
 		out.Changes = t.recorded
 	}
-	if t.failed > 0 || t.unreadFails || len(t.unprotected) > 0 {
+	if t.failed > 0 || t.unreadFails || t.conflictFails || len(t.unprotected) > 0 {
 		out.Status = ondemand.Failed
 	}
 	return out
@@ -106,6 +115,8 @@ type totals struct {
 	unprotected   []load.LeftOut            // tables whose row filters and masks could not be set
 	waiting       []policy.Grant            // not granted yet
 	pending       bool                      // they, or some of them, are left to a task of their own
+	conflicts     []protection.Conflict     // at odds with others, or with what tables are
+	conflictFails bool                      // the table that was asked for is not protected because of one
 	failed        int
 	failure       error            // the first, of those that are not the consequence of another
 	failedOn      policy.Securable // its securable
@@ -196,6 +207,12 @@ func (t *totals) message() string {
 	if n := len(t.unprotected); n > 0 {
 		notes = append(notes, fmt.Sprintf("%s not protected: %s", count(n, "table"), leftNote(t.unprotected)))
 	}
+	if closed := t.conflictsThat(true); len(closed) > 0 {
+		notes = append(notes, fmt.Sprintf("%s not protected: %s", count(len(closed), "table"), leftNote(closed)))
+	}
+	if drift := t.conflictsThat(false); len(drift) > 0 {
+		notes = append(notes, fmt.Sprintf("row filters and masks that others took off or changed (%d): %s", len(drift), leftNote(drift)))
+	}
 	if len(t.waiting) > 0 {
 		notes = append(notes, waitingNote(t.waiting, t.pending))
 	}
@@ -207,7 +224,7 @@ func (t *totals) message() string {
 	}
 	counts, none := t.counts(), len(t.changed)+t.protected == 0
 	switch {
-	case none && t.failed == 0 && len(t.unknown) == 0 && len(t.unread)+len(t.unprotected)+len(t.waiting) > 0:
+	case none && t.failed == 0 && len(t.unknown) == 0 && len(t.unread)+len(t.unprotected)+len(t.conflictsThat(true))+len(t.waiting) > 0:
 		notes = append(notes, "nothing to change on the rest")
 	case none && t.failed == 0 && len(t.unknown) == 0 && t.notRevoked > 0:
 		notes = append(notes, "nothing to grant")
@@ -240,8 +257,13 @@ func (t *totals) message() string {
 	return strings.Join(notes, "; ")
 }
 
+// conflictsThat returns the conflicts that close a table, or the others.
+func (t *totals) conflictsThat(closed bool) []protection.Conflict {
+	return slices.DeleteFunc(slices.Clone(t.conflicts), func(c protection.Conflict) bool { return c.Closed != closed })
+}
+
 // leftNote names some of what was left out.
-func leftNote(left []load.LeftOut) string {
+func leftNote[T fmt.Stringer](left []T) string {
 	named := make([]string, min(len(left), maxNamedUnread))
 	for i := range named {
 		named[i] = left[i].String()

@@ -44,11 +44,11 @@ func TestPlace(t *testing.T) {
 	diff := func(have ...policy.SQLFunction) attach.Outcome {
 		return attach.Diff(table, want, []policy.SQLFunction{f}, nil, inspect(have...))
 	}
-	if got := diff(); len(got.Change.Create) != 1 || got.Change.Filter == nil || got.PutBack {
+	if got := diff(); len(got.Change.Create) != 1 || got.Change.Filter == nil || len(got.Drift) > 0 {
 		t.Errorf("where there is nothing: %+v", got)
 	}
-	if got := diff(f); len(got.Change.Create) != 0 || got.Change.Filter == nil || !got.PutBack {
-		t.Errorf("where the filter alone was taken away: %+v", got)
+	if got := diff(f); len(got.Change.Create) != 0 || got.Change.Filter == nil || len(got.Drift) > 0 {
+		t.Errorf("where the function is there, and nobody knows of a filter: %+v", got)
 	}
 	changed, others := f, f
 	changed.Body, others.Owner = "TRUE", "eve@example.com"

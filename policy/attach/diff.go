@@ -18,6 +18,9 @@ type Inspection struct {
 	// Learned reports whether the body is how the workspace showed a function of ours when it was made with the given hash: it
 	// may format it in another way than it was written.
 	Learned func(fullName, hash, body string) bool
+	// Was returns the function that the last sync made sure the table carries as its row filter, for an empty column, or as the mask of a
+	// column; empty where that is not known, as all is where Was is nil.
+	Was func(column string) (function string)
 }
 
 // Outcome is what Diff found.
@@ -26,8 +29,9 @@ type Outcome struct {
 	// what of ours makes queries fail beside that.
 	Change policy.ProtectionChange
 	// Closed says why the table cannot be protected, so that it must stay closed for whom policies bind.
-	Closed   string
-	PutBack  bool // what is set was there before, and somebody else took it away
+	Closed string
+	// Drift is what others took away or changed since it was made, and the change puts right. It is among Findings.
+	Drift    []policy.Finding
 	Findings []policy.Finding
 }
 
@@ -73,7 +77,6 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 		if is.Filter == nil || !is.Filter.Equal(*to) {
 			out.Change.Filter = &policy.AttachedChange{From: is.Filter, To: to}
 		}
-		out.PutBack = is.Filter == nil && !slices.ContainsFunc(out.Change.Create, func(f policy.SQLFunction) bool { return f.Name == to.Function })
 	} else if is.Filter != nil && in.ours(is.Filter.Function) {
 		out.Change.Filter = &policy.AttachedChange{From: is.Filter}
 	}
@@ -101,10 +104,8 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 			out.Change.Create = append(out.Change.Create, f)
 		}
 	}
-	if out.PutBack {
-		out.Findings = append(out.Findings, policy.Finding{Effect: policy.EffectNone, Securable: table.Securable, Message: "its row filter was taken away since it was set, and is put back; " +
-			"a build tool that drops filters which its model does not name (dbt's adapter does) fights this one: name the filter in the model, or let that identity neither own nor manage the table"})
-	}
+	out.Drift = in.drift(&table, &want, &out.Change, renamed)
+	out.Findings = append(out.Findings, out.Drift...)
 	return out
 }
 

@@ -51,7 +51,7 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 		closed = attach.Diff(*table, desired.Protection, desired.Functions, x.question.Others, &attach.Inspection{Schema: o.Schema}).Closed
 	}
 	if closed != "" {
-		x.note("it is not protected, and stays closed for whom row filters and masks bind: %s", closed)
+		x.note("%s", protect.NotProtected(closed))
 		return compile.Enforced{}
 	}
 	state := func(want policy.Attached, have *policy.Attached) GrantState {

@@ -98,10 +98,14 @@ type boundItem struct {
 	item   *rules.Item // nil for its denies
 }
 
+// NotProtected says of a table that it is not protected as policies say, and why: the words for it in plans, results and logs.
+func NotProtected(why string) string {
+	return "the table is not protected, and stays closed for whom row filters and masks bind: " + why
+}
+
 // WhyClosed returns the findings on a table that cannot be protected: one for each policy that is about its rows or columns, with
 // the items that bind somebody.
 func (d *Desired) WhyClosed(table policy.Securable, why string) []policy.Finding {
-	const closed = "the table is not protected, and stays closed for whom row filters and masks bind: "
 	var list []policy.Finding
 	for i := 0; i < len(d.bound); {
 		of := d.bound[i].policy
@@ -109,10 +113,10 @@ func (d *Desired) WhyClosed(table policy.Securable, why string) []policy.Finding
 		for ; i < len(d.bound) && d.bound[i].policy == of; i++ {
 			items = append(items, place(d.bound[i].item))
 		}
-		list = append(list, policy.Finding{PolicyID: of.ID, Policy: of.Name, Effect: policy.EffectNarrower, Securable: table, Message: strings.Join(items, ", ") + ": " + closed + why})
+		list = append(list, policy.Finding{PolicyID: of.ID, Policy: of.Name, Effect: policy.EffectNarrower, Securable: table, Message: strings.Join(items, ", ") + ": " + NotProtected(why)})
 	}
 	if len(list) == 0 {
-		list = append(list, policy.Finding{Effect: policy.EffectNarrower, Securable: table, Message: closed + why})
+		list = append(list, policy.Finding{Effect: policy.EffectNarrower, Securable: table, Message: NotProtected(why)})
 	}
 	return list
 }
