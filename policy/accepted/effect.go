@@ -21,28 +21,97 @@ func (f *finder) findUnused(p *rules.Policy) {
 		effect policy.Effect
 	}{
 		{rules.ItemAllow, len(raw.PolicyItems), ranger.PolicyTypeAccess, policy.EffectNarrower},
+		{rules.ItemDenyException, len(raw.DenyExceptions), ranger.PolicyTypeAccess, policy.EffectNone},
 		{rules.ItemDataMask, len(raw.DataMaskPolicyItems), ranger.PolicyTypeDataMask, policy.EffectWider},
 		{rules.ItemRowFilter, len(raw.RowFilterPolicyItems), ranger.PolicyTypeRowFilter, policy.EffectWider},
 	} {
 		if list.length > 0 && raw.PolicyType != list.of {
-			f.find(p, list.effect, "%s: a policy of policyType %d has no use for them, so they have no effect; put them into a policy of policyType %d", list.kind, raw.PolicyType, list.of)
+			f.find(p, list.effect, "%s: a policy of policyType %d has no use for them, so they have no effect; put them into a policy of policyType %d", list.kind, raw.PolicyType, list.of).Slip = true
 		}
 	}
 }
 
-// findSchedules reports validity schedules that never open, as those that end before they begin.
+// findRecursive reports resources that are to be recursive where names have no parts.
+func (f *finder) findRecursive(p *rules.Policy) {
+	if p.Tag {
+		return
+	}
+	for i := range len(p.Source.AdditionalResources) + 1 {
+		path, resources := "resources", p.Source.Resources
+		if i > 0 {
+			resources = p.Source.AdditionalResources[i-1]
+		}
+		var names []string
+		for name, r := range resources {
+			if def := f.Model.Resource(name); r.IsRecursive && def != nil && !def.HasPaths() {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			if i > 0 {
+				path = fmt.Sprintf("additionalResources[%d]", i-1)
+			}
+			f.find(p, policy.EffectNone, "%s.%s.isRecursive: it has no effect, because names of this resource are no paths; remove it", path, name)
+		}
+	}
+}
+
+// findSchedules reports validity schedules that never open, as those that end before they begin, and those that limit nothing.
 func (f *finder) findSchedules(p *rules.Policy) {
 	for i := range p.Validity {
-		if p.Validity[i:i+1].OpensWithin(time.Time{}, time.Time{}) {
+		s := &p.Source.ValiditySchedules[i]
+		if s.StartTime == "" && s.EndTime == "" && len(s.Recurrences) == 0 {
+			f.find(p, effectOfNoLimit(p), "validitySchedules[%d]: it says neither when it begins, nor when it ends or recurs, so the policy is in force at any time; say when, or remove it", i).Slip = true
 			continue
 		}
-		effect, consequence := policy.EffectNone, "the others alone hold"
-		if !p.Validity.OpensWithin(time.Time{}, time.Time{}) {
-			effect, consequence = effectOfNoMatch(p, false), "the policy is never in force"
+		opens := p.Validity[i:i+1].OpensWithin(time.Time{}, time.Time{})
+		said := f.findRecurrences(p, i)
+		if opens || said {
+			continue
 		}
-		s := p.Source.ValiditySchedules[i]
-		f.find(p, effect, "validitySchedules[%d]: it never opens (start %q, end %q), so %s; correct its start, end and recurrences", i, s.StartTime, s.EndTime, consequence)
+		effect, consequence := f.effectOfClosed(p)
+		f.find(p, effect, "validitySchedules[%d]: it never opens (start %q, end %q), so %s; correct its start, end and recurrences", i, s.StartTime, s.EndTime, consequence).never()
 	}
+}
+
+// findRecurrences reports the recurrences of a schedule that limit nothing, or never begin, and whether one of these is why the
+// schedule never opens.
+func (f *finder) findRecurrences(p *rules.Policy, schedule int) (said bool) {
+	list := p.Source.ValiditySchedules[schedule].Recurrences
+	for n, r := range list {
+		path := fmt.Sprintf("validitySchedules[%d].recurrences[%d]", schedule, n)
+		switch {
+		case r.Interval.Days <= 0 && r.Interval.Hours <= 0 && r.Interval.Minutes <= 0:
+			f.find(p, effectOfNoLimit(p), "%s.interval: it has no length, so the recurrence limits nothing, as in Ranger; say how many days, hours or minutes it lasts", path).Slip = true
+		case strings.TrimSpace(r.Schedule.DayOfMonth) == "" && strings.TrimSpace(r.Schedule.DayOfWeek) == "":
+			effect, consequence := policy.EffectNone, "the others alone hold"
+			if len(list) == 1 {
+				effect, consequence = f.effectOfClosed(p)
+				said = true
+			}
+			f.find(p, effect, "%s.schedule: it names neither days of the month nor of the week, so it never begins, and %s; say dayOfMonth or dayOfWeek, \"*\" for each day", path, consequence).never()
+		}
+	}
+	return said
+}
+
+func (r *Remark) never() { r.Kind, r.Slip = KindNeverOpen, true }
+
+// effectOfClosed returns what it means for access that one of a policy's schedules never opens, and what follows.
+func (f *finder) effectOfClosed(p *rules.Policy) (policy.Effect, string) {
+	if p.Validity.OpensWithin(time.Time{}, time.Time{}) {
+		return policy.EffectNone, "the others alone hold"
+	}
+	return effectOfNoMatch(p, false), "the policy is never in force"
+}
+
+// effectOfNoLimit returns what it means for access that a policy is in force when it may be meant not to be.
+func effectOfNoLimit(p *rules.Policy) policy.Effect {
+	if len(p.Allow) > 0 {
+		return policy.EffectWider
+	}
+	return policy.EffectNarrower
 }
 
 // findInItems reports what the items of an access policy say that Unity Catalog has no counterpart for.
@@ -58,12 +127,12 @@ func (f *finder) findInItems(p *rules.Policy) {
 			f.findOwner(p, item)
 			f.findInert(p, item, reached)
 			if item.Admin && item.Kind.Listed() {
-				delegates = append(delegates, fmt.Sprintf("%s[%d]", item.Kind, item.Index))
+				delegates = append(delegates, fmt.Sprintf("%s[%d].delegateAdmin", item.Kind, item.Index))
 			}
 		}
 	}
 	if len(delegates) > 0 {
-		f.find(p, policy.EffectNone, "%s: delegateAdmin says who may edit policies in Ranger; Unity Catalog has no counterpart, so nothing is granted or denied for it (MANAGE is an access type of its own)", strings.Join(delegates, ", "))
+		f.find(p, policy.EffectNone, "%s: it says who may edit policies in Ranger; Unity Catalog has no counterpart, so nothing is granted or denied for it (MANAGE is an access type of its own)", strings.Join(delegates, ", "))
 	}
 }
 
@@ -113,8 +182,9 @@ func (f *finder) findInert(p *rules.Policy, item *rules.Item, reached policy.Obj
 		effect = policy.EffectNone
 	}
 	slices.Sort(inert)
-	f.find(p, effect, "%s[%d]: Unity Catalog has no %s on what its resources name, nor on anything in it, so nothing is %s for that", item.Kind, item.Index,
+	r := f.find(p, effect, "%s[%d]: Unity Catalog has no %s on what its resources name, nor on anything in it, so nothing is %s for that", item.Kind, item.Index,
 		strings.ToUpper(strings.Join(slices.Compact(inert), ", ")), what)
+	r.Slip = true
 }
 
 // classesOf returns the classes of object that a policy can be about: what its resources name, what that holds where policies

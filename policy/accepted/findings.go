@@ -12,68 +12,53 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// Findings returns what is accepted in a rule set although it means nothing, or not what its author may expect: fields that have
-// no meaning here, values of resources that can match no object, zones that do not exist, what cannot be understood.
+// Findings returns what is accepted in a rule set although it means nothing, or not what its author may expect: the remarks on its
+// policies, and what is wrong with tags, zones, names outside policies and the service definition.
 func Findings(set *rules.RuleSet) []policy.Finding {
-	f := &finder{RuleSet: set}
+	var list []policy.Finding
+	remarks := Remarks(set)
+	for i := range remarks {
+		list = append(list, remarks[i].finding())
+	}
+	for _, problem := range set.Snapshot.Problems {
+		list = append(list, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: problem.Text()})
+	}
 	ofNames := policy.EffectNarrower
 	for p := range set.Policies {
 		if p.HasDeny || len(p.Protect) > 0 {
 			ofNames = policy.EffectWider // whom it is about by a role or group may be lost to it
+			break
 		}
-		f.findFaults(p)
-		f.findValues(p)
-		f.findConditions(p, "conditions", p.Source.Conditions)
-		f.findItems(p)
-		f.findUnused(p)
-		f.findInItems(p)
-		f.findSchedules(p)
-		f.findZone(p)
-	}
-	for _, problem := range set.Snapshot.Problems {
-		f.list = append(f.list, policy.Finding{PolicyID: problem.PolicyID, Policy: problem.Policy, Effect: problem.Effect, Message: problem.Text()})
 	}
 	for _, name := range SnapshotNames(set.Snapshot) {
 		effect := ofNames
 		if name.Doubt != DoubtNobody {
 			effect = policy.EffectNone
 		}
-		f.list = append(f.list, policy.Finding{Effect: effect, Message: name.Field + ": " + name.String()})
+		list = append(list, policy.Finding{Effect: effect, Message: name.Field + ": " + name.String()})
+	}
+	for _, problem := range RoleProblems(set.Snapshot) {
+		list = append(list, policy.Finding{Effect: problem.Effect, Message: problem.Field + ": " + problem.Message})
 	}
 	for _, problem := range TagProblems(set) {
-		f.list = append(f.list, policy.Finding{Effect: problem.Effect, Message: "tags: " + problem.Field + ": " + problem.Message})
+		list = append(list, policy.Finding{Effect: problem.Effect, Message: "tags: " + problem.Field + ": " + problem.Message})
 	}
 	for _, problem := range ZoneProblems(set) {
-		f.list = append(f.list, problem.finding())
+		list = append(list, problem.finding())
 	}
-	f.findOptions()
-	return f.list
-}
-
-// finder collects findings about a rule set.
-type finder struct {
-	*rules.RuleSet
-	list []policy.Finding
+	for _, problem := range DefinitionProblems(set.Snapshot.ServiceDef) {
+		list = append(list, policy.Finding{Effect: problem.Effect, Message: "service definition: " + problem.Field + ": " + problem.Message})
+	}
+	return list
 }
 
 // findFaults reports what of a policy cannot be understood, and what follows.
 func (f *finder) findFaults(p *rules.Policy) {
 	for i, fault := range p.Source.Faults {
 		words, effect := p.FollowsFrom(i)
-		f.find(p, effect, "%s cannot be understood (%s); %s", cmp.Or(fault.Field, "a part of it"), fault.Reason, words)
+		f.list = append(f.list, Remark{Policy: p, Kind: KindFault, Effect: effect, Never: true,
+			Message: fmt.Sprintf("%s cannot be understood (%s); %s", cmp.Or(fault.Field, "a part of it"), fault.Reason, words)})
 	}
-}
-
-// findOptions reports options of the service definition that are misspelt, or that are neither true nor false, which counts
-// as false, as in Ranger.
-func (f *finder) findOptions() {
-	for _, problem := range OptionProblems(f.Snapshot.ServiceDef) {
-		f.list = append(f.list, policy.Finding{Effect: policy.EffectWider, Message: "service definition: " + problem.Field + ": " + problem.Message})
-	}
-}
-
-func (f *finder) find(p *rules.Policy, effect policy.Effect, format string, args ...any) {
-	f.list = append(f.list, policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: effect, Message: fmt.Sprintf(format, args...)})
 }
 
 // findValues reports the values of a policy's resources that can match no object, or no tag. It looks at every policy of every
@@ -95,7 +80,9 @@ func (f *finder) findValues(p *rules.Policy) {
 			for at, why := range f.valueProblems(p.Tag, name, r.Values) {
 				field := fmt.Sprintf("%s.%s.values[%d]", path, name, at)
 				if !faulty(p, field) {
-					f.find(p, effectOfNoMatch(p, r.IsExcludes), "%s: %s", field, why)
+					level, _, _ := rules.LevelOf(name)
+					r := f.find(p, effectOfNoMatch(p, r.IsExcludes), "%s: %s", field, why)
+					r.Kind, r.Never, r.Slip = KindNoMatch, p.Tag || level > 0, true // names of columns may hold nearly anything
 				}
 			}
 		}
@@ -165,6 +152,12 @@ func effectOfNoMatch(p *rules.Policy, excludes bool) policy.Effect {
 
 // findZone reports a policy that names a zone it is not in.
 func (f *finder) findZone(p *rules.Policy) {
+	said := len(f.list)
+	defer func() {
+		for i := said; i < len(f.list); i++ {
+			f.list[i].Kind, f.list[i].Slip = KindZone, true
+		}
+	}()
 	zone := p.Source.ZoneName
 	exists := f.Zones.Repositories[zone] != nil
 	effect := policy.EffectNarrower // what it denies is denied at more places than meant

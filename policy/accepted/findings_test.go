@@ -43,7 +43,7 @@ func TestValuesThatMatchNothingAreFindings(t *testing.T) {
 		"a column":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":["t"]},"column":{"values":["a.b c"]}}`, `"policyItems":` + item, "", ""},
 		"denied":                {`{"catalog":{"values":["hr","\"x\""]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[1]", policy.EffectWider},
 		"all else denied":       {`{"catalog":{"values":["[\"hr\"]"]}}`, `"isDenyAllElse":true`, "resources.catalog.values[0]", policy.EffectWider},
-		"filtered":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":[" t"]}}`, `"policyType":2,"rowFilterPolicyItems":` + item, "resources.table.values[0]", policy.EffectWider},
+		"filtered":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":[" t"]}}`, `"policyType":2,"rowFilterPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"x = 1"}}]`, "resources.table.values[0]", policy.EffectWider},
 		"allowed but excluded":  {`{"catalog":{"values":["hr,x"],"isExcludes":true}}`, `"policyItems":` + item, "resources.catalog.values[0]", policy.EffectWider},
 		"denied but excluded":   {`{"catalog":{"values":["hr,x"],"isExcludes":true}}`, `"denyPolicyItems":` + item, "resources.catalog.values[0]", policy.EffectNarrower},
 		"not of Unity Catalog":  {`{"path":{"values":["a,b"]}}`, `"policyItems":` + item, "", ""},
@@ -221,6 +221,12 @@ func TestFaultsSayWhatFollows(t *testing.T) {
 func TestItemsInVainAreFindings(t *testing.T) {
 	const on = `"resources":{"catalog":{"values":["a"]}},`
 	item := func(who, accesses string) string { return `[{` + who + `,"accesses":[` + accesses + `]}]` }
+	filtered := func(who, expression string) string {
+		return `[{` + who + `,"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":` + expression + `}}]`
+	}
+	recurs := func(list string) string {
+		return `"validitySchedules":[{"startTime":"2026/01/01 00:00:00","recurrences":[` + list + `]}],`
+	}
 	const selects = `{"type":"select"}`
 	const onVolume = `"resources":{"catalog":{"values":["a"]},"schema":{"values":["b"]},"volume":{"values":["v"]}},`
 	for name, test := range map[string]struct{ policy, field, effect string }{
@@ -236,18 +242,18 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		"empty name beside another":   {on + `"policyItems":` + item(`"groups":["g",""]`, selects), "policyItems[0].groups[1]", "narrower"},
 		"empty name denied":           {on + `"denyPolicyItems":` + item(`"roles":[null,"r"]`, selects), "denyPolicyItems[0].roles[0]", "wider"},
 		"empty name excepted":         {on + `"policyItems":` + item(`"groups":["g"]`, selects) + `,"allowExceptions":` + item(`"groups":["h",""]`, selects), "allowExceptions[0].groups[1]", "wider"},
-		"empty name filtered":         {`"policyType":2,` + on + `"rowFilterPolicyItems":` + item(`"users":["","a"]`, selects), "rowFilterPolicyItems[0].users[0]", "wider"},
+		"empty name filtered":         {`"policyType":2,` + on + `"rowFilterPolicyItems":` + filtered(`"users":["","a"]`, `"x = 1"`), "rowFilterPolicyItems[0].users[0]", "wider"},
 		"empty name masked":           {`"policyType":1,` + on + `"dataMaskPolicyItems":` + item(`"users":["a",""]`, selects), "dataMaskPolicyItems[0].users[1]", "wider"},
 		"perhaps several":             {on + `"policyItems":` + item(`"groups":["hr|fin"]`, selects), "policyItems[0].groups[0]", "none"},
 		"perhaps several denied":      {on + `"denyPolicyItems":` + item(`"groups":["hr,fin"]`, selects), "denyPolicyItems[0].groups[0]", "none"},
 		"blank script":                {on + `"conditions":[{"type":"_expression","values":[""]}],"policyItems":` + item(`"groups":["g"]`, selects), "conditions[0].values", "none"},
 		"unknown condition":           {on + `"policyItems":[{"groups":["g"],"accesses":[` + selects + `],"conditions":[{"type":"_expression","values":["true"]},{"type":"office","values":["x"]}]}]`, "policyItems[0].conditions[1].type", "none"},
 		"blank around a user":         {on + `"denyPolicyItems":` + item(`"users":["ann@x.com "]`, selects), "denyPolicyItems[0].users[0]", "none"},
-		"nothing denied":              {on + `"denyPolicyItems":` + item(`"groups":["g"]`, ""), "denyPolicyItems[0]", "wider"},
-		"only switched off":           {on + `"denyPolicyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false}`), "denyPolicyItems[0]", "wider"},
-		"administration delegated":    {on + `"denyPolicyItems":[{"groups":["g"],"delegateAdmin":true}]`, "denyPolicyItems[0]", "none"},
-		"switched off, allowed":       {on + `"policyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false}`), "policyItems[0]", "none"},
-		"one switched off":            {on + `"denyPolicyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false},{"type":"modify"}`), "denyPolicyItems[0]", "wider"},
+		"nothing denied":              {on + `"denyPolicyItems":` + item(`"groups":["g"]`, ""), "denyPolicyItems[0].accesses", "wider"},
+		"only switched off":           {on + `"denyPolicyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false}`), "denyPolicyItems[0].accesses", "wider"},
+		"administration delegated":    {on + `"denyPolicyItems":[{"groups":["g"],"delegateAdmin":true}]`, "denyPolicyItems[0].delegateAdmin", "none"},
+		"switched off, allowed":       {on + `"policyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false}`), "policyItems[0].accesses", "none"},
+		"one switched off":            {on + `"denyPolicyItems":` + item(`"groups":["g"]`, `{"type":"select","isAllowed":false},{"type":"modify"}`), "denyPolicyItems[0].accesses", "wider"},
 		"no such privilege there":     {onVolume + `"policyItems":` + item(`"groups":["g"]`, selects), "policyItems[0]", "narrower"},
 		"denied where there is none":  {onVolume + `"denyPolicyItems":` + item(`"groups":["g"]`, selects), "denyPolicyItems[0]", "wider"},
 		"one of two there":            {onVolume + `"policyItems":` + item(`"groups":["g"]`, selects+`,{"type":"read_volume"}`), "policyItems[0]", "none"},
@@ -265,6 +271,20 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		"one of two never opens":      {on + `"validitySchedules":[{"startTime":"2026/01/01 00:00:00"},{"startTime":"2027/01/01 00:00:00","endTime":"2026/01/01 00:00:00"}],"denyPolicyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[1]", "none"},
 		"deny in a mask policy":       {`"policyType":1,` + on + `"denyPolicyItems":` + item(`"groups":["g"]`, selects), "denyPolicyItems", "wider"},
 		"all else in a filter":        {`"policyType":2,` + on + `"isDenyAllElse":true`, "isDenyAllElse", "wider"},
+		"no filter":                   {`"policyType":2,` + on + `"rowFilterPolicyItems":` + item(`"groups":["g"]`, selects), "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "none"},
+		"a blank filter":              {`"policyType":2,` + on + `"rowFilterPolicyItems":` + filtered(`"groups":["g"]`, `" "`), "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "none"},
+		"an empty schedule":           {on + `"validitySchedules":[{}],"policyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0]", "wider"},
+		"no schedule":                 {on + `"validitySchedules":[null],"denyPolicyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0]", "narrower"},
+		"a time zone alone":           {on + `"validitySchedules":[{"timeZone":"UTC","recurrences":[]}],"policyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0]", "wider"},
+		"no length":                   {on + recurs(`{"schedule":{"hour":"9","dayOfWeek":"2"}}`) + `"policyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0].recurrences[0].interval", "wider"},
+		"a length of nothing":         {on + recurs(`{"schedule":{"dayOfWeek":"2"},"interval":{"days":0,"hours":0}}`) + `"denyPolicyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0].recurrences[0].interval", "narrower"},
+		"no recurrence":               {on + recurs(`null`) + `"policyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0].recurrences[0].interval", "wider"},
+		"no days":                     {on + recurs(`{"schedule":{"hour":"9"},"interval":{"hours":1}}`) + `"denyPolicyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0].recurrences[0].schedule", "wider"},
+		"days of one of two":          {on + recurs(`{"schedule":{"hour":"9"},"interval":{"hours":1}},{"schedule":{"hour":"9","dayOfWeek":"*"},"interval":{"hours":1}}`) + `"denyPolicyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0].recurrences[0].schedule", "none"},
+		"each day":                    {on + recurs(`{"schedule":{"hour":"9","dayOfWeek":"*"},"interval":{"hours":1}}`) + `"policyItems":` + item(`"groups":["g"]`, selects), "", ""},
+		"recursive":                   {`"resources":{"catalog":{"values":["a"],"isRecursive":true}},"policyItems":` + item(`"groups":["g"]`, selects), "resources.catalog.isRecursive", "none"},
+		"recursive, additionally":     {on + `"additionalResources":[{"catalog":{"values":["b"],"isRecursive":true}}],"policyItems":` + item(`"groups":["g"]`, selects), "additionalResources[0].catalog.isRecursive", "none"},
+		"exceptions in a mask policy": {`"policyType":1,` + on + `"denyExceptions":` + item(`"groups":["g"]`, selects), "denyExceptions", "none"},
 		"mask for nobody":             {`"policyType":1,` + on + `"dataMaskPolicyItems":` + item(`"groups":[]`, selects), "dataMaskPolicyItems[0]", "wider"},
 	} {
 		found := findingsOf(t, `{"policies":[{"id":7,`+test.policy+`}]}`)
@@ -274,6 +294,44 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		case test.field != "" && (len(found) != 1 || string(found[0].Effect) != test.effect || !strings.HasPrefix(found[0].Message, test.field+": ")):
 			t.Errorf("%s: %+v, want one with effect %s on %s", name, found, test.effect, test.field)
 		}
+	}
+}
+
+// What a service definition names and does not have, and roles that are switched off, are said; so is a matcher that nobody knows.
+func TestDefinitionsAndRoles(t *testing.T) {
+	find := func(edit func(*ranger.ServiceDef)) string {
+		def := *ranger.DefaultServiceDef()
+		def.Resources, def.AccessTypes = slices.Clone(def.Resources), slices.Clone(def.AccessTypes)
+		edit(&def)
+		var found []string
+		for _, p := range accepted.DefinitionProblems(&def) {
+			found = append(found, string(p.Effect)+" "+p.Field+": "+p.Message)
+		}
+		return strings.Join(found, "; ")
+	}
+	for name, tc := range map[string]struct {
+		edit func(*ranger.ServiceDef)
+		want string
+	}{
+		"ours":            {func(*ranger.ServiceDef) {}, ""},
+		"implied":         {func(d *ranger.ServiceDef) { d.AccessTypes[0].ImpliedGrants = []string{"selct"} }, `: impliedGrants[0]: there is no access type "selct", so nothing is allowed or denied for it; did you mean "select"?`},
+		"another matcher": {func(d *ranger.ServiceDef) { d.Resources[1].Matcher = "com.example.MyMatcher" }, `: matcher: "com.example.MyMatcher" is not known, so names are compared as by RangerDefaultResourceMatcher`},
+		"a matcher of paths": {func(d *ranger.ServiceDef) {
+			d.Resources[1].Matcher = "org.apache.ranger.plugin.resourcematcher.RangerPathResourceMatcher"
+		}, ""},
+		"no matcher": {func(d *ranger.ServiceDef) { d.Resources[1].Matcher = "" }, ""},
+	} {
+		if got := find(tc.edit); (tc.want == "") != (got == "") || !strings.Contains(got, tc.want) || got != "" && !strings.HasPrefix(got, "wider ") {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+	roles, err := ranger.ParseRoles([]byte(`{"rangerRoles":[{"name":"a","isEnabled":true},{"name":"b"},{"name":"c","isEnabled":false}]}`), "r.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := accepted.RoleProblems(&ranger.Snapshot{Roles: roles.RangerRoles})
+	if len(found) != 1 || found[0].Field != "rangerRoles[2].isEnabled" || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, `role "c"`) {
+		t.Errorf("%+v", found)
 	}
 }
 

@@ -27,9 +27,13 @@ func (f *finder) findItems(p *rules.Policy) {
 				f.find(p, policy.EffectWider, "%s: a policy of policyType %d has none, so they deny nothing; put them into a policy of policyType 0", list.kind, p.Type)
 				continue
 			case !p.MayDeny():
-				f.find(p, policy.EffectWider, "%s: the service definition switches them off (option enableDenyAndExceptionsInPolicies), so they deny nothing", list.kind)
+				f.find(p, policy.EffectWider, "%s: the service definition switches them off (option enableDenyAndExceptionsInPolicies), so they deny nothing; switch them on, or remove them", list.kind)
 				continue
 			}
+		}
+		if len(list.items) > 0 && list.kind == rules.ItemDenyException && p.Type == ranger.PolicyTypeAccess && !p.MayDeny() {
+			f.find(p, policy.EffectNone, "%s: the service definition switches them off (option enableDenyAndExceptionsInPolicies), with the denies; remove them", list.kind).Slip = true
+			continue
 		}
 		for i := range list.items {
 			f.findItem(p, list.kind, i, &list.items[i], restricts)
@@ -40,9 +44,13 @@ func (f *finder) findItems(p *rules.Policy) {
 	}
 	for i := range raw.RowFilterPolicyItems {
 		f.findItem(p, rules.ItemRowFilter, i, &raw.RowFilterPolicyItems[i].PolicyItem, true)
+		if path := fmt.Sprintf("%s[%d].rowFilterInfo.filterExpr", rules.ItemRowFilter, i); p.Type == ranger.PolicyTypeRowFilter &&
+			strings.TrimSpace(raw.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr) == "" && !faulty(p, path) {
+			f.find(p, policy.EffectNone, "%s: it is empty, so by this policy whom the item names sees every row, as in Ranger; where that is not meant, write the condition of the rows to show", path).Slip = true
+		}
 	}
 	if raw.IsDenyAllElse && p.Type != ranger.PolicyTypeAccess {
-		f.find(p, policy.EffectWider, "isDenyAllElse: it has no effect in a policy of policyType %d, which denies nobody", p.Type)
+		f.find(p, policy.EffectWider, "isDenyAllElse: it has no effect in a policy of policyType %d, which denies nobody; put it into a policy of policyType %d", p.Type, ranger.PolicyTypeAccess)
 	}
 }
 
@@ -53,10 +61,12 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 	}
 	path := fmt.Sprintf("%s[%d]", kind, index)
 	for _, name := range ItemNames(p.Source, path, item) {
-		if name.Doubt == DoubtNobody {
-			f.find(p, effect, "%s: %s", name.Field, name)
-		} else { // what it says is done
-			f.find(p, policy.EffectNone, "%s: %s", name.Field, name)
+		r := f.find(p, effect, "%s: %s", name.Field, name)
+		if r.Kind, r.Slip, r.Never = KindName, true, name.Doubt == DoubtNobody; !r.Never {
+			r.Effect = policy.EffectNone // what it says is done
+		}
+		if name.Name == "" {
+			r.Kind = KindNobody
 		}
 	}
 	if len(item.Conditions) > 0 {
@@ -69,16 +79,21 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 		effect = policy.EffectNone // what allows nothing allows nothing, as it says
 	}
 	if namesNobody(item) {
-		f.find(p, effect, "%s[%d]: it names no user, group or role, so it is for nobody", kind, index)
+		r := f.find(p, effect, "%s: it names no user, group or role, so it is for nobody; name somebody, or remove it", path)
+		r.Kind, r.Slip = KindNobody, true
 	}
 	if p.Tag && restricts {
 		f.findTagAccess(p, kind, index, item)
 		return
 	}
-	if off := switchedOff(item); len(off) == len(item.Accesses) && !item.DelegateAdmin {
-		f.find(p, effect, "%s[%d]: it has no access types in effect (named, and not isAllowed false), so it is about nothing", kind, index)
-	} else if len(off) > 0 {
-		f.find(p, effect, "%s[%d]: %s is switched off (isAllowed false), so the item is not about it", kind, index, strings.Join(off, ", "))
+	switch off := switchedOff(item); {
+	case len(off) < len(item.Accesses) && len(off) > 0:
+		f.find(p, effect, "%s.accesses: %s is switched off (isAllowed false), so the item is not about it", path, strings.Join(off, ", "))
+	case len(off) < len(item.Accesses) || item.DelegateAdmin:
+	case len(off) > 0:
+		f.find(p, effect, "%s.accesses: every access is switched off (isAllowed false), so the item does nothing; switch one on, or remove the item", path).Slip = true
+	default:
+		f.find(p, effect, "%s.accesses: it names no access, so it does nothing; name one, or remove the item", path).Slip = true
 	}
 }
 
@@ -88,7 +103,8 @@ func (f *finder) findConditions(p *rules.Policy, path string, list []ranger.Cond
 	for i, c := range list {
 		for _, problem := range p.ConditionProblems(c) {
 			if field := fmt.Sprintf("%s[%d].%s", path, i, problem.Field); !faulty(p, field) {
-				f.find(p, policy.EffectNone, "%s: %s", field, problem.Message)
+				r := f.find(p, policy.EffectNone, "%s: %s", field, problem.Message)
+				r.Kind, r.Slip, r.Never = KindCondition, true, problem.Never
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -242,6 +243,17 @@ func SnapshotNames(s *ranger.Snapshot) (list []NameProblem) {
 				add(set.kind, name, "serviceConfig[%q][%d]", set.key, n)
 			}
 			n++
+		}
+	}
+	return list
+}
+
+// RoleProblems returns the roles that are switched off, which changes nothing, as in Ranger: its engine does not look at that.
+func RoleProblems(s *ranger.Snapshot) (list []ranger.Problem) {
+	for i, role := range s.Roles {
+		if role.IsEnabled != nil && !*role.IsEnabled {
+			list = append(list, ranger.Problem{Field: fmt.Sprintf("rangerRoles[%d].isEnabled", i), Effect: policy.EffectWider,
+				Message: fmt.Sprintf("a role cannot be switched off, as in Ranger, so what is said of role %q holds for its members; remove them from it", role.Name)})
 		}
 	}
 	return list

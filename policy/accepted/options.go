@@ -19,10 +19,14 @@ var (
 	otherMatching   = []string{"pathSeparatorChar", "quoteChars", "tokenDelimiterStart", "tokenDelimiterEnd", "tokenDelimiterEscape", "tokenDelimiterPrefix"}
 )
 
-// OptionProblems returns the options of a service definition, and of its resources, that have no effect by a mistake: those
-// that should be true or false and are neither, which count as false, and those that differ from a known one by a letter
-// or two. Others are fine: a definition may hold what other programs read.
-func OptionProblems(def *ranger.ServiceDef) []ranger.Problem {
+// The names of matchers, without their packages. Source: org.apache.ranger.plugin.resourcematcher.
+var matchers = []string{"RangerDefaultResourceMatcher", "RangerPathResourceMatcher", "RangerURLResourceMatcher"}
+
+// DefinitionProblems returns what has no effect in a service definition by a mistake: options of it, and of its resources, that
+// should be true or false and are neither, which count as false, as in Ranger, or that differ from a known one by a letter or
+// two (others are fine: a definition may hold what other programs read); implied access types that it does not have; matchers
+// that are not known.
+func DefinitionProblems(def *ranger.ServiceDef) []ranger.Problem {
 	if def == nil {
 		return nil
 	}
@@ -30,6 +34,32 @@ func OptionProblems(def *ranger.ServiceDef) []ranger.Problem {
 	for _, resources := range [][]ranger.ResourceDef{def.Resources, maskResources(def), filterResources(def)} {
 		for _, r := range resources {
 			list = append(list, optionProblems(fmt.Sprintf("resource %q: matcherOptions", r.Name), r.MatcherOptions, booleanMatching, otherMatching)...)
+			if r.Matcher != "" && !slices.Contains(matchers, r.Matcher[strings.LastIndexByte(r.Matcher, '.')+1:]) {
+				list = append(list, ranger.Problem{Field: fmt.Sprintf("resource %q: matcher", r.Name), Effect: policy.EffectWider,
+					Message: fmt.Sprintf("%q is not known, so names are compared as by %s; write one of %s", r.Matcher, matchers[0], strings.Join(matchers, ", "))})
+			}
+		}
+	}
+	return append(list, impliedProblems(def)...)
+}
+
+// impliedProblems returns the access types that others imply and that the definition does not have.
+func impliedProblems(def *ranger.ServiceDef) (list []ranger.Problem) {
+	names := make([]string, len(def.AccessTypes))
+	for i := range def.AccessTypes {
+		names[i] = def.AccessTypes[i].Name
+	}
+	for _, access := range def.AccessTypes {
+		for i, implied := range access.ImpliedGrants {
+			if slices.Contains(names, implied) {
+				continue
+			}
+			meant := ""
+			if near := input.Nearest(implied, names); near != "" {
+				meant = fmt.Sprintf("; did you mean %q?", near)
+			}
+			list = append(list, ranger.Problem{Field: fmt.Sprintf("access type %q: impliedGrants[%d]", access.Name, i), Effect: policy.EffectWider,
+				Message: fmt.Sprintf("there is no access type %q, so nothing is allowed or denied for it%s", implied, meant)})
 		}
 	}
 	return list

@@ -14,11 +14,11 @@ import (
 
 // The checks of what is accepted and has no meaning, or not the one it seems to have.
 const (
-	CheckField     = "unknown-field"     // a field without a meaning here
-	CheckZone      = "unknown-zone"      // a zone that does not exist, or that the policy is not in
-	CheckCondition = "unknown-condition" // a condition that nothing can judge
-	CheckScript    = "script"            // a script that fails
-	CheckService   = "other-service"     // a service or service type other than that of the policies
+	CheckField     = "unknown-field" // a field without a meaning here
+	CheckZone      = string(accepted.KindZone)
+	CheckCondition = string(accepted.KindCondition)
+	CheckScript    = "script"        // a script that fails
+	CheckService   = "other-service" // a service or service type other than that of the policies
 )
 
 // problems reports the fields of the documents that have no meaning here.
@@ -35,10 +35,29 @@ func (l *linter) problems() {
 	}
 }
 
-// checkOptions reports options of the service definition that have no effect by a mistake.
-func (l *linter) checkOptions() {
-	for _, p := range accepted.OptionProblems(l.snapshot.ServiceDef) {
+// definition reports what has no effect in the service definition by a mistake.
+func (l *linter) definition() {
+	for _, p := range accepted.DefinitionProblems(l.snapshot.ServiceDef) {
 		l.find(nil, SeverityError, CheckField, "service definition: "+p.Field, "%s", p.Message)
+	}
+}
+
+// remarks reports what policies say without effect, as the plan does.
+func (l *linter) remarks() {
+	if l.rules == nil {
+		return
+	}
+	for _, r := range accepted.Remarks(l.rules) {
+		severity := SeverityInfo
+		switch {
+		case r.Kind == accepted.KindFault:
+			continue // said of disabled policies, too
+		case r.Never:
+			severity = SeverityError
+		case r.Slip, r.Effect != policy.EffectNone:
+			severity = SeverityWarning
+		}
+		l.find(r.Policy.Source, severity, string(r.Kind), r.Field, "%s", r.Message)
 	}
 }
 
@@ -70,28 +89,16 @@ func (l *linter) zones() {
 	}
 }
 
-// accepted reports what a policy says without effect.
+// accepted reports what a policy says without effect, and what of it cannot be judged, beyond what the plan does.
 func (l *lintList) accepted(p *ranger.Policy) {
-	l.zone(p)
 	l.service(p)
-	l.conditions(p, "conditions", p.Conditions)
-	l.recurrences(p)
-	if p.IsDenyAllElse && p.PolicyType != ranger.PolicyTypeAccess {
-		l.find(p, SeverityWarning, CheckNothing, "isDenyAllElse", "it has no effect in a policy of policyType %d, which denies nobody; put it into a policy of policyType %d", p.PolicyType, ranger.PolicyTypeAccess)
-	}
-	if l.model != nil && !l.model.Denies() && p.PolicyType == ranger.PolicyTypeAccess {
-		for _, kind := range []rules.ItemKind{rules.ItemDeny, rules.ItemAllowException, rules.ItemDenyException} {
-			if len(itemsOf(p, kind)) > 0 {
-				l.find(p, SeverityWarning, CheckNothing, kind.String(), "the service definition switches these items off (option enableDenyAndExceptionsInPolicies); switch them on, or remove them")
-			}
-		}
-	}
+	l.scripts(p, "conditions", p.Conditions)
 	if len(p.Options) > 0 {
 		l.find(p, SeverityInfo, CheckNothing, "options", "options of policies have no effect here")
 	}
 	for _, kind := range []rules.ItemKind{rules.ItemAllow, rules.ItemDeny, rules.ItemAllowException, rules.ItemDenyException, rules.ItemDataMask, rules.ItemRowFilter} {
 		for i, item := range itemsOf(p, kind) {
-			l.acceptedItem(p, explain.ItemPath(kind, i), &item)
+			l.scripts(p, explain.ItemPath(kind, i)+".conditions", item.Conditions)
 		}
 	}
 	for i, item := range p.DataMaskPolicyItems {
@@ -101,9 +108,6 @@ func (l *lintList) accepted(p *ranger.Policy) {
 	}
 	for i := range p.RowFilterPolicyItems {
 		l.expressions(p, fmt.Sprintf("rowFilterPolicyItems[%d].rowFilterInfo.filterExpr", i), p.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr)
-		if p.PolicyType == ranger.PolicyTypeRowFilter && p.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr == "" {
-			l.find(p, SeverityWarning, CheckNothing, fmt.Sprintf("rowFilterPolicyItems[%d].rowFilterInfo.filterExpr", i), "it is empty, so no row is filtered; write the condition of the rows to show")
-		}
 	}
 }
 
@@ -126,15 +130,8 @@ func itemsOf(p *ranger.Policy, kind rules.ItemKind) []ranger.PolicyItem {
 	return nil
 }
 
-func (l *lintList) acceptedItem(p *ranger.Policy, path string, item *ranger.PolicyItem) {
-	l.conditions(p, path+".conditions", item.Conditions)
-	if item.DelegateAdmin && len(item.Accesses) > 0 {
-		l.find(p, SeverityInfo, CheckNothing, path+".delegateAdmin", "delegated administration says who may edit policies; it has no counterpart in Unity Catalog")
-	}
-}
-
-// misspelt reports a name that is a slip of writing, or may be one; p is nil where it stands in no policy.
-func (l *linter) misspelt(p *ranger.Policy, name accepted.NameProblem) {
+// misspelt reports a name outside policies that is a slip of writing, or may be one.
+func (l *linter) misspelt(name accepted.NameProblem) {
 	severity, check := SeverityError, CheckPrincipal
 	if name.Doubt != accepted.DoubtNobody {
 		severity = SeverityWarning
@@ -142,34 +139,7 @@ func (l *linter) misspelt(p *ranger.Policy, name accepted.NameProblem) {
 	if name.Name == "" {
 		check = CheckNobody
 	}
-	l.find(p, severity, check, name.Field, "%s", name)
-}
-
-// zone compares the zone that a policy names with the one whose list it is in.
-func (l *lintList) zone(p *ranger.Policy) {
-	holds := "outside security zones"
-	if l.inZone != "" {
-		holds = "in security zone " + l.inZone
-	}
-	switch {
-	case p.ZoneName == "" || p.ZoneName == l.inZone:
-	case l.snapshot.Zones[p.ZoneName] == nil && l.tags:
-		l.find(p, SeverityWarning, CheckZone, "zoneName", "there is no security zone %q, so the policy holds nowhere; add the zone to securityZones, or correct the name", p.ZoneName)
-	case l.snapshot.Zones[p.ZoneName] == nil:
-		l.find(p, SeverityWarning, CheckZone, "zoneName", "there is no security zone %q; the policy holds %s, as in Ranger; add the zone to securityZones, or correct the name", p.ZoneName, holds)
-	case !l.tags:
-		l.find(p, SeverityWarning, CheckZone, "zoneName", "the policy is not in the list of security zone %q, so it holds %s, as in Ranger; move it to securityZones.%s.policies, or remove the name", p.ZoneName, holds, p.ZoneName)
-	}
-}
-
-// zoneOfList returns the security zone whose list it is, "" when it is none's.
-func zoneOfList(s *ranger.Snapshot, list []ranger.Policy) string {
-	for name, zone := range s.Zones {
-		if zone != nil && len(list) > 0 && len(zone.Policies) > 0 && &zone.Policies[0] == &list[0] {
-			return name
-		}
-	}
-	return ""
+	l.find(nil, severity, check, name.Field, "%s", name)
 }
 
 // service compares the service that a policy names with that of the policies.
@@ -186,21 +156,12 @@ func (l *lintList) service(p *ranger.Policy) {
 	}
 }
 
-// conditions reports those that nothing can judge, or that are not what they seem to be.
-func (l *lintList) conditions(p *ranger.Policy, path string, list []ranger.Condition) {
+// scripts tries those of conditions.
+func (l *lintList) scripts(p *ranger.Policy, path string, list []ranger.Condition) {
 	if l.model == nil {
 		return
 	}
 	for i, c := range list {
-		for _, problem := range l.model.Conditions.Problems(c) {
-			severity, field := SeverityWarning, fmt.Sprintf("%s[%d].%s", path, i, problem.Field)
-			if problem.Never {
-				severity = SeverityError
-			}
-			if !faulty(p, field) {
-				l.find(p, severity, CheckCondition, field, "%s", problem.Message)
-			}
-		}
 		if source, _, ok := l.model.Conditions.Script(c); ok {
 			l.script(p, fmt.Sprintf("%s[%d].values", path, i), source, condition.Unjudged, true)
 		}
@@ -211,20 +172,5 @@ func (l *lintList) conditions(p *ranger.Policy, path string, list []ranger.Condi
 func (l *lintList) expressions(p *ranger.Policy, field, text string) {
 	for _, source := range match.Expressions(text) {
 		l.script(p, field, source, "the expression becomes an empty text", false)
-	}
-}
-
-// recurrences reports those that limit nothing, or never begin.
-func (l *lintList) recurrences(p *ranger.Policy) {
-	for i, v := range p.ValiditySchedules {
-		for n, r := range v.Recurrences {
-			path := fmt.Sprintf("validitySchedules[%d].recurrences[%d]", i, n)
-			switch s := r.Schedule; {
-			case r.Interval.Days <= 0 && r.Interval.Hours <= 0 && r.Interval.Minutes <= 0:
-				l.find(p, SeverityWarning, CheckNothing, path+".interval", "it has no length, so the recurrence limits nothing; say how many days, hours or minutes it lasts")
-			case s.DayOfMonth == "" && s.DayOfWeek == "":
-				l.find(p, SeverityWarning, CheckNeverOpen, path+".schedule", "it names neither days of the month nor of the week, so it never begins; say dayOfMonth or dayOfWeek, \"*\" for each day")
-			}
-		}
 	}
 }

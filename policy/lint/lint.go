@@ -40,21 +40,21 @@ type Finding struct {
 
 // The checks.
 const (
-	CheckRefused    = "refused"           // it cannot be understood, and is left out; what it may deny is closed
-	CheckPrincipal  = "unknown-principal" // a user, group or role that nothing knows
-	CheckNobody     = "names-nobody"      // an item without users, groups and roles, or an empty name
-	CheckNothing    = "does-nothing"      // an item or list that allows, denies or excepts nothing
-	CheckNoMatch    = "never-matches"     // resources that no object can match
-	CheckNoObject   = "matches-nothing"   // resources that no object matches today
-	CheckShadowed   = "shadowed"          // an item that other items make superfluous
-	CheckNoEffect   = "no-effect"         // an item that other items always beat
-	CheckFidelity   = "fidelity"          // Unity Catalog cannot say it as the policy does
-	CheckExpired    = "expired"           // no validity schedule opens any more
-	CheckNeverOpen  = "never-open"        // no validity schedule opens at all
-	CheckNotYetOpen = "not-yet-open"      // every validity schedule opens later
-	CheckDuplicate  = "duplicate-id"      // two policies with one id
-	CheckPublicAll  = "public-all"        // everyone is allowed everything
-	CheckDisabled   = "disabled"          // policies that are switched off
+	CheckRefused    = "refused"                      // it cannot be understood, and is left out; what it may deny is closed
+	CheckPrincipal  = string(accepted.KindName)      // a user, group or role that nothing knows
+	CheckNobody     = string(accepted.KindNobody)    // an item without users, groups and roles, or an empty name
+	CheckNothing    = string(accepted.KindNothing)   // an item or list that allows, denies or excepts nothing
+	CheckNoMatch    = string(accepted.KindNoMatch)   // resources that no object can match
+	CheckNoObject   = "matches-nothing"              // resources that no object matches today
+	CheckShadowed   = "shadowed"                     // an item that other items make superfluous
+	CheckNoEffect   = "no-effect"                    // an item that other items always beat
+	CheckFidelity   = "fidelity"                     // Unity Catalog cannot say it as the policy does
+	CheckExpired    = "expired"                      // no validity schedule opens any more
+	CheckNeverOpen  = string(accepted.KindNeverOpen) // no validity schedule opens at all
+	CheckNotYetOpen = "not-yet-open"                 // every validity schedule opens later
+	CheckDuplicate  = "duplicate-id"                 // two policies with one id
+	CheckPublicAll  = "public-all"                   // everyone is allowed everything
+	CheckDisabled   = "disabled"                     // policies that are switched off
 )
 
 // Options says what policies are checked against.
@@ -86,7 +86,7 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 	l.known = rules.NewKnownNames(s)
 	l.snapshotChecks()
 	l.problems()
-	l.checkOptions()
+	l.definition()
 	l.zones()
 	l.tagProblems()
 	models := make(map[*ranger.ServiceDef]*rules.Model)
@@ -95,9 +95,10 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 			models[def] = rules.NewModel(def)
 		}
 		tags := s.TagPolicies != nil && def == s.TagPolicies.ServiceDef
-		list := &lintList{linter: l, model: models[def], tags: tags, policies: policies, inZone: zoneOfList(s, policies)}
+		list := &lintList{linter: l, model: models[def], tags: tags, policies: policies}
 		list.check()
 	}
+	l.remarks()
 	if l.rules != nil {
 		for repo := range l.rules.Repositories {
 			l.shadows(repo)
@@ -162,7 +163,10 @@ func (l *linter) snapshotChecks() {
 		l.objects = newObjectTree(l.options.Inventory)
 	}
 	for _, name := range accepted.SnapshotNames(s) {
-		l.misspelt(nil, name)
+		l.misspelt(name)
+	}
+	for _, p := range accepted.RoleProblems(s) {
+		l.find(nil, SeverityWarning, CheckNothing, p.Field, "%s", p.Message)
 	}
 	for i, role := range s.Roles {
 		for kind, members := range map[rules.SubjectKind][]ranger.RoleMember{rules.SubjectUser: role.Users, rules.SubjectGroup: role.Groups, rules.SubjectRole: role.Roles} {
@@ -231,7 +235,6 @@ type lintList struct {
 	model    *rules.Model // nil for a tag service without definition
 	tags     bool
 	policies []ranger.Policy
-	inZone   string // the zone whose list it is
 }
 
 func (l *lintList) check() {
@@ -285,8 +288,7 @@ func (l *lintList) validity(p *ranger.Policy, now time.Time) {
 	from, until := v.Span()
 	ever, still, opened := v.OpensWithin(time.Time{}, time.Time{}), v.OpensWithin(now, time.Time{}), v.OpenAt(now)
 	switch {
-	case !ever:
-		l.find(p, SeverityWarning, CheckNeverOpen, "validitySchedules", "no schedule ever opens, so the policy is never in force; check start, end and recurrences")
+	case !ever: // a remark
 	case !still && until.IsZero():
 		l.find(p, SeverityWarning, CheckExpired, "validitySchedules", "no schedule opens any more; remove the policy or extend it")
 	case !still:

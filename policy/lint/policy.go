@@ -51,39 +51,16 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	}
 	level, _, known := rules.LevelOf(name)
 	if l.tags {
-		for i, value := range r.Values {
-			if why := accepted.TagProblem(l.snapshot, value); why != "" && !faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) {
-				l.find(p, SeverityError, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no tag: %s", value, why)
-			}
-		}
 		return true
 	}
 	if !known {
 		return true // nothing of Unity Catalog
 	}
-	severity := SeverityError
-	if level == 0 {
-		severity = SeverityWarning // names of columns may hold nearly anything
-	}
 	possible := 0
 	for i, value := range r.Values {
-		if faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) {
-			continue
-		}
-		if why := accepted.ValueProblem(value); why != "" {
-			l.find(p, severity, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no object: %s", value, why)
-			continue
-		}
-		if level == 0 {
+		if !faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) && accepted.ValueProblem(value) == "" && (level == 0 || l.model.NameProblem(name, value) == "") {
 			possible++
-			continue
 		}
-		why := l.model.NameProblem(name, value)
-		if why == "" {
-			possible++
-			continue
-		}
-		l.find(p, SeverityError, CheckNoMatch, fmt.Sprintf("%s.values[%d]", path, i), "%q can match no object: %s", value, why)
 	}
 	return possible > 0 || r.IsExcludes
 }
@@ -110,8 +87,7 @@ func (l *lintList) items(p *ranger.Policy) {
 			continue
 		}
 		if list.of != p.PolicyType {
-			l.find(p, SeverityWarning, CheckNothing, list.kind.String(), "a policy of policyType %d has no use for these items; put them into a policy of policyType %d", p.PolicyType, list.of)
-			continue
+			continue // a remark
 		}
 		total += len(list.items)
 		if list.what != "" && len(list.needs) == 0 {
@@ -144,43 +120,12 @@ func filterItems(p *ranger.Policy) []ranger.PolicyItem {
 
 func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *ranger.PolicyItem) {
 	path := explain.ItemPath(kind, index)
-	for _, name := range accepted.ItemNames(p, path, item) {
-		l.misspelt(p, name)
-	}
-	empty := true
 	for subject, names := range map[rules.SubjectKind][]string{rules.SubjectUser: item.Users, rules.SubjectGroup: item.Groups, rules.SubjectRole: item.Roles} {
 		for i, name := range names {
-			empty = empty && name == ""
 			if doubt, _ := accepted.Name(subject, name); doubt == accepted.DoubtNone && l.isUnknown(subject, name) {
 				l.find(p, SeverityWarning, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%s %q %s", subject, name, l.unknownWords(subject, name))
 			}
 		}
-	}
-	if empty && !faulty(p, path) { // else what is not understood of it may be a name
-		l.find(p, SeverityWarning, CheckNobody, path, "it names no user, group or role, so it is for nobody; name somebody, or remove it")
-	}
-	on, protects := 0, kind == rules.ItemDataMask || kind == rules.ItemRowFilter
-	for i, a := range item.Accesses {
-		field := fmt.Sprintf("%s.accesses[%d].type", path, i)
-		if faulty(p, field) {
-			continue
-		}
-		if !a.Allowed() {
-			continue
-		}
-		on++
-		if where := l.notThere(p, a.Type); where != "" && !protects {
-			l.find(p, SeverityWarning, CheckNothing, field, "the service definition gives %q no meaning on %s, so it does nothing; remove it, or name other resources", a.Type, where)
-		}
-	}
-	switch {
-	case on > 0 || len(item.Accesses) > 0 && l.refused[p]:
-	case item.DelegateAdmin:
-		l.find(p, SeverityInfo, CheckNothing, path, "it gives delegated administration only, which says who may edit policies and has no counterpart in Unity Catalog")
-	case len(item.Accesses) > 0:
-		l.find(p, SeverityWarning, CheckNothing, path+".accesses", "every access is switched off (isAllowed false), so the item does nothing; switch one on, or remove the item")
-	default:
-		l.find(p, SeverityWarning, CheckNothing, path+".accesses", "it names no access, so it does nothing; name one, or remove the item")
 	}
 	if kind == rules.ItemAllow && l.isPublic(item) && l.isAll(item) {
 		l.find(p, SeverityWarning, CheckPublicAll, path, "everyone in the account is allowed all privileges; name the groups that need them")
@@ -197,46 +142,4 @@ func (l *lintList) isAll(item *ranger.PolicyItem) bool {
 		name := a.Type[strings.LastIndexByte(a.Type, ':')+1:]
 		return a.Allowed() && (strings.EqualFold(name, string(policy.AllPrivileges)) || name == ranger.MarkerAll || strings.EqualFold(name, "all"))
 	})
-}
-
-// nearAccess proposes the access type that a name may mean.
-
-// notThere names the policy's resources when the service definition restricts their access types, and neither the
-// access nor anything it implies is among them, nor below where policies are inherited.
-func (l *lintList) notThere(p *ranger.Policy, access string) string {
-	if l.model == nil || l.tags || p.PolicyType != ranger.PolicyTypeAccess {
-		return ""
-	}
-	var names []string
-	for i := range len(p.AdditionalResources) + 1 {
-		resources := p.Resources
-		if i > 0 {
-			resources = p.AdditionalResources[i-1]
-		}
-		leaf := l.leaf(resources)
-		if leaf == nil || len(leaf.AccessTypeRestrictions) == 0 {
-			return ""
-		}
-		for _, a := range l.model.ImpliedBy(access) {
-			if slices.Contains(leaf.AccessTypeRestrictions, a) {
-				return ""
-			}
-		}
-		names = append(names, leaf.Name)
-	}
-	return strings.Join(slices.Compact(names), " and ")
-}
-
-// leaf is the deepest of the resources; nil when they are on no path.
-func (l *lintList) leaf(resources map[string]ranger.PolicyResource) *ranger.ResourceDef {
-	for _, h := range l.model.HierarchiesWith(ranger.PolicyTypeAccess, resources) {
-		if rules.CoversPrefix(h, resources) && len(resources) > 0 {
-			leaf := h[len(resources)-1]
-			if r := resources[leaf.Name]; strings.EqualFold(leaf.Name, "column") && len(r.Values) == 1 && r.Values[0] == "*" && len(resources) > 1 {
-				leaf = h[len(resources)-2] // all columns are the table
-			}
-			return leaf
-		}
-	}
-	return nil
 }

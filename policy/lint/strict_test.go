@@ -44,7 +44,7 @@ func TestAcceptedWithoutMeaning(t *testing.T) {
 		"empty":              {`"resources":{"catalog":{"values":[""]}},` + allows, lint.SeverityError, lint.CheckRefused, "resources.catalog.values[0]", "empty"},
 		"beside an empty":    {`"resources":{"catalog":{"values":["","[\"hr\"]"]}},` + allows, lint.SeverityError, lint.CheckNoMatch, "resources.catalog.values[1]", "value of its own"},
 		"in additional":      {catalog + `,"additionalResources":[{"catalog":{"values":["hr;x"]}}],` + allows, lint.SeverityError, lint.CheckNoMatch, "additionalResources[0].catalog.values[0]", "several"},
-		"zone":               {catalog + `,"zoneName":"gone",` + allows, lint.SeverityWarning, lint.CheckZone, "zoneName", `no security zone "gone"; the policy holds outside security zones`},
+		"zone":               {catalog + `,"zoneName":"gone",` + allows, lint.SeverityWarning, lint.CheckZone, "zoneName", `no security zone "gone", so it holds outside security zones`},
 		"zone of another":    {catalog + `,"zoneName":"z",` + allows, lint.SeverityWarning, lint.CheckZone, "zoneName", "securityZones.z.policies"},
 		"other service":      {catalog + `,"service":"dev",` + allows, lint.SeverityWarning, lint.CheckService, "service", `"dev"`},
 		"other service type": {catalog + `,"serviceType":"hive",` + allows, lint.SeverityInfo, lint.CheckService, "serviceType", `"hive"`},
@@ -92,6 +92,21 @@ func TestAcceptedWithoutMeaning(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the policies of a tag service without a definition say in vain is said, too.
+func TestTagPoliciesInVain(t *testing.T) {
+	r := lintOf(t, `{"serviceName":"uc","policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":7,"name":"t","resources":{"tag":{"values":["\"PII\""]}},
+		"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"unitycatalog:select"}],"conditions":[{"type":"office","values":["x"]}]}]}]}}`)
+	var got []string
+	for _, f := range r.Findings {
+		got = append(got, string(f.Severity)+" "+f.Check+" "+f.Field)
+	}
+	for _, want := range []string{"warning unknown-condition denyPolicyItems[0].conditions[0].type", "warning does-nothing denyPolicyItems[0].accesses[0].type", "error never-matches resources.tag.values[0]"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not said: %q", want, got)
+		}
 	}
 }
 

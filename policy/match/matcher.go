@@ -133,8 +133,7 @@ func newMatcherOptions(def *ranger.ResourceDef, recursive bool) matcherOptions {
 	if s := def.MatcherOptions["pathSeparatorChar"]; s != "" {
 		o.separator = s[0]
 	}
-	// Only paths and URLs have descendants in their own value.
-	o.recursive = recursive && (strings.HasSuffix(def.Matcher, "RangerPathResourceMatcher") || strings.HasSuffix(def.Matcher, "RangerURLResourceMatcher"))
+	o.recursive = recursive && def.HasPaths()
 	return o
 }
 

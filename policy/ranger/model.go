@@ -337,6 +337,7 @@ type Role struct {
 	Users       []RoleMember `json:"users,omitempty"`
 	Groups      []RoleMember `json:"groups,omitempty"`
 	Roles       []RoleMember `json:"roles,omitempty"`
+	IsEnabled   *bool        `json:"isEnabled,omitempty"` // has no effect, as in Ranger
 }
 
 // RoleMember is a member of a role.

@@ -201,3 +201,9 @@ func (d *ServiceDef) Verify() error {
 	}
 	return nil
 }
+
+// HasPaths reports whether the names of a resource are paths or URLs, which alone have descendants in their own value: only these can
+// be matched recursively. Source: RangerPathResourceMatcher, RangerURLResourceMatcher.
+func (d *ResourceDef) HasPaths() bool {
+	return strings.HasSuffix(d.Matcher, "RangerPathResourceMatcher") || strings.HasSuffix(d.Matcher, "RangerURLResourceMatcher")
+}

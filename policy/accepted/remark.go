@@ -1,0 +1,79 @@
+package accepted
+
+import (
+	"fmt"
+	"strings"
+
+	"ucwarden/policy"
+	"ucwarden/policy/rules"
+)
+
+// Kind tells what a remark is about.
+type Kind string
+
+// The kinds of remarks.
+const (
+	KindFault     Kind = "refused"           // it cannot be understood
+	KindName      Kind = "unknown-principal" // a name that can be nobody's
+	KindNobody    Kind = "names-nobody"      // an item for nobody, or an empty name
+	KindNothing   Kind = "does-nothing"      // what allows, denies or excepts nothing
+	KindNoMatch   Kind = "never-matches"     // a value that no object can match
+	KindNeverOpen Kind = "never-open"        // a schedule that never opens
+	KindZone      Kind = "unknown-zone"      // a zone that does not exist, or that the policy is not in
+	KindCondition Kind = "unknown-condition" // a condition that nothing can judge
+)
+
+// Remark is something that a policy says and that means nothing, or not what its author may expect. Plan and lint both
+// report it in these words.
+type Remark struct {
+	Policy  *rules.Policy
+	Kind    Kind
+	Field   string // where it stands in the policy
+	Message string // what is wrong, what follows, and what to write instead
+	Effect  policy.Effect
+	// Never is set for what can never do what it says, and Slip for what nobody means to write, although access is the same
+	// without it.
+	Never, Slip bool
+}
+
+func (r *Remark) finding() policy.Finding {
+	message := r.Message
+	if r.Field != "" {
+		message = r.Field + ": " + message
+	}
+	return policy.Finding{PolicyID: r.Policy.Source.ID, Policy: r.Policy.Source.Name, Effect: r.Effect, Message: message}
+}
+
+// Remarks returns what is accepted in the policies of a rule set although it means nothing.
+func Remarks(set *rules.RuleSet) []Remark {
+	f := &finder{RuleSet: set}
+	for p := range set.Policies {
+		f.findFaults(p)
+		f.findValues(p)
+		f.findRecursive(p)
+		f.findConditions(p, "conditions", p.Source.Conditions)
+		f.findItems(p)
+		f.findUnused(p)
+		f.findInItems(p)
+		f.findSchedules(p)
+		f.findZone(p)
+	}
+	return f.list
+}
+
+// finder collects remarks about the policies of a rule set.
+type finder struct {
+	*rules.RuleSet
+	list []Remark
+}
+
+// find adds a remark, of the kind that does nothing, whose text begins with the field and a colon. It returns it, to be
+// completed before the next is added.
+func (f *finder) find(p *rules.Policy, effect policy.Effect, format string, args ...any) *Remark {
+	field, message, found := strings.Cut(fmt.Sprintf(format, args...), ": ")
+	if !found {
+		field, message = "", field
+	}
+	f.list = append(f.list, Remark{Policy: p, Kind: KindNothing, Field: field, Message: message, Effect: effect})
+	return &f.list[len(f.list)-1]
+}
