@@ -84,7 +84,13 @@ says which is meant. Offline, view: and model: before an object's name tell what
 				return err
 			}
 			answer.Notes = slices.Concat(notes, answer.Notes, scripts.Warnings())
-			return show(a, &answer, func(w io.Writer) error { return a.printExplanation(w, answer) })
+			bodies := make([]string, len(answer.Enforced)) // they have lines, which show takes for one text
+			for i, e := range answer.Enforced {
+				for line := range strings.Lines(e.Body) {
+					bodies[i] += "    " + visibleText(strings.TrimSuffix(line, "\n")) + "\n"
+				}
+			}
+			return show(a, &answer, func(w io.Writer) error { return a.printExplanation(w, answer, bodies) })
 		},
 	}
 	flags.register(cmd, "time at which to judge validity and conditions")

@@ -13,8 +13,8 @@ import (
 )
 
 // printExplanation writes an explanation for people: who is asked about, what decides each privilege, the grants it
-// comes to. Privileges nothing is to be said about share a line.
-func (a *app) printExplanation(w io.Writer, e *explain.Explanation) error {
+// comes to. Privileges nothing is to be said about share a line. bodies are those of the functions that enforce it, as they are printed.
+func (a *app) printExplanation(w io.Writer, e *explain.Explanation, bodies []string) error {
 	p := e.Principal
 	fmt.Fprintf(w, "%s: %s, %s\n", a.paint(p.Name, text.Bold), p.Kind, p.How)
 	for _, line := range p.Also {
@@ -75,7 +75,7 @@ func (a *app) printExplanation(w io.Writer, e *explain.Explanation) error {
 	if len(e.Enforced) > 0 {
 		fmt.Fprintf(w, "\nenforced in Unity Catalog\n")
 	}
-	for _, x := range e.Enforced {
+	for i, x := range e.Enforced {
 		what, state := "row filter", "set"
 		if x.Column != "" {
 			what = fmt.Sprintf("mask of column %q", x.Column)
@@ -83,7 +83,7 @@ func (a *app) printExplanation(w io.Writer, e *explain.Explanation) error {
 		if x.State != explain.GrantInSync {
 			state = "the next sync sets it"
 		}
-		fmt.Fprintf(w, "  %s %s (%s):\n    %s\n", what, x.Function, state, strings.ReplaceAll(x.Body, "\n", "\n    "))
+		fmt.Fprintf(w, "  %s %s (%s):\n%s", what, x.Function, state, bodies[i])
 	}
 	if len(e.Way) > 0 {
 		fmt.Fprintf(w, "\nthe way there\n")

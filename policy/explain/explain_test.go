@@ -292,9 +292,10 @@ func TestGroupsOfTheWorkspace(t *testing.T) {
 		{ID: "3", Kind: policy.Group, Name: "analysts", Members: []string{"4"}}, {ID: "4", Kind: policy.Group, Name: "emea", Members: []string{"1"}},
 		{ID: "5", Kind: policy.Group, Name: "clerks", Members: []string{}},
 	}})
+	var current *policy.GrantSet
 	ask := func(principal string) *Explanation {
 		e, err := Explain(policytest.Rules(explainSnapshot(t), rules.NameMapping{}), compile.Options{Directory: listed},
-			Question{Principal: principal, Object: policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "sales.crm.people"}}, Privileges: []policy.Privilege{policy.Select}})
+			Question{Principal: principal, Object: policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "sales.crm.people"}}, Current: current, Privileges: []policy.Privilege{policy.Select}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -306,6 +307,19 @@ func TestGroupsOfTheWorkspace(t *testing.T) {
 	}
 	if len(e.Protections) != 1 || !e.Protections[0].Applies || e.Protections[0].Path != "group analysts" || e.Privileges[0].Outcome != OutcomeAllowed {
 		t.Errorf("bound by %+v, %+v", e.Protections, e.Privileges[0])
+	}
+	e = ask("group:emea") // which no policy names
+	if p := e.Privileges[0]; !slices.Equal(e.Principal.Groups, []string{"analysts"}) || p.Outcome != OutcomeAllowed || p.By == nil || p.By.Path != "group analysts" ||
+		len(e.Protections) != 1 || !e.Protections[0].Applies {
+		t.Errorf("a group in a group that policies name: %+v, %+v, bound by %+v", e.Principal, p, e.Protections)
+	}
+	current = &policy.GrantSet{}
+	current.Set(policy.Securable{Type: policy.Table, FullName: "sales.crm.people"}, []policy.Assignment{{Principal: policy.NewPrincipal(policy.Group, "analysts"), Privilege: policy.Select}})
+	if p := ask("group:emea").Privileges[0]; len(p.Grants) != 1 || p.Grants[0].Path != "group analysts, which group emea is in" {
+		t.Errorf("a group in a granted group: %+v", p)
+	}
+	if e = ask("group:analysts"); len(e.Principal.Groups) > 0 || e.Privileges[0].Outcome != OutcomeAllowed {
+		t.Errorf("the group itself: %+v, %+v", e.Principal, e.Privileges[0])
 	}
 	notes := strings.Join(ask("carl").Notes, "; ")
 	if !strings.Contains(notes, `in group "clerks", and the workspace does not`) || !strings.Contains(notes, `in group "analysts", and the workspace does not`) {

@@ -19,7 +19,7 @@ type ExplainedPrincipal struct {
 	Kind       string   `json:"kind"`             // user, group, role or everyone
 	How        string   `json:"how"`              // where it was found
 	Also       []string `json:"also,omitempty"`   // what else goes by the name
-	Groups     []string `json:"groups,omitempty"` // of a user, by the user store and the workspace
+	Groups     []string `json:"groups,omitempty"` // that it is in, by the user store and the workspace, directly or through others
 	Roles      []string `json:"roles,omitempty"`  // held, directly or through groups and other roles
 	Principals []string `json:"principals"`       // in Unity Catalog: itself, and those whose grants reach it
 }
@@ -98,17 +98,17 @@ func lookUpSubject(rs *rules.RuleSet, listed []policy.Principal, text string) ex
 	return subject(k, name, how)
 }
 
-// request is the question whether the subject may do something: of the user with their groups, or of somebody about
-// whom nothing is known but the group or role.
+// request is the question whether the subject may do something: of the user with their groups, or of somebody about whom nothing is known
+// but the group or role, and so those that this is in.
 func (s *explainedSubject) request(r match.Resource, owner string, at time.Time) evaluate.Request {
 	q := evaluate.Request{Resource: r, Owner: owner, Time: at, Groups: []string{}}
 	switch s.kind {
 	case rules.SubjectUser:
 		q.User, q.Groups = s.name, append(q.Groups, s.explained.Groups...)
 	case rules.SubjectGroup:
-		q.Groups = []string{s.name}
+		q.Groups = append([]string{s.name}, s.explained.Groups...)
 	case rules.SubjectRole:
-		q.Roles = append([]string{s.name}, s.explained.Roles...)
+		q.Roles, q.Groups = append([]string{s.name}, s.explained.Roles...), append(q.Groups, s.explained.Groups...)
 	}
 	return q
 }
@@ -119,17 +119,21 @@ type holder struct {
 	path      string
 }
 
-// workspaceGroups returns the groups that a user is in by the workspace, as policies name them, and notes where the user store
-// differs: the workspace's are those that count in Unity Catalog.
+// workspaceGroups returns the groups that a user, or a group, is in by the workspace, as policies name them, and notes where the user
+// store differs: the workspace's are those that count in Unity Catalog.
 func (x *explainer) workspaceGroups() []string {
 	d, s := x.options.Directory, &x.subject
-	if d == nil || !d.Read() || s.kind != rules.SubjectUser {
+	if d == nil || !d.Read() || s.kind == rules.SubjectEveryone {
 		return nil
 	}
-	stored, known := x.rules.Members.GroupNames(s.name)
+	var stored []string
+	known := false // groups in groups no user store tells
+	if s.kind == rules.SubjectUser {
+		stored, known = x.rules.Members.GroupNames(s.name)
+	}
 	var names []string
 	in := make(map[policy.Principal]bool)
-	for _, g := range d.GroupsOf(d.Resolve(x.rules.Subjects.PrincipalOf(rules.SubjectUser, s.name)).Principal) {
+	for _, g := range d.GroupsOf(d.Resolve(x.rules.Subjects.PrincipalOf(s.kind, s.name)).Principal) {
 		in[g] = true
 		name := g.Name
 		for id := range rules.SubjectID(x.rules.Subjects.Len()) {
@@ -175,21 +179,24 @@ func (s *explainedSubject) holders(rs *rules.RuleSet, workspace []string) []hold
 			}
 		}
 	}
-	switch s.kind {
-	case rules.SubjectUser:
-		add(rules.SubjectUser, s.name, "user "+s.name)
-		groups, _ := members.GroupNames(s.name)
-		s.explained.Groups = slices.Concat(groups, workspace)
-		slices.Sort(s.explained.Groups)
-		s.explained.Groups = slices.Compact(s.explained.Groups)
-		hold(rules.SubjectUser, s.name, "")
-		for _, g := range s.explained.Groups {
-			add(rules.SubjectGroup, g, "group "+g)
-			hold(rules.SubjectGroup, g, " via group "+g)
+	if s.kind != rules.SubjectEveryone {
+		var groups []string
+		which := ""
+		if s.kind == rules.SubjectUser {
+			groups, _ = members.GroupNames(s.name)
+		} else {
+			which = fmt.Sprintf(", which %s %s is in", s.kind, s.name)
 		}
-	case rules.SubjectGroup, rules.SubjectRole:
 		add(s.kind, s.name, s.kind.String()+" "+s.name)
+		s.explained.Groups = slices.Sorted(slices.Values(slices.Concat(groups, workspace)))
+		s.explained.Groups = slices.DeleteFunc(slices.Compact(s.explained.Groups), func(g string) bool {
+			return s.kind == rules.SubjectGroup && g == s.name // groups that are in one another
+		})
 		hold(s.kind, s.name, "")
+		for _, g := range s.explained.Groups {
+			add(rules.SubjectGroup, g, "group "+g+which)
+			hold(rules.SubjectGroup, g, " via group "+g+which)
+		}
 	}
 	s.explained.Roles = slices.Sorted(maps.Keys(via))
 	for _, r := range s.explained.Roles {
