@@ -3,6 +3,7 @@ package emulator_test
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -165,6 +166,39 @@ func TestRowsAsEachPersonSeesThem(t *testing.T) {
 	if !strings.Contains(string(result), `[["2","Xxx@xxxxxxx.xxx"]]`) {
 		t.Errorf("SELECT as ana: %s", result)
 	}
+}
+
+// Columns of nested types are masked by functions whose types fit, and are shown as JSON.
+func TestNestedTypesAreMasked(t *testing.T) {
+	p := newProtecting(t)
+	var columns []map[string]any
+	types := []string{"struct<a:int,b:struct<c:string>>", "array<struct<a:decimal(10,2),b:string>>", "map<string,array<int>>"}
+	for i, text := range types {
+		name := text[:strings.Index(text, "<")]
+		columns = append(columns, map[string]any{"name": "c" + name, "type_name": strings.ToUpper(name), "type_text": text, "type_json": "{}", "position": i})
+	}
+	p.call("admin", "POST", "/api/2.1/unity-catalog/tables", map[string]any{"name": "nested", "catalog_name": "main", "schema_name": "sales", "table_type": "EXTERNAL",
+		"data_source_format": "DELTA", "storage_location": "s3://b/nested", "columns": columns})
+	p.must("admin", "CREATE SCHEMA main.guard", "GRANT SELECT ON TABLE main.sales.nested TO analysts")
+	p.wantRows("ana@example.com", "main.sales.nested", `{"n":1} [1] {"n":1}, {"n":2} [2] {"n":2}, {"n":3} [3] {"n":3}, {"n":4} [4] {"n":4}, {"n":5} [5] {"n":5}`)
+	for i, text := range types {
+		name := text[:strings.Index(text, "<")]
+		for _, written := range []string{text, strings.ToUpper(strings.NewReplacer(":", " : ", ",", ", ", "<", " < ").Replace(text))} {
+			p.must("admin", fmt.Sprintf("CREATE OR REPLACE FUNCTION main.guard.m%d(val %s) RETURNS %s RETURN CASE WHEN is_account_group_member('eu') THEN CAST(NULL AS %s) ELSE val END", i, written, written, written))
+			if got := p.call("admin", "GET", fmt.Sprintf("/api/2.1/unity-catalog/functions/main.guard.m%d", i), nil)["full_data_type"]; got != strings.ToUpper(text) {
+				t.Errorf("the function of %s is shown to return %v", written, got)
+			}
+			p.must("admin", fmt.Sprintf("ALTER TABLE main.sales.nested ALTER COLUMN c%s SET MASK main.guard.m%d", name, i))
+		}
+		other := strings.Replace(text, "int", "date", 1)
+		other = strings.Replace(other, "decimal(10,2)", "decimal(10,3)", 1)
+		p.must("admin", fmt.Sprintf("CREATE FUNCTION main.guard.o%d(val %s) RETURNS %s RETURN val", i, other, other))
+		if got := p.run("admin", fmt.Sprintf("ALTER TABLE main.sales.nested ALTER COLUMN c%s SET MASK main.guard.o%d", name, i)); got == "" {
+			t.Errorf("a mask of type %s is set on a column of type %s", other, text)
+		}
+	}
+	p.wantRows("ana@example.com", "main.sales.nested", `{"n":1} [1] {"n":1}, {"n":2} [2] {"n":2}, {"n":3} [3] {"n":3}, {"n":4} [4] {"n":4}, {"n":5} [5] {"n":5}`)
+	p.wantRows("ben@example.com", "main.sales.nested", "- - -, - - -, - - -, - - -, - - -")
 }
 
 func TestProtectedTablesFailClosed(t *testing.T) {

@@ -254,6 +254,10 @@ func generatedValue(c column, n int) statement.Value {
 		return statement.Timestamp{Time: time.Date(2026, 1, 1+n, 12, 0, 0, 0, time.UTC)}
 	case "STRING", "CHAR":
 		return fmt.Sprintf("%s %d", c.Name, n+1)
+	case "STRUCT", "MAP":
+		return fmt.Sprintf(`{"n":%d}`, n+1)
+	case "ARRAY":
+		return fmt.Sprintf(`[%d]`, n+1)
 	}
 	return nil
 }

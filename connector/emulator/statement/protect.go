@@ -113,7 +113,8 @@ func (p *parser) literal() string {
 	return t.text
 }
 
-// dataType parses the name of a type, and returns it in lower case, without blanks after commas.
+// dataType parses the name of a type, and returns it in lower case, without blanks but between words. Names of fields that are no words
+// stay in backticks.
 func (p *parser) dataType() string {
 	var b strings.Builder
 	b.WriteString(strings.ToLower(p.identifier()))
@@ -127,7 +128,21 @@ func (p *parser) dataType() string {
 		case p.is(")") || p.is(">"):
 			depth--
 		}
-		b.WriteString(strings.ToLower(t.text))
+		switch t.kind {
+		case parameter: // the colon after the name of a field, and the type behind it
+			b.WriteByte(':')
+		case text:
+			p.fail("unexpected %q in a type", t.text)
+		case word, number:
+			if last := p.tokens[p.at-1].kind; last == word || last == quoted || last == parameter {
+				b.WriteByte(' ')
+			}
+		}
+		if t.kind == quoted {
+			b.WriteString("`" + strings.ReplaceAll(strings.ToLower(t.text), "`", "``") + "`")
+		} else {
+			b.WriteString(strings.ToLower(t.text))
+		}
 		p.at++
 	}
 	return b.String()
