@@ -126,6 +126,7 @@ func (f *finder) findInItems(p *rules.Policy) {
 			item := &list[i]
 			f.findOwner(p, item)
 			f.findInert(p, item, reached)
+			f.findMask(p, item)
 			if item.Admin && item.Kind.Listed() {
 				delegates = append(delegates, fmt.Sprintf("%s[%d].delegateAdmin", item.Kind, item.Index))
 			}
@@ -133,6 +134,22 @@ func (f *finder) findInItems(p *rules.Policy) {
 	}
 	if len(delegates) > 0 {
 		f.find(p, policy.EffectNone, "%s: it says who may edit policies in Ranger; Unity Catalog has no counterpart, so nothing is granted or denied for it (MANAGE is an access type of its own)", strings.Join(delegates, ", "))
+	}
+}
+
+// findMask reports a mask that lacks the expression it is of, or has one that is of no use to it.
+func (f *finder) findMask(p *rules.Policy, item *rules.Item) {
+	if item.Mask == nil {
+		return
+	}
+	custom, blank := item.Mask.DataMaskType == "CUSTOM", strings.TrimSpace(item.Mask.ValueExpr) == ""
+	path := fmt.Sprintf("%s[%d].dataMaskInfo.valueExpr", item.Kind, item.Index)
+	switch {
+	case custom == !blank || faulty(p, path):
+	case custom:
+		f.find(p, policy.EffectNone, "%s: it is empty, so whom the item names sees NULL; write the expression of what to show", path).Slip = true
+	default:
+		f.find(p, policy.EffectNone, "%s: it has no effect in a mask of type %s, but in one of type CUSTOM; change the type, or remove it", path, item.Mask.DataMaskType).Slip = true
 	}
 }
 

@@ -224,6 +224,9 @@ func TestItemsInVainAreFindings(t *testing.T) {
 	filtered := func(who, expression string) string {
 		return `[{` + who + `,"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":` + expression + `}}]`
 	}
+	masked := func(mask string) string {
+		return `[{"groups":["g"],"accesses":[{"type":"select"}],"dataMaskInfo":` + mask + `}]`
+	}
 	recurs := func(list string) string {
 		return `"validitySchedules":[{"startTime":"2026/01/01 00:00:00","recurrences":[` + list + `]}],`
 	}
@@ -273,6 +276,9 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		"all else in a filter":        {`"policyType":2,` + on + `"isDenyAllElse":true`, "isDenyAllElse", "wider"},
 		"no filter":                   {`"policyType":2,` + on + `"rowFilterPolicyItems":` + item(`"groups":["g"]`, selects), "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "none"},
 		"a blank filter":              {`"policyType":2,` + on + `"rowFilterPolicyItems":` + filtered(`"groups":["g"]`, `" "`), "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "none"},
+		"no custom mask":              {`"policyType":1,` + on + `"dataMaskPolicyItems":` + masked(`{"dataMaskType":"CUSTOM"}`), "dataMaskPolicyItems[0].dataMaskInfo.valueExpr", "none"},
+		"a value of another mask":     {`"policyType":1,` + on + `"dataMaskPolicyItems":` + masked(`{"dataMaskType":"MASK_HASH","valueExpr":"x"}`), "dataMaskPolicyItems[0].dataMaskInfo.valueExpr", "none"},
+		"a custom mask":               {`"policyType":1,` + on + `"dataMaskPolicyItems":` + masked(`{"dataMaskType":"CUSTOM","valueExpr":"x"}`), "", ""},
 		"an empty schedule":           {on + `"validitySchedules":[{}],"policyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0]", "wider"},
 		"no schedule":                 {on + `"validitySchedules":[null],"denyPolicyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0]", "narrower"},
 		"a time zone alone":           {on + `"validitySchedules":[{"timeZone":"UTC","recurrences":[]}],"policyItems":` + item(`"groups":["g"]`, selects), "validitySchedules[0]", "wider"},
