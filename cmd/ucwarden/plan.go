@@ -27,7 +27,8 @@ func newPlanCommand(a *app) *cobra.Command {
 		Short:      "Show what a sync would change, and change nothing",
 		GroupID:    groupSync,
 		Long: `Show what a full sync would change in Unity Catalog, one line per change with the reason for it, and what of the
-policies Unity Catalog cannot express. Nothing is changed, and no running daemon is disturbed. A plan that was saved with
+policies Unity Catalog cannot express. Nothing is changed, and no running daemon is disturbed. Changes are made in waves: those of one
+at once, those of the next when they are made, so that nobody has more access on the way. A plan that was saved with
 --out is applied by sync --plan: exactly that one, or, where it is stale, nothing.`,
 		Example: `  ucwarden plan -c ucwarden.yaml
   ucwarden plan --securable schema:sales.emea --securable table:hr.core.salaries
@@ -178,8 +179,12 @@ func (a *app) printPlan(w io.Writer, r *connector.Result, digest string) error {
 		if p.Totals.Tried > 0 {
 			tried = fmt.Sprintf(", %d to try for whom the workspace does not list", p.Totals.Tried)
 		}
-		fmt.Fprintf(w, "Plan %s: %s to add%s, %d to revoke on %s, in %s.\n", digest,
-			count(p.Totals.Adds, "grant"), tried, p.Totals.Removes, count(p.Totals.Changed, "securable"), count(waves, "wave"))
+		order := "all at once"
+		if waves > 1 {
+			order = fmt.Sprintf("in %d waves, one after another", waves)
+		}
+		fmt.Fprintf(w, "Plan %s: %s to add%s, %d to revoke on %s, %s.\n", digest,
+			count(p.Totals.Adds, "grant"), tried, p.Totals.Removes, count(p.Totals.Changed, "securable"), order)
 		fmt.Fprintf(w, "Read: %s with %s, %d of them managed here; policies at version %d.\n",
 			count(p.Totals.Securables, "securable"), count(p.Totals.Grants, "grant"), p.Totals.Managed, p.PolicyVersion)
 	}

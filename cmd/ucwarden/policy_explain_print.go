@@ -85,9 +85,9 @@ func (a *app) printExplanation(w io.Writer, e *explain.Explanation, bodies []str
 		}
 		fmt.Fprintf(w, "  %s %s (%s):\n%s", what, x.Function, state, bodies[i])
 	}
-	if len(e.Way) > 0 {
-		fmt.Fprintf(w, "\nthe way there\n")
-		for _, g := range e.Way {
+	if len(e.RequiredUse) > 0 {
+		fmt.Fprintf(w, "\nrequired USE_*\n")
+		for _, g := range e.RequiredUse {
 			a.printGrant(w, g, true)
 		}
 	}

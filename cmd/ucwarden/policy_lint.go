@@ -106,7 +106,7 @@ func (a *app) lint(ctx context.Context, c *config.Config, log *slog.Logger, flag
 	return lint.Run(snapshot, o), nil
 }
 
-// printLint writes a line for each finding, then the totals.
+// printLint writes a line for each finding, then what could not be checked, and the totals.
 func (a *app) printLint(w io.Writer, r *lint.Result) error {
 	colors := map[lint.Severity]text.Color{lint.SeverityError: text.FgRed, lint.SeverityWarning: text.FgYellow, lint.SeverityInfo: text.Reset}
 	for _, f := range r.Findings {
@@ -120,10 +120,14 @@ func (a *app) printLint(w io.Writer, r *lint.Result) error {
 		if f.Field != "" {
 			where += f.Field + ": "
 		}
-		fmt.Fprintf(w, "%s  %s%s [%s]\n", a.paint(fmt.Sprintf("%-7s", f.Severity), colors[f.Severity]), where, f.Message, f.Check)
+		word := string(f.Severity)
+		if f.Severity == lint.SeverityInfo {
+			word = "note"
+		}
+		fmt.Fprintf(w, "%s  %s%s [%s]\n", a.paint(fmt.Sprintf("%-7s", word), colors[f.Severity]), where, f.Message, f.Check)
 	}
 	for _, note := range r.Notes {
-		fmt.Fprintf(w, "note     %s\n", note)
+		fmt.Fprintf(w, "skipped  %s\n", note)
 	}
 	policies := "policies"
 	if r.Policies == 1 {

@@ -366,27 +366,17 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 			word = "may be"
 		}
 	}
-	e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, denied it by policy %s; Unity Catalog has no deny, so it is not granted (%s)",
+	e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, denied it by %s; Unity Catalog has no deny, so it is not granted (%s)",
 		e.describe(p), x, word, e.describe(against), e.whoDenies(p, against, views[blocked]), e.whyWithheld(p)), views[blocked].Allow)
 }
 
 // whoDenies names the policy that keeps a member of p who is also h from x.
 func (e *evaluation) whoDenies(p, h rules.SubjectID, v *judge.View) string {
-	w := e.judge.Member(p)
-	if h != rules.NoSubject {
-		w = w.And(e.judge.Member(h))
+	by := e.judge.WhoDenies(p, h, v)
+	if by == nil {
+		return "a combination of policies"
 	}
-	for _, d := range v.Deny {
-		if v.DeniedBy(d, w) {
-			return fmt.Sprintf("%d %q", d.Rule.Source.ID, d.Rule.Source.Name)
-		}
-	}
-	for _, a := range v.Allow {
-		if judge.Matches(a.AllowExcept, w, v.Privilege) {
-			return fmt.Sprintf("%d %q", a.Rule.Source.ID, a.Rule.Source.Name)
-		}
-	}
-	return "unknown"
+	return fmt.Sprintf("policy %d %q", by.Source.ID, by.Source.Name)
 }
 
 // report adds a finding about the first of the policies that allow p the privilege.

@@ -95,3 +95,35 @@ func TestFingerprintOfReach(t *testing.T) {
 		t.Error("who is in a group makes a difference where nobody is denied")
 	}
 }
+
+// TestWhoDeniesIsNamed: where a group is not granted what it is allowed because of who is in it, the report names the policy, also where a
+// role stands against it whose group is spelt otherwise.
+func TestWhoDeniesIsNamed(t *testing.T) {
+	for _, deny := range [][]DenyStrategy{nil, {DenyIgnore}} {
+		s := &ranger.Snapshot{
+			Policies: []ranger.Policy{
+				{ID: 1, Name: "allow", Resources: policytest.Resources("catalog=c schema=s table=*"), PolicyItems: []ranger.PolicyItem{{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: []string{"managers"}}}},
+				{ID: 2, Name: "deny", Resources: policytest.Resources("catalog=c schema=s table=t"), DenyPolicyItems: []ranger.PolicyItem{{Accesses: []ranger.ItemAccess{{Type: "select"}}, Roles: []string{"r"}}}},
+			},
+			Roles: []ranger.Role{{Name: "r", Groups: []ranger.RoleMember{{Name: "Managers"}}}},
+			Users: &ranger.UserStore{UserGroupMapping: map[string][]string{"dan@x": {"managers"}}},
+		}
+		workplace := directory.New(directory.Listing{Entries: []directory.Entry{
+			{ID: "1", Kind: policy.User, Name: "dan@x", Members: []string{}}, {ID: "10", Kind: policy.Group, Name: "managers", Members: []string{"1"}},
+		}})
+		inventory := policy.NewInventory(policy.Object{Securable: policy.Securable{Type: policy.Catalog, FullName: "c"}}, policy.Object{Securable: policy.Securable{Type: policy.Schema, FullName: "c.s"}},
+			policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "c.s.t"}})
+		result := compileOf(s, inventory, Options{SkipUse: true, Directory: workplace, Deny: deny}, rules.NameMapping{})
+		named := 0
+		for _, f := range result.Report.Findings {
+			if strings.Contains(f.Message, `denied it by policy 2 "deny"`) {
+				named++
+			} else if strings.Contains(f.Message, "denied it by") {
+				t.Errorf("%v: %s", deny, f.Message)
+			}
+		}
+		if named == 0 {
+			t.Errorf("%v: no policy is named: %v", deny, result.Report.Findings)
+		}
+	}
+}

@@ -93,7 +93,7 @@ func (e *evaluation) reportIgnored(p rules.SubjectID, x policy.Privilege, views 
 			if base.Is(h) || e.judge.MayBe(p, h) == rules.No || v.Decide(base.And(e.judge.Member(h)), v.Deny) {
 				continue
 			}
-			e.report(p, x, policy.EffectWider, fmt.Sprintf("%s is granted %s although it may include %s, denied it by policy %s (strategy ignore)",
+			e.report(p, x, policy.EffectWider, fmt.Sprintf("%s is granted %s although it may include %s, denied it by %s (strategy ignore)",
 				e.describe(p), x, e.describe(h), e.whoDenies(p, h, v)), v.Allow)
 		}
 	}

@@ -74,7 +74,7 @@ func (r *compilation) addUse(granted, above map[rules.SubjectID]policy.Privilege
 			e.here[p] |= use.Set()
 			e.reportIgnored(p, use, views, deniedByView)
 		default:
-			e.report(p, use, policy.EffectNarrower, fmt.Sprintf("%s needs %s for what it is granted below, but policy %s denies it; it is not added",
+			e.report(p, use, policy.EffectNarrower, fmt.Sprintf("%s needs %s for what it is granted below, but %s denies it; it is not added",
 				r.describe(p), use, e.whoDenies(p, against, v)), nil)
 		}
 	}

@@ -45,7 +45,7 @@ type Explanation struct {
 	Privileges  []PrivilegeExplanation `json:"privileges"`
 	Protections []Protection           `json:"protections,omitempty"` // row filters and masks that bind the principal
 	Enforced    []EnforcedProtection   `json:"enforced,omitempty"`    // how Unity Catalog enforces them
-	Way         []ExplainedGrant       `json:"way,omitempty"`         // USE_* on the containers above
+	RequiredUse []ExplainedGrant       `json:"requiredUse,omitempty"` // USE_* on the containers above
 	Compared    bool                   `json:"compared"`              // with the grants of today
 	Notes       []string               `json:"notes,omitempty"`       // what the answer leaves open
 }
@@ -345,10 +345,10 @@ func (x *explainer) requiredUse() {
 		if parent.Type == policy.Catalog {
 			use = policy.UseCatalog
 		}
-		x.out.Way = append(x.out.Way, x.grants(parent, use)...)
+		x.out.RequiredUse = append(x.out.RequiredUse, x.grants(parent, use)...)
 	}
-	slices.SortStableFunc(x.out.Way, func(a, b ExplainedGrant) int { return a.Securable.Compare(b.Securable) })
-	x.out.Way = slices.Compact(x.out.Way)
+	slices.SortStableFunc(x.out.RequiredUse, func(a, b ExplainedGrant) int { return a.Securable.Compare(b.Securable) })
+	x.out.RequiredUse = slices.Compact(x.out.RequiredUse)
 }
 
 func kindWord(o policy.Object) string {

@@ -175,7 +175,7 @@ func TestExplainToday(t *testing.T) {
 			got = append(got, string(g.State)+" "+string(g.Privilege)+" to "+g.Name+" on "+g.Securable.FullName+" "+g.Note)
 		}
 	}
-	for _, g := range e.Way {
+	for _, g := range e.RequiredUse {
 		got = append(got, string(g.State)+" "+string(g.Privilege)+" to "+g.Name+" on "+g.Securable.FullName+" "+g.Note)
 	}
 	want := []string{
@@ -193,11 +193,11 @@ func TestExplainToday(t *testing.T) {
 		}
 		return ""
 	}
-	if way := explain(t, q, orders.String()).Way; !slices.ContainsFunc(way, func(g ExplainedGrant) bool { return g.Privilege == policy.UseCatalog && g.Note == "not made: excluded" }) {
+	if way := explain(t, q, orders.String()).RequiredUse; !slices.ContainsFunc(way, func(g ExplainedGrant) bool { return g.Privilege == policy.UseCatalog && g.Note == "not made: excluded" }) {
 		t.Errorf("USE_CATALOG is excluded: %v", way)
 	}
 	q.Includes = func(policy.Securable) bool { return false }
-	for _, g := range explain(t, q, orders.String()).Way {
+	for _, g := range explain(t, q, orders.String()).RequiredUse {
 		if !strings.HasSuffix(g.Note, "outside the managed scope") {
 			t.Errorf("%v is outside the scope", g)
 		}

@@ -98,3 +98,39 @@ func (j *Judge) RolesWith(v *View, of []rules.SubjectID) rules.SubjectSet {
 	slices.Sort(roles)
 	return slices.Compact(roles)
 }
+
+// WhoDenies returns the policy by which a member of p who is also h is not allowed the view's privilege, or one who is in more that
+// the policies deny it to, as persons in p and h may be; nil where no policy does so by one subject alone. h is NoSubject where
+// nothing more is known of the member.
+func (j *Judge) WhoDenies(p, h rules.SubjectID, v *View) *rules.Policy {
+	m := j.Member(p)
+	if h != rules.NoSubject {
+		m = m.And(j.Member(h))
+	}
+	if by := v.whoDenies(m); by != nil {
+		return by
+	}
+	for _, more := range v.DeniedSubjects() {
+		if j.MayBe(p, more) != rules.No {
+			if by := v.whoDenies(m.And(j.Member(more))); by != nil {
+				return by
+			}
+		}
+	}
+	return nil
+}
+
+// whoDenies returns the policy that denies a person the privilege, or excepts one from what it allows.
+func (v *View) whoDenies(m Member) *rules.Policy {
+	for _, d := range v.Deny {
+		if v.DeniedBy(d, m) {
+			return d.Rule
+		}
+	}
+	for _, a := range v.Allow {
+		if Matches(a.AllowExcept, m, v.Privilege) {
+			return a.Rule
+		}
+	}
+	return nil
+}
