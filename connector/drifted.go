@@ -34,6 +34,18 @@ func (r *run) noteDrift(ctx context.Context, found *load.Found, changes []policy
 	r.wanted = nil
 }
 
+// changesOf returns the changes that would revoke grants, which come sorted by securable.
+func changesOf(notRevoked []policy.Grant) (list []policy.Change) {
+	for _, g := range notRevoked {
+		if n := len(list); n == 0 || list[n-1].Securable != g.Securable {
+			list = append(list, policy.Change{Securable: g.Securable})
+		}
+		c := &list[len(list)-1]
+		c.Remove = append(c.Remove, policy.Assignment{Principal: g.Principal, Privilege: g.Privilege})
+	}
+	return list
+}
+
 // noteGranted keeps what holds in a shard of which a plan was applied, but for what failed; nil is what held before.
 func (r *run) noteGranted(ctx context.Context, roots []policy.Securable, granted drift.Record, result *Result) {
 	if len(roots) != 1 || !memory.IsShard(roots[0]) {

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"ucwarden/connector/apply"
+	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
 	"ucwarden/connector/protection"
 	"ucwarden/group"
@@ -312,6 +313,7 @@ func (r *run) closeUnprotected(ctx context.Context, request Request, result *Res
 	if again != nil && again.Plan != nil {
 		result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
 		result.Outcomes = append(result.Outcomes, again.Outcomes...)
+		result.Drift.Add(drift.Of(again.Plan.Changes)) // what stays is counted already
 	}
 	return err
 }

@@ -113,7 +113,7 @@ func (r *run) planShard(ctx context.Context) (*ShardPlan, error) {
 		Roots: r.request.Roots, Basis: r.basis(r.request.Roots[0]), PolicyVersion: result.Plan.PolicyVersion, Totals: result.Plan.Totals,
 		Missing: result.Missing, Skipped: result.Skipped, Unread: result.Unread, Waiting: result.Plan.Waiting, NotInForce: result.NotInForce, LeftOut: result.LeftOut, AlsoSynced: result.AlsoSynced,
 		PlannedAt: time.Now(), ShardBody: ShardBody{Changes: result.Plan.Changes, Protection: result.Plan.Protection, DropFunctions: result.Plan.DropFunctions, Granted: r.granted, Conflicts: result.Conflicts}, findings: result.Plan.Report.Findings,
-		Drift: drift.Of(result.Plan.Changes),
+		Drift: result.Drift,
 	}
 	if !p.Empty() {
 		p.Digest = result.Plan.Digest()
@@ -278,7 +278,7 @@ func (s *Syncer) applyShard(ctx context.Context, p *ShardPlan, whole Judged, req
 	}
 	result := &Result{
 		Plan:    &policy.Plan{PolicyVersion: p.PolicyVersion, Changes: p.Changes, Protection: p.Protection, DropFunctions: p.DropFunctions, Totals: p.Totals, Waiting: p.Waiting, Report: &policy.Report{Findings: p.findings}},
-		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, NotInForce: p.NotInForce, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced, Conflicts: p.Conflicts,
+		Missing: p.Missing, Skipped: p.Skipped, Unread: p.Unread, NotInForce: p.NotInForce, LeftOut: p.LeftOut, AlsoSynced: p.AlsoSynced, Conflicts: p.Conflicts, Drift: p.Drift,
 	}
 	if s.Mode == policy.ModeObserve {
 		return result, nil
@@ -324,6 +324,7 @@ func (r *run) syncDrifted(ctx context.Context, request Request, result *Result) 
 	}
 	result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
 	result.Outcomes = append(result.Outcomes, again.Outcomes...)
+	result.Drift.Add(drift.Of(again.Plan.Changes)) // what stays is counted already
 	result.Unread = append(result.Unread, again.Unread...)
 	result.Pending = outermost(append(result.Pending, again.Pending...))
 	result.Plan.Waiting = append(result.Plan.Waiting, again.Plan.Waiting...)

@@ -10,6 +10,7 @@ import (
 
 	"ucwarden/connector/apply"
 	"ucwarden/connector/coordinate"
+	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
 	"ucwarden/connector/unread"
@@ -151,8 +152,13 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		if len(above.lacking) == 0 {
 			r.order(result.Plan, above, found)
 			r.noteTried(result.Plan)
-			r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds, Enforced: enforced}, result.Plan.Changes)
+			left := changesOf(notRevoked)
+			for _, changes := range [][]policy.Change{result.Plan.Changes, left} {
+				r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds, Enforced: enforced}, changes)
+			}
 			r.noteDrift(ctx, found, result.Plan.Changes)
+			result.Drift = drift.Of(result.Plan.Changes)
+			result.Drift.Add(drift.Of(left))
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()

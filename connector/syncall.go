@@ -155,6 +155,7 @@ func joinPlans(plans []*ShardPlan) *Result {
 		result.Unread = append(result.Unread, p.Unread...)
 		result.Plan.Waiting = append(result.Plan.Waiting, p.Waiting...)
 		result.LeftOut = append(result.LeftOut, p.LeftOut...)
+		result.Drift.Add(p.Drift)
 		result.AlsoSynced = append(result.AlsoSynced, p.AlsoSynced...)
 	}
 	slices.SortFunc(result.LeftOut, policy.ComparePrincipals)

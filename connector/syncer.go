@@ -8,6 +8,7 @@ import (
 
 	"ucwarden/connector/apply"
 	"ucwarden/connector/coordinate"
+	"ucwarden/connector/drift"
 	"ucwarden/connector/expansion"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
@@ -195,6 +196,7 @@ type Result struct {
 	Conflicts   []protection.Conflict
 	AlsoSynced  []policy.Securable // containers that had to be synced too, for the USE_* that a root requires
 	LeftOut     []policy.Principal // whom the policies grant something there and the workspace does not know; sorted
+	Drift       drift.Found        // what others changed, whether it is put right or stays
 }
 
 // metastore returns the id of the workspace's metastore; "" where it may not be read.

@@ -166,11 +166,21 @@ type Change struct {
 	PutBack []string `json:"putBack,omitempty"`
 }
 
-// Drift is how many grants others made and no policy asks for, and how many others took away.
+// Drift is what a job found that others changed: how many grants they made and no policy asks for, and how many they took away.
 type Drift struct {
-	Excess, Missing int
-	Securables      []string // the first of those they are on
+	Excess, Missing  int
+	Removed, PutBack int      // of the excess, and of the missing ones, those that the job put right
+	Securables       []string // the first of those they are on
 }
+
+// PutRight returns what was put right of the drift: the rest is found again by the next attempt.
+func (d Drift) PutRight() Drift {
+	d.Excess, d.Missing = d.Removed, d.PutBack
+	return d
+}
+
+// None reports whether there is no drift.
+func (d Drift) None() bool { return d.Excess+d.Missing == 0 }
 
 // Transition is one change of a task's status.
 type Transition struct {
@@ -218,7 +228,7 @@ type Outcome struct {
 	Note string
 	// PolicyVersion is the version of the policies by which the job was done; 0 where there is none.
 	PolicyVersion int64
-	// Drift is what a plan would have put right that a guard refused, which is an error of the handler.
+	// Drift is what the job found that others changed, also where the handler returns an error.
 	Drift Drift
 }
 

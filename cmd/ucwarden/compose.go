@@ -326,7 +326,7 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 		Workers:  c.OnDemand.Workers, MaxAttempts: attempts, MaxCrashes: c.OnDemand.MaxCrashes, MaxQueued: c.OnDemand.MaxQueued,
 		Retention: c.OnDemand.Retention, AdmitWindow: c.OnDemand.AdmitWindow, AdmitSize: c.OnDemand.AdmitSize,
 		Narrow: tasks.IsNarrow, Grace: o.grace, Census: p.census, Logger: log, Registerer: reg,
-		Ended: p.taskEnded, AfterEnd: p.wakeEvents, Tracer: p.traces.Tracer(),
+		Ended: p.taskEnded, Drift: p.driftFound, AfterEnd: p.wakeEvents, Tracer: p.traces.Tracer(),
 	})
 	p.census = nil
 	if err != nil {

@@ -67,7 +67,7 @@ func (h connectedHandler) Handle(ctx context.Context, job ondemand.Job) (ondeman
 		h.pipeline.contact.ended(err)
 	}
 	if policy.CodeOf(err) == policy.CodeRefused && h.typ != ondemand.PipelineUpdate {
-		if told := h.pipeline.planRefused(job.Task, out.Drift, err); told != nil {
+		if told := h.pipeline.planRefused(job.Task, err); told != nil {
 			h.pipeline.log.Error("the receiver of the webhook is not told that a plan was refused", "task", job.Task.ID, "error", told)
 		}
 	}

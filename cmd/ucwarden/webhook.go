@@ -10,10 +10,8 @@ import (
 
 	"ucwarden/apiserver"
 	"ucwarden/config"
-	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/store"
-	"ucwarden/policy"
 	"ucwarden/webhook"
 )
 
@@ -69,42 +67,31 @@ const (
 	driftMissing = "missing"
 )
 
-func (m *driftMetrics) count(d drift) {
-	m.found.WithLabelValues(driftExcess).Add(float64(d.Excess))
-	m.found.WithLabelValues(driftMissing).Add(float64(d.Missing))
-	if d.Removed {
-		m.removed.Add(float64(d.Excess))
+// driftFound is called in the transaction that stores what a job found. One that is tried again counts again.
+func (p *pipeline) driftFound(tx *store.Tx, t *ondemand.Task, found ondemand.Drift) error {
+	p.drift.found.WithLabelValues(driftExcess).Add(float64(found.Excess))
+	p.drift.found.WithLabelValues(driftMissing).Add(float64(found.Missing))
+	p.drift.removed.Add(float64(found.Removed))
+	p.drift.putBack.Add(float64(found.PutBack))
+	if p.told == nil {
+		return nil
 	}
-	if d.PutBack {
-		m.putBack.Add(float64(d.Missing))
-	}
+	return p.told.sender.Put(tx, webhook.Event{Type: webhook.TypeDrift, Time: time.Now(), Data: driftOf(t, found)})
 }
 
-// taskEnded is called in the transaction in which a task ends. One that is tried again counts again.
+// taskEnded is called in the transaction in which a task ends.
 func (p *pipeline) taskEnded(tx *store.Tx, t *ondemand.Task) error {
 	p.fullSyncs.ended(t)
-	d := driftOf(t)
-	p.drift.count(d)
 	if p.told == nil {
 		return nil
 	}
-	return p.told.ended(tx, t, d)
+	return p.told.ended(tx, t)
 }
 
-// planRefused is called where guards refused the plan of a task, which would have put the drift right.
-func (p *pipeline) planRefused(t ondemand.Task, would ondemand.Drift, reason error) error {
-	d := drift{TaskID: t.ID, ParentID: t.ParentID, Securables: would.Securables, Excess: would.Excess, Missing: would.Missing, Grants: would.Excess + would.Missing}
-	if automaticChange(&t) {
-		d = drift{}
-	}
-	p.drift.count(d)
+// planRefused is called where guards refused the plan of a task.
+func (p *pipeline) planRefused(t ondemand.Task, reason error) error {
 	if p.told == nil {
 		return nil
-	}
-	if d.Grants > 0 {
-		if err := p.told.sender.Publish(webhook.Event{Type: webhook.TypeDrift, Time: time.Now(), Data: d}); err != nil {
-			return err
-		}
 	}
 	return p.told.refused(t, reason)
 }
@@ -134,14 +121,8 @@ type endedTask struct {
 // maxEventText bounds a text of an event, in bytes.
 const maxEventText = 2000
 
-// ended stores, in the transaction in which a task ends, that it did, and what grants it found that no policy asks for. Parts of a
-// full sync are not told one by one.
-func (e *events) ended(tx *store.Tx, t *ondemand.Task, d drift) error {
-	if d.Grants > 0 {
-		if err := e.sender.Put(tx, webhook.Event{Type: webhook.TypeDrift, Time: t.EndTime, Data: d}); err != nil {
-			return err
-		}
-	}
+// ended stores, in the transaction in which a task ends, that it did. Parts of a full sync are not told one by one.
+func (e *events) ended(tx *store.Tx, t *ondemand.Task) error {
 	if t.ParentID != "" {
 		return nil
 	}
@@ -165,51 +146,16 @@ type drift struct {
 	Grants     int      `json:"grants"` // both
 	Excess     int      `json:"excess"`
 	Missing    int      `json:"missing"`
-	Removed    bool     `json:"removed"`    // the excess ones; false in mode observe, and where a guard refused it
-	PutBack    bool     `json:"putBack"`    // the missing ones; likewise
+	Removed    bool     `json:"removed"`    // all of the excess ones; false where there are none
+	PutBack    bool     `json:"putBack"`    // all of the missing ones; likewise
 	Securables []string `json:"securables"` // the first of those they are on
 }
 
-// maxDriftNames is how many securables an event names.
-const maxDriftNames = 20
-
-// automaticChange reports whether a task is for what policies say from now on, so that what it changes is no drift.
-func automaticChange(t *ondemand.Task) bool {
-	return t.Source == tasks.SourcePolicyChange || t.Source == tasks.SourceValidity
-}
-
-// driftOf counts the grants of a task's results that were taken away, or would have been, because no policy asks for them, and those that
-// were put back. What follows a change of the policies is none.
-func driftOf(t *ondemand.Task) drift {
-	d := drift{TaskID: t.ID, ParentID: t.ParentID, Securables: []string{}}
-	if automaticChange(t) {
-		return d
+func driftOf(t *ondemand.Task, found ondemand.Drift) drift {
+	return drift{
+		TaskID: t.ID, ParentID: t.ParentID, Grants: found.Excess + found.Missing, Excess: found.Excess, Missing: found.Missing,
+		Removed: found.Excess > 0 && found.Removed >= found.Excess, PutBack: found.Missing > 0 && found.PutBack >= found.Missing, Securables: found.Securables,
 	}
-	because := policy.Cause{Kind: policy.CauseDrift}.String()
-	count := func(c ondemand.Change) (excess, missing int) {
-		for _, privilege := range c.Remove {
-			if c.Causes[privilege] == because {
-				excess++
-			}
-		}
-		missing = len(c.PutBack)
-		if excess+missing > 0 && len(d.Securables) < maxDriftNames && (len(d.Securables) == 0 || d.Securables[len(d.Securables)-1] != c.Securable) {
-			d.Securables = append(d.Securables, c.Securable)
-		}
-		d.Excess, d.Missing = d.Excess+excess, d.Missing+missing
-		return excess, missing
-	}
-	for _, r := range t.Resources {
-		for _, c := range r.Changes {
-			excess, missing := count(c)
-			d.Removed, d.PutBack = d.Removed || excess > 0, d.PutBack || missing > 0
-		}
-		for _, c := range r.WouldChange {
-			count(c)
-		}
-	}
-	d.Grants = d.Excess + d.Missing
-	return d
 }
 
 // refused stores that guards refused the plan of a task.

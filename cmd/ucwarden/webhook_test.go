@@ -15,7 +15,6 @@ import (
 	"ucwarden/connector/emulator"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/store"
-	"ucwarden/policy"
 	"ucwarden/webhook"
 )
 
@@ -198,24 +197,5 @@ func TestWebhookOfHealth(t *testing.T) {
 	}
 	if len(list) > 0 {
 		t.Errorf("and %+v", <-list)
-	}
-}
-
-// What a change of the policies takes away is no drift, nor what something else is the cause of.
-func TestDriftOf(t *testing.T) {
-	because := policy.Cause{Kind: policy.CauseDrift}.String()
-	results := []ondemand.ResourceResult{
-		{Changes: []ondemand.Change{
-			{Securable: "TABLE:c.s.a", Principal: "x", Add: []string{"SELECT"}, Remove: []string{"MODIFY", "ALL_PRIVILEGES"}, Causes: map[string]string{"SELECT": because, "MODIFY": because, "ALL_PRIVILEGES": "denied"}},
-			{Securable: "TABLE:c.s.a", Principal: "y", Remove: []string{"MODIFY"}, Causes: map[string]string{"MODIFY": because}},
-		}},
-		{WouldChange: []ondemand.Change{{
-			Securable: "TABLE:c.s.b", Principal: "x", Add: []string{"MODIFY"}, PutBack: []string{"MODIFY"}, Remove: []string{"SELECT"}, Causes: map[string]string{"SELECT": because}}}},
-	}
-	if d := driftOf(&ondemand.Task{Resources: results}); d.Grants != 4 || d.Excess != 3 || d.Missing != 1 || !d.Removed || d.PutBack || strings.Join(d.Securables, " ") != "TABLE:c.s.a TABLE:c.s.b" {
-		t.Errorf("%+v", d)
-	}
-	if d := driftOf(&ondemand.Task{Source: "policy change", Resources: results}); d.Grants != 0 {
-		t.Errorf("%+v", d)
 	}
 }

@@ -16,7 +16,7 @@ type Found struct {
 // maxNames is how many securables are named.
 const maxNames = 20
 
-// Of returns the drift in changes with their causes.
+// Of returns the drift in changes with their causes: what a plan would put right, or what was put right by what was changed.
 func Of(changes []policy.Change) (f Found) {
 	for _, c := range changes {
 		excess, missing := 0, 0

@@ -77,7 +77,7 @@ func (h fullSync) split(ctx context.Context, job ondemand.Job) (_ ondemand.Outco
 		for _, head := range heads {
 			found.Add(head.Drift)
 		}
-		return ondemand.Outcome{Drift: driftOf(found)}, false, err
+		return ondemand.Outcome{Drift: driftOf(job, found, nil)}, false, err
 	}
 	if err := h.plans.saveJudged(id, judged); err != nil {
 		return ondemand.Outcome{}, false, err

@@ -9,7 +9,6 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/connector/apply"
-	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
 	"ucwarden/connector/protection"
 	"ucwarden/ondemand"
@@ -345,11 +344,6 @@ func recordedChanges(c policy.Change) []ondemand.Change {
 		list = append(list, *by[p])
 	}
 	return list
-}
-
-// driftOf returns the drift that a refused plan would have put right.
-func driftOf(f drift.Found) ondemand.Drift {
-	return ondemand.Drift{Excess: f.Excess, Missing: f.Missing, Securables: f.Securables}
 }
 
 func joinNames[T any](list []T) string {

@@ -10,7 +10,6 @@ import (
 	"ucwarden/connector"
 	"ucwarden/connector/apply"
 	"ucwarden/connector/call"
-	"ucwarden/connector/drift"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
@@ -143,17 +142,16 @@ func (h resourceSync) Handle(ctx context.Context, job ondemand.Job) (ondemand.Ou
 	result, syncErr := h.sync(ctx, job)
 	out, err := h.outcome(job, note, result, syncErr)
 	out.Next = next(h.after, job, result, syncErr)
+	if result != nil {
+		out.Drift = driftOf(job, result.Drift, result)
+	}
 	return out, err
 }
 
 // outcome returns what the result of a sync, or its error, means for the tasks of the job.
 func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.Result, err error) (ondemand.Outcome, error) {
 	if err != nil {
-		out := ondemand.Outcome{Message: madeUntilThen(result)}
-		if policy.CodeOf(err) == policy.CodeRefused && result != nil {
-			out.Drift = driftOf(drift.Of(result.Plan.Changes))
-		}
-		return out, err
+		return ondemand.Outcome{Message: madeUntilThen(result)}, err
 	}
 	for _, o := range result.Outcomes {
 		if policy.CodeOf(o.Err).Retryable() {

@@ -44,8 +44,11 @@ type Options struct {
 	// Census is what was counted while the store was opened; nil: the queue counts by itself.
 	Census *records.Census
 	// Ended, where set, is called in each transaction in which a task ends, and may write to it; its error aborts the transaction,
-	// which may be tried again. AfterEnd, where set, is called once such a transaction is committed.
+	// which may be tried again. Drift, where set, is called likewise, once for each result of a job that found drift, with the first
+	// of the job's tasks; of an attempt that is to be made again it has what was put right, as the next one finds the rest.
+	// AfterEnd, where set, is called once a transaction is committed in which either was.
 	Ended    func(tx *store.Tx, t *ondemand.Task) error
+	Drift    func(tx *store.Tx, t *ondemand.Task, found ondemand.Drift) error
 	AfterEnd func()
 	// Now returns the time that is stored with tasks, and that stored times are compared with; default time.Now. It may jump:
 	// how long something takes is measured apart from it.

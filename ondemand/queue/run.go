@@ -410,10 +410,16 @@ func (q *Queue) finish(r *run, job ondemand.Job, out ondemand.Outcome, handlerEr
 			if changes, err = completion.commit(tx, q.ids.next, q.now()); err != nil {
 				return err
 			}
+			if err := q.noteDrift(tx, changes, out.Drift); err != nil {
+				return err
+			}
 			return q.noteEnds(tx, changes)
 		}, func() {
 			applied = true
 			q.apply(changes)
+			if q.opts.AfterEnd != nil && !out.Drift.None() {
+				q.opts.AfterEnd()
+			}
 		})
 		switch {
 		case err == nil || applied || policy.CodeOf(err) == policy.CodeConflict:

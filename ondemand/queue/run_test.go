@@ -12,8 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ucwarden/group"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -302,6 +305,43 @@ func TestTransientErrorsBackOff(t *testing.T) {
 			if wait := times[i+1].Sub(times[i]); wait < longest/2 || wait > longest {
 				t.Errorf("wait %d is %v, want between %v and %v", i, wait, longest/2, longest)
 			}
+		}
+		r.close()
+	})
+}
+
+// Drift is noted once for all tasks of a job: of an attempt that is made again what was put right, else all that was found.
+func TestDriftIsNotedOncePerAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attempts, told := 0, 0
+		var noted []string
+		handle := func(ctx context.Context, job ondemand.Job) (ondemand.Outcome, error) {
+			attempts++
+			out, err := succeed(ctx, job)
+			switch attempts {
+			case 1:
+				out.Drift, err = ondemand.Drift{Excess: 5, Missing: 2, Removed: 3}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
+			case 2:
+				out.Drift, err = ondemand.Drift{Excess: 2, Missing: 2}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
+			default:
+				out.Drift = ondemand.Drift{Excess: 2, Missing: 2, Removed: 1, PutBack: 2}
+			}
+			return out, err
+		}
+		r := newRig(t, Options{Handlers: handlers(handle), Workers: 1, AfterEnd: func() { told++ }, Drift: func(_ *store.Tx, task *ondemand.Task, d ondemand.Drift) error {
+			noted = append(noted, fmt.Sprint(task.ID, " ", task.Status, " ", d))
+			return nil
+		}})
+		r.submit(syncTask("a", "catalog:c"))
+		r.submit(syncTask("b", "catalog:c"))
+		r.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"a WAITING {3 0 3 0 []}", "a SUCCESS {2 2 1 2 []}"}, noted); diff != "" {
+			t.Errorf("noted (-want +got):\n%s", diff)
+		}
+		if r.get("b").Status != ondemand.Success || told == 0 {
+			t.Errorf("b is %s; told %d times", r.get("b").Status, told)
 		}
 		r.close()
 	})

@@ -220,6 +220,21 @@ func (q *Queue) commitChanges(fn func(tx *store.Tx) ([]change, error)) (ondemand
 	return *changes[0].task, nil
 }
 
+// noteDrift calls [Options.Drift] for the result of a job, whose changes are given.
+func (q *Queue) noteDrift(tx *store.Tx, changes []change, found ondemand.Drift) error {
+	first := changes[0].task
+	if first.Status.Queued() {
+		found = found.PutRight()
+	}
+	if q.opts.Drift == nil || found.None() {
+		return nil
+	}
+	if err := q.opts.Drift(tx, first, found); err != nil {
+		return fmt.Errorf("note the drift that task %s found: %w", first.ID, err)
+	}
+	return nil
+}
+
 // noteEnds calls [Options.Ended] for each change with which a task ends.
 func (q *Queue) noteEnds(tx *store.Tx, changes []change) error {
 	if q.opts.Ended == nil {
