@@ -21,7 +21,7 @@ type Session struct {
 }
 
 // suiteTable is a table with rows, and what the request's user sees of them by the row filter and masks that a warehouse would enforce:
-// no row if they are denied it, but not whether they are allowed to read it at all. Values are texts, numbers, booleans, or null.
+// no row unless policies allow them to read it, or it is theirs. Values are texts, numbers, booleans, or null.
 type suiteTable struct {
 	Columns []policy.Column `json:"columns"`
 	Rows    [][]any         `json:"rows"`
@@ -57,17 +57,15 @@ func (t *suiteTable) run(e *evaluate.Evaluator, request evaluate.Request, o Opti
 		return "a tableResult is about a table, and its resource is none", ""
 	}
 	set := e.Rules()
-	request.AccessType = strings.ToLower(string(policy.Select))
-	decided := e.Evaluate(request)
-	deniedAll := t.Role == "" && decided.Outcome == evaluate.Denied // by its filter, or since it is not granted
+	noAccess := t.noAccess(e, request)
 	compiled := compileTable(set, &state, request.Time)
-	if compiled.Closed != "" && !deniedAll {
+	if compiled.Closed != "" && noAccess == "" {
 		return "the table is closed for whom row filters and masks bind: " + compiled.Closed, ""
 	}
 	session := t.session(set, request)
 	var seen []string
 	for _, values := range t.Rows {
-		if deniedAll {
+		if noAccess != "" {
 			break
 		}
 		shown, row, err := t.show(values, &compiled, session, o)
@@ -85,8 +83,8 @@ func (t *suiteTable) run(e *evaluate.Evaluator, request evaluate.Request, o Opti
 	decision = "seen: " + strings.Join(seen, ", ")
 	if !slices.Equal(seen, want) {
 		problem = fmt.Sprintf("want rows [%s], got [%s]", strings.Join(want, ", "), strings.Join(seen, ", "))
-		if deniedAll {
-			return problem + ": the user is denied SELECT" + deniedBy(decided), decision
+		if noAccess != "" {
+			return problem + ": " + noAccess, decision
 		}
 		for _, f := range compiled.Functions {
 			problem += fmt.Sprintf("; by %s", strings.Join(strings.Fields(f.Body), " "))
@@ -110,6 +108,25 @@ func compileTable(set *rules.RuleSet, table *policy.TableState, at time.Time) pr
 		denied = nil // whom it is withheld from then see nothing, which is up to grants
 	}
 	return protector.Compile(*table, denied)
+}
+
+// noAccess says why whoever reads the table has no access to it, whatever its filter shows: policies deny it, or none allows it; "" where
+// they have. In the role of a group that is asked of the group alone. An owner needs no grant.
+func (t *suiteTable) noAccess(e *evaluate.Evaluator, request evaluate.Request) string {
+	who := "the user"
+	if t.Role != "" {
+		who = fmt.Sprintf("the group %q, in whose role they act,", t.Role)
+		request.User, request.Groups, request.Roles = "", []string{t.Role}, nil
+	}
+	request.AccessType = strings.ToLower(string(policy.Select))
+	switch d := e.Evaluate(request); {
+	case d.Outcome == evaluate.Denied: // by the filter, or since it is not granted
+		return who + " is denied SELECT" + deniedBy(d)
+	case d.Outcome == evaluate.Allowed:
+	case request.User == "" || policy.FoldPrincipal(request.User) != policy.FoldPrincipal(request.Owner):
+		return who + " has no access: no policy allows SELECT on the table"
+	}
+	return ""
 }
 
 func deniedBy(d evaluate.Decision) string {
