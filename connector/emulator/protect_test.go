@@ -168,6 +168,19 @@ func TestRowsAsEachPersonSeesThem(t *testing.T) {
 	}
 }
 
+// Who names something by the first digits of a table's id has another name for each table.
+func TestIdsDifferInTheirFirstDigits(t *testing.T) {
+	p := newProtecting(t)
+	seen := make(map[string]string)
+	for _, name := range []string{"orders", "seen", "totals"} {
+		id, _ := p.call("admin", "GET", "/api/2.1/unity-catalog/tables/main.sales."+name, nil)["table_id"].(string)
+		if other, twice := seen[id[:8]]; twice {
+			t.Errorf("the ids of %s and %s both begin with %s", name, other, id[:8])
+		}
+		seen[id[:8]] = name
+	}
+}
+
 // Columns of nested types are masked by functions whose types fit, and are shown as JSON.
 func TestNestedTypesAreMasked(t *testing.T) {
 	p := newProtecting(t)

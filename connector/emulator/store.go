@@ -51,9 +51,11 @@ type listChange struct {
 	added  bool
 }
 
-// uuid returns a number formatted like an id of the API; it is the same in every run.
+// uuid returns a number formatted like an id of the API; it is the same in every run. As those of the API do, ids differ in their first
+// digits already.
 func uuid(space uint16, n int64) string {
-	return fmt.Sprintf("%08x-%04x-4000-8000-%012x", uint32(n>>48)^0x1f2e3d4c, space, uint64(n)&0xffffffffffff)
+	const odd = 0x9e3779b1 // times which no two numbers are the same
+	return fmt.Sprintf("%08x-%04x-4000-8000-%012x", uint32(n)*odd^uint32(n>>48)^0x1f2e3d4c, space, uint64(n)&0xffffffffffff)
 }
 
 func (o *object) uuid() string {
