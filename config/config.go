@@ -128,6 +128,7 @@ type Refresh struct {
 type Webhook struct {
 	URL          string        `mapstructure:"url"`
 	AllowHTTP    bool          `mapstructure:"url_allow_http"`
+	Query        Secret        `mapstructure:"query"`  // of the URL, which is without it
 	Secret       Secret        `mapstructure:"secret"` // one, or several with spaces between them
 	Events       []string      `mapstructure:"events"` // types; empty is all
 	AllowPrivate bool          `mapstructure:"allow_private"`

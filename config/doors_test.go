@@ -306,3 +306,69 @@ func TestSlashAtTheEndOfURLs(t *testing.T) {
 		}
 	}
 }
+
+// The query of the receiver's URL, which may hold a key, comes with the URL or as a secret of its own; nothing shows it.
+func TestWebhookQuery(t *testing.T) {
+	const query = "api-version=2016-06-01&sp=%2Ftriggers%2Fmanual&sig=s3cr3t-_"
+	const rest = "webhook.secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
+	for name, c := range map[string]*config.Config{
+		"with the URL": load(t, rest+"webhook.url: https://h.example:8443/paths/invoke/?"+query+"\n"),
+		"in a flag":    load(t, rest, "UCWARDEN_WEBHOOK_URL=h.example:8443/paths/invoke/?"+query),
+		"of its own":   load(t, rest+"webhook.url: https://h.example:8443/paths/invoke/\n", "UCWARDEN_WEBHOOK_QUERY_FILE="+write(t, query+"\n")),
+	} {
+		if c.Webhook.URL != "https://h.example:8443/paths/invoke/" || c.Webhook.Query.Reveal() != query {
+			t.Errorf("%s: %s, query of %d bytes", name, c.Webhook.URL, len(c.Webhook.Query.Reveal()))
+		}
+		body, err := json.Marshal(c.Settings())
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := fmt.Sprintf("%s %v %+v %#v %v", body, *c, c.Webhook, c.Webhook, c.Warnings())
+		for _, s := range c.Settings() {
+			shown += s.Text()
+		}
+		if strings.Contains(shown, "s3cr3t") || strings.Contains(shown, "2016-06-01") {
+			t.Errorf("%s: %s", name, shown)
+		}
+		if !strings.Contains(string(body), "h.example:8443/paths/invoke/") {
+			t.Errorf("%s: nothing says which receiver: %s", name, body)
+		}
+	}
+	c := load(t, rest+"webhook.url: https://h.example/?"+query+"\n", "UCWARDEN_WEBHOOK_URL=https://other.example/")
+	if c.Webhook.URL != "https://other.example/" || c.Webhook.Query.IsSet() {
+		t.Error("the query of one receiver is sent to another")
+	}
+	path := write(t, rest+"webhook.url: https://h.example/?"+query+"\n")
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(config.Options{File: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := c.FileProblems(); len(found) != 1 || !strings.Contains(found[0].Message, "a secret that every user may read") {
+		t.Errorf("%v", found)
+	}
+	if got := load(t, rest+"webhook.url: https://h.example/x?\n").Webhook; got.URL != "https://h.example/x" || got.Query.IsSet() {
+		t.Errorf("without a query: %+v", got)
+	}
+	for file, want := range map[string]string{
+		"webhook.url: https://me:s3cr3t@h.example/?sig=s3cr3t\n":                                   "webhook.url: want a URL without user, password or fragment",
+		"webhook.url: 'https://h.example/?sig=s3cr3t#x'\n":                                         "webhook.url: want a URL without user, password or fragment",
+		"webhook.url: 'https://h.example/?sig=s3cr3t two'\n":                                       "webhook.url: want a URL whose query is escaped",
+		"webhook.url: https://h.example/?sig=s3cr3t\nwebhook.query: sig=s3cr3t\n":                  "webhook.query: webhook.url has a query too",
+		"webhook.url: https://h.example/\nwebhook.query: '?sig=s3cr3t'\n":                          "webhook.query: want what is behind the ?",
+		"webhook.url: https://h.example/\nwebhook.query: https://h.example/?sig=s3cr3t\n":          "webhook.query: want what is behind the ?",
+		"webhook.url: https://h.example/\nwebhook.query: 'sig=s3cr3t#x'\n":                         "webhook.query: is not escaped",
+		"webhook.url: http://h.example/?sig=s3cr3t\n":                                              "webhook.url.allow_http",
+		"webhook.url: ftp://h.example/?sig=s3cr3t\n":                                               "webhook.url: want a URL",
+		"databricks.host: https://h.example/?sig=s3cr3t\ndatabricks.token: t\n":                    "databricks.host: want a URL without user, password, query or fragment",
+		"policies.ranger: {url: 'https://h.example/?sig=s3cr3t', service: s}\n":                    "policies.ranger.url: want a URL without user, password, query or fragment",
+		"webhook.urll: https://h.example/?sig=s3cr3t\n":                                            "webhook.urll",
+		"webhook.url: https://h.example/?sig=s3cr3t\nwebhook.url: https://i.example/?sig=s3cr3t\n": "webhook.url",
+	} {
+		if got := loadErr(t, rest+file); !strings.Contains(got, want) || strings.Contains(got, "s3cr3t") {
+			t.Errorf("%s: %s", file, got)
+		}
+	}
+}

@@ -111,7 +111,7 @@ var idleRules = []idleRule{
 		why:  "a sync sets no row filter and no mask without databricks.warehouse",
 	},
 	{
-		keys: []string{"webhook.secret", "webhook.events", "webhook.allow_private", "webhook.give_up_after"},
+		keys: []string{"webhook.secret", "webhook.query", "webhook.events", "webhook.allow_private", "webhook.give_up_after"},
 		idle: func(c *Config) bool { return c.Webhook.URL == "" },
 		why:  "no events are sent: set webhook.url",
 	},

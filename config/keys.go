@@ -48,6 +48,8 @@ type Key struct {
 	verbatim bool
 	// exactPath keeps the slashes at the end of a URL: it is requested as it is, and no path is added to it.
 	exactPath bool
+	// query takes a URL with a query, which becomes a secret; see takeQuery.
+	query bool
 }
 
 // Env returns the key's name in the environment: UCWARDEN_DATABRICKS_HOST.

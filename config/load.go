@@ -44,6 +44,7 @@ func Load(o Options) (*Config, error) {
 	env := l.parseLayer(l.resolveEnv(o.Environ))
 	l.warnUnusedProperties()
 	flags := l.parseLayer(l.resolveFlags(o.Flags))
+	l.takeQuery(flags, env, file)
 	if len(l.problems) > len(l.unread) {
 		return nil, l.failure()
 	}

@@ -118,7 +118,7 @@ func parseText(k Key, text string) (value any, expected string) {
 		}
 		return nil, "one of " + strings.Join(k.Enum, ", ")
 	case TypeURL:
-		return parseURL(text, k.exactPath)
+		return parseURL(text, k)
 	}
 	return text, ""
 }
@@ -170,8 +170,9 @@ func parseBytes(text string) (any, string) {
 	return n * unit, ""
 }
 
-// parseURL returns scheme://host[:port][/path], without slashes at its end but for an exact one; https is the default scheme.
-func parseURL(text string, exact bool) (any, string) {
+// parseURL returns scheme://host[:port][/path], without slashes at its end but for an exact one, and with a query where the key takes
+// one; https is the default scheme.
+func parseURL(text string, k Key) (any, string) {
 	if text == "" {
 		return "", ""
 	}
@@ -182,10 +183,16 @@ func parseURL(text string, exact bool) (any, string) {
 	switch {
 	case err != nil || parsed.Hostname() == "" || parsed.Scheme != "https" && parsed.Scheme != "http":
 		return nil, "a URL, for example https://dbc-1234abcd-56ef.cloud.databricks.com"
-	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
+	case parsed.User != nil || parsed.RawQuery != "" && !k.query || parsed.Fragment != "":
+		if k.query {
+			return nil, "a URL without user, password or fragment"
+		}
 		return nil, "a URL without user, password, query or fragment"
+	case !isQuery(parsed.RawQuery):
+		return nil, "a URL whose query is escaped: visible ASCII characters alone"
 	}
-	if exact {
+	parsed.ForceQuery = false
+	if k.exactPath {
 		return parsed.String(), ""
 	}
 	return strings.TrimRight(parsed.String(), "/"), ""

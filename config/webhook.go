@@ -31,6 +31,46 @@ func checkWebhookSecret(v any) string {
 	return ""
 }
 
+// isQuery reports whether a text can stand behind the ? of a URL as it is (RFC 3986, section 3.4).
+func isQuery(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' })
+}
+
+func checkWebhookQuery(v any) string {
+	text := v.(Secret).Reveal()
+	switch {
+	case strings.HasPrefix(text, "?") || strings.HasPrefix(text, "http"):
+		return "want what is behind the ? of the URL alone: NAME=VALUE&NAME=VALUE"
+	case !isQuery(text):
+		return "is not escaped as in a URL: want visible ASCII characters alone, without #"
+	}
+	return ""
+}
+
+// takeQuery makes the query of webhook.url, which may hold a key, the value of webhook.query: from then on it is a secret like others. layers
+// come with those first that override others: the query of a URL that is overridden belongs to no other.
+func (l *loader) takeQuery(layers ...map[string]layerValue) {
+	const at, to = "webhook.url", "webhook.query"
+	overridden := false
+	for _, layer := range layers {
+		given, ok := layer[at]
+		if !ok {
+			continue
+		}
+		address, query, _ := strings.Cut(given.value.(string), "?")
+		layer[at] = layerValue{address, given.from}
+		if query != "" && !overridden {
+			for _, other := range layers {
+				if apart, ok := other[to]; ok && apart.value.(Secret).IsSet() {
+					l.problems.add(to, apart.from, "%s has a query too (%s): keep one of them", at, given.from)
+				}
+			}
+			layer[to] = layerValue{NewSecret(query), given.from}
+		}
+		overridden = true
+	}
+}
+
 // validateWebhook requires that the receiver can tell who sends.
 func (c *Config) validateWebhook(ps *problems) {
 	if w := &c.Webhook; w.URL != "" && !w.Secret.IsSet() {

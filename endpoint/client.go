@@ -145,7 +145,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if slices.Contains(redirects, resp.StatusCode) {
 		_ = resp.Body.Close() // not of interest
-		return nil, &RedirectError{Setting: t.setting, Status: resp.StatusCode, From: t.origin, To: target(req.URL, resp.Header.Get("Location"))}
+		return nil, &RedirectError{Setting: t.setting, Status: resp.StatusCode, From: t.origin, To: target(req, resp.Header.Get("Location"))}
 	}
 	if err := maskEcho(req, resp); err != nil {
 		return nil, err
@@ -164,16 +164,17 @@ func (t *transport) CloseIdleConnections() {
 }
 
 // target returns where a redirect leads, without what may be secret in it, and safe for a log.
-func target(from *url.URL, location string) string {
+func target(req *http.Request, location string) string {
 	if location == "" {
 		return ""
 	}
-	to, err := from.Parse(location)
+	to, err := req.URL.Parse(location)
 	if err != nil {
 		return "an unreadable URL"
 	}
 	const most = 200
 	text := (&url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}).String()
+	text = HideQuery(req.URL, masked(text, credentialsOf(req))) // which it may repeat
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
 }
 

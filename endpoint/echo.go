@@ -33,18 +33,24 @@ func maskEcho(req *http.Request, resp *http.Response) error {
 	}
 	for name, values := range resp.Header {
 		for i, value := range values {
-			for _, secret := range secrets {
-				value = strings.ReplaceAll(value, secret, mask)
-			}
-			resp.Header[name][i] = value
+			resp.Header[name][i] = masked(value, secrets)
 		}
 	}
+	resp.Status = masked(resp.Status, secrets)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
 	if resp.Header.Get("Content-Length") != "" {
 		resp.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	return nil
+}
+
+// masked returns text without secrets.
+func masked(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, mask)
+	}
+	return text
 }
 
 // shortestSecret is the length below which a text is not masked: it would be found in words that are no secret.
@@ -54,7 +60,7 @@ const shortestSecret = 8
 func credentialsOf(req *http.Request) []string {
 	var secrets []string
 	add := func(text string) {
-		for _, form := range []string{text, url.QueryEscape(text), strings.Trim(strconv.Quote(text), `"`)} {
+		for _, form := range []string{text, url.QueryEscape(text), url.PathEscape(text), strings.Trim(strconv.Quote(text), `"`)} {
 			if len(text) >= shortestSecret {
 				secrets = append(secrets, form)
 			}

@@ -1,7 +1,10 @@
 package endpoint
 
 import (
+	"cmp"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -35,6 +38,28 @@ func MaskURLs(text string) string {
 	}
 	b.WriteString(rest)
 	return secretParameter.ReplaceAllString(b.String(), "${1}"+mask)
+}
+
+// HideQuery returns text with the query of u masked, and each of its values, in whatever form a URL may repeat them. Values of fewer
+// than 8 bytes are left: they would be found in words that are no secret.
+func HideQuery(u *url.URL, text string) string {
+	if u.RawQuery == "" {
+		return text
+	}
+	list := []string{u.RawQuery}
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		_, value, found := strings.Cut(part, "=")
+		if !found {
+			value = part
+		}
+		list = append(list, value)
+		if plain, err := url.QueryUnescape(value); err == nil {
+			list = append(list, plain, url.QueryEscape(plain), url.PathEscape(plain), (&url.URL{Path: plain}).EscapedPath())
+		}
+	}
+	list = slices.DeleteFunc(list, func(s string) bool { return len(s) < shortestSecret })
+	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may be within another
+	return masked(text, list)
 }
 
 // userinfo returns the length of user and password before the @ of what follows "://"; 0 where there is none. A

@@ -12,6 +12,7 @@ import (
 	"io"
 	mathrand "math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -98,7 +99,7 @@ func (s *Sender) post(ctx context.Context, m message) (pause time.Duration, err 
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(m.Body))
 	if err != nil {
-		return 0, fmt.Errorf("make request: %w", err)
+		return 0, s.masked(err)
 	}
 	now := time.Now()
 	req.Header.Set("Content-Type", "application/json")
@@ -108,7 +109,7 @@ func (s *Sender) post(ctx context.Context, m message) (pause time.Duration, err 
 	req.Header.Set("webhook-signature", Sign(s.secrets, m.ID, now, m.Body))
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, errors.New(endpoint.MaskURLs(err.Error()))
+		return 0, s.masked(err)
 	}
 	defer func() { _ = resp.Body.Close() }()        // nothing of it is needed
 	_, _ = io.CopyN(io.Discard, resp.Body, maxBody) // so that the connection can be used again
@@ -116,7 +117,17 @@ func (s *Sender) post(ctx context.Context, m message) (pause time.Duration, err 
 		return 0, nil
 	}
 	pause, _ = endpoint.RetryAfter(resp.Header, now)
-	return pause, fmt.Errorf("it answers %s", resp.Status)
+	return pause, fmt.Errorf("it answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)) // the words of its own may repeat the URL
+}
+
+// masked returns an error of a request without its URL but for the server: path and query may be what lets send to the receiver, and it
+// may have repeated them.
+func (s *Sender) masked(err error) error {
+	text := err.Error()
+	if of, ok := errors.AsType[*url.Error](err); ok {
+		text = fmt.Sprintf("%s %s://%s: %v", of.Op, s.url.Scheme, s.url.Host, of.Err)
+	}
+	return errors.New(endpoint.MaskURLs(endpoint.HideQuery(s.url, text)))
 }
 
 func randomBelow(n int64) int64 { return mathrand.Int64N(n) }

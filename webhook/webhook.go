@@ -21,7 +21,8 @@ import (
 
 // Options say whom to tell what. URL and Secrets are required.
 type Options struct {
-	URL string
+	URL   string
+	Query string // of the URL, which may be a secret; no error and no log line repeats it
 	// Secrets sign: whsec_ and base64 of 24 to 64 bytes each. Several are for a rotation: each signs every request.
 	Secrets []string
 	// Types are the types of events that are sent; empty sends all.
@@ -82,6 +83,7 @@ func New(s *store.Store, o Options) (*Sender, error) {
 	if err != nil {
 		return nil, policy.Errorf(policy.CodeInvalid, "webhook: webhook.url is not a URL") // which may hold a password
 	}
+	u.RawQuery = cmp.Or(o.Query, u.RawQuery)
 	secrets, err := ParseSecrets(o.Secrets)
 	if err != nil {
 		return nil, policy.Errorf(policy.CodeInvalid, "webhook: %w", err)

@@ -298,6 +298,87 @@ func TestConnections(t *testing.T) {
 	}
 }
 
+// The query of the URL is sent as it is, and neither errors nor the log show it or the path, whatever goes wrong and whatever the
+// receiver repeats of it.
+func TestQueryIsASecret(t *testing.T) {
+	const query, key = "v=1&sig=k3y%2Bof-the_receiver", "k3y+of-the_receiver"
+	asked := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.RawQuery
+		switch len(asked) % 4 {
+		case 0:
+			http.Redirect(w, r, "/login/"+key+"?"+r.URL.RawQuery, http.StatusFound)
+		case 1:
+			http.Error(w, r.RequestURI, http.StatusInternalServerError)
+		default: // words of its own, or nothing at all
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if len(asked)%4 == 2 {
+				fmt.Fprintf(conn, "HTTP/1.1 403 %s %s\r\nContent-Length: 0\r\n\r\n", key, r.RequestURI)
+			}
+			_ = conn.Close() // which may be gone
+		}
+	}))
+	defer server.Close()
+	refusing := httptest.NewServer(http.NotFoundHandler())
+	refusing.Close()
+	try := func(o webhook.Options) string {
+		t.Helper()
+		s, err := store.Open(filepath.Join(t.TempDir(), "db"), store.Options{NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := make(chan string, 10)
+		o.Secrets, o.Logger = []string{secret}, loggerTo(lines)
+		sender, err := webhook.New(s, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- sender.Run(ctx) }()
+		if err := sender.Publish(webhook.Event{Type: webhook.TypeDrift, Time: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		line := <-lines
+		cancel()
+		if err := errors.Join(<-done, s.Close()); err != nil {
+			t.Error(err)
+		}
+		return line
+	}
+	check := func(line string) {
+		t.Helper()
+		if !strings.Contains(line, "did not take an event") || strings.Contains(line, "k3y") || strings.Contains(line, "v=1") || strings.Contains(line, "in-the-path") {
+			t.Error(line)
+		}
+	}
+	for range 4 {
+		check(try(webhook.Options{URL: server.URL + "/in-the-path", Query: query, AllowPrivate: true}))
+	}
+	check(try(webhook.Options{URL: server.URL + "/in-the-path?" + query, AllowPrivate: true}))
+	check(try(webhook.Options{URL: server.URL + "/in-the-path", Query: query}))                                             // not a public address
+	check(try(webhook.Options{URL: refusing.URL + "/in-the-path", Query: query, AllowPrivate: true}))                       // nothing listens
+	check(try(webhook.Options{URL: "https" + server.URL[len("http"):] + "/in-the-path", Query: query, AllowPrivate: true})) // no TLS there
+	check(try(webhook.Options{URL: "https://no.such.host.invalid/in-the-path", Query: query, AllowPrivate: true, Transport: &receiver{answer: func(*http.Request, string) (int, http.Header) { return 0, nil }}}))
+	close(asked)
+	n := 0
+	for got := range asked {
+		if n++; got != query {
+			t.Errorf("the receiver was sent the query %q", got)
+		}
+	}
+	if n < 5 {
+		t.Errorf("the receiver was asked %d times", n)
+	}
+	if _, err := webhook.New(nil, webhook.Options{URL: "https://h.example/%zz?" + query, Secrets: []string{secret}}); err == nil || strings.Contains(err.Error(), "k3y") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestOptionsRefused(t *testing.T) {
 	long := "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 65))
 	for name, o := range map[string]webhook.Options{

@@ -53,6 +53,8 @@ next:
 			continue
 		case k.Name == "tracing.headers":
 			value = "Api-Key=" + value
+		case k.Name == "webhook.query":
+			value = "v=1&sig=" + value
 		case strings.HasSuffix(k.Name, "connection_string"):
 			value = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=reader;SharedAccessKey=" + value + ";EntityPath=hub;UseDevelopmentEmulator=true"
 		}
@@ -115,7 +117,7 @@ func TestNoSecretIsSeen(t *testing.T) {
 	all := newCanaries()
 	for name, without := range map[string][]string{
 		"token": {"databricks.client_secret", "ondemand.eventhub.entra.client_secret"},
-		"oauth": {"databricks.token", "ondemand.eventhub.connection_string"},
+		"oauth": {"databricks.token", "ondemand.eventhub.connection_string", "webhook.query"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,7 +131,7 @@ func TestNoSecretIsSeen(t *testing.T) {
 				"webhook.url=" + hostile, "webhook.allow_private=true", "tracing.url=" + hostile,
 			}
 			if name == "oauth" {
-				settings = append(settings, "databricks.client_id=a0b1c2d3", "ondemand.eventhub.namespace=none.servicebus.windows.net", "ondemand.eventhub.name=hub",
+				settings = append(settings, "webhook.url="+hostile+"/hook?code="+all["webhook.query"], "databricks.client_id=a0b1c2d3", "ondemand.eventhub.namespace=none.servicebus.windows.net", "ondemand.eventhub.name=hub",
 					"ondemand.eventhub.entra.tenant_id=11111111-2222-3333-4444-555555555555", "ondemand.eventhub.entra.client_id=a0b1c2d3")
 			}
 			var flags []string

@@ -24,7 +24,7 @@ func (p *pipeline) openEvents(c config.Webhook, reg prometheus.Registerer) (*eve
 		return nil, nil
 	}
 	sender, err := webhook.New(p.store, webhook.Options{
-		URL: c.URL, Secrets: strings.Fields(c.Secret.Reveal()), Types: c.Events, AllowHTTP: c.AllowHTTP, AllowPrivate: c.AllowPrivate,
+		URL: c.URL, Query: c.Query.Reveal(), Secrets: strings.Fields(c.Secret.Reveal()), Types: c.Events, AllowHTTP: c.AllowHTTP, AllowPrivate: c.AllowPrivate,
 		GiveUpAfter: c.GiveUpAfter, Logger: p.log, Registerer: reg,
 	})
 	if err != nil {

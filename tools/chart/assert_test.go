@@ -308,6 +308,7 @@ func TestRefused(t *testing.T) {
 		"properties: 'CONNECTOR_DATABRICKS_UNITY_CATALOG_API_ACCESS_TOKEN: x'\nsecrets: {databricks.token: {name: a, key: b}}": "secrets.databricks.token: also set inline (properties: CONNECTOR_",
 		"env: {UCWARDEN_DATABRICKS_TOKEN: x}":                                                                                  "env.UCWARDEN_DATABRICKS_TOKEN: a secret",
 		"env: {UCWARDEN_DATABRICKS_TOKEN_FILE: x}":                                                                             "env.UCWARDEN_DATABRICKS_TOKEN: a secret",
+		"env: {UCWARDEN_WEBHOOK_URL: 'https://h.example/x?sig=y'}":                                                             "env.UCWARDEN_WEBHOOK_URL: its query may be a secret",
 		"config: {store: {path: /data}}":                                                                                       "config.store.path: set by the chart",
 		"env: {UCWARDEN_APISERVER_ADDR: ':80'}":                                                                                "env.UCWARDEN_APISERVER_ADDR: set by the chart",
 		"config: {policies: {path: /x}}\npolicies: {configMap: p}":                                                             "config.policies.path: set by the chart",

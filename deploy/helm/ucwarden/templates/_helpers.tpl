@@ -175,6 +175,9 @@ https://{{ .Values.ingress.host }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if contains "?" (get .Values.env "UCWARDEN_WEBHOOK_URL" | toString) -}}
+{{- fail "env.UCWARDEN_WEBHOOK_URL: its query may be a secret; leave it out, and put a reference under secrets.webhook.query" -}}
+{{- end -}}
 {{- $own := dict "store.path" "the volume" "apiserver.addr" "service.port" "apiserver.admin_addr" "the probes" -}}
 {{- if .Values.tls.secretName -}}
 {{- $own = merge $own (dict "apiserver.tls.cert" "tls.secretName" "apiserver.tls.key" "tls.secretName") -}}
@@ -219,6 +222,7 @@ databricks.token: CONNECTOR_DATABRICKS_UNITY_CATALOG_API_ACCESS_TOKEN
 databricks.client_secret: CONNECTOR_DATABRICKS_UNITY_CATALOG_OAUTH_CLIENT_SECRET
 apiserver.jwt.hs256_secret: ""
 webhook.secret: ""
+webhook.query: ""
 tracing.headers: ""
 ondemand.eventhub.connection_string: CONNECTOR_ON_DEMAND_V2_AZURE_CONNECTION_STRING
 ondemand.eventhub.entra.client_secret: ""
