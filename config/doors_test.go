@@ -312,9 +312,9 @@ func TestWebhookQuery(t *testing.T) {
 	const query = "api-version=2016-06-01&sp=%2Ftriggers%2Fmanual&sig=s3cr3t-_"
 	const rest = "webhook.secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
 	for name, c := range map[string]*config.Config{
-		"with the URL": load(t, rest+"webhook.url: https://h.example:8443/paths/invoke/?"+query+"\n"),
-		"in a flag":    load(t, rest, "UCWARDEN_WEBHOOK_URL=h.example:8443/paths/invoke/?"+query),
-		"of its own":   load(t, rest+"webhook.url: https://h.example:8443/paths/invoke/\n", "UCWARDEN_WEBHOOK_QUERY_FILE="+write(t, query+"\n")),
+		"with the URL":  load(t, rest+"webhook.url: https://h.example:8443/paths/invoke/?"+query+"\n"),
+		"in a variable": load(t, rest, "UCWARDEN_WEBHOOK_URL=h.example:8443/paths/invoke/?"+query),
+		"of its own":    load(t, rest+"webhook.url: https://h.example:8443/paths/invoke/\n", "UCWARDEN_WEBHOOK_QUERY_FILE="+write(t, query+"\n")),
 	} {
 		if c.Webhook.URL != "https://h.example:8443/paths/invoke/" || c.Webhook.Query.Reveal() != query {
 			t.Errorf("%s: %s, query of %d bytes", name, c.Webhook.URL, len(c.Webhook.Query.Reveal()))
@@ -334,16 +334,18 @@ func TestWebhookQuery(t *testing.T) {
 			t.Errorf("%s: nothing says which receiver: %s", name, body)
 		}
 	}
-	c := load(t, rest+"webhook.url: https://h.example/?"+query+"\n", "UCWARDEN_WEBHOOK_URL=https://other.example/")
-	if c.Webhook.URL != "https://other.example/" || c.Webhook.Query.IsSet() {
+	if c := load(t, rest+"webhook.url: https://h.example/?"+query+"\n", "UCWARDEN_WEBHOOK_URL=https://other.example/"); c.Webhook.URL != "https://other.example/" || c.Webhook.Query.IsSet() {
 		t.Error("the query of one receiver is sent to another")
+	}
+	c, err := config.Load(config.Options{File: write(t, rest), Flags: []config.Flag{{Key: "webhook.url", Value: "https://h.example/?" + query, Name: "--set"}}})
+	if err != nil || c.Webhook.Query.Reveal() != query || !strings.Contains(strings.Join(c.Warnings(), "\n"), "UCWARDEN_WEBHOOK_QUERY_FILE") {
+		t.Errorf("in a flag: %v", err)
 	}
 	path := write(t, rest+"webhook.url: https://h.example/?"+query+"\n")
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(config.Options{File: path})
-	if err != nil {
+	if c, err = config.Load(config.Options{File: path}); err != nil {
 		t.Fatal(err)
 	}
 	if found := c.FileProblems(); len(found) != 1 || !strings.Contains(found[0].Message, "a secret that every user may read") {

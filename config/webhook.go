@@ -66,6 +66,10 @@ func (l *loader) takeQuery(layers ...map[string]layerValue) {
 				}
 			}
 			layer[to] = layerValue{NewSecret(query), given.from}
+			if given.from.Kind == FromFlag {
+				l.warn("%s: the query of a URL on the command line can be read by every user of the machine: where it holds a key, put it in the file or in %s, or the path of a file in %s",
+					at, l.byName[to].Env(), l.byName[to].FileEnv())
+			}
 		}
 		overridden = true
 	}
