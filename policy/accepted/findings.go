@@ -37,7 +37,7 @@ func Findings(set *rules.RuleSet) []policy.Finding {
 		}
 		list = append(list, policy.Finding{Effect: effect, Message: name.Field + ": " + name.String()})
 	}
-	for _, problem := range RoleProblems(set.Snapshot) {
+	for _, problem := range slices.Concat(RoleProblems(set.Snapshot), ConfigProblems(set.Snapshot)) {
 		list = append(list, policy.Finding{Effect: problem.Effect, Message: problem.Field + ": " + problem.Message})
 	}
 	for _, problem := range TagProblems(set) {

@@ -118,6 +118,16 @@ func TestZonesThatMeanNothing(t *testing.T) {
 	}
 }
 
+// A zone is known by the name under which it stands, as in Ranger: another one in it is said.
+func TestZonesOfAnotherName(t *testing.T) {
+	for name, want := range map[string]int{"z": 0, "": 0, "y": 1} {
+		found := findingsOf(t, `{"policies":[],"securityZones":{"z":{"zoneName":"`+name+`","resources":[{"catalog":["sales"]}]}}}`)
+		if len(found) != want || want > 0 && !strings.Contains(found[0].Message, `security zone "z": zoneName: it is "y", which has no effect`) {
+			t.Errorf("%q: %v", name, found)
+		}
+	}
+}
+
 // An item of which something cannot be understood is not said to be for nobody or about nothing: it closes what it may mean.
 func TestItemsNotUnderstoodAreNotInVain(t *testing.T) {
 	for _, item := range []string{`{"users":"ann@x.com","accesses":[{"type":"select"}]}`, `{"users":["ann@x.com"],"accesses":"select"}`} {
@@ -338,6 +348,25 @@ func TestDefinitionsAndRoles(t *testing.T) {
 	found := accepted.RoleProblems(&ranger.Snapshot{Roles: roles.RangerRoles})
 	if len(found) != 1 || found[0].Field != "rangerRoles[2].isEnabled" || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, `role "c"`) {
 		t.Errorf("%+v", found)
+	}
+}
+
+// What the service's configuration allows in Ranger alone is said, and so is a key of it that is misspelt.
+func TestConfiguration(t *testing.T) {
+	for config, want := range map[string]string{
+		`{}`: "",
+		`{"ranger.plugin.super.users":"","ranger.plugin.super.groups":" , ","ranger.plugin.audit":"x"}`: "",
+		`{"ranger.plugin.super.users":"ann"}`:  `policy narrower serviceConfig["ranger.plugin.super.users"]: Ranger allows everything to whom it names`,
+		`{"ranger.plugin.super.groups":"g,h"}`: `policy narrower serviceConfig["ranger.plugin.super.groups"]: Ranger allows everything to whom it names`,
+		`{"ranger.plugin.super.user":"ann"}`:   `policy narrower serviceConfig["ranger.plugin.super.user"]: it has no effect; did you mean ranger.plugin.super.users?`,
+	} {
+		got := ""
+		for _, f := range findingsOf(t, `{"policies":[],"serviceConfig":`+config+`}`) {
+			got += fmt.Sprintf("policy %s %s", f.Effect, f.Message)
+		}
+		if (want == "") != (got == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", config, got, want)
+		}
 	}
 }
 

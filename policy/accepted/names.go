@@ -3,11 +3,13 @@ package accepted
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -57,7 +59,7 @@ func (p NameProblem) String() string {
 // the service's SCIM: users are e-mail addresses, without regard to blanks around them; groups are display names.
 func Name(kind rules.SubjectKind, name string) (doubt Doubt, why string) {
 	if isPlainName(name) {
-		return plainName(name)
+		return plainName(kind, name)
 	}
 	if kind == rules.SubjectUser {
 		switch bare := strings.TrimSpace(name); {
@@ -94,9 +96,14 @@ func isPlainName(name string) bool {
 	return strings.Trim(name, "_-.@") != ""
 }
 
-// plainName judges the names that are plain texts: only words that programs write where they have no name are doubtful.
-func plainName(name string) (Doubt, string) {
+// plainName judges the names that are plain texts: only words that programs write where they have no name are doubtful, and the one
+// that stands for everyone, where it does not.
+func plainName(kind rules.SubjectKind, name string) (Doubt, string) {
 	switch len(name) {
+	case len(rules.GroupPublic):
+		if name == rules.GroupPublic && kind == rules.SubjectUser {
+			return DoubtOneName, "it stands for everyone among groups only"
+		}
 	case 3, 4, 9:
 		switch strings.ToLower(name) {
 		case "null", "none", "nil", "nan", "undefined":
@@ -255,6 +262,24 @@ func RoleProblems(s *ranger.Snapshot) (list []ranger.Problem) {
 			list = append(list, ranger.Problem{Field: fmt.Sprintf("rangerRoles[%d].isEnabled", i), Effect: policy.EffectWider,
 				Message: fmt.Sprintf("a role cannot be switched off, as in Ranger, so what is said of role %q holds for its members; remove them from it", role.Name)})
 		}
+	}
+	return list
+}
+
+// ConfigProblems returns what of the service's configuration has no effect here. Source: RangerPluginConfig.
+func ConfigProblems(s *ranger.Snapshot) (list []ranger.Problem) {
+	known := []string{rules.SuperUsersKey, rules.SuperGroupsKey}
+	for _, key := range slices.Sorted(maps.Keys(s.ServiceConfig)) {
+		p := ranger.Problem{Field: fmt.Sprintf("serviceConfig[%q]", key), Effect: policy.EffectNarrower}
+		switch meant := input.Misspelt(key, known); {
+		case slices.Contains(known, key) && strings.Trim(s.ServiceConfig[key], ", ") != "":
+			p.Message = "Ranger allows everything to whom it names, which is not granted here; grant it by a policy, or in Unity Catalog by ownership"
+		case meant != "":
+			p.Message = fmt.Sprintf("it has no effect; did you mean %s?", meant)
+		default:
+			continue
+		}
+		list = append(list, p)
 	}
 	return list
 }

@@ -38,6 +38,9 @@ func ZoneProblems(set *rules.RuleSet) (list []ZoneProblem) {
 			list = append(list, ZoneProblem{Zone: zone, Field: field, Effect: effect, Error: isError, Why: fmt.Sprintf(format, args...)})
 		}
 		z := set.Snapshot.Zones[zone]
+		if z.ZoneName != "" && z.ZoneName != zone {
+			add("zoneName", policy.EffectNone, false, "it is %q, which has no effect: the zone is known by the name under which it stands; correct one of the two", z.ZoneName)
+		}
 		for i, resources := range z.Resources {
 			for _, name := range slices.Sorted(maps.Keys(resources)) {
 				field := fmt.Sprintf("resources[%d].%s", i, name)

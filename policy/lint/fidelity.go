@@ -43,7 +43,10 @@ func (l *linter) fidelity() {
 	for _, f := range compile.New(l.rules, l.options.Compile).Compile(inv).Report.Findings {
 		of := policy.Finding{PolicyID: f.PolicyID, Policy: f.Policy}
 		p := byName[of]
-		if p == nil || closed[of] || l.refused[p] || len(p.Faults) > 0 || slices.Contains(said, f) { // said already
+		switch {
+		case slices.Contains(said, f), closed[of]: // said already
+			continue
+		case p != nil && (l.refused[p] || len(p.Faults) > 0), p == nil && (of != policy.Finding{} || f.Effect == policy.EffectNone):
 			continue
 		}
 		severity := SeverityWarning

@@ -165,7 +165,7 @@ func (l *linter) snapshotChecks() {
 	for _, name := range accepted.SnapshotNames(s) {
 		l.misspelt(name)
 	}
-	for _, p := range accepted.RoleProblems(s) {
+	for _, p := range slices.Concat(accepted.RoleProblems(s), accepted.ConfigProblems(s)) {
 		l.find(nil, SeverityWarning, CheckNothing, p.Field, "%s", p.Message)
 	}
 	for i, role := range s.Roles {

@@ -110,6 +110,20 @@ func TestTagPoliciesInVain(t *testing.T) {
 	}
 }
 
+// What the plan says of no policy is said, too.
+func TestFindingsOfNoPolicy(t *testing.T) {
+	r := lintOf(t, `{"serviceName":"uc","policies":[],"serviceConfig":{"ranger.plugin.super.users":"ann"},"securityZones":{
+		"y":{"zoneName":"y","resources":[{"catalog":["sales"]}],"policies":[{"id":1,"name":"a","resources":{"catalog":{"values":["sales"]}},"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]},
+		"z":{"zoneName":"z","resources":[{"catalog":["sales"]}]}}}`)
+	for _, want := range []string{"lies in several security zones", "Ranger allows everything to whom it names"} {
+		if !slices.ContainsFunc(r.Findings, func(f lint.Finding) bool {
+			return f.Severity == lint.SeverityWarning && strings.Contains(f.Message, want)
+		}) {
+			t.Errorf("%q is not said: %+v", want, r.Findings)
+		}
+	}
+}
+
 func TestSwitchedOffDenies(t *testing.T) {
 	r := lintOf(t, `{"serviceName":"uc","serviceDef":{"name":"s","options":{"enableDenyAndExceptionsInPolicies":"false"},"resources":[{"itemId":1,"name":"catalog"}],"accessTypes":[{"itemId":1,"name":"select"}]},
 		"policies":[{"id":7,"resources":{"catalog":{"values":["c"]}},"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`)
