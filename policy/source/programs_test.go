@@ -32,10 +32,35 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"items of a feed":              "items: [{title: x}]\n",
 		"two documents, one is ours":   kubernetes + "rules: [{a: b}]\n---\n" + allow(3, "ours", "t3"),
 		"a list of catalogs and hosts": "items: [{catalog: main, host: x}]\n",
+		"a bundle of Databricks":       "bundle: {name: x}\nresources:\n  schemas: {my: {catalog_name: main, name: s, grants: [{principal: analysts, privileges: [SELECT]}]}}\n  jobs: {j: {tasks: []}}\ntargets: {dev: {mode: development}}\n",
+		"catalogs of a bundle":         "resources: {catalogs: {my: {name: main}}}\n",
+		"the values of a chart":        "resources: {}\npolicy: {enabled: true}\nserviceAccount: {create: true}\n",
+		"sources of dbt":               "version: 2\nsources: [{name: raw, database: main, schema: emea, tables: [{name: orders}]}]\n",
+		"a schema":                     "type: object\ndefinitions: {table: {type: string}}\n",
+		"roles of hosts":               "roles: [web, db]\n",
+		"roles by name of a host":      "roles: {web: {hosts: [a]}}\n",
+		"policies of another program":  "policies: [{name: x, type: system.data-compaction, content: '{}'}]\n",
+		"our own configuration":        "policies: {path: policies}\ndatabricks: {host: https://x}\nscope: {catalogs: [main]}\n",
+		"a list with data":             "- {id: 1, data: x}\n- {id: 2, mask: y}\n",
 	} {
 		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
 		if err != nil || leftOut(s) != "x.yaml none" || faultsOf(s) != "" {
 			t.Errorf("%s: %v; %v", name, err, s)
+		}
+	}
+	for name, text := range map[string]string{
+		"a list of roles":     "[{name: r, users: [{name: ann}]}]\n",
+		"roles":               "roles: [{name: r, groups: []}]\n",
+		"no roles":            "roles: []\n",
+		"a policy of a name":  "{name: x, resources: {catalog: [main]}}\n",
+		"policies of a name":  "policies: [{name: x, resources: {catalog: {values: [main]}}}]\n",
+		"no policies, headed": "{metaDataInfo: {}, policies: [{name: x}]}\n",
+		"a closed policy":     "{resources: {catalog: {values: [main]}}, isDenyAllElse: true}\n",
+		"a list of one":       "[{id: 5, resources: {schema: {values: [x]}, catalog: {values: [main]}}}]\n",
+	} {
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
+		if err == nil && leftOut(s) != "" {
+			t.Errorf("%s: left out %v", name, leftOut(s))
 		}
 	}
 	misspelt := strings.NewReplacer("policyItems", "policyItem", "accesses", "access", "groups", "group")
@@ -54,6 +79,7 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"a user store":               "userGroupsMapping: {ann: [g]}\n",
 		"tagged resources":           "serviceResource: [{id: 1, resourceElements: {catalog: {values: [a]}}}]\n",
 		"which tags resources carry": "resourceToTagsIds: {'1': [2]}\n",
+		"roles by name":              "roles: {r: {name: r, users: [ann]}}\n",
 		"resources":                  "name: x\nresource: {catalog: {values: [a]}}\nitems: []\n",
 	} {
 		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())

@@ -134,7 +134,12 @@ func (d *document) parse() (err error) {
 
 // classify sets the kind of a document, and checks that policies may be read from it.
 func (d *document) classify() error {
-	d.kind = ranger.Classify(d.data)
+	switch d.kind = ranger.Classify(d.data); d.kind {
+	case ranger.DocumentPolicies, ranger.DocumentPolicy, ranger.DocumentPolicyList, ranger.DocumentRoles:
+		if d.isOthers() {
+			d.kind = ranger.DocumentUnknown
+		}
+	}
 	switch d.kind {
 	case ranger.DocumentSuite:
 		return policy.Errorf(policy.CodeInvalid, "%s: this is a test suite, not policies; keep it out of the policy folder", d.file.path)

@@ -1,6 +1,7 @@
 package content
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -84,7 +85,12 @@ func mayHold(known string, value json.RawMessage, empty bool) bool {
 	switch known {
 	case "rangerRoles", "roles":
 		return slices.ContainsFunc(members, looksLikeRole)
-	case "userGroupMapping", "userAttrMapping", "groupAttrMapping", "resourceToTagIds", "tagDefinitions":
+	case "tagDefinitions":
+		return slices.ContainsFunc(members, func(of json.RawMessage) bool {
+			var definition map[string]json.RawMessage
+			return json.Unmarshal(of, &definition) == nil && definition["name"] != nil
+		})
+	case "userGroupMapping", "userAttrMapping", "groupAttrMapping", "resourceToTagIds":
 		return object != nil && slices.ContainsFunc(members, func(of json.RawMessage) bool {
 			return strings.HasPrefix(string(of), "[") || strings.HasPrefix(string(of), "{")
 		})
@@ -120,7 +126,7 @@ func speaksOfPolicies(value json.RawMessage) bool {
 		return false
 	}
 	for key := range object {
-		if slices.Contains(ownKeys, key) || input.Misspelt(key, ownKeys) != "" || input.Nearest(key, []string{"accesses"}) != "" {
+		if isOwnKey(key) || input.Nearest(key, []string{"accesses"}) != "" {
 			return true
 		}
 	}
@@ -131,16 +137,51 @@ func speaksOfPolicies(value json.RawMessage) bool {
 var ownKeys = []string{"policyItems", "denyPolicyItems", "allowExceptions", "denyExceptions", "dataMaskPolicyItems", "rowFilterPolicyItems",
 	"isDenyAllElse", "resourceElements", "zoneName", "validitySchedules", "additionalResources"}
 
-// namesValues reports whether an object has the name of a resource of Unity Catalog with a list of values, or an object that has
-// one.
+// headKeys are keys of documents of policies, besides what they hold, and of policies.
+var headKeys = []string{"serviceName", "serviceId", "policyVersion", "serviceDef", "metaDataInfo", "tagPolicies", "securityZones", "serviceConfig",
+	"policyType", "policyPriority", "isAuditEnabled", "serviceType", "policyLabels", "resourceSignature", "rangerRoles"}
+
+// isOthers reports whether a document that has one of our keys is another program's all the same: a bundle of Databricks, the values of a
+// chart, roles of hosts. Nothing in it is what policies or roles have.
+func (d *document) isOthers() bool {
+	if bytes.Contains(d.data, []byte("olicyItem")) {
+		return false // as nearly all documents of policies, of which some are large
+	}
+	if d.kind == ranger.DocumentPolicyList {
+		var list []map[string]json.RawMessage
+		return json.Unmarshal(d.data, &list) == nil && len(list) > 0 && !speaksOfPolicies(d.data) && !slices.ContainsFunc(list, hasHead)
+	}
+	fields := d.fields()
+	if fields == nil || hasHead(fields) || slices.ContainsFunc(slices.Collect(maps.Keys(fields)), isOwnKey) {
+		return false
+	}
+	if key, _ := nearKey(fields); key != "" {
+		return false
+	}
+	return !slices.ContainsFunc([]string{"policies", "roles", "resources"}, func(key string) bool {
+		return fields[key] != nil && mayHold(key, fields[key], key != "resources")
+	})
+}
+
+// hasHead reports whether an object has one of headKeys.
+func hasHead(fields map[string]json.RawMessage) bool {
+	return slices.ContainsFunc(headKeys, func(key string) bool { return fields[key] != nil })
+}
+
+func isOwnKey(key string) bool {
+	return slices.Contains(ownKeys, key) || input.Misspelt(key, ownKeys) != ""
+}
+
+// namesValues reports whether an object has the name of a resource of Unity Catalog with a list of names, or an object that has
+// values.
 func namesValues(object map[string]json.RawMessage) bool {
 	for name, value := range object {
 		if !ranger.IsResource(name) {
 			continue
 		}
-		var list []json.RawMessage
+		var list []string
 		var values map[string]json.RawMessage
-		if json.Unmarshal(value, &list) == nil {
+		if json.Unmarshal(value, &list) == nil && list != nil {
 			return true
 		}
 		if json.Unmarshal(value, &values) == nil && slices.ContainsFunc(slices.Collect(maps.Keys(values)), func(key string) bool {
