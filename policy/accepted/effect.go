@@ -43,7 +43,10 @@ func (f *finder) findRecursive(p *rules.Policy) {
 		}
 		var names []string
 		for name, r := range resources {
-			if def := f.Model.Resource(name); r.IsRecursive && def != nil && !def.HasPaths() {
+			if !r.IsRecursive {
+				continue
+			}
+			if def := f.Model.Resource(name); def != nil && !def.HasPaths() {
 				names = append(names, name)
 			}
 		}

@@ -70,6 +70,7 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"policies by name":           "policie: {x: " + misspelt.Replace(allow(2, "x", "t")) + "}\n",
 		"policies of a known style":  kubernetes + "polices: [" + allow(2, "x", "t") + "]\n",
 		"no policies":                "policie: []\n",
+		"nested too deep to tell":    "policie: " + strings.Repeat("[", 30) + strings.Repeat("]", 30) + "\n",
 		"denies in a text":           kubernetes + "data: {p.json: '" + deny + "'}\n",
 		"denies in a specification":  kubernetes + "spec: " + deny + "\n",
 		"roles":                      "rules: [{name: r, users: [{name: ann}]}]\n",

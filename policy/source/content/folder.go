@@ -46,6 +46,7 @@ type treeReader struct {
 	tree      *Tree
 	visited   map[string]bool // real paths of folders, to detect loops of links
 	targets   map[string]bool // folders of the files that links point to
+	looked    int             // at files that are not read, by their names
 }
 
 // ReadTree reads the files at paths; each is a file, or a folder of which every *.json, *.yaml and *.yml is read,

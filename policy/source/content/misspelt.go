@@ -95,7 +95,7 @@ func mayHold(known string, value json.RawMessage, empty bool) bool {
 			return strings.HasPrefix(string(of), "[") || strings.HasPrefix(string(of), "{")
 		})
 	}
-	return speaksOfPolicies(value)
+	return speaksOfPolicies(value, 0)
 }
 
 // looksLikeRole reports whether an object has a name, and members or nothing but what a role has.
@@ -115,12 +115,17 @@ func looksLikeRole(value json.RawMessage) bool {
 }
 
 // speaksOfPolicies reports whether an object in a value, at any depth, has what a policy, an item of one, or a tagged resource
-// has. It does not look into documents of Kubernetes.
-func speaksOfPolicies(value json.RawMessage) bool {
+// has. It does not look into documents of Kubernetes. What is nested deeper than policies are may have anything.
+func speaksOfPolicies(value json.RawMessage, depth int) bool {
+	const deepest = 16
+	if depth > deepest {
+		return true
+	}
+	inner := func(value json.RawMessage) bool { return speaksOfPolicies(value, depth+1) }
 	var object map[string]json.RawMessage
 	var list []json.RawMessage
 	if json.Unmarshal(value, &object) != nil {
-		return json.Unmarshal(value, &list) == nil && slices.ContainsFunc(list, speaksOfPolicies)
+		return json.Unmarshal(value, &list) == nil && slices.ContainsFunc(list, inner)
 	}
 	if isKubernetes(object) {
 		return false
@@ -130,7 +135,7 @@ func speaksOfPolicies(value json.RawMessage) bool {
 			return true
 		}
 	}
-	return namesValues(object) || slices.ContainsFunc(slices.Collect(maps.Values(object)), speaksOfPolicies)
+	return namesValues(object) || slices.ContainsFunc(slices.Collect(maps.Values(object)), inner)
 }
 
 // ownKeys are keys that documents of other programs hardly have.
@@ -149,7 +154,7 @@ func (d *document) isOthers() bool {
 	}
 	if d.kind == ranger.DocumentPolicyList {
 		var list []map[string]json.RawMessage
-		return json.Unmarshal(d.data, &list) == nil && len(list) > 0 && !speaksOfPolicies(d.data) && !slices.ContainsFunc(list, hasHead)
+		return json.Unmarshal(d.data, &list) == nil && len(list) > 0 && !speaksOfPolicies(d.data, 0) && !slices.ContainsFunc(list, hasHead)
 	}
 	fields := d.fields()
 	if fields == nil || hasHead(fields) || slices.ContainsFunc(slices.Collect(maps.Keys(fields)), isOwnKey) {

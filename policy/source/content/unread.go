@@ -15,13 +15,17 @@ import (
 	"ucwarden/policy/source/yamljson"
 )
 
-// maxUnread is how many bytes of a file that is not read, by its name, are looked at.
-const maxUnread = 64 << 10
+// maxUnread is how many bytes of a file that is not read, by its name, are looked at, and maxLooked of how many such files: a policy
+// folder may lie among many other files, and is read again and again.
+const (
+	maxUnread = 64 << 10
+	maxLooked = 1000
+)
 
 // unread notes a file of a folder whose name is not that of a policy file, where it holds policies all the same: its author
 // may expect them to be in force. What cannot be opened, or is no plain file, holds none.
 func (r *treeReader) unread(at, name string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() || info.Size() == 0 {
+	if r.looked++; r.looked > maxLooked || !info.Mode().IsRegular() || info.Size() == 0 {
 		return nil
 	}
 	f, err := os.Open(at)
@@ -47,7 +51,7 @@ func looksLikePolicies(data []byte, cutOff bool) bool {
 	if bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) {
 		return quotedKey.Match(text) // JSON, maybe with comments in it
 	}
-	if cutOff {
+	if cutOff || !anyKey.Match(data) {
 		return false
 	}
 	docs, err := yamljson.Documents(data)
@@ -64,6 +68,7 @@ var (
 	// leadingComments matches the comments of JSON, as some editors take them, before a document.
 	leadingComments = regexp.MustCompile(`^(?:\s+|//[^\n]*|(?s:/\*.*?\*/))+`)
 	quotedKey       = regexp.MustCompile(`"(?:` + strings.Join(slices.Concat(ownKeys, mappingKeys), "|") + `)"\s*:`)
+	anyKey          = regexp.MustCompile(strings.Join(slices.Concat(ownKeys, documentKeys), "|"))
 	ownKey          = regexp.MustCompile(`"(?:` + strings.Join(ownKeys, "|") + `)"`)
 )
 
