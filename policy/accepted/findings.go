@@ -77,7 +77,11 @@ func (f *finder) findValues(p *rules.Policy) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			r := resources[name]
-			for at, why := range f.valueProblems(p.Tag, name, r.Values) {
+			if why := ExcludesAll(r); why != "" {
+				r := f.find(p, effectOfNoMatch(p, false), "%s.%s: %s", path, name, why)
+				r.Kind, r.Never, r.Slip = KindNoMatch, true, true
+			}
+			for at, why := range f.valueProblems(p, name, r.Values) {
 				field := fmt.Sprintf("%s.%s.values[%d]", path, name, at)
 				if !faulty(p, field) {
 					level, _, _ := rules.LevelOf(name)
@@ -96,8 +100,11 @@ func faulty(p *rules.Policy, path string) bool {
 
 func (f *finder) anyValueProblem(p *rules.Policy, resources map[string]ranger.PolicyResource) bool {
 	for name, r := range resources {
+		if ExcludesAll(r) != "" {
+			return true
+		}
 		for _, value := range r.Values {
-			if ValueProblem(value) != "" || !p.Tag && f.Model.NameProblem(name, value) != "" {
+			if ValueProblem(value) != "" || p.Tag && f.tagNames().Problem(p.Resource(name), value) != "" || !p.Tag && f.Model.NameProblem(name, value) != "" {
 				return true
 			}
 		}
@@ -109,9 +116,10 @@ func (f *finder) anyValueProblem(p *rules.Policy, resources map[string]ranger.Po
 const maxValues = 50
 
 // valueProblems ranges over the values for a resource that can match nothing, and why. Of a resource that Unity Catalog does not
-// have it knows nothing. See [ValueProblem], [TagProblem] and [rules.Model.NameProblem].
-func (f *finder) valueProblems(tags bool, resource string, values []string) iter.Seq2[int, string] {
+// have it knows nothing. p is nil for values of a zone. See [ValueProblem], [TagNames.Problem] and [rules.Model.NameProblem].
+func (f *finder) valueProblems(p *rules.Policy, resource string, values []string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
+		tags := p != nil && p.Tag
 		if _, _, known := rules.LevelOf(resource); !known && !tags {
 			return
 		}
@@ -120,7 +128,7 @@ func (f *finder) valueProblems(tags bool, resource string, values []string) iter
 		for i, value := range values {
 			what, problem := "object", cmp.Or(ValueProblem(value), f.Model.NameProblem(resource, value))
 			if tags {
-				what, problem = "tag", TagProblem(f.Snapshot, value)
+				what, problem = "tag", f.tagNames().Problem(p.Resource(resource), value)
 			}
 			if problem != "" {
 				at, why = append(at, i), append(why, fmt.Sprintf("%q can match no %s: %s", value, what, problem))
@@ -165,9 +173,12 @@ func (f *finder) findZone(p *rules.Policy) {
 		effect = policy.EffectWider
 	}
 	switch {
-	case zone == "" || zone == p.Zone && exists:
-	case p.Tag:
-		f.find(p, effect, "zoneName: there is no security zone %q, so it holds nowhere; add the zone to securityZones, or correct the name", zone)
+	case zone == "":
+	case p.Tag && !exists:
+		f.find(p, effectOfNoMatch(p, false), "zoneName: there is no security zone %q, so it holds nowhere; add the zone to securityZones, or correct the name", zone)
+	case p.Tag && !f.Zones.HasTagService(zone):
+		f.find(p, effectOfNoMatch(p, false), "zoneName: security zone %q has no tag service (containsAssociatedTagService is not true), so it holds nowhere, as in Ranger; set that, or remove the name", zone)
+	case zone == p.Zone && exists:
 	case !exists && p.Zone != "":
 		f.find(p, policy.EffectNone, "zoneName: there is no security zone %q, so it holds in security zone %q, in whose list it is, as in Ranger; correct the name, or remove it", zone, p.Zone)
 	case !exists:

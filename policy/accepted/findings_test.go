@@ -19,7 +19,8 @@ func findingsOf(t *testing.T, doc string, problems ...ranger.Problem) []policy.F
 	if err != nil {
 		t.Fatal(err)
 	}
-	rs, err := rules.New(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies, Problems: problems}), rules.Options{})
+	tags := &ranger.ServiceTags{ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: map[string]ranger.PolicyResource{"catalog": {Values: []string{"a"}}}}}}
+	rs, err := rules.New(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies, Problems: problems, Tags: tags}), rules.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,14 +160,16 @@ func TestEachValueIsNamed(t *testing.T) {
 	tags := func(value string) *ranger.Snapshot {
 		return &ranger.Snapshot{Tags: &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {Type: value}}}}
 	}
+	def := ranger.ResourceDef{Name: "tag", MatcherOptions: ranger.OptionMap{"ignoreCase": "false"}}
 	for _, c := range []struct {
 		s     *ranger.Snapshot
 		value string
 		fine  bool
 	}{
-		{tags("PII"), `["PII"]`, false}, {&ranger.Snapshot{}, `"PII"`, false}, {tags("x;y"), "X;Y", true}, {tags("x;y"), "x;z", false}, {&ranger.Snapshot{}, "PII", true},
+		{tags("PII"), "PII", true}, {tags("PII"), "pii", false}, {tags("PII"), " PII", false}, {tags("PII "), "PII", false}, {tags("PII"), "P*", true},
+		{tags("PII"), `["PII"]`, false}, {&ranger.Snapshot{}, `"PII"`, false}, {tags("x;y"), "x;y", true}, {tags("x;y"), "X;Y", false}, {tags("x;y"), "x;z", false}, {&ranger.Snapshot{}, "PII", true},
 	} {
-		if why := accepted.TagProblem(c.s, c.value); (why == "") != c.fine {
+		if why := accepted.NewTagNames(c.s).Problem(&def, c.value); (why == "") != c.fine {
 			t.Errorf("%q: %q", c.value, why)
 		}
 	}
@@ -377,12 +380,12 @@ func TestAccessTypesOfNoServiceAreFindings(t *testing.T) {
 	}
 	own := ranger.DefaultServiceDef().Name
 	const def = `"serviceDef":{"name":"tag","resources":[{"name":"tag"}],"accessTypes":[{"name":"hive:select"}]},`
-	for _, fine := range [][]policy.Finding{tagged("", own+":select"), tagged(def, "hive:select")} {
+	for _, fine := range [][]policy.Finding{tagged("", own+":select"), tagged(def, "hive:select"), tagged("", "hive:select"), tagged("", "Databricks_Unity_Catalog:SELECT"), tagged("", "select")} {
 		if len(fine) > 0 {
 			t.Errorf("%+v", fine)
 		}
 	}
-	for _, found := range [][]policy.Finding{tagged("", "hive:select"), tagged(def, "unitycatalog:select")} {
+	for _, found := range [][]policy.Finding{tagged("", "uc:select"), tagged(def, "uc:select")} {
 		if len(found) != 1 || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, own) {
 			t.Errorf("%+v", found)
 		}

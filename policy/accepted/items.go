@@ -136,7 +136,7 @@ func (f *finder) findTagAccess(p *rules.Policy, kind rules.ItemKind, index int, 
 	def := f.Snapshot.TagPolicies.ServiceDef
 	for i, a := range item.Accesses {
 		service, _, ok := strings.Cut(a.Type, ":")
-		if !ok || service == f.Model.Name() || def != nil && slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type }) {
+		if !ok || rules.ComponentNamed(service, f.Model.Name()) != rules.ComponentUnknown || def != nil && slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type }) {
 			continue
 		}
 		f.find(p, policy.EffectWider, "%s[%d].accesses[%d].type: %q is an access type of no service that is known here; those of this service begin with %q",

@@ -65,6 +65,14 @@ func Remarks(set *rules.RuleSet) []Remark {
 type finder struct {
 	*rules.RuleSet
 	list []Remark
+	tags *TagNames // made when the first policy on tags is looked at
+}
+
+func (f *finder) tagNames() *TagNames {
+	if f.tags == nil {
+		f.tags = NewTagNames(f.Snapshot)
+	}
+	return f.tags
 }
 
 // find adds a remark, of the kind that does nothing, whose text begins with the field and a colon. It returns it, to be

@@ -15,17 +15,20 @@ import (
 // maxTagProblems bounds how many problems of tags are reported one by one.
 const maxTagProblems = 100
 
-// TagProblems returns what is wrong with the tags of a rule set: resources that can be no object, that carry tags which do not exist,
-// and tags for resources that do not. What carries such a tag is not reached by the policies on it. It is empty where no
-// policies are on tags.
+// TagProblems returns what is wrong with the tags of a rule set: what of them cannot be understood, resources that can be no object,
+// that carry tags which do not exist, and tags for resources that do not. What carries such a tag is not reached by the policies on it.
+// It is empty where no policies are on tags.
 func TagProblems(set *rules.RuleSet) []ranger.Problem {
 	tags := set.Snapshot.Tags
-	if tags == nil || set.TagRules == nil {
+	if set.TagRules == nil || len(set.TagRules.All()) == 0 {
 		return nil
 	}
 	effect := policy.EffectNarrower
 	if slices.ContainsFunc(set.TagRules.All(), func(p *rules.Policy) bool { return p.HasDeny || len(p.Protect) > 0 }) {
 		effect = policy.EffectWider
+	}
+	if tags == nil || len(tags.ServiceResources)+len(tags.ResourceToTagIDs) == 0 {
+		return []ranger.Problem{{Field: "serviceResources", Effect: effect, Message: "nothing carries a tag, so the policies on tags hold nowhere; add what resources carry which tags (a document with serviceResources), or remove these policies"}}
 	}
 	var list []ranger.Problem
 	more := 0
@@ -35,6 +38,13 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 			return
 		}
 		list = append(list, ranger.Problem{Field: fmt.Sprintf(field, args...), Effect: effect, Message: message})
+	}
+	for _, fault := range tags.Faults {
+		find("it cannot be understood ("+fault.Reason+"); by this tag, or what carries it, nothing is allowed, and what is denied is denied", "%s", fault.Field)
+		list[len(list)-1].Effect = policy.EffectNarrower
+	}
+	faulty := func(field string) bool {
+		return slices.ContainsFunc(tags.Faults, func(f ranger.Fault) bool { return f.Within(field) })
 	}
 	for _, id := range slices.Sorted(maps.Keys(tags.Tags)) {
 		if tags.Tags[id].Type == "" {
@@ -50,7 +60,7 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 				continue // nothing of Unity Catalog
 			}
 			for n, value := range r.ResourceElements[name].Values {
-				if why := cmp.Or(ValueProblem(value), set.Model.NameProblem(name, value)); why != "" {
+				if why := cmp.Or(ValueProblem(value), set.Model.NameProblem(name, value)); why != "" && !(value == "" && faulty(fmt.Sprintf("serviceResources[%d].resourceElements.%s", i, name))) {
 					find(fmt.Sprintf("%q can match no object: %s", value, why), "serviceResources[%d].resourceElements.%s.values[%d]", i, name, n)
 				}
 			}

@@ -1,6 +1,8 @@
 package accepted
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -39,19 +41,50 @@ func ValueProblem(value string) string {
 	return ""
 }
 
-// TagProblem returns why a value of a tag policy's resource is no tag's name, as [ValueProblem]; "" where some tag of the snapshot has
-// the name, since names of tags may hold nearly anything.
-func TagProblem(s *ranger.Snapshot, value string) string {
-	why := ValueProblem(value)
-	if why == "" || s.Tags == nil {
-		return why
+// ExcludesAll returns why the values that a policy names for a resource match nothing, since they exclude every name; "" where they do not.
+func ExcludesAll(r ranger.PolicyResource) string {
+	if r.IsExcludes && slices.ContainsFunc(r.Values, func(v string) bool { return v != "" && strings.Trim(v, "*") == "" }) {
+		return "it excludes '*', every name, so the policy matches nothing; name what to exclude"
 	}
-	for _, tag := range s.Tags.Tags {
-		if strings.EqualFold(tag.Type, value) {
-			return ""
+	return ""
+}
+
+// TagNames are the names of a snapshot's tags, with which those in policies are compared.
+type TagNames struct {
+	exact map[string]bool
+	alike map[string]string // by the name without regard to case and to blanks around it
+}
+
+// NewTagNames returns the names of the snapshot's tags.
+func NewTagNames(s *ranger.Snapshot) *TagNames {
+	n := &TagNames{exact: make(map[string]bool), alike: make(map[string]string)}
+	if s.Tags != nil {
+		for _, tag := range s.Tags.Tags {
+			n.exact[tag.Type] = true
+			if known, ok := n.alike[alike(tag.Type)]; !ok || tag.Type < known {
+				n.alike[alike(tag.Type)] = tag.Type
+			}
 		}
 	}
-	return why
+	return n
+}
+
+func alike(name string) string { return strings.ToLower(strings.TrimFunc(name, unicode.IsSpace)) }
+
+// Problem returns why a value that a tag policy names is no tag's name, as [ValueProblem], or nearly one's; "" where some tag has the
+// name, since names of tags may hold nearly anything. def is the definition of the resource that it is the value of.
+func (n *TagNames) Problem(def *ranger.ResourceDef, value string) string {
+	if n.exact[value] {
+		return ""
+	}
+	near, ok := n.alike[alike(value)]
+	switch {
+	case !ok:
+		return ValueProblem(value)
+	case def != nil && def.MatcherOptions.Bool("ignoreCase", true) && strings.EqualFold(near, value):
+		return ""
+	}
+	return fmt.Sprintf("there is %q, and names of tags are compared as they are written, as in Ranger; write it as the tag's name", near)
 }
 
 // isPlain reports that a value holds nothing but what most names and patterns hold, so that there is no need to look

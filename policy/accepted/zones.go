@@ -44,7 +44,7 @@ func ZoneProblems(set *rules.RuleSet) (list []ZoneProblem) {
 		for i, resources := range z.Resources {
 			for _, name := range slices.Sorted(maps.Keys(resources)) {
 				field := fmt.Sprintf("resources[%d].%s", i, name)
-				for at, why := range f.valueProblems(false, name, resources[name]) {
+				for at, why := range f.valueProblems(nil, name, resources[name]) {
 					add(fmt.Sprintf("%s[%d]", field, at), policy.EffectWider, true, "%s", why)
 				}
 				if len(resources[name]) == 0 {

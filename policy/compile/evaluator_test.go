@@ -59,7 +59,8 @@ func checkAgainstEvaluator(t rapid.TB, w *policytest.World, strategy DenyStrateg
 		t.Helper()
 		t.Fatalf("%s: %s, %s on %s; the evaluator: %s\n%s", what, p.Name, x, o, d, policytest.Dump(w, compiled.Grants, compiled.Report))
 	}
-	persons := append(w.Persons(w.GroupsOf), policytest.Person{Name: "a stranger", User: "v1"})
+	persons := w.Persons(w.GroupsOf)
+	persons = append(persons, policytest.Person{Name: "a stranger", User: "v1", Roles: persons[0].Roles})
 	for _, p := range persons { // whoever asks is the same person in whatever case
 		if p.User != "" {
 			p.Name, p.User = p.Name+" in capitals", strings.ToUpper(p.User)

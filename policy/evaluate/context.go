@@ -173,6 +173,7 @@ func (ctx *evalContext) roleNames() []string {
 		}
 	}
 	add(members.RolesOf(ctx.user()))
+	add(members.RolesOf(rules.Everyone))
 	for _, g := range ctx.groups() {
 		add(members.RolesOf(g))
 	}

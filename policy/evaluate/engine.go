@@ -187,8 +187,10 @@ func (ctx *evalContext) lies(p *rules.Policy, path *match.Path) bool {
 	return p.Everywhere
 }
 
-// apply applies the policy's items where its conditions let them; alike says that it matches by alike names only.
+// apply applies the policy's items where its conditions let them; alike says that it matches by alike names only. By a tag of which
+// it is unclear whether it is there, nothing is allowed.
 func (ctx *evalContext) apply(p *rules.Policy, m match.Type, alike bool, r *result) {
+	alike = alike || ctx.Tag != nil && ctx.Tag.Unclear
 	switch p.Conditions.Eval(&ctx.Values) {
 	case condition.Met:
 		ctx.evaluateItems(p, m, alike, r)

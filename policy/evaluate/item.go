@@ -52,6 +52,9 @@ func (ctx *evalContext) named(i *rules.Item) SubjectPath {
 			return SubjectPath{Kind: rules.SubjectRole, Name: table.Of(r).Name, Via: ctx.Groups[n]}
 		}
 	}
+	if r, ok := i.Who.HasAny(members.RolesOf(rules.Everyone)); ok { // Source: RangerRolesUtil, RangerAuthContext.getRolesForUserAndGroups
+		return SubjectPath{Kind: rules.SubjectRole, Name: table.Of(r).Name, Via: rules.GroupPublic}
+	}
 	return SubjectPath{}
 }
 

@@ -198,6 +198,7 @@ func (s *explainedSubject) holders(rs *rules.RuleSet, workspace []string) []hold
 			hold(rules.SubjectGroup, g, " via group "+g+which)
 		}
 	}
+	hold(rules.SubjectGroup, rules.GroupPublic, " via group "+rules.GroupPublic)
 	s.explained.Roles = slices.Sorted(maps.Keys(via))
 	for _, r := range s.explained.Roles {
 		add(rules.SubjectRole, r, "role "+r+via[r])

@@ -104,6 +104,10 @@ func Read(set *rules.RuleSet, o Options) *Rules {
 			r.Findings = append(r.Findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
 				"security zone %q names a macro or a literal '*', which a grant cannot express; what policies outside it allow is not granted where it may lie", zone)})
 		}
+		if reg.Columns {
+			r.Findings = append(r.Findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
+				"security zone %q names single columns; Unity Catalog grants whole tables, so what policies outside it allow is not granted on the tables of these columns", zone)})
+		}
 		if err == nil { // else a zone of places Unity Catalog does not have
 			r.add(reg, entry{zone: zone})
 		}
@@ -195,7 +199,7 @@ func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
 		return nil
 	}
 	var list []region.Region
-	macros, timed := false, false
+	macros, timed, unclear := false, false, false
 	for m, tag := range r.set.Tagged.Carriers {
 		matched, conditional := c.Rule.MatchWithoutRequest(&tag.Path, nil)
 		if !matched {
@@ -208,12 +212,15 @@ func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
 		if reg.Columns {
 			r.findColumns(c, "tag "+tag.Type+" is on columns")
 		}
-		macros, timed = macros || conditional || reg.Open, timed || tag.Timed
-		reg.Partial = reg.Partial || conditional || tag.Timed // a tag that comes and goes denies always and allows never
+		macros, timed, unclear = macros || conditional || reg.Open, timed || tag.Timed && !tag.Unclear, unclear || tag.Unclear
+		reg.Partial = reg.Partial || conditional || tag.Timed || tag.Unclear // a tag that comes and goes denies always and allows never
 		list = append(list, reg)
 	}
 	if macros {
 		r.find(c.Rule, policy.EffectNarrower, "its tag, or a resource that carries it, holds a macro, which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
+	}
+	if unclear {
+		r.find(c.Rule, policy.EffectNarrower, "what is said of a tag it names, or of a resource that carries it, cannot be understood; what it allows by that is not granted, what it denies is denied")
 	}
 	if timed {
 		r.find(c.Rule, policy.EffectNarrower, "a tag it names is there at certain times only, which a grant cannot express; what it allows by that tag is not granted, what it denies is denied always")
@@ -226,7 +233,7 @@ func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
 func (r *ruleReader) readItems(c *judge.Policy) {
 	p := c.Rule
 	conditional := len(p.Conditions) > 0
-	if conditional && len(p.Allow) > 0 {
+	if conditional && (len(p.Allow) > 0 || p.HasDeny) {
 		r.find(p, policy.EffectNarrower, "it holds only under a condition (%s), which a grant cannot express; what it allows is not granted, what it denies is denied always", p.DescribeConditions())
 	}
 	read := func(items []rules.Item, conditionals string) []judge.Item {

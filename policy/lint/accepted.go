@@ -61,13 +61,17 @@ func (l *linter) remarks() {
 	}
 }
 
-// tagProblems reports tags that nothing can carry.
+// tagProblems reports tags that nothing can carry, and what of them cannot be understood.
 func (l *linter) tagProblems() {
 	if l.rules == nil {
 		return
 	}
 	for _, p := range accepted.TagProblems(l.rules) {
-		l.find(nil, SeverityError, CheckNoMatch, "tags: "+p.Field, "%s", p.Message)
+		severity := SeverityError
+		if tags := l.snapshot.Tags; tags == nil || len(tags.ServiceResources) == 0 {
+			severity = SeverityWarning // they may come from elsewhere
+		}
+		l.find(nil, severity, CheckNoMatch, "tags: "+p.Field, "%s", p.Message)
 	}
 }
 

@@ -91,10 +91,13 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 	l.tagProblems()
 	models := make(map[*ranger.ServiceDef]*rules.Model)
 	for policies, def := range s.PolicyLists() {
-		if def != nil && models[def] == nil {
+		tags := s.TagPolicies != nil && def == s.TagPolicies.ServiceDef
+		if tags {
+			def = rules.TagServiceDef(s.ServiceDef, s.TagPolicies)
+		}
+		if models[def] == nil {
 			models[def] = rules.NewModel(def)
 		}
-		tags := s.TagPolicies != nil && def == s.TagPolicies.ServiceDef
 		list := &lintList{linter: l, model: models[def], tags: tags, policies: policies}
 		list.check()
 	}

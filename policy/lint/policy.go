@@ -41,9 +41,7 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	for _, v := range r.Values {
 		l.expressions(p, path+".values", v)
 	}
-	all := slices.ContainsFunc(r.Values, func(v string) bool { return v != "" && strings.Trim(v, "*") == "" })
-	if r.IsExcludes && all {
-		l.find(p, SeverityWarning, CheckNoMatch, path, "it excludes '*', every name, so the policy matches nothing; name what to exclude")
+	if accepted.ExcludesAll(r) != "" {
 		return false
 	}
 	if !def.MatcherOptions.Bool("wildCard", true) && slices.ContainsFunc(r.Values, func(v string) bool { return strings.ContainsAny(v, "*?") }) {

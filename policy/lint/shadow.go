@@ -214,9 +214,9 @@ func (s *shadowFinder) covers(item *rules.Item, subject rules.SubjectID) bool {
 	}
 	switch s.rules.Subjects.Of(subject).Kind {
 	case rules.SubjectUser:
-		return inRole(subject) || slices.ContainsFunc(members.GroupsOf(subject), func(g rules.SubjectID) bool { return item.Who.Has(g) || inRole(g) })
-	case rules.SubjectGroup:
-		return inRole(subject)
+		return inRole(subject) || inRole(rules.Everyone) || slices.ContainsFunc(members.GroupsOf(subject), func(g rules.SubjectID) bool { return item.Who.Has(g) || inRole(g) })
+	case rules.SubjectGroup, rules.SubjectEveryone:
+		return inRole(subject) || inRole(rules.Everyone)
 	}
 	return false
 }

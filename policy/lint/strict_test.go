@@ -103,7 +103,7 @@ func TestTagPoliciesInVain(t *testing.T) {
 	for _, f := range r.Findings {
 		got = append(got, string(f.Severity)+" "+f.Check+" "+f.Field)
 	}
-	for _, want := range []string{"warning unknown-condition denyPolicyItems[0].conditions[0].type", "warning does-nothing denyPolicyItems[0].accesses[0].type", "error never-matches resources.tag.values[0]"} {
+	for _, want := range []string{"warning unknown-condition denyPolicyItems[0].conditions[0].type", "error refused denyPolicyItems[0].accesses[0].type", "error never-matches resources.tag.values[0]"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is not said: %q", want, got)
 		}

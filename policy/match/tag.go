@@ -11,16 +11,17 @@ type Tag struct {
 	Attributes map[string]string
 	Match      Type              // how the tagged resource lies to the one asked for
 	Validity   schedule.Validity // when the tag is there
-	Timed      bool              // it has periods of validity, readable or not
+	Timed      bool              // it has periods of validity
+	Unclear    bool              // whether it is there cannot be understood: by it policies take access away, and give none
 	Path       Path              // of the tag as a resource of the tag service
 }
 
-// NewTag prepares a tag. A period of validity that nobody can read does not take the tag, and with it a deny, away.
+// NewTag prepares a tag. With a period of validity that nobody can read it is unclear whether it is there.
 func NewTag(typ string, attributes map[string]string, schedules []ranger.ValiditySchedule, m Type) *Tag {
 	t := &Tag{Type: typ, Attributes: attributes, Match: m, Timed: len(schedules) > 0}
 	var err error
 	if t.Validity, err = schedule.New(schedules); err != nil {
-		t.Validity = nil
+		t.Validity, t.Unclear = nil, true
 	}
 	t.Path.setTag(typ)
 	return t

@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 // DrawOddWorld draws a world with what nobody writes on purpose, and what people write all the same: zones that are named
@@ -71,6 +72,9 @@ func odd(t *rapid.T, w *World) {
 			w.Roles[i].Groups = append(w.Roles[i].Groups, ranger.RoleMember{Name: name})
 		}
 	}
+	if rapid.IntRange(0, 5).Draw(t, "everyone in a role") == 0 {
+		w.Roles[0].Groups = append(w.Roles[0].Groups, ranger.RoleMember{Name: rules.GroupPublic})
+	}
 	if rapid.IntRange(0, 3).Draw(t, "roles in a circle") == 0 {
 		w.Roles[0].Roles = append(w.Roles[0].Roles, ranger.RoleMember{Name: "r2"})
 		w.Roles[1].Roles = append(w.Roles[1].Roles, ranger.RoleMember{Name: "r1"}, ranger.RoleMember{Name: "r1"})
@@ -84,6 +88,7 @@ func odd(t *rapid.T, w *World) {
 		tag := s.Tags.Tags["1"]
 		tag.Validity = maybe(t, "tag validity", 4, []ranger.ValiditySchedule{{EndTime: "2026/02/01 00:00:00"}}, []ranger.ValiditySchedule{{StartTime: "soon"}})
 		s.Tags.Tags["1"] = tag
+		s.Tags.Faults = maybe(t, "fault of tags", 4, []ranger.Fault{{Field: "tags.1.options"}}, []ranger.Fault{{Field: "serviceResources[0].id"}}, []ranger.Fault{{Field: "serviceResources[1]"}, {Field: "tags.2"}})
 	}
 	for _, name := range []string{"y", "nil", "nowhere"} {
 		if rapid.IntRange(0, 5).Draw(t, "zone "+name) > 0 {

@@ -153,7 +153,7 @@ func (w *World) Persons(groupsOf map[string][]string) []Person {
 		for range w.Roles { // nested roles: as often as there are roles
 			for _, r := range w.Roles {
 				holds := slices.ContainsFunc(r.Users, func(m ranger.RoleMember) bool { return policy.FoldPrincipal(m.Name) == policy.FoldPrincipal(user) }) ||
-					slices.ContainsFunc(r.Groups, func(m ranger.RoleMember) bool { return slices.Contains(groups, m.Name) }) ||
+					slices.ContainsFunc(r.Groups, func(m ranger.RoleMember) bool { return m.Name == rules.GroupPublic || slices.Contains(groups, m.Name) }) ||
 					slices.ContainsFunc(r.Roles, func(m ranger.RoleMember) bool { return in[m.Name] })
 				if holds {
 					in[r.Name] = true
@@ -162,7 +162,8 @@ func (w *World) Persons(groupsOf map[string][]string) []Person {
 		}
 		return slices.Sorted(maps.Keys(in))
 	}
-	list := []Person{{Name: "anybody"}}
+	everyones := rolesOf("", nil)
+	list := []Person{{Name: "anybody", Roles: everyones}}
 	for _, u := range w.Users {
 		list = append(list, Person{u, u, groupsOf[u], rolesOf(u, groupsOf[u])})
 	}
@@ -174,7 +175,9 @@ func (w *World) Persons(groupsOf map[string][]string) []Person {
 		if r == "r1" && len(w.Roles[1].Roles) > 0 {
 			roles = append(roles, "r2")
 		}
-		list = append(list, Person{"somebody in " + r, "", nil, roles})
+		roles = append(roles, everyones...)
+		slices.Sort(roles)
+		list = append(list, Person{"somebody in " + r, "", nil, slices.Compact(roles)})
 	}
 	return list
 }

@@ -191,6 +191,8 @@ func (p *Protector) boundByTags(t ranger.PolicyType, resource match.Resource, zo
 			}
 			b.tag = tag
 			switch {
+			case tag.Unclear:
+				b.doubtful = "what is said of the tag " + tag.Type + ", or of what carries it, cannot be understood"
 			case tag.Timed:
 				b.doubtful = "the tag " + tag.Type + " is there at certain times only"
 			case policies[i].HasDeny:

@@ -2,9 +2,12 @@ package ranger
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"ucwarden/policy"
 )
 
 // The types below are Apache Ranger's policy model as its download API and its test suites write it in JSON. Field
@@ -23,6 +26,19 @@ type ServicePolicies struct {
 	ServiceConfig    map[string]string        `json:"serviceConfig,omitempty"`
 
 	Unknown []UnknownField `json:"-"` // fields that Ranger's model does not have, in the order of the document
+}
+
+// Deltas returns the path of what in the document are changes of policies, the service's own or a zone's; "" where there are none.
+func (s *ServicePolicies) Deltas() string {
+	if len(s.PolicyDeltas) > 0 {
+		return "policyDeltas"
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.SecurityZones)) {
+		if zone := s.SecurityZones[name]; zone != nil && len(zone.PolicyDeltas) > 0 {
+			return "securityZones." + name + ".policyDeltas"
+		}
+	}
+	return ""
 }
 
 // TagPolicies is the tag service linked to a resource service.
@@ -379,6 +395,9 @@ type ServiceTags struct {
 	IsDelta          bool                     `json:"isDelta,omitempty"`
 
 	Unknown []UnknownField `json:"-"` // fields that Ranger's model does not have, in the order of the document
+	// Faults are what of the resources and tags cannot be understood, by their paths in the document: whether a resource carries a
+	// tag is then not known.
+	Faults []Fault `json:"-"`
 }
 
 // TagDefinition names a tag and its attributes.
@@ -402,18 +421,27 @@ type Tag struct {
 	Attributes map[string]string  `json:"attributes,omitempty"`
 	Validity   []ValiditySchedule `json:"validityPeriods,omitempty"`
 	Options    map[string]any     `json:"options,omitempty"`
+	IsEnabled  *bool              `json:"isEnabled,omitempty"` // Ranger disregards it
 }
 
-// Periods returns when the tag is in force; older Ranger versions keep that as JSON text in an option.
-func (t Tag) Periods() []ValiditySchedule {
-	if len(t.Validity) > 0 {
-		return t.Validity
+// TagPeriodsOption is the option of a tag in which older Ranger versions keep, as JSON text, when it is in force.
+const TagPeriodsOption = "TAG_VALIDITY_PERIODS"
+
+// Periods returns when the tag is in force, by its field or its option.
+func (t Tag) Periods() ([]ValiditySchedule, error) {
+	option, ok := t.Options[TagPeriodsOption]
+	if len(t.Validity) > 0 || !ok || option == nil || option == "" {
+		return t.Validity, nil
+	}
+	text, ok := option.(string)
+	if !ok {
+		return nil, policy.Errorf(policy.CodeInvalid, "want validity periods, a list written as text")
 	}
 	var list []ValiditySchedule
-	if text, ok := t.Options["TAG_VALIDITY_PERIODS"].(string); ok && json.Unmarshal([]byte(text), &list) != nil {
-		return nil
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, policy.Errorf(policy.CodeInvalid, "want validity periods, a list written as text: %w", err)
 	}
-	return list
+	return list, nil
 }
 
 // ServiceResource is a resource that can carry tags.
@@ -421,6 +449,7 @@ type ServiceResource struct {
 	ID               int64                     `json:"id,omitempty"`
 	ServiceName      string                    `json:"serviceName,omitempty"`
 	ResourceElements map[string]PolicyResource `json:"resourceElements,omitempty"`
+	IsEnabled        *bool                     `json:"isEnabled,omitempty"` // Ranger disregards it
 }
 
 // Snapshot is one verified version of everything that decides access. It is never changed once made, and never

@@ -32,8 +32,11 @@ func NewSnapshot(in SnapshotInput) (*Snapshot, error) {
 	if err := s.ServiceDef.Verify(); err != nil {
 		return nil, err
 	}
-	if len(in.Policies.PolicyDeltas) > 0 {
-		return nil, policy.Errorf(policy.CodeInvalid, "snapshot: the document holds changes of policies; apply them to the last full version first")
+	if field := in.Policies.Deltas(); field != "" {
+		return nil, policy.Errorf(policy.CodeInvalid, "snapshot: %s: the document holds changes of policies; apply them to the last full version first", field)
+	}
+	if in.Tags != nil && in.Tags.IsDelta {
+		return nil, policy.Errorf(policy.CodeInvalid, "snapshot: isDelta: the document holds changes of tags; want all tags")
 	}
 	if err := VerifyRoles(s.Roles); err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
@@ -204,8 +203,8 @@ func (e *Policy) close(deny []Item) {
 }
 
 // widen sets the resources of the policy to all that it might be about: where the values of a resource, or the resources
-// above it, are not known, they stand for every one, and for what is below them. Names that the service definition does not
-// have, nor nearly, are of other objects than there are here: a policy that names these alone is about none of ours.
+// above it, are not known, they stand for every one, and for what is below them. A set of which no name is one of the service
+// definition may be about anything, unless all are names of what other services of Ranger have and Unity Catalog does not.
 func (r *reader) widen(e *Policy) {
 	e.Resources, e.ascii = nil, true
 	for i := range len(e.Source.AdditionalResources) + 1 {
@@ -228,19 +227,23 @@ func (r *reader) widen(e *Policy) {
 	}
 }
 
+// otherResources are resources of Ranger's services that are nothing of Unity Catalog, whatever is meant by them. Source:
+// agents-common/src/main/resources/service-defs.
+var otherResources = []string{"path", "url", "queue", "topic", "transactionalid", "consumergroup", "delegationtoken", "topology", "keyname", "nifi-resource",
+	"column-family", "hiveservice", "collection", "index", "bucket", "key", "project", "queryid", "trinouser", "systemproperty", "sessionproperty"}
+
 func (r *reader) addWidened(e *Policy, path string, resources map[string]ranger.PolicyResource) {
 	var (
 		anything = ranger.PolicyResource{Values: []string{""}} // "*" is a name where the definition knows no wildcards
-		names    = slices.Sorted(maps.Keys(e.model.Resources))
 		known    = make(map[string]ranger.PolicyResource)
-		foreign  = len(resources) > 0
 	)
+	others := len(resources) > 0
 	for name, values := range resources {
 		if e.model.Resources[name] == nil {
-			foreign = foreign && input.Misspelt(name, names) == ""
+			others = others && slices.Contains(otherResources, name)
 			continue
 		}
-		foreign = false
+		others = false
 		if len(values.Values) == 0 || slices.ContainsFunc(e.Source.Faults, func(f ranger.Fault) bool { return f.Within(path + "." + name) }) {
 			values = anything
 		}
@@ -251,7 +254,7 @@ func (r *reader) addWidened(e *Policy, path string, resources map[string]ranger.
 			known[def.Name] = anything
 		}
 	}
-	if foreign {
+	if others {
 		return
 	}
 	added := false
@@ -283,12 +286,22 @@ func (e *Policy) effectWords(effect faultEffect) (words string, of policy.Effect
 	switch {
 	case effect == faultHarmless:
 		return "it has no effect", policy.EffectNone
+	case e.damage.where && closes && !e.Everywhere && len(e.Resources) == 0:
+		return "the policy is about another service's resources, and nothing of Unity Catalog, so it allows and denies nothing here", policy.EffectNone
 	case effect == faultNoAllow:
 		return "it allows nothing, and all else in the policy holds", policy.EffectNarrower
 	case effect == faultClosesItem:
 		return "whom the item may be about is denied all that it may be about", policy.EffectNarrower
 	case effect == faultCloses:
 		return "the policy allows nothing, and everybody is denied " + about, policy.EffectNarrower
+	case effect == faultWhere && closes && e.Everywhere && e.Tag:
+		of = policy.EffectNarrower
+		for name := range e.Source.Resources {
+			if _, _, ours := LevelOf(name); ours {
+				of = policy.EffectWider // it may have been meant for these, with or without a tag
+			}
+		}
+		return "the policy allows nothing, and what it denies is denied on whatever carries a tag, and nowhere else", of
 	case effect == faultWhere && closes && e.Everywhere:
 		return "the policy allows nothing, and what it denies is denied everywhere", policy.EffectNarrower
 	case effect == faultWhere && closes && len(e.Resources) > 0:

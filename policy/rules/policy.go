@@ -367,6 +367,9 @@ func (p *Policy) MatchWithoutRequest(path *match.Path, v *match.Values) (matched
 	return conditional || p.Everywhere, conditional
 }
 
+// Resource returns the definition of a resource that the policy may name, nil when there is none.
+func (p *Policy) Resource(name string) *ranger.ResourceDef { return p.model.Resource(name) }
+
 // AllAccesses lists the access types of the policy's service definition but the one named "all".
 func (p *Policy) AllAccesses() []string {
 	var list []string

@@ -1,12 +1,12 @@
 package rules
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"ucwarden/input"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )
@@ -29,6 +29,14 @@ func newTagTable(m *Model, tags *ranger.ServiceTags) *TagTable {
 		return nil
 	}
 	table := &TagTable{}
+	unclear := newUnclearTags(tags.Faults)
+	newTag := func(id string, m match.Type) *match.Tag {
+		tag := tags.Tags[id]
+		periods, err := tag.Periods()
+		t := match.NewTag(tag.Type, tag.Attributes, periods, m)
+		t.Unclear = t.Unclear || err != nil || unclear.tags[id]
+		return t
+	}
 	for i, r := range tags.ServiceResources {
 		matcher, ok := match.New(m.forests[ranger.PolicyTypeAccess], r.ResourceElements, nil)
 		if !ok {
@@ -37,24 +45,44 @@ func newTagTable(m *Model, tags *ranger.ServiceTags) *TagTable {
 		}
 		tagged := taggedResource{matcher: &matcher}
 		for _, id := range tags.ResourceToTagIDs[strconv.FormatInt(r.ID, 10)] {
-			tag, ok := tags.Tags[strconv.FormatInt(id, 10)]
-			if !ok {
+			key := strconv.FormatInt(id, 10)
+			if _, ok := tags.Tags[key]; !ok {
 				continue
 			}
 			var byMatch [len(match.MatchTypeNames)]*match.Tag
-			for i := range byMatch {
-				byMatch[i] = match.NewTag(tag.Type, tag.Attributes, tag.Periods(), match.Type(i))
+			for m := range byMatch {
+				byMatch[m] = newTag(key, match.Type(m))
+				byMatch[m].Unclear = byMatch[m].Unclear || unclear.resources[i]
 			}
 			tagged.tags = append(tagged.tags, byMatch)
 		}
 		table.root.Add(&matcher, int32(len(table.resources)))
 		table.resources = append(table.resources, tagged)
 	}
-	for _, key := range slices.Sorted(maps.Keys(tags.Tags)) {
-		tag := tags.Tags[key]
-		table.all = append(table.all, match.NewTag(tag.Type, tag.Attributes, tag.Periods(), match.Descendant))
+	for _, id := range slices.Sorted(maps.Keys(tags.Tags)) {
+		table.all = append(table.all, newTag(id, match.Descendant))
 	}
 	return table
+}
+
+// unclearTags are the tags and the resources, by their ids and indexes in the document, of which something cannot be understood.
+type unclearTags struct {
+	tags      map[string]bool
+	resources map[int]bool
+}
+
+func newUnclearTags(faults []ranger.Fault) unclearTags {
+	u := unclearTags{tags: make(map[string]bool), resources: make(map[int]bool)}
+	for _, f := range faults {
+		switch name, index, rest := f.Step(); name {
+		case "serviceResources":
+			u.resources[index] = true
+		case "tags":
+			id, _, _ := strings.Cut(rest, ".")
+			u.tags[id] = true
+		}
+	}
+	return u
 }
 
 // Nowhere lists the indexes of the tagged resources, in their document, that are none of the service definition: they carry nothing.
@@ -99,10 +127,14 @@ func (r *reader) tagRepository(component *ranger.ServiceDef, tags *ranger.TagPol
 		return nil
 	}
 	rename := func(name string) (string, bool) {
-		if local, ok := strings.CutPrefix(name, component.Name+":"); ok {
+		of, local, ok := strings.Cut(name, ":")
+		switch {
+		case !ok:
+			return name, true
+		case ComponentNamed(of, component.Name) <= ComponentNearly: // what is nearly ours has a fault, which decides what becomes of it
 			return local, true
 		}
-		return name, !strings.Contains(name, ":")
+		return name, false
 	}
 	renameAll := func(list []ranger.AccessTypeDef) []ranger.AccessTypeDef {
 		var local []ranger.AccessTypeDef
@@ -123,7 +155,7 @@ func (r *reader) tagRepository(component *ranger.ServiceDef, tags *ranger.TagPol
 		}
 		return local
 	}
-	def := *cmp.Or(tags.ServiceDef, defaultTagService(component))
+	def := *TagServiceDef(component, tags)
 	def.AccessTypes, def.MarkerAccessTypes = renameAll(def.AccessTypes), renameAll(def.MarkerAccessTypes)
 	m := NewModel(&def)
 	m.denies = true // a tag service always has denies
@@ -138,11 +170,46 @@ func (r *reader) tagRepository(component *ranger.ServiceDef, tags *ranger.TagPol
 	return r.repository(m, tags.Policies, "")
 }
 
-// defaultTagService is the definition of a tag service that brings none: tags, and the access types of the component.
-func defaultTagService(component *ranger.ServiceDef) *ranger.ServiceDef {
+// TagServiceDef returns the definition that the policies of a tag service are read by. For one that brings none it has tags, and the
+// access types of the component: the service definition of what carries the tags.
+func TagServiceDef(component *ranger.ServiceDef, tags *ranger.TagPolicies) *ranger.ServiceDef {
+	if tags.ServiceDef != nil {
+		return tags.ServiceDef
+	}
 	def := &ranger.ServiceDef{Name: match.TagResource, Resources: []ranger.ResourceDef{{Name: match.TagResource, Level: 1, MatcherOptions: ranger.OptionMap{"ignoreCase": "false"}}}}
 	for _, a := range component.AccessTypes {
 		def.AccessTypes = append(def.AccessTypes, ranger.AccessTypeDef{Name: component.Name + ":" + a.Name, Category: a.Category})
 	}
 	return def
+}
+
+// Component is whose an access type or mask of a tag service is.
+type Component uint8
+
+// The components.
+const (
+	ComponentOwn    Component = iota // the service that the tags are read for
+	ComponentNearly                  // written nearly as that one, and so a slip of writing
+	ComponentOther                   // one that Ranger has
+	ComponentUnknown
+)
+
+// rangerComponents are the service types of Ranger. Source: agents-common/src/main/resources/service-defs.
+var rangerComponents = []string{"hdfs", "hbase", "hive", "yarn", "knox", "storm", "solr", "kafka", "kms", "atlas", "nifi", "nifi-registry", "sqoop", "kylin",
+	"elasticsearch", "presto", "trino", "ozone", "kudu", "schema-registry", "nestedstructure", "wasb", "abfs", "s3", "gds", "polaris", "tag"}
+
+// ComponentNamed tells whose what stands before the colon of "hive:select" is, given the name of the service definition that the
+// tags are read for. Names differ neither by case nor by how their words are parted.
+func ComponentNamed(name, own string) Component {
+	canonical := func(name string) string { return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name)) }
+	a, b := canonical(name), canonical(own)
+	switch {
+	case a == b:
+		return ComponentOwn
+	case slices.Contains(rangerComponents, strings.ToLower(name)):
+		return ComponentOther
+	case input.Distance(a, b) <= len(b)/4, strings.Contains(strings.TrimSpace(a), "unitycatalog"):
+		return ComponentNearly
+	}
+	return ComponentUnknown
 }

@@ -144,7 +144,11 @@ func (s *suiteRequest) tags() ([]evaluate.RequestTag, error) {
 		return nil, fmt.Errorf("request.context.%s: %w", contextTags, err)
 	}
 	for _, t := range list {
-		tags = append(tags, evaluate.RequestTag{Type: t.Type, Attributes: t.Attributes, Match: match.ParseType(t.MatchType), Validity: t.Periods()})
+		periods, err := t.Periods()
+		if err != nil {
+			return nil, fmt.Errorf("request.context.%s: tag %q: %s: %w", contextTags, t.Type, ranger.TagPeriodsOption, err)
+		}
+		tags = append(tags, evaluate.RequestTag{Type: t.Type, Attributes: t.Attributes, Match: match.ParseType(t.MatchType), Validity: periods})
 	}
 	return tags, nil
 }

@@ -146,7 +146,7 @@ func (t *suiteTable) session(set *rules.RuleSet, request evaluate.Request) Sessi
 		groups, _ = set.Members.GroupNames(request.User)
 	}
 	in := make(map[string]bool)
-	held := []rules.SubjectID{set.Subjects.ID(rules.SubjectUser, request.User)}
+	held := []rules.SubjectID{rules.Everyone, set.Subjects.ID(rules.SubjectUser, request.User)}
 	for _, g := range groups {
 		in[set.Subjects.PrincipalOf(rules.SubjectGroup, g).Name] = true
 		held = append(held, set.Subjects.ID(rules.SubjectGroup, g))

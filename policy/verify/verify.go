@@ -23,11 +23,14 @@ import (
 func Snapshot(s *ranger.Snapshot) *ranger.Snapshot {
 	c := *s
 	models := make(map[*ranger.ServiceDef]*rules.Model)
-	check := func(policies []ranger.Policy, def *ranger.ServiceDef, tags bool) []ranger.Policy {
-		if def != nil && models[def] == nil {
+	modelOf := func(def *ranger.ServiceDef) *rules.Model {
+		if models[def] == nil {
 			models[def] = rules.NewModel(def)
 		}
-		v := &verifier{model: models[def], tags: tags, component: s.ServiceDef.Name}
+		return models[def]
+	}
+	check := func(policies []ranger.Policy, def *ranger.ServiceDef, tags bool) []ranger.Policy {
+		v := &verifier{model: modelOf(def), tags: tags, component: s.ServiceDef.Name}
 		return v.policies(policies)
 	}
 	c.Policies = check(s.Policies, s.ServiceDef, false)
@@ -43,9 +46,10 @@ func Snapshot(s *ranger.Snapshot) *ranger.Snapshot {
 	}
 	if s.TagPolicies != nil {
 		tags := *s.TagPolicies
-		tags.Policies = check(tags.Policies, tags.ServiceDef, true)
+		tags.Policies = check(tags.Policies, rules.TagServiceDef(s.ServiceDef, s.TagPolicies), true)
 		c.TagPolicies = &tags
 	}
+	c.Tags = (&verifier{model: modelOf(s.ServiceDef)}).tagged(s.Tags, s.Service)
 	return &c
 }
 
@@ -73,9 +77,9 @@ func Zones(s *ranger.Snapshot) iter.Seq[error] {
 
 // verifier checks policies against one service definition.
 type verifier struct {
-	model     *rules.Model // nil for a tag service without definition: names cannot be checked
-	tags      bool         // the policies are a tag service's: access types are written component:type
-	component string       // the service definition of the tagged resources
+	model     *rules.Model
+	tags      bool   // the policies are a tag service's: access types are written component:type
+	component string // the service definition of the tagged resources
 	faults    []ranger.Fault
 }
 
@@ -131,9 +135,6 @@ func (v *verifier) policy(p *ranger.Policy) {
 
 // resources checks one set of resources of a policy; path is their place in it.
 func (v *verifier) resources(path string, p *ranger.Policy, resources map[string]ranger.PolicyResource) {
-	if v.model == nil {
-		return
-	}
 	if len(resources) == 0 {
 		v.fault(path, "it names no resource")
 		return
@@ -214,18 +215,28 @@ func (v *verifier) accesses(path string, item *ranger.PolicyItem) {
 // spelling returns how the service definition spells an access type; the name as it is where that cannot be known, "" where
 // there is no such access type.
 func (v *verifier) spelling(name string) string {
-	switch {
-	case v.model == nil:
-		return name
-	case v.ofAnother(name):
+	if v.ofAnother(name) {
 		return name
 	}
-	return v.model.Spelling(name)
+	spelling := v.model.Spelling(name)
+	if spelling != "" || !v.tags {
+		return spelling
+	}
+	of, local, ok := strings.Cut(name, ":")
+	switch {
+	case !ok: // Ranger takes a name without component for the own one's
+		local = name
+	case rules.ComponentNamed(of, v.component) != rules.ComponentOwn:
+		return ""
+	}
+	return v.model.Spelling(v.component + ":" + local)
 }
 
-// ofAnother reports whether the name, in a tag policy, is that of another component: it can never match here.
+// ofAnother reports whether the name, in a tag policy, is that of another component: it can never match here. That a component is
+// nearly ours is a mistake.
 func (v *verifier) ofAnother(name string) bool {
-	return v.tags && !strings.HasPrefix(name, v.component+":") && strings.Contains(name, ":")
+	of, _, ok := strings.Cut(name, ":")
+	return v.tags && ok && rules.ComponentNamed(of, v.component) >= rules.ComponentOther
 }
 
 // respell returns the policy with the access types as the service definition spells them, and whether any was spelt
@@ -259,7 +270,7 @@ func (v *verifier) respell(p *ranger.Policy) (respelt ranger.Policy, changed boo
 
 // mask checks the name of a mask.
 func (v *verifier) mask(path, name string) {
-	if v.model == nil || v.ofAnother(name) || v.model.KnowsMask(strings.TrimPrefix(name, v.component+":")) || v.model.KnowsMask(name) {
+	if v.ofAnother(name) || v.model.KnowsMask(strings.TrimPrefix(name, v.component+":")) || v.model.KnowsMask(name) {
 		return
 	}
 	v.fault(path+".dataMaskInfo.dataMaskType", "service definition %q has no mask %q", v.model.Name(), name)

@@ -103,6 +103,9 @@ func (d *document) parse() (err error) {
 		if d.policies, err = ranger.ParsePolicyFile(d.data, origin); err != nil {
 			return err
 		}
+		if field := d.policies.Deltas(); field != "" {
+			return policy.Errorf(policy.CodeInvalid, "%s: %s: a file must hold whole policies, not changes of them", origin, field)
+		}
 		d.unknown = d.policies.Unknown
 		for i := range d.policies.Policies {
 			if p := &d.policies.Policies[i]; p.Service == "" && p.ServiceType != ranger.TagServiceType {
@@ -123,6 +126,9 @@ func (d *document) parse() (err error) {
 	case ranger.DocumentTags:
 		if d.tags, err = ranger.ParseTags(d.data, origin); err == nil {
 			d.unknown = d.tags.Unknown
+			if d.tags.IsDelta {
+				return policy.Errorf(policy.CodeInvalid, "%s: isDelta: a file must hold all tags, not changes of them", origin)
+			}
 		}
 	case ranger.DocumentServiceDef:
 		if d.def, err = ranger.ParseServiceDef(d.data, origin); err == nil {
