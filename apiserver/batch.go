@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -55,6 +56,15 @@ func (s calls) SubmitTasks(c echo.Context) error {
 		}
 		answer.Items[places[i]] = BatchItem{Status: status, Location: pathTasks + "/" + url.PathEscape(task.ID), Task: &task}
 	}
+	wait := 0 // before those that were not taken are sent again
+	for _, item := range answer.Items {
+		if item.Problem != nil {
+			wait = max(wait, item.Problem.RetryAfter)
+		}
+	}
+	if wait > 0 {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(wait))
+	}
 	return c.JSON(http.StatusOK, answer)
 }
 
@@ -64,10 +74,8 @@ func (s *Server) batchProblem(c echo.Context, err error) BatchItem {
 	if f.err != nil {
 		s.log.Error("a task of a batch was not stored", "request", requestID(c), "error", f.err)
 	}
-	return BatchItem{Status: f.status, Problem: &Problem{
-		Type: "urn:ucwarden:problem:" + problemName(f), Title: http.StatusText(f.status), Status: f.status, Detail: f.detail, Errors: f.fields,
-		Instance: c.Request().URL.EscapedPath(), RequestID: requestID(c),
-	}}
+	problem := problemOf(f, c)
+	return BatchItem{Status: f.status, Problem: &problem}
 }
 
 // splitBatch returns the documents of a batch: those of an array, or of the array under items or tasks.

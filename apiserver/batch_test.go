@@ -37,14 +37,19 @@ func TestBatch(t *testing.T) {
 		table("a", "sales"), table("c", "sales"), table("d", "sales"), table("e", "sales"), table("f", "sales"),
 	}
 	want := "202 200 409 202 400 400 400 413 202 200 202 429 429 429"
-	got := decode[batch](e.do("POST", batchPath, "["+strings.Join(documents, ",")+"]").want(200))
+	answer := e.do("POST", batchPath, "["+strings.Join(documents, ",")+"]").want(200)
+	alone := e.do("POST", tasksPath, table("f", "sales")).want(429)
+	if wait := alone.header.Get("Retry-After"); wait == "" || answer.header.Get("Retry-After") != wait || fmt.Sprint(decode[apiserver.Problem](alone).RetryAfter) != wait {
+		t.Errorf("Retry-After %q, of a task by itself %q: %s", answer.header.Get("Retry-After"), wait, alone.body)
+	}
+	got := decode[batch](answer)
 	var statuses []string
 	for i, item := range got.Items {
 		statuses = append(statuses, fmt.Sprint(item.Status))
 		switch {
 		case item.Status < 300 && (item.Task == nil || item.Problem != nil || item.Location != tasksPath+"/"+item.Task.ID || item.Task.PostedBy != "tester"):
 			t.Errorf("item %d: %+v", i, item)
-		case item.Status >= 300 && (item.Task != nil || item.Problem == nil || item.Problem.Status != item.Status):
+		case item.Status >= 300 && (item.Task != nil || item.Problem == nil || item.Problem.Status != item.Status || (item.Problem.RetryAfter > 0) != (item.Status == 429)):
 			t.Errorf("item %d: %+v", i, item)
 		}
 	}
@@ -54,7 +59,11 @@ func TestBatch(t *testing.T) {
 	if page := decode[ondemand.Page](e.do("GET", tasksPath, "")); len(page.Items) != 5 {
 		t.Errorf("%d tasks stored, want 5", len(page.Items))
 	}
-	got = decode[batch](e.do("POST", batchPath, `{"tasks":[`+table("a", "sales")+","+table("g", "hr")+"]}", "Authorization", "Bearer "+limited).want(200))
+	answer = e.do("POST", batchPath, `{"tasks":[`+table("a", "sales")+","+table("g", "hr")+"]}", "Authorization", "Bearer "+limited).want(200)
+	if wait := answer.header.Get("Retry-After"); wait != "" {
+		t.Errorf("Retry-After %s where nothing is to be sent again", wait)
+	}
+	got = decode[batch](answer)
 	if got.Items[0].Status != 200 || got.Items[1].Status != http.StatusForbidden {
 		t.Errorf("of a limited token: %+v", got.Items)
 	}

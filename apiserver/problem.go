@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -73,12 +74,22 @@ func (s *Server) respond(err error, c echo.Context) {
 	for name, values := range f.header {
 		h[name] = values
 	}
-	if (f.status == http.StatusTooManyRequests || f.status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" {
-		h.Set("Retry-After", formatRetryAfter(retryAfter))
-	}
 	if f.status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
 		h["Www-Authenticate"] = challenge("")["Www-Authenticate"]
 	}
+	body, err := json.Marshal(problemOf(f, c))
+	if err != nil { // strings and numbers only: cannot happen
+		log.Error("encode problem", "error", err)
+		c.Response().WriteHeader(f.status)
+		return
+	}
+	if err := c.Blob(f.status, mediaProblem, append(body, '\n')); err != nil {
+		log.Debug("answer not written", "error", err)
+	}
+}
+
+// problemOf returns the problem that an answer holds, or an item of one.
+func problemOf(f *responseError, c echo.Context) Problem {
 	p := Problem{
 		Type:      "urn:ucwarden:problem:" + problemName(f),
 		Title:     http.StatusText(f.status),
@@ -88,15 +99,10 @@ func (s *Server) respond(err error, c echo.Context) {
 		RequestID: requestID(c),
 		Errors:    f.fields,
 	}
-	body, err := json.Marshal(p)
-	if err != nil { // strings and numbers only: cannot happen
-		log.Error("encode problem", "error", err)
-		c.Response().WriteHeader(f.status)
-		return
+	if after := f.header.Get("Retry-After"); after != "" {
+		p.RetryAfter, _ = strconv.Atoi(after) // ours: a number
 	}
-	if err := c.Blob(f.status, mediaProblem, append(body, '\n')); err != nil {
-		log.Debug("answer not written", "error", err)
-	}
+	return p
 }
 
 // classify returns the answer for any error.
@@ -133,6 +139,13 @@ func classify(err error) *responseError {
 	}
 	if f.status == 0 { // a class that the table does not know
 		f.status, f.code, f.detail, f.err = http.StatusInternalServerError, policy.CodeInternal, publicDetail[policy.CodeInternal], err
+	}
+	if (f.status == http.StatusTooManyRequests || f.status == http.StatusServiceUnavailable) && f.header.Get("Retry-After") == "" {
+		f.header = maps.Clone(f.header)
+		if f.header == nil {
+			f.header = make(http.Header)
+		}
+		f.header.Set("Retry-After", formatRetryAfter(retryAfter))
 	}
 	return f
 }

@@ -185,8 +185,11 @@ type Problem struct {
 	Instance string `json:"instance"`
 
 	// RequestID also in the X-Request-Id header and the server's log
-	RequestID string       `json:"requestId,omitempty,omitzero"`
-	Errors    []FieldError `json:"errors,omitempty,omitzero"`
+	RequestID string `json:"requestId,omitempty,omitzero"`
+
+	// RetryAfter with 429 and 503: seconds to wait before trying again, as in Retry-After
+	RetryAfter int          `json:"retryAfter,omitempty,omitzero"`
+	Errors     []FieldError `json:"errors,omitempty,omitzero"`
 }
 
 // Readiness defines model for Readiness.

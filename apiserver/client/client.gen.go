@@ -189,8 +189,11 @@ type Problem struct {
 	Instance string `json:"instance"`
 
 	// RequestID also in the X-Request-Id header and the server's log
-	RequestID string       `json:"requestId,omitempty,omitzero"`
-	Errors    []FieldError `json:"errors,omitempty,omitzero"`
+	RequestID string `json:"requestId,omitempty,omitzero"`
+
+	// RetryAfter with 429 and 503: seconds to wait before trying again, as in Retry-After
+	RetryAfter int          `json:"retryAfter,omitempty,omitzero"`
+	Errors     []FieldError `json:"errors,omitempty,omitzero"`
 }
 
 // Readiness defines model for Readiness.
@@ -547,7 +550,7 @@ type ClientInterface interface {
 
 	// SubmitTasksWithBody Submit up to 1,000 tasks in one commit
 	//
-	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -556,7 +559,7 @@ type ClientInterface interface {
 
 	// SubmitTasks Submit up to 1,000 tasks in one commit
 	//
-	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -850,7 +853,7 @@ func (c *API) RetryTask(ctx context.Context, id ID, reqEditors ...RequestEditorF
 
 // SubmitTasksWithBody Submit up to 1,000 tasks in one commit
 //
-// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 //
 // Takes any type of body and a specified content type.
 //
@@ -869,7 +872,7 @@ func (c *API) SubmitTasksWithBody(ctx context.Context, contentType string, body 
 
 // SubmitTasks Submit up to 1,000 tasks in one commit
 //
-// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2076,7 +2079,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitTasksWithBodyWithResponse Submit up to 1,000 tasks in one commit
 	//
-	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2085,7 +2088,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitTasksWithResponse Submit up to 1,000 tasks in one commit
 	//
-	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+	// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2811,6 +2814,11 @@ func (r RetryTaskResponse) ContentType() string {
 	return ""
 }
 
+// SubmitTasksResponse200Headers the declared response headers of an HTTP 200 response for SubmitTasks
+type SubmitTasksResponse200Headers struct {
+	RetryAfter int
+}
+
 type SubmitTasksResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2818,6 +2826,8 @@ type SubmitTasksResponse struct {
 	JSON200 *BatchAnswer
 	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationProblemJSONDefault *Other
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SubmitTasksResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -3310,7 +3320,7 @@ func (c *ClientWithResponses) RetryTaskWithResponse(ctx context.Context, id ID, 
 
 // SubmitTasksWithBodyWithResponse Submit up to 1,000 tasks in one commit
 //
-// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3325,7 +3335,7 @@ func (c *ClientWithResponses) SubmitTasksWithBodyWithResponse(ctx context.Contex
 
 // SubmitTasksWithResponse Submit up to 1,000 tasks in one commit
 //
-// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. requestInfo.approve needs the scope admin.
+// Each task has an outcome of its own, that which it would have had by itself: what is wrong with one keeps none of the others out. After any answer but 200 nothing is stored. Those that did not fit into the queue have status 429, and may be sent again when the time in Retry-After has passed. requestInfo.approve needs the scope admin.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3934,6 +3944,19 @@ func ParseSubmitTasksResponse(rsp *http.Response) (*SubmitTasksResponse, error) 
 		}
 		response.ApplicationProblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SubmitTasksResponse200Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil

@@ -114,8 +114,8 @@ func (c *Client) submit(ctx context.Context, document []byte, params SubmitTaskP
 	})
 }
 
-// SubmitAll submits up to 1,000 tasks, which the server stores in one commit, and returns what became of each. After an error
-// nothing was stored, or nothing is known.
+// SubmitAll submits up to 1,000 tasks, which the server stores in one commit, and returns what became of each. One with a problem of
+// status 429 or 503 may be submitted again after its RetryAfter, in seconds. After an error nothing was stored, or nothing is known.
 func (c *Client) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]BatchItem, error) {
 	document, err := json.Marshal(tasks)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -397,5 +398,65 @@ func TestFollowGivesUp(t *testing.T) {
 	}
 	if n := requests.Load(); n != 4 {
 		t.Errorf("%d requests, want a stream and a look-up, twice", n)
+	}
+}
+
+// A server that is asked too often is left alone for as long as it says; where it takes no stream alone, the task is looked up meanwhile.
+func TestFollowHonoursRetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		name            string
+		stream, lookUps bool // what is refused
+		want            time.Duration
+	}{{"streams", true, false, 2 * time.Second}, {"all", true, true, 20 * time.Second}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start, streams, lookUps := time.Now(), 0, 0
+				c := newClient(t, client.Options{BaseURL: "http://localhost:1", Transport: transport(func(r *http.Request) *http.Response {
+					w := httptest.NewRecorder()
+					stream := strings.HasSuffix(r.URL.Path, "/events")
+					if stream {
+						streams++
+					} else {
+						lookUps++
+					}
+					switch {
+					case stream || test.lookUps && lookUps == 2:
+						w.Header().Set("Retry-After", "20")
+						w.WriteHeader(http.StatusTooManyRequests)
+					case time.Since(start) < time.Second:
+						_ = json.NewEncoder(w).Encode(life(ondemand.New, ondemand.Waiting))
+					default:
+						_ = json.NewEncoder(w).Encode(life(ondemand.New, ondemand.Waiting, ondemand.InProgress, ondemand.Success))
+					}
+					return w.Result()
+				})})
+				task, err := c.Follow(t.Context(), "t1", func(ondemand.Transition) {})
+				took := time.Since(start)
+				if err != nil || task.Status != ondemand.Success || took < test.want/2 || took > test.want+time.Second {
+					t.Errorf("ended as %s after %v, want about %v: %v", task.Status, took, test.want, err)
+				}
+				if streams > 2 || test.name == "streams" && streams != 1 {
+					t.Errorf("asked for a stream %d times in %v", streams, took)
+				}
+			})
+		})
+	}
+}
+
+type transport func(*http.Request) *http.Response
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+// An error says when the request can be sent again.
+func TestErrorSaysWhenToRetry(t *testing.T) {
+	c := newClient(t, client.Options{BaseURL: "http://localhost:1", Transport: transport(func(*http.Request) *http.Response {
+		w := httptest.NewRecorder()
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return w.Result()
+	})})
+	_, err := c.Submit(t.Context(), ondemand.Task{Type: ondemand.FullSync})
+	if refused, ok := errors.AsType[*client.Error](err); !ok || refused.RetryAfter != 7*time.Second || !strings.Contains(err.Error(), "again after 7s") {
+		t.Errorf("%v", err)
 	}
 }

@@ -6,12 +6,17 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
+
+	"ucwarden/endpoint"
 )
 
 // Error is an answer of the server that is not the one asked for.
 type Error struct {
 	Status  int     // HTTP status
 	Problem Problem // zero where the answer held none, as a proxy's page
+	// RetryAfter is how long the server, or a proxy, wants to be left alone, at most an hour; 0 where it does not say.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -22,6 +27,9 @@ func (e *Error) Error() string {
 	}
 	for _, f := range e.Problem.Errors {
 		fmt.Fprintf(&b, "; %s: %s", f.Pointer, f.Detail)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, "; it can be sent again after %s", e.RetryAfter)
 	}
 	return b.String()
 }
@@ -35,6 +43,7 @@ func (e *Error) permanent() bool {
 func readError(resp *http.Response) error {
 	defer func() { _ = resp.Body.Close() }() // the status says it all
 	e := &Error{Status: resp.StatusCode}
+	e.RetryAfter, _ = endpoint.RetryAfter(resp.Header, time.Now())
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
 	if err == nil && json.Unmarshal(body, &e.Problem) != nil {
 		e.Problem = Problem{} // not the server's own: a proxy's page

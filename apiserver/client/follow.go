@@ -24,13 +24,17 @@ const (
 // Follow calls each for every transition of the task, past ones first and none twice, and returns the task when it
 // has ended. It reads the event stream and, when that breaks, looks the task up and opens the stream again. An error
 // of the first look-up ends it, and so does one that will come again, or a server that has not answered for
-// Options.GiveUpAfter; others are waited out.
+// Options.GiveUpAfter; others are waited out, at least for as long as their Retry-After says.
 func (c *Client) Follow(ctx context.Context, id string, each func(ondemand.Transition)) (ondemand.Task, error) {
 	once := onlyOnce(each)
 	var answered time.Time // when the server last did
 	wait := firstWait
-	for {
-		streamErr := c.stream(ctx, id, once)
+	var streamErr error
+	for next := time.Now(); ; { // next is when the server takes a stream again
+		if !time.Now().Before(next) {
+			streamErr = c.stream(ctx, id, once)
+			next = time.Now().Add(retryAfter(streamErr))
+		}
 		task, err := c.Get(ctx, id)
 		switch {
 		case err == nil:
@@ -52,10 +56,18 @@ func (c *Client) Follow(ctx context.Context, id string, each func(ondemand.Trans
 		select {
 		case <-ctx.Done():
 			return task, ctx.Err()
-		case <-time.After(wait):
+		case <-time.After(max(wait, min(retryAfter(err), c.giveUpAfter))):
 			wait = min(2*wait, longestWait)
 		}
 	}
+}
+
+// retryAfter returns how long a server wants to be left alone that answered with err; 0 for other errors.
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
 }
 
 func isPermanent(err error) bool {
