@@ -424,7 +424,7 @@ func TestDirectoryKept(t *testing.T) {
 	r.sync()
 	for _, same := range []bool{true, false} {
 		o := r.Options
-		o.Directory, o.Registerer, o.Logger = &staff{err: errors.New("down")}, nil, nil
+		o.Directory, o.Logger = &staff{err: errors.New("down")}, nil
 		if !same {
 			other := newRig(t, rigOptions{seed: strings.Replace(nested, "12345678", "99999999", 1)}, allow("table:hr.core.staff", "ANALYSTS", "select"))
 			o.Workspace = other.client

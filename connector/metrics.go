@@ -12,7 +12,8 @@ import (
 	"ucwarden/policy"
 )
 
-type metrics struct {
+// Metrics count what syncs do.
+type Metrics struct {
 	syncs    *prometheus.CounterVec
 	duration prometheus.Histogram
 	grants   prometheus.Counter
@@ -23,8 +24,9 @@ type metrics struct {
 	findings *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
-	m := &metrics{
+// NewMetrics returns counters at 0, registered unless r is nil. An error says that they are registered already.
+func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{
 		syncs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ucwarden_syncs_total", Help: "Syncs by result: done, refused by a guard, error.",
 		}, []string{"result"}),
@@ -58,13 +60,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-func (m *metrics) changed(c policy.Change) {
+func (m *Metrics) changed(c policy.Change) {
 	m.grants.Add(float64(len(c.Add)))
 	m.revokes.Add(float64(len(c.Remove)))
 }
 
+// NotBegun counts as failed a sync that cannot begin, since what it needs is not there.
+func (m *Metrics) NotBegun() { m.syncs.WithLabelValues("error").Inc() }
+
 // synced counts a sync that ended with err.
-func (m *metrics) synced(err error, took time.Duration) {
+func (m *Metrics) synced(err error, took time.Duration) {
 	switch {
 	case err == nil:
 		m.syncs.WithLabelValues("done").Inc()
@@ -77,7 +82,7 @@ func (m *metrics) synced(err error, took time.Duration) {
 }
 
 // found counts the findings of a plan that is made to be carried out.
-func (m *metrics) found(findings []policy.Finding) {
+func (m *Metrics) found(findings []policy.Finding) {
 	for _, f := range findings {
 		m.findings.WithLabelValues(string(f.Effect)).Inc()
 	}

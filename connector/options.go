@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ucwarden/connector/apply"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/memory"
@@ -58,7 +56,7 @@ type Options struct {
 	// 15 min.
 	UnknownPrincipalTTL time.Duration
 	Logger              *slog.Logger
-	Registerer          prometheus.Registerer // may be nil
+	Metrics             *Metrics // nil counts for nobody
 }
 
 func (o *Options) validate() error {
@@ -89,6 +87,12 @@ func (o *Options) validate() error {
 	if o.Successes == nil {
 		var err error
 		if o.Successes, err = success.New(nil, nil); err != nil {
+			return err
+		}
+	}
+	if o.Metrics == nil {
+		var err error
+		if o.Metrics, err = NewMetrics(nil); err != nil {
 			return err
 		}
 	}

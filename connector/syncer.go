@@ -26,7 +26,7 @@ import (
 // the package's documentation for what holds between syncs that run side by side.
 type Syncer struct {
 	Options
-	metrics     *metrics
+	metrics     *Metrics
 	revokes     revokeBudget
 	coordinator *coordinate.Coordinator
 	principals  *identity.Cache
@@ -60,14 +60,10 @@ func New(o Options) (*Syncer, error) {
 	if o.Compile.NotOurs == nil && o.Scope.FiltersObjects() {
 		o.Compile.NotOurs = o.Scope.NotOurs
 	}
-	m, err := newMetrics(o.Registerer)
-	if err != nil {
-		return nil, err
-	}
 	o.Compile.Protects = o.Protection != nil
 	o.Compile.Columns = o.Protection != nil && o.Protection.Policies.Columns
 	s := &Syncer{
-		Options: o, metrics: m, coordinator: coordinate.New(), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
+		Options: o, metrics: o.Metrics, coordinator: coordinate.New(), principals: identity.NewCache(o.Directory, o.DirectoryInterval, o.Logger),
 		unknown: identity.NewUnknown(o.UnknownPrincipalTTL, o.UnknownState), expansions: expansion.New(cmp.Or(o.UnknownState, o.State)),
 		memory: memory.New(o.State, cmp.Or(o.UnknownState, o.State)), held: make(map[string]uint64), warnedOfScope: make(map[string]bool),
 	}

@@ -70,11 +70,15 @@ func watched(w *world, environ []string, args ...string) *alerting {
 	}
 	w.Cleanup(p.kill)
 	a := &alerting{world: w, url: url, api: w.api(url)}
-	until(w.t(), "connected", func() bool {
-		return strings.Contains(string(bodyOf(w.t(), url+"/metrics", "")), "\nucwarden_syncs_total")
-	})
+	until(w.t(), "connected", func() bool { return connected(w.t(), url) })
 	a.before = a.scrape()
 	return a
+}
+
+// connected reports whether a daemon has reached its workspace.
+func connected(t *testing.T, url string) bool {
+	_, body := getAnswer(t, url+"/readyz", "")
+	return !strings.Contains(string(body), "/checks/workspace")
 }
 
 func (w *world) t() *testing.T { return w.TB.(*testing.T) }

@@ -136,7 +136,7 @@ func guards(c *config.Config) []guard.Guard {
 
 // newSyncer joins policies and workspace; it asks the workspace who we are. state keeps what guards compare with, and
 // journal what is changed, and successes when all of it was right; nil keeps nothing.
-func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state memory.Store, journal apply.Journal, successes *success.Log, log *slog.Logger, reg prometheus.Registerer) (*connector.Syncer, error) {
+func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Client, src policySource, state memory.Store, journal apply.Journal, successes *success.Log, metrics *connector.Metrics, log *slog.Logger) (*connector.Syncer, error) {
 	o := scopeOptions(c)
 	me, err := client.Whoami(ctx)
 	unknown := policy.CodeOf(err) == policy.CodeForbidden || policy.CodeOf(err) == policy.CodeNotFound
@@ -157,7 +157,7 @@ func newSyncer(ctx context.Context, c *config.Config, client *unitycatalog.Clien
 		KeptOut: func() error { return keptOut(src) }, Workspace: client, Directory: client, UnknownSelf: unknown, DirectoryInterval: min(c.Sync.Interval, 10*time.Minute), Policies: src, Scope: scope,
 		Read: rules.Options{Names: nameMapping(c)}, Compile: compileOptions(c), Mode: policy.Mode(c.Sync.Mode), Settings: planSettings(c, me.Principal.Name),
 		Protection: protectionOptions(c, client, me.Principal.Name, log), Guards: guards(c), State: state, Journal: journal, Successes: successes, UnknownState: memory.Folder(c.Store.Path), Parallel: c.Databricks.MaxConcurrency,
-		Logger: log, Registerer: reg,
+		Logger: log, Metrics: metrics,
 	})
 }
 
@@ -201,6 +201,7 @@ type pipeline struct {
 	told        *events           // nil: nobody is told
 	traces      *tracing.Provider // nil: none are recorded
 	drift       *driftMetrics
+	syncs       *connector.Metrics
 	successes   *success.Log
 	fullSyncs   fullSyncs
 	queue       *queue.Queue
@@ -318,6 +319,9 @@ func newPipeline(c *config.Config, o pipelineOptions) (_ *pipeline, err error) {
 	if p.drift, err = newDriftMetrics(reg); err != nil {
 		return nil, err
 	}
+	if p.syncs, err = connector.NewMetrics(reg); err != nil {
+		return nil, err
+	}
 	if p.successes, err = success.New(p.store, reg); err != nil {
 		return nil, err
 	}
@@ -374,7 +378,7 @@ func (p *pipeline) connect(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.successes, p.log, p.registerer); err != nil {
+	if p.syncer, err = newSyncer(ctx, p.config, p.workspace, p.source, p.store, p.audit, p.successes, p.syncs, p.log); err != nil {
 		return err
 	}
 	after, err := refreshAfter(p.config, p.log)

@@ -38,7 +38,7 @@ func TestReadinessOfFailedFullSyncs(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(p.kill)
-		until(t, "connected", func() bool { return strings.Contains(string(bodyOf(t, url+"/metrics", "")), "\nucwarden_syncs_total") })
+		until(t, "connected", func() bool { return connected(t, url) })
 		for range fail {
 			task, err := w.api(url).Submit(t.Context(), fullTask)
 			if err != nil {

@@ -53,7 +53,7 @@ at once, those of the next when they are made, so that nobody has more access on
 			if err != nil {
 				return err
 			}
-			syncer, err := newSyncer(cmd.Context(), c, workspace, src, nil, nil, nil, log, nil)
+			syncer, err := newSyncer(cmd.Context(), c, workspace, src, nil, nil, nil, nil, log)
 			if err != nil {
 				return err
 			}

@@ -190,6 +190,10 @@ func (d *daemon) run(ctx context.Context) error {
 		})
 	}
 	g.Go(func() error {
+		d.countHeldUp(ctx, d.source.Problem, d.syncDue, d.syncs.NotBegun)
+		return nil
+	})
+	g.Go(func() error {
 		if err := d.start(ctx, g); err != nil || ctx.Err() != nil {
 			return err
 		}

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"ucwarden/connector/tasks"
 	"ucwarden/policy"
 )
 
@@ -25,6 +27,7 @@ type startup struct {
 
 	mu      sync.Mutex
 	problem error // why the workspace is not connected; nil once it is
+	failed  bool  // to connect, at least once
 }
 
 func newStartup() *startup {
@@ -104,7 +107,43 @@ func (s *startup) noteWorkspace(err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.problem = err
+	s.problem, s.failed = err, err != nil
+}
+
+const (
+	// heldUpAfter is how long what syncs need is looked for before one that is due counts as failed.
+	heldUpAfter = time.Second
+	// heldUpAgain is after how long that counts again: as often as a task is tried again, at the longest.
+	heldUpAgain = 5 * time.Minute
+)
+
+// countHeldUp counts syncs as failed that are due and cannot begin, until they can or ctx ends: else nothing would count while the
+// workspace does not answer, and the alert of syncs that fail would not see it.
+func (s *startup) countHeldUp(ctx context.Context, policiesFail func() error, due func(waited time.Duration) bool, count func()) {
+	start := time.Now()
+	for wait := heldUpAfter; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.begun:
+			return
+		case <-time.After(wait):
+		}
+		s.mu.Lock()
+		failed := s.failed
+		s.mu.Unlock()
+		wait = heldUpAfter
+		if (failed || policiesFail() != nil) && due(time.Since(start)) {
+			count()
+			wait = heldUpAgain
+		}
+	}
+}
+
+// syncDue reports whether there is a sync to carry out once the daemon has waited for so long.
+func (d *daemon) syncDue(waited time.Duration) bool {
+	c := d.config.Sync
+	return c.OnStart || c.Interval > 0 && waited >= c.Interval || slices.ContainsFunc(tasks.Types, d.queue.HasActive)
 }
 
 // workspaceMissing is the readiness check of the workspace.

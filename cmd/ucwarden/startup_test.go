@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ucwarden/apiserver/client"
 	"ucwarden/ondemand"
@@ -81,7 +84,18 @@ func TestServeWaitsForTheWorkspace(t *testing.T) {
 	if _, err := s.logged(regexp.MustCompile(`level=WARN.*waiting for the workspace`)); err != nil {
 		t.Fatal(err)
 	}
+	text := string(bodyOf(t, s.url+"/metrics", ""))
+	for _, name := range []string{
+		`ucwarden_syncs_total{result="done"} 0`, `ucwarden_syncs_total{result="error"} `, `ucwarden_drift_grants_found_total{kind="excess"} 0`, "ucwarden_grants_added_total 0",
+	} {
+		if !strings.Contains(text, "\n"+name) {
+			t.Errorf("no metric %s before the workspace was reached", name)
+		}
+	}
 	task := s.acceptedWhileMissing(t, "workspace")
+	until(t, "a sync that cannot begin counts as failed", func() bool {
+		return strings.Contains(string(bodyOf(t, s.url+"/metrics", "")), "\n"+`ucwarden_syncs_total{result="error"} 1`)
+	})
 	w.onRequest(func(r *http.Request, serve func()) {
 		r.Header.Set("Authorization", "Bearer unknown")
 		serve()
@@ -234,6 +248,50 @@ func TestServeRefusesToStart(t *testing.T) {
 			if last := p.logs(); p.state == nil || !strings.Contains(last, test.want) {
 				t.Errorf("ended with %v: %s", p.state, last)
 			}
+		})
+	}
+}
+
+// Syncs that are due and cannot begin count as failed for as long as that is, now and then; not where none is due, and not while all goes well.
+func TestSyncsHeldUpCount(t *testing.T) {
+	for _, test := range []struct {
+		name                    string
+		workspace, policies     bool // fail
+		dueAfter, begins, watch time.Duration
+		want                    int
+	}{
+		{"all goes well", false, false, 0, time.Hour, time.Hour, 0},
+		{"the workspace does not answer", true, false, 0, 2 * time.Hour, time.Hour, 12},
+		{"there are no policies", false, true, 0, 2 * time.Hour, time.Hour, 12},
+		{"nothing is due before half an hour", true, false, 30 * time.Minute, 2 * time.Hour, time.Hour, 6},
+		{"it answers after six minutes", true, false, 0, 6 * time.Minute, time.Hour, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStartup()
+				if test.workspace {
+					s.noteWorkspace(errors.New("connection refused"))
+				}
+				count := 0
+				ctx, cancel := context.WithTimeout(t.Context(), test.watch)
+				defer cancel()
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					s.countHeldUp(ctx, func() error {
+						if test.policies {
+							return errors.New("no such file")
+						}
+						return nil
+					}, func(waited time.Duration) bool { return waited >= test.dueAfter }, func() { count++ })
+				}()
+				time.Sleep(test.begins)
+				close(s.begun)
+				<-done
+				if count < test.want-1 || count > test.want+1 || (count == 0) != (test.want == 0) {
+					t.Errorf("counted %d, want about %d", count, test.want)
+				}
+			})
 		})
 	}
 }

@@ -174,6 +174,7 @@ func (c *Consumer) update(id string, change func(*state)) {
 	}
 	change(&s)
 	c.states[id] = s
+	c.metrics.know(id)
 }
 
 // mayReconnect reports whether a partition may have the connection of all closed, and notes that it does.

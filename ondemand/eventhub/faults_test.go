@@ -389,3 +389,27 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+// The counters of partitions are there, at 0, before the hub was reached: an increase is seen only of what was there before.
+func TestCountersBeforeTheHubIsReached(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, 0)
+	registry := prometheus.NewRegistry()
+	r.o.Registerer = registry
+	if _, err := eventhub.New(r.o); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := make(map[string]bool)
+	for _, f := range families {
+		there[f.GetName()] = len(f.GetMetric()) > 0
+	}
+	for _, name := range []string{"ucwarden_eventhub_stuck_total", "ucwarden_eventhub_events_total", "ucwarden_eventhub_tasks_total", "ucwarden_eventhub_reconnects_total", "ucwarden_eventhub_up"} {
+		if !there[name] {
+			t.Errorf("no series of %s", name)
+		}
+	}
+}

@@ -43,6 +43,7 @@ func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
 	for _, what := range []string{"link", "connection"} {
 		m.reopened.WithLabelValues(what)
 	}
+	m.know("0") // which every hub has
 	if reg == nil {
 		return m, nil
 	}
@@ -52,6 +53,12 @@ func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// know begins the counters of a partition at 0.
+func (m *metrics) know(partition string) {
+	m.events.WithLabelValues(partition)
+	m.stuck.WithLabelValues(partition)
 }
 
 // Describe implements prometheus.Collector.
