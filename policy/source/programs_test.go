@@ -75,6 +75,8 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"denies in a specification":  kubernetes + "spec: " + deny + "\n",
 		"roles":                      "rules: [{name: r, users: [{name: ann}]}]\n",
 		"roles of members":           "role: [{name: r, user: [{name: ann}]}]\n",
+		"roles without a name":       "role: [{Name: r, user: [{name: ann}]}]\n",
+		"roles of a misspelt name":   "roles: [{Name: r, users: [{name: ann}]}]\n",
 		"roles with nobody in them":  "role: [{name: r, description: x}]\n",
 		"roles of a known style":     kubernetes + "role: [{name: r, groups: []}]\n",
 		"a user store":               "userGroupsMapping: {ann: [g]}\n",
@@ -86,6 +88,24 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "x.yaml") {
 			t.Errorf("%s: %v; %v", name, err, s)
+		}
+	}
+}
+
+// A service of which no policy can be told what it is about may be ours: one slip in the only policy of a file does not lose a deny.
+func TestServiceOfPoliciesAboutNothingKnown(t *testing.T) {
+	deny := strings.Replace(allow(2, "x", "t"), "policyItems", "denyPolicyItems", 1)
+	for _, slip := range []string{"Resources", "resource", "resoures"} {
+		text := `{"serviceName":"uc","policies":[` + strings.Replace(deny, "resources", slip, 1) + `]}`
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.json": text, "own.json": allow(77, "own", "t")}), Debounce: 1}).Load(t.Context())
+		if err != nil || ids(s) != "77 2" || leftOut(s) != "" || !strings.Contains(faultsOf(s), "2 "+slip) {
+			t.Errorf("%s: %v, %v", slip, err, s)
+		}
+		// beside policies of a service that is known to be ours, it is another's
+		s, err = newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"own.json": ofService(allow(77, "own", "t"), "own", ""),
+			"x.json": `{"serviceName":"acme_hive","policies":[{"id":1,"name":"a","resources":{"database":{"values":["x"]}}},` + strings.Replace(deny, "resources", slip, 1) + `]}`}), Debounce: 1}).Load(t.Context())
+		if err != nil || ids(s) != "77" || leftOut(s) != "x.json none" {
+			t.Errorf("%s of another service: %v, %v", slip, err, s)
 		}
 	}
 }

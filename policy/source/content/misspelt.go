@@ -84,7 +84,7 @@ func mayHold(known string, value json.RawMessage, empty bool) bool {
 	members := slices.Concat(list, slices.Collect(maps.Values(object)))
 	switch known {
 	case "rangerRoles", "roles":
-		return slices.ContainsFunc(members, looksLikeRole)
+		return slices.ContainsFunc(members, func(of json.RawMessage) bool { return looksLikeRole(of, !empty) })
 	case "tagDefinitions":
 		return slices.ContainsFunc(members, func(of json.RawMessage) bool {
 			var definition map[string]json.RawMessage
@@ -98,13 +98,14 @@ func mayHold(known string, value json.RawMessage, empty bool) bool {
 	return speaksOfPolicies(value, 0)
 }
 
-// looksLikeRole reports whether an object has a name, and members or nothing but what a role has.
-func looksLikeRole(value json.RawMessage) bool {
+// looksLikeRole reports whether an object has members, or a name and nothing but what a role has. In a document of Kubernetes members
+// are not enough.
+func looksLikeRole(value json.RawMessage, kubernetes bool) bool {
 	var role map[string]json.RawMessage
-	if json.Unmarshal(value, &role) != nil || role["name"] == nil {
+	if json.Unmarshal(value, &role) != nil || kubernetes && role["name"] == nil {
 		return false
 	}
-	only := true
+	only := role["name"] != nil
 	for key := range role {
 		if input.Nearest(key, []string{"users", "groups", "roles", "members"}) != "" {
 			return true

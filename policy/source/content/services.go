@@ -16,6 +16,7 @@ type candidate struct {
 	declared string // the type of service, where documents say it
 	policies int
 	ours     bool // some policy, or the service definition, names resources of Unity Catalog
+	clear    bool // some policy names resources
 }
 
 // chooseService sets the service whose policies are read: the configured one, else the only one of our type. Several of our
@@ -48,6 +49,7 @@ func (m *merger) chooseService(docs []*document) error {
 				c := note(d, p.Service, p.ServiceType)
 				c.policies++
 				c.ours = c.ours || namesOurs(p)
+				c.clear = c.clear || len(p.Resources)+len(p.AdditionalResources) > 0
 			}
 		}
 	}
@@ -57,7 +59,7 @@ func (m *merger) chooseService(docs []*document) error {
 		var sure, possible []string
 		for _, name := range slices.Sorted(maps.Keys(services)) {
 			c := services[name]
-			ours := c.ours || c.policies == 0 && c.declared == ""
+			ours := c.ours || !c.clear && c.declared == "" // what cannot be told may be ours
 			switch {
 			case c.declared == ranger.DefaultServiceDef().Name, c.declared == "" && ours:
 				sure = append(sure, name)
