@@ -95,9 +95,9 @@ func (m *simulation) level(after time.Duration) float64 {
 // capacity returns how many calls the limit lets in until a time from the start.
 func (m *simulation) capacity(end time.Duration) (calls float64) {
 	const step = 10 * time.Millisecond
-	most := float64(m.pacing.withDefaults().MaxConcurrency) / m.latency.Seconds()
+	most := float64(m.pacing.withDefaults().MaxConcurrency) / (1.05 * m.latency.Seconds()) // answers take up to a tenth longer
 	for t := time.Duration(0); t < end; t += step {
-		calls += min(m.level(t), most) * step.Seconds()
+		calls += min(m.level(t), most*(1-m.stray)) * step.Seconds()
 	}
 	return calls
 }
@@ -195,7 +195,7 @@ func TestFollowsAHiddenLimit(t *testing.T) {
 	for seed := range uint64(randomSchedules) {
 		moving = append(moving, randomLevels(seed))
 	}
-	unlimited := slices.Repeat([][]float64{{1e6}}, 6)
+	unlimited := slices.Repeat([][]float64{{1e6}}, 12)
 	tests := []struct {
 		name    string
 		limit   func() serverLimit
@@ -216,8 +216,8 @@ func TestFollowsAHiddenLimit(t *testing.T) {
 		{"fixed second, no Retry-After", second, moving, "", 30 * time.Millisecond, 0, 0.89, 0.011},
 		{"fixed minute", func() serverLimit { return &fixedWindow{window: time.Minute} }, [][]float64{{20}, {50}}, "30", 30 * time.Millisecond, 0, 1, 0.02},
 		{"steady", small, [][]float64{{5}, {20}, {60}, {200}}, "1", 30 * time.Millisecond, 0, 0.98, 0.011},
-		{"stray alone", none, unlimited, "1", 100 * time.Millisecond, 0.04, 0.63, 0.041},
-		{"stray alone, slow answers", none, unlimited, "1", 300 * time.Millisecond, 0.04, 0.76, 0.041},
+		{"stray alone", none, unlimited, "1", 100 * time.Millisecond, 0.04, 0.86, 0.041},
+		{"stray alone, slow answers", none, unlimited, "1", 300 * time.Millisecond, 0.04, 0.89, 0.041},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

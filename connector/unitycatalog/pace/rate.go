@@ -11,7 +11,8 @@ import (
 // limit may be where it was, until a call is refused. Then calls stop (see stop) until one is accepted, and what was accepted
 // shows the limit: so a probe costs few refusals. How often it probes follows from a budget of refusals.
 //
-// A 429 may also be stray: without a limit behind it. Where refusals do not end as the rate is lowered, an experiment tells
+// A 429 may also be stray: without a limit behind it. Until the first that counts, single ones are passed over where many calls are
+// under way, for which a stop would be long. Later, where refusals do not end as the rate is lowered, an experiment tells
 // them apart: the rate is lowered further, and calls that are still refused now and then, not one after another, are stray.
 // The rate then grows again, and for a while only a share of refusals well above the stray one counts. Nor does a refusal
 // count, but where they come one after another, while calls come more slowly than they may.
@@ -49,6 +50,7 @@ type Control struct {
 
 	passedOver  int     // refusals in climbs that looked stray
 	sincePassed int     // calls accepted since the last of these
+	undecided   bool    // nothing shows yet whether refusals are stray
 	stray       float64 // share of calls that are refused without a limit behind; 0: none known
 	strayUntil  time.Time
 	evidence    float64 // that more is refused than the stray share
@@ -103,11 +105,18 @@ const (
 	maxStray       = 0.08
 	limitedShare   = 0.1 // share of refusals, above the stray one, that shows a limit
 	alarm          = 6   // log of the odds at which evidence counts
+
+	// Before anything shows whether refusals are stray, and where so many calls are under way that a stop is long, three refusals soon
+	// one after another show a limit, and three that are not show stray ones.
+	manyUnderWay = 8
+	firstStrays  = 3
+	firstAlarm   = 3 // log of the odds
+	supposed     = 0.04
 )
 
 // New returns a control that never lets more than maxRate calls a second start; 0: no limit.
 func New(maxRate float64) *Control {
-	c := &Control{max: maxRate, budget: firstBudget, latency: -1}
+	c := &Control{max: maxRate, budget: firstBudget, latency: -1, undecided: true}
 	c.begin(phaseClimb, startRate, time.Time{})
 	return c
 }
@@ -241,7 +250,7 @@ func (c *Control) Refuse(started time.Time, rate float64, now, retryAt time.Time
 	if !c.counts(now, used) {
 		return false
 	}
-	c.evidence = 0
+	c.evidence, c.undecided = 0, false
 	if c.phase == phaseTest && c.run < c.blockedAfter() {
 		c.endTest(now)
 		return false
@@ -283,6 +292,9 @@ func (c *Control) counts(now time.Time, used bool) bool {
 	if c.run >= c.blockedAfter() {
 		return true
 	}
+	if c.undecided {
+		return !c.strayAtFirst(now) && (used || c.isFree())
+	}
 	if s := c.expected(); s > 0 {
 		c.evidence += math.Log((s + limitedShare) / s)
 		untested := c.isFree() && c.stray == 0 && c.refusals >= 8 && c.refusals*50 > c.answers
@@ -293,11 +305,27 @@ func (c *Control) counts(now time.Time, used bool) bool {
 	return used || c.isFree()
 }
 
+// strayAtFirst reports whether a refusal, of which nothing shows yet whether it is stray, is not counted. A climb that goes on over a
+// limit is soon refused more.
+func (c *Control) strayAtFirst(now time.Time) bool {
+	if c.rate*c.latency < manyUnderWay {
+		return false
+	}
+	c.evidence += math.Log((supposed + limitedShare) / supposed)
+	if c.evidence >= firstAlarm {
+		return false
+	}
+	if c.refusals >= firstStrays {
+		c.believeStray(float64(c.refusals)/float64(c.answers), now)
+	}
+	return true
+}
+
 // expected returns the share of refusals that shows no limit. A rate that is not limited is far above any limit that comes
 // up, which then shows clearly.
 func (c *Control) expected() float64 {
-	if c.isFree() {
-		return max(c.stray, 0.04)
+	if c.isFree() || c.undecided {
+		return max(c.stray, supposed)
 	}
 	return c.stray
 }
@@ -324,14 +352,19 @@ func (c *Control) endTest(now time.Time) {
 
 // learnStray notes the share of calls that are refused without a limit, and lets the rate grow again.
 func (c *Control) learnStray(share float64, now time.Time) {
-	c.stray = min(max(share, minStray), maxStray)
-	c.strayUntil = now.Add(strayMemory)
+	c.believeStray(share, now)
 	c.known = 0
 	if c.before == 0 {
 		c.begin(phaseFree, c.max, now)
 		return
 	}
 	c.begin(phaseClimb, c.before, now)
+}
+
+func (c *Control) believeStray(share float64, now time.Time) {
+	c.undecided = false
+	c.stray = min(max(share, minStray), maxStray)
+	c.strayUntil = now.Add(strayMemory)
 }
 
 // begin starts a phase at a rate: what started before shows nothing about it.
