@@ -43,6 +43,7 @@ type observed struct {
 	look     func(request string)
 	result   *connector.Result // of the last sync
 	mode     policy.Mode
+	deny     []compile.DenyStrategy
 
 	mu      sync.Mutex // held while a request is served, so that they are served one by one
 	crashAt int        // the change at which it crashes, from 1; 0 for none
@@ -61,7 +62,7 @@ func newObserved(t *testing.T) *observed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &observed{server: server, state: &memory{}, policies: &policies{}, look: func(string) {}}
+	return &observed{server: server, deny: []compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}, state: &memory{}, policies: &policies{}, look: func(string) {}}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -119,7 +120,7 @@ func (u *observed) sync() error {
 	}
 	syncer, err := connector.New(connector.Options{
 		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Mode: u.mode, Read: rules.Options{}, Parallel: 1,
-		Compile:    compile.Options{Deny: []compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}},
+		Compile:    compile.Options{Deny: u.deny},
 		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100, Columns: true}},
 	})
 	if err != nil {
@@ -392,6 +393,41 @@ func TestDeniedInGroup(t *testing.T) {
 	check("after the next sync", "closed")
 	if got := u.sees("cleo@example.com"); got != "closed" {
 		t.Errorf("the policy denies a group that there is not, and cleo sees %q", got)
+	}
+}
+
+// TestDeniedByTheWorkspace: who is in a denied group by the workspace alone, and not by the user store, is denied, since the workspace's
+// groups are those that Unity Catalog goes by; in the role of a group, too.
+func TestDeniedByTheWorkspace(t *testing.T) {
+	for _, test := range []struct {
+		deny []compile.DenyStrategy
+		cleo string
+	}{
+		{[]compile.DenyStrategy{compile.DenyFilter, compile.DenyWithhold}, "eu Abc;us Def;"},
+		{[]compile.DenyStrategy{compile.DenyWithhold}, "closed"},
+		{[]compile.DenyStrategy{compile.DenyExpand, compile.DenyWithhold}, "eu Abc;us Def;"},
+	} {
+		for _, stored := range []map[string][]string{
+			{"ben@example.com": {"readers"}, "cleo@example.com": {"readers"}}, // of whom nobody is denied
+			{"ben@example.com": {}, "cleo@example.com": {"readers"}},
+			{"ben@example.com": {"readers"}, "cleo@example.com": {"readers"}, "gone@example.com": {"readers", "bound"}},
+		} {
+			u := newObserved(t)
+			u.deny, u.policies.users = test.deny, &ranger.UserStore{UserGroupMapping: stored}
+			u.look = func(request string) {
+				for _, who := range []string{"ben@example.com", "inner", "outer"} {
+					if got := u.sees(who); got != "" && got != "closed" {
+						t.Errorf("%v, the user store has %v: after %s %s sees %q", test.deny, stored, request, who, got)
+					}
+				}
+			}
+			if err := errors.Join(u.policies.set(append(protecting(""), denying())), u.sync()); err != nil {
+				t.Fatal(err)
+			}
+			if got := u.sees("cleo@example.com"); got != test.cleo {
+				t.Errorf("%v, the user store has %v: cleo sees %q, want %q", test.deny, stored, got, test.cleo)
+			}
+		}
 	}
 }
 

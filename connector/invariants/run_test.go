@@ -122,13 +122,14 @@ var errCrashed = errors.New("the process crashed")
 type policies struct {
 	snapshot *ranger.Snapshot
 	version  int64
+	users    *ranger.UserStore // nil for none
 }
 
 func (p *policies) Current() *ranger.Snapshot { return p.snapshot }
 
 func (p *policies) set(list []ranger.Policy) (err error) {
 	p.version++
-	p.snapshot, err = ranger.NewSnapshot(ranger.SnapshotInput{Policies: &ranger.ServicePolicies{ServiceName: "uc", PolicyVersion: p.version, Policies: list}})
+	p.snapshot, err = ranger.NewSnapshot(ranger.SnapshotInput{Policies: &ranger.ServicePolicies{ServiceName: "uc", PolicyVersion: p.version, Policies: list}, Users: p.users})
 	return err
 }
 

@@ -13,10 +13,14 @@ import (
 )
 
 // Findings returns what is accepted in a rule set although it means nothing, or not what its author may expect: the remarks on its
-// policies, and what is wrong with tags, zones, names outside policies and the service definition.
-func Findings(set *rules.RuleSet) []policy.Finding {
+// policies, and what is wrong with tags, zones, names outside policies and the service definition. listed reports whether the workspace
+// has a principal, whose name is somebody's then, however odd it is; nil says that it is not asked.
+func Findings(set *rules.RuleSet, listed func(policy.Principal) bool) []policy.Finding {
 	var list []policy.Finding
-	remarks := Remarks(set)
+	somebody := func(name *NameProblem) bool {
+		return listed != nil && name.Doubt == DoubtNobody && listed(set.Subjects.PrincipalOf(name.Kind, name.Name))
+	}
+	remarks := remarks(set, somebody)
 	for i := range remarks {
 		list = append(list, remarks[i].finding())
 	}
@@ -31,6 +35,9 @@ func Findings(set *rules.RuleSet) []policy.Finding {
 		}
 	}
 	for _, name := range SnapshotNames(set.Snapshot) {
+		if somebody(&name) {
+			continue
+		}
 		effect := ofNames
 		if name.Doubt != DoubtNobody {
 			effect = policy.EffectNone

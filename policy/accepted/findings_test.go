@@ -24,7 +24,7 @@ func findingsOf(t *testing.T, doc string, problems ...ranger.Problem) []policy.F
 	if err != nil {
 		t.Fatal(err)
 	}
-	return accepted.Findings(rs)
+	return accepted.Findings(rs, nil)
 }
 
 func TestValuesThatMatchNothingAreFindings(t *testing.T) {
@@ -209,7 +209,7 @@ func TestEffectOfNamesOutsidePolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := accepted.Findings(rs)
+		found := accepted.Findings(rs, nil)
 		if len(found) != 2 || found[0].Effect != want || !strings.HasPrefix(found[0].Message, "rangerRoles[0].users[0]: ") || found[1].Effect != policy.EffectNone {
 			t.Errorf("%s: %+v", list, found)
 		}

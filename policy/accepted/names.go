@@ -30,6 +30,7 @@ const (
 // NameProblem is a name of a user, group or role, somewhere in a snapshot, that is a slip of writing, or may be one.
 type NameProblem struct {
 	Field string // where it stands, as "users[1]" of an item or "rangerRoles[0].groups[2]"
+	Kind  rules.SubjectKind
 	Name  string
 	Doubt Doubt
 	Why   string // what is wrong with it, and what to write instead
@@ -204,7 +205,7 @@ func ItemNames(p *ranger.Policy, path string, item *ranger.PolicyItem) (list []N
 	}{{"users", rules.SubjectUser, item.Users}, {"groups", rules.SubjectGroup, item.Groups}, {"roles", rules.SubjectRole, item.Roles}} {
 		for i, name := range names.list {
 			if doubt, why := Name(names.kind, name); doubt != DoubtNone {
-				problem := NameProblem{Field: fmt.Sprintf("%s.%s[%d]", path, names.field, i), Name: name, Doubt: doubt, Why: why}
+				problem := NameProblem{Field: fmt.Sprintf("%s.%s[%d]", path, names.field, i), Kind: names.kind, Name: name, Doubt: doubt, Why: why}
 				if !slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool { return f.Within(problem.Field) }) {
 					list = append(list, problem)
 				}
@@ -219,7 +220,7 @@ func ItemNames(p *ranger.Policy, path string, item *ranger.PolicyItem) (list []N
 func SnapshotNames(s *ranger.Snapshot) (list []NameProblem) {
 	add := func(kind rules.SubjectKind, name, format string, args ...any) {
 		if doubt, why := Name(kind, name); doubt != DoubtNone {
-			list = append(list, NameProblem{Field: fmt.Sprintf(format, args...), Name: name, Doubt: doubt, Why: why})
+			list = append(list, NameProblem{Field: fmt.Sprintf(format, args...), Kind: kind, Name: name, Doubt: doubt, Why: why})
 		}
 	}
 	for i := range s.Roles {
@@ -298,7 +299,7 @@ func userStoreNames(u *ranger.UserStore) []NameProblem {
 		}
 		p, again := found[key{kind, name}]
 		if !again {
-			found[key{kind, name}] = &NameProblem{Field: field(), Name: name, Doubt: doubt, Why: why}
+			found[key{kind, name}] = &NameProblem{Field: field(), Kind: kind, Name: name, Doubt: doubt, Why: why}
 			return
 		}
 		p.More++

@@ -46,7 +46,11 @@ func (r *Remark) finding() policy.Finding {
 
 // Remarks returns what is accepted in the policies of a rule set although it means nothing.
 func Remarks(set *rules.RuleSet) []Remark {
-	f := &finder{RuleSet: set}
+	return remarks(set, func(*NameProblem) bool { return false })
+}
+
+func remarks(set *rules.RuleSet, somebody func(*NameProblem) bool) []Remark {
+	f := &finder{RuleSet: set, somebody: somebody}
 	for p := range set.Policies {
 		f.findFaults(p)
 		f.findValues(p)
@@ -64,8 +68,9 @@ func Remarks(set *rules.RuleSet) []Remark {
 // finder collects remarks about the policies of a rule set.
 type finder struct {
 	*rules.RuleSet
-	list []Remark
-	tags *TagNames // made when the first policy on tags is looked at
+	somebody func(*NameProblem) bool // the workspace has who has such a name
+	list     []Remark
+	tags     *TagNames // made when the first policy on tags is looked at
 }
 
 func (f *finder) tagNames() *TagNames {

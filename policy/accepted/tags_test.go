@@ -50,7 +50,7 @@ func TestTagProblems(t *testing.T) {
 			`serviceResources[0].resourceElements.catalog.values[3]: "" can match no object: it is empty`, "serviceResources[1].resourceElements: it is no path", "serviceResources[2].resourceElements: it is no path",
 			"resourceToTagIds.1[1]: there is no tag 9", `resourceToTagIds.7: there is no resource "7"`,
 		}
-		found := accepted.Findings(rs)
+		found := accepted.Findings(rs, nil)
 		if len(found) != len(want) {
 			t.Fatalf("found %+v, want %d", found, len(want))
 		}
@@ -69,8 +69,8 @@ func TestTagProblems(t *testing.T) {
 			t.Errorf("lint says %d of %d", n, len(want))
 		}
 	}
-	if rs, err := rules.New(tagged(t, "", tags), rules.Options{}); err != nil || len(accepted.Findings(rs)) > 0 {
-		t.Errorf("without policies on tags: %v, error %v", accepted.Findings(rs), err)
+	if rs, err := rules.New(tagged(t, "", tags), rules.Options{}); err != nil || len(accepted.Findings(rs, nil)) > 0 {
+		t.Errorf("without policies on tags: %v, error %v", accepted.Findings(rs, nil), err)
 	}
 	many := &ranger.ServiceTags{ResourceToTagIDs: make(map[string][]int64)}
 	for i := range 150 {

@@ -92,7 +92,7 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		o.ExpandLimit = defaultExpandLimit
 	}
 	c := &Compiler{
-		rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects, Columns: o.Columns}), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
+		rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects, Columns: o.Columns, Listed: o.Directory.Lists}), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
 		withheld: make(map[rules.SubjectID]string),
 	}
 	c.findings = slices.Clone(c.rules.Findings)

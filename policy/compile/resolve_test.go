@@ -100,7 +100,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s: granted %q, want %q", name, got, tt.want)
 		}
 		said := ""
-		for _, f := range slices.Concat(result.Report.Findings, accepted.Findings(set)) {
+		for _, f := range slices.Concat(result.Report.Findings, accepted.Findings(set, nil)) {
 			said += f.Message + "\n"
 		}
 		if !strings.Contains(said, tt.says) {
@@ -275,4 +275,34 @@ func TestCaseOfUsers(t *testing.T) {
 			t.Fatalf("grants (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// A name that hardly anybody has is somebody's where the workspace has it: then nothing is lost to whom it is about, and no finding says
+// so, neither of an item nor of the user store. Where the workspace has it not, one does.
+func TestOddNamesThatTheWorkspaceHas(t *testing.T) {
+	const doc = `{"policies":[{"id":1,"name":"p","resources":{"catalog":{"values":["hr"]}},
+		"policyItems":[{"groups":["the \"A\" team","the \"B\" team"],"accesses":[{"type":"select"}]}],
+		"denyPolicyItems":[{"groups":["the \"A\" team"],"users":["ian@acme.example"],"accesses":[{"type":"modify"}]}]}]}`
+	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := &ranger.UserStore{UserGroupMapping: map[string][]string{"ian@acme.example": {`the "A" team`, `the "C" team`}}}
+	set, err := rules.New(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies, Users: users}), rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*directory.Directory{nil, {}, workplace()} {
+		said := ""
+		for _, f := range New(set, Options{Directory: d}).Compile(policy.NewInventory()).Report.Findings {
+			if f.Effect != policy.EffectNone {
+				said += f.Message + "\n"
+			}
+		}
+		for team, has := range map[string]bool{"A": d != nil && d.Read(), "B": false, "C": false} {
+			if says := strings.Contains(said, `"the \"`+team+`\" team" can be the name of nobody`); says == has {
+				t.Errorf("the workspace has team %s: %v; it is said to be nobody: %v, by\n%s", team, has, says, said)
+			}
+		}
+	}
 }

@@ -86,6 +86,9 @@ func New(l Listing) *Directory {
 
 func (e *Entry) principal() policy.Principal { return policy.NewPrincipal(e.Kind, e.Name) }
 
+// Lists reports whether the directory has a principal that policies name, as Resolve finds it; a nil one has nobody.
+func (d *Directory) Lists(p policy.Principal) bool { return d != nil && d.Resolve(p).Listed }
+
 // Read reports whether the directory could be read.
 func (d *Directory) Read() bool { return d.read }
 

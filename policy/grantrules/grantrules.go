@@ -59,6 +59,8 @@ type Options struct {
 	// Columns says that who is allowed some columns of a table may be granted it where masks hide the others, so that what is not
 	// granted has its finding where it is not.
 	Columns bool
+	// Listed reports whether the workspace has a principal; nil: it is not asked.
+	Listed func(policy.Principal) bool
 }
 
 // ruleReader builds rules from a rule set.
@@ -89,7 +91,7 @@ func Read(set *rules.RuleSet, o Options) *Rules {
 		}
 	}
 	r.SilentEnds = math.MinInt
-	r.Findings = append(r.Findings, accepted.Findings(set)...)
+	r.Findings = append(r.Findings, accepted.Findings(set, o.Listed)...)
 	n := 0
 	for repo := range set.Repositories {
 		n += len(repo.All())

@@ -39,7 +39,7 @@ func (l *linter) fidelity() {
 			byName[policy.Finding{PolicyID: p.ID, Policy: p.Name}] = p
 		}
 	}
-	said := accepted.Findings(l.rules)
+	said := accepted.Findings(l.rules, nil)
 	for _, f := range compile.New(l.rules, l.options.Compile).Compile(inv).Report.Findings {
 		of := policy.Finding{PolicyID: f.PolicyID, Policy: f.Policy}
 		p := byName[of]

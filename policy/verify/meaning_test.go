@@ -126,10 +126,10 @@ func TestWhatFaultsMean(t *testing.T) {
 				if !p.Enabled() {
 					continue
 				}
-				if !slices.ContainsFunc(accepted.Findings(rs), func(found policy.Finding) bool {
+				if !slices.ContainsFunc(accepted.Findings(rs, nil), func(found policy.Finding) bool {
 					return found.PolicyID == 2 && strings.HasPrefix(found.Message, f.Field+" cannot be understood")
 				}) {
-					t.Errorf("no finding of %s in %v", f, accepted.Findings(rs))
+					t.Errorf("no finding of %s in %v", f, accepted.Findings(rs, nil))
 				}
 			}
 		})
@@ -258,13 +258,13 @@ func TestOneFaultyPolicyAmongMany(t *testing.T) {
 		rs := policytest.Rules(&faulty, policytest.Names)
 		found := !p.Enabled() && !strings.Contains(fault.Known, "isEnabled")
 		closes := false
-		for _, f := range accepted.Findings(rs) {
+		for _, f := range accepted.Findings(rs, nil) {
 			if f.PolicyID == p.ID && strings.HasPrefix(f.Message, fault.Field+" cannot be understood") {
 				found, closes = true, strings.Contains(f.Message, "denied")
 			}
 		}
 		if !found {
-			t.Fatalf("no finding of %s: %v", fault, accepted.Findings(rs))
+			t.Fatalf("no finding of %s: %v", fault, accepted.Findings(rs, nil))
 		}
 		if closes {
 			closing++
