@@ -33,8 +33,8 @@ func (s *Server) deferStatement(c *call, delay, wait time.Duration, cancel bool)
 	return &pendingAnswer{s, id, p.over, wait, cancel}
 }
 
-// runPending carries out a statement whose time has come. The trace shows it as a request of its own, with the time at which it
-// took effect.
+// runPending carries out a statement whose time has come. The trace shows it as a request of its own, with the time at which it took
+// effect; it is counted once.
 func (s *Server) runPending(c *call, name string) {
 	entry := TraceEntry{RequestID: c.deferred, Time: time.Now(), Caller: name, Method: c.req.Method, Path: c.req.URL.EscapedPath(),
 		Query: c.req.URL.RawQuery, Route: c.req.Pattern, Body: redactedBody(c.req.Pattern, c.body), Status: http.StatusOK}
@@ -60,7 +60,7 @@ func (s *Server) runPending(c *call, name string) {
 	}
 	delete(s.pending, c.deferred)
 	close(p.over)
-	s.trace.add(entry)
+	s.trace.addEffect(entry)
 }
 
 // cancelPending takes back a statement that is pending. s.mu must be held.

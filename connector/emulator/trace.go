@@ -110,7 +110,7 @@ type traceLog struct {
 	ring   []TraceEntry
 	next   int // where the next entry goes once the ring is full
 	seq    int64
-	counts map[routeStatus]int64
+	counts map[routeStatus]int64 // of requests
 }
 
 type routeStatus struct {
@@ -118,15 +118,28 @@ type routeStatus struct {
 	status int
 }
 
+// add adds a request.
 func (l *traceLog) add(e TraceEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seq++
-	e.Seq = l.seq
 	if l.counts == nil {
 		l.counts = make(map[routeStatus]int64)
 	}
 	l.counts[routeStatus{e.Route, e.Status}]++
+	l.keep(e)
+}
+
+// addEffect adds what a request that was counted has done later.
+func (l *traceLog) addEffect(e TraceEntry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep(e)
+}
+
+// keep keeps an entry; the lock is held.
+func (l *traceLog) keep(e TraceEntry) {
+	l.seq++
+	e.Seq = l.seq
 	if len(l.ring) < l.limit {
 		l.ring = append(l.ring, e)
 		return
@@ -157,12 +170,13 @@ func (s *Server) Stats() Stats {
 	l.mu.Lock()
 	counts, seq, kept := maps.Clone(l.counts), l.seq, len(l.ring)
 	l.mu.Unlock()
-	stats := Stats{Requests: seq, Dropped: seq - int64(kept), Routes: make(map[string]map[string]int64)}
+	stats := Stats{Dropped: seq - int64(kept), Routes: make(map[string]map[string]int64)}
 	for key, n := range counts {
 		if stats.Routes[key.route] == nil {
 			stats.Routes[key.route] = make(map[string]int64)
 		}
 		stats.Routes[key.route][strconv.Itoa(key.status)] = n
+		stats.Requests += n
 	}
 	return stats
 }

@@ -95,6 +95,9 @@ func TestSlowWarehouse(t *testing.T) {
 		if n := len(s.Grants()); n != 1 {
 			t.Errorf("%d grants after the warehouse ran, want 1", n)
 		}
+		if n := s.Stats().Count("POST /api/2.0/sql/statements"); n != 1 {
+			t.Errorf("%d statements are counted, of one that was pending", n)
+		}
 		if _, state := s.execute("10s", "CONTINUE"); state != "SUCCEEDED" {
 			t.Errorf("a statement on a warehouse that runs is %s", state)
 		}
