@@ -126,8 +126,12 @@ func (u *observed) sync() error {
 	if err != nil {
 		return err
 	}
+	before := u.server.Stats().Count("POST /api/2.0/sql/statements")
 	result, err := syncer.Sync(ctx, connector.Request{ByPerson: true})
 	u.result = result
+	if sent := u.server.Stats().Count("POST /api/2.0/sql/statements") - before; err == nil && sent != int64(result.Plan.Totals.Statements) {
+		err = fmt.Errorf("the plan says %d statements, and %d were sent", result.Plan.Totals.Statements, sent)
+	}
 	if err == nil && len(result.Unprotected) > 0 {
 		err = fmt.Errorf("not protected: %v", result.Unprotected)
 	}
