@@ -44,8 +44,38 @@ func (s *Syncer) protector(g *generation) *protect.Protector {
 	return protect.New(g.rules, o)
 }
 
-// planProtection plans the protection of the tables that were found, and returns what is enforced once it is applied.
-func (r *run) planProtection(ctx context.Context, found *load.Found) (*protection.Plan, compile.Enforced, error) {
+// compiledRun is what policies come to for what was found.
+type compiledRun struct {
+	protection *protection.Plan
+	enforced   compile.Enforced // once protection is applied
+	desired    *policy.GrantSet
+	notRevoked []policy.Grant // that the mode leaves although no policy asks for them
+}
+
+// compile plans the protection of what was found, compiles the grants on what is protected then, and notes in the result how they differ
+// from those of today. Where the mode leaves grants, it does so again with filters that show those who hold them nothing.
+func (r *run) compile(ctx context.Context, found *load.Found, result *Result) (c compiledRun, err error) {
+	for elseClosed := map[policy.Securable]bool(nil); ; {
+		if c.protection, c.enforced, err = r.planProtection(ctx, found, elseClosed); err != nil {
+			return c, err
+		}
+		_, s := span.Start(ctx, "compile and diff")
+		compiled := r.compiler.CompileProtected(found.Inventory, c.enforced)
+		c.desired = compiled.Grants
+		result.Plan, result.LeftOut, c.notRevoked = r.diff(found, compiled, r.scopeOf(found))
+		span.End(s, nil)
+		more := mayShowMore(c.protection, c.notRevoked)
+		if elseClosed != nil || len(more) == 0 {
+			findElseClosed(c.protection, elseClosed)
+			return c, nil
+		}
+		elseClosed = more
+	}
+}
+
+// planProtection plans the protection of the tables that were found, and returns what is enforced once it is applied. The filters of
+// elseClosed show no row to whom policies do not allow it.
+func (r *run) planProtection(ctx context.Context, found *load.Found, elseClosed map[policy.Securable]bool) (*protection.Plan, compile.Enforced, error) {
 	if r.protect == nil {
 		return &protection.Plan{}, compile.Enforced{}, nil
 	}
@@ -62,7 +92,7 @@ func (r *run) planProtection(ctx context.Context, found *load.Found) (*protectio
 		}
 	}
 	plan, err := r.protections.Plan(ctx, protection.Request{
-		Protector: r.protect, Inventory: found.Inventory, Whole: whole, TryAgain: r.request.ByPerson,
+		Protector: r.protect, Inventory: found.Inventory, Whole: whole, TryAgain: r.request.ByPerson, ElseClosed: elseClosed,
 		InScope: func(s policy.Securable) bool { return r.Scope.Filters(s) && !load.BuiltIn(s) },
 		Denied:  func(s policy.Securable) *judge.Denials { return denied[s] },
 	})
@@ -107,6 +137,28 @@ func hidable(p *protect.Protector, denied map[policy.Securable]*judge.Denials) [
 			Message: "a row filter cannot hide its rows from those who are denied them (strategy filter): " + err.Error()})
 	}
 	return findings
+}
+
+// mayShowMore returns the tables whose filters or masks a plan replaces while somebody keeps a grant of SELECT that no policy asks for:
+// what bound them is maybe not in those that policies ask for now, which would show them more than before.
+func mayShowMore(p *protection.Plan, notRevoked []policy.Grant) map[policy.Securable]bool {
+	tables := make(map[policy.Securable]bool)
+	for _, c := range p.Changes {
+		stays := func(g policy.Grant) bool { return g.Privilege.Implies(policy.Select) && g.Securable.Contains(c.Table) }
+		if sets := c.WithoutLifts(); !sets.Hides() && slices.ContainsFunc(notRevoked, stays) {
+			tables[c.Table] = true
+		}
+	}
+	return tables
+}
+
+// findElseClosed reports for which tables filters show rows only to whom policies allow it, since grants stay.
+func findElseClosed(p *protection.Plan, tables map[policy.Securable]bool) {
+	if len(tables) == 0 {
+		return
+	}
+	p.Findings = append(p.Findings, policy.Finding{Effect: policy.EffectNarrower, Securable: slices.MinFunc(slices.Collect(maps.Keys(tables)), policy.Securable.Compare), Count: len(tables) - 1,
+		Message: "its row filter shows rows only to whom policies allow to read it (as protection.else: closed), since grants of SELECT stay that no policy asks for, and what bound those who hold them was replaced; revoke these, by hand or in mode enforce"})
 }
 
 // keepProtected takes from a plan of protection what would show more to somebody by a grant that stays although no policy asks for it:

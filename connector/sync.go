@@ -17,7 +17,6 @@ import (
 	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
-	"ucwarden/span"
 )
 
 // Sync brings the requested roots into sync with the policies:
@@ -126,17 +125,12 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
-		protection, enforced, err := r.planProtection(ctx, found)
+		c, err := r.compile(ctx, found, result)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
-		_, s := span.Start(ctx, "compile and diff")
-		compiled := r.compiler.CompileProtected(found.Inventory, enforced)
-		var notRevoked []policy.Grant
-		result.Plan, result.LeftOut, notRevoked = r.diff(found, compiled, r.scopeOf(found))
-		span.End(s, nil)
-		r.keepProtected(protection, found, result.Plan, notRevoked)
-		addProtection(result.Plan, protection)
+		r.keepProtected(c.protection, found, result.Plan, c.notRevoked)
+		addProtection(result.Plan, c.protection)
 		unlisted, err := r.unlisted(ctx, result.Plan, found, asked)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
@@ -145,16 +139,16 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			also = append(also, unlisted...)
 			continue
 		}
-		above, err := r.requireUse(ctx, found, result.Plan, compiled.Grants)
+		above, err := r.requireUse(ctx, found, result.Plan, c.desired)
 		if err != nil {
 			return nil, nil, orGivenUp(ctx, err)
 		}
 		if len(above.lacking) == 0 {
 			r.order(result.Plan, above, found)
 			r.noteTried(result.Plan)
-			left := changesOf(notRevoked)
+			left := changesOf(c.notRevoked)
 			for _, changes := range [][]policy.Change{result.Plan.Changes, left} {
-				r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: compiled.Grants, Kinds: found.Kinds, Enforced: enforced}, changes)
+				r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: c.desired, Kinds: found.Kinds, Enforced: c.enforced}, changes)
 			}
 			r.noteDrift(ctx, found, result.Plan.Changes)
 			result.Drift = drift.Of(result.Plan.Changes)
@@ -163,7 +157,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()
 			r.report(result, found)
-			result.Unread, result.Conflicts = append(result.Unread, protection.Unprotected...), protection.Conflicts
+			result.Unread, result.Conflicts = append(result.Unread, c.protection.Unprotected...), c.protection.Conflicts
 			return result, found, nil
 		}
 		for _, c := range above.lacking {

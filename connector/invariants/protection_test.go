@@ -44,6 +44,7 @@ type observed struct {
 	result   *connector.Result // of the last sync
 	mode     policy.Mode
 	deny     []compile.DenyStrategy
+	closed   bool // protection.else
 
 	mu      sync.Mutex // held while a request is served, so that they are served one by one
 	crashAt int        // the change at which it crashes, from 1; 0 for none
@@ -121,7 +122,7 @@ func (u *observed) sync() error {
 	syncer, err := connector.New(connector.Options{
 		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Mode: u.mode, Read: rules.Options{}, Parallel: 1,
 		Compile:    compile.Options{Deny: u.deny},
-		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100, Columns: true}},
+		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100, Columns: true, ElseClosed: u.closed}},
 	})
 	if err != nil {
 		return err
@@ -129,7 +130,7 @@ func (u *observed) sync() error {
 	before := u.server.Stats().Count("POST /api/2.0/sql/statements")
 	result, err := syncer.Sync(ctx, connector.Request{ByPerson: true})
 	u.result = result
-	if sent := u.server.Stats().Count("POST /api/2.0/sql/statements") - before; err == nil && sent != int64(result.Plan.Totals.Statements) {
+	if sent := u.server.Stats().Count("POST /api/2.0/sql/statements") - before; err == nil && u.mode != policy.ModeObserve && sent != int64(result.Plan.Totals.Statements) {
 		err = fmt.Errorf("the plan says %d statements, and %d were sent", result.Plan.Totals.Statements, sent)
 	}
 	if err == nil && len(result.Unprotected) > 0 {
@@ -298,49 +299,6 @@ func TestProtectionPutRight(t *testing.T) {
 	for _, e := range u.server.Trace()[before:] {
 		if e.Method != http.MethodGet {
 			t.Errorf("a sync with nothing to do sends %s %s", e.Method, e.Path)
-		}
-	}
-}
-
-// TestOthersFilterLater: a policy of others that filters a table which ours filters already, on the table or above it, takes ours off, for
-// Unity Catalog refuses queries of a table with both. Whom ours binds is closed out before, and sees no more than by ours once theirs is gone.
-func TestOthersFilterLater(t *testing.T) {
-	for on, name := range map[string]string{"CATALOG": "sales", "SCHEMA": "sales.emea", "TABLE": "sales.emea.orders"} {
-		u := newObserved(t)
-		cleo := ranger.Policy{ID: 9, Name: "cleo", Resources: denying().Resources, PolicyItems: []ranger.PolicyItem{{Users: []string{"cleo@example.com"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}}}
-		if err := errors.Join(u.policies.set(append(protecting("eu"), cleo)), u.sync()); err != nil {
-			t.Fatal(err)
-		}
-		u.look = func(request string) {
-			if got := u.sees("ben@example.com"); got != "closed" && got != "eu Xxx;" {
-				t.Errorf("on a %s: after %s ben sees %q", on, request, got)
-			}
-			if got := u.sees("cleo@example.com"); got != "eu Abc;us Def;" {
-				t.Errorf("on a %s: after %s cleo sees %q", on, request, got)
-			}
-		}
-		u.callAs(t, ourToken, http.MethodPost, "/api/2.0/sql/statements", `{"warehouse_id":"5a1e000000000001","statement":"CREATE FUNCTION sales.emea.f() RETURNS BOOLEAN RETURN TRUE"}`, nil)
-		u.callAs(t, ourToken, http.MethodPost, "/api/2.1/unity-catalog/policies", fmt.Sprintf(`{"name":"theirs","on_securable_type":%q,"on_securable_fullname":%q,"for_securable_type":"TABLE","policy_type":"POLICY_TYPE_ROW_FILTER","row_filter":{"function_name":"sales.emea.f"},"to_principals":["ben@example.com"]}`, on, name), nil)
-		for range 2 {
-			if err := u.sync(); err != nil {
-				t.Fatal(err)
-			}
-			if got := u.sees("ben@example.com"); got != "closed" {
-				t.Errorf("beside theirs on a %s ben sees %q", on, got)
-			}
-			if filters := u.filters(); len(filters) > 0 {
-				t.Errorf("beside theirs on a %s the table carries %v", on, filters)
-			}
-			if c := u.result.Conflicts; len(c) != 1 || !c[0].Closed || !strings.Contains(c[0].Why, `the attribute-based policy "theirs" on `+on) || !strings.Contains(fmt.Sprint(u.result.Plan.Report.Findings), c[0].Why) {
-				t.Errorf("beside theirs on a %s the conflicts are %v, the findings %v", on, c, u.result.Plan.Report.Findings)
-			}
-		}
-		u.callAs(t, ourToken, http.MethodDelete, "/api/2.1/unity-catalog/policies/"+on+"/"+name+"/theirs", "", nil)
-		if err := u.sync(); err != nil {
-			t.Fatal(err)
-		}
-		if got := u.sees("ben@example.com"); got != "eu Xxx;" || len(u.result.Conflicts) > 0 {
-			t.Errorf("once theirs on a %s is gone ben sees %q; the conflicts are %v", on, got, u.result.Conflicts)
 		}
 	}
 }

@@ -65,6 +65,8 @@ type Request struct {
 	Whole     []policy.Securable // catalogs of which the inventory holds everything
 	InScope   func(policy.Securable) bool
 	TryAgain  bool // tables that could not be protected are tried again at once
+	// ElseClosed are tables of which a filter that shows no row to whom policies do not allow it is set, whatever the Protector's options say.
+	ElseClosed map[policy.Securable]bool
 	// Denied returns whom a table's filter shows no row besides; nil where that is nobody.
 	Denied func(policy.Securable) *judge.Denials
 }
@@ -122,6 +124,8 @@ type planning struct {
 	looked    map[policy.Securable]bool     // tables of which it was read what they carry
 	own       map[policy.Securable]bool     // tables of which the attribute-based policies on themselves are read in any case
 
+	elseClosed func() *protect.Protector // made once
+
 	unseen     map[string][]policy.Securable // of which attribute-based policies could not be read, by what that means
 	sharedOnce sync.Once                     // see shared
 	sharedBy   map[policy.Securable]string
@@ -134,6 +138,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool), Bound: make(map[policy.Securable]bool), Columns: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
 		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error), absent: make(map[string]bool),
 		unseen: make(map[string][]policy.Securable), looked: make(map[policy.Securable]bool)}
+	p.elseClosed = sync.OnceValue(r.Protector.ElseClosed)
 	bySchema := make(map[policy.Securable][]policy.Object)
 	catalogs := make(map[string]bool)
 	for _, c := range r.Whole {
@@ -345,7 +350,11 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 	if p.Denied != nil {
 		denied = p.Denied(state.Securable)
 	}
-	desired := p.Protector.CompileOver(*state, denied, p.functions)
+	protector := p.Protector
+	if p.ElseClosed[state.Securable] {
+		protector = p.elseClosed()
+	}
+	desired := protector.CompileOver(*state, denied, p.functions)
 	failed := false
 	if err := p.failedBefore(state.Securable); err != nil && desired.Binds() {
 		desired.Closed, failed = err.Error(), true
@@ -375,7 +384,7 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 		if why != "" {
 			shared := *state
 			shared.Unprotectable = why
-			desired, diff = p.Protector.Compile(shared, denied), attach.Outcome{}
+			desired, diff = protector.Compile(shared, denied), attach.Outcome{}
 		}
 	}
 	p.mu.Lock()

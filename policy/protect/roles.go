@@ -356,6 +356,13 @@ func (f *function) decide(group string) {
 	f.decided[group] = true
 }
 
+// ElseClosed returns a Protector by the same policies with that option.
+func (p *Protector) ElseClosed() *Protector {
+	o := p.options
+	o.ElseClosed = true
+	return New(p.set, o)
+}
+
 // elseClosed adds that those see the rows whom policies allow to read the table, as persons.
 func (c *compilation) elseClosed(f *function) error {
 	w := persons{noRoles: true}
