@@ -121,7 +121,7 @@ func (c *checker) combined(s *Schema, value []byte, at *place) bool {
 		ok = c.allows(s.then, value, at) && ok
 	}
 	if s.not != nil && c.is(s.not, value) {
-		ok = c.bad(at, "not allowed")
+		ok = c.bad(at, "want "+s.not.want)
 	}
 	for _, list := range []struct {
 		of    []*Schema

@@ -27,7 +27,7 @@ func TestCheckAgreesWithAnother(t *testing.T) {
 		`{oneOf: [{type: integer}, {type: number}]}`:                                                            {`1`, `1.5`, `"x"`},
 		`{anyOf: [{type: integer}, {}]}`:                                                                        {`1`, `"x"`},
 		`{allOf: [{minimum: 1}, {maximum: 2}]}`:                                                                 {`0`, `1`, `3`, `"x"`},
-		`{not: {enum: [., ..]}}`:                                                                                {`"."`, `"a"`},
+		`{not: {enum: [., ..], x-want: another}}`:                                                               {`"."`, `"a"`},
 		`{if: {properties: {t: {const: a}}}, then: {required: [x]}}`:                                            {`{"t":"a"}`, `{"t":"a","x":1}`, `{"t":"b"}`, `{}`, `1`},
 		`{$ref: '#/components/schemas/Tree', type: object}`:                                                     {`{}`, `{"in":{"in":{"in":{}}}}`, `{"in":{"in":{"in":1}}}`, `1`},
 	} {
@@ -97,7 +97,7 @@ func TestFaults(t *testing.T) {
 		`{"type":"","createTime":"today"}`:                      {{"/type", "must not be empty"}, {"/createTime", "want RFC 3339, or epoch milliseconds, of the years 2000 to 2199"}},
 		`{"type":"RESOURCE_SYNC"}`:                              {{"/requestInfo", "missing"}},
 		`{"type":"FULL_SYNC","requestInfo":{"resources":[{}]}}`: {{"/requestInfo/resources", "want at most 0 elements"}},
-		`{"id":".","type":"FULL_SYNC"}`:                         {{"/id", "not allowed"}},
+		`{"id":".","type":"FULL_SYNC"}`:                         {{"/id", "want another than . and .., which name folders in a path"}},
 	} {
 		if diff := cmp.Diff(want, s.Check([]byte(text))); diff != "" {
 			t.Errorf("%s: %s", text, diff)
@@ -117,6 +117,7 @@ func TestSchemasThatAreNotUnderstood(t *testing.T) {
 	for schema, want := range map[string]string{
 		`{type: string, multipleOf: 3}`:        `line 3: the keyword "multipleOf" is not known here`,
 		`{type: text}`:                         `no type "text"`,
+		`{not: {enum: [a]}}`:                   `it needs x-want`,
 		`{$ref: '#/components/schemas/None'}`:  "there is no schema None",
 		`{$ref: 'other.yaml#/S'}`:              "other.yaml",
 		`{pattern: "("}`:                       "pattern",

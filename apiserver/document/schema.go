@@ -2,6 +2,7 @@ package document
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -128,7 +129,9 @@ func (c *compiler) keyword(s *Schema, n node, keyword string, value node) (err e
 		all, err = c.list(value)
 		s.allOf = append(s.allOf, all...)
 	case "not":
-		s.not, err = c.compile(value)
+		if s.not, err = c.compile(value); err == nil && s.not.want == "" {
+			err = errors.New("it needs x-want: what is wanted instead")
+		}
 	case "if":
 		s.when, err = c.compile(value)
 	case "then":

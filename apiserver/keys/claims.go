@@ -18,6 +18,10 @@ import (
 // maxDepth bounds the nesting of a token's JSON.
 const maxDepth = 16
 
+// maxSubject bounds the claim sub, in bytes, as OpenID Connect Core 1.0, section 2, does: it is kept with each task, in the audit trail and
+// in the memory of rate limits. RFC 7519 has no limit.
+const maxSubject = 255
+
 // header holds the used members of a token's JOSE header. Others are ignored: jku, jwk, x5u and x5c too.
 type header struct{ alg, kid string }
 
@@ -135,6 +139,9 @@ func identityOf(claims jwt.MapClaims) (Identity, error) {
 	var ok bool
 	if id.Subject, ok = claims["sub"].(string); !ok || strings.TrimSpace(id.Subject) == "" {
 		return Identity{}, rejected("the claim sub is missing")
+	}
+	if len(id.Subject) > maxSubject {
+		return Identity{}, rejected(fmt.Sprintf("the claim sub is longer than %d bytes", maxSubject))
 	}
 	if v, present := claims["scope"]; present {
 		s, ok := v.(string)

@@ -145,6 +145,7 @@ func TestIssueRefuses(t *testing.T) {
 		"key and secret":   func(o *keys.IssueOptions) { o.HS256Secret = make([]byte, 32) },
 		"short secret":     func(o *keys.IssueOptions) { o.Key, o.HS256Secret = nil, make([]byte, 31) },
 		"no subject":       func(o *keys.IssueOptions) { o.Subject = " " },
+		"a long subject":   func(o *keys.IssueOptions) { o.Subject = strings.Repeat("s", 256) },
 		"no scope":         func(o *keys.IssueOptions) { o.Scopes = nil },
 		"unknown scope":    func(o *keys.IssueOptions) { o.Scopes = []keys.Scope{"tasks:wirte"} },
 		"empty catalog":    func(o *keys.IssueOptions) { o.Catalogs = []string{"a", ""} },

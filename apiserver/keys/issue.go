@@ -97,6 +97,8 @@ func (o *IssueOptions) validate() error {
 		return policy.Errorf(policy.CodeInvalid, "issue token: the HS256 secret has %d bytes: at least %d are needed", len(o.HS256Secret), minSecretBytes)
 	case strings.TrimSpace(o.Subject) == "":
 		return policy.Errorf(policy.CodeInvalid, "issue token: the subject is missing: say who the token is for")
+	case len(o.Subject) > maxSubject:
+		return policy.Errorf(policy.CodeInvalid, "issue token: the subject has %d bytes: at most %d are accepted", len(o.Subject), maxSubject)
 	case len(o.Scopes) == 0:
 		return policy.Errorf(policy.CodeInvalid, "issue token: no scope: set one or more of %v", scopes)
 	case slices.Contains(o.Catalogs, ""):

@@ -43,6 +43,21 @@ func TestVerifyReadsClaims(t *testing.T) {
 	}
 }
 
+// A subject is as long as OpenID Connect has it; what is kept with each task of a longer one would grow without a bound.
+func TestSubjectsAreBounded(t *testing.T) {
+	k := newEC(t, "k")
+	v := verifier(t, keys.VerifierOptions{JWKS: writeTemp(t, "jwks.json", jwks(t, k))})
+	longest := strings.Repeat("é", 127) + "x"
+	if id := wantAccepted(t, v, k.token(t, claims(map[string]any{"sub": longest}))); id.Subject != longest {
+		t.Errorf("subject %q", id.Subject)
+	}
+	for _, subject := range []string{longest + "x", strings.Repeat("s", 5000)} {
+		if _, err := v.Verify(t.Context(), k.token(t, claims(map[string]any{"sub": subject}))); policy.CodeOf(err) != policy.CodeUnauthenticated || !strings.Contains(err.Error(), "sub is longer than 255 bytes") {
+			t.Errorf("%d bytes: %v", len(subject), err)
+		}
+	}
+}
+
 func TestVerifyCatalogs(t *testing.T) {
 	k := newEC(t, "k")
 	v := verifier(t, keys.VerifierOptions{JWKS: writeTemp(t, "jwks.json", jwks(t, k))})
