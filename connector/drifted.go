@@ -10,8 +10,9 @@ import (
 	"ucwarden/policy"
 )
 
-// noteDrift notes in the causes of changes which grants others took away, and, of the plan of one shard, what holds once it is applied.
-func (r *run) noteDrift(ctx context.Context, found *load.Found, changes []policy.Change) {
+// noteDrift notes in the causes of changes, and of what the mode leaves, what others did, and, of the plan of one shard, what holds once it
+// is applied. In mode observe policies that changed stay to be enforced, so that what they no longer ask for is not told from drift.
+func (r *run) noteDrift(ctx context.Context, found *load.Found, changes, left []policy.Change) {
 	records := make(map[policy.Securable]drift.Record)
 	recordOf := func(s policy.Securable) drift.Record {
 		shard := memory.ShardOf(s)
@@ -24,7 +25,9 @@ func (r *run) noteDrift(ctx context.Context, found *load.Found, changes []policy
 		}
 		return records[shard]
 	}
-	drift.PutBack(changes, r.wanted, recordOf)
+	for _, list := range [][]policy.Change{changes, left} {
+		drift.Note(list, r.wanted, recordOf, r.Mode != policy.ModeObserve)
+	}
 	r.granted = nil
 	if roots := r.request.Roots; len(roots) == 1 && memory.IsShard(roots[0]) {
 		if record := drift.NewRecord(found.Read, r.wanted); !bytes.Equal(record, recordOf(roots[0])) {

@@ -150,7 +150,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			for _, changes := range [][]policy.Change{result.Plan.Changes, left} {
 				r.compiler.SetCauses(compile.CauseInput{Inventory: found.Inventory, Desired: c.desired, Kinds: found.Kinds, Enforced: c.enforced}, changes)
 			}
-			r.noteDrift(ctx, found, result.Plan.Changes)
+			r.noteDrift(ctx, found, result.Plan.Changes, left)
 			result.Drift = drift.Of(result.Plan.Changes)
 			result.Drift.Add(drift.Of(left))
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })

@@ -45,6 +45,9 @@ type Cause struct {
 	Privilege Privilege `json:"privilege,omitempty"`
 	// PutBack says of a grant that is added that the last sync had made sure of it, so that others took it away.
 	PutBack bool `json:"putBack,omitempty"`
+	// PoliciesChanged says of a grant that no policy asks for that they want something else on the securable than when it was last
+	// synced, so that they may have asked for it then.
+	PoliciesChanged bool `json:"policiesChanged,omitempty"`
 }
 
 // String returns the cause in a few words: `policy 3 "analysts read" policyItems[0]`.

@@ -2,6 +2,7 @@ package drift_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +21,7 @@ func to(name string, privilege policy.Privilege) policy.Assignment {
 
 // A grant is put back where the record has it and policies want the same as then; not on what is new, nor where policies want something
 // else, nor where an earlier sync failed, nor where it stands only while a plan is applied.
-func TestPutBack(t *testing.T) {
+func TestNote(t *testing.T) {
 	desired := &policy.GrantSet{}
 	var read []policy.Securable
 	for i := range 50 {
@@ -50,7 +51,14 @@ func TestPutBack(t *testing.T) {
 		policy.Change{Securable: table("t3"), Add: []policy.Assignment{to("z", "SELECT")}, Causes: kept},
 		policy.Change{Securable: table("t4"), Add: []policy.Assignment{to("b", "SELECT")}},
 		policy.Change{Securable: table("t4"), Remove: []policy.Assignment{to("x", "MODIFY"), to("y", "MODIFY")}, Causes: excess})
-	drift.PutBack(changes, later, func(policy.Securable) drift.Record { return record })
+	changes = append(changes, // of t9 policies want something else now, and of nothing they wanted nothing then
+		policy.Change{Securable: table("t9"), Remove: []policy.Assignment{to("x", "MODIFY")}, Causes: excess},
+		policy.Change{Securable: table("nothing"), Remove: []policy.Assignment{to("x", "MODIFY")}, Causes: excess},
+		policy.Change{Securable: table("t10"), Remove: []policy.Assignment{to("x", "MODIFY")}, Causes: excess})
+	later.Set(table("t9"), []policy.Assignment{to("a", "SELECT")})
+	later.Set(table("t10"), nil)
+	observed := slices.Clone(changes)
+	drift.Note(changes, later, func(policy.Securable) drift.Record { return record }, true)
 	var got []string
 	for _, c := range changes {
 		for _, a := range c.Add {
@@ -68,11 +76,15 @@ func TestPutBack(t *testing.T) {
 	if got, want := changes[0].Causes.Of(policy.ActAdd, to("a", "SELECT")).String(), `put back, others took it away: policy 3 "" `; got+" " != want {
 		t.Errorf("the reason is %q", got)
 	}
-	want := drift.Found{Excess: 1, Missing: 3, Securables: []string{"TABLE:c.s.t1", "TABLE:c.s.t2", "TABLE:c.s.t4"}}
+	want := drift.Found{Excess: 2, Missing: 3, Securables: []string{"TABLE:c.s.t1", "TABLE:c.s.t2", "TABLE:c.s.t4", "TABLE:c.s.nothing"}}
 	if diff := cmp.Diff(want, drift.Of(changes)); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
-	drift.PutBack(changes, later, func(policy.Securable) drift.Record { return nil }) // nothing was kept
+	drift.Note(observed, later, func(policy.Securable) drift.Record { return record }, false)
+	if got := drift.Of(observed); got.Excess != 4 || got.Missing != 3 {
+		t.Errorf("where policies are not enforced: %+v", got)
+	}
+	drift.Note(changes, later, func(policy.Securable) drift.Record { return nil }, true) // nothing was kept
 }
 
 // A record tells kinds of principals, and where one text ends and another begins.

@@ -21,7 +21,7 @@ func Of(changes []policy.Change) (f Found) {
 	for _, c := range changes {
 		excess, missing := 0, 0
 		for _, a := range c.Remove {
-			if c.Causes.Of(policy.ActRemove, a).Kind == policy.CauseDrift {
+			if cause := c.Causes.Of(policy.ActRemove, a); cause.Kind == policy.CauseDrift && !cause.PoliciesChanged {
 				excess++
 			}
 		}

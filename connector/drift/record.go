@@ -53,6 +53,9 @@ func (h *hasher) entry(s policy.Securable, list []policy.Assignment) (e [entrySi
 	h.write(string(s.Type), s.FullName)
 	name := sha256.Sum256(h.text)
 	copy(e[:8], name[:])
+	if len(list) == 0 {
+		return e // unlike that of any list
+	}
 	known, found := h.lists[&list[0]]
 	if !found || known.length != len(list) {
 		h.text = h.text[:0]
@@ -101,30 +104,38 @@ func (r Record) Without(list []policy.Securable) Record {
 	return rest
 }
 
-// PutBack notes in the causes of changes which grants are put back: the record has them, on a securable of which policies want now exactly
-// what they wanted then, so that it was others who took them away. desired is what policies want now; recordOf returns the record of
-// the part of the workspace that a securable is in.
-func PutBack(changes []policy.Change, desired *policy.GrantSet, recordOf func(policy.Securable) Record) {
+// Note notes in the causes of changes what others changed since the records were made. A grant is put back that a record has, on a
+// securable of which policies want now exactly what they wanted then. One that no policy asks for is no drift where they want something
+// else now than then: it may be what they no longer ask for. That is not looked at where policies are not enforced, since records are of
+// what was. desired is what policies want now; recordOf returns the record of the part
+// of the workspace that a securable is in.
+func Note(changes []policy.Change, desired *policy.GrantSet, recordOf func(policy.Securable) Record, enforced bool) {
 	h := newHasher()
 	for i := range changes {
 		c := &changes[i]
-		list := desired.Of(c.Securable)
-		if len(c.Add) == 0 || len(list) == 0 {
-			continue
-		}
-		e := h.entry(c.Securable, list)
+		e := h.entry(c.Securable, desired.Of(c.Securable))
 		r := recordOf(c.Securable)
-		if at, found := r.find(e); !found || !bytes.Equal(r[at:][:entrySize], e[:]) {
+		at, found := r.find(e)
+		if !found {
 			continue
 		}
 		causes := maps.Clone(c.Causes) // which alike objects share
 		if causes == nil {
 			causes = make(policy.Causes)
 		}
-		for _, a := range c.Add {
-			if cause := causes.Of(policy.ActAdd, a); cause.Kind != policy.CauseKept {
-				cause.PutBack = true
-				causes.Set(policy.ActAdd, a, cause)
+		if bytes.Equal(r[at:][:entrySize], e[:]) {
+			for _, a := range c.Add {
+				if cause := causes.Of(policy.ActAdd, a); cause.Kind != policy.CauseKept {
+					cause.PutBack = true
+					causes.Set(policy.ActAdd, a, cause)
+				}
+			}
+		} else if enforced {
+			for _, a := range c.Remove {
+				if cause := causes.Of(policy.ActRemove, a); cause.Kind == policy.CauseDrift {
+					cause.PoliciesChanged = true
+					causes.Set(policy.ActRemove, a, cause)
+				}
 			}
 		}
 		c.Causes = causes
