@@ -54,6 +54,8 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"no roles":            "roles: []\n",
 		"a policy of a name":  "{name: x, resources: {catalog: [main]}}\n",
 		"policies of a name":  "policies: [{name: x, resources: {catalog: {values: [main]}}}]\n",
+		"nothing":             "policies: [null]\n",
+		"empty policies":      "policies: ['', {}]\n",
 		"no policies, headed": "{metaDataInfo: {}, policies: [{name: x}]}\n",
 		"a closed policy":     "{resources: {catalog: {values: [main]}}, isDenyAllElse: true}\n",
 		"a list of one":       "[{id: 5, resources: {schema: {values: [x]}, catalog: {values: [main]}}}]\n",
@@ -61,6 +63,15 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
 		if err == nil && leftOut(s) != "" {
 			t.Errorf("%s: left out %v", name, leftOut(s))
+		}
+	}
+	for text, want := range map[string]string{"policies: null\n": "policies is null", "rangerRoles:\n": "rangerRoles is null"} {
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
+		switch {
+		case err != nil && !strings.Contains(err.Error(), want):
+			t.Errorf("%q: %v", text, err)
+		case err == nil && (leftOut(s) != "x.yaml narrower" || !strings.Contains(s.Problems[0].Message, want)):
+			t.Errorf("%q: left out %v", text, s.Problems)
 		}
 	}
 	misspelt := strings.NewReplacer("policyItems", "policyItem", "accesses", "access", "groups", "group")
@@ -77,6 +88,9 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"roles of members":           "role: [{name: r, user: [{name: ann}]}]\n",
 		"roles without a name":       "role: [{Name: r, user: [{name: ann}]}]\n",
 		"roles of a misspelt name":   "roles: [{Name: r, users: [{name: ann}]}]\n",
+		"roles by team":              "roles: {emea: [{name: r, users: [{name: ann}]}]}\n",
+		"roles of nothing":           "roles: ['']\n",
+		"roles that are a number":    "roles: 0\n",
 		"roles with nobody in them":  "role: [{name: r, description: x}]\n",
 		"roles of a known style":     kubernetes + "role: [{name: r, groups: []}]\n",
 		"a user store":               "userGroupsMapping: {ann: [g]}\n",

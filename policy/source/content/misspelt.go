@@ -12,11 +12,17 @@ import (
 	"ucwarden/policy/ranger"
 )
 
-// hint names the key of a document of no known kind that is near one that tells a kind, after a separator; "" where none is.
+// hint names the key of a document of no known kind that is near one that tells a kind, or is one and has no value, after a separator; ""
+// where none is.
 func (d *document) hint() string {
 	fields := d.fields()
 	if fields != nil && ranger.IsRole(fields) {
 		return " (a role stands in a list, as the value of rangerRoles)"
+	}
+	for _, key := range documentKeys {
+		if value, ok := fields[key]; ok && string(value) == "null" && !isKubernetes(fields) {
+			return fmt.Sprintf(" (%s is null)", key)
+		}
 	}
 	if key, known := nearKey(fields); key != "" {
 		return fmt.Sprintf(" (%s: did you mean %s?)", key, known)
@@ -43,10 +49,13 @@ func (d *document) fields() map[string]json.RawMessage {
 // one. A key whose value cannot be what the known one holds is no misspelling of it, as the rules of a role of Kubernetes, or
 // the data of a ConfigMap: documents of other programs have such keys, too.
 func nearKey(fields map[string]json.RawMessage) (key, known string) {
-	empty := !isKubernetes(fields) // what holds nothing may be either's; Kubernetes tells itself
+	kubernetes := isKubernetes(fields)
 	for _, k := range slices.Sorted(maps.Keys(fields)) {
 		near := input.Nearest(k, documentKeys)
-		if near == "" || near == k || !mayHold(near, fields[k], empty) {
+		if near == "" || near == k {
+			continue
+		}
+		if nothing := !kubernetes && isEmpty(fields[k]); !nothing && !mayHold(near, fields[k], kubernetes) { // what holds nothing may be ours
 			continue
 		}
 		if input.Misspelt(k, []string{near}) != "" {
@@ -71,20 +80,25 @@ func isKubernetes(fields map[string]json.RawMessage) bool {
 	return true
 }
 
-// mayHold reports whether a value may be what a key of documentKeys holds; empty, whether one without anything in it may.
-func mayHold(known string, value json.RawMessage, empty bool) bool {
+// isEmpty reports whether a value is null, or has nothing in it.
+func isEmpty(value json.RawMessage) bool {
+	return slices.Contains([]string{"{}", "[]", "null", `""`}, strings.TrimSpace(string(value)))
+}
+
+// mayHold reports whether a value with something in it may be what a key of documentKeys holds.
+func mayHold(known string, value json.RawMessage, kubernetes bool) bool {
 	var object map[string]json.RawMessage
 	var list []json.RawMessage
 	switch {
 	case json.Unmarshal(value, &object) == nil && len(object) > 0:
 	case json.Unmarshal(value, &list) == nil && len(list) > 0:
 	default:
-		return empty && slices.Contains([]string{"{}", "[]", "null", `""`}, strings.TrimSpace(string(value)))
+		return false
 	}
 	members := slices.Concat(list, slices.Collect(maps.Values(object)))
 	switch known {
 	case "rangerRoles", "roles":
-		return slices.ContainsFunc(members, func(of json.RawMessage) bool { return looksLikeRole(of, !empty) })
+		return slices.ContainsFunc(members, func(of json.RawMessage) bool { return holdsRole(of, kubernetes, 0) })
 	case "tagDefinitions":
 		return slices.ContainsFunc(members, func(of json.RawMessage) bool {
 			var definition map[string]json.RawMessage
@@ -96,6 +110,23 @@ func mayHold(known string, value json.RawMessage, empty bool) bool {
 		})
 	}
 	return speaksOfPolicies(value, 0)
+}
+
+// holdsRole reports whether a value is what looks like a role, or a list or object of such, or of lists or objects of them.
+func holdsRole(value json.RawMessage, kubernetes bool, depth int) bool {
+	const deepest = 2
+	var object map[string]json.RawMessage
+	var list []json.RawMessage
+	switch {
+	case json.Unmarshal(value, &object) == nil:
+		if looksLikeRole(value, kubernetes) {
+			return true
+		}
+		list = slices.Collect(maps.Values(object))
+	case json.Unmarshal(value, &list) != nil:
+		return false
+	}
+	return depth < deepest && slices.ContainsFunc(list, func(of json.RawMessage) bool { return holdsRole(of, kubernetes, depth+1) })
 }
 
 // looksLikeRole reports whether an object has members, or a name and nothing but what a role has. In a document of Kubernetes members
@@ -165,8 +196,22 @@ func (d *document) isOthers() bool {
 		return false
 	}
 	return !slices.ContainsFunc([]string{"policies", "roles", "resources"}, func(key string) bool {
-		return fields[key] != nil && mayHold(key, fields[key], key != "resources")
+		return fields[key] != nil && (key != "resources" && isNothing(fields[key]) || mayHold(key, fields[key], isKubernetes(fields)))
 	})
+}
+
+// isNothing reports whether a value holds neither text nor an object with anything in it, as where a program that writes documents had
+// nothing to put there.
+func isNothing(value json.RawMessage) bool {
+	var object map[string]json.RawMessage
+	var list []json.RawMessage
+	switch {
+	case json.Unmarshal(value, &object) == nil:
+		return len(object) == 0
+	case json.Unmarshal(value, &list) == nil:
+		return !slices.ContainsFunc(list, func(of json.RawMessage) bool { return !isNothing(of) })
+	}
+	return !strings.HasPrefix(string(value), `"`) || string(value) == `""`
 }
 
 // hasHead reports whether an object has one of headKeys.
