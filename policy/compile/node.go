@@ -311,7 +311,7 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 	if result == judge.Denied {
 		switch v := views[blocked]; {
 		case v.OpenToOrder(e.judge.Member(p), v.Deny):
-			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s with a high priority by a policy that also denies, and denied it with a lower one; which of them wins hangs in Ranger on other policies, so it is not granted",
+			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s with a high priority by a policy that also denies, and denied it with a lower one; which of them wins depends in Ranger on other policies, so it is not granted",
 				e.describe(p), x), v.Allow)
 		case v.EndedBefore(e.judge.Member(p), v.Deny):
 			e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s by a tag and denied it on the resource; Ranger never comes to the deny, for a policy of higher priority about the same resource ends the evaluation, so it is not granted",

@@ -202,7 +202,7 @@ func (ctx *evalContext) apply(p *rules.Policy, m match.Type, alike bool, r *resu
 // evaluateItems applies the policy's items to the request's access types and derives the result from what all of them came
 // to so far, by this policy and those before it. onlyRestrict leaves out what allows, because a condition of the
 // policy is unknown. Source: RangerDefaultPolicyEvaluator.evaluatePolicyItems, which derives the result anew for some
-// policies that say nothing, too; for which hangs on the requests that were made before.
+// policies that say nothing, too; for which depends on the requests that were made before.
 func (ctx *evalContext) evaluateItems(p *rules.Policy, m match.Type, onlyRestrict bool, r *result) {
 	said := false
 	for i := range ctx.accesses {

@@ -50,7 +50,7 @@ func (v *View) overrides(a, d *Policy) bool {
 }
 
 // OpenToOrder reports whether a person who is not allowed could be allowed in Ranger all the same: by an allow of a higher
-// priority than every deny, whose policy could go on to deny. Which of them wins hangs there on what other policies match.
+// priority than every deny, whose policy could go on to deny. Which of them wins depends there on what other policies match.
 func (v *View) OpenToOrder(m Member, deny []*Policy) bool {
 	return slices.ContainsFunc(v.Allow, func(a *Policy) bool {
 		return a.mayContinue() && a.AllowsItself(m, v.Privilege) && !slices.ContainsFunc(deny, func(d *Policy) bool {

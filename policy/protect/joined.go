@@ -10,7 +10,7 @@ import (
 )
 
 // A function names who is known to be in a group besides the group, so that they stay bound once it has another name. Until then the
-// group's name binds them, so nothing hangs on that those who join it are named at once: with every function made anew for each of
+// group's name binds them, so nothing depends on that those who join it are named at once: with every function made anew for each of
 // them, who joins a group would cost two statements for each table that is filtered by it. Who leaves it has to be named no longer.
 
 // namedMembers is which members of groups a function names.

@@ -196,7 +196,7 @@ func (p *Protector) boundByTags(t ranger.PolicyType, resource match.Resource, zo
 			case tag.Timed:
 				b.doubtful = "the tag " + tag.Type + " is there at certain times only"
 			case policies[i].HasDeny:
-				b.doubtful = "it also denies, so that which of the policies on tags decides hangs on others"
+				b.doubtful = "it also denies, so that which of the policies on tags decides depends on others"
 			}
 			list = append(list, b)
 		}
