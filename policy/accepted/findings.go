@@ -18,7 +18,7 @@ import (
 func Findings(set *rules.RuleSet, listed func(policy.Principal) bool) []policy.Finding {
 	var list []policy.Finding
 	somebody := func(name *NameProblem) bool {
-		return listed != nil && name.Doubt == DoubtNobody && listed(set.Subjects.PrincipalOf(name.Kind, name.Name))
+		return listed != nil && name.Doubt.IsError() && listed(set.Subjects.PrincipalOf(name.Kind, name.Name))
 	}
 	remarks := remarks(set, somebody)
 	for i := range remarks {
@@ -39,7 +39,7 @@ func Findings(set *rules.RuleSet, listed func(policy.Principal) bool) []policy.F
 			continue
 		}
 		effect := ofNames
-		if name.Doubt != DoubtNobody {
+		if !name.Doubt.IsError() {
 			effect = policy.EffectNone
 		}
 		list = append(list, policy.Finding{Effect: effect, Message: name.Field + ": " + name.String()})

@@ -60,12 +60,12 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 		effect = policy.EffectWider
 	}
 	path := fmt.Sprintf("%s[%d]", kind, index)
-	for _, name := range ItemNames(p.Source, path, item) {
+	for _, name := range f.names.itemNames(p.Source, path, item) {
 		if f.somebody(&name) {
 			continue // which the compiler notes
 		}
 		r := f.find(p, effect, "%s: %s", name.Field, name)
-		if r.Kind, r.Slip, r.Never = KindName, true, name.Doubt == DoubtNobody; !r.Never {
+		if r.Kind, r.Slip, r.Never = KindName, true, name.Doubt.IsError(); !r.Never {
 			r.Effect = policy.EffectNone // what it says is done
 		}
 		if name.Name == "" {

@@ -21,11 +21,15 @@ type Doubt uint8
 // The degrees of doubt. What can be nobody's name is granted nothing; what is read as one name, or without the blanks around
 // it, is.
 const (
-	DoubtNone    Doubt = iota // nothing is wrong with it
-	DoubtRespelt              // a user's name with blanks around it, which do not count
-	DoubtOneName              // one name that looks like a pattern, several names or a macro, which somebody may have all the same
-	DoubtNobody               // no principal can have it
+	DoubtNone     Doubt = iota // nothing is wrong with it
+	DoubtRespelt               // a user's name with blanks around it, which do not count
+	DoubtOneName               // one name that looks like a pattern, several names or a macro, which somebody may have all the same
+	DoubtNobody                // no principal can have it
+	DoubtEveryone              // readers take it for everyone, and it is nobody's where none is known to have it
 )
+
+// IsError reports whether what is said of the name is nobody's.
+func (d Doubt) IsError() bool { return d == DoubtNobody || d == DoubtEveryone }
 
 // NameProblem is a name of a user, group or role, somewhere in a snapshot, that is a slip of writing, or may be one.
 type NameProblem struct {
@@ -48,6 +52,8 @@ func (p NameProblem) String() string {
 		return "it is empty, so it names nobody; write a name, or remove it" + more
 	case p.Doubt == DoubtNobody:
 		return fmt.Sprintf("%q can be the name of nobody: %s%s", p.Name, p.Why, more)
+	case p.Doubt == DoubtEveryone:
+		return fmt.Sprintf("%q is not everyone, and nobody is known by this name: %s%s", p.Name, p.Why, more)
 	case p.Doubt == DoubtRespelt:
 		return fmt.Sprintf("%q is taken for %q; %s%s", p.Name, strings.TrimSpace(p.Name), p.Why, more)
 	}
@@ -76,6 +82,9 @@ func Name(kind rules.SubjectKind, name string) (doubt Doubt, why string) {
 			return doubt, why
 		}
 	}
+	if strings.Trim(name, "*") == "" && name != "" {
+		return DoubtEveryone, "wildcards have no meaning in names; for everyone, write public among groups"
+	}
 	if why = nobody(kind, name); why != "" {
 		return DoubtNobody, why
 	}
@@ -102,8 +111,8 @@ func isPlainName(name string) bool {
 func plainName(kind rules.SubjectKind, name string) (Doubt, string) {
 	switch len(name) {
 	case len(rules.GroupPublic):
-		if name == rules.GroupPublic && kind == rules.SubjectUser {
-			return DoubtOneName, "it stands for everyone among groups only"
+		if strings.EqualFold(name, rules.GroupPublic) && kind != rules.SubjectGroup {
+			return DoubtEveryone, "it stands for everyone among groups only; write public there"
 		}
 	case 3, 4, 9:
 		switch strings.ToLower(name) {
@@ -195,16 +204,41 @@ func isDistinguished(name string) bool {
 	return true
 }
 
-// ItemNames returns what is wrong with the names in an item of a policy, in their order. Those that are of the wrong kind in JSON
+// knownNames are the names of a snapshot's user store and roles, which are read where they are asked for.
+type knownNames struct {
+	of    *ranger.Snapshot
+	store rules.KnownNames
+}
+
+// name is [Name] in a snapshot: a name that somebody has there is read as that one's.
+func (k *knownNames) name(kind rules.SubjectKind, name string) (doubt Doubt, why string) {
+	doubt, why = Name(kind, name)
+	if doubt != DoubtEveryone {
+		return doubt, why
+	}
+	if k.store == nil {
+		k.store = rules.NewKnownNames(k.of)
+	}
+	isKnown := k.store.Where(kind, name) == rules.InUserStore
+	if kind == rules.SubjectRole {
+		isKnown = slices.ContainsFunc(k.of.Roles, func(r ranger.Role) bool { return r.Name == name })
+	}
+	if isKnown {
+		doubt = DoubtOneName
+	}
+	return doubt, why
+}
+
+// itemNames returns what is wrong with the names in an item of a policy, in their order. Those that are of the wrong kind in JSON
 // have a fault of their own, and are left out; path is that of the item in the policy.
-func ItemNames(p *ranger.Policy, path string, item *ranger.PolicyItem) (list []NameProblem) {
+func (k *knownNames) itemNames(p *ranger.Policy, path string, item *ranger.PolicyItem) (list []NameProblem) {
 	for _, names := range []struct {
 		field string
 		kind  rules.SubjectKind
 		list  []string
 	}{{"users", rules.SubjectUser, item.Users}, {"groups", rules.SubjectGroup, item.Groups}, {"roles", rules.SubjectRole, item.Roles}} {
 		for i, name := range names.list {
-			if doubt, why := Name(names.kind, name); doubt != DoubtNone {
+			if doubt, why := k.name(names.kind, name); doubt != DoubtNone {
 				problem := NameProblem{Field: fmt.Sprintf("%s.%s[%d]", path, names.field, i), Kind: names.kind, Name: name, Doubt: doubt, Why: why}
 				if !slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool { return f.Within(problem.Field) }) {
 					list = append(list, problem)
@@ -218,8 +252,9 @@ func ItemNames(p *ranger.Policy, path string, item *ranger.PolicyItem) (list []N
 // SnapshotNames returns what is wrong with the names outside policies: of roles and their members, of the user store, and of the
 // super users in the service's configuration. A name in the user store is said once, with where it stands first.
 func SnapshotNames(s *ranger.Snapshot) (list []NameProblem) {
+	known := knownNames{of: s}
 	add := func(kind rules.SubjectKind, name, format string, args ...any) {
-		if doubt, why := Name(kind, name); doubt != DoubtNone {
+		if doubt, why := known.name(kind, name); doubt != DoubtNone {
 			list = append(list, NameProblem{Field: fmt.Sprintf(format, args...), Kind: kind, Name: name, Doubt: doubt, Why: why})
 		}
 	}
@@ -294,8 +329,11 @@ func userStoreNames(u *ranger.UserStore) []NameProblem {
 	found := make(map[key]*NameProblem)
 	add := func(kind rules.SubjectKind, name string, field func() string) {
 		doubt, why := Name(kind, name)
-		if doubt == DoubtNone {
+		switch doubt {
+		case DoubtNone:
 			return
+		case DoubtEveryone:
+			doubt = DoubtOneName // the store has it
 		}
 		p, again := found[key{kind, name}]
 		if !again {

@@ -26,11 +26,13 @@ func TestName(t *testing.T) {
 		{[]rules.SubjectKind{user}, accepted.DoubtNobody, []string{"ann@x.com,bob@x.com", "ann@x.com bob@x.com", "ann@x.com|bob@x.com", "Ann <ann@x.com>, Bob <bob@x.com>", ` "ann" `}},
 		{[]rules.SubjectKind{user}, accepted.DoubtRespelt, []string{" ann@x.com", "ann@x.com\n", "ann "}},
 		{[]rules.SubjectKind{user, group, role}, accepted.DoubtOneName, []string{
-			"hr,fin", "hr, fin", "hr|fin", "hr，fin", "bob*", "*", "b?b", "[", "hr]", "[hr", "{USR}", "{user}", "${{USER.dept}}", "a{b", "'hr", "hr'", "-", "@", "...", "null", "None", "undefined", "NaN", "nil", "group:hr", "User:ann", "cn=hr,fin"}},
+			"hr,fin", "hr, fin", "hr|fin", "hr，fin", "bob*", "b?b", "[", "hr]", "[hr", "{USR}", "{user}", "${{USER.dept}}", "a{b", "'hr", "hr'", "-", "@", "...", "null", "None", "undefined", "NaN", "nil", "group:hr", "User:ann", "cn=hr,fin"}},
 		{[]rules.SubjectKind{group, role}, accepted.DoubtOneName, []string{"ann@x.com, bob@x.com", "ann@x.com bob@x.com", "{USER}", "{OWNER}"}},
-		{[]rules.SubjectKind{user}, accepted.DoubtOneName, []string{" {USER}", "{OWNER} ", "public"}},
+		{[]rules.SubjectKind{user}, accepted.DoubtOneName, []string{" {USER}", "{OWNER} "}},
+		{[]rules.SubjectKind{user, role}, accepted.DoubtEveryone, []string{"public", "Public"}},
+		{[]rules.SubjectKind{user, group, role}, accepted.DoubtEveryone, []string{"*", "**"}},
 		{[]rules.SubjectKind{user}, accepted.DoubtNone, []string{"{USER}", "{OWNER}", "o'brien@x.com", "ann+test@x.com", "2b5f7d1e-9a07-4c55-8d4e-0f2f4b9a9b1a"}},
-		{[]rules.SubjectKind{group, role}, accepted.DoubtNone, []string{"public"}},
+		{[]rules.SubjectKind{group}, accepted.DoubtNone, []string{"public"}},
 		{[]rules.SubjectKind{user, group, role}, accepted.DoubtNone, []string{
 			"hr", "R&D", "data (emea)", "a/b", "a.b", "account users", "[App] Users", "it's", "Ärzte", "データ", "team #1", "cn=hr,ou=groups", "\u0601hr", "l\u2019h\u00f4tel", "\u2018hr", "hr\u2764\ufe0f", "devs \U0001f469\u200d\U0001f4bb", "\u062f\u0627\u0646\u0634\u200c\u0622\u0645\u0648\u0632", "\u845b\U000e0100", "team 1\ufe0f\u20e3", "CN=A B, OU=C, DC=x", `CORP\hr`, "100%", "a=b", "a:b", "nully", "None of us", "x@y", "a_b-c", "42"}},
 	} {

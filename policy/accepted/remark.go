@@ -50,7 +50,7 @@ func Remarks(set *rules.RuleSet) []Remark {
 }
 
 func remarks(set *rules.RuleSet, somebody func(*NameProblem) bool) []Remark {
-	f := &finder{RuleSet: set, somebody: somebody}
+	f := &finder{RuleSet: set, somebody: somebody, names: knownNames{of: set.Snapshot}}
 	for p := range set.Policies {
 		f.findFaults(p)
 		f.findValues(p)
@@ -70,6 +70,7 @@ type finder struct {
 	*rules.RuleSet
 	somebody func(*NameProblem) bool // the workspace has who has such a name
 	list     []Remark
+	names    knownNames
 	tags     *TagNames // made when the first policy on tags is looked at
 }
 

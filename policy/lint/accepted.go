@@ -137,7 +137,7 @@ func itemsOf(p *ranger.Policy, kind rules.ItemKind) []ranger.PolicyItem {
 // misspelt reports a name outside policies that is a slip of writing, or may be one.
 func (l *linter) misspelt(name accepted.NameProblem) {
 	severity, check := SeverityError, CheckPrincipal
-	if name.Doubt != accepted.DoubtNobody {
+	if !name.Doubt.IsError() {
 		severity = SeverityWarning
 	}
 	if name.Name == "" {

@@ -207,7 +207,7 @@ func (l *linter) finish() {
 
 // isUnknown reports whether nothing but policies knows the name, where there is anything that should.
 func (l *linter) isUnknown(kind rules.SubjectKind, name string) bool {
-	if name == "" || rules.IsSubjectMacro(name) {
+	if name == "" || rules.IsSubjectMacro(name) || l.rules != nil && l.rules.Subjects.PrincipalOf(kind, name).IsEveryone() {
 		return false
 	}
 	if kind == rules.SubjectRole {

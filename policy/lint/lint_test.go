@@ -85,6 +85,9 @@ func TestLint(t *testing.T) {
 			`warning unknown-principal 1 policyItems[0].roles[0]: role "boss" is not among the roles; correct the name, or remove it`,
 			`warning unknown-principal 1 policyItems[0].users[0]: user "zed" is not in the user store; correct`}},
 
+		"everyone": {policies: on(1, `"denyPolicyItems": [{"accesses": [{"type": "select"}], "groups": ["account users"]}, {"accesses": [{"type": "modify"}], "users": ["public"]}]`), want: []string{
+			`error unknown-principal 1 denyPolicyItems[1].users[0]: "public" is not everyone`}},
+
 		"excludes everything": {policies: at(`"catalog": {"values": ["*"], "isExcludes": true}`), want: []string{"error never-matches 1 resources.catalog: it excludes '*'"}},
 		"a full name":         {policies: at(`"catalog": {"values": ["c"]}, "schema": {"values": ["c.s", "{USER}"]}`), want: []string{`error never-matches 1 resources.schema.values[0]: "c.s" can match no object: it contains '.'; name catalog, schema and object each`}},
 		"no object":           {policies: at(`"catalog": {"values": ["c"]}, "schema": {"values": ["x*"]}`), known: true, want: []string{"warning matches-nothing 1 resources: no object of the workspace matches"}},

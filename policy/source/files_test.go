@@ -199,6 +199,11 @@ func TestFilesRefusesBadInput(t *testing.T) {
 		"null":                  {map[string]string{"x.json": "null"}, []string{"x.json"}, policy.CodeInvalid},
 		"deeply nested":         {map[string]string{"x.json": strings.Repeat("[", 100_000)}, []string{"x.json"}, policy.CodeInvalid},
 		"alias bomb":            {map[string]string{"x.yaml": aliasBomb}, []string{"x.yaml"}, policy.CodeInvalid},
+		"a page of policies":    {map[string]string{"x.json": good, "y.json": `{"startIndex":0,"pageSize":1,"totalCount":99,"resultSize":1,"policies":[` + allow(2, "b", "b") + `]}`}, []string{"y.json", "totalCount is 99 and there are 1 entries", "export all of it"}, policy.CodeInvalid},
+		"the last page":         {map[string]string{"x.yaml": `{"startIndex":25,"policies":[` + good + `]}`}, []string{"x.yaml", "startIndex is 25"}, policy.CodeInvalid},
+		"a shortened page":      {map[string]string{"x.json": `{"resultSize":2,"policies":[` + good + `]}`}, []string{"x.json", "resultSize is 2"}, policy.CodeInvalid},
+		"a page of a text":      {map[string]string{"x.json": `{"totalCount":"many","policies":[` + good + `]}`}, []string{"x.json", "totalCount", "is no number"}, policy.CodeInvalid},
+		"a page of roles":       {map[string]string{"x.json": good, "y.json": `{"startIndex":0,"pageSize":25,"totalCount":99,"roles":[{"name":"r"}]}`}, []string{"y.json", "totalCount is 99"}, policy.CodeInvalid},
 		"a zone in two files":   {map[string]string{"x.json": zone("z"), "y.json": zone("z")}, []string{"x.json", "y.json", "security zone z"}, policy.CodeInvalid},
 	}
 	for name, test := range tests {
@@ -280,6 +285,18 @@ func TestFilesTellsTagPoliciesApart(t *testing.T) {
 	s := load(t, source.FilesOptions{Path: dir})
 	if len(s.Policies) != 1 || s.TagPolicies == nil || len(s.TagPolicies.Policies) != 1 || s.TagPolicies.ServiceName != "tags" {
 		t.Errorf("policies %v, tag policies %+v", len(s.Policies), s.TagPolicies)
+	}
+}
+
+// Listings of Ranger Admin that hold all that they count are read, and its exports, which count nothing.
+func TestWholeListings(t *testing.T) {
+	for _, page := range []string{`"startIndex":0,"pageSize":200,"totalCount":1,"resultSize":1`, `"startIndex":0,"pageSize":0,"totalCount":0,"resultSize":0`,
+		`"startIndex":null,"totalCount":null`, `"totalCount":"1"`, `"pageSize":25`} {
+		s, err := newFiles(t, source.FilesOptions{Debounce: 1, Path: tempWith(t, map[string]string{
+			"x.json": "{" + page + `,"policies":[` + allow(1, "a", "a") + `]}`, "y.json": "{" + page + `,"roles":[{"name":"r"}]}`})}).Load(t.Context())
+		if err != nil || len(s.Policies) != 1 || len(s.Roles) != 1 {
+			t.Errorf("%s: %v, %v", page, s, err)
+		}
 	}
 }
 

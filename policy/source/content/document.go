@@ -106,6 +106,9 @@ func (d *document) parse() (err error) {
 		if field := d.policies.Deltas(); field != "" {
 			return policy.Errorf(policy.CodeInvalid, "%s: %s: a file must hold whole policies, not changes of them", origin, field)
 		}
+		if err = d.checkWhole(len(d.policies.Policies)); err != nil {
+			return err
+		}
 		d.unknown = d.policies.Unknown
 		for i := range d.policies.Policies {
 			if p := &d.policies.Policies[i]; p.Service == "" && p.ServiceType != ranger.TagServiceType {
@@ -118,6 +121,7 @@ func (d *document) parse() (err error) {
 	case ranger.DocumentRoles:
 		if d.roles, err = ranger.ParseRoles(d.data, origin); err == nil {
 			d.unknown = d.roles.Unknown
+			err = d.checkWhole(len(d.roles.RangerRoles))
 		}
 	case ranger.DocumentUsers:
 		if d.users, err = ranger.ParseUserStore(d.data, origin); err == nil {

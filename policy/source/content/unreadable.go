@@ -70,6 +70,9 @@ func (m *merger) keep(f File, policies []ranger.Policy, why error) *document {
 // does not.
 func mayRestrict(data []byte, err error) string {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if errors.Is(err, errPage) {
+		return "what is missing may hold denies"
+	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return "what is not text in UTF-8, such as UTF-16 or a compressed file, may hold denies"
 	}
