@@ -56,6 +56,11 @@ func Findings(set *rules.RuleSet, listed func(policy.Principal) bool) []policy.F
 	for _, problem := range DefinitionProblems(set.Snapshot.ServiceDef) {
 		list = append(list, policy.Finding{Effect: problem.Effect, Message: "service definition: " + problem.Field + ": " + problem.Message})
 	}
+	if tags := set.Snapshot.TagPolicies; tags != nil {
+		for _, problem := range DefinitionProblems(tags.ServiceDef) {
+			list = append(list, policy.Finding{Effect: problem.Effect, Message: "definition of the tag service: " + problem.Field + ": " + problem.Message})
+		}
+	}
 	return list
 }
 

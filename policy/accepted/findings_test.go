@@ -19,7 +19,7 @@ func findingsOf(t *testing.T, doc string, problems ...ranger.Problem) []policy.F
 	if err != nil {
 		t.Fatal(err)
 	}
-	tags := &ranger.ServiceTags{ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: map[string]ranger.PolicyResource{"catalog": {Values: []string{"a"}}}}}}
+	tags := &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {Type: "T"}}, ResourceToTagIDs: map[string][]int64{"1": {1}}, ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: map[string]ranger.PolicyResource{"catalog": {Values: []string{"a"}}}}}}
 	rs, err := rules.New(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies, Problems: problems, Tags: tags}), rules.Options{})
 	if err != nil {
 		t.Fatal(err)

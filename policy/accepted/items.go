@@ -41,6 +41,7 @@ func (f *finder) findItems(p *rules.Policy) {
 	}
 	for i := range raw.DataMaskPolicyItems {
 		f.findItem(p, rules.ItemDataMask, i, &raw.DataMaskPolicyItems[i].PolicyItem, true)
+		f.findTagMask(p, i, &raw.DataMaskPolicyItems[i])
 	}
 	for i := range raw.RowFilterPolicyItems {
 		f.findItem(p, rules.ItemRowFilter, i, &raw.RowFilterPolicyItems[i].PolicyItem, true)
@@ -87,7 +88,6 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 	}
 	if p.Tag && restricts {
 		f.findTagAccess(p, kind, index, item)
-		return
 	}
 	switch off := switchedOff(item); {
 	case len(off) < len(item.Accesses) && len(off) > 0:
@@ -134,15 +134,39 @@ func switchedOff(item *ranger.PolicyItem) (off []string) {
 }
 
 // findTagAccess reports access types of a tag policy that no service has: a tag policy names them with their service
-// definition, "hive:select", and leaves those of other services to them.
+// definition, "hive:select", and leaves those of other services to them. It reports those, too, that imply nothing by the tag
+// service's definition, and something by that of this service.
 func (f *finder) findTagAccess(p *rules.Policy, kind rules.ItemKind, index int, item *ranger.PolicyItem) {
 	def := f.Snapshot.TagPolicies.ServiceDef
 	for i, a := range item.Accesses {
-		service, _, ok := strings.Cut(a.Type, ":")
+		service, local, ok := strings.Cut(a.Type, ":")
+		if !ok {
+			local = a.Type
+		}
+		if implied := f.Model.ImpliedBy(local); (!ok || service == f.Model.Name()) && def != nil && len(implied) > 1 && a.Allowed() &&
+			slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type && len(d.ImpliedGrants) == 0 }) {
+			f.find(p, policy.EffectWider, "%s[%d].accesses[%d].type: by the tag service's definition %q implies nothing, and by that of this service %s, so it is about the one alone, as in Ranger; name the others, too",
+				kind, index, i, a.Type, strings.Join(implied, ", ")).Slip = true
+		}
 		if !ok || rules.ComponentNamed(service, f.Model.Name()) != rules.ComponentUnknown || def != nil && slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type }) {
 			continue
 		}
 		f.find(p, policy.EffectWider, "%s[%d].accesses[%d].type: %q is an access type of no service that is known here; those of this service begin with %q",
 			kind, index, i, a.Type, f.Model.Name()+":")
+	}
+}
+
+// findTagMask reports a mask of another service in an item of a tag policy that is about an access of this one: it masks nothing here.
+func (f *finder) findTagMask(p *rules.Policy, index int, item *ranger.DataMaskPolicyItem) {
+	service, _, ok := strings.Cut(item.DataMaskInfo.DataMaskType, ":")
+	if !p.Tag || !ok || rules.ComponentNamed(service, f.Model.Name()) <= rules.ComponentNearly {
+		return
+	}
+	for _, a := range item.Accesses {
+		if of, _, others := strings.Cut(a.Type, ":"); a.Allowed() && (!others || rules.ComponentNamed(of, f.Model.Name()) == rules.ComponentOwn) {
+			f.find(p, policy.EffectWider, "dataMaskPolicyItems[%d].dataMaskInfo.dataMaskType: %q is a mask of another service, so nothing is masked for %q; write a mask of this one, that begins with %q",
+				index, item.DataMaskInfo.DataMaskType, a.Type, f.Model.Name()+":").Slip = true
+			return
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
@@ -40,7 +41,11 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 		list = append(list, ranger.Problem{Field: fmt.Sprintf(field, args...), Effect: effect, Message: message})
 	}
 	for _, fault := range tags.Faults {
-		find("it cannot be understood ("+fault.Reason+"); by this tag, or what carries it, nothing is allowed, and what is denied is denied", "%s", fault.Field)
+		by := "by this tag"
+		if name, _, _ := fault.Step(); name == "serviceResources" {
+			by = "by the tags of this resource"
+		}
+		find("it cannot be understood ("+fault.Reason+"); what policies allow "+by+" is not allowed, what they deny is denied", "%s", fault.Field)
 		list[len(list)-1].Effect = policy.EffectNarrower
 	}
 	faulty := func(field string) bool {
@@ -51,10 +56,19 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 			find("it is empty, so no policy is on the tag; write the tag's name", "tags.%s.type", id)
 		}
 	}
+	if carried := slices.Collect(maps.Values(tags.ResourceToTagIDs)); !slices.ContainsFunc(carried, func(ids []int64) bool { return len(ids) > 0 }) {
+		find("it gives no resource a tag, so the policies on tags hold nowhere; add which resources carry which tags, or remove these policies", "resourceToTagIds")
+	}
 	known := make(map[string]bool, len(tags.ServiceResources))
+	service := cmp.Or(tags.ServiceName, set.Snapshot.Service)
 	for i := range tags.ServiceResources {
 		r := &tags.ServiceResources[i]
 		known[strconv.FormatInt(r.ID, 10)] = true
+		for _, name := range slices.Sorted(maps.Keys(r.ResourceElements)) {
+			if why := ExcludesAll(r.ResourceElements[name]); why != "" {
+				find(strings.Replace(why, "the policy matches nothing", "nothing carries its tags", 1), "serviceResources[%d].resourceElements.%s", i, name)
+			}
+		}
 		for _, name := range slices.Sorted(maps.Keys(r.ResourceElements)) {
 			if _, _, known := rules.LevelOf(name); !known {
 				continue // nothing of Unity Catalog
@@ -66,8 +80,13 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 			}
 		}
 	}
+	others := make(map[string]bool) // other services
 	if set.Tagged != nil {
 		for _, i := range set.Tagged.Nowhere() {
+			if of := tags.ServiceResources[i].ServiceName; of != "" && service != "" && of != service {
+				others[of] = true
+				continue
+			}
 			find(fmt.Sprintf("it is no path of resources of service definition %q, so nothing carries its tags; name resources from the root", set.Model.Name()), "serviceResources[%d].resourceElements", i)
 		}
 	}
@@ -81,6 +100,10 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 				find(fmt.Sprintf("there is no tag %d in tags, so the resource does not carry it; add the tag, or remove it", tag), "resourceToTagIds.%s[%d]", id, n)
 			}
 		}
+	}
+	if len(others) > 0 {
+		find(fmt.Sprintf("resources of other services (%s) are left out; nothing of Unity Catalog carries their tags", strings.Join(slices.Sorted(maps.Keys(others)), ", ")), "serviceResources")
+		list[len(list)-1].Effect = policy.EffectNone
 	}
 	if more > 0 {
 		list[len(list)-1].Message += fmt.Sprintf(" (and %d more in the tags)", more)

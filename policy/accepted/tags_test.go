@@ -84,3 +84,65 @@ func TestTagProblems(t *testing.T) {
 		t.Errorf("%d problems, the last is %+v", len(list), list[len(list)-1])
 	}
 }
+
+// What tags and tag policies say in vain is said: mappings without a tag, resources that exclude everything, items about nothing,
+// access types that imply nothing by the tag service's own definition, wildcards that are none, options that are neither true nor false.
+func TestTagsInVain(t *testing.T) {
+	own := ranger.DefaultServiceDef().Name + ":"
+	fine := ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {Type: "PII"}}, ResourceToTagIDs: map[string][]int64{"1": {1}},
+		ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: map[string]ranger.PolicyResource{"catalog": {Values: []string{"a"}}}}}}
+	def := func(options ranger.OptionMap, accesses ...ranger.AccessTypeDef) *ranger.ServiceDef {
+		return &ranger.ServiceDef{Name: "tag", Resources: []ranger.ResourceDef{{Name: "tag", MatcherOptions: options}}, AccessTypes: accesses}
+	}
+	type world struct {
+		tags   ranger.ServiceTags
+		def    *ranger.ServiceDef
+		policy ranger.Policy
+	}
+	for name, tc := range map[string]struct {
+		change func(*world)
+		want   string
+	}{
+		"nothing":    {func(w *world) {}, ""},
+		"no mapping": {func(w *world) { w.tags.ResourceToTagIDs = nil }, "tags: resourceToTagIds: it gives no resource a tag"},
+		"of nothing": {func(w *world) { w.tags.ResourceToTagIDs = map[string][]int64{"1": {}} }, "tags: resourceToTagIds: it gives no resource a tag"},
+		"all excluded": {func(w *world) {
+			w.tags.ServiceResources = []ranger.ServiceResource{{ID: 1, ResourceElements: map[string]ranger.PolicyResource{"catalog": {Values: []string{"*"}, IsExcludes: true}}}}
+		}, "tags: serviceResources[0].resourceElements.catalog: it excludes"},
+		"no access":    {func(w *world) { w.policy.DenyPolicyItems[0].Accesses = nil }, "denyPolicyItems[0].accesses: it names no access"},
+		"switched off": {func(w *world) { w.policy.DenyPolicyItems[0].Accesses[0].IsAllowed = new(bool) }, "denyPolicyItems[0].accesses: every access is switched off"},
+		"implies nothing": {func(w *world) {
+			w.def = def(nil, ranger.AccessTypeDef{Name: own + "all_privileges"})
+			w.policy.DenyPolicyItems[0].Accesses[0].Type = own + "all_privileges"
+		}, "by the tag service's definition \"" + own + "all_privileges\" implies nothing"},
+		"implies something": {func(w *world) {
+			w.def = def(nil, ranger.AccessTypeDef{Name: own + "all_privileges", ImpliedGrants: []string{own + "select"}}, ranger.AccessTypeDef{Name: own + "select"})
+			w.policy.DenyPolicyItems[0].Accesses[0].Type = own + "all_privileges"
+		}, ""},
+		"no wildcards": {func(w *world) {
+			w.def = def(ranger.OptionMap{"wildCard": "false"}, ranger.AccessTypeDef{Name: own + "select"})
+			w.policy.Resources["tag"] = ranger.PolicyResource{Values: []string{"P*"}}
+		}, "wildcards stand for themselves"},
+		"an odd option": {func(w *world) {
+			w.def = def(ranger.OptionMap{"wildCard": "no"}, ranger.AccessTypeDef{Name: own + "select"})
+		}, "definition of the tag service: resource \"tag\": matcherOptions.wildCard"},
+	} {
+		w := world{tags: fine, policy: ranger.Policy{ID: 9, Resources: map[string]ranger.PolicyResource{"tag": {Values: []string{"PII"}}},
+			DenyPolicyItems: []ranger.PolicyItem{{Groups: []string{"g"}, Accesses: []ranger.ItemAccess{{Type: own + "select"}}}}}}
+		tc.change(&w)
+		s := ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: &ranger.ServicePolicies{TagPolicies: &ranger.TagPolicies{ServiceDef: w.def, Policies: []ranger.Policy{w.policy}}}, Tags: &w.tags})
+		set, err := rules.New(s, rules.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wider []string
+		for _, f := range accepted.Findings(set, nil) {
+			if f.Effect == policy.EffectWider {
+				wider = append(wider, f.Message)
+			}
+		}
+		if len(wider) > 1 || (len(wider) == 1) != (tc.want != "") || tc.want != "" && !strings.Contains(wider[0], tc.want) {
+			t.Errorf("%s: wider by %q, want %q", name, wider, tc.want)
+		}
+	}
+}

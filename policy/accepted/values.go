@@ -79,6 +79,8 @@ func (n *TagNames) Problem(def *ranger.ResourceDef, value string) string {
 	}
 	near, ok := n.alike[alike(value)]
 	switch {
+	case strings.ContainsAny(value, "*?") && def != nil && !def.MatcherOptions.Bool("wildCard", true):
+		return "wildcards stand for themselves, by the definition of the tag service; name the tags"
 	case !ok:
 		return ValueProblem(value)
 	case def != nil && def.MatcherOptions.Bool("ignoreCase", true) && strings.EqualFold(near, value):

@@ -128,7 +128,7 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 		r.find(p, policy.EffectNone, "its validity schedules are not open now, so it is not in force")
 		return
 	}
-	c := &judge.Policy{Rule: p, Priority: p.Priority}
+	c, before := &judge.Policy{Rule: p, Priority: p.Priority}, len(r.Findings)
 	if p.Type == ranger.PolicyTypeAccess {
 		r.readItems(c)
 	} else {
@@ -146,7 +146,11 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 	if p.Tag {
 		regions = r.carriersOf
 	}
-	for _, reg := range regions(c) {
+	places := regions(c)
+	if p.Tag && len(places) == 0 {
+		r.Findings = r.Findings[:before] // nothing carries the tag, so that nothing is lost
+	}
+	for _, reg := range places {
 		e := entry{policy: c}
 		if reg.Columns { // a table of higher priority does not open a column that is denied
 			onColumns := *c

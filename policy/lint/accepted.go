@@ -40,6 +40,11 @@ func (l *linter) definition() {
 	for _, p := range accepted.DefinitionProblems(l.snapshot.ServiceDef) {
 		l.find(nil, SeverityError, CheckField, "service definition: "+p.Field, "%s", p.Message)
 	}
+	if tags := l.snapshot.TagPolicies; tags != nil {
+		for _, p := range accepted.DefinitionProblems(tags.ServiceDef) {
+			l.find(nil, SeverityError, CheckField, "definition of the tag service: "+p.Field, "%s", p.Message)
+		}
+	}
 }
 
 // remarks reports what policies say without effect, as the plan does.
@@ -70,6 +75,9 @@ func (l *linter) tagProblems() {
 		severity := SeverityError
 		if tags := l.snapshot.Tags; tags == nil || len(tags.ServiceResources) == 0 {
 			severity = SeverityWarning // they may come from elsewhere
+		}
+		if p.Effect == policy.EffectNone {
+			severity = SeverityInfo
 		}
 		l.find(nil, severity, CheckNoMatch, "tags: "+p.Field, "%s", p.Message)
 	}

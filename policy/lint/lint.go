@@ -89,16 +89,13 @@ func Run(s *ranger.Snapshot, o Options) *Result {
 	l.definition()
 	l.zones()
 	l.tagProblems()
-	models := make(map[*ranger.ServiceDef]*rules.Model)
+	own := rules.NewModel(s.ServiceDef)
 	for policies, def := range s.PolicyLists() {
-		tags := s.TagPolicies != nil && def == s.TagPolicies.ServiceDef
+		model, tags := own, s.TagPolicies != nil && def == s.TagPolicies.ServiceDef
 		if tags {
-			def = rules.TagServiceDef(s.ServiceDef, s.TagPolicies)
+			model = rules.TagModel(s.ServiceDef, s.TagPolicies)
 		}
-		if models[def] == nil {
-			models[def] = rules.NewModel(def)
-		}
-		list := &lintList{linter: l, model: models[def], tags: tags, policies: policies}
+		list := &lintList{linter: l, model: model, tags: tags, policies: policies}
 		list.check()
 	}
 	l.remarks()

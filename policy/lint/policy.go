@@ -44,7 +44,7 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	if accepted.ExcludesAll(r) != "" {
 		return false
 	}
-	if !def.MatcherOptions.Bool("wildCard", true) && slices.ContainsFunc(r.Values, func(v string) bool { return strings.ContainsAny(v, "*?") }) {
+	if !l.tags && !def.MatcherOptions.Bool("wildCard", true) && slices.ContainsFunc(r.Values, func(v string) bool { return strings.ContainsAny(v, "*?") }) {
 		l.find(p, SeverityWarning, CheckNoMatch, path+".values", "wildcards stand for themselves here, by the service definition; name the values")
 	}
 	level, _, known := rules.LevelOf(name)

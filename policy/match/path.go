@@ -98,7 +98,7 @@ func (p *Path) IsASCII() bool { return p.ascii }
 
 // setTag makes the path that of a tag, as a resource of the tag service.
 func (p *Path) setTag(tag string) {
-	p.buf[0] = &Element{Name: TagResource, Value: tag}
+	p.buf[0] = &Element{Name: ranger.TagResource, Value: tag}
 	p.Elements, p.OK = p.buf[:1], true
 	p.fold()
 }
@@ -109,6 +109,3 @@ func (p *Path) Clear() {
 	clear(p.loose)
 	p.Elements, p.loose = nil, p.loose[:0]
 }
-
-// TagResource is the only resource of a tag service.
-const TagResource = "tag"

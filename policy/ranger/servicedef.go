@@ -28,6 +28,9 @@ var DefaultServiceDef = sync.OnceValue(func() *ServiceDef {
 // TagServiceType is the service type of policies on tags, and the name of its service definition.
 const TagServiceType = "tag"
 
+// TagResource is the only resource of a tag service.
+const TagResource = "tag"
+
 // OptionInheritAccess is the service definition option that makes a policy on a container hold for everything inside
 // it, for allow and deny alike, as Unity Catalog inherits privileges. Without it Ranger's rule holds: a policy decides
 // only for the level it names.

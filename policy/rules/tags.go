@@ -155,30 +155,66 @@ func (r *reader) tagRepository(component *ranger.ServiceDef, tags *ranger.TagPol
 		}
 		return local
 	}
-	def := *TagServiceDef(component, tags)
+	def := *tagServiceDef(component, tags)
 	def.AccessTypes, def.MarkerAccessTypes = renameAll(def.AccessTypes), renameAll(def.MarkerAccessTypes)
-	m := NewModel(&def)
-	m.denies = true // a tag service always has denies
-	// Masks and filters of a tag service are on tags too, whether its definition says so or not.
-	for t := range m.forests {
-		if len(m.forests[t].Names) == 0 {
-			m.forests[t] = m.forests[ranger.PolicyTypeAccess]
-		}
-	}
+	m := newTagModel(&def)
 	r.tags, r.rename = true, rename
 	defer func() { r.tags, r.rename = false, sameName }()
 	return r.repository(m, tags.Policies, "")
 }
 
-// TagServiceDef returns the definition that the policies of a tag service are read by. For one that brings none it has tags, and the
-// access types of the component: the service definition of what carries the tags.
-func TagServiceDef(component *ranger.ServiceDef, tags *ranger.TagPolicies) *ranger.ServiceDef {
+// TagModel returns the definition that the policies of a tag service are read by, prepared for use; component is the service definition
+// of what carries the tags.
+func TagModel(component *ranger.ServiceDef, tags *ranger.TagPolicies) *Model {
+	return newTagModel(tagServiceDef(component, tags))
+}
+
+func newTagModel(def *ranger.ServiceDef) *Model {
+	m := NewModel(def)
+	m.denies = true // a tag service always has denies
+	// Masks and filters of a tag service are on tags too, whether its definition says so or not.
+	for t := range m.forests {
+		if len(m.forests[t].Names) == 0 {
+			m.forests[t], m.hierarchies[t] = m.forests[ranger.PolicyTypeAccess], m.hierarchies[ranger.PolicyTypeAccess]
+		}
+	}
+	return m
+}
+
+// tagServiceDef returns the definition of a tag service. For one that brings none it has tags, the access types and the masks of the
+// component, as Ranger Admin gives them to a tag service, and the conditions that every tag service has. Source:
+// ServiceDBStore.updateTagServiceDefForUpdatingAccessTypes, service-defs/ranger-servicedef-tag.json.
+func tagServiceDef(component *ranger.ServiceDef, tags *ranger.TagPolicies) *ranger.ServiceDef {
 	if tags.ServiceDef != nil {
 		return tags.ServiceDef
 	}
-	def := &ranger.ServiceDef{Name: match.TagResource, Resources: []ranger.ResourceDef{{Name: match.TagResource, Level: 1, MatcherOptions: ranger.OptionMap{"ignoreCase": "false"}}}}
-	for _, a := range component.AccessTypes {
-		def.AccessTypes = append(def.AccessTypes, ranger.AccessTypeDef{Name: component.Name + ":" + a.Name, Category: a.Category})
+	prefix := component.Name + ":"
+	own := func(list []ranger.AccessTypeDef) (named []ranger.AccessTypeDef) {
+		for _, a := range list {
+			a.Name = prefix + a.Name
+			a.ImpliedGrants = slices.Clone(a.ImpliedGrants)
+			for i := range a.ImpliedGrants {
+				a.ImpliedGrants[i] = prefix + a.ImpliedGrants[i]
+			}
+			named = append(named, a)
+		}
+		return named
+	}
+	def := &ranger.ServiceDef{
+		Name:        ranger.TagResource,
+		Resources:   []ranger.ResourceDef{{Name: ranger.TagResource, Level: 1, MatcherOptions: ranger.OptionMap{"ignoreCase": "false"}}},
+		AccessTypes: own(component.AccessTypes), MarkerAccessTypes: own(component.MarkerAccessTypes),
+		PolicyConditions: []ranger.ConditionDef{
+			{Name: "accessed-after-expiry", Evaluator: "RangerScriptTemplateConditionEvaluator", EvaluatorOptions: ranger.OptionMap{"scriptTemplate": "ctx.isAccessedAfter('expiry_date');"}},
+			{Name: "expression", Evaluator: "RangerScriptConditionEvaluator"},
+		},
+	}
+	if component.DataMaskDef != nil {
+		def.DataMaskDef = &ranger.DataMaskDef{Resources: def.Resources}
+		for _, mask := range component.DataMaskDef.MaskTypes {
+			mask.Name = prefix + mask.Name
+			def.DataMaskDef.MaskTypes = append(def.DataMaskDef.MaskTypes, mask)
+		}
 	}
 	return def
 }

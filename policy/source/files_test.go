@@ -277,14 +277,26 @@ func TestFilesPicksAService(t *testing.T) {
 	}
 }
 
+// A policy whose one resource is a tag is on tags, whether or not it says the type of its service, and wherever it stands.
 func TestFilesTellsTagPoliciesApart(t *testing.T) {
-	dir := t.TempDir()
-	tag := `{"id":90,"name":"pii","service":"tags","serviceType":"tag","resources":{"tag":{"values":["PII"]}},` +
-		`"denyPolicyItems":[{"accesses":[{"type":"databricks-unity-catalog:select"}],"groups":["public"]}]}`
-	write(t, dir, map[string]string{"a.json": `{"policies":[` + allow(1, "a", "a") + `,` + tag + `]}`})
-	s := load(t, source.FilesOptions{Path: dir})
-	if len(s.Policies) != 1 || s.TagPolicies == nil || len(s.TagPolicies.Policies) != 1 || s.TagPolicies.ServiceName != "tags" {
-		t.Errorf("policies %v, tag policies %+v", len(s.Policies), s.TagPolicies)
+	for _, of := range []string{`"service":"tags","serviceType":"tag",`, `"service":"tags",`, `"service":"tags","serviceType":"TAG",`, ``} {
+		tag := `{"id":90,"name":"pii",` + of + `"resources":{"tag":{"values":["PII"]}},` +
+			`"denyPolicyItems":[{"accesses":[{"type":"databricks-unity-catalog:select"}],"groups":["public"]}]}`
+		for name, files := range map[string]map[string]string{
+			"among others":   {"a.json": `{"policies":[` + allow(1, "a", "a") + `,` + tag + `]}`},
+			"of a service":   {"a.json": `{"serviceName":"uc","policies":[` + allow(1, "a", "a") + `,` + tag + `]}`},
+			"a file of it":   {"a.json": `{"serviceName":"uc","policies":[` + allow(1, "a", "a") + `]}`, "b.json": `{"serviceName":"tags","policies":[` + tag + `]}`},
+			"a list":         {"a.json": `{"serviceName":"uc","policies":[` + allow(1, "a", "a") + `]}`, "b.json": `[` + tag + `]`},
+			"alone":          {"a.json": `{"serviceName":"uc","policies":[` + allow(1, "a", "a") + `]}`, "b.json": tag},
+			"of two folders": {"x/a.json": `{"policies":[` + allow(1, "a", "a") + `]}`, "y/b.json": tag},
+		} {
+			dir := t.TempDir()
+			write(t, dir, files)
+			s := load(t, source.FilesOptions{Path: dir})
+			if len(s.Policies) != 1 || s.TagPolicies == nil || len(s.TagPolicies.Policies) != 1 || of != "" && s.TagPolicies.ServiceName != "tags" {
+				t.Errorf("%s, %s: policies %v, tag policies %+v", of, name, len(s.Policies), s.TagPolicies)
+			}
+		}
 	}
 }
 

@@ -26,10 +26,13 @@ func (v *verifier) tagged(t *ranger.ServiceTags, service string) *ranger.Service
 	for i := range t.ServiceResources {
 		r := &t.ServiceResources[i]
 		path := fmt.Sprintf("serviceResources[%d]", i)
-		v.taggedResource(path, r)
 		if r.ServiceName != "" && service != "" && r.ServiceName != service {
+			if _, ours := v.model.Levels(ranger.PolicyTypeAccess, r.ResourceElements); !ours {
+				continue // nothing of Unity Catalog
+			}
 			v.fault(path+".serviceName", "it is of service %q, not of %q; correct the name, or remove the resource", r.ServiceName, service)
 		}
+		v.taggedResource(path, r)
 		v.switchedOff(path, r.IsEnabled)
 		if other, twice := places[r.ID]; !twice {
 			places[r.ID] = i

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/accepted"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/policytest"
@@ -81,24 +82,25 @@ func TestWhatFaultsOfTagsMean(t *testing.T) {
 		opens string // which tables an allow by the tag opens to bob
 		left  string // of analysts, by a deny
 	}{
-		"understood":              {tags(ordersTagged, `{"type":"PII"}`), "sales.emea.orders", noOrders},
-		"an empty list":           {element(`"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":[]}`), "", ""},
-		"no list":                 {element(`"catalog":{},"schema":{},"table":{}`), "", ""},
-		"null":                    {element(`"catalog":{"values":["sales"]},"schema":null`), "", ""},
-		"an empty name":           {element(`"catalog":{"values":["sales"]},"schema":{"values":[""]}`), "", ""},
-		"everything, as written":  {element(`"catalog":{"values":["sales"]},"schema":{"values":["*"]}`), "sales.emea.orders sales.emea.returns sales.apac.orders", ""},
-		"an id twice":             {tags(ordersTagged+`,{"id":1,"resourceElements":{"catalog":{"values":["hr"]}}}`, `{"type":"PII"}`), "", noOrders},
-		"another service's":       {tags(strings.Replace(ordersTagged, `{"id"`, `{"serviceName":"trino","id"`, 1), `{"type":"PII"}`), "", noOrders},
-		"a resource switched off": {tags(strings.Replace(ordersTagged, `{"id"`, `{"isEnabled":false,"id"`, 1), `{"type":"PII"}`), "", noOrders},
-		"a tag switched off":      {tags(ordersTagged, `{"type":"PII","isEnabled":false}`), "", noOrders},
-		"periods in an option":    {option(`"TAG_VALIDITY_PERIODS":"[{\"startTime\":\"2025/01/01 00:00:00\"}]"`), "sales.emea.orders", noOrders},
-		"no periods":              {option(`"TAG_VALIDITY_PERIODS":""`), "sales.emea.orders", noOrders},
-		"periods that are none":   {option(`"TAG_VALIDITY_PERIODS":"garbage"`), "", noOrders},
-		"periods not as text":     {option(`"TAG_VALIDITY_PERIODS":[{"startTime":"2025/01/01 00:00:00"}]`), "", noOrders},
-		"periods misspelt":        {option(`"TAG_VALIDITY_PERIOD":"[{\"startTime\":\"2125/01/01 00:00:00\"}]"`), "", noOrders},
-		"another option":          {option(`"colour":"red"`), "sales.emea.orders", noOrders},
-		"an unreadable time":      {tags(ordersTagged, `{"type":"PII","validityPeriods":[{"startTime":"garbage"}]}`), "", noOrders},
-		"the same in the option":  {option(`"TAG_VALIDITY_PERIODS":"[{\"startTime\":\"2025-01-01\"}]"`), "", noOrders},
+		"understood":                         {tags(ordersTagged, `{"type":"PII"}`), "sales.emea.orders", noOrders},
+		"an empty list":                      {element(`"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":[]}`), "", ""},
+		"no list":                            {element(`"catalog":{},"schema":{},"table":{}`), "", ""},
+		"null":                               {element(`"catalog":{"values":["sales"]},"schema":null`), "", ""},
+		"an empty name":                      {element(`"catalog":{"values":["sales"]},"schema":{"values":[""]}`), "", ""},
+		"everything, as written":             {element(`"catalog":{"values":["sales"]},"schema":{"values":["*"]}`), "sales.emea.orders sales.emea.returns sales.apac.orders", ""},
+		"an id twice":                        {tags(ordersTagged+`,{"id":1,"resourceElements":{"catalog":{"values":["hr"]}}}`, `{"type":"PII"}`), "", noOrders},
+		"another service's, of nothing here": {tags(ordersTagged+`,{"id":2,"serviceName":"hivedev","resourceElements":{"database":{"values":[]}}}`, `{"type":"PII"}`), "sales.emea.orders", noOrders},
+		"another service's":                  {tags(strings.Replace(ordersTagged, `{"id"`, `{"serviceName":"trino","id"`, 1), `{"type":"PII"}`), "", noOrders},
+		"a resource switched off":            {tags(strings.Replace(ordersTagged, `{"id"`, `{"isEnabled":false,"id"`, 1), `{"type":"PII"}`), "", noOrders},
+		"a tag switched off":                 {tags(ordersTagged, `{"type":"PII","isEnabled":false}`), "", noOrders},
+		"periods in an option":               {option(`"TAG_VALIDITY_PERIODS":"[{\"startTime\":\"2025/01/01 00:00:00\"}]"`), "sales.emea.orders", noOrders},
+		"no periods":                         {option(`"TAG_VALIDITY_PERIODS":""`), "sales.emea.orders", noOrders},
+		"periods that are none":              {option(`"TAG_VALIDITY_PERIODS":"garbage"`), "", noOrders},
+		"periods not as text":                {option(`"TAG_VALIDITY_PERIODS":[{"startTime":"2025/01/01 00:00:00"}]`), "", noOrders},
+		"periods misspelt":                   {option(`"TAG_VALIDITY_PERIOD":"[{\"startTime\":\"2125/01/01 00:00:00\"}]"`), "", noOrders},
+		"another option":                     {option(`"colour":"red"`), "sales.emea.orders", noOrders},
+		"an unreadable time":                 {tags(ordersTagged, `{"type":"PII","validityPeriods":[{"startTime":"garbage"}]}`), "", noOrders},
+		"the same in the option":             {option(`"TAG_VALIDITY_PERIODS":"[{\"startTime\":\"2025-01-01\"}]"`), "", noOrders},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const item = `[{"groups":["%s"],"accesses":[{"type":"databricks-unity-catalog:select"}]}]`
@@ -132,6 +134,8 @@ func TestTagPoliciesWithoutDefinition(t *testing.T) {
 	for name, tc := range map[string]struct{ policy, want string }{
 		"understood":               {deny(on, own+"select"), "sales.emea.returns"},
 		"without service":          {deny(on, "select"), "sales.emea.returns"},
+		"all privileges":           {deny(on, own+"all_privileges"), "sales.emea.returns"},
+		"all, without service":     {deny(on, "ALL_PRIVILEGES"), "sales.emea.returns"},
 		"in other capitals":        {deny(on, "Databricks-Unity-Catalog:SELECT"), "sales.emea.returns"},
 		"with other separators":    {deny(on, "databricks_unity_catalog:select"), "sales.emea.returns"},
 		"another service's":        {deny(on, "hive:select"), bySales},
@@ -168,4 +172,44 @@ func TestRoleOfEveryone(t *testing.T) {
 			t.Errorf("denied to role %s: left %q, want %q", role, got, want)
 		}
 	}
+}
+
+// Masks and filters by tags need no definition of the tag service either.
+func TestProtectionByTagsWithoutDefinition(t *testing.T) {
+	tags := `{"serviceResources":[` + ordersTagged + `],"tags":{"1":{"type":"PII"}},"resourceToTagIds":{"1":[1]}}`
+	const on, item = `"resources":{"tag":{"values":["PII"]}},`, `"groups":["analysts"],"accesses":[{"type":"databricks-unity-catalog:select"}]`
+	for name, tc := range map[string]struct {
+		policy string
+		fault  string
+	}{
+		"mask":                    {`"policyType":1,` + on + `"dataMaskPolicyItems":[{` + item + `,"dataMaskInfo":{"dataMaskType":"databricks-unity-catalog:MASK"}}]`, ""},
+		"mask without service":    {`"policyType":1,` + on + `"dataMaskPolicyItems":[{` + item + `,"dataMaskInfo":{"dataMaskType":"MASK"}}]`, ""},
+		"mask of another service": {`"policyType":1,` + on + `"dataMaskPolicyItems":[{` + item + `,"dataMaskInfo":{"dataMaskType":"hive:MASK"}}]`, ""},
+		"mask that there is not":  {`"policyType":1,` + on + `"dataMaskPolicyItems":[{` + item + `,"dataMaskInfo":{"dataMaskType":"databricks-unity-catalog:BLUR"}}]`, "dataMaskPolicyItems[0].dataMaskInfo.dataMaskType"},
+		"filter":                  {`"policyType":2,` + on + `"rowFilterPolicyItems":[{` + item + `,"rowFilterInfo":{"filterExpr":"a = 1"}}]`, ""},
+	} {
+		s := taggedWorld(t, tc.policy, tags)
+		if faults := strings.Join(faultsOf(s), " "); (faults == "") != (tc.fault == "") || !strings.Contains(faults, tc.fault) {
+			t.Errorf("%s: faults %q, want %q", name, faults, tc.fault)
+		}
+		wider := false
+		for _, f := range accepted.Findings(policytest.Rules(s, rules.NameMapping{}), nil) {
+			wider = wider || f.Effect == policy.EffectWider
+		}
+		if wider != (name == "mask of another service") {
+			t.Errorf("%s: is said to be wider: %v", name, wider)
+		}
+	}
+}
+
+// What is not a zone's name leaves open which policies hold where.
+func TestZoneWithoutName(t *testing.T) {
+	s := taggedWorld(t, `"resources":{"tag":{"values":["PII"]}}`, `{}`)
+	s.Zones = map[string]*ranger.SecurityZone{"": {Resources: []map[string][]string{{"catalog": {"sales"}}}}}
+	for err := range verify.Zones(s) {
+		if strings.Contains(err.Error(), "name of a zone is empty") {
+			return
+		}
+	}
+	t.Error("a zone without a name is accepted")
 }

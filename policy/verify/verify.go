@@ -22,18 +22,8 @@ import (
 // Nor are two policies with one id: Ranger's exports of several services have them.
 func Snapshot(s *ranger.Snapshot) *ranger.Snapshot {
 	c := *s
-	models := make(map[*ranger.ServiceDef]*rules.Model)
-	modelOf := func(def *ranger.ServiceDef) *rules.Model {
-		if models[def] == nil {
-			models[def] = rules.NewModel(def)
-		}
-		return models[def]
-	}
-	check := func(policies []ranger.Policy, def *ranger.ServiceDef, tags bool) []ranger.Policy {
-		v := &verifier{model: modelOf(def), tags: tags, component: s.ServiceDef.Name}
-		return v.policies(policies)
-	}
-	c.Policies = check(s.Policies, s.ServiceDef, false)
+	v := &verifier{model: rules.NewModel(s.ServiceDef), component: s.ServiceDef.Name}
+	c.Policies = v.policies(s.Policies)
 	c.Zones = maps.Clone(s.Zones)
 	for _, name := range slices.Sorted(maps.Keys(s.Zones)) {
 		zone := s.Zones[name]
@@ -41,15 +31,15 @@ func Snapshot(s *ranger.Snapshot) *ranger.Snapshot {
 			continue
 		}
 		next := *zone
-		next.Policies = check(zone.Policies, s.ServiceDef, false)
+		next.Policies = v.policies(zone.Policies)
 		c.Zones[name] = &next
 	}
 	if s.TagPolicies != nil {
 		tags := *s.TagPolicies
-		tags.Policies = check(tags.Policies, rules.TagServiceDef(s.ServiceDef, s.TagPolicies), true)
+		tags.Policies = (&verifier{model: rules.TagModel(s.ServiceDef, s.TagPolicies), tags: true, component: s.ServiceDef.Name}).policies(tags.Policies)
 		c.TagPolicies = &tags
 	}
-	c.Tags = (&verifier{model: modelOf(s.ServiceDef)}).tagged(s.Tags, s.Service)
+	c.Tags = v.tagged(s.Tags, s.Service)
 	return &c
 }
 
@@ -62,6 +52,9 @@ func Zones(s *ranger.Snapshot) iter.Seq[error] {
 			zone := s.Zones[name]
 			if zone == nil {
 				continue
+			}
+			if name == "" && !yield(policy.Errorf(policy.CodeInvalid, "securityZones: the name of a zone is empty; name it")) {
+				return
 			}
 			for i, values := range zone.Resources {
 				for _, resource := range slices.Sorted(maps.Keys(values)) {
@@ -270,7 +263,7 @@ func (v *verifier) respell(p *ranger.Policy) (respelt ranger.Policy, changed boo
 
 // mask checks the name of a mask.
 func (v *verifier) mask(path, name string) {
-	if v.ofAnother(name) || v.model.KnowsMask(strings.TrimPrefix(name, v.component+":")) || v.model.KnowsMask(name) {
+	if v.ofAnother(name) || v.model.KnowsMask(strings.TrimPrefix(name, v.component+":")) || v.model.KnowsMask(name) || v.tags && v.model.KnowsMask(v.component+":"+name) {
 		return
 	}
 	v.fault(path+".dataMaskInfo.dataMaskType", "service definition %q has no mask %q", v.model.Name(), name)

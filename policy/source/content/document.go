@@ -110,6 +110,7 @@ func (d *document) parse() (err error) {
 			return err
 		}
 		d.unknown = d.policies.Unknown
+		setTagType(d.policies.Policies)
 		for i := range d.policies.Policies {
 			if p := &d.policies.Policies[i]; p.Service == "" && p.ServiceType != ranger.TagServiceType {
 				p.Service = d.policies.ServiceName
@@ -118,6 +119,7 @@ func (d *document) parse() (err error) {
 	case ranger.DocumentPolicy, ranger.DocumentPolicyList:
 		d.policies = &ranger.ServicePolicies{}
 		d.policies.Policies, d.unknown, err = ranger.ParsePolicies(d.data, origin)
+		setTagType(d.policies.Policies)
 	case ranger.DocumentRoles:
 		if d.roles, err = ranger.ParseRoles(d.data, origin); err == nil {
 			d.unknown = d.roles.Unknown
@@ -140,6 +142,21 @@ func (d *document) parse() (err error) {
 		}
 	}
 	return err
+}
+
+// setTagType sets the type of service of policies on tags that do not say it: their one resource is the tag, which no other type of
+// service has.
+func setTagType(list []ranger.Policy) {
+	onTags := func(resources map[string]ranger.PolicyResource) bool {
+		_, ok := resources[ranger.TagResource]
+		return ok && len(resources) == 1
+	}
+	for i := range list {
+		p := &list[i]
+		if strings.EqualFold(p.ServiceType, ranger.TagServiceType) || p.ServiceType == "" && onTags(p.Resources) {
+			p.ServiceType = ranger.TagServiceType
+		}
+	}
 }
 
 // classify sets the kind of a document, and checks that policies may be read from it.
