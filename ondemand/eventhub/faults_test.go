@@ -169,7 +169,7 @@ func TestMetrics(t *testing.T) {
 func TestLoserKeepsWaiting(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, 0)
-	r.o.ReconnectEvery = time.Nanosecond
+	r.o.ReconnectEvery, r.o.IdleCheck = time.Nanosecond, 4*time.Second // a quarter of which a loser waits
 	registry := prometheus.NewRegistry()
 	r.o.Registerer = registry
 	loser, _ := r.consume(r.o)

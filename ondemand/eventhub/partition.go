@@ -143,6 +143,7 @@ func (p *partition) receive(ctx context.Context) error {
 		return err
 	}
 	defer p.c.close(ctx, receiver.Close)
+	opened := time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var storing sync.WaitGroup // of one batch, while the next one arrives
@@ -153,8 +154,10 @@ func (p *partition) receive(ctx context.Context) error {
 		events, err := p.batch(ctx, receiver, room)
 		if err == nil {
 			p.alive()
-			p.level = ownerLevel // from the next link on
-			p.c.update(p.id, func(s *state) { s.lost = false })
+			if time.Since(opened) >= p.c.o.waiting() { // whoever had it has gone, and is not only being connected again
+				p.level = ownerLevel // from the next link on
+				p.c.update(p.id, func(s *state) { s.lost = false })
+			}
 			err = p.checkHub(ctx, events)
 		}
 		if storing.Wait(); failed != nil {
