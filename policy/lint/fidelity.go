@@ -10,6 +10,7 @@ import (
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
@@ -118,9 +119,11 @@ func (e *examples) add(levels []match.NamedLevel) {
 	paths := [][]example{nil}
 	for level := range r.Depth {
 		var names []example
-		if m := &r.Levels[level]; m.Any || m.Excludes {
-			names = []example{{name: "any"}}
-		} else {
+		m := &r.Levels[level]
+		if m.Any || m.Excludes {
+			names = []example{{name: madeUp(m)}}
+		}
+		if !m.Any { // what one policy excludes, others may be about
 			for i := range m.Patterns {
 				name, exact := m.Patterns[i].Exact()
 				if !exact {
@@ -163,6 +166,17 @@ func (e *examples) add(levels []match.NamedLevel) {
 			}
 		}
 	}
+}
+
+// madeUp returns a name that no policy spells out, and that the level does not exclude where that can be.
+func madeUp(m *match.Level) string {
+	candidates := []string{"any", "some", "other"}
+	if i := slices.IndexFunc(candidates, func(name string) bool {
+		return !slices.ContainsFunc(m.Patterns, func(p naming.Pattern) bool { return p.Match(name) })
+	}); m.Excludes && i >= 0 {
+		return candidates[i]
+	}
+	return candidates[0]
 }
 
 // objectOfClass makes an object of the names; those above the last are a catalog and a schema.

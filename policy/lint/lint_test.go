@@ -123,6 +123,10 @@ func TestLint(t *testing.T) {
 		"condition": {policies: on(1, `"description": "fidelity", "policyItems": [{"accesses": [{"type": "select"}], "users": ["ann"], "conditions": [{"type": "office", "values": ["x"]}]}]`), want: []string{"warning fidelity 1 policyItems[0]: it holds only under a condition (office)", "warning unknown-condition 1 policyItems[0].conditions[0].type: "}},
 		"deny": {policies: on(1, `"description": "fidelity", "policyItems": [{"accesses": [{"type": "select"}], "groups": ["clerks"]}], "denyPolicyItems": [{"accesses": [{"type": "select"}], "users": ["bob"]}]`), want: []string{
 			"warning fidelity 1 : on schema c.s: group clerks is allowed SELECT but includes user bob"}},
+		"deny of what others exclude": {policies: `{"id": 1, "description": "fidelity", "resources": {"catalog": {"values": ["c"]}, "schema": {"values": ["apac"], "isExcludes": true}}, "isDenyAllElse": true},` +
+			`{"id": 2, "resources": {"catalog": {"values": ["c"]}}, "policyItems": [{"accesses": [{"type": "select"}], "groups": ["clerks"]}]},` +
+			`{"id": 3, "resources": {"catalog": {"values": ["*"]}}, "denyPolicyItems": [{"accesses": [{"type": "select"}], "users": ["bob"]}]}`, want: []string{
+			"warning fidelity 2 : on schema c.apac: group clerks is allowed SELECT but includes user bob"}},
 		"deny of a pattern": {policies: `{"id": 1, "description": "fidelity", "resources": {"catalog": {"values": ["c*"]}}, "policyItems": [{"accesses": [{"type": "select"}], "groups": ["clerks"]}], "denyPolicyItems": [{"accesses": [{"type": "select"}], "users": ["bob"]}]}`, want: []string{
 			"warning fidelity 1 : group clerks is allowed SELECT but includes user bob"}},
 	} {
