@@ -25,7 +25,10 @@ const (
 // unread notes a file of a folder whose name is not that of a policy file, where it holds policies all the same: its author
 // may expect them to be in force. What cannot be opened, or is no plain file, holds none.
 func (r *treeReader) unread(at, name string, info fs.FileInfo) error {
-	if r.looked++; r.looked > maxLooked || !info.Mode().IsRegular() || info.Size() == 0 {
+	if isOfEditor(name) || !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil
+	}
+	if r.looked++; r.looked > maxLooked {
 		return nil
 	}
 	f, err := os.Open(at)
@@ -75,8 +78,7 @@ var (
 // mappingKeys are those of documentKeys that no policy has, and that documents of other programs hardly have.
 var mappingKeys = []string{"rangerRoles", "userGroupMapping", "userAttrMapping", "groupAttrMapping", "serviceResources", "resourceToTagIds", "tagDefinitions", "securityZones", "tagPolicies"}
 
-// leaveUnread notes that a file is not read. What a copy holds that an editor or a person keeps under such a name is not meant
-// to be in force.
+// leaveUnread notes that a file is not read. What a copy holds that a person keeps under such a name is not meant to be in force.
 func (m *merger) leaveUnread(f File) {
 	effect, what := policy.EffectNarrower, "it holds policies"
 	switch {
@@ -88,9 +90,13 @@ func (m *merger) leaveUnread(f File) {
 	m.problem(f.path, effect, "left out: its name is not that of a policy file, and %s; rename it so that it ends with .json, .yaml or .yml, or move it out of the folder", what)
 }
 
-// isCopy reports whether a name is one under which editors and people keep an older copy of a file.
+// isOfEditor reports whether a name is one under which editors keep a file while another is edited: such files come and go, and
+// each would be a new version of the policies.
+func isOfEditor(name string) bool {
+	return strings.HasSuffix(name, "~") || strings.HasPrefix(path.Base(name), "#") || slices.Contains([]string{".swp", ".swo", ".tmp"}, strings.ToLower(path.Ext(name)))
+}
+
+// isCopy reports whether a name is one under which people keep an older copy of a file, or one that is not to be read.
 func isCopy(name string) bool {
-	return strings.HasSuffix(name, "~") || strings.HasPrefix(path.Base(name), "#") || slices.Contains([]string{
-		".bak", ".backup", ".old", ".orig", ".rej", ".save", ".swp", ".tmp", ".disabled", ".off",
-	}, strings.ToLower(path.Ext(name)))
+	return slices.Contains([]string{".bak", ".backup", ".old", ".orig", ".rej", ".save", ".disabled", ".off"}, strings.ToLower(path.Ext(name)))
 }
