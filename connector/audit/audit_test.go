@@ -262,40 +262,43 @@ func TestTornAnywhere(t *testing.T) {
 }
 
 func TestRotation(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "audit [1]*.jsonl")
-	l := open(t, Options{Path: path, MaxSize: 2000, Keep: 3})
-	never := begin(t, l, "CATALOG:first +ann USE_CATALOG")
-	for i := range 40 {
-		begin(t, l, fmt.Sprintf("CATALOG:c%02d +ann USE_CATALOG", i))("", nil)
-	}
-	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 4 {
-		t.Fatalf("%d files, want the one that grows and 3: %v", len(files), err)
-	}
-	for _, f := range files {
-		if info, err := f.Info(); err != nil || info.Size() > 2000 {
-			t.Errorf("%s has %d bytes: %v", f.Name(), info.Size(), err)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "audit [1]*.jsonl")
+		l := open(t, Options{Path: path, MaxSize: 2000, Keep: 3})
+		never := begin(t, l, "CATALOG:first +ann USE_CATALOG")
+		for i := range 40 {
+			begin(t, l, fmt.Sprintf("CATALOG:c%02d +ann USE_CATALOG", i))("", nil)
 		}
-	}
-	got := read(t, path, Query{})
-	if n := len(got); got[n-1] != "add CATALOG:first ann USE_CATALOG open" || got[n-2] != "add CATALOG:c39 ann USE_CATALOG applied" || !slices.IsSorted(got[:n-1]) {
-		t.Errorf("%q", got)
-	}
-	// A crash between two steps of a rotation: the intents that are open stand in the file before.
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	if got := read(t, path, Query{Securable: change(t, "catalog:first").Securable}); len(got) != 1 {
-		t.Errorf("%q", got)
-	}
-	again := open(t, Options{Path: path, MaxSize: 2000, Keep: 3})
-	again.Settle(t.Context(), grants{})
-	if err := again.Close(); err != nil {
-		t.Fatal(err)
-	}
-	check(t, read(t, path, Query{Securable: change(t, "catalog:first").Securable}), "add CATALOG:first ann USE_CATALOG absent settled")
-	never("", nil)
+		synctest.Wait() // until the ends are written, for which nobody waits
+		files, err := os.ReadDir(dir)
+		if err != nil || len(files) != 4 {
+			t.Fatalf("%d files, want the one that grows and 3: %v", len(files), err)
+		}
+		for _, f := range files {
+			if info, err := f.Info(); err != nil || info.Size() > 2000 {
+				t.Errorf("%s has %d bytes: %v", f.Name(), info.Size(), err)
+			}
+		}
+		got := read(t, path, Query{})
+		if n := len(got); got[n-1] != "add CATALOG:first ann USE_CATALOG open" || got[n-2] != "add CATALOG:c39 ann USE_CATALOG applied" || !slices.IsSorted(got[:n-1]) {
+			t.Errorf("%q", got)
+		}
+		// A crash between two steps of a rotation: the intents that are open stand in the file before.
+		if err := os.Rename(path, path+".1"); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, path, Query{Securable: change(t, "catalog:first").Securable}); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+		again := open(t, Options{Path: path, MaxSize: 2000, Keep: 3})
+		again.Settle(t.Context(), grants{})
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+		check(t, read(t, path, Query{Securable: change(t, "catalog:first").Securable}), "add CATALOG:first ann USE_CATALOG absent settled")
+		never("", nil)
+	})
 }
 
 // A file that cannot be written keeps changes from being sent, until it can; what became of those before is kept.
