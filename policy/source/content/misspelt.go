@@ -224,7 +224,7 @@ func isOwnKey(key string) bool {
 }
 
 // namesValues reports whether an object has the name of a resource of Unity Catalog with a list of names, or an object that has
-// values.
+// values. A list of nothing tells nothing where the name is only nearly one, as the tables of a source of dbt.
 func namesValues(object map[string]json.RawMessage) bool {
 	for name, value := range object {
 		if !ranger.IsResource(name) {
@@ -232,7 +232,8 @@ func namesValues(object map[string]json.RawMessage) bool {
 		}
 		var list []string
 		var values map[string]json.RawMessage
-		if json.Unmarshal(value, &list) == nil && list != nil {
+		exact := slices.ContainsFunc(ranger.DefaultServiceDef().Resources, func(r ranger.ResourceDef) bool { return r.Name == name })
+		if json.Unmarshal(value, &list) == nil && (len(list) > 0 || list != nil && exact) {
 			return true
 		}
 		if json.Unmarshal(value, &values) == nil && slices.ContainsFunc(slices.Collect(maps.Keys(values)), func(key string) bool {
