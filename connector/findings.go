@@ -44,6 +44,7 @@ func (r *run) report(result *Result, found *load.Found) {
 	for _, root := range r.request.Roots {
 		if found != nil && memory.IsShard(root) {
 			*findings = append(*findings, named.Absent(r.compiler, r.Scope, root, found)...)
+			*findings = append(*findings, r.places.Absent(r.Scope, root, found)...)
 		}
 	}
 	slices.SortStableFunc(*findings, policy.CompareFindings)

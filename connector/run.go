@@ -10,6 +10,7 @@ import (
 	"ucwarden/connector/drift"
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
+	"ucwarden/connector/named"
 	"ucwarden/connector/written"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
@@ -29,6 +30,7 @@ type run struct {
 	pending  []policy.Securable // containers that are left to syncs of their own; see Request.Bounded
 	id       uint64             // with the coordinator
 	snapshot *ranger.Snapshot
+	places   *named.Places // of the snapshot
 	compiler *compile.Compiler
 	protect  *protect.Protector // nil where nothing enforces row filters and masks
 	at       time.Time          // at which the compiler judges validity
@@ -82,7 +84,7 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 // runOf returns a run by a generation that is not known to the coordinator yet.
 func (s *Syncer) runOf(g generation, r Request) *run {
 	return &run{
-		Syncer: s, request: r, snapshot: g.snapshot, compiler: g.compiler, protect: g.protector, at: g.at, unknown: s.unknown.View(),
+		Syncer: s, request: r, snapshot: g.snapshot, places: g.places, compiler: g.compiler, protect: g.protector, at: g.at, unknown: s.unknown.View(),
 		dir: g.identities.Directory, identities: g.identities,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"ucwarden/connector/identity"
 	"ucwarden/connector/load"
 	"ucwarden/connector/memory"
+	"ucwarden/connector/named"
 	"ucwarden/connector/protection"
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
@@ -80,6 +81,7 @@ func New(o Options) (*Syncer, error) {
 type generation struct {
 	snapshot   *ranger.Snapshot
 	rules      *rules.RuleSet
+	places     *named.Places
 	compiler   *compile.Compiler
 	protector  *protect.Protector // nil where nothing enforces row filters and masks
 	identities *identity.Names    // of the directory that the compiler resolved by
@@ -111,12 +113,13 @@ func (s *Syncer) current() (generation, error) {
 	if same && resolved && (!g.rules.Scheduled() || g.looked.Equal(looked)) {
 		return g.with(snapshot), nil
 	}
-	next := generation{snapshot: snapshot, rules: g.rules, identities: g.identities, looked: looked}
+	next := generation{snapshot: snapshot, rules: g.rules, places: g.places, identities: g.identities, looked: looked}
 	if !same {
 		var err error
 		if next.rules, err = rules.New(snapshot, s.Read); err != nil {
 			return generation{}, policy.Errorf(policy.CodeUnavailable, "read the policies: %w", err)
 		}
+		next.places = named.NewPlaces(snapshot)
 	}
 	if !resolved {
 		next.identities = identity.NewNames(principals)

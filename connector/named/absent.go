@@ -3,7 +3,6 @@ package named
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"ucwarden/connector/load"
 	"ucwarden/input"
@@ -24,9 +23,9 @@ func Absent(compiler *compile.Compiler, scope policy.Scope, container policy.Sec
 	if len(list) == 0 {
 		return nil
 	}
-	var there []policy.Securable
+	there := newListing()
 	for o := range found.Inventory.Objects {
-		there = append(there, o.Securable)
+		there.add(o.Securable)
 	}
 	return absent(list, scope, there)
 }
@@ -36,7 +35,11 @@ func AbsentCatalogs(compiler *compile.Compiler, scope policy.Scope, catalogs []p
 	list := slices.DeleteFunc(compiler.NamedBy(policy.Securable{Type: policy.Metastore}, maxNamed), func(o compile.NamedObject) bool {
 		return o.Securable.Type != policy.Catalog
 	})
-	return absent(list, scope, catalogs)
+	there := newListing()
+	for _, c := range catalogs {
+		there.add(c)
+	}
+	return absent(list, scope, there)
 }
 
 // hides reports whether an object may be there although it was not found, for something that could not be listed.
@@ -45,18 +48,14 @@ func hides(left load.LeftOut, o policy.Securable) bool {
 }
 
 // absent returns a finding for each policy that names something in scope which is not there: the outermost of it.
-func absent(list []compile.NamedObject, scope policy.Scope, there []policy.Securable) []policy.Finding {
-	exists := make(map[policy.Securable]bool, len(there))
-	for _, s := range there {
-		exists[s] = true
-	}
+func absent(list []compile.NamedObject, scope policy.Scope, there *listing) []policy.Finding {
 	missing := make(map[*rules.Policy][]policy.Securable)
 	for _, o := range list {
 		s := o.Securable
-		if exists[s] || load.BuiltIn(s) || !scope.Reaches(s) {
+		if there.exists[s] || load.BuiltIn(s) || !scope.Reaches(s) {
 			continue
 		}
-		if parent, ok := s.Parent(); ok && parent.Type == policy.Schema && !exists[parent] {
+		if parent, ok := s.Parent(); ok && parent.Type == policy.Schema && !there.exists[parent] {
 			s = parent
 		}
 		missing[o.Policy] = append(missing[o.Policy], s)
@@ -72,40 +71,38 @@ func absent(list []compile.NamedObject, scope policy.Scope, there []policy.Secur
 
 // findingOn says that the objects that a policy names do not exist. What a policy denies or protects that has a misspelt name
 // is open under its right one.
-func findingOn(p *rules.Policy, objects, there []policy.Securable) policy.Finding {
+func findingOn(p *rules.Policy, objects []policy.Securable, there *listing) policy.Finding {
 	f := policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: policy.EffectNone}
-	names := make([]string, len(objects))
-	for i, s := range objects {
-		names[i] = typeWord(s.Type) + " " + s.FullName
-		if i >= maxNamedPlaces {
-			continue
-		}
-		if meant := nearest(s, there); meant != "" {
-			names[i] += fmt.Sprintf(" (did you mean %s?)", meant)
-			if p.HasDeny || len(p.Protect) > 0 {
-				f.Effect = policy.EffectWider
-			}
-		}
+	names, isNear := there.describe(objects)
+	if isNear && (p.HasDeny || len(p.Protect) > 0) {
+		f.Effect = policy.EffectWider
 	}
 	f.Message = fmt.Sprintf("no listing of the workspace shows %s, so nothing is granted or denied there until it exists", someNames(names))
 	return f
 }
 
-// nearest returns the full name of the object of the same type, and in the same container, that was probably meant; "" where
-// none is near.
-func nearest(s policy.Securable, there []policy.Securable) string {
-	inside, name := "", s.FullName
-	if parent, ok := s.Parent(); ok {
-		inside, name = parent.FullName+".", s.FullName[len(parent.FullName)+1:]
-	}
-	var siblings []string
-	for _, other := range there {
-		if rest, ok := strings.CutPrefix(other.FullName, inside); ok && other.Type == s.Type && !strings.Contains(rest, ".") {
-			siblings = append(siblings, rest)
+// describe names objects that do not exist, the first of them with what was probably meant, and reports whether there is such.
+func (l *listing) describe(objects []policy.Securable) (names []string, isNear bool) {
+	for i, s := range objects {
+		names = append(names, typeWord(s.Type)+" "+s.FullName)
+		if i >= maxNamedPlaces {
+			continue
+		}
+		if meant := l.nearest(s); meant != "" {
+			names[i] += fmt.Sprintf(" (did you mean %s?)", meant)
+			isNear = true
 		}
 	}
-	if meant := input.Misspelt(name, siblings); meant != "" {
-		return inside + meant
+	return names, isNear
+}
+
+// nearest returns the full name of the object of the same type, and in the same container, that was probably meant; "" where
+// none is near.
+func (l *listing) nearest(s policy.Securable) string {
+	in, name := apart(s)
+	meant := input.Misspelt(name, l.siblingsOf(s))
+	if meant == "" || in == "" {
+		return meant
 	}
-	return ""
+	return in + "." + meant
 }

@@ -118,6 +118,66 @@ func TestAbsentCatalogs(t *testing.T) {
 	}
 }
 
+// A zone, or a resource with tags, that names what is not there is said: what is meant is not in the zone, or carries no tag.
+func TestPlaces(t *testing.T) {
+	scope, err := policy.NewScope(policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Schema: {Exclude: []string{"sales.apac"}}, policy.Connection: {Include: []string{"*"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sales := policy.Securable{Type: policy.Catalog, FullName: "sales"}
+	found := &load.Found{Inventory: policy.NewInventory(object(policy.Metastore, "1234"), object(policy.Connection, "crm_live"), object(policy.Table, "sales.emea.orders"), object(policy.Volume, "sales.emea.files"))}
+	const nearly = `wider security zone "z": no listing of the workspace shows `
+	for text, c := range map[string]struct{ zone, tag string }{
+		`"catalog":["sales"],"schema":["emea"],"table":["Orders"]`: {},
+		`"catalog":["sales"],"schema":["emea"],"table":["o*"]`:     {},
+		`"catalog":["sales"],"schema":["*"],"table":["ordrs"]`:     {},
+		`"catalog":["s*"],"schema":["eme"]`:                        {},
+		`"catalog":["system"],"schema":["eme"]`:                    {},
+		`"catalog":["sales"],"schema":["apac"],"table":["x"]`:      {},
+		`"catalog":["sales"],"schema":["emea"],"table":["ordrs"]`:  {nearly + "table sales.emea.ordrs (did you mean sales.emea.orders?)", "tags: no listing of the workspace shows table sales.emea.ordrs (did you mean sales.emea.orders?)"},
+		`"catalog":["sales"],"schema":["eme"],"table":["*"]`:       {nearly + "schema sales.eme (did you mean sales.emea?)", "tags: no listing of the workspace shows schema sales.eme (did"},
+		`"catalog":["sales"],"schema":["emea"],"volume":["file"]`:  {nearly + "volume sales.emea.file (did you mean sales.emea.files?)", "tags: no listing of the workspace shows volume"},
+		`"catalog":["saless"],"schema":["emea"],"table":["x"]`:     {nearly + "catalog saless (did you mean sales?)", "tags: no listing of the workspace shows catalog saless (did you mean sales?)"},
+		`"catalog":["saless"]`:                                     {nearly + "catalog saless (did you mean sales?)", "tags: no listing of the workspace shows catalog saless (did you mean sales?)"},
+		`"connection":["crm_lve"]`:                                 {nearly + "connection crm_lve (did you mean crm_live?)", "tags: no listing of the workspace shows connection"},
+		`"catalog":["sales"],"schema":["emea"],"table":["gone"]`:   {`none security zone "z": no listing of the workspace shows table sales.emea.gone, so`, ""},
+	} {
+		tags := &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {Type: "PII"}}, ResourceToTagIDs: map[string][]int64{"4": {1}}}
+		element := strings.NewReplacer("[", `{"values":[`, "]", "]}").Replace(text)
+		parsed, err := ranger.ParseTags([]byte(`{"serviceResources":[{"id":4,"resourceElements":{`+element+`}}]}`), "t.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tags.ServiceResources = parsed.ServiceResources
+		zone := snapshotOf(t, `{"policies":[],"securityZones":{"z":{"zoneName":"z","resources":[{`+text+`}]}}}`)
+		all := func(s *ranger.Snapshot) (list []string) {
+			p := named.NewPlaces(s)
+			for _, f := range slices.Concat(p.AbsentCatalogs(scope, []policy.Securable{sales}), p.Absent(scope, sales, found), p.Absent(scope, policy.Securable{Type: policy.Metastore}, found)) {
+				list = append(list, string(f.Effect)+" "+f.Message)
+			}
+			return list
+		}
+		one := func(got []string, want string) {
+			t.Helper()
+			if len(got) > 1 || (len(got) == 0) != (want == "") || len(got) == 1 && !strings.HasPrefix(got[0], want) {
+				t.Errorf("%s: %q, want %q", text, got, want)
+			}
+		}
+		one(all(zone), c.zone)
+		for items, effect := range map[string]string{allow: "narrower ", deny: "wider ", `,"isEnabled":false` + deny: ""} {
+			doc, err := ranger.ParseServicePolicies([]byte(`{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII"]}}`+items+`}]}}`), "f.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := effect + c.tag
+			if effect == "" || c.tag == "" {
+				want = ""
+			}
+			one(all(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: doc, Tags: tags})), want)
+		}
+	}
+}
+
 func TestNotManaged(t *testing.T) {
 	scope, err := policy.NewScope(policy.ScopeOptions{Objects: map[policy.SecurableType]policy.Filter{policy.Catalog: {Include: []string{"sales"}}}})
 	if err != nil {
