@@ -1,6 +1,7 @@
 package accepted_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,11 @@ func TestValuesThatMatchNothingAreFindings(t *testing.T) {
 		"too long":              {`{"catalog":{"values":["` + strings.Repeat("x", 256) + `"]}}`, `"policyItems":` + item, "resources.catalog.values[0]", policy.EffectNarrower},
 		"as long as may be":     {`{"catalog":{"values":["` + strings.Repeat("x", 255) + `"]}}`, `"policyItems":` + item, "", ""},
 		"a column":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":["t"]},"column":{"values":["a.b c"]}}`, `"policyItems":` + item, "", ""},
+		"several, parted":       {`{"catalog":{"values":["hr"]},"schema":{"values":["a|b"]}}`, `"denyPolicyItems":` + item, "resources.schema.values[0]", policy.EffectWider},
+		"a pattern of SQL":      {`{"catalog":{"values":["hr%"]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[0]", policy.EffectWider},
+		"a pattern of a shell":  {`{"catalog":{"values":["h[ar]*"]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[0]", policy.EffectWider},
+		"begins with brackets":  {`{"catalog":{"values":["[x]_1"]}}`, `"denyPolicyItems":` + item, "", ""},
+		"a column of marks":     {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":["t"]},"column":{"values":["a|b %"]}}`, `"policyItems":` + item, "", ""},
 		"denied":                {`{"catalog":{"values":["hr","\"x\""]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[1]", policy.EffectWider},
 		"all else denied":       {`{"catalog":{"values":["[\"hr\"]"]}}`, `"isDenyAllElse":true`, "resources.catalog.values[0]", policy.EffectWider},
 		"filtered":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":[" t"]}}`, `"policyType":2,"rowFilterPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"x = 1"}}]`, "resources.table.values[0]", policy.EffectWider},
@@ -58,6 +64,38 @@ func TestValuesThatMatchNothingAreFindings(t *testing.T) {
 		case test.field != "" && (len(found) != 1 || found[0].PolicyID != 7 || found[0].Effect != test.effect || !strings.HasPrefix(found[0].Message, test.field+": ")):
 			t.Errorf("%s: %+v, want one with effect %s on %s", name, found, test.effect, test.field)
 		}
+	}
+}
+
+// Where a service definition has case count, a value that is not in lower case matches nothing.
+func TestCaseOfValues(t *testing.T) {
+	def := *ranger.DefaultServiceDef()
+	def.Resources = slices.Clone(def.Resources)
+	for i := range def.Resources {
+		def.Resources[i].MatcherOptions = ranger.OptionMap{"wildCard": "true", "ignoreCase": "false"}
+	}
+	text, err := json.Marshal(&def)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, n := range map[string]int{"hr": 0, "HR": 1, "Hr*": 1, "{USER}": 0} {
+		found := findingsOf(t, `{"serviceDef":`+string(text)+`,"policies":[{"id":7,"resources":{"catalog":{"values":["`+value+`"]}},"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`)
+		if len(found) != n || n > 0 && (found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, "write it in lower case")) {
+			t.Errorf("%s: %v", value, found)
+		}
+	}
+}
+
+// What a policy of row filters denies is no access policy's: where it cannot be told what it is about, nothing is denied by it.
+func TestFaultsOfFilterPoliciesThatDeny(t *testing.T) {
+	found := findingsOf(t, `{"policies":[{"id":7,"policyType":2,"resources":{"nothing":{"values":["x"]}},"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}`)
+	for _, f := range found {
+		if strings.Contains(f.Message, "is denied") {
+			t.Errorf("%v", f)
+		}
+	}
+	if len(found) == 0 {
+		t.Error("nothing is said")
 	}
 }
 
@@ -167,7 +205,7 @@ func TestEachValueIsNamed(t *testing.T) {
 		fine  bool
 	}{
 		{tags("PII"), "PII", true}, {tags("PII"), "pii", false}, {tags("PII"), " PII", false}, {tags("PII "), "PII", false}, {tags("PII"), "P*", true},
-		{tags("PII"), `["PII"]`, false}, {&ranger.Snapshot{}, `"PII"`, false}, {tags("x;y"), "x;y", true}, {tags("x;y"), "X;Y", false}, {tags("x;y"), "x;z", false}, {&ranger.Snapshot{}, "PII", true},
+		{tags("PII"), "PII%", false}, {tags("PII"), "PII.", false}, {tags("PII."), "PII.", true}, {tags("PII"), "50%", true}, {tags("PII"), `["PII"]`, false}, {&ranger.Snapshot{}, `"PII"`, false}, {tags("x;y"), "x;y", true}, {tags("x;y"), "X;Y", false}, {tags("x;y"), "x;z", false}, {&ranger.Snapshot{}, "PII", true},
 	} {
 		if why := accepted.NewTagNames(c.s).Problem(&def, c.value); (why == "") != c.fine {
 			t.Errorf("%q: %q", c.value, why)
@@ -195,62 +233,6 @@ func TestEachNameIsNamed(t *testing.T) {
 	if len(found) != len(want) {
 		t.Errorf("%d findings, want %d", len(found), len(want))
 	}
-}
-
-// What readers take for everyone, and is nobody's, is said to widen where it restricts; a user whom the user store has is that one.
-func TestNamesTakenForEveryone(t *testing.T) {
-	deny := func(who string) string {
-		return `"policies":[{"id":7,"resources":{"catalog":{"values":["a"]}},"denyPolicyItems":[{` + who + `,"accesses":[{"type":"select"}]}]}]`
-	}
-	const words = `is not everyone, and nobody is known by this name: `
-	for _, c := range []struct{ policies, want string }{
-		{deny(`"users":["public"]`), `7 wider denyPolicyItems[0].users[0]: "public" ` + words + "it stands for everyone among groups only; write public there"},
-		{deny(`"users":["*"]`), `7 wider denyPolicyItems[0].users[0]: "*" ` + words + "wildcards have no meaning"},
-		{deny(`"groups":["*"]`), `7 wider denyPolicyItems[0].groups[0]: "*" ` + words},
-		{deny(`"roles":["public"]`), `7 wider denyPolicyItems[0].roles[0]: "public" ` + words},
-		{strings.Replace(deny(`"users":["public"]`), "denyPolicyItems", "policyItems", 1), `7 narrower policyItems[0].users[0]: "public" `},
-		{deny(`"roles":["staff"]`), `0 wider rangerRoles[0].users[0]: "public" ` + words},
-		{deny(`"users":["{USER}"],"groups":["public"]`), ""},
-	} {
-		s, err := ranger.ParseServicePolicies([]byte("{"+c.policies+"}"), "x")
-		if err != nil {
-			t.Fatal(err)
-		}
-		in := ranger.SnapshotInput{Policies: s}
-		if strings.Contains(c.policies, "staff") {
-			in.Roles = &ranger.ServiceRoles{RangerRoles: []ranger.Role{{Name: "staff", Users: []ranger.RoleMember{{Name: "public"}}}}}
-		}
-		list := findingsIn(t, in)
-		if got := strings.Join(list, "; "); !strings.HasPrefix(got, c.want) || (got == "") != (c.want == "") {
-			t.Errorf("%s: %s, want %s", c.policies, got, c.want)
-		}
-		in.Users = &ranger.UserStore{UserGroupMapping: map[string][]string{"public": {"*"}, "*": nil}}
-		in.Roles = &ranger.ServiceRoles{RangerRoles: append([]ranger.Role{{Name: "public"}}, snapshotRoles(in)...)}
-		for _, f := range findingsIn(t, in) {
-			if !strings.Contains(f, " none ") {
-				t.Errorf("%s, with somebody of this name: %s", c.policies, f)
-			}
-		}
-	}
-}
-
-func findingsIn(t *testing.T, in ranger.SnapshotInput) (list []string) {
-	t.Helper()
-	rs, err := rules.New(ranger.UnverifiedSnapshot(in), rules.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range accepted.Findings(rs, nil) {
-		list = append(list, fmt.Sprintf("%d %s %s", f.PolicyID, f.Effect, f.Message))
-	}
-	return list
-}
-
-func snapshotRoles(in ranger.SnapshotInput) []ranger.Role {
-	if in.Roles == nil {
-		return nil
-	}
-	return in.Roles.RangerRoles
 }
 
 // A member of a role that can be nobody's name loses access, and where something is denied may be denied less.
@@ -388,9 +370,10 @@ func TestDefinitionsAndRoles(t *testing.T) {
 		edit func(*ranger.ServiceDef)
 		want string
 	}{
-		"ours":            {func(*ranger.ServiceDef) {}, ""},
-		"implied":         {func(d *ranger.ServiceDef) { d.AccessTypes[0].ImpliedGrants = []string{"selct"} }, `: impliedGrants[0]: there is no access type "selct", so nothing is allowed or denied for it; did you mean "select"?`},
-		"another matcher": {func(d *ranger.ServiceDef) { d.Resources[1].Matcher = "com.example.MyMatcher" }, `: matcher: "com.example.MyMatcher" is not known, so names are compared as by RangerDefaultResourceMatcher`},
+		"ours":                 {func(*ranger.ServiceDef) {}, ""},
+		"implied":              {func(d *ranger.ServiceDef) { d.AccessTypes[0].ImpliedGrants = []string{"selct"} }, `: impliedGrants[0]: there is no access type "selct", so nothing is allowed or denied for it; did you mean "select"?`},
+		"implied, a privilege": {func(d *ranger.ServiceDef) { d.AccessTypes[0].ImpliedGrants = []string{"SELECT"} }, `: impliedGrants[0]: there is no access type "SELECT", but a privilege of Unity Catalog, so it is implied all the same, as in Ranger; define the access type, or remove it here; did you mean "select"?`},
+		"another matcher":      {func(d *ranger.ServiceDef) { d.Resources[1].Matcher = "com.example.MyMatcher" }, `: matcher: "com.example.MyMatcher" is not known, so names are compared as by RangerDefaultResourceMatcher`},
 		"a matcher of paths": {func(d *ranger.ServiceDef) {
 			d.Resources[1].Matcher = "org.apache.ranger.plugin.resourcematcher.RangerPathResourceMatcher"
 		}, ""},

@@ -1,6 +1,7 @@
 package accepted_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"unicode"
@@ -106,4 +107,60 @@ func TestSnapshotNames(t *testing.T) {
 	if len(got) != 13 {
 		t.Errorf("%d problems, want 13:\n%s", len(got), strings.Join(got, "\n"))
 	}
+}
+
+// What readers take for everyone, and is nobody's, is said to widen where it restricts; a user whom the user store has is that one.
+func TestNamesTakenForEveryone(t *testing.T) {
+	deny := func(who string) string {
+		return `"policies":[{"id":7,"resources":{"catalog":{"values":["a"]}},"denyPolicyItems":[{` + who + `,"accesses":[{"type":"select"}]}]}]`
+	}
+	const words = `is not everyone, and nobody is known by this name: `
+	for _, c := range []struct{ policies, want string }{
+		{deny(`"users":["public"]`), `7 wider denyPolicyItems[0].users[0]: "public" ` + words + "it stands for everyone among groups only; write public there"},
+		{deny(`"users":["*"]`), `7 wider denyPolicyItems[0].users[0]: "*" ` + words + "wildcards have no meaning"},
+		{deny(`"groups":["*"]`), `7 wider denyPolicyItems[0].groups[0]: "*" ` + words},
+		{deny(`"roles":["public"]`), `7 wider denyPolicyItems[0].roles[0]: "public" ` + words},
+		{strings.Replace(deny(`"users":["public"]`), "denyPolicyItems", "policyItems", 1), `7 narrower policyItems[0].users[0]: "public" `},
+		{deny(`"roles":["staff"]`), `0 wider rangerRoles[0].users[0]: "public" ` + words},
+		{deny(`"users":["{USER}"],"groups":["public"]`), ""},
+	} {
+		s, err := ranger.ParseServicePolicies([]byte("{"+c.policies+"}"), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := ranger.SnapshotInput{Policies: s}
+		if strings.Contains(c.policies, "staff") {
+			in.Roles = &ranger.ServiceRoles{RangerRoles: []ranger.Role{{Name: "staff", Users: []ranger.RoleMember{{Name: "public"}}}}}
+		}
+		list := findingsIn(t, in)
+		if got := strings.Join(list, "; "); !strings.HasPrefix(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: %s, want %s", c.policies, got, c.want)
+		}
+		in.Users = &ranger.UserStore{UserGroupMapping: map[string][]string{"public": {"*"}, "*": nil}}
+		in.Roles = &ranger.ServiceRoles{RangerRoles: append([]ranger.Role{{Name: "public"}}, snapshotRoles(in)...)}
+		for _, f := range findingsIn(t, in) {
+			if !strings.Contains(f, " none ") {
+				t.Errorf("%s, with somebody of this name: %s", c.policies, f)
+			}
+		}
+	}
+}
+
+func findingsIn(t *testing.T, in ranger.SnapshotInput) (list []string) {
+	t.Helper()
+	rs, err := rules.New(ranger.UnverifiedSnapshot(in), rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range accepted.Findings(rs, nil) {
+		list = append(list, fmt.Sprintf("%d %s %s", f.PolicyID, f.Effect, f.Message))
+	}
+	return list
+}
+
+func snapshotRoles(in ranger.SnapshotInput) []ranger.Role {
+	if in.Roles == nil {
+		return nil
+	}
+	return in.Roles.RangerRoles
 }

@@ -54,12 +54,15 @@ func impliedProblems(def *ranger.ServiceDef) (list []ranger.Problem) {
 			if slices.Contains(names, implied) {
 				continue
 			}
-			meant := ""
+			meant, follows := "", "so nothing is allowed or denied for it"
+			if policy.Privilege(strings.ToUpper(implied)).Set() != 0 {
+				follows = "but a privilege of Unity Catalog, so it is implied all the same, as in Ranger; define the access type, or remove it here"
+			}
 			if near := input.Nearest(implied, names); near != "" {
 				meant = fmt.Sprintf("; did you mean %q?", near)
 			}
 			list = append(list, ranger.Problem{Field: fmt.Sprintf("access type %q: impliedGrants[%d]", access.Name, i), Effect: policy.EffectWider,
-				Message: fmt.Sprintf("there is no access type %q, so nothing is allowed or denied for it%s", implied, meant)})
+				Message: fmt.Sprintf("there is no access type %q, %s%s", implied, follows, meant)})
 		}
 	}
 	return list

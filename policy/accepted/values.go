@@ -52,7 +52,7 @@ func ExcludesAll(r ranger.PolicyResource) string {
 // TagNames are the names of a snapshot's tags, with which those in policies are compared.
 type TagNames struct {
 	exact map[string]bool
-	alike map[string]string // by the name without regard to case and to blanks around it
+	alike map[string]string // by the name without regard to case, and to blanks and marks around it
 }
 
 // NewTagNames returns the names of the snapshot's tags.
@@ -69,7 +69,9 @@ func NewTagNames(s *ranger.Snapshot) *TagNames {
 	return n
 }
 
-func alike(name string) string { return strings.ToLower(strings.TrimFunc(name, unicode.IsSpace)) }
+func alike(name string) string {
+	return strings.ToLower(strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("%.,;", r) }))
+}
 
 // Problem returns why a value that a tag policy names is no tag's name, as [ValueProblem], or nearly one's; "" where some tag has the
 // name, since names of tags may hold nearly anything. def is the definition of the resource that it is the value of.

@@ -88,7 +88,7 @@ func (c *Compiler) resolve() {
 	}
 	if unnoted > 0 {
 		c.findings = append(c.findings, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
-			"%d more whom policies name are not listed by the workspace; they are tried all the same", unnoted)})
+			"%d more whom policies name are not listed by the workspace; their grants are sent all the same", unnoted)})
 	}
 }
 

@@ -62,7 +62,7 @@ func TestResolve(t *testing.T) {
 		"application beside a group item of its name": {items: `"policyItems":[` + item(`"users":["`+application+`"]`) + `,` + item(`"groups":["`+strings.ToUpper(application)+`"]`) + `]`,
 			want: "service_principal " + application, says: "only service principal"},
 		"deactivated":                  {items: allow(`"users":["left@acme.example"]`), says: "deactivated"},
-		"misspelt":                     {items: allow(`"users":["ana.lopes@acme.example"]`), want: "user ana.lopes@acme.example", says: `does not list it; it is tried all the same; did you mean "Ana.Lopez@acme.example"?`},
+		"misspelt":                     {items: allow(`"users":["ana.lopes@acme.example"]`), want: "user ana.lopes@acme.example", says: `does not list it; its grants are sent all the same; did you mean "Ana.Lopez@acme.example"?`},
 		"misspelt and denied":          {items: allowDeny(`"groups":["analysts"]`, `"users":["anna"]`), says: `user anna is named by policies: the workspace has no user or service principal of this name`},
 		"group in another case":        {items: allow(`"groups":["ANALYSTS"]`), want: "group analysts", says: `taken for the group "analysts"`},
 		"group denied in another case": {items: allowDeny(`"groups":["analysts"]`, `"groups":["Analysts"]`), says: `taken for the group "analysts"`},
@@ -76,7 +76,7 @@ func TestResolve(t *testing.T) {
 		"list as a group":       {items: allow(`"groups":["[\"analysts\"]"]`), says: `is granted nothing: "[\"analysts\"]" can be the name of nobody (it is a list`},
 		"two groups as one":     {items: allow(`"groups":["analysts;Twins"]`), says: "is granted nothing"},
 		"quoted user":           {items: allow(`"users":["'ian@acme.example'"]`), says: "is granted nothing"},
-		"perhaps two groups":    {items: allow(`"groups":["analysts,sales"]`), want: "group analysts,sales", says: "tried all the same"},
+		"perhaps two groups":    {items: allow(`"groups":["analysts,sales"]`), want: "group analysts,sales", says: "sent all the same"},
 		"odd names":             {items: allow(`"groups":["R&D (emea)/a.b"]`), want: "group R&D (emea)/a.b"},
 		"listed with quotes":    {items: allow(`"groups":["the \"A\" team"]`), want: `group the "A" team`, says: "the workspace has it"},
 		"list denied":           {items: allowDeny(`"groups":["analysts"]`, `"groups":["[\"x\"]"]`), says: "can be the name of nobody"},
@@ -304,5 +304,34 @@ func TestOddNamesThatTheWorkspaceHas(t *testing.T) {
 				t.Errorf("the workspace has team %s: %v; it is said to be nobody: %v, by\n%s", team, has, says, said)
 			}
 		}
+	}
+}
+
+// An access type without a counterpart is left out, but what it implies is not; a mask says what it takes.
+func TestWordsOfAccessTypes(t *testing.T) {
+	find := func(implied, policies string) (said string, r *Result) {
+		s := readPolicies(t, `{"serviceName":"uc","policies":[{"id":1,"name":"p",`+shopTables+`,`+policies+`}]}`)
+		def := *ranger.DefaultServiceDef()
+		all := ranger.AccessTypeDef{Name: "everything"}
+		if implied != "" {
+			all.ImpliedGrants = []string{implied}
+		}
+		def.AccessTypes = append(slices.Clone(def.AccessTypes), all)
+		s.ServiceDef = &def
+		r = New(policytest.Rules(s, rules.NameMapping{}), Options{Directory: workplace()}).Compile(shop())
+		for _, f := range r.Report.Findings {
+			said += f.Message + "\n"
+		}
+		return said, r
+	}
+	const item = `"policyItems":[{"groups":["analysts"],"accesses":[{"type":"everything"}]}]`
+	if said, r := find("", item); !strings.Contains(said, "no counterpart in Unity Catalog; it is left out\n") || r.Grants.Len() > 0 {
+		t.Errorf("%d grants: %s", r.Grants.Len(), said)
+	}
+	if said, r := find("select", item); !strings.Contains(said, "no counterpart in Unity Catalog; it is left out, but for what it implies\n") || r.Grants.Len() == 0 {
+		t.Errorf("%d grants: %s", r.Grants.Len(), said)
+	}
+	if said, _ := find("", `"policyType":2,"rowFilterPolicyItems":[{"groups":["analysts"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"x = 1"}}]`); !strings.Contains(said, "it sets a row filter, which takes a warehouse (databricks.warehouse)") {
+		t.Error(said)
 	}
 }

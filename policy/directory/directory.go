@@ -205,7 +205,7 @@ func (d *Directory) unlisted() string {
 	if !d.read {
 		return ""
 	}
-	return "the workspace does not list it; it is tried all the same"
+	return "the workspace does not list it; its grants are sent all the same"
 }
 
 // split returns the users and service principals, and the groups, whose names are one when folded.

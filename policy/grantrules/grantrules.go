@@ -304,7 +304,7 @@ func (r *ruleReader) readProtection(c *judge.Policy) {
 	}
 	c.Sum()
 	if c.Denied != 0 && !r.opts.Protects {
-		r.find(p, policy.EffectNarrower, "it sets %s, which is not enforced in Unity Catalog yet; whom it binds is not granted SELECT on its tables", what)
+		r.find(p, policy.EffectNarrower, "it sets %s, which takes a warehouse (databricks.warehouse): without one, whom it binds is not granted SELECT on its tables", what)
 	}
 }
 
@@ -325,7 +325,11 @@ func (r *ruleReader) privileges(p *rules.Policy, item *rules.Item) policy.Privil
 			if bit != 0 {
 				why = "is a privilege that is not managed unless scope.privileges.<type>.add names it"
 			}
-			r.find(p, effect, "%s[%d] names access type %q, which %s; it is left out", item.Kind, item.Index, access, why)
+			what := "it is left out"
+			if len(item.Expanded) > len(item.Named) {
+				what += ", but for what it implies"
+			}
+			r.find(p, effect, "%s[%d] names access type %q, which %s; %s", item.Kind, item.Index, access, why, what)
 		}
 		set |= bit
 	}

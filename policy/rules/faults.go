@@ -278,7 +278,7 @@ func (r *reader) addWidened(e *Policy, path string, resources map[string]ranger.
 
 // effectWords says what follows from a fault; done is whether the policy closes anything by it.
 func (e *Policy) effectWords(effect faultEffect) (words string, of policy.Effect) {
-	closes := len(e.Deny) > 0 || len(e.Protect) > 0 || e.DenyAllElse
+	closes := len(e.Protect) > 0 || e.Type == ranger.PolicyTypeAccess && (len(e.Deny) > 0 || e.DenyAllElse)
 	about := "what it is about"
 	if e.Everywhere {
 		about = "everything"

@@ -231,7 +231,8 @@ func (m *Model) Denies() bool { return m.denies }
 var wildcards = strings.NewReplacer("*", "", "?", "")
 
 // NameProblem returns why Unity Catalog can have no object of the name, or of one that fits the pattern, that a value of a
-// resource is; "" where it can, and for columns, whose names may hold nearly anything.
+// resource is, or why it is written in the patterns of another language; "" otherwise, and for columns, whose names may hold nearly
+// anything.
 func (m *Model) NameProblem(resource, value string) string {
 	if level, _, known := LevelOf(resource); !known || level == 0 {
 		return ""
@@ -244,7 +245,10 @@ func (m *Model) NameProblem(resource, value string) string {
 		return ""
 	}
 	err := policy.ValidateName(literal)
-	if err == nil || match.HoldsMacro(m.Resource(resource), value) {
+	if err == nil {
+		return m.patternProblem(resource, value, literal)
+	}
+	if match.HoldsMacro(m.Resource(resource), value) {
 		return ""
 	}
 	why := strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal))
@@ -252,4 +256,25 @@ func (m *Model) NameProblem(resource, value string) string {
 		return why + "; name catalog, schema and object each at its own level"
 	}
 	return why + "; correct it"
+}
+
+// patternProblem returns why nobody means a value as it is read, in which a name is allowed to hold what it holds.
+func (m *Model) patternProblem(resource, value, literal string) string {
+	def := m.Resource(resource)
+	isCased := def != nil && !def.MatcherOptions.Bool("ignoreCase", true) && naming.Canonical(value) != value
+	if !isCased && !strings.ContainsAny(literal, "|%[") || match.HoldsMacro(def, value) {
+		return ""
+	}
+	_, inside, isClass := strings.Cut(literal, "[")
+	switch {
+	case strings.Contains(literal, "|"):
+		return "it looks like several names; write each as a value of its own"
+	case strings.Contains(literal, "%"):
+		return "'%' is no wildcard; write '*' for any text, '?' for any character"
+	case isClass && !strings.HasPrefix(literal, "[") && strings.Contains(inside, "]"):
+		return "brackets have no meaning in patterns; write '*' for any text, '?' for any character, or each name as a value of its own"
+	case isCased:
+		return "the service definition has names compared with their case (ignoreCase), and those of Unity Catalog are in lower case; write it in lower case"
+	}
+	return ""
 }
