@@ -104,7 +104,7 @@ func (s *Syncer) current() (generation, error) {
 	g := &s.now
 	same := g.compiler != nil && g.snapshot.Same(snapshot)
 	principals := s.principals.Current()
-	if g.compiler != nil && g.identities.Directory != principals && sameResolutions(g.rules, g.identities.Directory, principals) {
+	if g.compiler != nil && g.identities.Directory != principals && s.sameResolutions(g.rules, g.identities.Directory, principals) {
 		g.identities = identity.NewNames(principals) // plans under way stand
 		g.protector = s.protector(g)                 // who is in a group may be another
 	}

@@ -70,15 +70,20 @@ func (s *Syncer) whoIsMissing() missing {
 	return m
 }
 
-// sameResolutions reports whether two directories resolve alike everybody whom policies, the user store or roles name.
-func sameResolutions(set *rules.RuleSet, a, b *directory.Directory) bool {
+// sameResolutions reports whether two directories resolve alike everybody whom policies, the user store or roles name, and have the same in
+// the groups that those are, as far as that decides grants.
+func (s *Syncer) sameResolutions(set *rules.RuleSet, a, b *directory.Directory) bool {
 	for id := range rules.SubjectID(set.Subjects.Len()) {
 		p := set.Subjects.Principal(id)
 		if x, y := a.Resolve(p), b.Resolve(p); x != y || a.Spelling(x.Principal) != b.Spelling(y.Principal) {
 			return false
 		}
 	}
-	return true
+	before := s.now.compiler
+	if s.now.rules != set || s.now.identities.Directory != a {
+		before = s.compilerAt(set, a, s.now.at)
+	}
+	return before.Fingerprint("") == s.compilerAt(set, b, s.now.at).Fingerprint("")
 }
 
 // WatchPrincipals keeps the directory of principals up to date until ctx ends: it is read once per interval, and more often, with
@@ -142,7 +147,7 @@ func (s *Syncer) plannedOtherwise(now *directory.Directory) bool {
 		return false
 	}
 	s.plannedBy = now
-	return s.now.rules != nil && !sameResolutions(s.now.rules, before, now)
+	return s.now.rules != nil && !s.sameResolutions(s.now.rules, before, now)
 }
 
 // names reports whether the policies in force, or groups and roles that they know of, name a principal.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 	"ucwarden/policy/ranger"
 )
 
@@ -205,4 +206,54 @@ func TestOthersFilterLater(t *testing.T) {
 			t.Errorf("once theirs on a %s is gone ben sees %q; the conflicts are %v", on, got, u.result.Conflicts)
 		}
 	}
+}
+
+// TestDeniedLater: who comes into a denied group by the workspace while a process runs is denied by its next sync, and allowed again by the
+// one after they have left, by each strategy.
+func TestDeniedLater(t *testing.T) {
+	for name, deny := range map[string][]compile.DenyStrategy{
+		"filter": {compile.DenyFilter, compile.DenyWithhold}, "withhold": {compile.DenyWithhold}, "expand": {compile.DenyExpand, compile.DenyWithhold},
+	} {
+		u := newObserved(t)
+		u.deny, u.policies.users = deny, &ranger.UserStore{UserGroupMapping: map[string][]string{"ben@example.com": {"readers"}, "cleo@example.com": {"readers"}}}
+		u.inGroup(t, "bound", somebody, true) // of an empty one the workspace does not say so
+		if err := u.policies.set(append(protecting(""), denying())); err != nil {
+			t.Fatal(err)
+		}
+		process, end, err := u.start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bound := range []bool{false, true, false} {
+			u.inGroup(t, "bound", "ben@example.com", bound)
+			if err := u.syncBy(process); err != nil {
+				t.Fatal(err)
+			}
+			if got := u.sees("ben@example.com"); bound != (got == "" || got == "closed") {
+				t.Errorf("%s: ben is denied %v, and sees %q", name, bound, got)
+			}
+		}
+		end()
+	}
+}
+
+// inGroup puts somebody into a group of the workspace, or takes them out.
+func (u *observed) inGroup(t *testing.T, group, who string, in bool) {
+	t.Helper()
+	id := func(kind, attribute, name string) string {
+		var list struct{ Resources []map[string]any }
+		u.call(t, http.MethodGet, "/api/2.0/preview/scim/v2/"+kind, "", &list)
+		for _, r := range list.Resources {
+			if r[attribute] == name {
+				return r["id"].(string)
+			}
+		}
+		t.Fatalf("there is no %s", name)
+		return ""
+	}
+	operation := fmt.Sprintf(`{"op":"remove","path":"members[value eq \"%s\"]"}`, id("Users", "userName", who))
+	if in {
+		operation = fmt.Sprintf(`{"op":"add","path":"members","value":[{"value":%q}]}`, id("Users", "userName", who))
+	}
+	u.call(t, http.MethodPatch, "/api/2.0/preview/scim/v2/Groups/"+id("Groups", "displayName", group), `{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[`+operation+`]}`, nil)
 }

@@ -105,30 +105,52 @@ func (u *observed) crashed() bool {
 
 // sync runs one sync in a new process.
 func (u *observed) sync() error {
+	syncer, end, err := u.start()
+	if err != nil {
+		return err
+	}
+	defer end()
+	return u.syncBy(syncer)
+}
+
+// start starts a process, which lasts until end.
+func (u *observed) start() (s *connector.Syncer, end func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	client, err := unitycatalog.New(ctx, unitycatalog.Options{
 		Host: "http://127.0.0.1", Token: ourToken, Transport: u,
 		Pacing: unitycatalog.Pacing{MaxAttempts: 1, BaseBackoff: time.Millisecond, MaxBackoff: time.Millisecond},
 	})
 	if err != nil {
-		return err
+		cancel()
+		return nil, nil, err
 	}
-	defer client.Close()
+	end = func() {
+		client.Close()
+		cancel()
+	}
 	scope, err := policy.NewScope(policy.ScopeOptions{Protected: []string{us}})
 	if err != nil {
-		return err
+		end()
+		return nil, nil, err
 	}
-	syncer, err := connector.New(connector.Options{
-		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Mode: u.mode, Read: rules.Options{}, Parallel: 1,
+	s, err = connector.New(connector.Options{
+		Workspace: client, Directory: client, Policies: u.policies, Scope: scope, State: u.state, UnknownState: u.state, Mode: u.mode, Read: rules.Options{}, Parallel: 1, DirectoryInterval: time.Nanosecond,
 		Compile:    compile.Options{Deny: u.deny},
 		Protection: &connector.Protection{Warehouse: client.Warehouse("5a1e000000000001"), Reader: client, Self: us, Policies: protect.Options{Schema: "ucwarden_protection", NameMembers: 100, Columns: true, ElseClosed: u.closed}},
 	})
 	if err != nil {
-		return err
+		end()
+		return nil, nil, err
 	}
+	return s, end, nil
+}
+
+// syncBy has a process run one sync of everything.
+func (u *observed) syncBy(s *connector.Syncer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	before := u.server.Stats().Count("POST /api/2.0/sql/statements")
-	result, err := syncer.Sync(ctx, connector.Request{ByPerson: true})
+	result, err := s.Sync(ctx, connector.Request{ByPerson: true})
 	u.result = result
 	if sent := u.server.Stats().Count("POST /api/2.0/sql/statements") - before; err == nil && u.mode != policy.ModeObserve && sent != int64(result.Plan.Totals.Statements) {
 		err = fmt.Errorf("the plan says %d statements, and %d were sent", result.Plan.Totals.Statements, sent)

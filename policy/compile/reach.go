@@ -4,11 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"maps"
 	"slices"
 	"strings"
 
 	"ucwarden/policy"
-	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
 
@@ -50,25 +50,40 @@ func (c *Compiler) noteDifferences() {
 	}
 }
 
-// hashReach writes who is in the groups that policies name by the workspace.
+// hashReach writes who is by the workspace in the groups that policies name, as far as that decides grants: of those that are allowed
+// something, who is denied, or may be, and all whom strategy expand writes out. Who comes into a large group that is granted is no news.
 func (c *Compiler) hashReach(h hash.Hash) {
-	if !c.directoryRead() || !slices.ContainsFunc(c.rules.Policies, func(p *judge.Policy) bool {
-		return len(p.Deny)+len(p.AllowExcept)+len(p.DenyExcept) > 0 || p.DenyAllElse
-	}) {
+	allowed, otherwise := c.named()
+	all := otherwise[rules.Everyone] || slices.Contains(c.opts.Deny, DenyExpand)
+	for _, p := range c.rules.Policies {
+		all = all || p.DenyAllElse
+	}
+	if !c.directoryRead() || len(otherwise) == 0 && !all {
 		return
 	}
+	names := func(id rules.SubjectID) []string {
+		reach := c.judge.Reach(id)
+		list := slices.Clone(reach.Others)
+		for _, u := range reach.Users {
+			list = append(list, policy.FoldPrincipal(c.principals[u].Name))
+		}
+		slices.Sort(list)
+		return list
+	}
+	denied := make(map[string]bool)
+	for id := range otherwise {
+		for _, name := range names(id) {
+			denied[name] = true
+		}
+	}
 	var lines []string
-	for _, id := range c.allNamed() {
+	maps.Copy(allowed, otherwise)
+	for id := range allowed {
 		if kind := c.kind(id); kind != rules.SubjectGroup && kind != rules.SubjectRole {
 			continue
 		}
-		reach := c.judge.Reach(id)
-		names := slices.Clone(reach.Others)
-		for _, u := range reach.Users {
-			names = append(names, policy.FoldPrincipal(c.principals[u].Name))
-		}
-		slices.Sort(names)
-		lines = append(lines, fmt.Sprintf("%s %t %x\n", c.describe(id), reach.Known, sha256.Sum256([]byte(strings.Join(names, "\n")))))
+		who := slices.DeleteFunc(names(id), func(name string) bool { return !all && !denied[name] })
+		lines = append(lines, fmt.Sprintf("%s %t %x\n", c.describe(id), c.judge.Reach(id).Known, sha256.Sum256([]byte(strings.Join(who, "\n")))))
 	}
 	writeSorted(h, lines)
 }

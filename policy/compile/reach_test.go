@@ -91,6 +91,9 @@ func TestFingerprintOfReach(t *testing.T) {
 	if of(true, "1") == of(true, "2") {
 		t.Error("whom a grant reaches whom policies deny makes no difference")
 	}
+	if of(true, "1") != of(true, "1", "2") {
+		t.Error("who comes into a granted group and is denied nothing makes a difference")
+	}
 	if of(false, "1") != of(false, "2") {
 		t.Error("who is in a group makes a difference where nobody is denied")
 	}
