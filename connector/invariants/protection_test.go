@@ -395,9 +395,13 @@ func TestDeniedByTheWorkspace(t *testing.T) {
 			{"ben@example.com": {"readers"}, "cleo@example.com": {"readers"}}, // of whom nobody is denied
 			{"ben@example.com": {}, "cleo@example.com": {"readers"}},
 			{"ben@example.com": {"readers"}, "cleo@example.com": {"readers"}, "gone@example.com": {"readers", "bound"}},
+			{"ben@example.com": {}, "cleo@example.com": {}}, // who are in readers by the workspace alone, too
+			nil,
 		} {
 			u := newObserved(t)
-			u.deny, u.policies.users = test.deny, &ranger.UserStore{UserGroupMapping: stored}
+			if u.deny = test.deny; stored != nil {
+				u.policies.users = &ranger.UserStore{UserGroupMapping: stored}
+			}
 			u.look = func(request string) {
 				for _, who := range []string{"ben@example.com", "inner", "outer"} {
 					if got := u.sees(who); got != "" && got != "closed" {

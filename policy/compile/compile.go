@@ -74,6 +74,7 @@ type Compiler struct {
 	findings    []policy.Finding // of the rules, and of who resolves
 	judge       *judge.Judge
 	set         *rules.RuleSet
+	stored      *rules.Membership // by the policies and the user store
 	opts        Options
 	principals  []policy.Principal         // by subject
 	listed      []bool                     // by subject: the workspace has it
@@ -92,13 +93,13 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 		o.ExpandLimit = defaultExpandLimit
 	}
 	c := &Compiler{
-		rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects, Columns: o.Columns, Listed: o.Directory.Lists}), set: set, opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
+		stored: set.Members, rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects, Columns: o.Columns, Listed: o.Directory.Lists}), set: withMembers(set, &o), opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
 		withheld: make(map[rules.SubjectID]string),
 	}
 	c.findings = slices.Clone(c.rules.Findings)
 	c.resolve()
-	c.judge = judge.New(set, c.principals, o.ignores())
-	for id := range rules.SubjectID(set.Subjects.Len()) {
+	c.judge = judge.New(c.set, c.principals, o.ignores())
+	for id := range rules.SubjectID(c.set.Subjects.Len()) {
 		p := c.principals[id]
 		c.managed = append(c.managed, c.withheld[id] == "" && (o.Manages == nil || o.Manages(p)))
 	}

@@ -9,8 +9,17 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
 )
+
+// withMembers adds those whom the directory has in groups to them, if they are to be written out.
+func withMembers(set *rules.RuleSet, o *Options) *rules.RuleSet {
+	if d := o.Directory; d != nil && d.Read() && slices.Contains(o.Deny, DenyExpand) {
+		return set.WithMembers(d.MembersOf, o.ExpandLimit)
+	}
+	return set
+}
 
 // findReach has the judge ask who is in groups by the directory, if it could be read.
 func (c *Compiler) findReach() {
@@ -30,7 +39,7 @@ func (c *Compiler) noteDifferences() {
 		if c.kind(id) != rules.SubjectGroup || !c.listed[id] || noted == maxNoted {
 			continue
 		}
-		stored, known := c.set.Members.UsersOf(id)
+		stored, known := c.stored.UsersOf(id)
 		reach := c.judge.Reach(id)
 		var more []rules.SubjectID
 		for _, u := range reach.Users {
@@ -54,10 +63,8 @@ func (c *Compiler) noteDifferences() {
 // something, who is denied, or may be, and all whom strategy expand writes out. Who comes into a large group that is granted is no news.
 func (c *Compiler) hashReach(h hash.Hash) {
 	allowed, otherwise := c.named()
-	all := otherwise[rules.Everyone] || slices.Contains(c.opts.Deny, DenyExpand)
-	for _, p := range c.rules.Policies {
-		all = all || p.DenyAllElse
-	}
+	all := otherwise[rules.Everyone] || slices.Contains(c.opts.Deny, DenyExpand) ||
+		slices.ContainsFunc(c.rules.Policies, func(p *judge.Policy) bool { return p.DenyAllElse })
 	if !c.directoryRead() || len(otherwise) == 0 && !all {
 		return
 	}

@@ -89,6 +89,16 @@ func (e *Entry) principal() policy.Principal { return policy.NewPrincipal(e.Kind
 // Lists reports whether the directory has a principal that policies name, as Resolve finds it; a nil one has nobody.
 func (d *Directory) Lists(p policy.Principal) bool { return d != nil && d.Resolve(p).Listed }
 
+// MembersOf returns the users and service principals in a group that policies name, as Resolve finds it, directly or through others, and
+// whether these are all; none where it has no such group.
+func (d *Directory) MembersOf(group policy.Principal) (names []string, all bool) {
+	r := d.Resolve(group)
+	if !r.Listed || r.Principal.IsEveryone() {
+		return nil, false
+	}
+	return d.UsersIn(r.Principal)
+}
+
 // Read reports whether the directory could be read.
 func (d *Directory) Read() bool { return d.read }
 
