@@ -9,6 +9,7 @@ import (
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
+	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -138,6 +139,22 @@ func TestDeniedIsNoLeftover(t *testing.T) {
 		t.Errorf("t0 carries %v, t1 %v", w.warehouse.Table("c.s.t0"), w.warehouse.Table("c.s.t1"))
 	}
 	w.quiet()
+}
+
+// What a table carries stays where policies come to ask for what cannot be: it is closed for whom they bind, and nobody else sees more.
+func TestNothingIsLiftedWhereClosed(t *testing.T) {
+	w := newWorld(t, 1)
+	odd := table(0)
+	odd.Columns = append(odd.Columns, policy.Column{Name: "odd", Type: "struct<`a b`:int>"})
+	w.warehouse.AddTable(odd)
+	policies := []ranger.Policy{rowFilter("t0", "n > 1"), columnMask("t0", "MASK")}
+	w.apply(policies...)
+	bad := columnMask("t0", "MASK")
+	bad.ID, bad.Resources = 3, policytest.Resources("catalog=c schema=s column=odd table=t0")
+	p := w.apply(append(policies, bad)...)
+	if is := w.warehouse.Table("c.s.t0"); len(p.Changes) > 0 || is.Filter == nil || len(is.Masks) != 1 || len(p.Conflicts) != 1 || !p.Conflicts[0].Closed {
+		t.Errorf("%v is changed, and it carries %v; the conflicts are %v", p.Changes, is, p.Conflicts)
+	}
 }
 
 // Where others filter or mask a table that is filtered and masked here, by an attribute-based policy set later, queries of it would fail:

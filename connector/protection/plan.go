@@ -177,6 +177,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 			return nil, err
 		}
 	}
+	p.findExempt()
 	p.out.Statements = p.statements()
 	slices.SortFunc(p.out.Changes, func(a, b policy.ProtectionChange) int { return a.Table.Compare(b.Table) })
 	slices.SortStableFunc(p.out.Conflicts, func(a, b Conflict) int { return a.Table.Compare(b.Table) })
@@ -366,7 +367,7 @@ func (p *planning) table(ctx context.Context, state *policy.TableState, others [
 	if desired.Closed == "" {
 		diff = attach.Diff(*state, desired.Protection, desired.Functions, others, p.inspection(state))
 	}
-	if diff.Change.Sets() || p.own[state.Securable] { // policies on the table itself are not among those of its schema
+	if diff.Change.Sets() || p.own[state.Securable] && desired.Closed == "" { // policies on the table itself are not among those of its schema
 		own, err := p.Reader.AttributePolicies(ctx, state.Securable)
 		if err != nil && p.leave(ctx, state.Securable, fmt.Errorf("read its attribute-based policies: %w", err)) {
 			return

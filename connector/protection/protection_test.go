@@ -52,6 +52,7 @@ type world struct {
 	denied    func(policy.Securable) *judge.Denials
 	parts     bool // the inventory does not hold all of the catalog
 	memory    *memory.Memory
+	exempt    []policy.Principal
 }
 
 func newWorld(t *testing.T, tables int) *world {
@@ -76,7 +77,7 @@ func (w *world) plan(policies ...ranger.Policy) *protection.Plan {
 	if err != nil {
 		w.Fatal(err)
 	}
-	o := protect.Options{Schema: "ucwarden_protection"}
+	o := protect.Options{Schema: "ucwarden_protection", Exempt: w.exempt}
 	if w.members != nil {
 		o.NameMembers, o.Members = 100, func(policy.Principal) ([]string, bool) { return w.members, true }
 	}
@@ -144,6 +145,23 @@ func TestProtects(t *testing.T) {
 	w.quiet(policies...)
 	w.restart()
 	w.quiet(policies...)
+}
+
+// Who is exempt is named, with on how many tables.
+func TestExemptAreNamed(t *testing.T) {
+	const says = "no row filter and no mask binds etl@example.com, by protection.exempt"
+	w := newWorld(t, 3)
+	if p := w.plan(rowFilter("t*", "n > 1")); strings.Contains(fmt.Sprint(p.Findings), "exempt") {
+		t.Errorf("nobody is exempt, and the findings are %v", p.Findings)
+	}
+	w.exempt = []policy.Principal{policy.NewPrincipal(policy.User, "etl@example.com")}
+	p := w.plan(rowFilter("t*", "n > 1"))
+	if !slices.ContainsFunc(p.Findings, func(f policy.Finding) bool { return strings.HasPrefix(f.Message, says) && f.Count == 2 }) {
+		t.Errorf("the findings are %v", p.Findings)
+	}
+	if p := w.plan(); strings.Contains(fmt.Sprint(p.Findings), "exempt") {
+		t.Errorf("no table is protected, and the findings are %v", p.Findings)
+	}
 }
 
 // A changed filter is another function, set in place of the old one; that is dropped an hour later.

@@ -356,6 +356,9 @@ func (f *function) decide(group string) {
 	f.decided[group] = true
 }
 
+// Exempt returns whom no filter and no mask binds.
+func (p *Protector) Exempt() []policy.Principal { return p.options.Exempt }
+
 // ElseClosed returns a Protector by the same policies with that option.
 func (p *Protector) ElseClosed() *Protector {
 	o := p.options
