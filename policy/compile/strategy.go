@@ -47,7 +47,7 @@ func (e *evaluation) whyWithheld(p rules.SubjectID) string {
 	if list := e.judge.UsersOf(p); list.Known {
 		return fmt.Sprintf("strategy expand: %d members are more than the limit of %d", len(list.Users), e.opts.ExpandLimit)
 	}
-	return "strategy expand: its members are not known"
+	return fmt.Sprintf("strategy expand: its members are not known, or more than the limit of %d", e.opts.ExpandLimit)
 }
 
 // expand grants x to those members of p whom the policies allow it.
