@@ -100,7 +100,13 @@ const maxNamedCatalogs = 1000
 func (s *Syncer) namedCatalogs() []policy.Securable {
 	var list []policy.Securable
 	if g, err := s.current(); err == nil {
-		list = g.compiler.NamedCatalogs(maxNamedCatalogs)
+		seen := make(map[policy.Securable]bool)
+		for _, o := range g.compiler.NamedCatalogs(maxNamedCatalogs) {
+			if !seen[o.Securable] && len(list) < maxNamedCatalogs {
+				seen[o.Securable] = true
+				list = append(list, o.Securable)
+			}
+		}
 	}
 	for _, name := range s.Scope.Options().Objects[policy.Catalog].Include {
 		if c, err := policy.NewSecurable(policy.Catalog, name); err == nil && !strings.Contains(name, "*") {

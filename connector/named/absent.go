@@ -30,11 +30,10 @@ func Absent(compiler *compile.Compiler, scope policy.Scope, container policy.Sec
 	return absent(list, scope, there)
 }
 
-// AbsentCatalogs returns findings on the catalogs that policies name exactly and that are not among those of the workspace.
+// AbsentCatalogs returns findings on the catalogs that policies name exactly, be it for what is inside, and that are not among those of
+// the workspace.
 func AbsentCatalogs(compiler *compile.Compiler, scope policy.Scope, catalogs []policy.Securable) []policy.Finding {
-	list := slices.DeleteFunc(compiler.NamedBy(policy.Securable{Type: policy.Metastore}, maxNamed), func(o compile.NamedObject) bool {
-		return o.Securable.Type != policy.Catalog
-	})
+	list := compiler.NamedCatalogs(maxNamed)
 	there := newListing()
 	for _, c := range catalogs {
 		there.add(c)

@@ -116,6 +116,10 @@ func TestAbsentCatalogs(t *testing.T) {
 		s := snapshotOf(t, `{"policies":[{"id":7,`+on("catalog", text)+allow+`}]}`)
 		check(t, text, named.AbsentCatalogs(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, catalogs), want, policy.EffectNone)
 	}
+	for text, want := range map[string][]string{"sales": nil, "salse": {"catalog salse", "mean sales"}, "*": nil} { // of what is inside
+		s := snapshotOf(t, `{"policies":[{"id":7,"resources":{"catalog":{"values":["`+text+`"]},"schema":{"values":["emea"]},"table":{"values":["*"]}}`+deny+`}]}`)
+		check(t, "inside "+text, named.AbsentCatalogs(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, catalogs), want, policy.EffectWider)
+	}
 }
 
 // A zone, or a resource with tags, that names what is not there is said: what is meant is not in the zone, or carries no tag.

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"maps"
 	"slices"
 
 	"ucwarden/policy"
@@ -54,19 +53,18 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 	return list
 }
 
-// NamedCatalogs lists, sorted, the catalogs that policies name exactly, be it for what is inside; at most limit of them.
-func (c *Compiler) NamedCatalogs(limit int) []policy.Securable {
-	seen := make(map[policy.Securable]bool)
+// NamedCatalogs lists the catalogs that policies name exactly, be it for what is inside. Of one policy there are at most limit.
+func (c *Compiler) NamedCatalogs(limit int) (list []NamedObject) {
 	for i := range c.rules.Regions {
 		r, p := &c.rules.Regions[i], c.rules.PolicyAt(region.Ref(i))
 		if _, inCatalog := classTypes[r.Class]; !inCatalog && r.Class != policy.ClassCatalog || p == nil || p.Rule.Tag || p.Rule.Everywhere {
 			continue
 		}
-		for _, name := range r.ExactRoots(limit - len(seen)) {
-			seen[policy.Securable{Type: policy.Catalog, FullName: name}] = true
+		for _, name := range r.ExactRoots(limit) {
+			list = append(list, NamedObject{policy.Securable{Type: policy.Catalog, FullName: name}, p.Rule})
 		}
 	}
-	return slices.SortedFunc(maps.Keys(seen), policy.Securable.Compare)
+	return list
 }
 
 // rootTypes are the types of securable of the classes that lie in no catalog, and of catalogs.
