@@ -116,6 +116,17 @@ var ClassOfType = map[SecurableType]ObjectClass{
 	Credential: ClassCredential, Connection: ClassConnection, Share: ClassShare, Recipient: ClassRecipient, Provider: ClassProvider,
 }
 
+var typeOfClass = func() map[ObjectClass]SecurableType {
+	types := map[ObjectClass]SecurableType{ClassModel: Function}
+	for t, class := range ClassOfType {
+		types[class] = t
+	}
+	return types
+}()
+
+// TypeOfClass returns the type of securable of the objects of one class, "" where c is not one class. A registered model is a function.
+func TypeOfClass(c ObjectClass) SecurableType { return typeOfClass[c] }
+
 func ClassOf(o Object) ObjectClass {
 	if o.Kind == KindModel {
 		return ClassModel

@@ -29,7 +29,7 @@ func Findings(set *rules.RuleSet, listed func(policy.Principal) bool) []policy.F
 	}
 	ofNames := policy.EffectNarrower
 	for p := range set.Policies {
-		if p.HasDeny || len(p.Protect) > 0 {
+		if p.Restricts() {
 			ofNames = policy.EffectWider // whom it is about by a role or group may be lost to it
 			break
 		}
@@ -160,7 +160,7 @@ func (f *finder) valueProblems(p *rules.Policy, resource string, values []string
 // effectOfNoMatch returns what it means for access that a value of the policy's resources matches nothing, or that it
 // excludes nothing: wider where something should have been denied, masked, filtered or excluded.
 func effectOfNoMatch(p *rules.Policy, excludes bool) policy.Effect {
-	restricts := p.HasDeny || len(p.Protect) > 0
+	restricts := p.Restricts()
 	if excludes {
 		restricts = len(p.Allow) > 0
 	}

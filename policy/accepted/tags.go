@@ -25,7 +25,7 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 		return nil
 	}
 	effect := policy.EffectNarrower
-	if slices.ContainsFunc(set.TagRules.All(), func(p *rules.Policy) bool { return p.HasDeny || len(p.Protect) > 0 }) {
+	if slices.ContainsFunc(set.TagRules.All(), (*rules.Policy).Restricts) {
 		effect = policy.EffectWider
 	}
 	if tags == nil || len(tags.ServiceResources)+len(tags.ResourceToTagIDs) == 0 {

@@ -68,7 +68,7 @@ func ZoneProblems(set *rules.RuleSet) (list []ZoneProblem) {
 			continue
 		}
 		effect := policy.EffectNone
-		if p.HasDeny || len(p.Protect) > 0 || p.DenyAllElse {
+		if p.Restricts() {
 			effect = policy.EffectWider
 		}
 		list = append(list, ZoneProblem{Zone: p.Zone, Field: "resources", Policy: p, Effect: effect, Error: true,

@@ -8,12 +8,6 @@ import (
 	"ucwarden/policy/rules"
 )
 
-// classTypes are the types of securable of the classes that lie in a catalog.
-var classTypes = map[policy.ObjectClass]policy.SecurableType{
-	policy.ClassSchema: policy.Schema, policy.ClassTable: policy.Table, policy.ClassFunction: policy.Function,
-	policy.ClassModel: policy.Function, policy.ClassVolume: policy.Volume,
-}
-
 // NamedObject is an object that a policy names exactly, without a pattern. Whether it exists is not known.
 type NamedObject struct {
 	Securable policy.Securable
@@ -38,15 +32,15 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 	if container.FullName == "" {
 		for i := range c.rules.Regions {
 			if r := &c.rules.Regions[i]; r.Depth == 1 {
-				add(region.Ref(i), rootTypes[r.Class])
+				add(region.Ref(i), policy.TypeOfClass(r.Class))
 			}
 		}
 		return list
 	}
 	if ix := c.byRoot[policy.ClassCatalog]; ix != nil {
 		for _, ref := range ix.Match(container.Names()[0], nil) {
-			if t, ok := classTypes[c.rules.Regions[ref.Number()].Class]; ok && !ref.Loose() {
-				add(ref, t)
+			if class := c.rules.Regions[ref.Number()].Class; class&policy.ClassesInCatalog != 0 && !ref.Loose() {
+				add(ref, policy.TypeOfClass(class))
 			}
 		}
 	}
@@ -57,7 +51,7 @@ func (c *Compiler) NamedBy(container policy.Securable, limit int) []NamedObject 
 func (c *Compiler) NamedCatalogs(limit int) (list []NamedObject) {
 	for i := range c.rules.Regions {
 		r, p := &c.rules.Regions[i], c.rules.PolicyAt(region.Ref(i))
-		if _, inCatalog := classTypes[r.Class]; !inCatalog && r.Class != policy.ClassCatalog || p == nil || p.Rule.Tag || p.Rule.Everywhere {
+		if r.Class&(policy.ClassCatalog|policy.ClassesInCatalog) == 0 || p == nil || p.Rule.Tag || p.Rule.Everywhere {
 			continue
 		}
 		for _, name := range r.ExactRoots(limit) {
@@ -66,17 +60,6 @@ func (c *Compiler) NamedCatalogs(limit int) (list []NamedObject) {
 	}
 	return list
 }
-
-// rootTypes are the types of securable of the classes that lie in no catalog, and of catalogs.
-var rootTypes = func() map[policy.ObjectClass]policy.SecurableType {
-	types := make(map[policy.ObjectClass]policy.SecurableType)
-	for t, class := range policy.ClassOfType {
-		if t.Depth() == 1 {
-			types[class] = t
-		}
-	}
-	return types
-}()
 
 // Named lists, sorted, the objects inside a catalog or schema that policies name exactly, at most limit of them.
 func (c *Compiler) Named(container policy.Securable, limit int) []policy.Securable {

@@ -163,16 +163,13 @@ func (l *lintList) service(p *ranger.Policy) {
 	if p.Service != "" && service != "" && p.Service != service {
 		l.find(p, SeverityWarning, CheckService, "service", "it is of service %q among the policies of %q, and holds like those; remove it, or correct the name", p.Service, service)
 	}
-	if l.model != nil && p.ServiceType != "" && p.ServiceType != l.model.Name() {
+	if p.ServiceType != "" && p.ServiceType != l.model.Name() {
 		l.find(p, SeverityInfo, CheckService, "serviceType", "it has no effect: the policies are read by service definition %q, not by that of %q", l.model.Name(), p.ServiceType)
 	}
 }
 
 // scripts tries those of conditions.
 func (l *lintList) scripts(p *ranger.Policy, path string, list []ranger.Condition) {
-	if l.model == nil {
-		return
-	}
 	for i, c := range list {
 		if source, _, ok := l.model.Conditions.Script(c); ok {
 			l.script(p, fmt.Sprintf("%s[%d].values", path, i), source, condition.Unjudged, true)

@@ -190,11 +190,7 @@ func objectOfClass(c policy.ObjectClass, names []string, last bool) policy.Objec
 	case c == policy.ClassModel:
 		o.Type, o.Kind = policy.Function, policy.KindModel
 	default:
-		for t, of := range policy.ClassOfType {
-			if of == c {
-				o.Type = t
-			}
-		}
+		o.Type = policy.TypeOfClass(c)
 	}
 	return o
 }

@@ -232,7 +232,7 @@ func (l *linter) unknownWords(kind rules.SubjectKind, name string) string {
 // lintList is one list of policies, which follow one service definition.
 type lintList struct {
 	*linter
-	model    *rules.Model // nil for a tag service without definition
+	model    *rules.Model
 	tags     bool
 	policies []ranger.Policy
 }

@@ -67,18 +67,18 @@ func Classify(data []byte) DocumentKind {
 		return DocumentTags
 	case has("accessTypes") && has("resources"):
 		return DocumentServiceDef
-	case has(itemLists...), has("resources") && looksLikePolicy(data):
+	case has(ItemLists...), has("resources") && looksLikePolicy(data):
 		return DocumentPolicy
 	}
 	return DocumentUnknown
 }
 
-// itemLists are the fields of a policy that say who may do what.
-var itemLists = []string{"policyItems", "denyPolicyItems", "allowExceptions", "denyExceptions", "dataMaskPolicyItems", "rowFilterPolicyItems"}
+// ItemLists are the fields of a policy that say who may do what.
+var ItemLists = []string{"policyItems", "denyPolicyItems", "allowExceptions", "denyExceptions", "dataMaskPolicyItems", "rowFilterPolicyItems"}
 
 // policyFields are fields of a policy that documents of other programs hardly have.
 var policyFields = append([]string{"policyType", "policyPriority", "isDenyAllElse", "isAuditEnabled", "serviceType", "zoneName", "validitySchedules",
-	"additionalResources", "policyLabels", "resourceSignature", "isEnabled"}, itemLists...)
+	"additionalResources", "policyLabels", "resourceSignature", "isEnabled"}, ItemLists...)
 
 // classifyList tells a list of policies from one of roles, and from one of neither. Lists in which anything is no object are of
 // policies: what they hold is a fault.
@@ -105,7 +105,7 @@ func looksLikePolicy(data []byte) bool {
 // isPolicy reports whether an object has a field that only policies have, or nearly one, or names resources of Unity Catalog.
 func isPolicy(fields map[string]json.RawMessage) bool {
 	for key := range fields {
-		if slices.Contains(policyFields, key) || input.Misspelt(key, policyFields) != "" || input.Nearest(key, itemLists) != "" {
+		if slices.Contains(policyFields, key) || input.Misspelt(key, policyFields) != "" || input.Nearest(key, ItemLists) != "" {
 			return true
 		}
 	}

@@ -171,7 +171,7 @@ func (r *reader) applyDamage(e *Policy) {
 		e.Conditions, e.Validity = nil, nil
 	}
 	closes := d.closed
-	switch restricts := e.HasDeny || len(e.Protect) > 0; {
+	switch restricts := e.Restricts(); {
 	case d.closed:
 		e.close([]Item{{Kind: ItemUnreadable, all: true, Admin: true, Who: SubjectSet{Everyone}}})
 	case len(e.Protect) > 0 && (d.where || d.protection):

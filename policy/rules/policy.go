@@ -161,6 +161,9 @@ func (e *Policy) addResources(resources map[string]ranger.PolicyResource, script
 	return ok
 }
 
+// Restricts reports whether the policy may take access away: it denies, masks or filters.
+func (e *Policy) Restricts() bool { return e.HasDeny || len(e.Protect) > 0 }
+
 // Damaged reports whether some of the policy cannot be understood.
 func (e *Policy) Damaged() bool { return e.damage != nil }
 

@@ -234,11 +234,15 @@ const (
 var rangerComponents = []string{"hdfs", "hbase", "hive", "yarn", "knox", "storm", "solr", "kafka", "kms", "atlas", "nifi", "nifi-registry", "sqoop", "kylin",
 	"elasticsearch", "presto", "trino", "ozone", "kudu", "schema-registry", "nestedstructure", "wasb", "abfs", "s3", "gds", "polaris", "tag"}
 
+var separators = strings.NewReplacer("-", "", "_", "")
+
 // ComponentNamed tells whose what stands before the colon of "hive:select" is, given the name of the service definition that the
 // tags are read for. Names differ neither by case nor by how their words are parted.
 func ComponentNamed(name, own string) Component {
-	canonical := func(name string) string { return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name)) }
-	a, b := canonical(name), canonical(own)
+	if name == own {
+		return ComponentOwn
+	}
+	a, b := separators.Replace(strings.ToLower(name)), separators.Replace(strings.ToLower(own))
 	switch {
 	case a == b:
 		return ComponentOwn

@@ -171,8 +171,7 @@ func speaksOfPolicies(value json.RawMessage, depth int) bool {
 }
 
 // ownKeys are keys that documents of other programs hardly have.
-var ownKeys = []string{"policyItems", "denyPolicyItems", "allowExceptions", "denyExceptions", "dataMaskPolicyItems", "rowFilterPolicyItems",
-	"isDenyAllElse", "resourceElements", "zoneName", "validitySchedules", "additionalResources"}
+var ownKeys = append([]string{"isDenyAllElse", "resourceElements", "zoneName", "validitySchedules", "additionalResources"}, ranger.ItemLists...)
 
 // headKeys are keys of documents of policies, besides what they hold, and of policies.
 var headKeys = []string{"serviceName", "serviceId", "policyVersion", "serviceDef", "metaDataInfo", "tagPolicies", "securityZones", "serviceConfig",
