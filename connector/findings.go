@@ -41,10 +41,14 @@ func (r *run) report(result *Result, found *load.Found) {
 	if slices.ContainsFunc(r.request.Roots, func(root policy.Securable) bool { return memory.IsShard(root) || load.BuiltIn(root) }) {
 		*findings = append(*findings, named.NotManaged(r.snapshot, r.Scope)...)
 	}
-	for _, root := range r.request.Roots {
-		if found != nil && memory.IsShard(root) {
-			*findings = append(*findings, named.Absent(r.compiler, r.Scope, root, found)...)
-			*findings = append(*findings, r.places.Absent(r.Scope, root, found)...)
+	if found != nil {
+		there := named.Listed(found)
+		for _, root := range r.request.Roots {
+			if !memory.IsShard(root) {
+				continue
+			}
+			*findings = append(*findings, named.Absent(r.compiler, r.Scope, root, there)...)
+			*findings = append(*findings, r.places.Absent(r.Scope, root, there)...)
 		}
 	}
 	slices.SortStableFunc(*findings, policy.CompareFindings)

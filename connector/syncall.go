@@ -62,8 +62,9 @@ func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result.Plan.Report.Merge(named.AbsentCatalogs(g.compiler, s.Scope, catalogs))
-	result.Plan.Report.Merge(g.places.AbsentCatalogs(s.Scope, catalogs))
+	there := named.ListOf(catalogs)
+	result.Plan.Report.Merge(named.AbsentCatalogs(g.compiler, s.Scope, there))
+	result.Plan.Report.Merge(g.places.AbsentCatalogs(s.Scope, there))
 	result.Plan.Report.Merge(named.ScopePrincipals(s.Scope, g.identities.Directory))
 	if len(result.Unread) == 0 { // else what was not listed may be there
 		result.Plan.Report.Merge(s.scopeObjects(plans, catalogs))

@@ -16,45 +16,28 @@ const maxNamed = 1000
 
 // Absent returns findings on the objects inside a container, or of the metastore where it has no name, that policies name
 // exactly and that were not found there. Of what could not be listed, and of what is out of scope, it says nothing.
-func Absent(compiler *compile.Compiler, scope policy.Scope, container policy.Securable, found *load.Found) []policy.Finding {
+func Absent(compiler *compile.Compiler, scope policy.Scope, container policy.Securable, there *Listing) []policy.Finding {
 	list := slices.DeleteFunc(compiler.NamedBy(container, maxNamed), func(o compile.NamedObject) bool {
-		return o.Securable.Type == policy.Catalog || !load.Lists(o.Securable.Type) || slices.ContainsFunc(found.Left, func(left load.LeftOut) bool { return hides(left, o.Securable) })
+		return o.Securable.Type == policy.Catalog || !load.Lists(o.Securable.Type) || there.hides(o.Securable)
 	})
-	if len(list) == 0 {
-		return nil
-	}
-	there := newListing()
-	for o := range found.Inventory.Objects {
-		there.add(o.Securable)
-	}
 	return absent(list, scope, there)
 }
 
 // AbsentCatalogs returns findings on the catalogs that policies name exactly, be it for what is inside, and that are not among those of
 // the workspace.
-func AbsentCatalogs(compiler *compile.Compiler, scope policy.Scope, catalogs []policy.Securable) []policy.Finding {
-	list := compiler.NamedCatalogs(maxNamed)
-	there := newListing()
-	for _, c := range catalogs {
-		there.add(c)
-	}
-	return absent(list, scope, there)
-}
-
-// hides reports whether an object may be there although it was not found, for something that could not be listed.
-func hides(left load.LeftOut, o policy.Securable) bool {
-	return left.Listing && (left.Securable.FullName == "" && left.Securable.Type == o.Type || left.Securable.Contains(o)) || left.Securable == o
+func AbsentCatalogs(compiler *compile.Compiler, scope policy.Scope, there *Listing) []policy.Finding {
+	return absent(compiler.NamedCatalogs(maxNamed), scope, there)
 }
 
 // absent returns a finding for each policy that names something in scope which is not there: the outermost of it.
-func absent(list []compile.NamedObject, scope policy.Scope, there *listing) []policy.Finding {
+func absent(list []compile.NamedObject, scope policy.Scope, there *Listing) []policy.Finding {
 	missing := make(map[*rules.Policy][]policy.Securable)
 	for _, o := range list {
 		s := o.Securable
-		if there.exists[s] || load.BuiltIn(s) || !scope.Reaches(s) {
+		if there.has(s) || load.BuiltIn(s) || !scope.Reaches(s) {
 			continue
 		}
-		if parent, ok := s.Parent(); ok && parent.Type == policy.Schema && !there.exists[parent] {
+		if parent, ok := s.Parent(); ok && parent.Type == policy.Schema && !there.has(parent) {
 			s = parent
 		}
 		missing[o.Policy] = append(missing[o.Policy], s)
@@ -70,10 +53,10 @@ func absent(list []compile.NamedObject, scope policy.Scope, there *listing) []po
 
 // findingOn says that the objects that a policy names do not exist. What a policy denies or protects that has a misspelt name
 // is open under its right one.
-func findingOn(p *rules.Policy, objects []policy.Securable, there *listing) policy.Finding {
+func findingOn(p *rules.Policy, objects []policy.Securable, there *Listing) policy.Finding {
 	f := policy.Finding{PolicyID: p.Source.ID, Policy: p.Source.Name, Effect: policy.EffectNone}
 	names, isNear := there.describe(objects)
-	if isNear && (p.HasDeny || len(p.Protect) > 0) {
+	if isNear && p.Restricts() {
 		f.Effect = policy.EffectWider
 	}
 	f.Message = fmt.Sprintf("no listing of the workspace shows %s, so nothing is granted or denied there until it exists", someNames(names))
@@ -81,7 +64,7 @@ func findingOn(p *rules.Policy, objects []policy.Securable, there *listing) poli
 }
 
 // describe names objects that do not exist, the first of them with what was probably meant, and reports whether there is such.
-func (l *listing) describe(objects []policy.Securable) (names []string, isNear bool) {
+func (l *Listing) describe(objects []policy.Securable) (names []string, isNear bool) {
 	for i, s := range objects {
 		names = append(names, typeWord(s.Type)+" "+s.FullName)
 		if i >= maxNamedPlaces {
@@ -97,7 +80,7 @@ func (l *listing) describe(objects []policy.Securable) (names []string, isNear b
 
 // nearest returns the full name of the object of the same type, and in the same container, that was probably meant; "" where
 // none is near.
-func (l *listing) nearest(s policy.Securable) string {
+func (l *Listing) nearest(s policy.Securable) string {
 	in, name := apart(s)
 	meant := input.Misspelt(name, l.siblingsOf(s))
 	if meant == "" || in == "" {

@@ -87,7 +87,7 @@ func TestAbsent(t *testing.T) {
 			test.found = found()
 		}
 		s := snapshotOf(t, `{"policies":[{"id":7,`+test.policy+`}]}`)
-		findings := named.Absent(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, test.in, test.found)
+		findings := named.Absent(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, test.in, named.Listed(test.found))
 		check(t, name, findings, test.names, test.effect)
 	}
 }
@@ -114,11 +114,11 @@ func TestAbsentCatalogs(t *testing.T) {
 	catalogs := []policy.Securable{{Type: policy.Catalog, FullName: "sales"}}
 	for text, want := range map[string][]string{"sales": nil, "SALES": nil, "*": nil, "system": nil, "salse": {"catalog salse", "mean sales"}, "sales,hr": {"catalog hr"}} {
 		s := snapshotOf(t, `{"policies":[{"id":7,`+on("catalog", text)+allow+`}]}`)
-		check(t, text, named.AbsentCatalogs(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, catalogs), want, policy.EffectNone)
+		check(t, text, named.AbsentCatalogs(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, named.ListOf(catalogs)), want, policy.EffectNone)
 	}
 	for text, want := range map[string][]string{"sales": nil, "salse": {"catalog salse", "mean sales"}, "*": nil} { // of what is inside
 		s := snapshotOf(t, `{"policies":[{"id":7,"resources":{"catalog":{"values":["`+text+`"]},"schema":{"values":["emea"]},"table":{"values":["*"]}}`+deny+`}]}`)
-		check(t, "inside "+text, named.AbsentCatalogs(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, catalogs), want, policy.EffectWider)
+		check(t, "inside "+text, named.AbsentCatalogs(compile.New(policytest.Rules(s, rules.NameMapping{}), compile.Options{}), scope, named.ListOf(catalogs)), want, policy.EffectWider)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestPlaces(t *testing.T) {
 		zone := snapshotOf(t, `{"policies":[],"securityZones":{"z":{"zoneName":"z","resources":[{`+text+`}]}}}`)
 		all := func(s *ranger.Snapshot) (list []string) {
 			p := named.NewPlaces(s)
-			for _, f := range slices.Concat(p.AbsentCatalogs(scope, []policy.Securable{sales}), p.Absent(scope, sales, found), p.Absent(scope, policy.Securable{Type: policy.Metastore}, found)) {
+			for _, f := range slices.Concat(p.AbsentCatalogs(scope, named.ListOf([]policy.Securable{sales})), p.Absent(scope, sales, named.Listed(found)), p.Absent(scope, policy.Securable{Type: policy.Metastore}, named.Listed(found))) {
 				list = append(list, string(f.Effect)+" "+f.Message)
 			}
 			return list

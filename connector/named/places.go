@@ -71,11 +71,6 @@ func restricts(p ranger.Policy) bool {
 	return p.Enabled() && (p.IsDenyAllElse || len(p.DenyPolicyItems)+len(p.AllowExceptions)+len(p.DataMaskPolicyItems)+len(p.RowFilterPolicyItems) > 0)
 }
 
-// objectTypes are the types of securable of the classes that lie in a schema.
-var objectTypes = map[policy.ObjectClass]policy.SecurableType{
-	policy.ClassTable: policy.Table, policy.ClassFunction: policy.Function, policy.ClassModel: policy.Function, policy.ClassVolume: policy.Volume,
-}
-
 // add adds what a set of resources names exactly, down to the first level where it does not.
 func (p *Places) add(zone string, valuesOf func(resource string) []string, resources func(yield func(string) bool)) {
 	var named [4][]string
@@ -101,22 +96,19 @@ func (p *Places) add(zone string, valuesOf func(resource string) []string, resou
 	for _, root := range named[1] {
 		switch {
 		case classes[1] != policy.ClassCatalog:
-			for t, class := range policy.ClassOfType {
-				if class == classes[1] && t.Depth() == 1 {
-					keep("", t, root)
-				}
+			if t := policy.TypeOfClass(classes[1]); t.Depth() == 1 {
+				keep("", t, root)
 			}
 		case len(named[2]) == 0:
 			keep(root, policy.Catalog, root)
 		}
 		for _, schema := range named[2] {
-			t, ok := objectTypes[classes[3]]
-			if !ok || len(named[3]) == 0 {
+			if classes[3]&policy.ClassesInSchema == 0 || len(named[3]) == 0 {
 				keep(root, policy.Schema, root+"."+schema)
 				continue
 			}
 			for _, object := range named[3] {
-				keep(root, t, root+"."+schema+"."+object)
+				keep(root, policy.TypeOfClass(classes[3]), root+"."+schema+"."+object)
 			}
 		}
 	}
@@ -124,42 +116,30 @@ func (p *Places) add(zone string, valuesOf func(resource string) []string, resou
 
 // Absent returns findings on the places inside a container, or of the metastore where it has no name, that were not found there. Of
 // what could not be listed, and of what is out of scope, it says nothing.
-func (p *Places) Absent(scope policy.Scope, container policy.Securable, found *load.Found) []policy.Finding {
+func (p *Places) Absent(scope policy.Scope, container policy.Securable, there *Listing) []policy.Finding {
 	root := ""
 	if container.FullName != "" {
 		root = container.Names()[0]
 	}
-	if len(p.byRoot[root]) == 0 {
-		return nil
-	}
-	l := newListing()
-	for o := range found.Inventory.Objects {
-		l.add(o.Securable)
-	}
-	return p.absent(l, p.byRoot[root], scope, func(s policy.Securable) bool {
-		return load.Lists(s.Type) && (root == "" || container.Contains(s)) &&
-			!slices.ContainsFunc(found.Left, func(left load.LeftOut) bool { return hides(left, s) })
+	return p.absent(there, p.byRoot[root], scope, func(s policy.Securable) bool {
+		return load.Lists(s.Type) && (root == "" || container.Contains(s)) && !there.hides(s)
 	})
 }
 
 // AbsentCatalogs returns findings on the catalogs of places that are not among those of the workspace.
-func (p *Places) AbsentCatalogs(scope policy.Scope, catalogs []policy.Securable) []policy.Finding {
-	l := newListing()
-	for _, c := range catalogs {
-		l.add(c)
-	}
+func (p *Places) AbsentCatalogs(scope policy.Scope, there *Listing) []policy.Finding {
 	var list []place
 	for root, places := range p.byRoot {
-		if s := (policy.Securable{Type: policy.Catalog, FullName: root}); root != "" && !l.exists[s] {
+		if root != "" && !there.has(policy.Securable{Type: policy.Catalog, FullName: root}) {
 			list = append(list, places...)
 		}
 	}
-	return p.absent(l, list, scope, func(s policy.Securable) bool { return s.Type == policy.Catalog })
+	return p.absent(there, list, scope, func(s policy.Securable) bool { return s.Type == policy.Catalog })
 }
 
 // absent returns a finding for each zone, and one for tags, that name something in scope which is not there: the outermost of it. Tags
 // of what is gone are usual, so that of these only the misspelt ones are said.
-func (p *Places) absent(l *listing, places []place, scope policy.Scope, isAsked func(policy.Securable) bool) []policy.Finding {
+func (p *Places) absent(l *Listing, places []place, scope policy.Scope, isAsked func(policy.Securable) bool) []policy.Finding {
 	missing := make(map[string][]policy.Securable)
 	seen := make(map[place]bool)
 	compared := 0
@@ -196,40 +176,10 @@ func (p *Places) absent(l *listing, places []place, scope policy.Scope, isAsked 
 	return findings
 }
 
-// listing is what there is in a workspace, or a part of it.
-type listing struct {
-	exists   map[policy.Securable]bool
-	siblings map[policy.Securable][]string // names by what they lie in, with their type
-}
-
-func newListing() *listing {
-	return &listing{exists: make(map[policy.Securable]bool), siblings: make(map[policy.Securable][]string)}
-}
-
-func (l *listing) add(s policy.Securable) {
-	in, name := apart(s)
-	l.exists[s] = true
-	l.siblings[policy.Securable{Type: s.Type, FullName: in}] = append(l.siblings[policy.Securable{Type: s.Type, FullName: in}], name)
-}
-
-// siblingsOf returns the names of the objects of the same type in what an object lies in.
-func (l *listing) siblingsOf(s policy.Securable) []string {
-	in, _ := apart(s)
-	return l.siblings[policy.Securable{Type: s.Type, FullName: in}]
-}
-
-// apart parts the name of an object from that of what it lies in.
-func apart(s policy.Securable) (in, name string) {
-	if at := strings.LastIndexByte(s.FullName, '.'); at >= 0 && s.Type.Depth() > 1 {
-		return s.FullName[:at], s.FullName[at+1:]
-	}
-	return "", s.FullName
-}
-
 // outermost returns the outermost that is missing of an object and what it lies in, of what is asked for.
-func (l *listing) outermost(s policy.Securable, isAsked func(policy.Securable) bool) (missing policy.Securable, ok bool) {
+func (l *Listing) outermost(s policy.Securable, isAsked func(policy.Securable) bool) (missing policy.Securable, ok bool) {
 	for {
-		if isAsked(s) && !l.exists[s] {
+		if isAsked(s) && !l.has(s) {
 			missing, ok = s, true
 		}
 		parent, isIn := s.Parent()

@@ -35,10 +35,7 @@ func ScopePrincipals(scope policy.Scope, d *directory.Directory) []policy.Findin
 // catalogs, nor of the catalogs of the workspace.
 func ScopeObjects(scope policy.Scope, objects, catalogs []policy.Securable, listed func(policy.Securable) bool) []policy.Finding {
 	names := slices.DeleteFunc(unmatchedObjects(scope, objects, catalogs, listed), func(n scopeName) bool { return !load.Lists(n.Type) })
-	there := newListing()
-	for _, s := range slices.Concat(objects, catalogs) {
-		there.add(s)
-	}
+	there := ListOf(slices.Concat(objects, catalogs))
 	return inVain(names, "no listing of the workspace shows one of that name", func(n scopeName) string {
 		return there.nearest(policy.Securable{Type: n.Type, FullName: n.Text})
 	})
