@@ -21,11 +21,8 @@ func TestAnswersOfADaemonAreAsDocumented(t *testing.T) {
 	seed.Users, seed.ServicePrincipals = []string{"ana@example.com"}, []string{robot}
 	seed.Catalogs[0].Schemas[0].Tables[0].Grants = emulator.SeedGrants{"analysts": {"MODIFY"}}
 	w := newWorld(t, seed, `[`+policyOf(1, "t1", `"users": ["ana@example.com"]`)+`,`+policyOf(2, "t1", `"users": ["`+robot+`"]`)+`,`+policyOf(3, "t1", `"groups": ["analysts"]`)+`]`)
-	_, url, err := launchServe(w.dir, environment(), "-c", w.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := w.api(url)
+	daemon := w.serveAt()
+	api, url := daemon.Client, daemon.url
 	full, err := api.Submit(t.Context(), ondemand.Task{ID: "full", Type: ondemand.FullSync})
 	if err != nil {
 		t.Fatal(err)

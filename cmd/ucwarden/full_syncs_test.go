@@ -33,11 +33,8 @@ func TestReadinessOfFailedFullSyncs(t *testing.T) {
 		})
 	}
 	run := func(want ondemand.Status, expected string, fail int) {
-		p, url, err := launchServe(w.dir, environment(), "-c", w.config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(p.kill)
+		daemon := w.serveAt()
+		p, url := daemon.process, daemon.url
 		until(t, "connected", func() bool { return connected(t, url) })
 		for range fail {
 			task, err := w.api(url).Submit(t.Context(), fullTask)

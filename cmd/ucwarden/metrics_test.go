@@ -75,11 +75,8 @@ func TestAlertRules(t *testing.T) {
 func TestMetricsOfADaemon(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, oneSchema("t1"), readTables+"denyPolicyItems: [{users: [nobody@example.com], accesses: [{type: select}]}]\n")
-	_, url, err := launchServe(w.dir, environment(), "-c", w.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := w.api(url)
+	daemon := w.serveAt()
+	api, url := daemon.Client, daemon.url
 	task, err := api.Submit(t.Context(), ondemand.Task{Type: ondemand.FullSync})
 	if err != nil {
 		t.Fatal(err)

@@ -99,12 +99,8 @@ func (w *world) onRequest(hook func(r *http.Request, serve func())) {
 // serve runs the daemon and returns a client of it.
 func (w *world) serve(args ...string) (*process, *client.Client) {
 	w.Helper()
-	p, url, err := launchServe(w.dir, environment(), append([]string{"-c", w.config}, args...)...)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(p.kill)
-	return p, w.api(url)
+	s := w.serveAt(args...)
+	return s.process, s.Client
 }
 
 func (w *world) api(url string) *client.Client {
