@@ -15,7 +15,7 @@ import (
 
 	"ucwarden/config"
 	"ucwarden/connector/emulator"
-	"ucwarden/policy/ranger"
+	"ucwarden/policy/parse"
 )
 
 // A page shows commands in blocks of sh, which TestDocumentedCommands runs, page by page in the order in which they stand, and of
@@ -308,7 +308,7 @@ func TestReadme(t *testing.T) {
 	if err != nil || len(c.Warnings()) > 0 || !c.ServesAPI() {
 		t.Errorf("the configuration: %v %v", err, c)
 	}
-	if _, _, err := ranger.ParsePolicies([]byte(nthBlock(t, blocks, "json", 0)), "README.md"); err != nil {
+	if _, _, err := parse.Policies([]byte(nthBlock(t, blocks, "json", 0)), "README.md"); err != nil {
 		t.Errorf("the policy: %v", err)
 	}
 }

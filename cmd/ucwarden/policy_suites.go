@@ -19,6 +19,7 @@ import (
 	"ucwarden/config"
 	"ucwarden/connector/emulator/statement"
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/script"
@@ -243,7 +244,7 @@ func callSQL(f policy.SQLFunction, s suite.Session, arguments []*string) (*strin
 
 // withoutTests returns errNoTests for a file of policies, or what is wrong with them: here somebody tests them.
 func withoutTests(data []byte, file string) error {
-	list, _, err := ranger.ParsePolicies(data, file)
+	list, _, err := parse.Policies(data, file)
 	if err != nil {
 		return err
 	}

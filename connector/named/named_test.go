@@ -10,6 +10,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -17,7 +18,7 @@ import (
 
 func snapshotOf(t *testing.T, doc string) *ranger.Snapshot {
 	t.Helper()
-	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	policies, err := parse.ServicePolicies([]byte(doc), "f.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestPlaces(t *testing.T) {
 	} {
 		tags := &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {Type: "PII"}}, ResourceToTagIDs: map[string][]int64{"4": {1}}}
 		element := strings.NewReplacer("[", `{"values":[`, "]", "]}").Replace(text)
-		parsed, err := ranger.ParseTags([]byte(`{"serviceResources":[{"id":4,"resourceElements":{`+element+`}}]}`), "t.json")
+		parsed, err := parse.Tags([]byte(`{"serviceResources":[{"id":4,"resourceElements":{`+element+`}}]}`), "t.json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +170,7 @@ func TestPlaces(t *testing.T) {
 		}
 		one(all(zone), c.zone)
 		for items, effect := range map[string]string{allow: "narrower ", deny: "wider ", `,"isEnabled":false` + deny: ""} {
-			doc, err := ranger.ParseServicePolicies([]byte(`{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII"]}}`+items+`}]}}`), "f.json")
+			doc, err := parse.ServicePolicies([]byte(`{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII"]}}`+items+`}]}}`), "f.json")
 			if err != nil {
 				t.Fatal(err)
 			}

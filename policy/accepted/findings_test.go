@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -16,7 +17,7 @@ import (
 // findingsOf reads a policy document and returns what is found of it.
 func findingsOf(t *testing.T, doc string, problems ...ranger.Problem) []policy.Finding {
 	t.Helper()
-	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	policies, err := parse.ServicePolicies([]byte(doc), "f.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func TestEachNameIsNamed(t *testing.T) {
 // A member of a role that can be nobody's name loses access, and where something is denied may be denied less.
 func TestEffectOfNamesOutsidePolicies(t *testing.T) {
 	for list, want := range map[string]policy.Effect{"policyItems": policy.EffectNarrower, "denyPolicyItems": policy.EffectWider} {
-		policies, err := ranger.ParseServicePolicies([]byte(`{"policies":[{"id":7,"resources":{"catalog":{"values":["a"]}},"`+list+`":[{"roles":["r"],"accesses":[{"type":"select"}]}]}]}`), "f.json")
+		policies, err := parse.ServicePolicies([]byte(`{"policies":[{"id":7,"resources":{"catalog":{"values":["a"]}},"`+list+`":[{"roles":["r"],"accesses":[{"type":"select"}]}]}]}`), "f.json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -383,7 +384,7 @@ func TestDefinitionsAndRoles(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
-	roles, err := ranger.ParseRoles([]byte(`{"rangerRoles":[{"name":"a","isEnabled":true},{"name":"b"},{"name":"c","isEnabled":false}]}`), "r.json")
+	roles, err := parse.Roles([]byte(`{"rangerRoles":[{"name":"a","isEnabled":true},{"name":"b"},{"name":"c","isEnabled":false}]}`), "r.json")
 	if err != nil {
 		t.Fatal(err)
 	}

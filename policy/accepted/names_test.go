@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ucwarden/policy/accepted"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -124,7 +125,7 @@ func TestNamesTakenForEveryone(t *testing.T) {
 		{deny(`"roles":["staff"]`), `0 wider rangerRoles[0].users[0]: "public" ` + words},
 		{deny(`"users":["{USER}"],"groups":["public"]`), ""},
 	} {
-		s, err := ranger.ParseServicePolicies([]byte("{"+c.policies+"}"), "x")
+		s, err := parse.ServicePolicies([]byte("{"+c.policies+"}"), "x")
 		if err != nil {
 			t.Fatal(err)
 		}

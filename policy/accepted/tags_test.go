@@ -8,6 +8,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/lint"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -16,7 +17,7 @@ import (
 func tagged(t *testing.T, list string, tags *ranger.ServiceTags) *ranger.Snapshot {
 	t.Helper()
 	own := ranger.DefaultServiceDef().Name
-	policies, err := ranger.ParseServicePolicies([]byte(`{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII"]}},"`+list+`":[{"groups":["g"],"accesses":[{"type":"`+own+`:select"}]}]}]}}`), "f.json")
+	policies, err := parse.ServicePolicies([]byte(`{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII"]}},"`+list+`":[{"groups":["g"],"accesses":[{"type":"`+own+`:select"}]}]}]}}`), "f.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -17,7 +18,7 @@ import (
 // readPolicies reads a policy document for the built-in service definition.
 func readPolicies(t testing.TB, document string) *ranger.Snapshot {
 	t.Helper()
-	doc, err := ranger.ParseServicePolicies([]byte(document), "test.json")
+	doc, err := parse.ServicePolicies([]byte(document), "test.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/directory"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -283,7 +284,7 @@ func TestOddNamesThatTheWorkspaceHas(t *testing.T) {
 	const doc = `{"policies":[{"id":1,"name":"p","resources":{"catalog":{"values":["hr"]}},
 		"policyItems":[{"groups":["the \"A\" team","the \"B\" team"],"accesses":[{"type":"select"}]}],
 		"denyPolicyItems":[{"groups":["the \"A\" team"],"users":["ian@acme.example"],"accesses":[{"type":"modify"}]}]}]}`
-	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	policies, err := parse.ServicePolicies([]byte(doc), "f.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -50,7 +51,7 @@ func TestTagPolicies(t *testing.T) {
 			s := readPolicies(t, fmt.Sprintf(`{"serviceName":"uc","policies":[%s],"tagPolicies":{"serviceName":"tags","serviceDef":{"name":"tag",
 				"resources":[{"name":"tag","level":1,"matcherOptions":{"wildCard":"true","ignoreCase":"false"}}],"accessTypes":[{"name":"select"},{"name":"%s:select"}]},
 				"policies":[{"id":2,"name":"t",%s,"%s":[{"groups":["g"],"accesses":[{"type":"%s"}]}]}]}}`, policies, service, tt.resources, tt.list, access))
-			tags, err := ranger.ParseTags([]byte(fmt.Sprintf(`{"tags":{"1":%s},"serviceResources":[{"id":7,"resourceElements":%s}],"resourceToTagIds":{"7":[1]}}`, tt.tag, tagged)), "tags.json")
+			tags, err := parse.Tags([]byte(fmt.Sprintf(`{"tags":{"1":%s},"serviceResources":[{"id":7,"resourceElements":%s}],"resourceToTagIds":{"7":[1]}}`, tt.tag, tagged)), "tags.json")
 			if err == nil && strings.Contains(tt.name, "not in the store") {
 				delete(tags.Tags, "1")
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -67,11 +68,11 @@ func pathsOf(unknown []ranger.UnknownField) (paths []string) {
 }
 
 func TestDeltasCarryUnknownFields(t *testing.T) {
-	base, err := ranger.ParseServicePolicies([]byte(`{"x":1,"policies":[{"id":1,"y":1},{"id":2,"z":1}]}`), "a")
+	base, err := parse.ServicePolicies([]byte(`{"x":1,"policies":[{"id":1,"y":1},{"id":2,"z":1}]}`), "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	update, err := ranger.ParseServicePolicies([]byte(`{"policyDeltas":[{"changeType":1,"policy":{"id":1,"w":1}}]}`), "b")
+	update, err := parse.ServicePolicies([]byte(`{"policyDeltas":[{"changeType":1,"policy":{"id":1,"w":1}}]}`), "b")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ucwarden/policy/match"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -87,7 +88,7 @@ func BenchmarkLoad10k(b *testing.B) {
 	}
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		doc, err := ranger.ParseServicePolicies(data, "uc.json")
+		doc, err := parse.ServicePolicies(data, "uc.json")
 		if err != nil {
 			b.Fatal(err)
 		}

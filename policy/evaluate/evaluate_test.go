@@ -15,6 +15,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/match"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -23,7 +24,7 @@ import (
 // evaluatorOf prepares a document with policies for def; nil is the Unity Catalog service.
 func evaluatorOf(t testing.TB, def *ranger.ServiceDef, doc string) *Evaluator {
 	t.Helper()
-	p, err := ranger.ParseServicePolicies([]byte(doc), "test.json")
+	p, err := parse.ServicePolicies([]byte(doc), "test.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func TestNestedRolesAndCycles(t *testing.T) {
 
 // TestMembershipFromUserStore: a request without groups takes those of the user store, and a role through them.
 func TestMembershipFromUserStore(t *testing.T) {
-	doc, err := ranger.ParseServicePolicies([]byte(`{"policies":[{"id":1,"name":"a",`+onC+`,"policyItems":[`+item("select", `"roles":["boss"]`)+`]}]}`), "f")
+	doc, err := parse.ServicePolicies([]byte(`{"policies":[{"id":1,"name":"a",`+onC+`,"policyItems":[`+item("select", `"roles":["boss"]`)+`]}]}`), "f")
 	if err != nil {
 		t.Fatal(err)
 	}

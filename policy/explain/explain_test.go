@@ -12,6 +12,7 @@ import (
 	"ucwarden/policy/compile"
 	"ucwarden/policy/directory"
 	"ucwarden/policy/evaluate"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -38,7 +39,7 @@ const explainPolicies = `{"serviceConfig": {"ranger.plugin.super.users": "root"}
 
 func explainSnapshot(t *testing.T) *ranger.Snapshot {
 	t.Helper()
-	policies, err := ranger.ParseServicePolicies([]byte(explainPolicies), "p.json")
+	policies, err := parse.ServicePolicies([]byte(explainPolicies), "p.json")
 	if err != nil {
 		t.Fatal(err)
 	}

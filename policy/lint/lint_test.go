@@ -15,6 +15,7 @@ import (
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/explain"
 	"ucwarden/policy/naming"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -27,7 +28,7 @@ var lintTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // check, policy, field and message.
 func lintDocument(t *testing.T, policies string, inv *policy.Inventory) ([]string, *Result) {
 	t.Helper()
-	list, _, err := ranger.ParsePolicies([]byte(policies), "p.json")
+	list, _, err := parse.Policies([]byte(policies), "p.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +315,7 @@ func FuzzLint(f *testing.F) {
 		"tagPolicies":{"policies":[{"resources":{"tag":{"values":["PII"]}},"denyPolicyItems":[{"accesses":[{"type":"x:read"}],"groups":["public"]}]}]},"securityZones":{"z":null,"y":{"resources":[{"catalog":["c"]}],"policies":[{"id":3}]}}}`))
 	f.Add([]byte(`{"policies":[{"id":1,"resources":{"catalog":{"values":["c"]}}}],"securityZones":{"z":null}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		doc, err := ranger.ParseServicePolicies(data, "fuzz")
+		doc, err := parse.ServicePolicies(data, "fuzz")
 		if err != nil {
 			return
 		}

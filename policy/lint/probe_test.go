@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/policy/compile"
 	"ucwarden/policy/lint"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/script"
 )
@@ -29,7 +30,7 @@ func scriptFindings(t *testing.T, source string, tags bool) []string {
 	if tags {
 		doc = `{"serviceName":"uc","policies":[],"tagPolicies":{"serviceName":"t","serviceDef":{"name":"tag","resources":[{"name":"tag"}],"accessTypes":[{"name":"` + access + `"}]},"policies":` + list + `}}`
 	}
-	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	policies, err := parse.ServicePolicies([]byte(doc), "f.json")
 	if err != nil {
 		t.Fatal(err)
 	}

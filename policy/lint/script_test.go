@@ -8,6 +8,7 @@ import (
 
 	"ucwarden/policy/compile"
 	"ucwarden/policy/match"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -51,7 +52,7 @@ func TestLintScripts(t *testing.T) {
 	item := func(source string) string {
 		return `"policyItems": [{"accesses": [{"type": "select"}], "users": ["ann"], ` + condition(source) + `}]`
 	}
-	list, _, err := ranger.ParsePolicies([]byte("["+on(1, item("("))+","+on(2, item("for(;;);"))+","+on(3, item("TAG.x"))+","+
+	list, _, err := parse.Policies([]byte("["+on(1, item("("))+","+on(2, item("for(;;);"))+","+on(3, item("TAG.x"))+","+
 		on(4, condition("(")+`,"policyItems": [{"accesses": [{"type": "select"}], "users": ["ann"]}]`)+","+
 		`{"id": 5, "name": "p5", "resources": {"catalog": {"values": ["c${{(}}"]}}, "policyItems": [{"accesses": [{"type": "use_catalog"}], "users": ["ann"]}]},`+on(6, item("USR == 1"))+","+on(7, item("not run"))+","+on(8, item("for(;;);"))+","+on(9, item("if (USER.x) ctx.result = true"))+","+
 		`{"id": 10, "name": "p10", "resources": {"catalog": {"values": ["c${{0}}"]}}, "policyItems": [{"accesses": [{"type": "use_catalog"}], "users": ["ann"]}]}`+"]"), "p.json")

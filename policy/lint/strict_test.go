@@ -9,13 +9,14 @@ import (
 
 	"ucwarden/policy/compile"
 	"ucwarden/policy/lint"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
 // lintOf checks the policies of a document.
 func lintOf(t *testing.T, doc string, problems ...ranger.Problem) *lint.Result {
 	t.Helper()
-	policies, err := ranger.ParseServicePolicies([]byte(doc), "f.json")
+	policies, err := parse.ServicePolicies([]byte(doc), "f.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"ucwarden/policy/rules"
 
 	"pgregory.net/rapid"
+	"ucwarden/policy/parse"
 )
 
 // Names is the name mapping of worlds: roles become groups by a prefix.
@@ -43,7 +44,7 @@ func Time(text string) time.Time {
 // HiveLike returns the definition of a small service: database over table over column, database over udf, and paths.
 // options are matcher options in JSON.
 func HiveLike(options string) *ranger.ServiceDef {
-	def, err := ranger.ParseServiceDef(fmt.Appendf(nil, `{"name":"hive","resources":[
+	def, err := parse.ServiceDef(fmt.Appendf(nil, `{"name":"hive","resources":[
 		{"name":"database","matcherOptions":{%s}},{"name":"table","parent":"database","matcherOptions":{%s}},
 		{"name":"column","parent":"table","matcherOptions":{%s}},{"name":"udf","parent":"database"},
 		{"name":"path","matcher":"x.RangerPathResourceMatcher","recursiveSupported":true}],

@@ -1,6 +1,5 @@
-// Package ranger holds policies as Ranger writes them: types, strict parsing, service definitions, roles, zones and tags.
-// It takes JSON documents ([ParsePolicies], [ParseServicePolicies], [ParseRoles], [ParseUserStore], [ParseTags]) and
-// returns typed documents and the fields that Ranger's model does not have ([UnknownField]); [NewSnapshot] joins documents
-// into a [Snapshot], one version of everything. Package source calls it for the daemon, the policy commands and package
-// suite for people. What a [Policy] means is decided in package rules alone.
+// Package ranger holds policies as Ranger writes them: types, service definitions, roles, zones and tags. Package parse reads JSON
+// documents into them; [NewSnapshot] takes what was read and returns a [Snapshot], one version of everything, with what is
+// wrong in it: [Fault] in a policy, [Problem] and [UnknownField] outside. Packages source and suite make snapshots. What a
+// [Policy] means is decided in package rules alone.
 package ranger

@@ -20,6 +20,9 @@ type Fault struct {
 // EntryField is the field of a fault about an entry in a list of policies that is no policy, but a text or a number.
 const EntryField = "entry"
 
+// DuplicateKey is the reason of a fault about a field that an object has twice.
+const DuplicateKey = "duplicate key: the object has it twice; keep one"
+
 // FileField is the field of a fault about the file that the policy stands in.
 const FileField = "file"
 
@@ -32,7 +35,7 @@ func (f Fault) String() string {
 }
 
 // IsDuplicate reports whether the object has the field twice, so that one of two values was read, and nobody knows which is meant.
-func (f Fault) IsDuplicate() bool { return f.Reason == duplicateKey }
+func (f Fault) IsDuplicate() bool { return f.Reason == DuplicateKey }
 
 // Step returns the first step of the field's path: the name of a field of the policy, the index behind it, -1 where there
 // is none, and the rest of the path.

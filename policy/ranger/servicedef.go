@@ -2,6 +2,7 @@ package ranger
 
 import (
 	_ "embed"
+	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
@@ -18,8 +19,8 @@ var defaultServiceDef []byte
 // DefaultServiceDef returns the built-in service definition for Unity Catalog, used where policies bring none. The
 // caller must not change it.
 var DefaultServiceDef = sync.OnceValue(func() *ServiceDef {
-	def, err := ParseServiceDef(defaultServiceDef, "built-in service definition")
-	if err != nil {
+	def := &ServiceDef{}
+	if err := json.Unmarshal(defaultServiceDef, def); err != nil {
 		panic(err) // a test parses it
 	}
 	return def

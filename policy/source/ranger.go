@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source/content"
 	"ucwarden/policy/source/rangeradmin"
@@ -143,10 +144,10 @@ func (r *Ranger) problems(c *content.Content, docs rangeradmin.Documents) ([]ran
 	}
 	effect := c.RoleEffect()
 	for origin, unknown := range r.client.Unknown(docs) {
-		if err := ranger.CheckFields(unknown, origin); err != nil {
+		if err := parse.CheckFields(unknown, origin); err != nil {
 			return nil, err
 		}
-		list = append(list, ranger.ProblemsOf(unknown, origin, effect)...)
+		list = append(list, parse.ProblemsOf(unknown, origin, effect)...)
 	}
 	return list, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -14,11 +15,11 @@ import (
 // the tests would pass without it; so is one of another part of Ranger's model that is misspelt. Other unknown fields are
 // warnings.
 func (run *suiteRun) decode(data []byte, into any) error {
-	unknown, err := ranger.UnknownFields(data, run.Name, into)
+	unknown, err := parse.UnknownFields(data, run.Name, into)
 	if err != nil {
 		return err
 	}
-	if err := ranger.Decode(data, run.Name, into); err != nil {
+	if err := parse.Decode(data, run.Name, into); err != nil {
 		return err
 	}
 	var model []ranger.UnknownField
@@ -36,10 +37,10 @@ func (run *suiteRun) decode(data []byte, into any) error {
 			run.Warnings = append(run.Warnings, fmt.Sprintf("%s: %s: a suite has no such field; it has no effect", run.Name, u.Path))
 		}
 	}
-	if err := ranger.CheckFields(model, run.Name); err != nil {
+	if err := parse.CheckFields(model, run.Name); err != nil {
 		return err
 	}
-	for _, p := range ranger.ProblemsOf(model, run.Name, policy.EffectNone) {
+	for _, p := range parse.ProblemsOf(model, run.Name, policy.EffectNone) {
 		where := ""
 		if p.PolicyID != 0 || p.Policy != "" {
 			where = fmt.Sprintf("policy %d %q: ", p.PolicyID, p.Policy)

@@ -14,6 +14,7 @@ import (
 	"ucwarden/policy/delta"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -58,7 +59,7 @@ func Run(data []byte, name string, o Options) (Result, error) {
 		TestCases json.RawMessage `json:"testCases"`
 		Tests     json.RawMessage `json:"tests"`
 	}
-	if err := ranger.Decode(data, name, &shape); err != nil {
+	if err := parse.Decode(data, name, &shape); err != nil {
 		return Result{}, err
 	}
 	run := suiteRun{Result: Result{Name: name}, Options: o}
@@ -258,7 +259,7 @@ func (run *suiteRun) evaluator(p *ranger.ServicePolicies, roles *ranger.ServiceR
 			if err != nil {
 				return nil, policy.Errorf(policy.CodeInvalid, "%s: read the tags of resources: %w", run.Name, err)
 			}
-			if input.Tags, err = ranger.ParseTags(data, path.Base(file)); err != nil {
+			if input.Tags, err = parse.Tags(data, path.Base(file)); err != nil {
 				return nil, err
 			}
 		}

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest/shareddata"
-	"ucwarden/policy/ranger"
 	"ucwarden/policy/script"
 )
 
@@ -69,7 +69,7 @@ func checkPolicyIDs(t *testing.T, file string, result Result) {
 		t.Fatal(err)
 	}
 	var suite engineSuite
-	if err := ranger.Decode(data, file, &suite); err != nil {
+	if err := parse.Decode(data, file, &suite); err != nil {
 		t.Fatal(err)
 	}
 	tests := append(suite.Tests, suite.UpdatedTests...)

@@ -12,6 +12,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/evaluate"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -153,7 +154,7 @@ func TestWhatFaultsOfFilesMean(t *testing.T) {
 		"many":                 {many.String() + orders, "returns"},
 		"many, and about two":  {many.String() + strings.Replace(orders, `"policyItems"`, `"resources":{"catalog":{"values":["x"]},"schema":{"values":["x"]},"table":{"values":["x"]}},"policyItems"`, 1), ""},
 	} {
-		list, _, err := ranger.ParsePolicies([]byte(`{"policies":[{"id":1,`+strings.Replace(orders, `["orders"]`, `["orders","returns"]`, 1)+`},{"id":2,`+tc.second+`},{"id":3,`+returns+`}]}`), "f.json")
+		list, _, err := parse.Policies([]byte(`{"policies":[{"id":1,`+strings.Replace(orders, `["orders"]`, `["orders","returns"]`, 1)+`},{"id":2,`+tc.second+`},{"id":3,`+returns+`}]}`), "f.json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +319,7 @@ func FuzzFaults(f *testing.F) {
 	f.Add([]byte(policyDoc(onCat + `,"denyPolicyItem":[],"policyItems":[{"accesses":[{"type":"SELECT"},{"type":5}]}],"policyItems":"x"`)))
 	f.Add([]byte(policyDoc(onCat + `,"policyType":"x","additionalResources":[{"tabel":{}}],"isDenyAllElse":1`)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		doc, err := ranger.ParseServicePolicies(data, "f.json")
+		doc, err := parse.ServicePolicies(data, "f.json")
 		if err != nil {
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/compile"
 	"ucwarden/policy/evaluate"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -19,12 +20,12 @@ import (
 // taggedWorld is a snapshot of one policy that allows analysts select on the schema sales.emea, one policy on tags, and tags.
 func taggedWorld(t *testing.T, tagPolicy, tags string) *ranger.Snapshot {
 	t.Helper()
-	policies, err := ranger.ParsePolicyFile([]byte(`{"policies":[{"id":1,"name":"all","resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["*"]}},
+	policies, err := parse.PolicyFile([]byte(`{"policies":[{"id":1,"name":"all","resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["*"]}},
 		"policyItems":[{"groups":["analysts"],"accesses":[{"type":"select"}]}]}],"tagPolicies":{"serviceName":"t","policies":[{"id":9,"name":"tags",`+tagPolicy+`}]}}`), "f.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := ranger.ParseTags([]byte(tags), "tags.json")
+	doc, err := parse.Tags([]byte(tags), "tags.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/evaluate"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/policytest/shareddata"
 	"ucwarden/policy/ranger"
@@ -28,7 +29,7 @@ func policyDoc(fields string) string {
 }
 
 func snapshotOf(doc string) (*ranger.Snapshot, error) {
-	p, err := ranger.ParseServicePolicies([]byte(doc), "uc.json")
+	p, err := parse.ServicePolicies([]byte(doc), "uc.json")
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func TestSnapshotAccepts(t *testing.T) {
 // A snapshot that is verified stays as it was: it may be in force.
 func TestSnapshotIsNotChanged(t *testing.T) {
 	item := `"policyItems":[{"users":["ann"],"accesses":[{"type":"SELECT"},{"type":"slect"}]}]`
-	p, err := ranger.ParseServicePolicies([]byte(`{"policies":[{"id":1,`+onCat+`,`+item+`}],"securityZones":{"z":{"policies":[{"id":2,`+onCat+`,`+item+`}]}}}`), "uc.json")
+	p, err := parse.ServicePolicies([]byte(`{"policies":[{"id":1,`+onCat+`,`+item+`}],"securityZones":{"z":{"policies":[{"id":2,`+onCat+`,`+item+`}]}}}`), "uc.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,15 +217,15 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("error %v is not of class invalid, or does not name the file", err)
 			}
 		}
-		_, _, err := ranger.ParsePolicies(data, "f.json")
+		_, _, err := parse.Policies(data, "f.json")
 		check(err)
-		_, err = ranger.ParseRoles(data, "f.json")
+		_, err = parse.Roles(data, "f.json")
 		check(err)
-		_, err = ranger.ParseTags(data, "f.json")
+		_, err = parse.Tags(data, "f.json")
 		check(err)
 		_, err = suite.Run(data, "f.json", suite.Options{Now: policytest.Time("2026-03-01 12:00")})
 		check(err)
-		doc, err := ranger.ParseServicePolicies(data, "f.json")
+		doc, err := parse.ServicePolicies(data, "f.json")
 		check(err)
 		if err != nil {
 			return

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/source/yamljson"
 )
@@ -18,7 +19,7 @@ type document struct {
 	file   File
 	number int // from 1; a YAML file may hold several
 	data   []byte
-	kind   ranger.DocumentKind
+	kind   parse.DocumentKind
 	kept   bool // it is what was last read from a file that cannot be read any more
 	// foreign is why the document is left out, and the others of its file are not: it is of another program.
 	foreign string
@@ -60,7 +61,7 @@ func readDocuments(f File) (docs []*document, unreadable *document, err error) {
 
 // isForeign reports whether a document of no known kind is another program's: it is whole, and nothing in it looks like policies.
 func (d *document) isForeign(err error) bool {
-	return d.kind == ranger.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil && d.hint() == "" && mayRestrict(d.data, err) == ""
+	return d.kind == parse.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil && d.hint() == "" && mayRestrict(d.data, err) == ""
 }
 
 // documents parts a file into its documents.
@@ -99,8 +100,8 @@ var errOnlyComments = errors.New("the file is empty but for comments")
 func (d *document) parse() (err error) {
 	origin := d.file.path
 	switch d.kind {
-	case ranger.DocumentPolicies:
-		if d.policies, err = ranger.ParsePolicyFile(d.data, origin); err != nil {
+	case parse.DocumentPolicies:
+		if d.policies, err = parse.PolicyFile(d.data, origin); err != nil {
 			return err
 		}
 		if field := d.policies.Deltas(); field != "" {
@@ -116,28 +117,28 @@ func (d *document) parse() (err error) {
 				p.Service = d.policies.ServiceName
 			}
 		}
-	case ranger.DocumentPolicy, ranger.DocumentPolicyList:
+	case parse.DocumentPolicy, parse.DocumentPolicyList:
 		d.policies = &ranger.ServicePolicies{}
-		d.policies.Policies, d.unknown, err = ranger.ParsePolicies(d.data, origin)
+		d.policies.Policies, d.unknown, err = parse.Policies(d.data, origin)
 		setTagType(d.policies.Policies)
-	case ranger.DocumentRoles:
-		if d.roles, err = ranger.ParseRoles(d.data, origin); err == nil {
+	case parse.DocumentRoles:
+		if d.roles, err = parse.Roles(d.data, origin); err == nil {
 			d.unknown = d.roles.Unknown
 			err = d.checkWhole(len(d.roles.RangerRoles))
 		}
-	case ranger.DocumentUsers:
-		if d.users, err = ranger.ParseUserStore(d.data, origin); err == nil {
+	case parse.DocumentUsers:
+		if d.users, err = parse.UserStore(d.data, origin); err == nil {
 			d.unknown = d.users.Unknown
 		}
-	case ranger.DocumentTags:
-		if d.tags, err = ranger.ParseTags(d.data, origin); err == nil {
+	case parse.DocumentTags:
+		if d.tags, err = parse.Tags(d.data, origin); err == nil {
 			d.unknown = d.tags.Unknown
 			if d.tags.IsDelta {
 				return policy.Errorf(policy.CodeInvalid, "%s: isDelta: a file must hold all tags, not changes of them", origin)
 			}
 		}
-	case ranger.DocumentServiceDef:
-		if d.def, err = ranger.ParseServiceDef(d.data, origin); err == nil {
+	case parse.DocumentServiceDef:
+		if d.def, err = parse.ServiceDef(d.data, origin); err == nil {
 			d.unknown = d.def.Unknown
 		}
 	}
@@ -161,18 +162,18 @@ func setTagType(list []ranger.Policy) {
 
 // classify sets the kind of a document, and checks that policies may be read from it.
 func (d *document) classify() error {
-	switch d.kind = ranger.Classify(d.data); d.kind {
-	case ranger.DocumentPolicies, ranger.DocumentPolicy, ranger.DocumentPolicyList, ranger.DocumentRoles:
+	switch d.kind = parse.Classify(d.data); d.kind {
+	case parse.DocumentPolicies, parse.DocumentPolicy, parse.DocumentPolicyList, parse.DocumentRoles:
 		if d.isOthers() {
-			d.kind = ranger.DocumentUnknown
+			d.kind = parse.DocumentUnknown
 		}
 	}
 	switch d.kind {
-	case ranger.DocumentSuite:
+	case parse.DocumentSuite:
 		return policy.Errorf(policy.CodeInvalid, "%s: this is a test suite, not policies; keep it out of the policy folder", d.file.path)
-	case ranger.DocumentDeltas:
+	case parse.DocumentDeltas:
 		return policy.Errorf(policy.CodeInvalid, "%s: policyDeltas: a file must hold whole policies, not changes of them", d.file.path)
-	case ranger.DocumentUnknown:
+	case parse.DocumentUnknown:
 		if err := json.Unmarshal(d.data, new(json.RawMessage)); err != nil {
 			return d.syntaxError(err)
 		}

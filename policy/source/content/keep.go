@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -19,7 +20,7 @@ func (m *merger) refuseFields(docs []*document, ownDef string, before *Content) 
 			continue
 		}
 		origin, policies := d.file.path, d.allPolicies()
-		spared, err := ranger.CheckFileFields(d.unknown, origin, len(policies) > 0)
+		spared, err := parse.CheckFileFields(d.unknown, origin, len(policies) > 0)
 		if err != nil {
 			return nil, err
 		}

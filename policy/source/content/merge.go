@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -77,7 +78,7 @@ func (m *merger) add(d *document, ownDef string) error {
 	}
 	var err error
 	switch {
-	case d.policies != nil && d.kind == ranger.DocumentPolicies:
+	case d.policies != nil && d.kind == parse.DocumentPolicies:
 		err = m.addDocument(d)
 	case d.policies != nil:
 		err = m.addPolicies(d, "", d.policies.Policies, &m.content.Policies.Policies)
@@ -125,7 +126,7 @@ func (m *merger) finish(refused int, refusal error) error {
 	c := &m.content
 	effect := c.RoleEffect()
 	for _, f := range m.unknown {
-		c.Problems = append(c.Problems, ranger.ProblemsOf(f.fields, f.path, effect)...)
+		c.Problems = append(c.Problems, parse.ProblemsOf(f.fields, f.path, effect)...)
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.others)) {
 		c.Problems = append(c.Problems, m.others[key].Problem(c.Policies.ServiceName))
@@ -355,7 +356,7 @@ func (m *merger) assignIDs(d *document, section string, list []ranger.Policy) {
 			reason = fmt.Sprintf("documents %d and %d of the file both use this id; change one of them", first.number, d.number)
 		case first != d:
 			reason = fmt.Sprintf("%s uses this id too; change one of them, or leave the id out to have it assigned", first.file.path)
-		case d.kind == ranger.DocumentPolicyList && !d.kept:
+		case d.kind == parse.DocumentPolicyList && !d.kept:
 			reason = "an earlier policy of this list uses it too; change one of them"
 		}
 		if reason != "" && !slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool { return f.Field == "id" }) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ucwarden/input"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -16,7 +17,7 @@ import (
 // where none is.
 func (d *document) hint() string {
 	fields := d.fields()
-	if fields != nil && ranger.IsRole(fields) {
+	if fields != nil && parse.IsRole(fields) {
 		return " (a role stands in a list, as the value of rangerRoles)"
 	}
 	for _, key := range documentKeys {
@@ -171,7 +172,7 @@ func speaksOfPolicies(value json.RawMessage, depth int) bool {
 }
 
 // ownKeys are keys that documents of other programs hardly have.
-var ownKeys = append([]string{"isDenyAllElse", "resourceElements", "zoneName", "validitySchedules", "additionalResources"}, ranger.ItemLists...)
+var ownKeys = append([]string{"isDenyAllElse", "resourceElements", "zoneName", "validitySchedules", "additionalResources"}, parse.ItemLists...)
 
 // headKeys are keys of documents of policies, besides what they hold, and of policies.
 var headKeys = []string{"serviceName", "serviceId", "policyVersion", "serviceDef", "metaDataInfo", "tagPolicies", "securityZones", "serviceConfig",
@@ -183,7 +184,7 @@ func (d *document) isOthers() bool {
 	if bytes.Contains(d.data, []byte("olicyItem")) {
 		return false // as nearly all documents of policies, of which some are large
 	}
-	if d.kind == ranger.DocumentPolicyList {
+	if d.kind == parse.DocumentPolicyList {
 		var list []map[string]json.RawMessage
 		return json.Unmarshal(d.data, &list) == nil && len(list) > 0 && !speaksOfPolicies(d.data, 0) && !slices.ContainsFunc(list, hasHead)
 	}
@@ -226,7 +227,7 @@ func isOwnKey(key string) bool {
 // values. A list of nothing tells nothing where the name is only nearly one, as the tables of a source of dbt.
 func namesValues(object map[string]json.RawMessage) bool {
 	for name, value := range object {
-		if !ranger.IsResource(name) {
+		if !parse.IsResource(name) {
 			continue
 		}
 		var list []string

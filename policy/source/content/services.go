@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -116,7 +117,7 @@ var shared = []string{"table", "column", "function"}
 
 // isOurs reports whether a resource of this name tells that a policy is about Unity Catalog; misspelt ones count.
 func isOurs(name string) bool {
-	return !slices.Contains(shared, name) && ranger.IsResource(name)
+	return !slices.Contains(shared, name) && parse.IsResource(name)
 }
 
 func namesOurs(p *ranger.Policy) bool {

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"ucwarden/policy"
-	"ucwarden/policy/ranger"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/source/yamljson"
 )
 
@@ -59,11 +59,11 @@ func looksLikePolicies(data []byte, cutOff bool) bool {
 	}
 	docs, err := yamljson.Documents(data)
 	return err == nil && slices.ContainsFunc(docs, func(doc []byte) bool {
-		kind := ranger.Classify(doc)
-		if kind == ranger.DocumentPolicyList { // which a list of anything else than objects is, too
+		kind := parse.Classify(doc)
+		if kind == parse.DocumentPolicyList { // which a list of anything else than objects is, too
 			return ownKey.Match(doc)
 		}
-		return kind != ranger.DocumentUnknown && kind != ranger.DocumentSuite
+		return kind != parse.DocumentUnknown && kind != parse.DocumentSuite
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -29,7 +30,7 @@ var restrictingKeys = []string{"denypolicyitem", "isdenyallelse", "allowexceptio
 func (m *merger) unreadable(d *document, err error, before *Content) ([]*document, error) {
 	f := d.file
 	switch d.kind {
-	case ranger.DocumentRoles, ranger.DocumentUsers, ranger.DocumentTags, ranger.DocumentServiceDef:
+	case parse.DocumentRoles, parse.DocumentUsers, parse.DocumentTags, parse.DocumentServiceDef:
 		return nil, err
 	}
 	if f.named || before.alsoHolds(f.path) {
@@ -40,7 +41,7 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 		m.problem(f.path, policy.EffectWider, "cannot be read: %s; what was last read from it stays in force", reason)
 		return []*document{m.keep(f, kept, err)}, nil
 	}
-	if d.kind == ranger.DocumentSuite || errors.Is(err, errOnlyComments) {
+	if d.kind == parse.DocumentSuite || errors.Is(err, errOnlyComments) {
 		m.problem(f.path, policy.EffectNone, "left out: %s", reason)
 		return nil, nil
 	}
@@ -48,7 +49,7 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 		return nil, fmt.Errorf("%w (%s)", err, what)
 	}
 	effect := policy.EffectNarrower
-	if d.data != nil && d.kind == ranger.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil {
+	if d.data != nil && d.kind == parse.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil {
 		if d.isMisspelt() {
 			return nil, err
 		}
@@ -63,7 +64,7 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 // keep returns the policies that stay in place of a file, as a document, and notes why the file itself does not count.
 func (m *merger) keep(f File, policies []ranger.Policy, why error) *document {
 	m.kept[f.path] = why
-	return &document{file: f, number: 1, kind: ranger.DocumentPolicyList, kept: true, policies: &ranger.ServicePolicies{Policies: policies}}
+	return &document{file: f, number: 1, kind: parse.DocumentPolicyList, kept: true, policies: &ranger.ServicePolicies{Policies: policies}}
 }
 
 // mayRestrict says why a file that cannot be read may hold what takes access away; empty where what it holds shows that it

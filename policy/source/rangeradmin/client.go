@@ -14,6 +14,7 @@ import (
 
 	"ucwarden/endpoint"
 	"ucwarden/policy"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -190,13 +191,13 @@ func (r *Client) Download(ctx context.Context, known, old Documents) (next Docum
 	if next.Policies, differs[0], err = r.policies(ctx, known.Policies); err != nil {
 		return next, false, err
 	}
-	if next.Roles, differs[1], err = downloadPart(ctx, r, endpointRoles, known.Roles, old.Roles, ranger.ParseRoles, func(p *ranger.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
+	if next.Roles, differs[1], err = downloadPart(ctx, r, endpointRoles, known.Roles, old.Roles, parse.Roles, func(p *ranger.ServiceRoles) int64 { return p.RoleVersion }); err != nil {
 		return next, false, err
 	}
-	if next.Users, differs[2], err = downloadPart(ctx, r, endpointUsers, known.Users, old.Users, ranger.ParseUserStore, func(p *ranger.UserStore) int64 { return p.UserStoreVersion }); err != nil {
+	if next.Users, differs[2], err = downloadPart(ctx, r, endpointUsers, known.Users, old.Users, parse.UserStore, func(p *ranger.UserStore) int64 { return p.UserStoreVersion }); err != nil {
 		return next, false, err
 	}
-	if next.Tags, differs[3], err = downloadPart(ctx, r, endpointTags, known.Tags, old.Tags, ranger.ParseTags, func(p *ranger.ServiceTags) int64 { return p.TagVersion }); err != nil {
+	if next.Tags, differs[3], err = downloadPart(ctx, r, endpointTags, known.Tags, old.Tags, parse.Tags, func(p *ranger.ServiceTags) int64 { return p.TagVersion }); err != nil {
 		return next, false, err
 	}
 	if changed = differs[0] || differs[1] || differs[2] || differs[3]; changed {

@@ -17,6 +17,7 @@ import (
 	"ucwarden/endpoint"
 	"ucwarden/policy"
 	"ucwarden/policy/delta"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -153,7 +154,7 @@ func (r *Client) policyDocument(ctx context.Context, last int64, deltas bool) (*
 	if err != nil || body == nil {
 		return nil, err
 	}
-	doc, err := ranger.ParseServicePolicies(body, r.downloadURL(endpointPolicies).String())
+	doc, err := parse.ServicePolicies(body, r.downloadURL(endpointPolicies).String())
 	if err != nil {
 		return nil, err
 	}

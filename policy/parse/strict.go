@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"fmt"
@@ -12,49 +12,8 @@ import (
 	"ucwarden/input"
 	"ucwarden/jsontext"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
-
-// UnknownField is a field of a document that Ranger's model does not have, or has but whose meaning is not read here.
-type UnknownField struct {
-	Path     string // of the field in its document: "policies[3].denyPolicyItem"
-	Name     string // the field's own name
-	Nearest  string // the known field of the same object that was probably meant, "" when none is near
-	PolicyID int64  // of the policy the field stands in, 0 outside of policies
-	Policy   string // its name
-	InPolicy bool   // it stands in a policy
-	// Restricts is set for a field outside of policies that may hold what takes access away, or what decides whom that is about.
-	Restricts bool
-	// Fault is set where the field makes a part of its policy one that cannot be understood, which its policy then says: see
-	// [Fault].
-	Fault bool
-	// Ignored is set for a field that Ranger reads to decide access and that has no effect here. It is reported only
-	// where it holds something.
-	Ignored bool
-}
-
-// String returns the field's path, the policy it is in, what is wrong with it and what to write instead.
-func (u UnknownField) String() string {
-	var b strings.Builder
-	b.WriteString(u.Path)
-	if u.Policy != "" || u.PolicyID != 0 {
-		fmt.Fprintf(&b, " (policy %d %q)", u.PolicyID, u.Policy)
-	}
-	b.WriteString(" " + u.reason())
-	return b.String()
-}
-
-// reason returns what is wrong with the field and what to write instead.
-func (u UnknownField) reason() string {
-	switch {
-	case u.Ignored:
-		return "decides access in Ranger but is not supported here"
-	case documentOf[u.Path] != "":
-		return fmt.Sprintf("belongs to a document of its own: move %s to another file, or in YAML behind a line of ---", documentOf[u.Path])
-	case u.Nearest != "":
-		return fmt.Sprintf("is not a field of Ranger's model; did you mean %s?", u.Nearest)
-	}
-	return "is not a field of Ranger's model"
-}
 
 // mayRestrict reports whether a text of JSON speaks of restrictions, escaped or not.
 func mayRestrict(text []byte) bool {
@@ -71,17 +30,10 @@ var escapes = regexp.MustCompile(`\\u[0-9a-fA-F]{4}`)
 var restricting = []string{"deny", "denied", "denies", "denial", "except", "exclud", "mask", "filter", "condition", "valid", "expir", "enabl", "disabl",
 	"block", "forbid", "prohibit", "restrict", "revok", "limit"}
 
-// documentOf says what the keys that tell the kind of a document hold. Beside those of another kind they are not read.
-var documentOf = map[string]string{
-	"policies": "the policies", "rangerRoles": "the roles", "roles": "the roles", "userGroupMapping": "the users and groups",
-	"userAttrMapping": "the attributes of users", "groupAttrMapping": "the attributes of groups", "serviceResources": "the tags",
-	"resourceToTagIds": "the tags", "tagDefinitions": "the tags",
-}
-
 // isFault reports whether the field makes a part of its policy one that cannot be understood. In a file every one does. In a
 // download or a suite those do that are near a known one, or whose name speaks of a restriction; others, such as newer
 // servers add, are only reported.
-func (u *UnknownField) isFault(file bool) bool {
+func isFault(u *ranger.UnknownField, file bool) bool {
 	if !u.InPolicy || u.Ignored {
 		return false
 	}
@@ -102,15 +54,15 @@ const strictShown = 5
 // or in case, in the document read from origin: what "securityZone", or "user" in a role, holds is not read, and nothing can
 // be closed for it. It names at most five, each with its path and the known field. What stands in a policy binds that policy
 // alone (see [Fault]), and other fields, which newer servers add, are only reported.
-func CheckFields(unknown []UnknownField, origin string) error {
-	return refuse(unknown, origin, func(u UnknownField) bool { return input.Misspelt(u.Name, []string{u.Nearest}) != "" })
+func CheckFields(unknown []ranger.UnknownField, origin string) error {
+	return refuse(unknown, origin, func(u ranger.UnknownField) bool { return input.Misspelt(u.Name, []string{u.Nearest}) != "" })
 }
 
 // CheckFileFields is [CheckFields] for a file: every unknown field outside of policies is an error. Of a document of policies
 // spared returns those far from any known one, which hold nothing that is known to be missing: its policies bear them.
-func CheckFileFields(unknown []UnknownField, origin string, ofPolicies bool) (spared []UnknownField, err error) {
-	err = refuse(unknown, origin, func(u UnknownField) bool {
-		if !ofPolicies || u.Nearest != "" || documentOf[u.Path] != "" {
+func CheckFileFields(unknown []ranger.UnknownField, origin string, ofPolicies bool) (spared []ranger.UnknownField, err error) {
+	err = refuse(unknown, origin, func(u ranger.UnknownField) bool {
+		if !ofPolicies || u.Nearest != "" || u.IsOfAnother() {
 			return true
 		}
 		spared = append(spared, u)
@@ -120,8 +72,8 @@ func CheckFileFields(unknown []UnknownField, origin string, ofPolicies bool) (sp
 }
 
 // refuse returns an error for the fields outside of policies that matter.
-func refuse(unknown []UnknownField, origin string, matters func(UnknownField) bool) error {
-	var refused []UnknownField
+func refuse(unknown []ranger.UnknownField, origin string, matters func(ranger.UnknownField) bool) error {
+	var refused []ranger.UnknownField
 	for _, u := range unknown {
 		if !u.InPolicy && !u.Ignored && matters(u) {
 			refused = append(refused, u)
@@ -147,7 +99,7 @@ func refuse(unknown []UnknownField, origin string, matters func(UnknownField) bo
 //
 // Errors are of class CodeInvalid: the document is no valid JSON, or an object in it has the same key twice, of which
 // encoding/json would keep one in silence. They name the place, beginning with origin.
-func UnknownFields(data []byte, origin string, into any) ([]UnknownField, error) {
+func UnknownFields(data []byte, origin string, into any) ([]ranger.UnknownField, error) {
 	w, err := inspect(jsontext.TrimBOM(data), origin, into, false)
 	if err != nil {
 		return nil, err
@@ -191,13 +143,11 @@ func (w *walker) duplicateError(origin string) error {
 	if id, name, rest, ok := policyAt(w.Data, where); ok {
 		where = fmt.Sprintf("policy %d %q: %s", id, name, rest)
 	}
-	return policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: %s: %s", origin, line, column+1, where, duplicateKey)
+	return policy.Errorf(policy.CodeInvalid, "%s: line %d, column %d: %s: %s", origin, line, column+1, where, ranger.DuplicateKey)
 }
 
-const duplicateKey = "duplicate key: the object has it twice; keep one"
-
 // twoResources is the fault of a policy of which it is not known what it is about.
-var twoResources = Fault{Field: "resources", Reason: duplicateKey}
+var twoResources = ranger.Fault{Field: "resources", Reason: ranger.DuplicateKey}
 
 // read decodes a document. What is wrong within a policy becomes a fault of that policy, and is not decoded: values of the
 // wrong kind, fields that differ from a known one in case only, although encoding/json would take them for it (the last of
@@ -230,17 +180,17 @@ func read(data []byte, origin string, into any, file bool) (*walker, error) {
 // preallocate makes room for the policies that the walk counted, so that decoding need not grow and copy the list.
 func (w *walker) preallocate(into any) {
 	switch doc := into.(type) {
-	case *ServicePolicies:
+	case *ranger.ServicePolicies:
 		doc.Policies = w.room()
-	case *[]Policy:
+	case *[]ranger.Policy:
 		*doc = w.room()
 	}
 }
 
-func (w *walker) room() []Policy {
+func (w *walker) room() []ranger.Policy {
 	const shortest = 32 // bytes of a policy that says anything
 	if n := min(w.policies, len(w.Data)/shortest); n > 0 {
-		return make([]Policy, 0, n)
+		return make([]ranger.Policy, 0, n)
 	}
 	return nil
 }
@@ -262,11 +212,11 @@ func (w *walker) withoutMisspelt() []byte {
 
 // markFaults records in each policy what of it cannot be understood. each ranges over the policies of the document: the path
 // of a list and the index in it, or the path of the only policy when the index is negative.
-func (w *walker) markFaults(each func(visit func(path string, index int, p *Policy))) {
+func (w *walker) markFaults(each func(visit func(path string, index int, p *ranger.Policy))) {
 	if len(w.faults) == 0 {
 		return
 	}
-	each(func(path string, index int, p *Policy) {
+	each(func(path string, index int, p *ranger.Policy) {
 		if index >= 0 {
 			path = fmt.Sprintf("%s[%d]", path, index)
 		}

@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"cmp"
@@ -7,32 +7,8 @@ import (
 	"slices"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
-
-// Problem is something in the documents of a snapshot that was accepted although it does not mean what its author may
-// expect: a field without a meaning here, or a file or policies that are left out.
-type Problem struct {
-	PolicyID int64         `json:"policyId,omitempty"` // of the policy it is in, 0 outside of policies
-	Policy   string        `json:"policy,omitempty"`   // its name
-	Origin   string        `json:"origin,omitempty"`   // file or URL
-	Field    string        `json:"field,omitempty"`    // path in the policy, or in the document where it is in none
-	Effect   policy.Effect `json:"effect"`
-	Message  string        `json:"message"` // what is wrong, and what to write instead
-	// LeftOut is set where a file or policies of it are not in force, for which Message says why.
-	LeftOut bool `json:"leftOut,omitempty"`
-}
-
-// Text returns the problem on one line, with file and field.
-func (p Problem) Text() string {
-	text := p.Message
-	if p.Field != "" {
-		text = p.Field + " " + text
-	}
-	if p.Origin != "" {
-		text = p.Origin + ": " + text
-	}
-	return text
-}
 
 // policyPath matches the path of a policy in a document.
 var policyPath = regexp.MustCompile(`^(?:(?:(?:tagPolicies|securityZones\..+?)\.)?policies\[\d+\]|(?:securityZones\..+?\.)?policyDeltas\[\d+\]\.policy|\[\d+\])\.`)
@@ -44,10 +20,10 @@ var index = regexp.MustCompile(`\[\d+\]`)
 // of their policies: the same field in many policies is one problem, that of the policy with the smallest id. The result is the same whether the policies came
 // with a whole document or with changes of one. ignored is the effect of fields that decide access in Ranger and not
 // here.
-func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []Problem {
+func ProblemsOf(unknown []ranger.UnknownField, origin string, ignored policy.Effect) []ranger.Problem {
 	type kind struct{ pattern, name string }
 	type group struct {
-		Problem
+		ranger.Problem
 		policies map[int64]bool
 		places   int
 	}
@@ -57,7 +33,7 @@ func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []
 		if u.Fault {
 			continue // its policy says so
 		}
-		p := Problem{PolicyID: u.PolicyID, Policy: u.Policy, Origin: origin, Field: u.Path, Effect: policy.EffectNone, Message: u.reason()}
+		p := ranger.Problem{PolicyID: u.PolicyID, Policy: u.Policy, Origin: origin, Field: u.Path, Effect: policy.EffectNone, Message: u.Reason()}
 		switch {
 		case u.Ignored:
 			p.Effect = ignored
@@ -78,7 +54,7 @@ func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []
 		g.policies[u.PolicyID] = true
 		g.places++
 	}
-	var list []Problem
+	var list []ranger.Problem
 	for _, k := range kinds {
 		g := groups[k]
 		switch n := len(g.policies); {
@@ -89,7 +65,7 @@ func ProblemsOf(unknown []UnknownField, origin string, ignored policy.Effect) []
 		}
 		list = append(list, g.Problem)
 	}
-	slices.SortFunc(list, func(a, b Problem) int {
+	slices.SortFunc(list, func(a, b ranger.Problem) int {
 		return cmp.Or(cmp.Compare(a.PolicyID, b.PolicyID), cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Message, b.Message))
 	})
 	return list

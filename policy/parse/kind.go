@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 
 	"ucwarden/input"
 	"ucwarden/jsontext"
+	"ucwarden/policy/ranger"
 )
 
 // DocumentKind is what a document holds.
@@ -124,7 +125,7 @@ func isPolicy(fields map[string]json.RawMessage) bool {
 // IsResource reports whether a name is that of a resource of Unity Catalog, by our own service definition, or one misspelt.
 func IsResource(name string) bool {
 	var names []string
-	for _, r := range DefaultServiceDef().Resources {
+	for _, r := range ranger.DefaultServiceDef().Resources {
 		names = append(names, r.Name)
 	}
 	return slices.Contains(names, name) || input.Misspelt(name, names) != ""

@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"encoding/json"
@@ -15,12 +15,13 @@ import (
 	"ucwarden/jsontext"
 	"ucwarden/policy"
 	"ucwarden/policy/policytest/shareddata"
+	"ucwarden/policy/ranger"
 )
 
 // documentTypes are the types that Parse functions read into.
 var documentTypes = []reflect.Type{
-	reflect.TypeFor[ServicePolicies](), reflect.TypeFor[[]Policy](), reflect.TypeFor[Policy](), reflect.TypeFor[ServiceRoles](), reflect.TypeFor[[]Role](),
-	reflect.TypeFor[UserStore](), reflect.TypeFor[ServiceTags](), reflect.TypeFor[ServiceDef](), reflect.TypeFor[map[string]SecurityZone](),
+	reflect.TypeFor[ranger.ServicePolicies](), reflect.TypeFor[[]ranger.Policy](), reflect.TypeFor[ranger.Policy](), reflect.TypeFor[ranger.ServiceRoles](), reflect.TypeFor[[]ranger.Role](),
+	reflect.TypeFor[ranger.UserStore](), reflect.TypeFor[ranger.ServiceTags](), reflect.TypeFor[ranger.ServiceDef](), reflect.TypeFor[map[string]ranger.SecurityZone](),
 }
 
 // documentMaker writes a random valid document of a type. One object of it, the target-th, gets one key too many.
@@ -35,7 +36,7 @@ type documentMaker struct {
 	inPolicy  bool
 	policy    string
 
-	wanted *UnknownField // what must be found; nil when the target object takes no such key
+	wanted *ranger.UnknownField // what must be found; nil when the target object takes no such key
 }
 
 func (m *documentMaker) space() {
@@ -91,7 +92,7 @@ func (m *documentMaker) object(keys []string, typed bool, value func(key string)
 		if m.duplicate {
 			name = keys[m.IntN(len(keys))]
 		}
-		m.wanted = &UnknownField{Path: m.rendered(name), Name: name, PolicyID: m.policyID, Policy: m.policy, InPolicy: m.inPolicy}
+		m.wanted = &ranger.UnknownField{Path: m.rendered(name), Name: name, PolicyID: m.policyID, Policy: m.policy, InPolicy: m.inPolicy}
 	}
 	m.write("{")
 	for i := 0; i <= len(keys); i++ {
@@ -176,7 +177,7 @@ func (m *documentMaker) structure(t reflect.Type) {
 			fields[name] = f.Type
 		}
 	}
-	isPolicy := t == reflect.TypeFor[Policy]()
+	isPolicy := t == reflect.TypeFor[ranger.Policy]()
 	if isPolicy {
 		m.policyID, m.policy, m.inPolicy = m.Int64N(1000), m.text(), true
 		delete(fields, "id")
@@ -305,8 +306,8 @@ type suitePart struct {
 // partsOf returns the parts of a suite that are of Ranger's model. They stand under keys; a file without any is one.
 func partsOf(t *testing.T, data json.RawMessage, key string) (parts []suitePart) {
 	types := map[string]any{
-		"policies": []Policy{}, "tagPolicies": []Policy{}, "serviceDef": ServiceDef{}, "securityZones": map[string]SecurityZone{},
-		"updatedPolicies": ServicePolicies{}, "servicePolicies": ServicePolicies{},
+		"policies": []ranger.Policy{}, "tagPolicies": []ranger.Policy{}, "serviceDef": ranger.ServiceDef{}, "securityZones": map[string]ranger.SecurityZone{},
+		"updatedPolicies": ranger.ServicePolicies{}, "servicePolicies": ranger.ServicePolicies{},
 	}
 	if typ := types[key]; typ != nil {
 		return []suitePart{{data, typ}}
@@ -316,9 +317,9 @@ func partsOf(t *testing.T, data json.RawMessage, key string) (parts []suitePart)
 	if json.Unmarshal(data, &fields) == nil {
 		if fields["tests"] == nil && fields["testCases"] == nil && key == "" {
 			if fields["serviceResources"] != nil {
-				return []suitePart{{data, ServiceTags{}}}
+				return []suitePart{{data, ranger.ServiceTags{}}}
 			}
-			return []suitePart{{data, ServicePolicies{}}}
+			return []suitePart{{data, ranger.ServicePolicies{}}}
 		}
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
 			parts = append(parts, partsOf(t, fields[name], name)...)

@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"ucwarden/input"
 	"ucwarden/jsontext"
+	"ucwarden/policy/ranger"
 )
 
 // walker goes through the bytes of a JSON document once, beside encoding/json, to find what that lets pass: duplicate
@@ -22,7 +23,7 @@ type walker struct {
 	path []pathStep
 	keys []heldKey // of the open objects, for the search of duplicates
 
-	unknown     []UnknownField
+	unknown     []ranger.UnknownField
 	misspelt    []nameSpan // of names, without their quotes, that differ from a known one in case only
 	invalidUTF8 bool       // the document is not valid UTF-8 throughout
 	invalidAt   int        // the first byte outside of policies that is not, negative where there is none
@@ -33,8 +34,8 @@ type walker struct {
 	policyDepth int // of the path of the policy being read
 
 	// What is wrong within policies: of the one being read, and of all by their paths.
-	pending             []Fault
-	faults              map[string][]Fault
+	pending             []ranger.Fault
+	faults              map[string][]ranger.Fault
 	inPolicyDuplicate   string // path of the first duplicate key
 	inPolicyDuplicateAt int
 	span                func(path string, from, to int) // called for each policy, when set
@@ -122,7 +123,7 @@ func (w *walker) checkUTF8(text nameSpan) {
 	switch {
 	case !w.invalidUTF8 || utf8.Valid(w.Data[text.from:text.to]):
 	case w.inPolicy:
-		w.foundFault(Fault{Field: strings.ToValidUTF8(render(w.path[w.policyDepth:]), "?"), Reason: "it is not valid UTF-8"})
+		w.foundFault(ranger.Fault{Field: strings.ToValidUTF8(render(w.path[w.policyDepth:]), "?"), Reason: "it is not valid UTF-8"})
 	case w.invalidAt < 0:
 		w.invalidAt = text.from + max(jsontext.InvalidUTF8(w.Data[text.from:text.to]), 0)
 	}
@@ -199,7 +200,7 @@ func (w *walker) object(s *schema, depth int) bool {
 			}
 			below = f.schema
 			if f.ignored && !w.isEmpty() {
-				w.foundUnknown(UnknownField{Path: w.render(), Name: f.name, Ignored: true})
+				w.foundUnknown(ranger.UnknownField{Path: w.render(), Name: f.name, Ignored: true})
 			}
 		} else {
 			w.hold(held, key, where.from)
@@ -290,7 +291,7 @@ func (w *walker) release(held, top int) {
 const maxFaults = 100
 
 // foundFault notes a fault in the policy being read. That nobody knows which of two "resources" is meant is never left out.
-func (w *walker) foundFault(f Fault) {
+func (w *walker) foundFault(f ranger.Fault) {
 	if f == twoResources {
 		if !slices.Contains(w.pending, f) {
 			w.pending = slices.Insert(w.pending, 0, f)
@@ -298,7 +299,7 @@ func (w *walker) foundFault(f Fault) {
 		return
 	}
 	if len(w.pending) == maxFaults {
-		w.pending = append(w.pending, Fault{Reason: fmt.Sprintf("more than %d faults in one policy", maxFaults)})
+		w.pending = append(w.pending, ranger.Fault{Reason: fmt.Sprintf("more than %d faults in one policy", maxFaults)})
 	}
 	if len(w.pending) < maxFaults {
 		w.pending = append(w.pending, f)
@@ -306,9 +307,9 @@ func (w *walker) foundFault(f Fault) {
 }
 
 // keepFaults adds faults of the policy at path.
-func (w *walker) keepFaults(path string, faults []Fault) {
+func (w *walker) keepFaults(path string, faults []ranger.Fault) {
 	if w.faults == nil {
-		w.faults = make(map[string][]Fault)
+		w.faults = make(map[string][]ranger.Fault)
 	}
 	w.faults[path] = append(w.faults[path], faults...)
 }
@@ -320,7 +321,7 @@ func (w *walker) foundDuplicate(at int) {
 		if w.inPolicyDuplicate == "" || at < w.inPolicyDuplicateAt {
 			w.inPolicyDuplicate, w.inPolicyDuplicateAt = w.render(), at
 		}
-		w.foundFault(Fault{Field: render(w.path[w.policyDepth:]), Reason: duplicateKey})
+		w.foundFault(ranger.Fault{Field: render(w.path[w.policyDepth:]), Reason: ranger.DuplicateKey})
 		return
 	}
 	if w.duplicate == "" || at < w.duplicateAt {
@@ -338,14 +339,14 @@ func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
 	if last := w.lastNearest; last.schema != s || last.name != name {
 		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, input.Nearest(name, s.names)
 	}
-	u := UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest, InPolicy: w.inPolicy}
-	if u.Fault = u.isFault(w.file); u.Fault {
-		w.foundFault(Fault{Field: render(w.path[w.policyDepth:]), Known: u.Nearest, Unknown: true, Reason: "it " + u.reason()})
+	u := ranger.UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest, InPolicy: w.inPolicy}
+	if u.Fault = isFault(&u, w.file); u.Fault {
+		w.foundFault(ranger.Fault{Field: render(w.path[w.policyDepth:]), Known: u.Nearest, Unknown: true, Reason: "it " + u.Reason()})
 	}
 	w.foundUnknown(u)
 }
 
-func (w *walker) foundUnknown(u UnknownField) {
+func (w *walker) foundUnknown(u ranger.UnknownField) {
 	if len(w.unknown) < maxUnknown {
 		u.InPolicy = w.inPolicy
 		w.unknown = append(w.unknown, u)

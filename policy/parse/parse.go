@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"bytes"
@@ -11,57 +11,58 @@ import (
 	"ucwarden/input"
 	"ucwarden/jsontext"
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
-// ParseServicePolicies reads the document of Ranger's policy download: an object with a list of policies. Fields that Ranger's model does not have are not read; the document's Unknown lists them. What is wrong
+// ServicePolicies reads the document of Ranger's policy download: an object with a list of policies. Fields that Ranger's model does not have are not read; the document's Unknown lists them. What is wrong
 // within a policy is among its Faults. origin (a file name or URL) appears in every error, with line and column or the
 // JSON path of the field, and is recorded in each policy. The policies are not yet compared with a service definition;
 // package verify does that.
 //
 // The class of every error of this and the other Parse functions is CodeInvalid: no valid JSON, or, outside of policies, a
 // value of the wrong type or a key that an object has twice.
-func ParseServicePolicies(data []byte, origin string) (*ServicePolicies, error) {
-	return parseServicePolicies(data, origin, false)
+func ServicePolicies(data []byte, origin string) (*ranger.ServicePolicies, error) {
+	return readServicePolicies(data, origin, false)
 }
 
-// ParsePolicyFile reads a file that holds such a document, or Ranger Admin's policy export. Each field of a policy that
+// PolicyFile reads a file that holds such a document, or Ranger Admin's policy export. Each field of a policy that
 // Ranger's model does not have is among the policy's Faults: no newer server wrote it.
-func ParsePolicyFile(data []byte, origin string) (*ServicePolicies, error) {
-	return parseServicePolicies(data, origin, true)
+func PolicyFile(data []byte, origin string) (*ranger.ServicePolicies, error) {
+	return readServicePolicies(data, origin, true)
 }
 
-func parseServicePolicies(data []byte, origin string, file bool) (*ServicePolicies, error) {
+func readServicePolicies(data []byte, origin string, file bool) (*ranger.ServicePolicies, error) {
 	if jsontext.Kind(data) != '{' {
 		return nil, policy.Errorf(policy.CodeInvalid, "%s: want a JSON object with policies, as Ranger's policy download returns", origin)
 	}
-	doc := &ServicePolicies{}
+	doc := &ranger.ServicePolicies{}
 	w, err := read(data, origin, doc, file)
 	if err != nil {
 		return nil, err
 	}
 	doc.Unknown = w.unknown
-	doc.each(func(_ string, _ int, p *Policy) { p.Origin = origin })
-	w.markFaults(doc.each)
+	each(doc, func(_ string, _ int, p *ranger.Policy) { p.Origin = origin })
+	w.markFaults(func(visit func(string, int, *ranger.Policy)) { each(doc, visit) })
 	return doc, nil
 }
 
-// ParsePolicies reads policies from a file: a JSON array of policies, a single policy, or a document as read by
-// [ParsePolicyFile], and the fields in it that Ranger's model does not have.
-func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error) {
+// Policies reads policies from a file: a JSON array of policies, a single policy, or a document as read by
+// [PolicyFile], and the fields in it that Ranger's model does not have.
+func Policies(data []byte, origin string) ([]ranger.Policy, []ranger.UnknownField, error) {
 	switch jsontext.Kind(data) {
 	case '[':
-		return parsePolicyList(data, origin)
+		return readPolicyList(data, origin)
 	case '{':
 		keys := topKeys(jsontext.TrimBOM(data))
 		switch {
 		case keys == nil || keys["policies"]: // nil: parsing says what is wrong
-			doc, err := ParsePolicyFile(data, origin)
+			doc, err := PolicyFile(data, origin)
 			if err != nil {
 				return nil, nil, err
 			}
 			return doc.Policies, doc.Unknown, nil
 		case keys["resources"]:
-			return parsePolicy(data, origin)
+			return readPolicy(data, origin)
 		}
 		hint := ""
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -74,33 +75,33 @@ func ParsePolicies(data []byte, origin string) ([]Policy, []UnknownField, error)
 	return nil, nil, policy.Errorf(policy.CodeInvalid, "%s: want a JSON policy, an array of policies or an object with policies", origin)
 }
 
-func parsePolicyList(data []byte, origin string) ([]Policy, []UnknownField, error) {
-	var list []Policy
+func readPolicyList(data []byte, origin string) ([]ranger.Policy, []ranger.UnknownField, error) {
+	var list []ranger.Policy
 	w, err := read(data, origin, &list, true)
 	if err != nil {
 		return nil, nil, err
 	}
-	each := func(visit func(string, int, *Policy)) { visitPolicies("", list, visit) }
-	each(func(_ string, _ int, p *Policy) { p.Origin = origin })
+	each := func(visit func(string, int, *ranger.Policy)) { visitPolicies("", list, visit) }
+	each(func(_ string, _ int, p *ranger.Policy) { p.Origin = origin })
 	w.markFaults(each)
 	return list, w.unknown, nil
 }
 
-func parsePolicy(data []byte, origin string) ([]Policy, []UnknownField, error) {
-	list := make([]Policy, 1)
+func readPolicy(data []byte, origin string) ([]ranger.Policy, []ranger.UnknownField, error) {
+	list := make([]ranger.Policy, 1)
 	w, err := read(data, origin, &list[0], true)
 	if err != nil {
 		return nil, nil, err
 	}
 	list[0].Origin = origin
-	w.markFaults(func(visit func(string, int, *Policy)) { visit("", -1, &list[0]) })
+	w.markFaults(func(visit func(string, int, *ranger.Policy)) { visit("", -1, &list[0]) })
 	return list, w.unknown, nil
 }
 
-// ParseRoles reads the roles download, Ranger Admin's role export (an object with roles), or a bare JSON array of roles.
-func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
+// Roles reads the roles download, Ranger Admin's role export (an object with roles), or a bare JSON array of roles.
+func Roles(data []byte, origin string) (*ranger.ServiceRoles, error) {
 	if jsontext.Kind(data) == '[' {
-		doc := &ServiceRoles{}
+		doc := &ranger.ServiceRoles{}
 		w, err := read(data, origin, &doc.RangerRoles, false)
 		if err != nil {
 			return nil, err
@@ -109,8 +110,8 @@ func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
 		return doc, nil
 	}
 	var doc struct {
-		ServiceRoles
-		Roles []Role `json:"roles"`
+		ranger.ServiceRoles
+		Roles []ranger.Role `json:"roles"`
 	}
 	w, err := read(data, origin, &doc, false)
 	if err != nil {
@@ -122,9 +123,9 @@ func ParseRoles(data []byte, origin string) (*ServiceRoles, error) {
 	return roles, nil
 }
 
-// ParseUserStore reads the user store download.
-func ParseUserStore(data []byte, origin string) (*UserStore, error) {
-	doc := &UserStore{}
+// UserStore reads the user store download.
+func UserStore(data []byte, origin string) (*ranger.UserStore, error) {
+	doc := &ranger.UserStore{}
 	w, err := read(data, origin, doc, false)
 	if err != nil {
 		return nil, err
@@ -133,9 +134,9 @@ func ParseUserStore(data []byte, origin string) (*UserStore, error) {
 	return doc, nil
 }
 
-// ParseTags reads the tags download.
-func ParseTags(data []byte, origin string) (*ServiceTags, error) {
-	doc := &ServiceTags{}
+// Tags reads the tags download.
+func Tags(data []byte, origin string) (*ranger.ServiceTags, error) {
+	doc := &ranger.ServiceTags{}
 	w, err := read(data, origin, doc, false)
 	if err != nil {
 		return nil, err
@@ -144,9 +145,9 @@ func ParseTags(data []byte, origin string) (*ServiceTags, error) {
 	return doc, nil
 }
 
-// ParseServiceDef reads a service definition and checks that its resources form trees.
-func ParseServiceDef(data []byte, origin string) (*ServiceDef, error) {
-	def := &ServiceDef{}
+// ServiceDef reads a service definition and checks that its resources form trees.
+func ServiceDef(data []byte, origin string) (*ranger.ServiceDef, error) {
+	def := &ranger.ServiceDef{}
 	w, err := read(data, origin, def, false)
 	if err != nil {
 		return nil, err
@@ -160,8 +161,8 @@ func ParseServiceDef(data []byte, origin string) (*ServiceDef, error) {
 
 // each calls visit for every policy of the document with the JSON path of its list and its index there, or with the
 // policy's own path and a negative index.
-func (s *ServicePolicies) each(visit func(path string, index int, p *Policy)) {
-	deltas := func(path string, list []PolicyDelta) {
+func each(s *ranger.ServicePolicies, visit func(path string, index int, p *ranger.Policy)) {
+	deltas := func(path string, list []ranger.PolicyDelta) {
 		for i, d := range list {
 			if d.Policy != nil {
 				visit(fmt.Sprintf("%s[%d].policy", path, i), -1, d.Policy)
@@ -181,7 +182,7 @@ func (s *ServicePolicies) each(visit func(path string, index int, p *Policy)) {
 	}
 }
 
-func visitPolicies(path string, list []Policy, visit func(path string, index int, p *Policy)) {
+func visitPolicies(path string, list []ranger.Policy, visit func(path string, index int, p *ranger.Policy)) {
 	for i := range list {
 		visit(path, i, &list[i])
 	}

@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ucwarden/jsontext"
+	"ucwarden/policy/ranger"
 )
 
 // mend returns the document with null for each value within a policy that is of the wrong kind, and notes a fault for each.
@@ -19,16 +20,16 @@ func (w *walker) mend(data []byte, typ reflect.Type) (mended []byte, ok bool) {
 	last := 0
 	again := &walker{Scanner: jsontext.Scanner{Data: data}}
 	again.span = func(path string, from, to int) {
-		if json.Unmarshal(data[from:to], new(Policy)) == nil {
+		if json.Unmarshal(data[from:to], new(ranger.Policy)) == nil {
 			return
 		}
 		m := &mender{}
-		policy := m.value(reflect.TypeFor[Policy](), data[from:to], "")
+		policy := m.value(reflect.TypeFor[ranger.Policy](), data[from:to], "")
 		if len(m.faults) == 0 {
 			return
 		}
 		if data[from] != '{' {
-			m.faults[0] = Fault{Field: EntryField, Reason: path + ": " + m.faults[0].Reason}
+			m.faults[0] = ranger.Fault{Field: ranger.EntryField, Reason: path + ": " + m.faults[0].Reason}
 		}
 		mended = append(append(mended, data[last:from]...), policy...)
 		last, ok = to, true
@@ -39,7 +40,7 @@ func (w *walker) mend(data []byte, typ reflect.Type) (mended []byte, ok bool) {
 }
 
 // mender replaces the values in a policy that do not fit their type.
-type mender struct{ faults []Fault }
+type mender struct{ faults []ranger.Fault }
 
 // value returns the value, at path in the policy, with null for each part of it that does not fit the type.
 func (m *mender) value(typ reflect.Type, raw json.RawMessage, path string) json.RawMessage {
@@ -65,7 +66,7 @@ func (m *mender) value(typ reflect.Type, raw json.RawMessage, path string) json.
 	if errors.As(err, &wrong) {
 		reason = fmt.Sprintf("a JSON %s does not fit here, want %s", wrong.Value, wanted(wrong))
 	}
-	m.faults = append(m.faults, Fault{Field: path, Reason: reason})
+	m.faults = append(m.faults, ranger.Fault{Field: path, Reason: reason})
 	return json.RawMessage("null")
 }
 

@@ -1,4 +1,4 @@
-package ranger
+package parse
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ucwarden/policy"
+	"ucwarden/policy/ranger"
 )
 
 // allowItem is the beginning of an item's fields, for tests that add one.
@@ -34,7 +35,7 @@ func TestUnknownFieldsAreFoundWithTheNearest(t *testing.T) {
 		"an object's content": {onCat + `,"colour":{"enabled":{"a":1}}`, "policies[1].colour", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			doc, err := ParseServicePolicies([]byte(policyDoc(tc.fields)), "uc.json")
+			doc, err := ServicePolicies([]byte(policyDoc(tc.fields)), "uc.json")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,16 +49,16 @@ func TestUnknownFieldsAreFoundWithTheNearest(t *testing.T) {
 			if err := CheckFields(doc.Unknown, "uc.json"); err != nil {
 				t.Errorf("what is wrong in a policy refuses the document: %v", err)
 			}
-			file, err := ParsePolicyFile([]byte(policyDoc(tc.fields)), "uc.json")
+			file, err := PolicyFile([]byte(policyDoc(tc.fields)), "uc.json")
 			if err != nil {
 				t.Fatal(err)
 			}
-			fault := Fault{Field: strings.TrimPrefix(tc.path, "policies[1]."), Known: tc.nearest, Unknown: true, Reason: "it is not a field of Ranger's model"}
+			fault := ranger.Fault{Field: strings.TrimPrefix(tc.path, "policies[1]."), Known: tc.nearest, Unknown: true, Reason: "it is not a field of Ranger's model"}
 			if tc.nearest != "" {
 				fault.Reason += "; did you mean " + tc.nearest + "?"
 			}
-			for _, doc := range []*ServicePolicies{doc, file} {
-				want := []Fault{fault}
+			for _, doc := range []*ranger.ServicePolicies{doc, file} {
+				want := []ranger.Fault{fault}
 				if tc.nearest == "" && doc != file { // as newer servers add
 					want = nil
 				}
@@ -78,7 +79,7 @@ func TestKnownFieldsAreNotReported(t *testing.T) {
 		"tags":       `{"auditMode":"","tagPolicies":{"serviceId":1,"policyUpdateTime":1,"auditMode":"x"},"policyDeltas":[{"policiesVersion":1}]}`,
 		"empty 2.0":  `{"userRoles":{ },"groupRoles":null}`,
 	} {
-		parsed, err := ParseServicePolicies([]byte(doc), "uc.json")
+		parsed, err := ServicePolicies([]byte(doc), "uc.json")
 		if err != nil || len(parsed.Unknown) > 0 {
 			t.Errorf("%s: error %v, unknown %v", name, err, parsed.Unknown)
 		}
@@ -86,13 +87,13 @@ func TestKnownFieldsAreNotReported(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if def := DefaultServiceDef(); len(def.Unknown) > 0 {
+	if def := ranger.DefaultServiceDef(); len(def.Unknown) > 0 {
 		t.Errorf("built-in service definition: %v", def.Unknown)
 	}
 }
 
 func TestFieldsThatDecideButAreNotSupported(t *testing.T) {
-	doc, err := ParseServicePolicies([]byte(`{"userRoles":{"ann":["boss"]},"groupRoles":{}}`), "uc.json")
+	doc, err := ServicePolicies([]byte(`{"userRoles":{"ann":["boss"]},"groupRoles":{}}`), "uc.json")
 	if err != nil || len(doc.Unknown) != 1 || !doc.Unknown[0].Ignored {
 		t.Fatalf("error %v, unknown %v", err, doc.Unknown)
 	}
@@ -102,7 +103,7 @@ func TestFieldsThatDecideButAreNotSupported(t *testing.T) {
 }
 
 func TestNearestIsOfTheVeryObject(t *testing.T) {
-	doc, err := ParseServicePolicies([]byte(policyDoc(onCat+`,"policyItems":[{"user":["a"]}],"user":["a"]`)), "uc.json")
+	doc, err := ServicePolicies([]byte(policyDoc(onCat+`,"policyItems":[{"user":["a"]}],"user":["a"]`)), "uc.json")
 	if err != nil || len(doc.Unknown) != 2 || doc.Unknown[0].Nearest != "users" || doc.Unknown[1].Nearest != "" {
 		t.Errorf("unknown %v, error %v", doc.Unknown, err)
 	}
@@ -114,7 +115,7 @@ func (*readingItself) UnmarshalJSON([]byte) error { return nil }
 
 func TestUnknownFieldsOfOtherTypes(t *testing.T) {
 	for doc, into := range map[string]any{
-		`{"policies":{"a":{"zz":1}},"securityZones":[{"zz":1}]}`: ServicePolicies{}, // decoding refuses these values
+		`{"policies":{"a":{"zz":1}},"securityZones":[{"zz":1}]}`: ranger.ServicePolicies{}, // decoding refuses these values
 		`{"At":{"zz":1},"List":[{"zz":1}],"Map":{"a":{"zz":1}}}`: &struct {
 			At   readingItself
 			List []*readingItself
@@ -130,7 +131,7 @@ func TestUnknownFieldsOfOtherTypes(t *testing.T) {
 
 // Outside of policies, what is misspelt may hide anything; what nobody meant is what newer servers add.
 func TestMisspeltFieldsOutsideOfPolicies(t *testing.T) {
-	doc, err := ParseServicePolicies([]byte(`{"securityZone":{},"tagPolicie":1,"PolicyVersion":1,"serviceConf":1,"serviceID":1,"polices":[],"policyVersoin":1,"tagPolicies":{"polices":[]},"zzz":1,"zone":{}}`), "uc.json")
+	doc, err := ServicePolicies([]byte(`{"securityZone":{},"tagPolicie":1,"PolicyVersion":1,"serviceConf":1,"serviceID":1,"polices":[],"policyVersoin":1,"tagPolicies":{"polices":[]},"zzz":1,"zone":{}}`), "uc.json")
 	if err != nil || len(doc.Unknown) != 10 {
 		t.Fatalf("error %v, unknown %v", err, doc.Unknown)
 	}
@@ -161,14 +162,14 @@ func TestMisspeltCaseIsNotRead(t *testing.T) {
 				"policyDeltas[0].policy":    `{"policyDeltas":[{"changeType":1,"policy":` + policy + `}]}`,
 				"securityZones.z.policyDel": `{"securityZones":{"z":{"policyDeltas":[{"policy":` + policy + `}]}}}`,
 			} {
-				parsed, err := ParseServicePolicies([]byte(doc), "uc.json")
+				parsed, err := ServicePolicies([]byte(doc), "uc.json")
 				if err != nil {
 					t.Fatal(err)
 				}
 				if len(parsed.Unknown) != 1 || !strings.HasPrefix(parsed.Unknown[0].Path, place) || parsed.Unknown[0].Nearest == "" {
 					t.Errorf("%s: unknown %v", place, parsed.Unknown)
 				}
-				parsed.each(func(path string, index int, p *Policy) {
+				each(parsed, func(path string, index int, p *ranger.Policy) {
 					held := len(p.DenyPolicyItems) == 1 && slices.Equal(p.DenyPolicyItems[0].Users, []string{"bob"})
 					if wanted := p.Name == "orders"; held != wanted || (len(p.Faults) == 1) != wanted {
 						t.Errorf("%s: policy %q at %s %d: denies %v, faults %v", place, p.Name, path, index, p.DenyPolicyItems, p.Faults)
@@ -179,14 +180,14 @@ func TestMisspeltCaseIsNotRead(t *testing.T) {
 				if strings.Contains(fields, "resources") {
 					continue
 				}
-				list, unknown, err := ParsePolicies([]byte(doc), "f.json")
+				list, unknown, err := Policies([]byte(doc), "f.json")
 				if err != nil || len(unknown) != 1 || len(list) != 1 || len(list[0].Faults) != 1 || len(list[0].DenyPolicyItems) != 1 {
 					t.Errorf("%s: %v, unknown %v, error %v", doc, list, unknown, err)
 				}
 			}
 		})
 	}
-	if doc, err := ParseServicePolicies([]byte(`{"policies":[{"id":1}],"Policies":[],"POLICIES":{}}`), "uc.json"); err != nil || len(doc.Policies) != 1 || len(doc.Unknown) != 2 {
+	if doc, err := ServicePolicies([]byte(`{"policies":[{"id":1}],"Policies":[],"POLICIES":{}}`), "uc.json"); err != nil || len(doc.Policies) != 1 || len(doc.Unknown) != 2 {
 		t.Errorf("document: %v, error %v", doc, err)
 	}
 }
@@ -203,12 +204,12 @@ func TestDuplicateKeys(t *testing.T) {
 		"the first of two": {`{"serviceId":1,"serviceName":"a","serviceName":"b","serviceId":2}`, `serviceName: duplicate key`},
 		"among many":       {`{"serviceConfig":{` + many.String() + `"user30":"","user2":""}}`, `serviceConfig.user30: duplicate key`},
 	} {
-		_, err := ParseServicePolicies([]byte(tc.doc), "uc.json")
+		_, err := ServicePolicies([]byte(tc.doc), "uc.json")
 		if policy.CodeOf(err) != policy.CodeInvalid || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want %s", name, err, tc.want)
 		}
 	}
-	if _, err := ParseUserStore([]byte(`{"userGroupMapping":{`+many.String()+`"u":[]}}`), "u.json"); err != nil {
+	if _, err := UserStore([]byte(`{"userGroupMapping":{`+many.String()+`"u":[]}}`), "u.json"); err != nil {
 		t.Errorf("many keys without a duplicate: %v", err)
 	}
 }
@@ -222,7 +223,7 @@ func TestDuplicateKeysInPolicies(t *testing.T) {
 		"within options": {onCat + `,"options":{"x":[{"a":1,"a":2}]}`, "options.x[0].a", "line 1, "},
 		"in an item":     {onCat + `,"denyPolicyItems":[{},{"users":["a"],"users":[]}]`, "denyPolicyItems[1].users", "line 1, "},
 	} {
-		doc, err := ParseServicePolicies([]byte(policyDoc(tc.fields)), "uc.json")
+		doc, err := ServicePolicies([]byte(policyDoc(tc.fields)), "uc.json")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -261,7 +262,7 @@ func TestWrongKindsInPolicies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			other := `{"id":1,"name":"other","policyItems":[{"users":["eve"]}]}`
 			broken := `{"id":7,"name":"orders",` + tc.fields + `}`
-			check := func(what string, policies []Policy) {
+			check := func(what string, policies []ranger.Policy) {
 				t.Helper()
 				if len(policies) != 2 || len(policies[0].Faults) > 0 || policies[0].PolicyItems[0].Users[0] != "eve" || policies[1].ID != 7 || policies[1].Name != "orders" {
 					t.Fatalf("%s: %+v", what, policies)
@@ -279,39 +280,39 @@ func TestWrongKindsInPolicies(t *testing.T) {
 					t.Errorf("%s: faults %v, want %v; users %v, want %s", what, policies[1].Faults, tc.want, users, tc.users)
 				}
 			}
-			doc, err := ParseServicePolicies([]byte(`{"policies":[`+other+`,`+broken+`],"policyVersion":3}`), "uc.json")
+			doc, err := ServicePolicies([]byte(`{"policies":[`+other+`,`+broken+`],"policyVersion":3}`), "uc.json")
 			if err != nil || doc.PolicyVersion != 3 {
 				t.Fatalf("%v, %v", doc, err)
 			}
 			check("a download", doc.Policies)
-			list, _, err := ParsePolicies([]byte(`[`+other+`,`+broken+`]`), "uc.json")
+			list, _, err := Policies([]byte(`[`+other+`,`+broken+`]`), "uc.json")
 			if err != nil {
 				t.Fatal(err)
 			}
 			check("a list", list)
-			doc, err = ParseServicePolicies([]byte(`{"policyDeltas":[{"changeType":1,"policy":`+other+`}],"securityZones":{"z":{"policyDeltas":[{"changeType":0,"policy":`+broken+`}]}}}`), "uc.json")
+			doc, err = ServicePolicies([]byte(`{"policyDeltas":[{"changeType":1,"policy":`+other+`}],"securityZones":{"z":{"policyDeltas":[{"changeType":0,"policy":`+broken+`}]}}}`), "uc.json")
 			if err != nil {
 				t.Fatal(err)
 			}
-			check("changes", []Policy{*doc.PolicyDeltas[0].Policy, *doc.SecurityZones["z"].PolicyDeltas[0].Policy})
+			check("changes", []ranger.Policy{*doc.PolicyDeltas[0].Policy, *doc.SecurityZones["z"].PolicyDeltas[0].Policy})
 			if strings.Contains(broken, `"resources"`) {
-				one, _, err := ParsePolicies([]byte(broken), "uc.json")
+				one, _, err := Policies([]byte(broken), "uc.json")
 				if err != nil {
 					t.Fatal(err)
 				}
-				check("one policy", []Policy{*doc.PolicyDeltas[0].Policy, one[0]})
+				check("one policy", []ranger.Policy{*doc.PolicyDeltas[0].Policy, one[0]})
 			}
 		})
 	}
 	for _, doc := range []string{`{"policies":["isEnabled"]}`, `{"policyDeltas":[{"policy":1}]}`, `{"policies":{}}`, `{"serviceName":5,"policies":[{"id":"x"}]}`} {
-		if _, err := ParseServicePolicies([]byte(doc), "uc.json"); policy.CodeOf(err) != policy.CodeInvalid {
+		if _, err := ServicePolicies([]byte(doc), "uc.json"); policy.CodeOf(err) != policy.CodeInvalid {
 			t.Errorf("%s: %v", doc, err)
 		}
 	}
 }
 
 func TestOtherDocumentsCarryTheirUnknownFields(t *testing.T) {
-	roles, err := ParseRoles([]byte(`{"metaDataInfo":{"Host name":"r"},"startIndex":0,"roles":[{"id":4,"isEnabled":true,"name":"steward","options":{},"createdByUser":"a",
+	roles, err := Roles([]byte(`{"metaDataInfo":{"Host name":"r"},"startIndex":0,"roles":[{"id":4,"isEnabled":true,"name":"steward","options":{},"createdByUser":"a",
 		"users":[{"name":"ana","isAdmin":false,"admin":true}],"roles":[]}],"role":[]}`), "roles.json")
 	if err != nil || len(roles.RangerRoles) != 1 || roles.RangerRoles[0].Name != "steward" || len(roles.RangerRoles[0].Users) != 1 {
 		t.Fatalf("role export: %+v, error %v", roles, err)
@@ -319,25 +320,25 @@ func TestOtherDocumentsCarryTheirUnknownFields(t *testing.T) {
 	if got := pathsOf(roles.Unknown); !slices.Equal(got, []string{"roles[0].users[0].admin", "role"}) {
 		t.Errorf("role export: unknown %v", got)
 	}
-	list, err := ParseRoles([]byte(`[{"name":"a","user":[]}]`), "roles.json")
+	list, err := Roles([]byte(`[{"name":"a","user":[]}]`), "roles.json")
 	if err != nil || !slices.Equal(pathsOf(list.Unknown), []string{"[0].user"}) {
 		t.Errorf("list of roles: %+v, error %v", list, err)
 	}
-	users, err := ParseUserStore([]byte(`{"userStoreUpdateTime":1,"userGroupMapping":{"any name":["g"]},"userAttrMapping":{"u":{"k":"v"}},"userGroups":{}}`), "u.json")
+	users, err := UserStore([]byte(`{"userStoreUpdateTime":1,"userGroupMapping":{"any name":["g"]},"userAttrMapping":{"u":{"k":"v"}},"userGroups":{}}`), "u.json")
 	if err != nil || !slices.Equal(pathsOf(users.Unknown), []string{"userGroups"}) {
 		t.Errorf("user store: %+v, error %v", users, err)
 	}
-	tags, err := ParseTags([]byte(`{"isTagsDeduped":true,"tags":{"1":{"type":"PII","attributes":{"a":"b"},"attribute":{}}},"serviceResources":[{"ownerUser":"a","element":{}}]}`), "t.json")
+	tags, err := Tags([]byte(`{"isTagsDeduped":true,"tags":{"1":{"type":"PII","attributes":{"a":"b"},"attribute":{}}},"serviceResources":[{"ownerUser":"a","element":{}}]}`), "t.json")
 	if err != nil || !slices.Equal(pathsOf(tags.Unknown), []string{"tags.1.attribute", "serviceResources[0].element"}) {
 		t.Errorf("tags: %+v, error %v", tags, err)
 	}
-	def, err := ParseServiceDef([]byte(`{"name":"x","resources":[{"name":"a","parents":"b"}],"accessTypes":[{"name":"r","implied":["w"]}]}`), "d.json")
+	def, err := ServiceDef([]byte(`{"name":"x","resources":[{"name":"a","parents":"b"}],"accessTypes":[{"name":"r","implied":["w"]}]}`), "d.json")
 	if err != nil || !slices.Equal(pathsOf(def.Unknown), []string{"resources[0].parents", "accessTypes[0].implied"}) {
 		t.Errorf("service definition: %+v, error %v", def, err)
 	}
 }
 
-func pathsOf(unknown []UnknownField) (paths []string) {
+func pathsOf(unknown []ranger.UnknownField) (paths []string) {
 	for _, u := range unknown {
 		paths = append(paths, u.Path)
 	}
@@ -368,7 +369,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestUnrecognisedDocumentHint(t *testing.T) {
-	_, _, err := ParsePolicies([]byte(`{"polices":[]}`), "f.json")
+	_, _, err := Policies([]byte(`{"polices":[]}`), "f.json")
 	if err == nil || !strings.Contains(err.Error(), `did you mean policies where it says "polices"?`) {
 		t.Errorf("error %v", err)
 	}

@@ -1,4 +1,4 @@
-package ranger_test
+package parse_test
 
 import (
 	"reflect"
@@ -6,24 +6,25 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/delta"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
 // The problems of policies do not depend on whether they came with a whole document or with changes of one.
 func TestProblemsOfDeltas(t *testing.T) {
-	parse := func(doc string) *ranger.ServicePolicies {
+	read := func(doc string) *ranger.ServicePolicies {
 		t.Helper()
-		p, err := ranger.ParseServicePolicies([]byte(doc), "d")
+		p, err := parse.ServicePolicies([]byte(doc), "d")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	whole := parse(`{"serverName":"r","userRoles":{"ann":["r"]},"policies":[{"id":2,"name":"two","colour":1},{"id":3,"name":"three","colour":1,"resources":{"catalog":{"values":["a"],"shape":1}}},
+	whole := read(`{"serverName":"r","userRoles":{"ann":["r"]},"policies":[{"id":2,"name":"two","colour":1},{"id":3,"name":"three","colour":1,"resources":{"catalog":{"values":["a"],"shape":1}}},
 		{"id":5,"name":"five","policyItems":[{"tint":1},{"tint":2}]}],"securityZones":{"z.policies":{"policies":[{"id":9,"name":"nine","colour":1}]}}}`)
-	base := parse(`{"serverName":"r","userRoles":{"ann":["r"]},"policies":[{"id":1,"name":"one","colour":1,"gone":1},{"id":2,"name":"two","colour":1},{"id":3,"name":"old","old":1},{"id":4,"name":"four"}],
+	base := read(`{"serverName":"r","userRoles":{"ann":["r"]},"policies":[{"id":1,"name":"one","colour":1,"gone":1},{"id":2,"name":"two","colour":1},{"id":3,"name":"old","old":1},{"id":4,"name":"four"}],
 		"securityZones":{"z.policies":{"policies":[{"id":9,"name":"nine"}]}}}`)
-	update := parse(`{"serverName":"r","policyVersion":2,"policyDeltas":[{"changeType":2,"policy":{"id":1,"name":"one","gone":1}},{"changeType":2,"policy":{"id":4,"name":"four","gone":1}},
+	update := read(`{"serverName":"r","policyVersion":2,"policyDeltas":[{"changeType":2,"policy":{"id":1,"name":"one","gone":1}},{"changeType":2,"policy":{"id":4,"name":"four","gone":1}},
 		{"changeType":0,"policy":{"id":5,"name":"five","policyItems":[{"tint":1},{"tint":2}]}},
 		{"changeType":1,"policy":{"id":3,"name":"three","colour":1,"resources":{"catalog":{"values":["a"],"shape":1}}}}],
 		"securityZones":{"z.policies":{"policyDeltas":[{"changeType":1,"policy":{"id":9,"name":"nine","colour":1}}]}}}`)
@@ -31,7 +32,7 @@ func TestProblemsOfDeltas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, want := ranger.ProblemsOf(next.Unknown, "d", policy.EffectWider), ranger.ProblemsOf(whole.Unknown, "d", policy.EffectWider)
+	got, want := parse.ProblemsOf(next.Unknown, "d", policy.EffectWider), parse.ProblemsOf(whole.Unknown, "d", policy.EffectWider)
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("by changes %+v\nwhole      %+v", got, want)
 	}
@@ -47,7 +48,7 @@ func TestProblemsOfDeltas(t *testing.T) {
 		t.Errorf("problems %+v\nwant     %+v", want, expected)
 	}
 	for range 3 { // the same field of every update is kept once
-		if next, err = delta.Apply(next, parse(`{"serverName":"r","policyDeltas":[]}`)); err != nil {
+		if next, err = delta.Apply(next, read(`{"serverName":"r","policyDeltas":[]}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

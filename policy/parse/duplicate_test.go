@@ -1,4 +1,4 @@
-package ranger_test
+package parse_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ucwarden/input"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
 )
 
@@ -32,7 +33,7 @@ func TestDuplicatesAreThoseOfOtherEdges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := `{"policies":` + value(4).Draw(t, "value") + `}`
 		other := errors.As(input.CheckUnique([]byte(text), 100), new(*input.DuplicateError))
-		_, err := ranger.UnknownFields([]byte(text), "f", ranger.ServicePolicies{})
+		_, err := parse.UnknownFields([]byte(text), "f", ranger.ServicePolicies{})
 		if ours := err != nil && strings.Contains(err.Error(), "duplicate key"); ours != other {
 			t.Fatalf("%s: %v, other edges: %t", text, err, other)
 		}

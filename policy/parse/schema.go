@@ -1,10 +1,12 @@
-package ranger
+package parse
 
 import (
 	"encoding/json"
 	"reflect"
 	"strings"
 	"sync"
+
+	"ucwarden/policy/ranger"
 )
 
 // schema is what the walker must know of a type: the fields of its objects and what is in them.
@@ -76,28 +78,28 @@ var inputFields = []string{"validationRegEx", "validationMessage", "uiHint", "rb
 // here do not hold because they say nothing about access. Sources: the classes of org.apache.ranger.plugin.model,
 // plugin.util and view.
 var rangerFields = map[reflect.Type][][]string{
-	reflect.TypeFor[ServicePolicies](): {wrapperFields, {"auditMode"}},
-	reflect.TypeFor[TagPolicies]():     {{"serviceId", "policyUpdateTime", "auditMode"}},
-	reflect.TypeFor[PolicyDelta]():     {{"policiesVersion"}},
-	reflect.TypeFor[Policy]():          {baseFields, {"resourceSignature"}},
-	reflect.TypeFor[ServiceDef]():      {baseFields, labelFields, {"implClass", "configs", "enums"}},
-	reflect.TypeFor[ResourceDef]():     {labelFields, inputFields},
-	reflect.TypeFor[AccessTypeDef]():   {{"rbKeyLabel"}},
-	reflect.TypeFor[ConditionDef]():    {labelFields, inputFields},
-	reflect.TypeFor[DataMaskTypeDef](): {labelFields},
-	reflect.TypeFor[Role]():            {baseFields, {"options", "createdByUser"}},
-	reflect.TypeFor[ServiceRoles]():    {wrapperFields, {"roleUpdateTime"}},
-	reflect.TypeFor[UserStore]():       {{"userStoreUpdateTime"}},
-	reflect.TypeFor[ServiceTags]():     {{"tagUpdateTime", "tagsChangeExtent", "isTagsDeduped"}},
-	reflect.TypeFor[TagDefinition]():   {baseFields, {"source"}},
-	reflect.TypeFor[Tag]():             {baseFields},
-	reflect.TypeFor[ServiceResource](): {baseFields, {"resourceSignature", "ownerUser", "additionalInfo"}},
+	reflect.TypeFor[ranger.ServicePolicies](): {wrapperFields, {"auditMode"}},
+	reflect.TypeFor[ranger.TagPolicies]():     {{"serviceId", "policyUpdateTime", "auditMode"}},
+	reflect.TypeFor[ranger.PolicyDelta]():     {{"policiesVersion"}},
+	reflect.TypeFor[ranger.Policy]():          {baseFields, {"resourceSignature"}},
+	reflect.TypeFor[ranger.ServiceDef]():      {baseFields, labelFields, {"implClass", "configs", "enums"}},
+	reflect.TypeFor[ranger.ResourceDef]():     {labelFields, inputFields},
+	reflect.TypeFor[ranger.AccessTypeDef]():   {{"rbKeyLabel"}},
+	reflect.TypeFor[ranger.ConditionDef]():    {labelFields, inputFields},
+	reflect.TypeFor[ranger.DataMaskTypeDef](): {labelFields},
+	reflect.TypeFor[ranger.Role]():            {baseFields, {"options", "createdByUser"}},
+	reflect.TypeFor[ranger.ServiceRoles]():    {wrapperFields, {"roleUpdateTime"}},
+	reflect.TypeFor[ranger.UserStore]():       {{"userStoreUpdateTime"}},
+	reflect.TypeFor[ranger.ServiceTags]():     {{"tagUpdateTime", "tagsChangeExtent", "isTagsDeduped"}},
+	reflect.TypeFor[ranger.TagDefinition]():   {baseFields, {"source"}},
+	reflect.TypeFor[ranger.Tag]():             {baseFields},
+	reflect.TypeFor[ranger.ServiceResource](): {baseFields, {"resourceSignature", "ownerUser", "additionalInfo"}},
 }
 
 // ignoredFields are fields of Ranger's model that decide access there and have no effect here: the roles of users and
 // groups as Ranger 2.0.0 put them into the policy download, before the roles download replaced them.
 var ignoredFields = map[reflect.Type][]string{
-	reflect.TypeFor[ServicePolicies](): {"userRoles", "groupRoles"},
+	reflect.TypeFor[ranger.ServicePolicies](): {"userRoles", "groupRoles"},
 }
 
 var (
@@ -130,7 +132,7 @@ func makeSchema(t reflect.Type) *schema {
 	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array:
 		s.array, s.elements = true, makeSchema(t.Elem())
 	case t.Kind() == reflect.Struct:
-		s.policy = t == reflect.TypeFor[Policy]()
+		s.policy = t == reflect.TypeFor[ranger.Policy]()
 		s.fields = [][]field{}
 		s.addStruct(t)
 	}
