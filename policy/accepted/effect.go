@@ -46,7 +46,7 @@ func (f *finder) findRecursive(p *rules.Policy) {
 			if !r.IsRecursive {
 				continue
 			}
-			if def := f.Model.Resource(name); def != nil && !def.HasPaths() {
+			if def := p.Resource(name); def != nil && !def.HasPaths() {
 				names = append(names, name)
 			}
 		}

@@ -116,7 +116,7 @@ func (f *finder) anyValueProblem(p *rules.Policy, resources map[string]ranger.Po
 			return true
 		}
 		for _, value := range r.Values {
-			if ValueProblem(value) != "" || p.Tag && f.tagNames().Problem(p.Resource(name), value) != "" || !p.Tag && f.Model.NameProblem(name, value) != "" {
+			if ValueProblem(value) != "" || p.Tag && f.tagNames().Problem(p.Resource(name), value) != "" || !p.Tag && p.NameProblem(name, value) != "" {
 				return true
 			}
 		}
@@ -138,9 +138,14 @@ func (f *finder) valueProblems(p *rules.Policy, resource string, values []string
 		var at []int
 		var why []string
 		for i, value := range values {
-			what, problem := "object", cmp.Or(ValueProblem(value), f.Model.NameProblem(resource, value))
-			if tags {
+			var what, problem string
+			switch {
+			case tags:
 				what, problem = "tag", f.tagNames().Problem(p.Resource(resource), value)
+			case p != nil:
+				what, problem = "object", cmp.Or(ValueProblem(value), p.NameProblem(resource, value))
+			default:
+				what, problem = "object", cmp.Or(ValueProblem(value), f.Model.NameProblem(ranger.PolicyTypeAccess, resource, value))
 			}
 			if problem != "" {
 				at, why = append(at, i), append(why, fmt.Sprintf("%q can match no %s: %s", value, what, problem))

@@ -357,16 +357,6 @@ func TestItemsInVainAreFindings(t *testing.T) {
 
 // What a service definition names and does not have, and roles that are switched off, are said; so is a matcher that nobody knows.
 func TestDefinitionsAndRoles(t *testing.T) {
-	find := func(edit func(*ranger.ServiceDef)) string {
-		def := *ranger.DefaultServiceDef()
-		def.Resources, def.AccessTypes = slices.Clone(def.Resources), slices.Clone(def.AccessTypes)
-		edit(&def)
-		var found []string
-		for _, p := range accepted.DefinitionProblems(&def) {
-			found = append(found, string(p.Effect)+" "+p.Field+": "+p.Message)
-		}
-		return strings.Join(found, "; ")
-	}
 	for name, tc := range map[string]struct {
 		edit func(*ranger.ServiceDef)
 		want string
@@ -380,7 +370,7 @@ func TestDefinitionsAndRoles(t *testing.T) {
 		}, ""},
 		"no matcher": {func(d *ranger.ServiceDef) { d.Resources[1].Matcher = "" }, ""},
 	} {
-		if got := find(tc.edit); (tc.want == "") != (got == "") || !strings.Contains(got, tc.want) || got != "" && !strings.HasPrefix(got, "wider ") {
+		if got := definitionProblems(tc.edit); (tc.want == "") != (got == "") || !strings.Contains(got, tc.want) || got != "" && !strings.HasPrefix(got, "wider ") {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}

@@ -81,11 +81,11 @@ func (n *TagNames) Problem(def *ranger.ResourceDef, value string) string {
 	}
 	near, ok := n.alike[alike(value)]
 	switch {
-	case strings.ContainsAny(value, "*?") && def != nil && !def.MatcherOptions.Bool("wildCard", true):
+	case strings.ContainsAny(value, "*?") && def != nil && !def.MatcherOptions.Matching("wildCard", true):
 		return "wildcards stand for themselves, by the definition of the tag service; name the tags"
 	case !ok:
 		return ValueProblem(value)
-	case def != nil && def.MatcherOptions.Bool("ignoreCase", true) && strings.EqualFold(near, value):
+	case def != nil && def.MatcherOptions.Matching("ignoreCase", true) && strings.EqualFold(near, value):
 		return ""
 	}
 	return fmt.Sprintf("there is %q, and names of tags are compared as they are written, as in Ranger; write it as the tag's name", near)

@@ -104,7 +104,7 @@ func Read(set *rules.RuleSet, o Options) *Rules {
 		reg, err := region.New(r.levelsOf(m), true)
 		if reg.Open {
 			r.Findings = append(r.Findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
-				"security zone %q names a macro or a literal '*', which a grant cannot express; what policies outside it allow is not granted where it may lie", zone)})
+				"security zone %q names a macro, or a '*' or '?' that stands for itself (wildCard), which a grant cannot express; what policies outside it allow is not granted where it may lie", zone)})
 		}
 		if reg.Columns {
 			r.Findings = append(r.Findings, policy.Finding{Effect: policy.EffectNarrower, Message: fmt.Sprintf(
@@ -174,7 +174,7 @@ func (r *ruleReader) regionsOf(c *judge.Policy) []region.Region {
 	for i := range c.Rule.Resources {
 		reg, err := region.New(r.levelsOf(&c.Rule.Resources[i]), c.Rule.Inherits())
 		if reg.Open {
-			r.find(c.Rule, policy.EffectNarrower, "its resource holds a macro or a literal '*', which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
+			r.find(c.Rule, policy.EffectNarrower, "its resource holds a macro, or a '*' or '?' that stands for itself (wildCard), which a grant cannot express; what it allows is not granted, what it denies is denied for every value")
 		}
 		if err != nil {
 			r.find(c.Rule, policy.EffectNarrower, "%v; nothing is granted for it", err)

@@ -34,7 +34,7 @@ func (l *lintList) resources(p *ranger.Policy) {
 
 // values checks the values of one resource level, and reports whether some name can match them.
 func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyResource) bool {
-	def := l.model.Resource(name)
+	def := l.model.Resource(p.PolicyType, name)
 	if def == nil {
 		return true
 	}
@@ -43,9 +43,6 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	}
 	if accepted.ExcludesAll(r) != "" {
 		return false
-	}
-	if !l.tags && !def.MatcherOptions.Bool("wildCard", true) && slices.ContainsFunc(r.Values, func(v string) bool { return strings.ContainsAny(v, "*?") }) {
-		l.find(p, SeverityWarning, CheckNoMatch, path+".values", "wildcards stand for themselves here, by the service definition; name the values")
 	}
 	level, _, known := rules.LevelOf(name)
 	if l.tags {
@@ -56,7 +53,7 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	}
 	possible := 0
 	for i, value := range r.Values {
-		if !faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) && accepted.ValueProblem(value) == "" && (level == 0 || l.model.NameProblem(name, value) == "") {
+		if !faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) && accepted.ValueProblem(value) == "" && (level == 0 || l.model.NameProblem(p.PolicyType, name, value) == "") {
 			possible++
 		}
 	}

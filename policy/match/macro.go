@@ -23,8 +23,8 @@ func newMacroOptions(o ranger.OptionMap) macroOptions {
 		return o[name][0]
 	}
 	m := macroOptions{
-		tokens:      o.Bool("replaceTokens", true),
-		expressions: o.Bool("replaceReqExpressions", true),
+		tokens:      o.Matching("replaceTokens", true),
+		expressions: o.Matching("replaceReqExpressions", true),
 		start:       char("tokenDelimiterStart", '{'),
 		end:         char("tokenDelimiterEnd", '}'),
 		quote:       char("tokenDelimiterEscape", '\\'),

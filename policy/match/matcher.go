@@ -120,9 +120,9 @@ type matcherOptions struct {
 
 func newMatcherOptions(def *ranger.ResourceDef, recursive bool) matcherOptions {
 	o := matcherOptions{
-		fold:                def.MatcherOptions.Bool("ignoreCase", true),
-		wildcard:            def.MatcherOptions.Bool("wildCard", true),
-		quotedCaseSensitive: def.MatcherOptions.Bool("quotedCaseSensitive", false),
+		fold:                def.MatcherOptions.Matching("ignoreCase", true),
+		wildcard:            def.MatcherOptions.Matching("wildCard", true),
+		quotedCaseSensitive: def.MatcherOptions.Matching("quotedCaseSensitive", false),
 		quotes:              `"`,
 		separator:           '/',
 		macros:              newMacroOptions(def.MatcherOptions),

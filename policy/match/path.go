@@ -30,6 +30,12 @@ func NewForest(hierarchies [][]*ranger.ResourceDef) *Forest {
 	return f
 }
 
+// Resource returns the definition of a resource of the trees, nil when there is none of that name.
+func (f *Forest) Resource(name string) *ranger.ResourceDef {
+	def, _ := f.find(name)
+	return def
+}
+
 func (f *Forest) find(name string) (def *ranger.ResourceDef, depth int) {
 	if i := slices.Index(f.Names, name); i >= 0 {
 		return f.defs[i], f.place[i].depth

@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -58,7 +59,8 @@ func odd(t *rapid.T, w *World) {
 			}
 		}
 	}
-	for _, name := range []string{"c1.s1.ſtraße", "c1.s1.cust_ς", "c1.s1.cafe\u0301", "c1.s2.\"t1"} {
+	oddDefinition(t, def)
+	for _, name := range []string{"c1.s1.ſtraße", "c1.s1.cust_ς", "c1.s1.cafe\u0301", "c1.s1.cust_*", "c1.s2.\"t1"} {
 		w.Listed = append(w.Listed, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: name}})
 	}
 	for i := range w.Roles {
@@ -82,6 +84,7 @@ func odd(t *rapid.T, w *World) {
 	oddPolicies(t, s.Policies)
 	if s.TagPolicies != nil {
 		oddPolicies(t, s.TagPolicies.Policies)
+		oddTagMasks(t, s)
 		if rapid.IntRange(0, 5).Draw(t, "tag service without definition") == 0 {
 			s.TagPolicies.ServiceDef = nil
 		}
@@ -113,6 +116,64 @@ func odd(t *rapid.T, w *World) {
 	}
 }
 
+// oddDefinition draws what access types imply, by way of others too, and how masks compare names.
+func oddDefinition(t *rapid.T, def *ranger.ServiceDef) {
+	def.AccessTypes = slices.Clone(def.AccessTypes)
+	for i := range def.AccessTypes {
+		a := &def.AccessTypes[i]
+		switch a.Name {
+		case "all_privileges":
+			if rapid.IntRange(0, 3).Draw(t, "odd all_privileges") == 0 {
+				a.ImpliedGrants = rapid.SampledFrom([][]string{nil, {"manage"}, {"select", "selct"}}).Draw(t, "all_privileges implies")
+			}
+		case "manage", "modify", "apply_tag":
+			if rapid.IntRange(0, 3).Draw(t, "odd "+a.Name) == 0 {
+				a.ImpliedGrants = rapid.SampledFrom([][]string{{"modify"}, {"select"}, {"all_privileges"}, {"apply_tag", "nothing"}}).Draw(t, a.Name+" implies")
+			}
+		}
+	}
+	def.MarkerAccessTypes = maybe(t, "markers", 6, []ranger.AccessTypeDef{{Name: "_READ"}, {Name: "_ALL", ImpliedGrants: []string{"modify"}}, {Name: "_REED", ImpliedGrants: []string{"select"}}})
+	if def.DataMaskDef != nil {
+		masks := *def.DataMaskDef
+		masks.Resources = slices.Clone(masks.Resources)
+		for i := range masks.Resources {
+			oddMatching(t, &masks.Resources[i])
+		}
+		def.DataMaskDef = &masks
+	}
+}
+
+// oddMatching draws options by which the names of a resource are compared.
+func oddMatching(t *rapid.T, r *ranger.ResourceDef) {
+	for _, option := range []string{"ignoreCase", "wildCard"} {
+		if v := maybe(t, "masks' "+r.Name+" "+option, 6, oddBooleans...); v != "" {
+			r.MatcherOptions = maps.Clone(r.MatcherOptions)
+			if r.MatcherOptions == nil {
+				r.MatcherOptions = ranger.OptionMap{}
+			}
+			r.MatcherOptions[option] = v
+		}
+	}
+}
+
+// oddTagMasks adds masks by tags, for which the tag service may compare names otherwise than for access.
+func oddTagMasks(t *rapid.T, s *ranger.Snapshot) {
+	prefix := s.ServiceDef.Name + ":"
+	if def := s.TagPolicies.ServiceDef; rapid.Bool().Draw(t, "tag masks have options") {
+		resource := ranger.ResourceDef{Name: ranger.TagResource}
+		oddMatching(t, &resource)
+		def.DataMaskDef = &ranger.DataMaskDef{Resources: []ranger.ResourceDef{resource}}
+	}
+	if rapid.Bool().Draw(t, "tag mask") {
+		s.TagPolicies.Policies = append(s.TagPolicies.Policies, ranger.Policy{ID: 250, Name: "tag mask", PolicyType: ranger.PolicyTypeDataMask,
+			Resources: map[string]ranger.PolicyResource{ranger.TagResource: {Values: []string{rapid.SampledFrom([]string{"PII", "pii", "P*", "*"}).Draw(t, "masked tag")}}},
+			DataMaskPolicyItems: []ranger.DataMaskPolicyItem{{
+				PolicyItem:   ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: prefix + "select"}}, Groups: []string{rapid.SampledFrom(append(Groups, "public")).Draw(t, "masked")}},
+				DataMaskInfo: ranger.DataMaskInfo{DataMaskType: prefix + "MASK"},
+			}}})
+	}
+}
+
 // oddPolicies changes each policy in one or two ways.
 func oddPolicies(t *rapid.T, list []ranger.Policy) {
 	off := false
@@ -139,7 +200,7 @@ func oddPolicies(t *rapid.T, list []ranger.Policy) {
 				})
 			case 5:
 				eachItem(p, func(item *ranger.PolicyItem) {
-					item.Accesses = append([]ranger.ItemAccess{{Type: "read"}, {Type: "SELECT"}, {Type: "modify", IsAllowed: &off}}, item.Accesses...)
+					item.Accesses = append([]ranger.ItemAccess{{Type: "read"}, {Type: "SELECT"}, {Type: rapid.SampledFrom([]string{"_READ", "_ALL", "_REED", "select"}).Draw(t, "marker")}, {Type: "modify", IsAllowed: &off}}, item.Accesses...)
 				})
 			case 6:
 				eachItem(p, func(item *ranger.PolicyItem) {

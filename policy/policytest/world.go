@@ -361,6 +361,13 @@ func Dump(w *World, grants *policy.GrantSet, report *policy.Report) string {
 	line("groups", w.GroupsOf)
 	line("known", snapshot.Users != nil)
 	line("options", snapshot.ServiceDef.Options)
+	line("masks", snapshot.ServiceDef.DataMaskDef)
+	line("markers", snapshot.ServiceDef.MarkerAccessTypes)
+	for _, a := range snapshot.ServiceDef.AccessTypes {
+		if len(a.ImpliedGrants) > 0 {
+			line(a.Name+" implies", a.ImpliedGrants)
+		}
+	}
 	for _, r := range snapshot.ServiceDef.Resources {
 		if len(r.MatcherOptions) > 0 {
 			line("options of "+r.Name, r.MatcherOptions)

@@ -95,7 +95,8 @@ func pathToRoot(leaf *ResourceDef, byName map[string]*ResourceDef) []*ResourceDe
 }
 
 // MergeResourceDefs completes the resource definitions of masks or filters from those of access, as Ranger does
-// (ServiceDefUtil.normalize): name, level and parent stay, the rest is overridden where it is set.
+// (RangerServiceDef.mergeResourceDef): name, level and parent stay, the rest is overridden where it is set. What a matcher's options
+// leave out stays, and whether a resource is recursive or has excludes is never left out.
 func MergeResourceDefs(base, special []ResourceDef) []ResourceDef {
 	byName := ResourcesByName(base)
 	merged := make([]ResourceDef, 0, len(special))
@@ -107,6 +108,7 @@ func MergeResourceDefs(base, special []ResourceDef) []ResourceDef {
 		}
 		r := *b
 		r.Mandatory = r.Mandatory || s.Mandatory
+		r.RecursiveSupported, r.ExcludesSupported = s.RecursiveSupported, s.ExcludesSupported
 		if s.Matcher != "" {
 			r.Matcher = s.Matcher
 		}
@@ -129,8 +131,9 @@ func MergeResourceDefs(base, special []ResourceDef) []ResourceDef {
 	return merged
 }
 
-// ImpliedGrants maps every access type, markers included, to itself and the access types it implies. Like Ranger
-// (ServiceDefUtil.getExpandedImpliedGrants) it takes one step only: what an implied type implies is not implied.
+// ImpliedGrants maps every access type, markers included, to itself and the access types it surely implies, which is one step: whether
+// Ranger takes another, from "admin implies write" and "write implies read" to "admin implies read", depends on the order of a hash
+// table. Source: RangerAbstractPolicyItemEvaluator.computeWithImpliedGrants.
 func ImpliedGrants(def *ServiceDef) map[string][]string {
 	implied := make(map[string][]string, len(def.AccessTypes)+len(markerCategories)+1)
 	add := func(types []AccessTypeDef) {
@@ -148,6 +151,42 @@ func ImpliedGrants(def *ServiceDef) map[string][]string {
 	}
 	add(def.MarkerAccessTypes)
 	return implied
+}
+
+// ImpliedAtMost maps every access type, markers included, to itself and all that it may imply: over any number of steps, and of a marker
+// that the definition brings what Ranger Admin would write into it, too.
+func ImpliedAtMost(def *ServiceDef) map[string][]string {
+	steps := ImpliedGrants(def)
+	for marker, types := range markerGrants(def) {
+		steps[marker] = append(slices.Clone(steps[marker]), types...)
+	}
+	all := make(map[string][]string, len(steps))
+	for name := range steps {
+		list, seen := []string{name}, map[string]bool{name: true}
+		for i := 0; i < len(list); i++ {
+			for _, next := range steps[list[i]] {
+				if !seen[next] {
+					seen[next], list = true, append(list, next)
+				}
+			}
+		}
+		slices.Sort(list)
+		all[name] = list
+	}
+	return all
+}
+
+// MarkerProblems calls yield for each marker access type that the definition brings, with what Ranger Admin would write into it and it
+// lacks; known is false for one that Ranger does not have.
+func (d *ServiceDef) MarkerProblems(yield func(name string, known bool, lacks []string)) {
+	grants := markerGrants(d)
+	for _, m := range d.MarkerAccessTypes {
+		of, known := grants[m.Name]
+		lacks := slices.DeleteFunc(slices.Clone(of), func(name string) bool { return slices.Contains(m.ImpliedGrants, name) })
+		if !known || len(lacks) > 0 {
+			yield(m.Name, known, lacks)
+		}
+	}
 }
 
 // markerGrants lists what each marker access type stands for: the access types of its category and what they imply;

@@ -21,6 +21,7 @@ type Model struct {
 	hierarchies [3][][]*ranger.ResourceDef     // by policy type; each root to leaf
 	forests     [3]*match.Forest               // the same, for matching
 	Implied     map[string][]string            // access type to itself and what it implies, one step, as in Ranger
+	atMost      map[string][]string            // and what it may imply
 	Conditions  condition.Definitions
 	inherit     bool // OptionInheritAccess
 	denies      bool // deny items and exceptions take part
@@ -44,7 +45,7 @@ func NewModel(def *ranger.ServiceDef) *Model {
 		m.forests[t] = match.NewForest(m.hierarchies[t])
 	}
 	m.Conditions = condition.NewDefinitions(def, m.forests[ranger.PolicyTypeAccess])
-	m.Implied = ranger.ImpliedGrants(def)
+	m.Implied, m.atMost = ranger.ImpliedGrants(def), ranger.ImpliedAtMost(def)
 	return m
 }
 
@@ -57,14 +58,22 @@ func (m *Model) ImpliedBy(accessType string) []string {
 	return []string{accessType}
 }
 
-// expand lists, sorted, access types and what they imply. The caller must not change the list.
-func (m *Model) expand(accesses []string) []string {
-	if len(accesses) == 1 {
-		return m.ImpliedBy(accesses[0])
+// expand lists, sorted, access types and what they imply; atMost, with all that they may imply. The caller must not change the list.
+func (m *Model) expand(accesses []string, atMost bool) []string {
+	implied := m.Implied
+	if atMost {
+		implied = m.atMost
+	}
+	if len(accesses) == 1 && implied[accesses[0]] != nil {
+		return implied[accesses[0]]
 	}
 	var list []string
 	for _, a := range accesses {
-		list = append(list, m.ImpliedBy(a)...)
+		if of, ok := implied[a]; ok {
+			list = append(list, of...)
+		} else {
+			list = append(list, a)
+		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
@@ -217,10 +226,16 @@ func (m *Model) Name() string { return m.def.Name }
 // AccessTypes lists the access types of the service definition.
 func (m *Model) AccessTypes() []ranger.AccessTypeDef { return m.def.AccessTypes }
 
-// Resource returns the definition of a resource that access policies may name, nil when there is none.
-func (m *Model) Resource(name string) *ranger.ResourceDef {
+// Resource returns the definition of a resource that policies of type t may name, by which their names are compared: masks and filters
+// have options of their own. It is nil when there is none.
+func (m *Model) Resource(t ranger.PolicyType, name string) *ranger.ResourceDef {
 	if m == nil {
 		return nil
+	}
+	if t > ranger.PolicyTypeAccess && int(t) < len(m.forests) {
+		if def := m.forests[t].Resource(name); def != nil {
+			return def
+		}
 	}
 	return m.Resources[name]
 }
@@ -231,10 +246,18 @@ func (m *Model) Denies() bool { return m.denies }
 var wildcards = strings.NewReplacer("*", "", "?", "")
 
 // NameProblem returns why Unity Catalog can have no object of the name, or of one that fits the pattern, that a value of a
-// resource is, or why it is written in the patterns of another language; "" otherwise, and for columns, whose names may hold nearly
-// anything.
-func (m *Model) NameProblem(resource, value string) string {
-	if level, _, known := LevelOf(resource); !known || level == 0 {
+// resource is in policies of type t, or why it is written in the patterns of another language; "" otherwise. Names of columns may hold
+// nearly anything.
+func (m *Model) NameProblem(t ranger.PolicyType, resource, value string) string {
+	level, _, known := LevelOf(resource)
+	def := m.Resource(t, resource)
+	if !known || def == nil {
+		return ""
+	}
+	if strings.ContainsAny(value, "*?") && !def.MatcherOptions.Matching("wildCard", true) {
+		return "wildcards stand for themselves, by the service definition (wildCard); name each object"
+	}
+	if level == 0 {
 		return ""
 	}
 	literal := value
@@ -246,9 +269,9 @@ func (m *Model) NameProblem(resource, value string) string {
 	}
 	err := policy.ValidateName(literal)
 	if err == nil {
-		return m.patternProblem(resource, value, literal)
+		return patternProblem(def, value, literal)
 	}
-	if match.HoldsMacro(m.Resource(resource), value) {
+	if match.HoldsMacro(def, value) {
 		return ""
 	}
 	why := strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal))
@@ -259,9 +282,8 @@ func (m *Model) NameProblem(resource, value string) string {
 }
 
 // patternProblem returns why nobody means a value as it is read, in which a name is allowed to hold what it holds.
-func (m *Model) patternProblem(resource, value, literal string) string {
-	def := m.Resource(resource)
-	isCased := def != nil && !def.MatcherOptions.Bool("ignoreCase", true) && naming.Canonical(value) != value
+func patternProblem(def *ranger.ResourceDef, value, literal string) string {
+	isCased := !def.MatcherOptions.Matching("ignoreCase", true) && naming.Canonical(value) != value
 	if !isCased && !strings.ContainsAny(literal, "|%[") || match.HoldsMacro(def, value) {
 		return ""
 	}

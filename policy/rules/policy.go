@@ -69,7 +69,7 @@ type Item struct {
 	Kind       ItemKind
 	Index      int      // in its list
 	Named      []string // access types as the item names them, of this service, but those switched off
-	Expanded   []string // with implied grants, sorted
+	Expanded   []string // with implied grants, sorted; where the item restricts, with all that may be implied
 	accesses   []string // the same in lower case, sorted
 	all        bool     // every access type
 	Admin      bool     // delegated administration
@@ -226,7 +226,7 @@ func (r *reader) item(p *Policy, kind ItemKind, index int, raw *ranger.PolicyIte
 	if left == 0 && len(raw.Accesses) > 0 && !raw.DelegateAdmin {
 		return e, false
 	}
-	e.Expanded = m.expand(e.Named)
+	e.Expanded = m.expand(e.Named, e.Restricts())
 	e.accesses = e.Expanded
 	if slices.ContainsFunc(e.Expanded, func(a string) bool { return naming.Canonical(a) != a }) {
 		e.accesses = nil
@@ -370,8 +370,14 @@ func (p *Policy) MatchWithoutRequest(path *match.Path, v *match.Values) (matched
 	return conditional || p.Everywhere, conditional
 }
 
-// Resource returns the definition of a resource that the policy may name, nil when there is none.
-func (p *Policy) Resource(name string) *ranger.ResourceDef { return p.model.Resource(name) }
+// Resource returns the definition by which the policy's names of a resource are compared, nil when there is none.
+func (p *Policy) Resource(name string) *ranger.ResourceDef { return p.model.Resource(p.Type, name) }
+
+// NameProblem returns why nothing in Unity Catalog can have the name that a value of one of the policy's resources is, by the
+// definition that the policy's names are compared by. See [Model.NameProblem].
+func (p *Policy) NameProblem(resource, value string) string {
+	return p.model.NameProblem(p.Type, resource, value)
+}
 
 // AllAccesses lists the access types of the policy's service definition but the one named "all".
 func (p *Policy) AllAccesses() []string {

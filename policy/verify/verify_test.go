@@ -175,14 +175,14 @@ func TestDefaultServiceDefAgreesWithPrivileges(t *testing.T) {
 	}
 	for _, typ := range policy.SecurableTypes {
 		name := strings.ToLower(string(typ))
-		r := model.Resource(name)
+		r := model.Resource(ranger.PolicyTypeAccess, name)
 		if r == nil {
 			t.Errorf("no resource %s", name)
 			continue
 		}
 		checkRestrictions(t, r, privilegesOfAnyKind(typ))
 	}
-	checkRestrictions(t, model.Resource("model"), policy.Privileges(policy.Function, policy.KindModel))
+	checkRestrictions(t, model.Resource(ranger.PolicyTypeAccess, "model"), policy.Privileges(policy.Function, policy.KindModel))
 	for p := range listed {
 		if !policy.IsPrivilege(p) && p != policy.Refresh {
 			t.Errorf("access type %s is no privilege", p)
