@@ -55,7 +55,7 @@ func (c *Compiler) noteDifferences() {
 		if n := len(more); n > 1 {
 			message += fmt.Sprintf(" and %d more", n-1)
 		}
-		c.note(id, message+" in it, and the user store does not; what is granted to it reaches them, so that they count as in it where something is denied")
+		c.note(id, policy.EffectNone, message+" in it, and the user store does not; what is granted to it reaches them, so that they count as in it where something is denied")
 	}
 }
 

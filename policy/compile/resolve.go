@@ -37,6 +37,7 @@ func (c *Compiler) resolve() {
 		return
 	}
 	allowed, denied := c.named()
+	restricted := c.restricted()
 	nearest, noted, unnoted := 0, 0, 0
 	near := func(p policy.Principal) string {
 		if nearest++; nearest > maxNearest {
@@ -65,10 +66,12 @@ func (c *Compiler) resolve() {
 		c.principals = append(c.principals, r.Principal)
 		c.listed = append(c.listed, r.Withheld == "" && (r.Listed || !d.Read()))
 		named := allowed[id] || denied[id]
-		missing := ""
+		missing, effect := "", policy.EffectNone
 		if named && !r.Listed && nobody == "" {
 			c.missing++
-			missing = near(p)
+			if missing = near(p); missing != "" && restricted[id] {
+				effect = policy.EffectWider // what denies it may be meant for somebody who is there
+			}
 		}
 		if r.Withheld != "" {
 			c.withheld[id] = r.Withheld + missing
@@ -81,9 +84,9 @@ func (c *Compiler) resolve() {
 			if !r.Listed {
 				noted++
 			}
-			c.note(id, r.Note+missing)
+			c.note(id, effect, r.Note+missing)
 		case r.Withheld != "" && !allowed[id]:
-			c.note(id, c.withheld[id]+"; what denies it stands")
+			c.note(id, effect, c.withheld[id]+"; what denies it stands")
 		}
 	}
 	if unnoted > 0 {
@@ -154,9 +157,9 @@ func (c *Compiler) looselyNamed(id rules.SubjectID, spelled string) string {
 	return fmt.Sprintf("%q may be another's name, since more than plain case tells them apart; what denies one of them denies both", other)
 }
 
-func (c *Compiler) note(id rules.SubjectID, what string) {
+func (c *Compiler) note(id rules.SubjectID, effect policy.Effect, what string) {
 	c.findings = append(c.findings, policy.Finding{
-		Effect: policy.EffectNone, Principal: c.principals[id], Message: fmt.Sprintf("%s is named by policies: %s", c.describe(id), what),
+		Effect: effect, Principal: c.principals[id], Message: fmt.Sprintf("%s is named by policies: %s", c.describe(id), what),
 	})
 }
 
@@ -173,6 +176,19 @@ func (c *Compiler) named() (allowed, otherwise map[rules.SubjectID]bool) {
 		}
 	}
 	return allowed, otherwise
+}
+
+// restricted tells which subjects are denied something by their name, or excepted from what is allowed.
+func (c *Compiler) restricted() map[rules.SubjectID]bool {
+	by := make(map[rules.SubjectID]bool)
+	for _, p := range c.rules.Policies {
+		for _, item := range slices.Concat(p.Deny, p.AllowExcept) {
+			for _, id := range item.Who {
+				by[id] = true
+			}
+		}
+	}
+	return by
 }
 
 // allNamed lists the subjects that policies name, sorted.

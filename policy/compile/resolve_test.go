@@ -336,3 +336,24 @@ func TestWordsOfAccessTypes(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// A deny that binds nobody widens access where it may be meant for somebody who is there, and is a note where nobody is near.
+func TestDeniedNobodyNearSomebody(t *testing.T) {
+	for who, want := range map[string]policy.Effect{
+		`"users":["ian"]`: policy.EffectWider, `"users":["ana.lopes@acme.example"]`: policy.EffectWider, `"users":["zoe@far.example"]`: policy.EffectNone, `"users":["IAN@acme.example"]`: "",
+	} {
+		for list, restricts := range map[string]bool{"denyPolicyItems": true, "allowExceptions": true, "denyExceptions": false} {
+			s := readPolicies(t, `{"serviceName":"uc","policies":[{"id":1,"name":"p",`+shopTables+`,"policyItems":[{"groups":["analysts"],"accesses":[{"type":"select"}]}],
+				"`+list+`":[{`+who+`,"accesses":[{"type":"select"}]}]}]}`)
+			got := policy.Effect("")
+			for _, f := range New(policytest.Rules(s, rules.NameMapping{}), Options{Directory: workplace()}).Compile(shop()).Report.Findings {
+				if strings.Contains(f.Message, "is named by policies") {
+					got = f.Effect
+				}
+			}
+			if got != want && (restricts || got != policy.EffectNone) {
+				t.Errorf("%s in %s: effect %q, want %q", who, list, got, want)
+			}
+		}
+	}
+}
