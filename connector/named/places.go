@@ -51,9 +51,10 @@ func NewPlaces(s *ranger.Snapshot) *Places {
 	if slices.ContainsFunc(s.TagPolicies.Policies, restricts) {
 		p.effect = policy.EffectWider
 	}
+	others := s.Tags.OfOthers(s.Service)
 	for i := range s.Tags.ServiceResources {
 		r := &s.Tags.ServiceResources[i]
-		if len(s.Tags.ResourceToTagIDs[strconv.FormatInt(r.ID, 10)]) == 0 {
+		if others[i] || len(s.Tags.ResourceToTagIDs[strconv.FormatInt(r.ID, 10)]) == 0 {
 			continue
 		}
 		p.add("", func(name string) []string {

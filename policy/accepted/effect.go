@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ucwarden/policy"
+	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -120,15 +121,26 @@ func effectOfNoLimit(p *rules.Policy) policy.Effect {
 // findInItems reports what the items of an access policy say that Unity Catalog has no counterpart for.
 func (f *finder) findInItems(p *rules.Policy) {
 	var reached policy.ObjectClass
-	if !p.Tag && !p.Everywhere && p.Type == ranger.PolicyTypeAccess {
+	columns := false
+	switch {
+	case p.Tag:
+		reached, columns = f.carriersOf(p)
+	case !p.Everywhere:
 		reached = classesOf(p) // 0 where its resources have a finding of their own
+	}
+	if columns && p.Type == ranger.PolicyTypeRowFilter && len(p.Protect) > 0 {
+		f.find(p, policy.EffectWider, "resources: its tags are on columns only, and row filters are of tables, so no row is filtered, as in Ranger; put the tag on the table").Slip = true
 	}
 	var delegates []string
 	for _, list := range [][]rules.Item{p.Allow, p.Deny, p.AllowExceptions, p.DenyExceptions, p.Protect} {
 		for i := range list {
 			item := &list[i]
 			f.findOwner(p, item)
-			f.findInert(p, item, reached)
+			if p.Type == ranger.PolicyTypeAccess {
+				f.findInert(p, item, reached)
+			} else {
+				f.findUnread(p, item)
+			}
 			f.findMask(p, item)
 			if item.Admin && item.Kind.Listed() {
 				delegates = append(delegates, fmt.Sprintf("%s[%d].delegateAdmin", item.Kind, item.Index))
@@ -167,6 +179,14 @@ func (f *finder) findOwner(p *rules.Policy, item *rules.Item) {
 	}
 }
 
+// findUnread reports an item of masks or filters for other access than reading, in which nothing is masked or filtered.
+func (f *finder) findUnread(p *rules.Policy, item *rules.Item) {
+	if _, all := item.Accesses(); all || len(item.Named) == 0 || item.MatchesAccess("select") || !item.Kind.Listed() {
+		return
+	}
+	f.find(p, policy.EffectWider, "%s[%d].accesses: it is about %s, and what is masked or filtered is what SELECT reads, so it does nothing; name select", item.Kind, item.Index, strings.Join(item.Named, ", ")).Slip = true
+}
+
 // findInert reports the access types of an item that act on no class of object that its policy can be about.
 func (f *finder) findInert(p *rules.Policy, item *rules.Item, reached policy.ObjectClass) {
 	if _, all := item.Accesses(); all || reached == 0 {
@@ -202,8 +222,12 @@ func (f *finder) findInert(p *rules.Policy, item *rules.Item, reached policy.Obj
 		effect = policy.EffectNone
 	}
 	slices.Sort(inert)
-	r := f.find(p, effect, "%s[%d]: Unity Catalog has no %s on what its resources name, nor on anything in it, so nothing is %s for that", item.Kind, item.Index,
-		strings.ToUpper(strings.Join(slices.Compact(inert), ", ")), what)
+	about := "its resources name"
+	if p.Tag {
+		about = "carries its tags"
+	}
+	r := f.find(p, effect, "%s[%d]: Unity Catalog has no %s on what %s, nor on anything in it, so nothing is %s for that", item.Kind, item.Index,
+		strings.ToUpper(strings.Join(slices.Compact(inert), ", ")), about, what)
 	r.Slip = true
 }
 
@@ -211,20 +235,67 @@ func (f *finder) findInert(p *rules.Policy, item *rules.Item, reached policy.Obj
 // are inherited, and the containers all of whose objects they name.
 func classesOf(p *rules.Policy) (reached policy.ObjectClass) {
 	for i := range p.Resources {
-		levels := p.Resources[i].AppendLevels(nil)
-		for n, level := range slices.Backward(levels) {
-			_, class, ok := rules.LevelOf(level.Name)
-			if !ok {
-				return 0
-			}
-			if n == len(levels)-1 && p.Inherits() {
-				class = class.Inside()
-			}
-			reached |= class
-			if !level.Any {
-				break
+		classes, known := classesAt(p.Resources[i].AppendLevels(nil), p.Inherits())
+		if !known {
+			return 0
+		}
+		reached |= classes
+	}
+	return reached
+}
+
+// classesAt returns the classes of object that resources with these levels are about; known is false where Unity Catalog has none.
+func classesAt(levels []match.NamedLevel, inherits bool) (reached policy.ObjectClass, known bool) {
+	for n, level := range slices.Backward(levels) {
+		_, class, ok := rules.LevelOf(level.Name)
+		if !ok {
+			return 0, false
+		}
+		if n == len(levels)-1 && inherits {
+			class = class.Inside()
+		}
+		reached |= class
+		if !level.Any {
+			break
+		}
+	}
+	return reached, true
+}
+
+// carriers are the classes of object that carry a tag, or lie in what does; 0 where these are not known.
+type carriers struct {
+	classes policy.ObjectClass
+	columns bool // only columns do
+	path    *match.Path
+}
+
+// carriersOf returns the classes of object that a policy on tags can be about, and whether these are columns only; 0 where nothing
+// carries its tags, which is said by itself.
+func (f *finder) carriersOf(p *rules.Policy) (reached policy.ObjectClass, columns bool) {
+	if f.carriers == nil {
+		f.carriers = make(map[string]*carriers)
+		if f.Tagged != nil {
+			for m, tag := range f.Tagged.Carriers {
+				levels := m.AppendLevels(nil)
+				classes, known := classesAt(levels, true)
+				if !known {
+					classes = ^policy.ObjectClass(0)
+				}
+				level, _, _ := rules.LevelOf(levels[len(levels)-1].Name)
+				c := f.carriers[tag.Type]
+				if c == nil {
+					c = &carriers{columns: true, path: &tag.Path}
+					f.carriers[tag.Type] = c
+				}
+				c.classes, c.columns = c.classes|classes, c.columns && known && level == 0
 			}
 		}
 	}
-	return reached
+	columns = true
+	for _, c := range f.carriers {
+		if matched, _ := p.MatchWithoutRequest(c.path, nil); matched {
+			reached, columns = reached|c.classes, columns && c.columns
+		}
+	}
+	return reached, columns && reached != 0
 }

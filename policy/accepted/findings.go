@@ -81,11 +81,14 @@ func (f *finder) findValues(p *rules.Policy) {
 		if i > 0 {
 			resources = p.Source.AdditionalResources[i-1]
 		}
-		if !f.anyValueProblem(p, resources) {
-			continue
-		}
 		if i > 0 {
 			path = fmt.Sprintf("additionalResources[%d]", i-1)
+		}
+		if p.Tag {
+			f.findUncarried(p, path, resources)
+		}
+		if !f.anyValueProblem(p, resources) {
+			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(resources)) {
 			r := resources[name]
@@ -101,6 +104,25 @@ func (f *finder) findValues(p *rules.Policy) {
 					r.Kind, r.Never, r.Slip = KindNoMatch, p.Tag || level > 0, true // names of columns may hold nearly anything
 				}
 			}
+		}
+	}
+}
+
+// findUncarried reports the tags of a policy that nothing carries.
+func (f *finder) findUncarried(p *rules.Policy, path string, resources map[string]ranger.PolicyResource) {
+	r, def := resources[ranger.TagResource], p.Resource(ranger.TagResource)
+	for i, value := range r.Values {
+		if ValueProblem(value) != "" || f.tagNames().Problem(def, value) != "" {
+			continue
+		}
+		near, is := f.tagNames().Uncarried(def, value)
+		switch field := fmt.Sprintf("%s.%s.values[%d]", path, ranger.TagResource, i); {
+		case !is || faulty(p, field):
+		case near != "":
+			r := f.find(p, effectOfNoMatch(p, r.IsExcludes), "%s: nothing carries a tag %q; did you mean %q?", field, value, near)
+			r.Kind, r.Slip = KindNoMatch, true
+		default:
+			f.find(p, policy.EffectNone, "%s: nothing carries a tag %q, so it does nothing by that until something does", field, value).Kind = KindNoMatch
 		}
 	}
 }

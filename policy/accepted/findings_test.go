@@ -212,7 +212,7 @@ func TestEachValueIsNamed(t *testing.T) {
 			t.Errorf("%q: %q", c.value, why)
 		}
 	}
-	found = findingsOf(t, `{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["PII","[\"PII\"]"]}},`+strings.ReplaceAll(rest, `"select"`, `"databricks-unity-catalog:select"`)+`}]}}`)
+	found = findingsOf(t, `{"policies":[],"tagPolicies":{"serviceName":"t","policies":[{"id":1,"resources":{"tag":{"values":["T","[\"PII\"]"]}},`+strings.ReplaceAll(rest, `"select"`, `"databricks-unity-catalog:select"`)+`}]}}`)
 	if len(found) != 1 || !strings.HasPrefix(found[0].Message, `resources.tag.values[1]: "[\"PII\"]" can match no tag: it is a list`) {
 		t.Errorf("%+v", found)
 	}
@@ -405,7 +405,7 @@ func TestConfiguration(t *testing.T) {
 
 func TestAccessTypesOfNoServiceAreFindings(t *testing.T) {
 	tagged := func(def, access string) []policy.Finding {
-		return findingsOf(t, `{"policies":[],"tagPolicies":{"serviceName":"t",`+def+`"policies":[{"id":1,"resources":{"tag":{"values":["PII"]}},
+		return findingsOf(t, `{"policies":[],"tagPolicies":{"serviceName":"t",`+def+`"policies":[{"id":1,"resources":{"tag":{"values":["T"]}},
 			"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"`+access+`"}]}]}]}}`)
 	}
 	own := ranger.DefaultServiceDef().Name

@@ -61,6 +61,9 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 		effect = policy.EffectWider
 	}
 	path := fmt.Sprintf("%s[%d]", kind, index)
+	if p.Tag && IsOfOthers(item, f.Model.Name()) {
+		return // who is meant there need not be known here
+	}
 	for _, name := range f.names.itemNames(p.Source, path, item) {
 		if f.somebody(&name) {
 			continue // which the compiler notes
@@ -148,7 +151,7 @@ func (f *finder) findTagAccess(p *rules.Policy, kind rules.ItemKind, index int, 
 			f.find(p, policy.EffectWider, "%s[%d].accesses[%d].type: by the tag service's definition %q implies nothing, and by that of this service %s, so it is about the one alone, as in Ranger; name the others, too",
 				kind, index, i, a.Type, strings.Join(implied, ", ")).Slip = true
 		}
-		if !ok || rules.ComponentNamed(service, f.Model.Name()) != rules.ComponentUnknown || def != nil && slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type }) {
+		if !ok || ranger.ComponentNamed(service, f.Model.Name()) != ranger.ComponentUnknown || def != nil && slices.ContainsFunc(def.AccessTypes, func(d ranger.AccessTypeDef) bool { return d.Name == a.Type }) {
 			continue
 		}
 		f.find(p, policy.EffectWider, "%s[%d].accesses[%d].type: %q is an access type of no service that is known here; those of this service begin with %q",
@@ -156,17 +159,35 @@ func (f *finder) findTagAccess(p *rules.Policy, kind rules.ItemKind, index int, 
 	}
 }
 
-// findTagMask reports a mask of another service in an item of a tag policy that is about an access of this one: it masks nothing here.
+// IsOfOthers reports whether an item of a tag policy is about access types of other services only; own is the service definition that
+// the tags are read for.
+func IsOfOthers(item *ranger.PolicyItem, own string) bool {
+	return len(item.Accesses) > 0 && !item.DelegateAdmin && !slices.ContainsFunc(item.Accesses, func(a ranger.ItemAccess) bool {
+		of, _, others := strings.Cut(a.Type, ":")
+		return !others || ranger.ComponentNamed(of, own) != ranger.ComponentOther
+	})
+}
+
+// findTagMask reports a mask of another service in an item of a tag policy that is about an access of this one, and the other way
+// round: it masks nothing here.
 func (f *finder) findTagMask(p *rules.Policy, index int, item *ranger.DataMaskPolicyItem) {
-	service, _, ok := strings.Cut(item.DataMaskInfo.DataMaskType, ":")
-	if !p.Tag || !ok || rules.ComponentNamed(service, f.Model.Name()) <= rules.ComponentNearly {
+	if !p.Tag || item.DataMaskInfo.DataMaskType == "" {
 		return
 	}
+	service, _, ok := strings.Cut(item.DataMaskInfo.DataMaskType, ":")
+	masksOwn := !ok || ranger.ComponentNamed(service, f.Model.Name()) <= ranger.ComponentNearly
+	own := ""
 	for _, a := range item.Accesses {
-		if of, _, others := strings.Cut(a.Type, ":"); a.Allowed() && (!others || rules.ComponentNamed(of, f.Model.Name()) == rules.ComponentOwn) {
-			f.find(p, policy.EffectWider, "dataMaskPolicyItems[%d].dataMaskInfo.dataMaskType: %q is a mask of another service, so nothing is masked for %q; write a mask of this one, that begins with %q",
-				index, item.DataMaskInfo.DataMaskType, a.Type, f.Model.Name()+":").Slip = true
-			return
+		if of, _, others := strings.Cut(a.Type, ":"); a.Allowed() && (!others || ranger.ComponentNamed(of, f.Model.Name()) <= ranger.ComponentNearly) {
+			own = a.Type
+			break
 		}
+	}
+	switch {
+	case masksOwn && ok && own == "" && len(item.Accesses) > 0:
+		f.find(p, policy.EffectWider, "dataMaskPolicyItems[%d].accesses: they are of other services, and the mask is of this one, so nothing is masked; name an access of this one, that begins with %q", index, f.Model.Name()+":").Slip = true
+	case !masksOwn && own != "":
+		f.find(p, policy.EffectWider, "dataMaskPolicyItems[%d].dataMaskInfo.dataMaskType: %q is a mask of another service, so nothing is masked for %q; write a mask of this one, that begins with %q",
+			index, item.DataMaskInfo.DataMaskType, own, f.Model.Name()+":").Slip = true
 	}
 }

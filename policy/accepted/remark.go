@@ -71,7 +71,8 @@ type finder struct {
 	somebody func(*NameProblem) bool // the workspace has who has such a name
 	list     []Remark
 	names    knownNames
-	tags     *TagNames // made when the first policy on tags is looked at
+	tags     *TagNames            // made when the first policy on tags is looked at
+	carriers map[string]*carriers // by tag; the same
 }
 
 func (f *finder) tagNames() *TagNames {

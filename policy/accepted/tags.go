@@ -61,7 +61,12 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 	}
 	known := make(map[string]bool, len(tags.ServiceResources))
 	service := cmp.Or(tags.ServiceName, set.Snapshot.Service)
+	ofOthers := tags.OfOthers(set.Snapshot.Service)
 	for i := range tags.ServiceResources {
+		if ofOthers[i] {
+			known[strconv.FormatInt(tags.ServiceResources[i].ID, 10)] = true
+			continue
+		}
 		r := &tags.ServiceResources[i]
 		known[strconv.FormatInt(r.ID, 10)] = true
 		for _, name := range slices.Sorted(maps.Keys(r.ResourceElements)) {

@@ -9,8 +9,10 @@ import (
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/lint"
 	"ucwarden/policy/parse"
+	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
+	"ucwarden/policy/verify"
 )
 
 // tagged is a snapshot with a tag policy that has a list of items, and tags.
@@ -144,6 +146,117 @@ func TestTagsInVain(t *testing.T) {
 		}
 		if len(wider) > 1 || (len(wider) == 1) != (tc.want != "") || tc.want != "" && !strings.Contains(wider[0], tc.want) {
 			t.Errorf("%s: wider by %q, want %q", name, wider, tc.want)
+		}
+	}
+}
+
+// A policy on a tag that nothing carries is said: wider where it takes something away and a tag that is carried may be meant, else a note.
+func TestTagsThatNothingCarries(t *testing.T) {
+	for value, want := range map[string]policy.Effect{
+		"PPI": policy.EffectWider, "PIL": policy.EffectWider, "PII_": policy.EffectWider, "P11": policy.EffectWider, "PII DATA": policy.EffectWider, "DEPT.PII": policy.EffectWider,
+		"PII:high": policy.EffectWider, "PIIx*": policy.EffectWider, "SENSITIVE": policy.EffectNone, "SECRET*": policy.EffectNone, "HR": policy.EffectNone, "KNOWN": policy.EffectNone, "BARE": policy.EffectNone, "PII": "", "P*": "", "*": "",
+	} {
+		tags := &ranger.ServiceTags{
+			Tags: map[string]ranger.Tag{"1": {ID: 1, Type: "PII"}, "2": {ID: 2, Type: "BARE"}}, TagDefinitions: map[string]ranger.TagDefinition{"3": {Name: "KNOWN"}}, ResourceToTagIDs: map[string][]int64{"1": {1}},
+			ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: policytest.Resources("catalog=a")}},
+		}
+		for list, restricts := range map[string]bool{"denyPolicyItems": true, "policyItems": false} {
+			s := tagged(t, list, tags)
+			s.TagPolicies.Policies[0].Resources = map[string]ranger.PolicyResource{"tag": {Values: []string{value}}}
+			want := want
+			if want == policy.EffectWider && !restricts {
+				want = policy.EffectNarrower
+			}
+			found := accepted.Findings(policytest.Rules(s, rules.NameMapping{}), nil)
+			if len(found) > 1 || (len(found) == 0) != (want == "") || want != "" && found[0].Effect != want {
+				t.Errorf("%s, %s: %v, want %q", value, list, found, want)
+			}
+		}
+	}
+}
+
+// What tag policies say of access that nothing with their tags has, and masks and filters that mask and filter nothing, is wider.
+func TestTagPoliciesThatDoNothing(t *testing.T) {
+	own := ranger.DefaultServiceDef().Name + ":"
+	for _, tc := range []struct{ carrier, list, access, mask, want string }{
+		{"catalog=c schema=s table=t", "denyPolicyItems", "select", "", ""},
+		{"catalog=c schema=s table=t", "denyPolicyItems", "read_files", "", "Unity Catalog has no READ_FILES on what carries its tags"},
+		{"catalog=c schema=s table=t", "denyPolicyItems", "access", "", "Unity Catalog has no ACCESS on what carries its tags"},
+		{"catalog=c schema=s table=t", "denyPolicyItems", "use_catalog", "", "Unity Catalog has no USE_CATALOG on what carries its tags"},
+		{"catalog=c", "denyPolicyItems", "use_catalog", "", ""},
+		{"external_location=l", "denyPolicyItems", "read_files", "", ""},
+		{"catalog=c schema=s table=t", "dataMaskPolicyItems", "select", own + "MASK", ""},
+		{"catalog=c schema=s table=t", "dataMaskPolicyItems", "modify", own + "MASK", "it is about modify"},
+		{"catalog=c schema=s table=t", "dataMaskPolicyItems", "hive:select", own + "MASK", "they are of other services"},
+		{"catalog=c schema=s table=t", "dataMaskPolicyItems", "select", "hive:MASK", "is a mask of another service"},
+		{"catalog=c schema=s table=t", "dataMaskPolicyItems", "hive:select", "hive:MASK", ""},
+		{"catalog=c schema=s table=t", "rowFilterPolicyItems", "select", "", ""},
+		{"catalog=c schema=s table=t", "rowFilterPolicyItems", "modify", "", "it is about modify"},
+		{"catalog=c schema=s table=t column=x", "rowFilterPolicyItems", "select", "", "its tags are on columns only"},
+	} {
+		access := tc.access
+		if !strings.Contains(access, ":") {
+			access = own + access
+		}
+		tags := &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {ID: 1, Type: "PII"}}, ResourceToTagIDs: map[string][]int64{"1": {1}},
+			ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: policytest.Resources(tc.carrier)}}}
+		item := ranger.PolicyItem{Groups: []string{"g"}, Accesses: []ranger.ItemAccess{{Type: access}}}
+		p := ranger.Policy{ID: 1, Resources: policytest.Resources("tag=PII")}
+		switch tc.list {
+		case "denyPolicyItems":
+			p.DenyPolicyItems = []ranger.PolicyItem{item}
+		case "dataMaskPolicyItems":
+			p.PolicyType, p.DataMaskPolicyItems = ranger.PolicyTypeDataMask, []ranger.DataMaskPolicyItem{{PolicyItem: item, DataMaskInfo: ranger.DataMaskInfo{DataMaskType: tc.mask}}}
+		case "rowFilterPolicyItems":
+			p.PolicyType, p.RowFilterPolicyItems = ranger.PolicyTypeRowFilter, []ranger.RowFilterPolicyItem{{PolicyItem: item, RowFilterInfo: ranger.RowFilterInfo{FilterExpr: "a = 1"}}}
+		}
+		s := ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: &ranger.ServicePolicies{TagPolicies: &ranger.TagPolicies{Policies: []ranger.Policy{p}}}, Tags: tags})
+		var wider []string
+		for _, f := range accepted.Findings(policytest.Rules(s, rules.NameMapping{}), nil) {
+			if f.Effect == policy.EffectWider {
+				wider = append(wider, f.Message)
+			}
+		}
+		if got := strings.Join(wider, "; "); (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%+v: %q", tc, got)
+		}
+	}
+}
+
+// What a document of tags and policies on tags hold of other services is no mistake, and reaches nothing here.
+func TestTagsOfOtherServices(t *testing.T) {
+	own := ranger.DefaultServiceDef().Name + ":"
+	resource := func(id int64, service string) ranger.ServiceResource {
+		return ranger.ServiceResource{ID: id, ServiceName: service, ResourceElements: policytest.Resources("catalog=c schema=s table=t")}
+	}
+	for name, tc := range map[string]struct {
+		resources []ranger.ServiceResource
+		other     string
+		carriers  int
+		faults    int
+	}{
+		"Trino's beside ours": {[]ranger.ServiceResource{resource(1, "uc_prod"), resource(2, "cl1_trino")}, "starrocks:select", 1, 0},
+		"Trino's alone":       {[]ranger.ServiceResource{resource(1, "cl1_trino"), resource(2, "cl1_trino")}, "dremio:select", 2, 2}, // ours may be misnamed
+		"ours misspelt":       {[]ranger.ServiceResource{resource(1, "uc_prod"), resource(2, "uc_prdo")}, "snowflake:select", 2, 1},
+	} {
+		s := ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: &ranger.ServicePolicies{ServiceName: "uc_prod", TagPolicies: &ranger.TagPolicies{Policies: []ranger.Policy{{
+			ID: 1, Resources: policytest.Resources("tag=PII"), DenyPolicyItems: []ranger.PolicyItem{
+				{Groups: []string{"g"}, Accesses: []ranger.ItemAccess{{Type: own + "select"}}}, {Users: []string{"null", "a;b"}, Accesses: []ranger.ItemAccess{{Type: tc.other}, {Type: "impala:select"}}},
+			}}}}}, Tags: &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {ID: 1, Type: "PII"}}, ResourceToTagIDs: map[string][]int64{"1": {1}, "2": {1}}, ServiceResources: tc.resources}})
+		s = verify.Snapshot(s)
+		set := policytest.Rules(s, rules.NameMapping{})
+		n := 0
+		for range set.Tagged.Carriers {
+			n++
+		}
+		var said []string
+		for _, f := range accepted.Findings(set, nil) {
+			if f.Effect != policy.EffectNone {
+				said = append(said, f.Message)
+			}
+		}
+		if n != tc.carriers || len(s.Tags.Faults) != tc.faults || len(said) != tc.faults {
+			t.Errorf("%s: %d carriers, %d faults, said %q; want %d, %d", name, n, len(s.Tags.Faults), said, tc.carriers, tc.faults)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package accepted
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -47,48 +46,6 @@ func ExcludesAll(r ranger.PolicyResource) string {
 		return "it excludes '*', every name, so the policy matches nothing; name what to exclude"
 	}
 	return ""
-}
-
-// TagNames are the names of a snapshot's tags, with which those in policies are compared.
-type TagNames struct {
-	exact map[string]bool
-	alike map[string]string // by the name without regard to case, and to blanks and marks around it
-}
-
-// NewTagNames returns the names of the snapshot's tags.
-func NewTagNames(s *ranger.Snapshot) *TagNames {
-	n := &TagNames{exact: make(map[string]bool), alike: make(map[string]string)}
-	if s.Tags != nil {
-		for _, tag := range s.Tags.Tags {
-			n.exact[tag.Type] = true
-			if known, ok := n.alike[alike(tag.Type)]; !ok || tag.Type < known {
-				n.alike[alike(tag.Type)] = tag.Type
-			}
-		}
-	}
-	return n
-}
-
-func alike(name string) string {
-	return strings.ToLower(strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("%.,;", r) }))
-}
-
-// Problem returns why a value that a tag policy names is no tag's name, as [ValueProblem], or nearly one's; "" where some tag has the
-// name, since names of tags may hold nearly anything. def is the definition of the resource that it is the value of.
-func (n *TagNames) Problem(def *ranger.ResourceDef, value string) string {
-	if n.exact[value] {
-		return ""
-	}
-	near, ok := n.alike[alike(value)]
-	switch {
-	case strings.ContainsAny(value, "*?") && def != nil && !def.MatcherOptions.Matching("wildCard", true):
-		return "wildcards stand for themselves, by the definition of the tag service; name the tags"
-	case !ok:
-		return ValueProblem(value)
-	case def != nil && def.MatcherOptions.Matching("ignoreCase", true) && strings.EqualFold(near, value):
-		return ""
-	}
-	return fmt.Sprintf("there is %q, and names of tags are compared as they are written, as in Ranger; write it as the tag's name", near)
 }
 
 // isPlain reports that a value holds nothing but what most names and patterns hold, so that there is no need to look

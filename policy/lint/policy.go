@@ -115,6 +115,9 @@ func filterItems(p *ranger.Policy) []ranger.PolicyItem {
 
 func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *ranger.PolicyItem) {
 	path := explain.ItemPath(kind, index)
+	if l.tags && accepted.IsOfOthers(item, l.snapshot.ServiceDef.Name) {
+		return
+	}
 	for subject, names := range map[rules.SubjectKind][]string{rules.SubjectUser: item.Users, rules.SubjectGroup: item.Groups, rules.SubjectRole: item.Roles} {
 		for i, name := range names {
 			if doubt, _ := accepted.Name(subject, name); doubt == accepted.DoubtNone && l.isUnknown(subject, name) {

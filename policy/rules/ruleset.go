@@ -48,7 +48,7 @@ func New(s *ranger.Snapshot, o Options) (*RuleSet, error) {
 	rs.Outside = r.repository(rs.Model, s.Policies, "")
 	rs.Zones = r.zoneTable(rs.Model, s.Zones)
 	rs.TagRules = r.tagRepository(def, s.TagPolicies)
-	rs.Tagged = newTagTable(rs.Model, s.Tags)
+	rs.Tagged = newTagTable(rs.Model, s.Tags, s.Service)
 	rs.super = newSuperUsers(s.ServiceConfig)
 	for p := range rs.Policies {
 		if len(p.Validity) > 0 {

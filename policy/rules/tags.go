@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"ucwarden/input"
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
 )
@@ -15,7 +14,7 @@ import (
 type TagTable struct {
 	resources []taggedResource
 	root      match.Index
-	nowhere   []int        // indexes of the resources in the document that are none of the service definition
+	nowhere   []int        // indexes of the resources in the document that are none of the service definition, or of another service
 	all       []*match.Tag // every tag, as below the resource: for requests that name none
 }
 
@@ -24,12 +23,12 @@ type taggedResource struct {
 	tags    [][len(match.MatchTypeNames)]*match.Tag // by match type
 }
 
-func newTagTable(m *Model, tags *ranger.ServiceTags) *TagTable {
+func newTagTable(m *Model, tags *ranger.ServiceTags, service string) *TagTable {
 	if tags == nil || len(tags.ServiceResources) == 0 {
 		return nil
 	}
 	table := &TagTable{}
-	unclear := newUnclearTags(tags.Faults)
+	unclear, others := newUnclearTags(tags.Faults), tags.OfOthers(service)
 	newTag := func(id string, m match.Type) *match.Tag {
 		tag := tags.Tags[id]
 		periods, err := tag.Periods()
@@ -39,7 +38,7 @@ func newTagTable(m *Model, tags *ranger.ServiceTags) *TagTable {
 	}
 	for i, r := range tags.ServiceResources {
 		matcher, ok := match.New(m.forests[ranger.PolicyTypeAccess], r.ResourceElements, nil)
-		if !ok {
+		if !ok || others[i] {
 			table.nowhere = append(table.nowhere, i)
 			continue
 		}
@@ -85,7 +84,8 @@ func newUnclearTags(faults []ranger.Fault) unclearTags {
 	return u
 }
 
-// Nowhere lists the indexes of the tagged resources, in their document, that are none of the service definition: they carry nothing.
+// Nowhere lists the indexes of the tagged resources, in their document, that are none of the service definition, or of another service:
+// they carry nothing.
 func (t *TagTable) Nowhere() []int { return t.nowhere }
 
 // All lists every tag, as if on something below a resource: for requests that name no resource.
@@ -131,7 +131,7 @@ func (r *reader) tagRepository(component *ranger.ServiceDef, tags *ranger.TagPol
 		switch {
 		case !ok:
 			return name, true
-		case ComponentNamed(of, component.Name) <= ComponentNearly: // what is nearly ours has a fault, which decides what becomes of it
+		case ranger.ComponentNamed(of, component.Name) <= ranger.ComponentNearly: // what is nearly ours has a fault, which decides what becomes of it
 			return local, true
 		}
 		return name, false
@@ -217,39 +217,4 @@ func tagServiceDef(component *ranger.ServiceDef, tags *ranger.TagPolicies) *rang
 		}
 	}
 	return def
-}
-
-// Component is whose an access type or mask of a tag service is.
-type Component uint8
-
-// The components.
-const (
-	ComponentOwn    Component = iota // the service that the tags are read for
-	ComponentNearly                  // written nearly as that one, and so a slip of writing
-	ComponentOther                   // one that Ranger has
-	ComponentUnknown
-)
-
-// rangerComponents are the service types of Ranger. Source: agents-common/src/main/resources/service-defs.
-var rangerComponents = []string{"hdfs", "hbase", "hive", "yarn", "knox", "storm", "solr", "kafka", "kms", "atlas", "nifi", "nifi-registry", "sqoop", "kylin",
-	"elasticsearch", "presto", "trino", "ozone", "kudu", "schema-registry", "nestedstructure", "wasb", "abfs", "s3", "gds", "polaris", "tag"}
-
-var separators = strings.NewReplacer("-", "", "_", "")
-
-// ComponentNamed tells whose what stands before the colon of "hive:select" is, given the name of the service definition that the
-// tags are read for. Names differ neither by case nor by how their words are parted.
-func ComponentNamed(name, own string) Component {
-	if name == own {
-		return ComponentOwn
-	}
-	a, b := separators.Replace(strings.ToLower(name)), separators.Replace(strings.ToLower(own))
-	switch {
-	case a == b:
-		return ComponentOwn
-	case slices.Contains(rangerComponents, strings.ToLower(name)):
-		return ComponentOther
-	case input.Distance(a, b) <= len(b)/4, strings.Contains(strings.TrimSpace(a), "unitycatalog"):
-		return ComponentNearly
-	}
-	return ComponentUnknown
 }

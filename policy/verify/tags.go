@@ -21,11 +21,15 @@ func (v *verifier) tagged(t *ranger.ServiceTags, service string) *ranger.Service
 		return nil
 	}
 	v.faults = nil
+	others := t.OfOthers(service)
 	service = cmp.Or(t.ServiceName, service)
 	places := make(map[int64]int, len(t.ServiceResources)) // of ids
 	for i := range t.ServiceResources {
 		r := &t.ServiceResources[i]
 		path := fmt.Sprintf("serviceResources[%d]", i)
+		if others[i] {
+			continue
+		}
 		if r.ServiceName != "" && service != "" && r.ServiceName != service {
 			if _, ours := v.model.Levels(ranger.PolicyTypeAccess, r.ResourceElements); !ours {
 				continue // nothing of Unity Catalog

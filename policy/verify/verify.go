@@ -219,7 +219,7 @@ func (v *verifier) spelling(name string) string {
 	switch {
 	case !ok: // Ranger takes a name without component for the own one's
 		local = name
-	case rules.ComponentNamed(of, v.component) != rules.ComponentOwn:
+	case ranger.ComponentNamed(of, v.component) != ranger.ComponentOwn:
 		return ""
 	}
 	return v.model.Spelling(v.component + ":" + local)
@@ -229,7 +229,7 @@ func (v *verifier) spelling(name string) string {
 // nearly ours is a mistake.
 func (v *verifier) ofAnother(name string) bool {
 	of, _, ok := strings.Cut(name, ":")
-	return v.tags && ok && rules.ComponentNamed(of, v.component) >= rules.ComponentOther
+	return v.tags && ok && ranger.ComponentNamed(of, v.component) >= ranger.ComponentOther
 }
 
 // respell returns the policy with the access types as the service definition spells them, and whether any was spelt
