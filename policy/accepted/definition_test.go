@@ -47,7 +47,8 @@ func TestImpliedOtherwise(t *testing.T) {
 			d.AccessTypes[0].Category = "READ"
 			d.MarkerAccessTypes = []ranger.AccessTypeDef{{Name: "_READ", ImpliedGrants: []string{"selct"}}, {Name: "_REED"}}
 		}, []string{`wider marker access type "_READ": impliedGrants[0]: there is no access type "selct"`, `narrower marker access type "_READ": it does not imply`, `none marker access type "_REED": Ranger has no such marker`}},
-		"no matching": {func(d *ranger.ServiceDef) { d.Resources[1].MatcherOptions = ranger.OptionMap{"wildCard": ""} }, []string{`matcherOptions.wildCard: "" is neither true nor false, and counts as false`}},
+		"switched off": {func(d *ranger.ServiceDef) { d.IsEnabled = new(bool) }, []string{"wider isEnabled: a service definition cannot be switched off"}},
+		"no matching":  {func(d *ranger.ServiceDef) { d.Resources[1].MatcherOptions = ranger.OptionMap{"wildCard": ""} }, []string{`matcherOptions.wildCard: "" is neither true nor false, and counts as false`}},
 	} {
 		got := definitionProblems(tc.edit)
 		for _, want := range tc.want {
@@ -147,5 +148,13 @@ func TestImpliedByWayOfOthers(t *testing.T) {
 		if got := of(ranger.Policy{PolicyItems: all, DenyPolicyItems: item}); len(got)+len(strings.Fields(denied)) != 3 {
 			t.Errorf("with %s denied, %v is allowed; want %s denied", access, got, denied)
 		}
+	}
+}
+
+// An entry that is null may have been to deny.
+func TestNullPolicies(t *testing.T) {
+	found := findingsOf(t, `{"policies":[null]}`)
+	if len(found) != 1 || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, "it is null") {
+		t.Errorf("%v", found)
 	}
 }

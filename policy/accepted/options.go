@@ -31,6 +31,9 @@ func DefinitionProblems(def *ranger.ServiceDef) []ranger.Problem {
 		return nil
 	}
 	list := optionProblems("options", def.Options, true, booleanOptions, otherOptions)
+	if def.IsEnabled != nil && !*def.IsEnabled {
+		list = append(list, ranger.Problem{Field: "isEnabled", Effect: policy.EffectWider, Message: "a service definition cannot be switched off, as in Ranger's engine, so its policies hold; switch them off each by itself, or remove it"})
+	}
 	for _, resources := range [][]ranger.ResourceDef{def.Resources, maskResources(def), filterResources(def)} {
 		for _, r := range resources {
 			list = append(list, optionProblems(fmt.Sprintf("resource %q: matcherOptions", r.Name), r.MatcherOptions, false, booleanMatching, otherMatching)...)

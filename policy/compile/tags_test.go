@@ -92,3 +92,32 @@ func TestMacrosOfDefinition(t *testing.T) {
 		}
 	}
 }
+
+// A tag whose periods are over, or never open, is surely not there: what is said of it is exact. Of one that comes and goes it is not.
+func TestTagsThatAreOver(t *testing.T) {
+	for periods, want := range map[string]string{
+		`[]`: "denied", `[{"endTime":"2026/01/01 00:00:00"}]`: "exact", `[{"startTime":"2026/03/01 00:00:00","endTime":"2026/02/01 00:00:00"}]`: "exact", `[{"endTime":"2027/01/01 00:00:00"}]`: "denied at times", `[{"startTime":"2027/01/01 00:00:00"}]`: "denied at times",
+	} {
+		s := readPolicies(t, `{"serviceName":"uc","policies":[{"id":1,"name":"p",`+shopTables+`,"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}],"tagPolicies":{"serviceName":"tags",
+			"policies":[{"id":2,"name":"t","resources":{"tag":{"values":["PII"]}},"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}]}}`)
+		tags, err := parse.Tags([]byte(`{"tags":{"1":{"type":"PII","validityPeriods":`+periods+`}},"serviceResources":[{"id":7,"resourceElements":{"catalog":{"values":["shop"]},"schema":{"values":["a"]},"table":{"values":["orders"]}}}],"resourceToTagIds":{"7":[1]}}`), "tags.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Tags = tags
+		compiled := compileOf(s, shop(), Options{Time: policytest.Time("2026-06-01 12:00")}, rules.NameMapping{})
+		got := "denied"
+		if policytest.Effective(compiled.Grants, []policy.Principal{policy.NewPrincipal(policy.Group, "g")}, policy.Select, policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "shop.a.orders"}}) {
+			got = "granted"
+		}
+		switch {
+		case got == "granted" && compiled.Report.Exact():
+			got = "exact"
+		case strings.Contains(fmt.Sprint(compiled.Report.Findings), "at certain times only"):
+			got += " at times"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s: %v", periods, got, want, compiled.Report.Findings)
+		}
+	}
+}

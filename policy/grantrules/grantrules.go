@@ -205,10 +205,14 @@ func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
 		return nil
 	}
 	var list []region.Region
-	macros, timed, unclear := false, false, false
+	macros, timed, unclear, over := false, false, false, false
 	for m, tag := range r.set.Tagged.Carriers {
 		matched, conditional := c.Rule.MatchWithoutRequest(&tag.Path, nil)
 		if !matched {
+			continue
+		}
+		if tag.Over(r.opts.Time) {
+			over = true
 			continue
 		}
 		reg, err := region.New(r.levelsOf(m), true)
@@ -227,6 +231,9 @@ func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
 	}
 	if unclear {
 		r.find(c.Rule, policy.EffectNarrower, "what is said of a tag it names, or of a resource that carries it, cannot be understood; what it allows by that is not granted, what it denies is denied")
+	}
+	if over {
+		r.find(c.Rule, policy.EffectNone, "the periods of validity of a tag it names are over, or never open, so by that tag nothing is allowed or denied any more")
 	}
 	if timed {
 		r.find(c.Rule, policy.EffectNarrower, "a tag it names is there at certain times only, which a grant cannot express; what it allows by that tag is not granted, what it denies is denied always")

@@ -1,6 +1,8 @@
 package match
 
 import (
+	"time"
+
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/schedule"
 )
@@ -14,6 +16,11 @@ type Tag struct {
 	Timed      bool              // it has periods of validity
 	Unclear    bool              // whether it is there cannot be understood: by it policies take access away, and give none
 	Path       Path              // of the tag as a resource of the tag service
+}
+
+// Over reports whether it is certain that the tag is not there at a time, nor at any later one: its periods are over, or never open.
+func (t *Tag) Over(at time.Time) bool {
+	return t.Timed && !t.Unclear && !at.IsZero() && !t.Validity.OpensWithin(at, time.Time{})
 }
 
 // NewTag prepares a tag. With a period of validity that nobody can read it is unclear whether it is there.

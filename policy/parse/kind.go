@@ -25,6 +25,7 @@ const (
 	DocumentTags       DocumentKind = "tags"
 	DocumentServiceDef DocumentKind = "a service definition"
 	DocumentSuite      DocumentKind = "a test suite"
+	DocumentZone       DocumentKind = "security zones" // as Ranger Admin keeps and exports them
 )
 
 // Classify returns what a JSON document holds, told by the keys of its object that are not null; DocumentUnknown when
@@ -56,6 +57,8 @@ func Classify(data []byte) DocumentKind {
 	switch {
 	case has("tests", "testCases"):
 		return DocumentSuite
+	case isZone(data), has("securityZones") && holdsZones(data):
+		return DocumentZone
 	case has("policyDeltas"):
 		return DocumentDeltas
 	case has("policies", "tagPolicies", "securityZones"):
@@ -91,10 +94,47 @@ func classifyList(data []byte) DocumentKind {
 	if json.Unmarshal(data, &list) != nil || len(list) == 0 || slices.ContainsFunc(list, isPolicy) {
 		return DocumentPolicyList
 	}
+	if slices.ContainsFunc(list, isZoneObject) {
+		return DocumentZone
+	}
 	if !slices.ContainsFunc(list, func(of map[string]json.RawMessage) bool { return !IsRole(of) || !hasMembers(of) }) {
 		return DocumentRoles
 	}
 	return DocumentUnknown
+}
+
+// isZone reports whether a document is a security zone of Ranger Admin (RangerSecurityZone): what of which service lies in it.
+func isZone(data []byte) bool {
+	var fields map[string]json.RawMessage
+	return bytes.Contains(data, []byte(`"services"`)) && json.Unmarshal(data, &fields) == nil && isZoneObject(fields)
+}
+
+func isZoneObject(fields map[string]json.RawMessage) bool {
+	var services map[string]struct {
+		Resources []map[string]json.RawMessage `json:"resources"`
+	}
+	if fields["name"] == nil || json.Unmarshal(fields["services"], &services) != nil {
+		return false
+	}
+	for _, name := range []string{"adminUsers", "adminUserGroups", "adminRoles", "auditUsers", "auditUserGroups", "tagServices"} {
+		if fields[name] != nil {
+			return true
+		}
+	}
+	for _, of := range services {
+		if len(of.Resources) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsZones reports whether the securityZones of a document are a list, as Ranger Admin answers.
+func holdsZones(data []byte) bool {
+	var doc struct {
+		SecurityZones json.RawMessage `json:"securityZones"`
+	}
+	return json.Unmarshal(data, &doc) == nil && bytes.HasPrefix(doc.SecurityZones, []byte("["))
 }
 
 // looksLikePolicy reports whether an object with resources is a policy, and not a document of another program that has resources too.

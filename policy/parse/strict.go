@@ -24,6 +24,20 @@ func mayRestrict(text []byte) bool {
 	return slices.ContainsFunc(restricting, func(word string) bool { return strings.Contains(lower, word) })
 }
 
+// switchesOff reports whether a field that is neither object nor list, of that name and value in lower case, may say that what it stands
+// in does not hold, or not always: "disabled", "validTo", or "active" that is false.
+func switchesOff(name []byte, value string) bool {
+	off := slices.Contains([]string{"false", "null", `""`, "0", `"false"`, `"no"`, "[]", "{}"}, value)
+	lower := strings.ToLower(string(name))
+	isSwitch := value == "true" || value == `"true"` || value == `"yes"` || value == "1" || off
+	for _, on := range []string{"enabl", "valid", "active", "allow"} {
+		if isSwitch && strings.Contains(lower, on) && !strings.Contains(lower, "in"+on) && !strings.Contains(lower, "not"+on) && !strings.Contains(lower, "disallow") {
+			return off && value != "null" && value != `""`
+		}
+	}
+	return !off && (mayRestrict(name) || strings.Contains(lower, "inactive") || strings.Contains(lower, "disallow"))
+}
+
 var escapes = regexp.MustCompile(`\\u[0-9a-fA-F]{4}`)
 
 // restricting are words of which a field's name speaks of a restriction: one that nobody reads may be a deny.

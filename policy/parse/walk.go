@@ -110,7 +110,16 @@ func (w *walker) value(s *schema, depth int) bool {
 // it is left out, as a fault of its own, unless its words say that it may be a restriction, written as text say. That fails
 // the document, as nobody knows what it would deny.
 func (w *walker) noPolicy(from int) {
-	if w.span == nil || w.Data[from] == '{' || w.Data[from] == 'n' || len(w.path) == 0 || w.path[len(w.path)-1].key != nil {
+	if w.Data[from] == '{' || len(w.path) == 0 || w.path[len(w.path)-1].key != nil {
+		return
+	}
+	if w.Data[from] == 'n' {
+		if w.span == nil {
+			w.keepFaults(w.render(), []ranger.Fault{ranger.NullEntry})
+		}
+		return
+	}
+	if w.span == nil {
 		return
 	}
 	if !mayRestrict(w.Data[from:w.At]) {
@@ -211,10 +220,15 @@ func (w *walker) object(s *schema, depth int) bool {
 		if !w.value(below, depth+1) {
 			return false
 		}
-		if !w.inPolicy && unknown >= 0 && unknown < len(w.unknown) && (w.Data[value] == '{' || w.Data[value] == '[') {
-			held := bytes.ToLower(w.Data[value:w.At])
-			w.unknown[unknown].Restricts = mayRestrict(held) || mayRestrict(key) ||
-				slices.ContainsFunc(referredTo, func(word string) bool { return bytes.Contains(held, []byte(word)) })
+		if !w.inPolicy && unknown >= 0 && unknown < len(w.unknown) {
+			held := bytes.ToLower(bytes.TrimSpace(w.Data[value:w.At]))
+			switch held[0] {
+			case '{', '[':
+				w.unknown[unknown].Restricts = mayRestrict(held) || mayRestrict(key) ||
+					slices.ContainsFunc(referredTo, func(word string) bool { return bytes.Contains(held, []byte(word)) })
+			default:
+				w.unknown[unknown].Restricts = switchesOff(key, string(held))
+			}
 		}
 	}
 	w.release(held, top)

@@ -182,7 +182,7 @@ func (p *Protector) boundByTags(t ranger.PolicyType, resource match.Resource, zo
 	policies := p.set.TagRules.Policies(t)
 	for _, tag := range p.tagsOf(resource, false) {
 		for _, i := range p.set.TagRules.Candidates(t, &tag.Path, false, nil) {
-			if policies[i].Zone != zone {
+			if policies[i].Zone != zone || tag.Over(p.options.Time) {
 				continue
 			}
 			b, ok := p.bind(policies[i], &tag.Path)

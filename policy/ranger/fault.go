@@ -23,6 +23,9 @@ const EntryField = "entry"
 // DuplicateKey is the reason of a fault about a field that an object has twice.
 const DuplicateKey = "duplicate key: the object has it twice; keep one"
 
+// NullEntry is the fault of an entry in a list of policies that is null: what stood there, or was to, may deny.
+var NullEntry = Fault{Field: EntryField, Reason: "it is null; write the policy, or remove it"}
+
 // FileField is the field of a fault about the file that the policy stands in.
 const FileField = "file"
 

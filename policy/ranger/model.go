@@ -215,6 +215,7 @@ type ServiceDef struct {
 	DisplayName       string          `json:"displayName,omitempty"`
 	Label             string          `json:"label,omitempty"`
 	Description       string          `json:"description,omitempty"`
+	IsEnabled         *bool           `json:"isEnabled,omitempty"` // has no effect, as in Ranger's engine
 	Options           OptionMap       `json:"options,omitempty"`
 	Resources         []ResourceDef   `json:"resources"`
 	AccessTypes       []AccessTypeDef `json:"accessTypes"`

@@ -46,6 +46,7 @@ const (
 	faultClosesItem             // the item closes all that it might cover
 	faultCloses                 // everybody is denied what the policy is about
 	faultWhere                  // what it is about is not known
+	faultLost                   // nothing of the policy is known
 )
 
 var itemKindOf = map[string]ItemKind{
@@ -86,6 +87,10 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 	case name == "resources" || name == "additionalResources":
 		d.where = true
 		return faultWhere
+	}
+	if f == ranger.NullEntry {
+		d.noAllow = true
+		return faultLost
 	}
 	switch name {
 	case ranger.EntryField, "allowExceptions", "id": // nothing is decided by an id, but which of two policies holds is not known
@@ -284,6 +289,8 @@ func (e *Policy) effectWords(effect faultEffect) (words string, of policy.Effect
 		about = "everything"
 	}
 	switch {
+	case effect == faultLost:
+		return "nothing is allowed and nothing is denied by it, though it may have been to deny", policy.EffectWider
 	case effect == faultHarmless:
 		return "it has no effect", policy.EffectNone
 	case e.damage.where && closes && !e.Everywhere && len(e.Resources) == 0:

@@ -196,3 +196,33 @@ func TestPoliciesInFilesThatAreNotRead(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Templates and logs of other programs are left out as a note, though they are no documents; a text that may be a broken document of
+// policies is not, and security zones as Ranger Admin keeps them are refused: without them policies hold where they should not.
+func TestTextsThatAreNoDocuments(t *testing.T) {
+	const zone = `{"id":1,"name":"z","services":{"uc":{"resources":[{"catalog":["a"]}]}},"tagServices":[],"adminUsers":["admin"]}`
+	for name, tc := range map[string]struct{ file, text, want string }{
+		"a chart's template":        {"x.yaml", "{{- if .Values.rbac.create }}\napiVersion: v1\nkind: Role\nmetadata:\n  name: {{ .Release.Name }}\nrules: []\n{{- end }}\n", "x.yaml none"},
+		"a template of Jinja":       {"x.yml", "hosts:\n{% for p in list %}\n  - {{ p }}\n{% endfor %}\n", "x.yml none"},
+		"a log":                     {"x.json", "{\"user\":\"ann\",\"action\":\"SELECT\"}\n{\"user\":\"bob\"}\n", "x.json none"},
+		"a package of npm":          {"package.json", `{"name":"x","version":"1.0.0","scripts":{"test":"jest"},"resources":{}}`, "package.json none"},
+		"an export of Keycloak":     {"x.json", `{"realm":"x","users":[{"username":"ann","groups":["/hr"]}],"roles":{"realm":[{"name":"admin","composite":false,"attributes":{}}]},"clientPolicies":{"policies":[]}}`, "x.json none"},
+		"roles of OPA":              {"x.yaml", "roles:\n- {analyst: [read]}\n- {admin: {can: read}}\n", "x.yaml none"},
+		"a template of policies":    {"x.yaml", "policies:\n{% for p in list %}\n- name: {{ p }}\n{% endfor %}\n", "x.yaml narrower"},
+		"a log of policies":         {"x.json", "{\"policyItems\":[]}\n{\"policyItems\":[]}\n", "x.json narrower"},
+		"a zone":                    {"x.json", zone, "refused"},
+		"a list of zones":           {"x.json", "[" + zone + "]", "refused"},
+		"zones as the server lists": {"x.json", `{"startIndex":0,"securityZones":[` + zone + `]}`, "refused"},
+	} {
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{tc.file: tc.text, "own.json": allow(77, "own", "t")}), Debounce: 1}).Load(t.Context())
+		got := "refused"
+		if err == nil {
+			got = leftOut(s)
+		} else if !strings.Contains(err.Error(), "write them into securityZones") {
+			got = err.Error()
+		}
+		if got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
+}

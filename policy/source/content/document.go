@@ -171,6 +171,9 @@ func (d *document) classify() error {
 	switch d.kind {
 	case parse.DocumentSuite:
 		return policy.Errorf(policy.CodeInvalid, "%s: this is a test suite, not policies; keep it out of the policy folder", d.file.path)
+	case parse.DocumentZone:
+		return policy.Errorf(policy.CodeInvalid, "%s: these are security zones as Ranger Admin keeps them, of which the policies are not known: write them into securityZones of a document of policies, "+
+			"each by its name with its resources and its policies, as the policy download does", d.file.path)
 	case parse.DocumentDeltas:
 		return policy.Errorf(policy.CodeInvalid, "%s: policyDeltas: a file must hold whole policies, not changes of them", d.file.path)
 	case parse.DocumentUnknown:

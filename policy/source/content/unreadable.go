@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ var restrictingKeys = []string{"denypolicyitem", "isdenyallelse", "allowexceptio
 func (m *merger) unreadable(d *document, err error, before *Content) ([]*document, error) {
 	f := d.file
 	switch d.kind {
-	case parse.DocumentRoles, parse.DocumentUsers, parse.DocumentTags, parse.DocumentServiceDef:
+	case parse.DocumentZone, parse.DocumentRoles, parse.DocumentUsers, parse.DocumentTags, parse.DocumentServiceDef:
 		return nil, err
 	}
 	if f.named || before.alsoHolds(f.path) {
@@ -49,6 +50,9 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 		return nil, fmt.Errorf("%w (%s)", err, what)
 	}
 	effect := policy.EffectNarrower
+	if isOtherText(f.data) {
+		effect = policy.EffectNone
+	}
 	if d.data != nil && d.kind == parse.DocumentUnknown && json.Unmarshal(d.data, new(json.RawMessage)) == nil {
 		if d.isMisspelt() {
 			return nil, err
@@ -59,6 +63,26 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 	}
 	m.problem(f.path, effect, "left out: %s", reason)
 	return nil, nil
+}
+
+// isOtherText reports whether a text that is no document is a template of documents, or a log of them, in which no word is one of policies.
+func isOtherText(data []byte) bool {
+	if anyKey.Match(unescape(data)) {
+		return false
+	}
+	if bytes.Contains(data, []byte("{{")) || bytes.Contains(data, []byte("{%")) {
+		return true
+	}
+	lines := json.NewDecoder(bytes.NewReader(data))
+	n := 0
+	for ; ; n++ {
+		var object map[string]json.RawMessage
+		if err := lines.Decode(&object); errors.Is(err, io.EOF) {
+			return n > 1
+		} else if err != nil {
+			return false
+		}
+	}
 }
 
 // keep returns the policies that stay in place of a file, as a document, and notes why the file itself does not count.
