@@ -10,6 +10,7 @@ import (
 	"ucwarden/policy/accepted"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
+	"ucwarden/policy/parse"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
@@ -156,5 +157,32 @@ func TestNullPolicies(t *testing.T) {
 	found := findingsOf(t, `{"policies":[null]}`)
 	if len(found) != 1 || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, "it is null") {
 		t.Errorf("%v", found)
+	}
+}
+
+// A deny for a name that is nearly one of the user store, or of the roles, does not reach whom it may be meant for.
+func TestDeniesForNearlyKnownNames(t *testing.T) {
+	for who, want := range map[string]string{
+		`"users":["ann"]`: `has no user "ann", but "ann@example.com"`, `"users":["ANN@example.com"]`: "", `"users":["zoe"]`: "", `"users":["{USER}"]`: "",
+		`"groups":["hr"]`: `has no group "hr", but "HR"`, `"groups":["HR"]`: "", `"groups":["hr","HR"]`: "", `"groups":["ops"]`: `has no group "ops", but "ops "`, `"groups":["public"]`: "", `"groups":["far"]`: "",
+		`"roles":["Boss"]`: `the list of roles has no role "Boss", but "boss"`, `"roles":["boss"]`: "",
+	} {
+		for list, restricts := range map[string]bool{"denyPolicyItems": true, "policyItems": false} {
+			doc, err := parse.ServicePolicies([]byte(`{"policies":[{"id":1,"resources":{"catalog":{"values":["c"]}},"`+list+`":[{`+who+`,"accesses":[{"type":"select"}]}]}]}`), "f.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: doc, Users: &ranger.UserStore{UserGroupMapping: map[string][]string{"ann@example.com": {"HR", "ops "}}},
+				Roles: &ranger.ServiceRoles{RangerRoles: []ranger.Role{{Name: "boss", Groups: []ranger.RoleMember{{Name: "HR"}}}}}})
+			got := ""
+			for _, r := range accepted.Remarks(policytest.Rules(s, rules.NameMapping{})) {
+				if r.Effect == policy.EffectWider {
+					got += r.Message
+				}
+			}
+			if !restricts && got != "" || restricts && (got == "") != (want == "") || restricts && !strings.Contains(got, want) {
+				t.Errorf("%s in %s: %q, want %q", who, list, got, want)
+			}
+		}
 	}
 }

@@ -76,6 +76,9 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 			r.Kind = KindNobody
 		}
 	}
+	if restricts {
+		f.findMisnamed(p, path, item)
+	}
 	if len(item.Conditions) > 0 {
 		f.findConditions(p, path+".conditions", item.Conditions)
 	}

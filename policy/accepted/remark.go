@@ -71,6 +71,7 @@ type finder struct {
 	somebody func(*NameProblem) bool // the workspace has who has such a name
 	list     []Remark
 	names    knownNames
+	store    *StoreNames          // made for the first item that takes something away
 	tags     *TagNames            // made when the first policy on tags is looked at
 	carriers map[string]*carriers // by tag; the same
 }

@@ -83,7 +83,7 @@ type Result struct {
 func Run(s *ranger.Snapshot, o Options) *Result {
 	s = verify.Snapshot(s)
 	l := &linter{snapshot: s, options: o, out: &Result{Findings: []Finding{}}, refused: make(map[*ranger.Policy]bool), verdicts: make(map[verdictKey]verdict)}
-	l.known = rules.NewKnownNames(s)
+	l.known, l.store = rules.NewKnownNames(s), accepted.NewStoreNames(s)
 	l.snapshotChecks()
 	l.problems()
 	l.definition()
@@ -113,6 +113,7 @@ type linter struct {
 	snapshot *ranger.Snapshot
 	options  Options
 	known    rules.KnownNames
+	store    *accepted.StoreNames
 	rules    *rules.RuleSet // nil when the snapshot cannot be read
 	objects  *objectTree    // nil when they are not known
 	refused  map[*ranger.Policy]bool

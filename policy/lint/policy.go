@@ -120,6 +120,9 @@ func (l *lintList) item(p *ranger.Policy, kind rules.ItemKind, index int, item *
 	}
 	for subject, names := range map[rules.SubjectKind][]string{rules.SubjectUser: item.Users, rules.SubjectGroup: item.Groups, rules.SubjectRole: item.Roles} {
 		for i, name := range names {
+			if kind != rules.ItemAllow && kind != rules.ItemDenyException && l.store.Near(subject, name) != "" {
+				continue // a remark
+			}
 			if doubt, _ := accepted.Name(subject, name); doubt == accepted.DoubtNone && l.isUnknown(subject, name) {
 				l.find(p, SeverityWarning, CheckPrincipal, fmt.Sprintf("%s.%ss[%d]", path, subject, i), "%s %q %s", subject, name, l.unknownWords(subject, name))
 			}

@@ -11,6 +11,7 @@ import (
 // Where names are found. What neither the user store nor the roles hold is named by policies alone.
 const (
 	InUserStore     = "in the user store"
+	AmongRoles      = "among the roles"
 	NamedByPolicies = "named by policies alone; its members and memberships are not known"
 )
 
@@ -47,7 +48,7 @@ func NewKnownNames(s *ranger.Snapshot) KnownNames {
 		}
 	}
 	for _, r := range s.Roles {
-		add(SubjectRole, r.Name, "among the roles")
+		add(SubjectRole, r.Name, AmongRoles)
 	}
 	for _, r := range s.Roles {
 		for kind, members := range map[SubjectKind][]ranger.RoleMember{SubjectUser: r.Users, SubjectGroup: r.Groups, SubjectRole: r.Roles} {

@@ -197,6 +197,17 @@ func TestPoliciesInFilesThatAreNotRead(t *testing.T) {
 	}
 }
 
+// A policy whose resources cannot be understood may be ours, whatever they are called: what it denies is not left out as another service's.
+func TestResourcesThatAreNone(t *testing.T) {
+	deny := `{"id":3,"name":"no","service":"uc","resources":{"x":1},"denyPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]}`
+	for resources, want := range map[string]string{`{"x":1}`: "", `{"x":{"values":["a"]}}`: "x.json none"} {
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.json": strings.Replace(deny, `{"x":1}`, resources, 1), "own.json": allow(77, "own", "t")}), Debounce: 1}).Load(t.Context())
+		if err != nil || leftOut(s) != want {
+			t.Errorf("%s: %v; %v", resources, err, s)
+		}
+	}
+}
+
 // Templates and logs of other programs are left out as a note, though they are no documents; a text that may be a broken document of
 // policies is not, and security zones as Ranger Admin keeps them are refused: without them policies hold where they should not.
 func TestTextsThatAreNoDocuments(t *testing.T) {

@@ -50,7 +50,9 @@ func (m *merger) chooseService(docs []*document) error {
 				c := note(d, p.Service, p.ServiceType)
 				c.policies++
 				c.ours = c.ours || namesOurs(p)
-				c.clear = c.clear || len(p.Resources)+len(p.AdditionalResources) > 0
+				c.clear = c.clear || len(p.Resources)+len(p.AdditionalResources) > 0 && !slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool {
+					return f.Within("resources") || strings.HasPrefix(f.Field, "additionalResources")
+				})
 			}
 		}
 	}
