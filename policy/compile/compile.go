@@ -13,6 +13,7 @@ import (
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/region"
 	"ucwarden/policy/rules"
+	"ucwarden/policy/subjects"
 )
 
 // DenyStrategy says what to do where a policy denies a member of a group that another policy allows: Unity Catalog
@@ -80,7 +81,7 @@ type Compiler struct {
 	listed      []bool                     // by subject: the workspace has it
 	managed     []bool                     // by subject
 	withheld    map[rules.SubjectID]string // why a subject that does not resolve is granted nothing
-	missing     int                        // how many of those named the directory does not list
+	who         *subjects.Resolved
 	byRoot      map[policy.ObjectClass]*region.Index
 	openUse     *judge.Policy // allows everyone USE_*, below every deny
 	expressible map[policy.ObjectClass]policy.PrivilegeSet
@@ -94,17 +95,12 @@ func New(set *rules.RuleSet, o Options) *Compiler {
 	}
 	c := &Compiler{
 		stored: set.Members, rules: grantrules.Read(set, grantrules.Options{Time: o.Time, More: o.More, Protects: o.Protects, Columns: o.Columns, Listed: o.Directory.Lists}), set: withMembers(set, &o), opts: o, byRoot: make(map[policy.ObjectClass]*region.Index), expressible: set.Model.Expressible(),
-		withheld: make(map[rules.SubjectID]string),
 	}
-	c.findings = slices.Clone(c.rules.Findings)
-	c.resolve()
-	c.judge = judge.New(c.set, c.principals, o.ignores())
-	for id := range rules.SubjectID(c.set.Subjects.Len()) {
-		p := c.principals[id]
-		c.managed = append(c.managed, c.withheld[id] == "" && (o.Manages == nil || o.Manages(p)))
-	}
-	c.noteUnmanaged()
-	c.findAliases()
+	c.who = subjects.Resolve(subjects.Input{Set: c.set, Policies: c.rules.Policies, Directory: o.Directory, Manages: o.Manages})
+	c.judge = judge.New(c.set, c.who.Principals, o.ignores())
+	c.who.Alias(c.judge)
+	c.principals, c.listed, c.managed, c.withheld = c.who.Principals, c.who.Listed, c.who.Managed, c.who.Withheld
+	c.findings = slices.Concat(c.rules.Findings, c.who.Findings)
 	c.findReach()
 	byClass := make(map[policy.ObjectClass][]region.Ref)
 	for i := range c.rules.Regions {

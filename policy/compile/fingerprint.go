@@ -63,7 +63,7 @@ func (c *Compiler) fingerprint() {
 		writeJSON(h, s.TagPolicies.ServiceDef)
 		writeJSON(h, s.Tags)
 	}
-	c.hashResolutions(h)
+	c.who.Hash(h)
 	c.hashReach(h)
 	c.prints.common = h.Sum(nil)
 	c.prints.entries = make([][sha256.Size]byte, len(c.rules.Regions))

@@ -11,6 +11,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/rules"
+	"ucwarden/policy/subjects"
 )
 
 // withMembers adds those whom the directory has in groups to them, if they are to be written out.
@@ -23,7 +24,7 @@ func withMembers(set *rules.RuleSet, o *Options) *rules.RuleSet {
 
 // findReach has the judge ask who is in groups by the directory, if it could be read.
 func (c *Compiler) findReach() {
-	if c.directoryRead() {
+	if c.who.DirectoryRead() {
 		c.judge.Ask(c.opts.Directory.UsersIn, c.listed)
 		c.noteDifferences()
 	}
@@ -35,8 +36,8 @@ func (c *Compiler) noteDifferences() {
 		return
 	}
 	noted := 0
-	for _, id := range c.allNamed() {
-		if c.kind(id) != rules.SubjectGroup || !c.listed[id] || noted == maxNoted {
+	for _, id := range c.who.AllNamed() {
+		if c.kind(id) != rules.SubjectGroup || !c.listed[id] || noted == subjects.MaxNoted {
 			continue
 		}
 		stored, known := c.stored.UsersOf(id)
@@ -55,17 +56,17 @@ func (c *Compiler) noteDifferences() {
 		if n := len(more); n > 1 {
 			message += fmt.Sprintf(" and %d more", n-1)
 		}
-		c.note(id, policy.EffectNone, message+" in it, and the user store does not; what is granted to it reaches them, so that they count as in it where something is denied")
+		c.findings = append(c.findings, c.who.Note(id, policy.EffectNone, message+" in it, and the user store does not; what is granted to it reaches them, so that they count as in it where something is denied"))
 	}
 }
 
 // hashReach writes who is by the workspace in the groups that policies name, as far as that decides grants: of those that are allowed
 // something, who is denied, or may be, and all whom strategy expand writes out. Who comes into a large group that is granted is no news.
 func (c *Compiler) hashReach(h hash.Hash) {
-	allowed, otherwise := c.named()
+	allowed, otherwise := c.who.Named()
 	all := otherwise[rules.Everyone] || slices.Contains(c.opts.Deny, DenyExpand) ||
 		slices.ContainsFunc(c.rules.Policies, func(p *judge.Policy) bool { return p.DenyAllElse })
-	if !c.directoryRead() || len(otherwise) == 0 && !all {
+	if !c.who.DirectoryRead() || len(otherwise) == 0 && !all {
 		return
 	}
 	names := func(id rules.SubjectID) []string {
@@ -93,4 +94,12 @@ func (c *Compiler) hashReach(h hash.Hash) {
 		lines = append(lines, fmt.Sprintf("%s %t %x\n", c.describe(id), c.judge.Reach(id).Known, sha256.Sum256([]byte(strings.Join(who, "\n")))))
 	}
 	writeSorted(h, lines)
+}
+
+// writeSorted writes lines in their order: subjects are numbered in any.
+func writeSorted(h hash.Hash, lines []string) {
+	slices.Sort(lines)
+	for _, line := range lines {
+		h.Write([]byte(line))
+	}
 }
