@@ -138,7 +138,7 @@ func (f *finder) anyValueProblem(p *rules.Policy, resources map[string]ranger.Po
 			return true
 		}
 		for _, value := range r.Values {
-			if ValueProblem(value) != "" || p.Tag && f.tagNames().Problem(p.Resource(name), value) != "" || !p.Tag && p.NameProblem(name, value) != "" {
+			if ValueProblem(value) != "" || p.Tag && f.tagNames().Problem(p.Resource(name), value) != "" || !p.Tag && ObjectProblem(p.Resource(name), value) != "" {
 				return true
 			}
 		}
@@ -150,7 +150,7 @@ func (f *finder) anyValueProblem(p *rules.Policy, resources map[string]ranger.Po
 const maxValues = 50
 
 // valueProblems ranges over the values for a resource that can match nothing, and why. Of a resource that Unity Catalog does not
-// have it knows nothing. p is nil for values of a zone. See [ValueProblem], [TagNames.Problem] and [rules.Model.NameProblem].
+// have it knows nothing. p is nil for values of a zone. See [ValueProblem], [TagNames.Problem] and [ObjectProblem].
 func (f *finder) valueProblems(p *rules.Policy, resource string, values []string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		tags := p != nil && p.Tag
@@ -165,9 +165,9 @@ func (f *finder) valueProblems(p *rules.Policy, resource string, values []string
 			case tags:
 				what, problem = "tag", f.tagNames().Problem(p.Resource(resource), value)
 			case p != nil:
-				what, problem = "object", cmp.Or(ValueProblem(value), p.NameProblem(resource, value))
+				what, problem = "object", cmp.Or(ValueProblem(value), ObjectProblem(p.Resource(resource), value))
 			default:
-				what, problem = "object", cmp.Or(ValueProblem(value), f.Model.NameProblem(ranger.PolicyTypeAccess, resource, value))
+				what, problem = "object", cmp.Or(ValueProblem(value), ObjectProblem(f.Model.Resource(ranger.PolicyTypeAccess, resource), value))
 			}
 			if problem != "" {
 				at, why = append(at, i), append(why, fmt.Sprintf("%q can match no %s: %s", value, what, problem))

@@ -53,7 +53,7 @@ func (l *lintList) values(p *ranger.Policy, path, name string, r ranger.PolicyRe
 	}
 	possible := 0
 	for i, value := range r.Values {
-		if !faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) && accepted.ValueProblem(value) == "" && (level == 0 || l.model.NameProblem(p.PolicyType, name, value) == "") {
+		if !faulty(p, fmt.Sprintf("%s.values[%d]", path, i)) && accepted.ValueProblem(value) == "" && (level == 0 || accepted.ObjectProblem(def, value) == "") {
 			possible++
 		}
 	}

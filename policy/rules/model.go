@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -242,61 +241,3 @@ func (m *Model) Resource(t ranger.PolicyType, name string) *ranger.ResourceDef {
 
 // Denies reports whether deny items and exceptions take part; the service definition may switch them off.
 func (m *Model) Denies() bool { return m.denies }
-
-var wildcards = strings.NewReplacer("*", "", "?", "")
-
-// NameProblem returns why Unity Catalog can have no object of the name, or of one that fits the pattern, that a value of a
-// resource is in policies of type t, or why it is written in the patterns of another language; "" otherwise. Names of columns may hold
-// nearly anything.
-func (m *Model) NameProblem(t ranger.PolicyType, resource, value string) string {
-	level, _, known := LevelOf(resource)
-	def := m.Resource(t, resource)
-	if !known || def == nil {
-		return ""
-	}
-	if strings.ContainsAny(value, "*?") && !def.MatcherOptions.Matching("wildCard", true) {
-		return "wildcards stand for themselves, by the service definition (wildCard); name each object"
-	}
-	if level == 0 {
-		return ""
-	}
-	literal := value
-	if strings.ContainsAny(value, "*?") {
-		literal = wildcards.Replace(value)
-	}
-	if literal == "" {
-		return ""
-	}
-	err := policy.ValidateName(literal)
-	if err == nil {
-		return patternProblem(def, value, literal)
-	}
-	if match.HoldsMacro(def, value) {
-		return ""
-	}
-	why := strings.TrimPrefix(err.Error(), fmt.Sprintf("illegal Unity Catalog name %q: ", literal))
-	if strings.Contains(literal, ".") {
-		return why + "; name catalog, schema and object each at its own level"
-	}
-	return why + "; correct it"
-}
-
-// patternProblem returns why nobody means a value as it is read, in which a name is allowed to hold what it holds.
-func patternProblem(def *ranger.ResourceDef, value, literal string) string {
-	isCased := !def.MatcherOptions.Matching("ignoreCase", true) && naming.Canonical(value) != value
-	if !isCased && !strings.ContainsAny(literal, "|%[") || match.HoldsMacro(def, value) {
-		return ""
-	}
-	_, inside, isClass := strings.Cut(literal, "[")
-	switch {
-	case strings.Contains(literal, "|"):
-		return "it looks like several names; write each as a value of its own"
-	case strings.Contains(literal, "%"):
-		return "'%' is no wildcard; write '*' for any text, '?' for any character"
-	case isClass && !strings.HasPrefix(literal, "[") && strings.Contains(inside, "]"):
-		return "brackets have no meaning in patterns; write '*' for any text, '?' for any character, or each name as a value of its own"
-	case isCased:
-		return "the service definition has names compared with their case (ignoreCase), and those of Unity Catalog are in lower case; write it in lower case"
-	}
-	return ""
-}

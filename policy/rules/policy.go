@@ -373,12 +373,6 @@ func (p *Policy) MatchWithoutRequest(path *match.Path, v *match.Values) (matched
 // Resource returns the definition by which the policy's names of a resource are compared, nil when there is none.
 func (p *Policy) Resource(name string) *ranger.ResourceDef { return p.model.Resource(p.Type, name) }
 
-// NameProblem returns why nothing in Unity Catalog can have the name that a value of one of the policy's resources is, by the
-// definition that the policy's names are compared by. See [Model.NameProblem].
-func (p *Policy) NameProblem(resource, value string) string {
-	return p.model.NameProblem(p.Type, resource, value)
-}
-
 // AllAccesses lists the access types of the policy's service definition but the one named "all".
 func (p *Policy) AllAccesses() []string {
 	var list []string
