@@ -60,6 +60,13 @@ var keptWorlds = map[string]struct {
 	reads string // which tables of c1.s1, and of c1.s2, each user reads where memberships are known and denies are expanded
 	world func() policytest.World
 }{
+	"a mask's item that shows a column frees only whom it names for select": {`u2: t1 cust_a "t1 ſtraße cust_ς s2.t1`, func() policytest.World {
+		mask := func(who, access, mask string) ranger.DataMaskPolicyItem {
+			return ranger.DataMaskPolicyItem{PolicyItem: ranger.PolicyItem{Users: []string{who}, Accesses: []ranger.ItemAccess{{Type: access}}}, DataMaskInfo: ranger.DataMaskInfo{DataMaskType: mask}}
+		}
+		return keptWorld(allowing(allTables, "select", "g1"), ranger.Policy{PolicyType: ranger.PolicyTypeDataMask, Resources: policytest.Resources("catalog=* schema=* table=* column=ssn"),
+			DataMaskPolicyItems: []ranger.DataMaskPolicyItem{mask("u1", "modify", "MASK_NONE"), mask("u1", "select", "MASK")}})
+	}},
 	"a deny in a zone that the download does not have holds": {`u1: cust_a "t1 ſtraße cust_ς s2.t1; u2: cust_a "t1 ſtraße cust_ς s2.t1`, func() policytest.World {
 		d := denying("catalog=c1 schema=s1 table=t1", "select", "g1")
 		d.ZoneName = "absent"

@@ -300,6 +300,9 @@ func (r *ruleReader) readProtection(c *judge.Policy) {
 		} else {
 			free = free && strings.TrimSpace(item.Filter.FilterExpr) == ""
 		}
+		if free && !item.MatchesAccess("select") {
+			continue // it frees from what another access shows
+		}
 		if free && len(c.Deny) > 0 || len(item.Who) == 0 || !item.MatchesAny() {
 			continue // an earlier item binds; whom this one frees is not certain
 		}
