@@ -51,12 +51,13 @@ func (d *document) fields() map[string]json.RawMessage {
 // the data of a ConfigMap: documents of other programs have such keys, too.
 func nearKey(fields map[string]json.RawMessage) (key, known string) {
 	kubernetes := isKubernetes(fields)
+	mayBeOurs := !kubernetes && !holdsOther(fields)
 	for _, k := range slices.Sorted(maps.Keys(fields)) {
 		near := input.Nearest(k, documentKeys)
 		if near == "" || near == k {
 			continue
 		}
-		if nothing := !kubernetes && isEmpty(fields[k]); !nothing && !mayHold(near, fields[k], kubernetes) { // what holds nothing may be ours
+		if nothing := mayBeOurs && isEmpty(fields[k]); !nothing && !mayHold(near, fields[k], kubernetes) { // what holds nothing may be ours
 			continue
 		}
 		if input.Misspelt(k, []string{near}) != "" {
@@ -67,6 +68,19 @@ func nearKey(fields map[string]json.RawMessage) (key, known string) {
 		}
 	}
 	return key, known
+}
+
+// holdsOther reports whether an object has none of headKeys, and something in a list or object whose key is not even near one of ours.
+func holdsOther(fields map[string]json.RawMessage) bool {
+	if hasHead(fields) {
+		return false
+	}
+	for key, value := range fields {
+		if !isEmpty(value) && (value[0] == '{' || value[0] == '[') && input.Nearest(key, documentKeys) == "" && !isOwnKey(key) {
+			return true
+		}
+	}
+	return false
 }
 
 // isKubernetes reports whether an object says by apiVersion and kind that it is one of Kubernetes, or of a tool that writes its

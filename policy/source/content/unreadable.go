@@ -65,12 +65,16 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 	return nil, nil
 }
 
-// isOtherText reports whether a text that is no document is a template of documents, or a log of them, in which no word is one of policies.
+// jsonComment matches JSON that has a comment on a line of its own, as some programs take it.
+var jsonComment = regexp.MustCompile(`^\s*(?://[^\n]*\s*)*[{\[](?s:.*\n|\s*)[ \t]*(?://|/\*)`)
+
+// isOtherText reports whether a text that is no document is a template of documents, a log of them, or JSON with comments, in which no
+// word is one of policies.
 func isOtherText(data []byte) bool {
 	if anyKey.Match(unescape(data)) {
 		return false
 	}
-	if bytes.Contains(data, []byte("{{")) || bytes.Contains(data, []byte("{%")) {
+	if bytes.Contains(data, []byte("{{")) || bytes.Contains(data, []byte("{%")) || jsonComment.Match(data) {
 		return true
 	}
 	lines := json.NewDecoder(bytes.NewReader(data))
@@ -140,7 +144,7 @@ func isCutOff(data []byte, err error) bool {
 		case quote != 0 && c == quote:
 			quote = 0
 		case quote != 0:
-		case c == '"':
+		case c == '"' && (i == 0 || strings.IndexByte(" \t\r\n:{[,", data[i-1]) >= 0): // else it stands within a text of YAML, as in 5"
 			quote = c
 		case c == '{' || c == '[':
 			open++
