@@ -108,8 +108,15 @@ func (f *finder) findValues(p *rules.Policy) {
 	}
 }
 
-// findUncarried reports the tags of a policy that nothing carries.
+// maxUncarried bounds how many tags that nothing carries, and that are near none, are noted one by one: a tag service serves many services,
+// and most of its tags may be theirs.
+const maxUncarried = 20
+
+// findUncarried reports the tags of a policy that nothing carries, if it says anything for this service.
 func (f *finder) findUncarried(p *rules.Policy, path string, resources map[string]ranger.PolicyResource) {
+	if len(p.Allow)+len(p.Deny)+len(p.AllowExceptions)+len(p.DenyExceptions)+len(p.Protect) == 0 && !p.DenyAllElse {
+		return
+	}
 	r, def := resources[ranger.TagResource], p.Resource(ranger.TagResource)
 	for i, value := range r.Values {
 		if ValueProblem(value) != "" || f.tagNames().Problem(def, value) != "" {
@@ -121,8 +128,13 @@ func (f *finder) findUncarried(p *rules.Policy, path string, resources map[strin
 		case near != "":
 			r := f.find(p, effectOfNoMatch(p, r.IsExcludes), "%s: nothing carries a tag %q; did you mean %q?", field, value, near)
 			r.Kind, r.Slip = KindNoMatch, true
+		case f.uncarried >= maxUncarried:
+			f.uncarried++
 		default:
 			f.find(p, policy.EffectNone, "%s: nothing carries a tag %q, so it does nothing by that until something does", field, value).Kind = KindNoMatch
+			if f.uncarried++; f.uncarried == maxUncarried {
+				f.lastUncarried = len(f.list) - 1
+			}
 		}
 	}
 }

@@ -62,6 +62,9 @@ func remarks(set *rules.RuleSet, somebody func(*NameProblem) bool) []Remark {
 		f.findSchedules(p)
 		f.findZone(p)
 	}
+	if more := f.uncarried - maxUncarried; more > 0 {
+		f.list[f.lastUncarried].Message += fmt.Sprintf(" (and %d more tags of policies)", more)
+	}
 	return f.list
 }
 
@@ -71,6 +74,9 @@ type finder struct {
 	somebody func(*NameProblem) bool // the workspace has who has such a name
 	list     []Remark
 	names    knownNames
+	// uncarried counts the tags that nothing carries, lastUncarried is where the last of them is noted that is noted by itself.
+	uncarried, lastUncarried int
+
 	store    *StoreNames          // made for the first item that takes something away
 	tags     *TagNames            // made when the first policy on tags is looked at
 	carriers map[string]*carriers // by tag; the same

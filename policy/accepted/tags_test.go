@@ -260,3 +260,24 @@ func TestTagsOfOtherServices(t *testing.T) {
 		}
 	}
 }
+
+// Of many tags that nothing carries the last one noted says how many more there are, and what is said for other services alone is not noted.
+func TestManyTagsThatNothingCarries(t *testing.T) {
+	tags := &ranger.ServiceTags{Tags: map[string]ranger.Tag{"1": {ID: 1, Type: "PII"}}, ResourceToTagIDs: map[string][]int64{"1": {1}},
+		ServiceResources: []ranger.ServiceResource{{ID: 1, ResourceElements: policytest.Resources("catalog=a")}}}
+	for access, want := range map[string]int{"select": 20, "hive:select": 0} {
+		s := tagged(t, "denyPolicyItems", tags)
+		one := s.TagPolicies.Policies[0]
+		s.TagPolicies.Policies = nil
+		for i := range 50 {
+			p := one
+			p.ID, p.Resources = int64(i), policytest.Resources(fmt.Sprintf("tag=OTHER_%d", i))
+			p.DenyPolicyItems = []ranger.PolicyItem{{Groups: []string{"g"}, Accesses: []ranger.ItemAccess{{Type: access}}}}
+			s.TagPolicies.Policies = append(s.TagPolicies.Policies, p)
+		}
+		found := accepted.Findings(policytest.Rules(s, rules.NameMapping{}), nil)
+		if len(found) != want || want > 0 && !strings.HasSuffix(found[want-1].Message, "(and 30 more tags of policies)") {
+			t.Errorf("%s: %d findings: %v", access, len(found), found)
+		}
+	}
+}
