@@ -144,12 +144,28 @@ func (c *Control) trimHeld(now time.Time) {
 	if !first && (c.stop.failed > 0 || c.stop.passed < 4) {
 		limit = min(limit, (c.stop.count(c.series, started)+1)/started.Sub(c.series).Seconds())
 	}
+	if c.accepts > 0 && c.accepts < 0.9*c.known && !c.countsWindows() {
+		limit = min(limit, c.accepts)
+	}
 	c.measured(limit, now)
+}
+
+// moveAnchor notes a refusal that counts. What was accepted from one to the next at a rate that was held is the limit of a
+// server that lets calls save up, however many: it had nothing saved at either. A stray refusal shows in that as many calls were
+// accepted as were to start.
+func (c *Control) moveAnchor(started time.Time) {
+	n := float64(c.sinceAnchor)
+	c.accepts = 0
+	if c.phase == phaseHold && n >= 5 && n < 0.92*c.known*started.Sub(c.began).Seconds() {
+		c.accepts = (n + 0.3) / started.Sub(c.anchor).Seconds()
+	}
+	c.anchor, c.sinceAnchor = started, 0
 }
 
 // measured holds a rate just below a limit.
 func (c *Control) measured(limit float64, now time.Time) {
 	c.known = limit
+	c.peak = max(limit, 0.95*c.peak)
 	c.begin(phaseHold, holdShare*limit, now)
 }
 
@@ -166,7 +182,7 @@ func (c *Control) countedAt(to time.Time) float64 {
 // shows that the limit is where it was.
 func (c *Control) try(now time.Time, inFlight int) {
 	s := &c.stop
-	if c.phase != phaseClimb || c.known == 0 || s.phase != stopNone || c.trials >= confirmations || s.boundary.IsZero() && !c.exact {
+	if c.phase != phaseClimb || c.known == 0 || s.phase != stopNone || c.trials >= confirmations || !c.countsWindows() {
 		return
 	}
 	from := now.Add(-countWindow)

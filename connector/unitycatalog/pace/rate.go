@@ -9,18 +9,20 @@ import (
 //
 // It holds a rate just below the last known limit. From time to time it probes: it lets the rate grow, slowly as long as the
 // limit may be where it was, until a call is refused. Then calls stop (see stop) until one is accepted, and what was accepted
-// shows the limit: so a probe costs few refusals. How often it probes follows from a budget of refusals.
+// shows the limit: so a probe costs few refusals. How often it probes follows from a budget of refusals, and from how low the rate is.
 //
 // A 429 may also be stray: without a limit behind it. Until the first that counts, single ones are passed over where many calls are
 // under way, for which a stop would be long. Later, where refusals do not end as the rate is lowered, an experiment tells
 // them apart: the rate is lowered further, and calls that are still refused now and then, not one after another, are stray.
-// The rate then grows again, and for a while only a share of refusals well above the stray one counts. Nor does a refusal
+// The rate then grows again, and only a share of refusals well above the stray one counts, as long as the rate that is held shows
+// stray ones. Nor does a refusal
 // count, but where they come one after another, while calls come more slowly than they may.
 type Control struct {
 	max float64 // calls per second; 0: no limit
 
 	rate    float64 // present limit of starts per second; 0: no limit
 	phase   ratePhase
+	began   time.Time // when the phase began
 	epoch   time.Time // calls that started before show nothing about the present rate
 	updated time.Time // when growth was last reckoned
 	stop    stop
@@ -35,6 +37,12 @@ type Control struct {
 	slow   bool    // it measures a limit that is near
 	trials int     // calls beyond the known limit that were accepted in it
 
+	peak float64 // highest limit measured of late
+
+	anchor      time.Time // start of the last refused call that counted, when a server that lets calls save up had nothing saved
+	sinceAnchor int       // calls accepted since
+	accepts     float64   // calls per second that it accepted from the refused call before to the last; 0: not known
+
 	held        time.Duration // how long the rate has been held and used
 	trims       int           // of the rate that is held
 	acceptedNow int           // calls accepted since the first trim
@@ -48,13 +56,14 @@ type Control struct {
 	run          int       // refusals one after another
 	firstRefused time.Time // start of the first call of the run
 
-	passedOver  int     // refusals in climbs that looked stray
-	sincePassed int     // calls accepted since the last of these
-	undecided   bool    // nothing shows yet whether refusals are stray
-	stray       float64 // share of calls that are refused without a limit behind; 0: none known
-	strayUntil  time.Time
-	evidence    float64 // that more is refused than the stray share
-	budget      float64 // refusals that may be spent on probes
+	passedOver                int     // refusals in climbs that looked stray
+	sincePassed               int     // calls accepted since the last of these
+	undecided                 bool    // nothing shows yet whether refusals are stray
+	stray                     float64 // share of calls that are refused without a limit behind; 0: none known
+	strayUntil                time.Time
+	heldAnswers, heldRefusals int     // since then, while the rate was held
+	evidence                  float64 // that more is refused than the stray share
+	budget                    float64 // refusals that may be spent on probes
 }
 
 // refusedCall is a call whose refusal counted.
@@ -92,15 +101,11 @@ const (
 	budgetPerCall = 0.005
 	firstBudget   = 20
 	maxBudget     = 30
-	probeCost     = 3 // refusals that a probe may cost
-
-	minHold = 2 * time.Second
-	maxHold = 15 * time.Second
 
 	// So many answers without a refusal show that there are no stray ones: of 4 % there would be one in 19 of 20 cases.
 	testAnswers    = 75
 	minTestAnswers = 13               // at low rates, which take too long
-	strayMemory    = 30 * time.Second // how long a stray share is believed before it is measured again
+	strayMemory    = 30 * time.Second // how often the stray share is measured again
 	minStray       = 0.01
 	maxStray       = 0.08
 	limitedShare   = 0.1 // share of refusals, above the stray one, that shows a limit
@@ -148,11 +153,17 @@ func (c *Control) Accept(started time.Time, rate float64, now time.Time, used bo
 		c.run = 0
 	}
 	c.sincePassed++
+	if started.After(c.anchor) {
+		c.sinceAnchor++
+	}
 	c.acceptedNow++
 	if started.Before(c.epoch) {
 		return false
 	}
 	c.answers++
+	if c.phase == phaseHold {
+		c.heldAnswers++
+	}
 	s := c.expected()
 	c.evidence = max(0, c.evidence-math.Log((1-s)/(1-s-limitedShare)))
 	if c.stop.isScout(started) {
@@ -189,40 +200,6 @@ func (c *Control) noteStart(started time.Time) {
 	}
 }
 
-// climbPeriod returns the seconds in which the rate doubles: more while the limit may be near, and the more calls are under
-// way that would be refused with the first.
-func (c *Control) climbPeriod() float64 {
-	if grown := c.rate / c.base; c.known > 0 {
-		switch {
-		case c.slow:
-			return 2
-		case !c.stop.boundary.IsZero() && grown < 1.5: // in a window it shows only near the end
-			return min(max(c.known/20, 0.5), 2)
-		case grown < 1.3:
-			return min(max(c.known/100, 0.5), 1.5)
-		}
-	}
-	switch underWay := c.rate * c.latency; {
-	case underWay < 1:
-		return 0.25
-	case underWay < 2:
-		return 0.4
-	}
-	return 0.6
-}
-
-// holdTime returns the time from one probe to the next: long enough to earn what a probe costs.
-func (c *Control) holdTime() time.Duration {
-	missing := probeCost - c.budget
-	switch {
-	case c.budget > firstBudget/2:
-		return minHold
-	case missing <= 0:
-		return 2 * minHold
-	}
-	return min(2*minHold+time.Duration(missing/budgetPerCall/c.rate*float64(time.Second)), maxHold)
-}
-
 // Refuse notes that a call that started at the given rate was answered 429; the server allows the next attempt at retryAt,
 // zero where it did not say. used is as for Accept. It reports whether scouts are refused for so long that all calls should
 // wait until retryAt.
@@ -247,6 +224,10 @@ func (c *Control) Refuse(started time.Time, rate float64, now, retryAt time.Time
 	}
 	c.answers++
 	c.refusals++
+	if c.phase == phaseHold {
+		c.heldAnswers++
+		c.heldRefusals++
+	}
 	if !c.counts(now, used) {
 		return false
 	}
@@ -259,6 +240,7 @@ func (c *Control) Refuse(started time.Time, rate float64, now, retryAt time.Time
 		rate = c.countedAt(started)
 	}
 	c.last = refusedCall{started: started, rate: rate, phase: c.phase}
+	c.moveAnchor(started)
 	c.epoch = now
 	interval := maxScoutGap
 	if c.known > 0 {
@@ -287,7 +269,7 @@ func (c *Control) Earliest(now time.Time, inFlight int) time.Time {
 // counts reports whether a refusal in the present epoch shows a limit: it may be stray, or the rate not the cause.
 func (c *Control) counts(now time.Time, used bool) bool {
 	if c.stray > 0 && now.After(c.strayUntil) {
-		c.stray, c.evidence = 0, 0
+		c.renewStray(now)
 	}
 	if c.run >= c.blockedAfter() {
 		return true
@@ -365,6 +347,18 @@ func (c *Control) believeStray(share float64, now time.Time) {
 	c.undecided = false
 	c.stray = min(max(share, minStray), maxStray)
 	c.strayUntil = now.Add(strayMemory)
+	c.heldAnswers, c.heldRefusals = 0, 0
+}
+
+// renewStray measures the stray share again at a rate that was held, so that it needs no other test. It forgets the share where
+// that shows none, or more than stray refusals.
+func (c *Control) renewStray(now time.Time) {
+	share := float64(c.heldRefusals) / float64(max(1, c.heldAnswers))
+	if c.heldAnswers < testAnswers || share <= c.stray/4 || share >= maxStray {
+		c.stray, c.evidence = 0, 0
+		return
+	}
+	c.believeStray(share, now)
 }
 
 // begin starts a phase at a rate: what started before shows nothing about it.
@@ -373,7 +367,7 @@ func (c *Control) begin(phase ratePhase, rate float64, now time.Time) {
 		c.trims = 0
 	}
 	c.phase, c.base, c.good, c.slow, c.trials = phase, rate, 0, false, 0
-	c.epoch, c.updated, c.held = now, now, 0
+	c.epoch, c.began, c.updated, c.held = now, now, now, 0
 	c.answers, c.refusals = 0, 0
 	if phase == phaseFree {
 		c.rate = c.max
