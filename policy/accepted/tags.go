@@ -85,11 +85,15 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 			}
 		}
 	}
-	others := make(map[string]bool) // other services
+	others, doubtful := make(map[string]bool), make(map[string]bool) // other services, and such as may be this one
 	if set.Tagged != nil {
 		for _, i := range set.Tagged.Nowhere() {
 			if of := tags.ServiceResources[i].ServiceName; of != "" && service != "" && of != service {
-				others[of] = true
+				if _, ours := set.Model.Levels(ranger.PolicyTypeAccess, tags.ServiceResources[i].ResourceElements); ours && !ranger.NamesOther(of) {
+					doubtful[of] = true
+				} else {
+					others[of] = true
+				}
 				continue
 			}
 			find(fmt.Sprintf("it is no path of resources of service definition %q, so nothing carries its tags; name resources from the root", set.Model.Name()), "serviceResources[%d].resourceElements", i)
@@ -106,12 +110,16 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 			}
 		}
 	}
-	if len(others) > 0 {
-		find(fmt.Sprintf("resources of other services (%s) are left out; nothing of Unity Catalog carries their tags", strings.Join(slices.Sorted(maps.Keys(others)), ", ")), "serviceResources")
-		list[len(list)-1].Effect = policy.EffectNone
-	}
 	if more > 0 {
 		list[len(list)-1].Message += fmt.Sprintf(" (and %d more in the tags)", more)
+	}
+	if len(doubtful) > 0 {
+		list = append(list, ranger.Problem{Field: "serviceResources", Effect: effect, Message: fmt.Sprintf("resources of other services (%s) are left out, and nothing carries their tags, though they are named like those of %q; where they are its own, correct their serviceName",
+			strings.Join(slices.Sorted(maps.Keys(doubtful)), ", "), service)})
+	}
+	if len(others) > 0 {
+		list = append(list, ranger.Problem{Field: "serviceResources", Effect: policy.EffectNone,
+			Message: fmt.Sprintf("resources of other services (%s) are left out; nothing of Unity Catalog carries their tags", strings.Join(slices.Sorted(maps.Keys(others)), ", "))})
 	}
 	return list
 }

@@ -76,6 +76,9 @@ func (l *linter) tagProblems() {
 		if tags := l.snapshot.Tags; tags == nil || len(tags.ServiceResources) == 0 {
 			severity = SeverityWarning // they may come from elsewhere
 		}
+		if p.Field == "serviceResources" { // of other services, which may be meant
+			severity = SeverityWarning
+		}
 		if p.Effect == policy.EffectNone {
 			severity = SeverityInfo
 		}

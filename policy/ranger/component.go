@@ -63,3 +63,11 @@ func (t *ServiceTags) OfOthers(service string) map[int]bool {
 	}
 	return others
 }
+
+// NamesOther reports whether the name of a service says that it is of another type than Unity Catalog, as "cl1_trino" does.
+func NamesOther(service string) bool {
+	lower := strings.ToLower(service)
+	return slices.ContainsFunc(otherComponents, func(of string) bool {
+		return len(of) >= 4 && strings.Contains(lower, of) || slices.Contains(strings.FieldsFunc(lower, func(r rune) bool { return r == '_' || r == '-' || r == '.' || r == ' ' }), of)
+	})
+}
