@@ -227,7 +227,9 @@ func TestTableRules(t *testing.T) {
 func TestLocationsDoNotOverlap(t *testing.T) {
 	w := newWorld(t)
 	for url, ok := range map[string]bool{"s3://bucket/loc": false, "s3://bucket/loc/": false, "s3://bucket/loc/deep": false, "s3://bucket": false,
-		"s3://bucket/ext": false, "s3://bucket/ext/part": false, "s3://bucket/location": true, "s3://bucket/extra": true, "ftp://x/y": false} {
+		"s3://bucket/ext": false, "s3://bucket/ext/part": false, "s3://bucket/location": true, "s3://bucket/extra": true, "ftp://x/y": false,
+		"s3://bucket/a/../loc": false, "s3://bucket/a/%2E%2e/lo": false, "s3://bucket/./location/b": false, "s3://me@bucket/loc/in": false, "s3://bucket:443/loc/in": false,
+		"s3://bucket/..location/b.": true} {
 		r := w.do(admin, "POST", "external-locations", fmt.Sprintf(`{"name":"l%d","url":%q,"credential_name":"cred"}`, len(url), url))
 		if (r.status == 200) != ok {
 			t.Errorf("location at %s: %d %s", url, r.status, r.raw)

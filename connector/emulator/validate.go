@@ -35,9 +35,14 @@ func checkURL(field, text string, required bool) error {
 	}
 	switch {
 	case u.Scheme == "abfss" && u.User != nil && u.Host != "":
-	case (u.Scheme == "s3" || u.Scheme == "gs") && u.Host != "":
+	case (u.Scheme == "s3" || u.Scheme == "gs") && u.Host != "" && u.User == nil && u.Port() == "":
 	default:
 		return invalid("%s '%s' must be abfss://container@account.dfs.core.windows.net/path, s3://bucket/path or gs://bucket/path.", field, text)
+	}
+	for element := range strings.SplitSeq(u.Path, "/") {
+		if element == "." || element == ".." { // which some storage resolves, so that it may overlap with anything
+			return invalid("%s '%s' must not have '.' or '..' as a path element.", field, text)
+		}
 	}
 	return nil
 }

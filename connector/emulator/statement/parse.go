@@ -161,6 +161,9 @@ func (p *parser) identifier() string {
 
 // name returns the parts of a name.
 func (p *parser) name() []string {
+	if p.is("IDENTIFIER", "(") {
+		panic(failure{&Error{p.peek().at, "IDENTIFIER() is not supported by the emulator: write the name", true}})
+	}
 	parts := []string{p.identifier()}
 	for p.accept(".") {
 		parts = append(parts, p.identifier())
@@ -232,53 +235,6 @@ func (p *parser) object() Object {
 		o.Name = p.name()
 	}
 	return o
-}
-
-func (p *parser) grant(revoke bool) *Grant {
-	g := &Grant{Revoke: revoke}
-	for {
-		var words []string
-		for p.peek().kind == word && !p.is("ON") {
-			words = append(words, strings.ToUpper(p.identifier()))
-		}
-		if len(words) == 0 {
-			p.fail("want a privilege instead of %q", p.peek().text)
-		}
-		if len(words) == 1 && words[0] == "ALL" {
-			words = append(words, "PRIVILEGES")
-		}
-		g.Privileges = append(g.Privileges, strings.Join(words, " "))
-		if !p.accept(",") {
-			break
-		}
-	}
-	p.expect("ON")
-	g.On = p.object()
-	if revoke {
-		p.expect("FROM")
-	} else {
-		p.expect("TO")
-	}
-	g.Principal = p.principal(g.On)
-	return g
-}
-
-// principal parses who a grant is to; a share's is a recipient, which may say so.
-func (p *parser) principal(on Object) string {
-	if on.Type == "SHARE" {
-		p.accept("RECIPIENT")
-	}
-	return p.identifier()
-}
-
-func (p *parser) showGrants() *ShowGrants {
-	s := &ShowGrants{}
-	if !p.is("ON") {
-		s.Principal = p.identifier()
-	}
-	p.expect("ON")
-	s.On = p.object()
-	return s
 }
 
 func (p *parser) alter() Statement {

@@ -65,7 +65,8 @@ func TestRefused(t *testing.T) {
 	for sql, unsupported := range map[string]bool{
 		"": false, ";": false, "GRANT": false, "GRANT ON TABLE t TO g": false, "GRANT SELECT TABLE t TO g": false, "GRANT SELECT ON TABLE t FROM g": false,
 		"GRANT SELECT ON TABLE t TO 'g'": false, "GRANT SELECT ON TABLE t TO g, h": false, "REVOKE SELECT ON TABLE t TO g": false, "GRANT SELECT ON TABLE t. TO g": false,
-		"GRANT SELECT ON TABLE `` TO g": false, "GRANT SELECT ON TABLE `t TO g": false, "SHOW GRANTS": false, "ALTER TABLE t SET TAGS": false, "ALTER TABLE t SET TAGS ()": false,
+		"GRANT SELECT ON TABLE `` TO g": false, "GRANT SELECT ON TABLE `t TO g": false, "SHOW GRANTS": false, "SHOW GRANTS TO RECIPIENT r": true,
+		"SHOW GRANTS ON CATALOG IDENTIFIER(:c)": true, "GRANT SELECT ON TABLE identifier('a.b') TO g": true, "ALTER TABLE t SET TAGS": false, "ALTER TABLE t SET TAGS ()": false,
 		"ALTER TABLE t SET TAGS ('a' 'b')": false, "SET TAG ON COLUMN c a": false, "SELECT": false, "SELECT *": false, "SELECT * FROM v WHERE": false, "SELECT * FROM v WHERE a": false,
 		"SELECT * FROM v WHERE a = b": false, "SELECT * FROM v WHERE a = :q": false, "SELECT * FROM v LIMIT x": false, "SELECT 'x": false, "SELECT 1 /* x": false, "\xff": false,
 		"GRANT SELECT ON TABLE t TO g; GRANT SELECT ON TABLE t TO h": false,
