@@ -68,4 +68,9 @@ func TestColumns(t *testing.T) {
 	if got := value(t, d, "n", session{user: "ana", groups: []string{"renamed"}}, row); got != nil {
 		t.Errorf("once the group has another name ana sees %v", got)
 	}
+	// Nor do sessions in the role of a group that is in it.
+	d = newProtector(t, Options{Columns: true, Within: nestedIn(map[string][]string{"eu": {"inner"}})}, onColumns(1, "region", "eu", "")).Compile(testTable(), nil)
+	if got := value(t, d, "n", session{user: "inner", groups: []string{"renamed"}}, row); got != nil {
+		t.Errorf("once the group has another name a session in the role of a group in it sees %v", got)
+	}
 }

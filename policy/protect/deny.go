@@ -162,8 +162,8 @@ func (p *Protector) known(who rules.SubjectSet) (text string, ok bool) {
 	return text, err == nil
 }
 
-// whoever returns the persons in a set, and names each who is in one of its groups besides: so they stay in it when a group
-// is given another name, or is deleted. An [*unknownError] says that this cannot be done.
+// whoever returns the persons in a set, and names each who is in one of its groups besides, and each group that is: so they, and sessions
+// in the roles of these, stay in it when a group is given another name, or is deleted. An [*unknownError] says that this cannot be done.
 func (p *Protector) whoever(who rules.SubjectSet) (persons, error) {
 	w, err := p.persons(who)
 	if err != nil || w.everyone {
@@ -178,7 +178,7 @@ func (p *Protector) whoever(who rules.SubjectSet) (persons, error) {
 	return w, nil
 }
 
-// addMembers adds who is in a group or role, by the policies and by the workspace.
+// addMembers adds who is in a group or role, by the policies and by the workspace, and the groups in it as far as they are known.
 func (p *Protector) addMembers(w *persons, id rules.SubjectID) error {
 	subject := p.set.Subjects.Of(id)
 	if subject.Kind == rules.SubjectUser {
@@ -193,6 +193,15 @@ func (p *Protector) addMembers(w *persons, id rules.SubjectID) error {
 	}
 	for _, name := range names {
 		w.addUser(name)
+	}
+	for _, r := range p.rolesNamed(rules.SubjectSet{id}) {
+		in := p.nestedIn(r).roles
+		if n := len(in); n > p.options.MaxNamed {
+			return &unknownError{fmt.Sprintf("the %d groups in %s are more than the %d that a function names, and sessions in their roles would see the rows once it has another name", n, subject, p.options.MaxNamed)}
+		}
+		for _, nested := range in {
+			w.sessions = append(w.sessions, nested.principal.Name)
+		}
 	}
 	return nil
 }
