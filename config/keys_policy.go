@@ -176,7 +176,7 @@ func processKeys() []Key {
 		{Name: "webhook.query", Type: TypeSecret, check: checkWebhookQuery,
 			Help: "query of webhook.url, without the ?, where it is to come from a file since it holds a key: that of Azure Logic Apps or Functions"},
 		{Name: "webhook.events", Type: TypeList, check: checkWebhookEvents,
-			Help: "types of events that are sent: task.ended, plan.refused, grants.drift, service.degraded, service.restored; empty sends all"},
+			Help: "types of events that are sent: task.ended, plan.refused, grants.drift, protection.drift, service.degraded, service.restored; empty sends all"},
 		{Name: "webhook.allow_private", Type: TypeBool, Default: "false",
 			Help: "send events to addresses that are not public, too, and through a proxy of the environment"},
 		{Name: "webhook.give_up_after", Type: TypeDuration, Default: "72h", check: checkPositive,

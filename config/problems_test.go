@@ -53,7 +53,7 @@ func TestProblems(t *testing.T) {
 		{name: "webhook secret of another form", file: "webhook.secret: hunter2\n",
 			want: "ucwarden.yaml:1: webhook.secret: want whsec_ and base64 of 24 to 64 bytes, for example from: echo whsec_$(openssl rand -base64 32)"},
 		{name: "webhook event", file: "webhook.events: [task.began]\n",
-			want: `ucwarden.yaml:1: webhook.events: there are no events of type "task.began": want one of task.ended, plan.refused, grants.drift, service.degraded, service.restored`},
+			want: `ucwarden.yaml:1: webhook.events: there are no events of type "task.began": want one of task.ended, plan.refused, grants.drift, protection.drift, service.degraded, service.restored`},
 		{name: "authorities of clients without TLS", file: "apiserver.tls.client_ca: ca.pem\n",
 			want: "ucwarden.yaml:1: apiserver.tls.client_ca: needs apiserver.tls.cert and apiserver.tls.key: certificates of clients are asked for by TLS alone"},
 		{name: "bool", file: "ondemand:\n  enabled: maybe\n",

@@ -8,7 +8,7 @@ import (
 )
 
 // webhookEvents are the types of events; package webhook has what they mean.
-var webhookEvents = []string{"task.ended", "plan.refused", "grants.drift", "service.degraded", "service.restored"}
+var webhookEvents = []string{"task.ended", "plan.refused", "grants.drift", "protection.drift", "service.degraded", "service.restored"}
 
 func checkWebhookEvents(v any) string {
 	for _, t := range v.([]string) {

@@ -153,6 +153,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			r.noteDrift(ctx, found, result.Plan.Changes, left)
 			result.Drift = drift.Of(result.Plan.Changes)
 			result.Drift.Add(drift.Of(left))
+			result.Drift.Add(drift.OfProtection(result.Plan.Protection))
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
 			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
 			result.NotInForce = r.notInForce()

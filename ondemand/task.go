@@ -166,21 +166,25 @@ type Change struct {
 	PutBack []string `json:"putBack,omitempty"`
 }
 
-// Drift is what a job found that others changed: how many grants they made and no policy asks for, and how many they took away.
+// Drift is what a job found that others changed: how many grants they made and no policy asks for, how many they took away, and how many
+// row filters and masks they took off or changed.
 type Drift struct {
 	Excess, Missing  int
 	Removed, PutBack int      // of the excess, and of the missing ones, those that the job put right
 	Securables       []string // the first of those they are on
+
+	Protection, Protected int      // row filters and masks, and those of them that the job put back
+	Tables                []string // the first of those they are on
 }
 
 // PutRight returns what was put right of the drift: the rest is found again by the next attempt.
 func (d Drift) PutRight() Drift {
-	d.Excess, d.Missing = d.Removed, d.PutBack
+	d.Excess, d.Missing, d.Protection = d.Removed, d.PutBack, d.Protected
 	return d
 }
 
 // None reports whether there is no drift.
-func (d Drift) None() bool { return d.Excess+d.Missing == 0 }
+func (d Drift) None() bool { return d.Excess+d.Missing+d.Protection == 0 }
 
 // Transition is one change of a task's status.
 type Transition struct {

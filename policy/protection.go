@@ -121,6 +121,8 @@ type ProtectionChange struct {
 	// the filters before and after both show, so that no value is seen that neither filter with its masks shows. Nil for none.
 	Through *Attached     `json:"through,omitempty"`
 	Create  []SQLFunction `json:"create,omitempty"` // functions that it needs and that are not there
+	// PutBack is how many of the filter and masks others took off, replaced, dropped or altered since they were set.
+	PutBack int `json:"putBack,omitempty"`
 }
 
 // AttachedChange is a row filter or mask before and after; nil for none.

@@ -25,12 +25,13 @@ const (
 	TypeTaskEnded       = "task.ended"
 	TypePlanRefused     = "plan.refused"
 	TypeDrift           = "grants.drift"
+	TypeProtectionDrift = "protection.drift"
 	TypeServiceDegraded = "service.degraded"
 	TypeServiceRestored = "service.restored"
 )
 
 // Types are all of them.
-var Types = []string{TypeTaskEnded, TypePlanRefused, TypeDrift, TypeServiceDegraded, TypeServiceRestored}
+var Types = []string{TypeTaskEnded, TypePlanRefused, TypeDrift, TypeProtectionDrift, TypeServiceDegraded, TypeServiceRestored}
 
 // secretPrefix is that of the secrets of Standard Webhooks.
 const secretPrefix = "whsec_"

@@ -251,6 +251,22 @@ var alertStates = map[string]func(t *testing.T) *alerting{
 		a.run(tableSync("", "c", "s", "t1"), ondemand.Success)
 		return a
 	},
+	"UcwardenProtectionDrift": func(t *testing.T) *alerting {
+		const filter = `---
+id: 2
+name: filter
+policyType: 2
+resources: {catalog: {values: [c]}, schema: {values: [s]}, table: {values: [t1]}}
+rowFilterPolicyItems: [{groups: [analysts], accesses: [{type: select}], rowFilterInfo: {filterExpr: "FALSE"}}]
+`
+		seed := oneSchema("t1")
+		seed.Catalogs[0].Schemas[0].Tables[0].Columns = []emulator.SeedColumn{{Name: "a"}}
+		a := watched(newWorld(t, seed, readTables+filter), nil, "--set", "databricks.warehouse=5a1e000000000001")
+		a.run(tableSync("", "c", "s", "t1"), ondemand.Success)
+		a.sql("ALTER TABLE c.s.t1 DROP ROW FILTER")
+		a.run(tableSync("", "c", "s", "t1"), ondemand.Success)
+		return a
+	},
 	"UcwardenWebhookFails": func(t *testing.T) *alerting {
 		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
 		t.Cleanup(receiver.Close)
@@ -258,6 +274,19 @@ var alertStates = map[string]func(t *testing.T) *alerting{
 		a.run(tableSync("", "c", "s", "t1"), ondemand.Success)
 		return a
 	},
+}
+
+// sql has the workspace run a statement.
+func (w *world) sql(statement string) {
+	w.Helper()
+	body := strings.NewReader(fmt.Sprintf(`{"warehouse_id": "5a1e000000000001", "wait_timeout": "30s", "statement": %q}`, statement))
+	r := httptest.NewRequest(http.MethodPost, "/api/2.0/sql/statements", body)
+	r.Header.Set("Authorization", "Bearer admin")
+	answer := httptest.NewRecorder()
+	w.emulator.ServeHTTP(answer, r)
+	if !strings.Contains(answer.Body.String(), `"SUCCEEDED"`) {
+		w.Fatalf("%s: %s", statement, answer.Body)
+	}
 }
 
 // refuse has the workspace answer some requests that we may not do this.

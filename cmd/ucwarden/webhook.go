@@ -33,10 +33,13 @@ func (p *pipeline) openEvents(c config.Webhook, reg prometheus.Registerer) (*eve
 	return &events{sender}, nil
 }
 
-// driftMetrics count the grants that others made and no policy asks for, and those that others took away.
+// driftMetrics count the grants that others made and no policy asks for, those that others took away, and the row filters and masks that
+// others took off or changed.
 type driftMetrics struct {
 	found            *prometheus.CounterVec
 	removed, putBack prometheus.Counter
+
+	protection, protected prometheus.Counter
 }
 
 func newDriftMetrics(r prometheus.Registerer) (*driftMetrics, error) {
@@ -44,8 +47,10 @@ func newDriftMetrics(r prometheus.Registerer) (*driftMetrics, error) {
 		found: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ucwarden_drift_grants_found_total", Help: "Grants that a sync found and no policy asks for (excess), or that the last sync had made sure of and others took away (missing), other than after a change of the policies.",
 		}, []string{"kind"}),
-		removed: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_grants_removed_total", Help: "Those of the excess ones that were removed."}),
-		putBack: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_grants_put_back_total", Help: "Those of the missing ones that were put back."}),
+		removed:    prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_grants_removed_total", Help: "Those of the excess ones that were removed."}),
+		putBack:    prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_grants_put_back_total", Help: "Those of the missing ones that were put back."}),
+		protection: prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_protections_found_total", Help: "Row filters and masks that a sync found others had taken off, replaced, dropped or altered since they were set."}),
+		protected:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ucwarden_drift_protections_put_back_total", Help: "Those of them that were put back."}),
 	}
 	for _, kind := range []string{driftExcess, driftMissing} { // an increase is seen only of what was there before
 		m.found.WithLabelValues(kind)
@@ -53,7 +58,7 @@ func newDriftMetrics(r prometheus.Registerer) (*driftMetrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.found, m.removed, m.putBack} {
+	for _, c := range []prometheus.Collector{m.found, m.removed, m.putBack, m.protection, m.protected} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register the metrics of drift: %w", err)
 		}
@@ -73,10 +78,12 @@ func (p *pipeline) driftFound(tx *store.Tx, t *ondemand.Task, found ondemand.Dri
 	p.drift.found.WithLabelValues(driftMissing).Add(float64(found.Missing))
 	p.drift.removed.Add(float64(found.Removed))
 	p.drift.putBack.Add(float64(found.PutBack))
+	p.drift.protection.Add(float64(found.Protection))
+	p.drift.protected.Add(float64(found.Protected))
 	if p.told == nil {
 		return nil
 	}
-	return p.told.sender.Put(tx, webhook.Event{Type: webhook.TypeDrift, Time: time.Now(), Data: driftOf(t, found)})
+	return p.told.drift(tx, t, found)
 }
 
 // taskEnded is called in the transaction in which a task ends.
@@ -156,6 +163,31 @@ func driftOf(t *ondemand.Task, found ondemand.Drift) drift {
 		TaskID: t.ID, ParentID: t.ParentID, Grants: found.Excess + found.Missing, Excess: found.Excess, Missing: found.Missing,
 		Removed: found.Excess > 0 && found.Removed >= found.Excess, PutBack: found.Missing > 0 && found.PutBack >= found.Missing, Securables: found.Securables,
 	}
+}
+
+// protectionDrift is the data of protection.drift: row filters and masks that others took off, replaced, dropped or altered.
+type protectionDrift struct {
+	TaskID   string   `json:"taskId"`
+	ParentID string   `json:"parentId,omitempty"`
+	Count    int      `json:"count"`
+	PutBack  bool     `json:"putBack"` // all of them
+	Tables   []string `json:"tables"`  // the first of those they are on
+}
+
+// drift stores, in the transaction that stores what a job found, that others changed grants, and that they did row filters and masks.
+func (e *events) drift(tx *store.Tx, t *ondemand.Task, found ondemand.Drift) error {
+	now := time.Now()
+	if found.Excess+found.Missing > 0 {
+		if err := e.sender.Put(tx, webhook.Event{Type: webhook.TypeDrift, Time: now, Data: driftOf(t, found)}); err != nil {
+			return err
+		}
+	}
+	if found.Protection == 0 {
+		return nil
+	}
+	return e.sender.Put(tx, webhook.Event{Type: webhook.TypeProtectionDrift, Time: now, Data: protectionDrift{
+		TaskID: t.ID, ParentID: t.ParentID, Count: found.Protection, PutBack: found.Protected >= found.Protection, Tables: found.Tables,
+	}})
 }
 
 // refused stores that guards refused the plan of a task.

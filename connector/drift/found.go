@@ -6,11 +6,15 @@ import (
 	"ucwarden/policy"
 )
 
-// Found is the drift in some changes: grants that others made and no policy asks for, and grants that others took away.
+// Found is the drift in some changes: grants that others made and no policy asks for, grants that others took away, and row filters and
+// masks that they took off or changed.
 type Found struct {
 	Excess     int      `json:"excess,omitempty"`
 	Missing    int      `json:"missing,omitempty"`
 	Securables []string `json:"securables,omitempty"` // the first of those they are on
+	// Protection is how many row filters and masks, on Tables.
+	Protection int      `json:"protection,omitempty"`
+	Tables     []string `json:"tables,omitempty"` // the first of them
 }
 
 // maxNames is how many securables are named.
@@ -31,7 +35,17 @@ func Of(changes []policy.Change) (f Found) {
 			}
 		}
 		if excess+missing > 0 {
-			f.Add(Found{excess, missing, []string{c.Securable.String()}})
+			f.Add(Found{Excess: excess, Missing: missing, Securables: []string{c.Securable.String()}})
+		}
+	}
+	return f
+}
+
+// OfProtection returns the drift in changes of row filters and masks.
+func OfProtection(changes []policy.ProtectionChange) (f Found) {
+	for i := range changes {
+		if n := changes[i].PutBack; n > 0 {
+			f.Add(Found{Protection: n, Tables: []string{changes[i].Table.String()}})
 		}
 	}
 	return f
@@ -39,10 +53,15 @@ func Of(changes []policy.Change) (f Found) {
 
 // Add adds the drift in other changes.
 func (f *Found) Add(other Found) {
-	f.Excess, f.Missing = f.Excess+other.Excess, f.Missing+other.Missing
-	for _, s := range other.Securables {
-		if len(f.Securables) < maxNames && !slices.Contains(f.Securables, s) {
-			f.Securables = append(f.Securables, s)
+	f.Excess, f.Missing, f.Protection = f.Excess+other.Excess, f.Missing+other.Missing, f.Protection+other.Protection
+	f.Securables, f.Tables = addNames(f.Securables, other.Securables), addNames(f.Tables, other.Tables)
+}
+
+func addNames(list, more []string) []string {
+	for _, s := range more {
+		if len(list) < maxNames && !slices.Contains(list, s) {
+			list = append(list, s)
 		}
 	}
+	return list
 }

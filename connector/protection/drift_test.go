@@ -60,6 +60,10 @@ func TestDrift(t *testing.T) {
 				if len(p.Changes) != 1 || !ok || !strings.Contains(f.Body, "eu") || f.Owner != us || w.warehouse.Table("c.s.t0").Masks["region"].Function == "" {
 					t.Errorf("it is put right by %v to %v", p.Changes, f)
 				}
+				found := strings.Count(fmt.Sprint(p.Conflicts), "TABLE:c.s.t0: ")
+				if p.Changes[0].PutBack != found || found == 0 {
+					t.Errorf("%d filters and masks count as put back, of %d that others changed", p.Changes[0].PutBack, found)
+				}
 				for _, says := range c.says {
 					if !strings.Contains(fmt.Sprint(p.Findings), says) || !strings.Contains(fmt.Sprint(p.Conflicts), "TABLE:c.s.t0: ") || !strings.Contains(fmt.Sprint(p.Conflicts), says) {
 						t.Errorf("nothing says %q: the findings are %v, the conflicts %v", says, p.Findings, p.Conflicts)

@@ -5,17 +5,26 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/connector/drift"
+	"ucwarden/connector/load"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
 )
 
-// driftOf returns the drift that a job found, and how much of it the outcomes of its changes put right. What a job does for what
-// policies say from now on is none.
+// driftOf returns the drift that a job found, and how much of it the outcomes of its changes put right. Grants that a job changes for what
+// policies say from now on are none; row filters and masks are compared with what was set, whatever policies say.
 func driftOf(job ondemand.Job, found drift.Found, result *connector.Result) ondemand.Drift {
-	if slices.ContainsFunc(append([]ondemand.Task{job.Task}, job.Followers...), isPolicyChange) {
-		return ondemand.Drift{}
+	out := ondemand.Drift{Protection: found.Protection, Tables: found.Tables}
+	if result != nil && result.Outcomes != nil {
+		for _, c := range result.Plan.Protection {
+			if !slices.ContainsFunc(result.Unprotected, func(l load.LeftOut) bool { return l.Securable == c.Table }) {
+				out.Protected += c.PutBack
+			}
+		}
 	}
-	out := ondemand.Drift{Excess: found.Excess, Missing: found.Missing, Securables: found.Securables}
+	if slices.ContainsFunc(append([]ondemand.Task{job.Task}, job.Followers...), isPolicyChange) {
+		return out
+	}
+	out.Excess, out.Missing, out.Securables = found.Excess, found.Missing, found.Securables
 	if result != nil {
 		made := make([]policy.Change, 0, len(result.Outcomes))
 		for _, o := range result.Outcomes {

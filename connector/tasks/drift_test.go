@@ -7,6 +7,7 @@ import (
 
 	"ucwarden/connector"
 	"ucwarden/connector/drift"
+	"ucwarden/connector/load"
 	"ucwarden/connector/tasks"
 	"ucwarden/ondemand"
 	"ucwarden/policy"
@@ -53,6 +54,28 @@ func TestDriftOfAJob(t *testing.T) {
 	job.Followers = []ondemand.Task{{Source: tasks.SourcePolicyChange}}
 	if out, _ := handle(t, &fake{result: result}, ondemand.ResourceSync, job); !out.Drift.None() {
 		t.Errorf("with a task for changed policies: %+v", out.Drift)
+	}
+	onTable := func(name string, n int) policy.ProtectionChange {
+		return policy.ProtectionChange{Table: policy.Securable{Type: policy.Table, FullName: name}, PutBack: n}
+	}
+	protected := applied(t)
+	protected.Plan.Protection = []policy.ProtectionChange{onTable("sales.emea.orders", 2), onTable("sales.emea.leads", 1)}
+	protected.Drift = drift.OfProtection(protected.Plan.Protection)
+	for name, c := range map[string]struct {
+		edit func(*connector.Result)
+		want int
+	}{
+		"put back":       {func(*connector.Result) {}, 3},
+		"one could not":  {func(r *connector.Result) { r.Unprotected = []load.LeftOut{{Securable: r.Plan.Protection[1].Table}} }, 2},
+		"only looked at": {func(r *connector.Result) { r.Outcomes = nil }, 0},
+	} {
+		result := *protected
+		c.edit(&result)
+		want := ondemand.Drift{Protection: 3, Protected: c.want, Tables: []string{"TABLE:sales.emea.orders", "TABLE:sales.emea.leads"}}
+		job.Followers[0].Source = tasks.SourcePolicyChange // which tells nothing about what others did to tables
+		if out, err := handle(t, &fake{result: &result}, ondemand.ResourceSync, job); err != nil || !cmp.Equal(want, out.Drift) {
+			t.Errorf("%s: %+v, %v", name, out.Drift, err)
+		}
 	}
 	refused := policy.Errorf(policy.CodeRefused, "too many")
 	if out, _ := handle(t, &fake{result: &connector.Result{Plan: result.Plan, Drift: result.Drift}, err: refused}, ondemand.ResourceSync, jobOf(t, "catalog:sales")); out.Drift.Excess != 3 || out.Drift.Removed != 0 {

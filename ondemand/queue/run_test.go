@@ -320,11 +320,11 @@ func TestDriftIsNotedOncePerAttempt(t *testing.T) {
 			out, err := succeed(ctx, job)
 			switch attempts {
 			case 1:
-				out.Drift, err = ondemand.Drift{Excess: 5, Missing: 2, Removed: 3}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
+				out.Drift, err = ondemand.Drift{Excess: 5, Missing: 2, Removed: 3, Protection: 3, Protected: 1}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
 			case 2:
-				out.Drift, err = ondemand.Drift{Excess: 2, Missing: 2}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
+				out.Drift, err = ondemand.Drift{Excess: 2, Missing: 2, Protection: 2}, policy.Errorf(policy.CodeUnavailable, "workspace did not answer")
 			default:
-				out.Drift = ondemand.Drift{Excess: 2, Missing: 2, Removed: 1, PutBack: 2}
+				out.Drift = ondemand.Drift{Excess: 2, Missing: 2, Removed: 1, PutBack: 2, Protection: 2, Protected: 2}
 			}
 			return out, err
 		}
@@ -337,7 +337,7 @@ func TestDriftIsNotedOncePerAttempt(t *testing.T) {
 		r.start()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if diff := cmp.Diff([]string{"WAITING {3 0 3 0 []}", "SUCCESS {2 2 1 2 []}"}, noted); diff != "" {
+		if diff := cmp.Diff([]string{"WAITING {3 0 3 0 [] 1 1 []}", "SUCCESS {2 2 1 2 [] 2 2 []}"}, noted); diff != "" {
 			t.Errorf("noted (-want +got):\n%s", diff)
 		}
 		if r.get("b").Status != ondemand.Success || told == 0 {

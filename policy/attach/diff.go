@@ -105,6 +105,7 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 		}
 	}
 	out.Drift = in.drift(&table, &want, &out.Change, renamed)
+	out.Change.PutBack = len(out.Drift)
 	out.Findings = append(out.Findings, out.Drift...)
 	return out
 }
