@@ -157,7 +157,7 @@ func Compact(path string) (before, after Report, err error) {
 		if err != nil {
 			return err
 		}
-		next, err := bolt.Open(temp, 0o600, &bolt.Options{FreelistType: freelist})
+		next, err := bolt.Open(temp, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType})
 		if err != nil {
 			return errors.Join(err, old.close())
 		}

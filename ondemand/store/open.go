@@ -24,11 +24,6 @@ import (
 // programs would not keep; [Store.Upgrade] raises a file to it.
 const schemaVersion, sealedVersion = 3, 2
 
-// freelist gives the pages of a commit out in the order of the file, so that most of them lie side by side and the disk writes them
-// at once. The other kind, a map, gives them out at random: then the fsync of a commit of one task, which writes eleven pages, takes a
-// third longer. With 300,000 free pages both need 1.5 ms for a commit.
-const freelist = bolt.FreelistArrayType
-
 // ErrDamaged is in the chain of every error that says that a file is damaged.
 var ErrDamaged = errors.New("damaged")
 
@@ -80,7 +75,7 @@ func createIfMissing(path string) (err error) {
 	if err := temp.Close(); err != nil {
 		return fmt.Errorf("create the task store: %w", err)
 	}
-	db, err := bolt.Open(temp.Name(), 0o600, &bolt.Options{FreelistType: freelist})
+	db, err := bolt.Open(temp.Name(), 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		return fmt.Errorf("create the task store %s: %w", path, err)
 	}
@@ -115,7 +110,7 @@ func openChecked(path string, o Options) (_ *openFile, err error) {
 		}
 	}()
 	f.db, err = bolt.Open(path, 0o600, &bolt.Options{
-		Timeout: o.LockTimeout, FreelistType: freelist, MaxSize: o.MaxSize, NoSync: o.NoSync,
+		Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType, MaxSize: o.MaxSize, NoSync: o.NoSync,
 		OpenFile: func(string, int, os.FileMode) (*os.File, error) {
 			file, err := openLocked(path, o.LockTimeout)
 			if err != nil {
