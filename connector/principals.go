@@ -24,8 +24,16 @@ func (r *run) grants(ctx context.Context, s policy.Securable) ([]policy.Assignme
 // fails is tried again by the next sync.
 func (s *Syncer) Settle(ctx context.Context) {
 	if err := s.refreshDirectory(ctx, false, false); err == nil {
-		s.Journal.Settle(ctx, apply.Resolved(s.Workspace, identity.NewNames(s.principals.Current())))
+		s.Journal.Settle(ctx, apply.Resolved(s.Workspace, identity.NewNames(s.principals.Current())), s.tables())
 	}
+}
+
+// tables returns what reads the row filters and masks of tables; nil where nothing enforces any.
+func (s *Syncer) tables() apply.Tables {
+	if s.Protection == nil {
+		return nil
+	}
+	return s.Protection.Reader
 }
 
 // keepOwn returns the scope in which what gives us our own access, be it by groups, is kept. Where our groups are not known, any

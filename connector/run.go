@@ -77,7 +77,7 @@ func (s *Syncer) beginNow(ctx context.Context, r Request) (*run, error) {
 	run := s.runOf(g, r)
 	run.id, run.unknown = id, unknown
 	s.recallExpansions(ctx)
-	s.Journal.Settle(ctx, apply.Resolved(s.Workspace, g.identities))
+	s.Journal.Settle(ctx, apply.Resolved(s.Workspace, g.identities), s.tables())
 	return run, nil
 }
 

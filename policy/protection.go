@@ -184,8 +184,21 @@ func (c *ProtectionChange) Statements() int {
 
 // ProtectionAct is one row filter or mask that a change sets or lifts.
 type ProtectionAct struct {
-	Act  Act    // ActAdd or ActRemove
-	Text string // "row filter a.p.rf_1"
+	Act      Act    // ActAdd or ActRemove
+	Text     string // "row filter a.p.rf_1"
+	column   string // of a mask
+	function string // that is set or lifted; empty where a function is made alone
+}
+
+// Shown reports whether a table that carries p shows that the act was carried out, and whether it can show that.
+func (a ProtectionAct) Shown(p Protection) (done, known bool) {
+	carries := ""
+	if mask, ok := p.Masks[a.column]; ok && a.column != "" {
+		carries = mask.Function
+	} else if a.column == "" && p.Filter != nil {
+		carries = p.Filter.Function
+	}
+	return (carries == a.function) == (a.Act == ActAdd), a.function != ""
 }
 
 // Acts returns what the change sets and lifts.
@@ -199,11 +212,11 @@ func (c *ProtectionChange) Acts() []ProtectionAct {
 		if a.To == nil {
 			act, function = ActRemove, a.From
 		}
-		list = append(list, ProtectionAct{act, what + function.Function})
+		list = append(list, ProtectionAct{act, what + function.Function, column, function.Function})
 	})
 	if len(list) == 0 {
 		for _, f := range c.Create {
-			list = append(list, ProtectionAct{ActAdd, "function " + f.Name})
+			list = append(list, ProtectionAct{Act: ActAdd, Text: "function " + f.Name})
 		}
 	}
 	return list

@@ -26,8 +26,8 @@ func newAuditCommand(a *app) *cobra.Command {
 task, who posted that, and what became of it. The trail is read from its files (audit.path); a daemon may be running.
 
 The results: applied; refused, by Unity Catalog; gone, the object does not exist any more. After a crash, or where no
-answer came, the object was read again: applied or absent says what its grants showed, unknown that they could not be
-read. open: it is not known yet.`,
+answer came, the object was read again: applied or absent says what its grants, or its row filter and masks, showed,
+unknown that they could not be read. open: it is not known yet.`,
 		Example: `  ucwarden audit --securable schema:sales.emea --since 24h
   ucwarden audit --principal bob@example.com --since 2026-01-31T10:00:00Z -o json`,
 		Args: wantArgs(),

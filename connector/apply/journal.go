@@ -21,9 +21,15 @@ type Journal interface {
 	Begin(ctx context.Context, o Origin, c policy.Change) (ended func(requestID string, err error), err error)
 	// BeginProtection notes that statements are about to be sent that set or lift a row filter or masks, as Begin does.
 	BeginProtection(ctx context.Context, o Origin, c policy.ProtectionChange) (ended func(err error), err error)
-	// Settle finds out, by reading the grants anew, what became of changes of which that is not known, after a crash or
-	// where no answer came. What cannot be read is left for the next time.
-	Settle(ctx context.Context, from Permissions)
+	// Settle finds out, by reading anew the grants, or what a table carries, what became of changes of which that is not known, after a
+	// crash or where no answer came. What cannot be read is left for the next time.
+	Settle(ctx context.Context, from Permissions, tables Tables)
+}
+
+// Tables reads what tables carry.
+type Tables interface {
+	// Tables returns what the table of that name carries; policy.CodeNotFound where it does not exist.
+	Tables(ctx context.Context, of policy.Securable) ([]policy.TableState, error)
 }
 
 // NoJournal is a Journal that notes nothing.
@@ -40,7 +46,7 @@ func (NoJournal) BeginProtection(context.Context, Origin, policy.ProtectionChang
 }
 
 // Settle implements Journal.
-func (NoJournal) Settle(context.Context, Permissions) {}
+func (NoJournal) Settle(context.Context, Permissions, Tables) {}
 
 // sendNoted sends a change, noted in the journal, and returns the grants on its securable afterwards.
 func (a *applier) sendNoted(ctx context.Context, c policy.Change) ([]policy.Assignment, error) {

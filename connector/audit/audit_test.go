@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -176,7 +177,7 @@ func TestSettle(t *testing.T) {
 		if crash {
 			l = open(t, Options{Path: path})
 		}
-		l.Settle(t.Context(), workspace)
+		l.Settle(t.Context(), workspace, nil)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -190,12 +191,63 @@ func TestSettle(t *testing.T) {
 			"add CATALOG:down ann USE_CATALOG open")
 		// The next start tries again what could not be read.
 		l = open(t, Options{Path: path})
-		l.Settle(t.Context(), grants{})
-		l.Settle(t.Context(), grants{}) // nothing is left
+		l.Settle(t.Context(), grants{}, nil)
+		l.Settle(t.Context(), grants{}, nil) // nothing is left
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
 		check(t, read(t, path, Query{Securable: change(t, "catalog:down").Securable}), strings.Replace(left, "open", "absent settled", 1))
+	}
+}
+
+type tables map[string]policy.TableState
+
+func (m tables) Tables(_ context.Context, of policy.Securable) ([]policy.TableState, error) {
+	t, ok := m[of.FullName]
+	if !ok {
+		return nil, policy.Errorf(policy.CodeNotFound, "no such table")
+	}
+	return []policy.TableState{t}, nil
+}
+
+// What became of row filters and masks is found out by reading what the table carries.
+func TestSettleProtection(t *testing.T) {
+	attached := func(function string) *policy.Attached { return &policy.Attached{Function: function} }
+	carries := policy.TableState{Known: true, Protection: policy.Protection{Filter: attached("rf_new"), Masks: map[string]policy.Attached{"b": {Function: "mf_old"}}}}
+	workspace := tables{"c.s.t": carries, "c.s.hidden": {Protection: carries.Protection}}
+	change := func(table string) policy.ProtectionChange {
+		return policy.ProtectionChange{Table: policy.Securable{Type: policy.Table, FullName: table}, Filter: &policy.AttachedChange{From: attached("rf_old"), To: attached("rf_new")},
+			Masks: map[string]policy.AttachedChange{"a": {From: attached("mf_old")}, "b": {From: attached("mf_old"), To: attached("mf_new")}}}
+	}
+	made := policy.ProtectionChange{Table: policy.Securable{Type: policy.Table, FullName: "c.s.t"}, Create: []policy.SQLFunction{{Name: "rf_again"}}}
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := open(t, Options{Path: path})
+	for _, c := range []policy.ProtectionChange{change("c.s.t"), change("c.s.hidden"), change("c.s.gone"), made} {
+		if _, err := l.BeginProtection(t.Context(), apply.Origin{}, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l = open(t, Options{Path: path})
+	l.Settle(t.Context(), grants{}, workspace)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]Result)
+	changes, _, err := Read(path, Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		got[c.Securable+" "+string(c.Act)+" "+c.Protection] = c.Result
+	}
+	want := map[string]Result{
+		"TABLE:c.s.t add row filter rf_new": ResultApplied, "TABLE:c.s.t remove mask of a mf_old": ResultApplied, "TABLE:c.s.t add mask of b mf_new": ResultAbsent,
+		"TABLE:c.s.t add function rf_again":      ResultUnknown,
+		"TABLE:c.s.hidden add row filter rf_new": ResultUnknown, "TABLE:c.s.hidden remove mask of a mf_old": ResultUnknown, "TABLE:c.s.hidden add mask of b mf_new": ResultUnknown,
+		"TABLE:c.s.gone add row filter rf_new": ResultGone, "TABLE:c.s.gone remove mask of a mf_old": ResultGone, "TABLE:c.s.gone add mask of b mf_new": ResultGone,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("it is settled as %v, want %v", got, want)
 	}
 }
 
@@ -217,7 +269,7 @@ func TestHalfClosed(t *testing.T) {
 	}
 	check(t, read(t, path, Query{}), "add CATALOG:a ann USE_CATALOG applied", "add CATALOG:a eve USE_CATALOG open", "damaged 1")
 	l = open(t, Options{Path: path})
-	l.Settle(t.Context(), grants{})
+	l.Settle(t.Context(), grants{}, nil)
 	begin(t, l, "CATALOG:b +ann USE_CATALOG")("", nil)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
@@ -249,7 +301,7 @@ func TestTornAnywhere(t *testing.T) {
 		if err != nil {
 			t.Fatalf("after %d bytes: %v", n, err)
 		}
-		l.Settle(t.Context(), grants{})
+		l.Settle(t.Context(), grants{}, nil)
 		begin(t, l, "CATALOG:c +new USE_CATALOG")("", nil)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
@@ -292,7 +344,7 @@ func TestRotation(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		again := open(t, Options{Path: path, MaxSize: 2000, Keep: 3})
-		again.Settle(t.Context(), grants{})
+		again.Settle(t.Context(), grants{}, nil)
 		if err := again.Close(); err != nil {
 			t.Fatal(err)
 		}

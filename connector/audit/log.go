@@ -156,7 +156,7 @@ func (l *Log) end(in intent, requestID string, err error) {
 	if !known {
 		return
 	}
-	list := in.changes(time.Now(), func(policy.Act, policy.Assignment) Result { return result })
+	list := in.changes(time.Now(), func(policy.Act, policy.Assignment) Result { return result }, func(policy.ProtectionAct) Result { return result })
 	for i := range list {
 		list[i].RequestID = requestID
 		if err != nil {
@@ -206,7 +206,7 @@ func (l *Log) open() []intent {
 }
 
 // Settle implements apply.Journal.
-func (l *Log) Settle(ctx context.Context, from apply.Permissions) {
+func (l *Log) Settle(ctx context.Context, from apply.Permissions, tables apply.Tables) {
 	l.mu.Lock()
 	left := make([]intent, 0, len(l.left))
 	for _, in := range l.left {
@@ -214,8 +214,15 @@ func (l *Log) Settle(ctx context.Context, from apply.Permissions) {
 	}
 	l.mu.Unlock()
 	for _, in := range left {
-		have, err := from.Grants(ctx, in.Change.Securable)
-		list, ok := settled(in, have, err)
+		var have []policy.Assignment
+		var carries policy.TableState
+		var err error
+		if in.Protection == nil {
+			have, err = from.Grants(ctx, in.Change.Securable)
+		} else {
+			carries, err = carriedBy(ctx, in.Change.Securable, tables)
+		}
+		list, ok := settled(in, have, carries, err)
 		if !ok {
 			l.opts.Logger.WarnContext(ctx, "cannot find out what became of a change; it is tried again", "securable", in.Change.Securable.String(), "error", err)
 			continue
@@ -230,9 +237,21 @@ func (l *Log) Settle(ctx context.Context, from apply.Permissions) {
 	}
 }
 
-// settled returns the lines that close an intent by the grants that its object has, or by the error of reading them; ok
-// is false where another time may tell more.
-func settled(in intent, have []policy.Assignment, err error) (list []Change, ok bool) {
+// carriedBy returns what a table carries; not known where nothing can tell.
+func carriedBy(ctx context.Context, table policy.Securable, tables apply.Tables) (t policy.TableState, err error) {
+	if tables == nil {
+		return t, nil
+	}
+	list, err := tables.Tables(ctx, table)
+	if err != nil || len(list) != 1 {
+		return t, err
+	}
+	return list[0], nil
+}
+
+// settled returns the lines that close an intent by the grants that its object has, or what it carries, or by the error of reading them;
+// ok is false where another time may tell more.
+func settled(in intent, have []policy.Assignment, carries policy.TableState, err error) (list []Change, ok bool) {
 	shown := make(map[policy.Assignment]bool, len(have))
 	for _, a := range have {
 		shown[a] = true
@@ -247,15 +266,23 @@ func settled(in intent, have []policy.Assignment, err error) (list []Change, ok 
 		if err != nil {
 			return nil, false
 		}
-		if in.Protection != nil { // the next sync looks at what the table carries, and puts it right
-			whole = ResultUnknown
-		}
 	}
 	list = in.changes(time.Now(), func(act policy.Act, a policy.Assignment) Result {
 		switch {
 		case whole != "":
 			return whole
 		case shown[a] == (act == policy.ActAdd):
+			return ResultApplied
+		}
+		return ResultAbsent
+	}, func(act policy.ProtectionAct) Result {
+		done, known := act.Shown(carries.Protection)
+		switch {
+		case whole != "":
+			return whole
+		case !known || !carries.Known:
+			return ResultUnknown
+		case done:
 			return ResultApplied
 		}
 		return ResultAbsent

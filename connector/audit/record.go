@@ -18,7 +18,7 @@ const (
 	ResultApplied Result = "applied" // Unity Catalog confirmed it or, settled, shows it
 	ResultRefused Result = "refused" // Unity Catalog answered that it does not do it; Error says why
 	ResultGone    Result = "gone"    // the object does not exist any more
-	ResultAbsent  Result = "absent"  // settled: the grants do not show it
+	ResultAbsent  Result = "absent"  // settled: the grants, or the table, do not show it
 	ResultUnknown Result = "unknown" // settled: the object exists and cannot be read
 	ResultOpen    Result = "open"    // not known yet; in no line of the file, only in answers
 )
@@ -38,7 +38,7 @@ type Change struct {
 	Protection string       `json:"protection,omitempty"`
 	Cause      policy.Cause `json:"cause,omitzero"`
 	Result     Result       `json:"result"`
-	Settled    bool         `json:"settled,omitempty"` // found out later, by reading the grants
+	Settled    bool         `json:"settled,omitempty"` // found out later, by reading the object
 	RequestID  string       `json:"requestId,omitempty"`
 	Error      string       `json:"error,omitempty"`
 }
@@ -75,8 +75,8 @@ func newIntent(id string, now time.Time, o apply.Origin, c policy.Change) intent
 	return intent{Time: now.UTC().Truncate(time.Millisecond), ID: id, Task: o.Task, By: o.By, Change: noted}
 }
 
-// changes returns the lines that close the intent, with what result says of each act.
-func (in *intent) changes(now time.Time, result func(policy.Act, policy.Assignment) Result) []Change {
+// changes returns the lines that close the intent, with what result says of each act on grants, and protection of those on a table.
+func (in *intent) changes(now time.Time, result func(policy.Act, policy.Assignment) Result, protection func(policy.ProtectionAct) Result) []Change {
 	var list []Change
 	add := func(act policy.Act, assignments []policy.Assignment) {
 		for _, a := range assignments {
@@ -93,7 +93,7 @@ func (in *intent) changes(now time.Time, result func(policy.Act, policy.Assignme
 		for _, what := range in.Protection.Acts() {
 			list = append(list, Change{
 				Time: now.UTC().Truncate(time.Millisecond), Intent: in.ID, Task: in.Task, By: in.By, Securable: in.Protection.Table.String(),
-				Act: what.Act, Protection: what.Text, Result: result(what.Act, policy.Assignment{}),
+				Act: what.Act, Protection: what.Text, Result: protection(what),
 			})
 		}
 	}
