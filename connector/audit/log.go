@@ -156,7 +156,7 @@ func (l *Log) end(in intent, requestID string, err error) {
 	if !known {
 		return
 	}
-	list := in.changes(time.Now(), func(policy.Act, policy.Assignment) Result { return result }, func(policy.ProtectionAct) Result { return result })
+	list := in.alike(time.Now(), result)
 	for i := range list {
 		list[i].RequestID = requestID
 		if err != nil {
@@ -267,26 +267,24 @@ func settled(in intent, have []policy.Assignment, carries policy.TableState, err
 			return nil, false
 		}
 	}
-	list = in.changes(time.Now(), func(act policy.Act, a policy.Assignment) Result {
-		switch {
-		case whole != "":
-			return whole
-		case shown[a] == (act == policy.ActAdd):
-			return ResultApplied
-		}
-		return ResultAbsent
-	}, func(act policy.ProtectionAct) Result {
-		done, known := act.Shown(carries.Protection)
-		switch {
-		case whole != "":
-			return whole
-		case !known || !carries.Known:
-			return ResultUnknown
-		case done:
-			return ResultApplied
-		}
-		return ResultAbsent
-	})
+	if whole != "" {
+		list = in.alike(time.Now(), whole)
+	} else {
+		list = in.changes(time.Now(), func(act policy.Act, a policy.Assignment) Result {
+			if shown[a] == (act == policy.ActAdd) {
+				return ResultApplied
+			}
+			return ResultAbsent
+		}, func(act policy.ProtectionAct) Result {
+			switch done, known := act.Shown(carries.Protection); {
+			case !known || !carries.Known:
+				return ResultUnknown
+			case done:
+				return ResultApplied
+			}
+			return ResultAbsent
+		})
+	}
 	for i := range list {
 		list[i].Settled = true
 		if err != nil {

@@ -91,7 +91,7 @@ func Read(path string, q Query) ([]Change, []Damage, error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(open)) {
 		in := open[id]
-		for _, c := range in.changes(in.Time, func(policy.Act, policy.Assignment) Result { return ResultOpen }, func(policy.ProtectionAct) Result { return ResultOpen }) {
+		for _, c := range in.alike(in.Time, ResultOpen) {
 			if q.selects(&c) {
 				changes = append(changes, c)
 			}

@@ -100,6 +100,11 @@ func (in *intent) changes(now time.Time, result func(policy.Act, policy.Assignme
 	return list
 }
 
+// alike returns the lines that close the intent where all of it has one result.
+func (in *intent) alike(now time.Time, result Result) []Change {
+	return in.changes(now, func(policy.Act, policy.Assignment) Result { return result }, func(policy.ProtectionAct) Result { return result })
+}
+
 // without returns the intent without one of its acts, which has a line already.
 func (in intent) without(act policy.Act, a policy.Assignment) intent {
 	drop := func(list []policy.Assignment) []policy.Assignment {
