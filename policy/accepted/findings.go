@@ -141,7 +141,7 @@ func (f *finder) findUncarried(p *rules.Policy, path string, resources map[strin
 
 // faulty reports whether what is at path, or in it, cannot be understood, which is said by itself.
 func faulty(p *rules.Policy, path string) bool {
-	return slices.ContainsFunc(p.Source.Faults, func(fault ranger.Fault) bool { return fault.Within(path) })
+	return faultWithin(p.Source, path)
 }
 
 func (f *finder) anyValueProblem(p *rules.Policy, resources map[string]ranger.PolicyResource) bool {

@@ -1,7 +1,6 @@
 package accepted
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -70,23 +69,17 @@ func (f *finder) findMisnamed(p *rules.Policy, path string, item *ranger.PolicyI
 	if f.store == nil {
 		f.store = NewStoreNames(f.Snapshot)
 	}
-	for _, names := range []struct {
-		field string
-		kind  rules.SubjectKind
-		list  []string
-	}{{"users", rules.SubjectUser, item.Users}, {"groups", rules.SubjectGroup, item.Groups}, {"roles", rules.SubjectRole, item.Roles}} {
-		for i, name := range names.list {
-			near := f.store.Near(names.kind, name)
-			field := fmt.Sprintf("%s.%s[%d]", path, names.field, i)
-			if doubt, _ := Name(names.kind, name); near == "" || doubt.IsError() || slices.Contains(names.list, near) || faulty(p, field) {
-				continue
-			}
-			where := "the user store has"
-			if names.kind == rules.SubjectRole {
-				where = "the list of roles has"
-			}
-			r := f.find(p, policy.EffectWider, "%s: %s no %s %q, but %q, who is not meant by that; write that name, or remove it", field, where, names.kind, name, near)
-			r.Kind, r.Slip = KindName, true
+	named := map[rules.SubjectKind][]string{rules.SubjectUser: item.Users, rules.SubjectGroup: item.Groups, rules.SubjectRole: item.Roles}
+	for field, name := range namesIn(p.Source, path, item) {
+		near := f.store.Near(name.kind, name.text)
+		if doubt, _ := Name(name.kind, name.text); near == "" || doubt.IsError() || slices.Contains(named[name.kind], near) {
+			continue
 		}
+		where := "the user store has"
+		if name.kind == rules.SubjectRole {
+			where = "the list of roles has"
+		}
+		r := f.find(p, policy.EffectWider, "%s: %s no %s %q, but %q, who is not meant by that; write that name, or remove it", field, where, name.kind, name.text, near)
+		r.Kind, r.Slip = KindName, true
 	}
 }

@@ -3,6 +3,7 @@ package accepted
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -229,24 +230,44 @@ func (k *knownNames) name(kind rules.SubjectKind, name string) (doubt Doubt, why
 	return doubt, why
 }
 
-// itemNames returns what is wrong with the names in an item of a policy, in their order. Those that are of the wrong kind in JSON
-// have a fault of their own, and are left out; path is that of the item in the policy.
+// itemNames returns what is wrong with the names in an item of a policy, in their order. path is that of the item in the policy.
 func (k *knownNames) itemNames(p *ranger.Policy, path string, item *ranger.PolicyItem) (list []NameProblem) {
-	for _, names := range []struct {
-		field string
-		kind  rules.SubjectKind
-		list  []string
-	}{{"users", rules.SubjectUser, item.Users}, {"groups", rules.SubjectGroup, item.Groups}, {"roles", rules.SubjectRole, item.Roles}} {
-		for i, name := range names.list {
-			if doubt, why := k.name(names.kind, name); doubt != DoubtNone {
-				problem := NameProblem{Field: fmt.Sprintf("%s.%s[%d]", path, names.field, i), Kind: names.kind, Name: name, Doubt: doubt, Why: why}
-				if !slices.ContainsFunc(p.Faults, func(f ranger.Fault) bool { return f.Within(problem.Field) }) {
-					list = append(list, problem)
+	for field, name := range namesIn(p, path, item) {
+		if doubt, why := k.name(name.kind, name.text); doubt != DoubtNone {
+			list = append(list, NameProblem{Field: field, Kind: name.kind, Name: name.text, Doubt: doubt, Why: why})
+		}
+	}
+	return list
+}
+
+// subjectName is the name of a user, group or role.
+type subjectName struct {
+	kind rules.SubjectKind
+	text string
+}
+
+// namesIn returns whom an item of a policy names, in their order, each with its field. Those that are of the wrong kind in JSON have a
+// fault of their own, and are left out; path is that of the item in the policy.
+func namesIn(p *ranger.Policy, path string, item *ranger.PolicyItem) iter.Seq2[string, subjectName] {
+	return func(yield func(string, subjectName) bool) {
+		for _, names := range []struct {
+			field string
+			kind  rules.SubjectKind
+			list  []string
+		}{{"users", rules.SubjectUser, item.Users}, {"groups", rules.SubjectGroup, item.Groups}, {"roles", rules.SubjectRole, item.Roles}} {
+			for i, name := range names.list {
+				field := fmt.Sprintf("%s.%s[%d]", path, names.field, i)
+				if !faultWithin(p, field) && !yield(field, subjectName{names.kind, name}) {
+					return
 				}
 			}
 		}
 	}
-	return list
+}
+
+// faultWithin reports whether what stands at the path in a policy, or in it, is of the wrong kind in JSON.
+func faultWithin(p *ranger.Policy, path string) bool {
+	return slices.ContainsFunc(p.Faults, func(fault ranger.Fault) bool { return fault.Within(path) })
 }
 
 // SnapshotNames returns what is wrong with the names outside policies: of roles and their members, of the user store, and of the
