@@ -39,8 +39,7 @@ func Classify(data []byte) DocumentKind {
 	case w.At == len(data):
 		return DocumentUnknown
 	case data[w.At] == '[':
-		switch {
-		case !w.document(anything):
+		if !w.document(anything) {
 			return DocumentUnknown
 		}
 		return classifyList(data)

@@ -50,8 +50,10 @@ func NewModel(def *ranger.ServiceDef) *Model {
 
 // ImpliedBy lists accessType and what it implies. An access type the definition does not know stands for itself.
 // The caller must not change the list.
-func (m *Model) ImpliedBy(accessType string) []string {
-	if list, ok := m.Implied[accessType]; ok {
+func (m *Model) ImpliedBy(accessType string) []string { return impliedBy(m.Implied, accessType) }
+
+func impliedBy(implied map[string][]string, accessType string) []string {
+	if list, ok := implied[accessType]; ok {
 		return list
 	}
 	return []string{accessType}
@@ -63,16 +65,12 @@ func (m *Model) expand(accesses []string, atMost bool) []string {
 	if atMost {
 		implied = m.atMost
 	}
-	if len(accesses) == 1 && implied[accesses[0]] != nil {
-		return implied[accesses[0]]
+	if len(accesses) == 1 {
+		return impliedBy(implied, accesses[0])
 	}
 	var list []string
 	for _, a := range accesses {
-		if of, ok := implied[a]; ok {
-			list = append(list, of...)
-		} else {
-			list = append(list, a)
-		}
+		list = append(list, impliedBy(implied, a)...)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
