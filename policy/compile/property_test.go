@@ -186,3 +186,34 @@ func TestOracleAgreesWithEvaluator(t *testing.T) {
 		}
 	})
 }
+
+// TestMembersToCome: everybody who is in g2 today is allowed by name. Who comes into it is in both roles, and so excepted.
+// Seed 12981563606387797751 of TestCompiledAccess.
+func TestMembersToCome(t *testing.T) {
+	for _, inner := range []ranger.Role{{}, {Name: "r3", Groups: []ranger.RoleMember{{Name: "g2"}}}} {
+		roles := ranger.PolicyItem{Roles: []string{"r1"}, Accesses: []ranger.ItemAccess{{Type: "select"}}}
+		except := ranger.PolicyItem{Roles: []string{"r2"}, Accesses: roles.Accesses}
+		byName := ranger.Policy{PolicyPriority: 1, Resources: policytest.Resources(allTables), PolicyItems: []ranger.PolicyItem{{Users: []string{"u3"}, Accesses: roles.Accesses}}}
+		w := keptWorld(byName, ranger.Policy{Resources: policytest.Resources(allTables), PolicyItems: []ranger.PolicyItem{roles}, AllowExceptions: []ranger.PolicyItem{except}})
+		for i, users := range [][]ranger.RoleMember{nil, {{Name: "u1"}}} {
+			w.Roles[i] = ranger.Role{Name: w.Roles[i].Name, Users: users, Groups: []ranger.RoleMember{{Name: "g2"}}}
+			if inner.Name != "" {
+				w.Roles[i].Groups, w.Roles[i].Roles = nil, []ranger.RoleMember{{Name: inner.Name}}
+			}
+		}
+		w.Snapshot.Roles = append(w.Roles, inner)
+		w.Snapshot.Users = &ranger.UserStore{UserGroupMapping: w.GroupsOf}
+		table := policy.Object{Securable: policy.Securable{Type: policy.Table, FullName: "c1.s1.t1"}}
+		for _, strategy := range []DenyStrategy{DenyWithhold, DenyExpand} {
+			compiled := compileOf(w.Snapshot, policy.NewInventory(w.Listed...), Options{Deny: []DenyStrategy{strategy}}, policytest.Names)
+			somebody := policytest.Person{Groups: []string{"g2"}, Roles: []string{"r1", "r2"}}
+			if policytest.Effective(compiled.Grants, somebody.Principals(), policy.Select, table) {
+				t.Errorf("%s: somebody in g2 reads %s\n%s", strategy, table, policytest.Dump(&w, compiled.Grants, compiled.Report))
+			}
+			u3 := policytest.Person{User: "u3", Groups: []string{"g2"}, Roles: []string{"r1", "r2"}}
+			if !policytest.Effective(compiled.Grants, u3.Principals(), policy.Select, table) {
+				t.Errorf("%s: u3 does not read %s\n%s", strategy, table, policytest.Dump(&w, compiled.Grants, compiled.Report))
+			}
+		}
+	}
+}

@@ -13,6 +13,7 @@ type Judge struct {
 	principals []policy.Principal                    // by subject
 	generics   []Member                              // by subject
 	users      []UserList                            // by subject
+	inside     [][]rules.SubjectID                   // by role: the groups and roles in it, directly or through others
 	aliases    map[rules.SubjectID][]rules.SubjectID // groups and roles of one principal
 	selfOnly   bool
 	workspace  *workspace // nil where it is not asked
@@ -26,6 +27,14 @@ func New(set *rules.RuleSet, principals []policy.Principal, selfOnly bool) *Judg
 		j.generics = append(j.generics, j.newGeneric(id))
 		list, known := set.Members.UsersOf(id)
 		j.users = append(j.users, UserList{list, known && id != rules.Everyone})
+	}
+	j.inside = make([][]rules.SubjectID, len(j.users))
+	for id := range rules.SubjectID(len(j.users)) {
+		if j.kindOf(id) != rules.SubjectUser {
+			for _, role := range set.Members.RolesOf(id) {
+				j.inside[role] = append(j.inside[role], id)
+			}
+		}
 	}
 	return j
 }
@@ -75,8 +84,8 @@ func (j *Judge) Grant(p rules.SubjectID, v *View, deny []*Policy, deniedSubjects
 			unknown = append(unknown, h)
 		}
 		if how == rules.Yes && j.kindOf(h) != rules.SubjectUser && j.kindOf(p) != rules.SubjectUser && p != rules.Everyone && !j.within(h, p) {
-			// Both memberships are known: ask each person who is in both.
-			for _, u := range j.common(p, h) {
+			// Both memberships are known: ask each person who is in both, and whoever may come into a group that is in both.
+			for _, u := range slices.Concat(j.common(p, h), j.insideBoth(p, h)) {
 				if ok, by, how := j.allowedWhatever(u, base.And(j.Member(u)).And(j.Member(h)), v, deny, deniedSubjects); !ok {
 					return Unsafe, by, how
 				}
@@ -183,10 +192,24 @@ func (j *Judge) memberMayBe(p, h rules.SubjectID) rules.Tristate {
 		return contains(mp, h)
 	case !mp.Known || !mh.Known:
 		return rules.Unknown
-	case len(j.common(p, h)) > 0:
+	case len(j.common(p, h)) > 0 || len(j.insideBoth(p, h)) > 0:
 		return rules.Yes
 	}
 	return rules.No
+}
+
+// insideBoth lists the groups and roles that are in both roles.
+func (j *Judge) insideBoth(p, h rules.SubjectID) []rules.SubjectID {
+	if len(j.inside[p]) == 0 || len(j.inside[h]) == 0 {
+		return nil
+	}
+	var both []rules.SubjectID
+	for _, g := range j.inside[p] { // sorted, as subjects were gone through in order
+		if _, found := slices.BinarySearch(j.inside[h], g); found {
+			both = append(both, g)
+		}
+	}
+	return both
 }
 
 // within reports whether whoever is in h is in p, whoever that may be: h is a member of the role p, or both are one
