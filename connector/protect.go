@@ -363,11 +363,34 @@ func (r *run) closeUnprotected(ctx context.Context, request Request, result *Res
 	request.again, request.Approved, request.Saved, request.ByPerson = true, "", "", false
 	again, err := r.Syncer.sync(ctx, request)
 	if again != nil && again.Plan != nil {
+		noteMade(result, again)
 		result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
 		result.Outcomes = append(result.Outcomes, again.Outcomes...)
 		result.Drift.Add(drift.Of(again.Plan.Changes)) // what stays is counted already
 	}
 	return err
+}
+
+// noteMade clears the errors of changes that were held back, where a later sync made all that was left of them.
+func noteMade(result, later *Result) {
+	made := make(map[policy.Securable][]policy.Assignment)
+	for _, out := range later.Outcomes {
+		adds, removes := out.Change.Acts()
+		made[out.Change.Securable] = slices.Concat(made[out.Change.Securable], adds, removes)
+	}
+	for i := range result.Outcomes {
+		out := &result.Outcomes[i]
+		if !errors.Is(out.Err, apply.ErrHeldBack) || i >= len(result.Plan.Changes) || result.Plan.Changes[i].Securable != out.Change.Securable {
+			continue
+		}
+		adds, removes := out.Change.Acts()
+		rest := result.Plan.Changes[i].Filter(func(a policy.Assignment) bool {
+			return !slices.Contains(adds, a) && !slices.Contains(removes, a) && !slices.Contains(made[out.Change.Securable], a)
+		})
+		if rest.Empty() {
+			out.Err = nil
+		}
+	}
 }
 
 // noteProtection notes a change in the journal.

@@ -322,6 +322,7 @@ func (r *run) syncDrifted(ctx context.Context, request Request, result *Result) 
 	if err != nil {
 		return err
 	}
+	noteMade(result, again)
 	result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
 	result.Outcomes = append(result.Outcomes, again.Outcomes...)
 	result.Drift.Add(drift.Of(again.Plan.Changes)) // what stays is counted already

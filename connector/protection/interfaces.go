@@ -20,6 +20,9 @@ type Warehouse interface {
 	// policy.CodeNotFound, policy.CodeConflict (what was to be made exists) and policy.CodeInvalid say that it had none.
 	// Many goroutines may call Execute at once; it bounds how many statements are under way.
 	Execute(ctx context.Context, statement string) (rows [][]string, err error)
+	// Usable returns why no statement can be run on the warehouse, as far as can be seen without one: nil for a warehouse that is there,
+	// though it be stopped, of class policy.CodeUnavailable where that could not be read. Nothing is started.
+	Usable(ctx context.Context) error
 }
 
 // Protections reads the row filters, masks and functions of a workspace.

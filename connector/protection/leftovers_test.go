@@ -145,7 +145,7 @@ func TestDeniedIsNoLeftover(t *testing.T) {
 func TestNothingIsLiftedWhereClosed(t *testing.T) {
 	w := newWorld(t, 1)
 	odd := table(0)
-	odd.Columns = append(odd.Columns, policy.Column{Name: "odd", Type: "struct<`a b`:int>"})
+	odd.Columns = append(odd.Columns, policy.Column{Name: "odd", Type: "struct<a'b:int>"})
 	w.warehouse.AddTable(odd)
 	policies := []ranger.Policy{rowFilter("t0", "n > 1"), columnMask("t0", "MASK")}
 	w.apply(policies...)

@@ -180,6 +180,7 @@ func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
 	p.findExempt()
 	p.out.Statements = p.statements()
 	slices.SortFunc(p.out.Changes, func(a, b policy.ProtectionChange) int { return a.Table.Compare(b.Table) })
+	p.noteWarehouse(ctx)
 	slices.SortStableFunc(p.out.Conflicts, func(a, b Conflict) int { return a.Table.Compare(b.Table) })
 	p.noteUnseen()
 	var said policy.Report // what holds of many tables is said once

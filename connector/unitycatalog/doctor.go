@@ -221,21 +221,18 @@ func grantManage(catalog string, to policy.Principal) string {
 }
 
 func (c *Client) checkWarehouse(ctx context.Context, id string) []doctor.Finding {
-	var w struct {
-		Name  string `json:"name"`
-		State string `json:"state"`
-	}
 	if id == "" {
 		return []doctor.Finding{doctor.Found("none is configured (databricks.warehouse); grants need none")}
 	}
 	const setting = "correct databricks.warehouse, or let us use the warehouse: CAN USE, under its permissions"
-	if err := c.get(ctx, "warehouse", "/api/2.0/sql/warehouses/"+url.PathEscape(id), nil, &w); err != nil {
+	w, err := c.warehouse(ctx, id)
+	if err != nil {
 		return []doctor.Finding{doctor.Problem.Is(setting, "SQL warehouse %s cannot be read: %v", id, oneLine(err.Error()))}
 	}
-	switch w.State {
-	case "DELETED", "DELETING":
+	switch {
+	case w.deleted():
 		return []doctor.Finding{doctor.Problem.Is(setting, "SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
-	case "STOPPED", "STOPPING":
+	case w.State == "STOPPED" || w.State == "STOPPING":
 		return []doctor.Finding{doctor.Note.Is("nothing: the first statement starts it, which takes a while", "SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
 	}
 	return []doctor.Finding{doctor.Found("SQL warehouse %s (%s) is %s", id, w.Name, w.State)}

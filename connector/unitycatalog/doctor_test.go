@@ -157,6 +157,11 @@ func TestCheckClockAndWarehouse(t *testing.T) {
 		}
 		checkDiagnosed(t, diagnosed(t, c, "clock", unitycatalog.CheckOptions{}), test.want)
 	}
+	for id, want := range map[string]policy.Code{"w1": policy.CodeOf(nil), "w2": policy.CodeOf(nil), "w3": policy.CodeInvalid, "w4": policy.CodeInvalid} {
+		if err := connect().Warehouse(id).Usable(t.Context()); policy.CodeOf(err) != want {
+			t.Errorf("SQL warehouse %s: %v, want %q", id, err, want)
+		}
+	}
 	age = "3600" // a cache answers, with the Date of an hour ago
 	checkDiagnosed(t, diagnosed(t, connect(), "clock", unitycatalog.CheckOptions{}), "note: the workspace's clock could not be read: ")
 	age, skew = "", 0

@@ -32,6 +32,37 @@ func (c *Client) Warehouse(id string) *Warehouse {
 	return &Warehouse{client: c, id: id, slots: make(chan struct{}, statementsAtOnce)}
 }
 
+// Usable implements protection.Warehouse.
+func (w *Warehouse) Usable(ctx context.Context) error {
+	info, err := w.client.warehouse(ctx, w.id)
+	switch code := policy.CodeOf(err); {
+	case code == policy.CodeNotFound || code == policy.CodeForbidden:
+		return w.missing(err)
+	case err != nil:
+		return wrap(err, "read SQL warehouse %s", w.id)
+	case info.deleted():
+		return policy.Errorf(policy.CodeInvalid, "databricks.warehouse names %s (%s), which is %s", w.id, info.Name, info.State)
+	}
+	return nil
+}
+
+// missing returns the error of a warehouse that is not there for us, which is not to be taken for what a statement names.
+func (w *Warehouse) missing(err error) error {
+	return policy.Errorf(policy.CodeInvalid, "databricks.warehouse names none that is there, or that we may use: %s", oneLine(err.Error()))
+}
+
+type warehouseInfo struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
+func (i *warehouseInfo) deleted() bool { return i.State == "DELETED" || i.State == "DELETING" }
+
+func (c *Client) warehouse(ctx context.Context, id string) (info warehouseInfo, err error) {
+	err = c.get(ctx, "warehouse", "/api/2.0/sql/warehouses/"+url.PathEscape(id), nil, &info)
+	return info, err
+}
+
 type statementRequest struct {
 	WarehouseID   string `json:"warehouse_id"`
 	Statement     string `json:"statement"`
@@ -104,8 +135,8 @@ func (w *Warehouse) execute(ctx context.Context, statement string) ([][]string, 
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(cancelTimeout+waitTimeoutLength, stop) })()
 	if err := w.client.do(sending, requestInfo{route: "POST statements"}, http.MethodPost, statementsPath, request, &a); err != nil {
-		if policy.CodeOf(err) == policy.CodeNotFound { // not to be taken for what the statement names
-			return nil, policy.Errorf(policy.CodeInvalid, "databricks.warehouse names none that is there, or that we may use: %s", oneLine(err.Error()))
+		if policy.CodeOf(err) == policy.CodeNotFound {
+			return nil, w.missing(err)
 		}
 		return nil, err
 	}

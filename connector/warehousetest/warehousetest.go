@@ -35,6 +35,8 @@ type Warehouse struct {
 	FailRead func(of policy.Securable) error
 	// FailOthers is asked before attribute-based policies are read; its error is returned.
 	FailOthers func(on policy.Securable) error
+	// Unusable is what Usable returns.
+	Unusable error
 	// Ran is called after each statement that had an effect, with the lock held.
 	Ran func(statement string)
 }
@@ -182,6 +184,9 @@ func (w *Warehouse) Execute(ctx context.Context, text string) ([][]string, error
 	}
 	return nil, nil
 }
+
+// Usable implements protection.Warehouse.
+func (w *Warehouse) Usable(context.Context) error { return w.Unusable }
 
 func (w *Warehouse) table(quoted string) (*policy.TableState, error) {
 	t := w.tables[unquote(quoted)]

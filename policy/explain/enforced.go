@@ -46,12 +46,14 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 	for _, f := range desired.Findings {
 		x.note("%s", f)
 	}
+	x.refused = desired.Refused
 	closed := desired.Closed
 	if closed == "" { // which functions there are is not known here, so ours are told by their names
 		closed = attach.Diff(*table, desired.Protection, desired.Functions, x.question.Others, &attach.Inspection{Schema: o.Schema}).Closed
 	}
 	if closed != "" {
 		x.note("%s", protect.NotProtected(closed))
+		x.closed = true
 		return compile.Enforced{}
 	}
 	state := func(want policy.Attached, have *policy.Attached) GrantState {

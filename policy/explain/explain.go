@@ -180,6 +180,8 @@ type explainer struct {
 	subject    explainedSubject
 	holders    []holder
 	principals []policy.Principal // of the holders
+	refused    []protect.Refusal  // what of the object's row filter and masks cannot be enforced as policies say it
+	closed     bool               // it is not protected
 	out        *Explanation
 }
 

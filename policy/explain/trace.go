@@ -128,11 +128,34 @@ func (x *explainer) protections(r evaluate.Request) []Protection {
 		covered := map[string]bool{} // columns that an earlier policy protects
 		for _, p := range x.evaluator.Trace(r, kind, zone) {
 			if one, ok := protectionOf(&p, zone, covered); ok {
+				x.asEnforced(p.Policy.Source, &one)
 				list = append(list, one)
 			}
 		}
 	}
 	return list
+}
+
+// asEnforced says of what is in force how that is enforced, where that is not as the policy says it.
+func (x *explainer) asEnforced(of *ranger.Policy, p *Protection) {
+	switch {
+	case !p.Applies:
+	case x.closed:
+		p.Effect = "would be in force, but the table is not protected, and stays closed"
+	default:
+		for _, r := range x.refused {
+			if r.Policy != of || r.Item != p.Item {
+				continue
+			}
+			if r.Column == "" {
+				p.Effect = "is refused, so that it shows no row: " + r.Why
+			} else if strings.HasPrefix(p.Effect, "is in force") {
+				p.Effect = fmt.Sprintf("is refused, so that column %q is NULL: %s", r.Column, r.Why)
+			} else {
+				p.Effect += fmt.Sprintf("; column %q is NULL: %s", r.Column, r.Why)
+			}
+		}
+	}
 }
 
 func protectionOf(p *evaluate.Traced, zone string, covered map[string]bool) (Protection, bool) {

@@ -72,7 +72,7 @@ func (c *compilation) maskFunction(column *policy.Column, branches []branch) (fn
 // value returns what whoever a branch is for sees of the column, as SQL of the column's type.
 func (c *compilation) value(b *branch, column *policy.Column, parameters *parameters) string {
 	refuse := func(why string) string {
-		c.find(b, policy.EffectNarrower, "%s[%d]: its mask of column %q is refused, so that whom it binds sees NULL: %s", b.item.Kind, b.item.Index, column.Name, why)
+		c.refuse(b, column.Name, why)
 		return null(column.Type)
 	}
 	mask := b.item.Mask

@@ -89,6 +89,7 @@ type Desired struct {
 	// Columns says that masks show NULL of the other columns to those whom policies allow some columns of the table.
 	Columns  bool
 	Findings []policy.Finding
+	Refused  []Refusal
 	bound    []boundItem
 }
 
@@ -421,7 +422,7 @@ func (c *compilation) object() policy.Object {
 // rows returns which rows whoever a branch is for sees, as SQL.
 func (c *compilation) rows(b *branch, columns *parameters) string {
 	refuse := func(why string) string {
-		c.find(b, policy.EffectNarrower, "%s[%d]: its filter is refused, so that whom it binds sees no row: %s", b.item.Kind, b.item.Index, why)
+		c.refuse(b, "", why)
 		return "FALSE"
 	}
 	text := b.item.Filter.FilterExpr

@@ -3,6 +3,7 @@ package sqlexpr
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -61,15 +62,43 @@ func Literal(text string) (string, error) {
 	return "'" + literalEscapes.Replace(text) + "'", nil
 }
 
+// quotedName returns the length of the name in backticks that a text begins with.
+func quotedName(text string) (int, error) {
+	for i := 1; i < len(text); i++ {
+		switch {
+		case text[i] != '`':
+		case strings.HasPrefix(text[i+1:], "`"):
+			i++
+		default:
+			_, err := Identifier(strings.ReplaceAll(text[1:i], "``", "`"))
+			return i + 1, err
+		}
+	}
+	return 0, errors.New("a name that has no end")
+}
+
 // typeCharacters are those of types whose text may stand in a statement as Unity Catalog wrote it.
 const typeCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ <>(),:"
 
+// ofWords are the types of more than one word.
+var ofWords = regexp.MustCompile(`(?i)^(string collate [a-z0-9_]+|interval (year|month|day|hour|minute|second)( to (month|hour|minute|second))?)$`)
+
 // TypeName returns a type as Unity Catalog writes it, for a statement. It returns an error for one that holds more than
-// words, numbers and brackets: fields of structures have names that their author chose.
+// words, numbers, brackets and, within them, names in backticks: fields of structures have names that their author chose.
 func TypeName(text string) (string, error) {
 	var open []rune
-	for _, r := range text {
+	end := 0 // of the name that was read last
+	for i, r := range text {
 		switch {
+		case i < end:
+		case r == '`' && len(open) > 0 && open[len(open)-1] == '<' && strings.IndexByte("<, ", text[i-1]) >= 0:
+			n, err := quotedName(text[i:])
+			if err != nil {
+				return "", fmt.Errorf("the type %q: %w", text, err)
+			}
+			if end = i + n; end == len(text) || text[end] != ':' && text[end] != ' ' {
+				return "", fmt.Errorf("the type %q holds a name that no type follows", text)
+			}
 		case !strings.ContainsRune(typeCharacters, r):
 			return "", fmt.Errorf("the type %q holds %q", text, r)
 		case r == '<' || r == '(':
@@ -79,7 +108,7 @@ func TypeName(text string) (string, error) {
 				return "", fmt.Errorf("the brackets of the type %q do not match", text)
 			}
 			open = open[:len(open)-1]
-		case len(open) == 0 && (r == ',' || r == ':' || r == ' '):
+		case len(open) == 0 && (r == ',' || r == ':' || r == ' ' && !ofWords.MatchString(text)):
 			return "", fmt.Errorf("the type %q is more than one", text)
 		}
 	}

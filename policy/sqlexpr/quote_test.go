@@ -112,12 +112,14 @@ func TestQualifiedNameKeepsDots(t *testing.T) {
 }
 
 func TestTypeName(t *testing.T) {
-	for _, ok := range []string{"string", "decimal(10,2)", "array<struct<a:int,b:map<string,int>>>", "varchar(10)", "timestamp_ntz"} {
+	for _, ok := range []string{"string", "decimal(10,2)", "array<struct<a:int,b:map<string,int>>>", "varchar(10)", "timestamp_ntz",
+		"struct<`a b`:int,`c``d`: string,e:array<struct<`名:>'`:date>>>", "map<string,struct<`x`:int>>", "string collate UTF8_LCASE", "interval day to second"} {
 		if got, err := TypeName(ok); err != nil || got != ok {
 			t.Errorf("TypeName(%q) = %q, %v", ok, got, err)
 		}
 	}
-	for _, bad := range []string{"", "int)", "int, x int", "int; drop", "struct<a:int", "struct<`x`:int>", "int -- x", "array<int)>", "int NOT NULL", "1nt", "struct<a'b:int>"} {
+	for _, bad := range []string{"", "int)", "int, x int", "int; drop", "struct<a:int", "struct<`x`>", "struct<`x:int>", "struct<``:int>", "struct<`x`y:int>", "`x`", "int`x`", "struct<a`x`:int>", "decimal(`x`)", "struct<`a`` :int> , b int",
+		"struct<`a\n`:int>", "struct<`${a}`:int>", "string collate x y", "interval day; x", "int -- x", "array<int)>", "int NOT NULL", "1nt", "struct<a'b:int>"} {
 		if got, err := TypeName(bad); err == nil {
 			t.Errorf("TypeName(%q) = %q, want an error", bad, got)
 		}
