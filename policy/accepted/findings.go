@@ -68,8 +68,12 @@ func Findings(set *rules.RuleSet, listed func(policy.Principal) bool) []policy.F
 func (f *finder) findFaults(p *rules.Policy) {
 	for i, fault := range p.Source.Faults {
 		words, effect := p.FollowsFrom(i)
+		what := cmp.Or(fault.Field, "a part of it")
+		if fault.Field == ranger.FileField && p.Source.Origin != "" {
+			what = p.Source.Origin
+		}
 		f.list = append(f.list, Remark{Policy: p, Kind: KindFault, Effect: effect, Never: true,
-			Message: fmt.Sprintf("%s cannot be understood (%s); %s", cmp.Or(fault.Field, "a part of it"), fault.Reason, words)})
+			Message: fmt.Sprintf("%s cannot be understood (%s); %s", what, fault.Reason, words)})
 	}
 }
 

@@ -39,6 +39,36 @@ func (w *walker) mend(data []byte, typ reflect.Type) (mended []byte, ok bool) {
 	return append(mended, data[last:]...), ok
 }
 
+// mendAround returns a document of policies, of a file, with null for each field around the policies of which something is of the
+// wrong kind, and notes each as a field that is not read: the policies of the document are to bear it. It returns false when there is
+// none, or the list of policies is none.
+func (w *walker) mendAround(data []byte) (mended []byte, ok bool) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(data, &object) != nil {
+		return nil, false
+	}
+	types := make(map[string]reflect.Type)
+	fieldTypes(reflect.TypeFor[ranger.ServicePolicies](), types)
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		typ := types[name]
+		if typ == nil {
+			continue
+		}
+		m := &mender{}
+		if m.value(typ, object[name], name); len(m.faults) == 0 {
+			continue
+		}
+		if name == "policies" || name == "policyDeltas" {
+			return nil, false
+		}
+		// An object may hold what other policies are read by.
+		restricts := typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Map
+		w.foundUnknown(ranger.UnknownField{Path: m.faults[0].Field, Name: name, Restricts: restricts, Wrong: m.faults[0].Reason})
+		object[name], ok = json.RawMessage("null"), true
+	}
+	return marshal(object), ok
+}
+
 // mender replaces the values in a policy that do not fit their type.
 type mender struct{ faults []ranger.Fault }
 

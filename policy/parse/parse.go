@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"ucwarden/input"
@@ -219,19 +220,42 @@ func unmarshal(data []byte, origin string, into any) error {
 	return policy.Errorf(policy.CodeInvalid, "%s: read JSON: %w", origin, err)
 }
 
+// examples are what to write where a value is of the wrong kind, by the type that it should be of.
+var examples = map[reflect.Type]string{
+	reflect.TypeFor[ranger.RoleMember]():         `{"name": "ann@example.com"}`,
+	reflect.TypeFor[ranger.ItemAccess]():         `{"type": "select"}`,
+	reflect.TypeFor[ranger.PolicyItem]():         `{"users": ["ann@example.com"], "accesses": [{"type": "select"}]}`,
+	reflect.TypeFor[ranger.PolicyResource]():     `{"values": ["sales"]}`,
+	reflect.TypeFor[ranger.Condition]():          `{"type": "ip-range", "values": ["10.0.0.0/8"]}`,
+	reflect.TypeFor[ranger.ValiditySchedule]():   `{"endTime": "2027/01/01 00:00:00"}`,
+	reflect.TypeFor[ranger.DataMaskInfo]():       `{"dataMaskType": "MASK"}`,
+	reflect.TypeFor[ranger.RowFilterInfo]():      `{"filterExpr": "region = 'EU'"}`,
+	reflect.TypeFor[[]string]():                  `["a", "b"]`,
+	reflect.TypeFor[[]ranger.RoleMember]():       `[{"name": "ann@example.com"}]`,
+	reflect.TypeFor[[]ranger.ItemAccess]():       `[{"type": "select"}]`,
+	reflect.TypeFor[[]ranger.ValiditySchedule](): `[{"endTime": "2027/01/01 00:00:00"}]`,
+}
+
+// wanted says what to write where a value is of the wrong kind.
 func wanted(e *json.UnmarshalTypeError) string {
-	switch kind := e.Type.Kind().String(); kind {
-	case "struct", "map":
-		return "an object"
-	case "slice":
-		return "an array"
-	case "bool":
-		return "true or false"
-	case "string":
-		return "a string"
-	default:
-		return "a whole number (" + kind + ")"
+	such, quoted := "", ""
+	if example := examples[e.Type]; example != "" {
+		such = " such as " + example
 	}
+	if e.Value == "string" {
+		quoted = ", without quotes"
+	}
+	switch e.Type.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "an object" + such
+	case reflect.Slice:
+		return "an array" + such
+	case reflect.Bool:
+		return "true or false" + quoted
+	case reflect.String:
+		return "a string, in quotes"
+	}
+	return "a whole number" + quoted
 }
 
 // describeOffset names the value at offset: the policy it belongs to, where one can be made out, and its JSON path.

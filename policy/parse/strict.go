@@ -73,10 +73,11 @@ func CheckFields(unknown []ranger.UnknownField, origin string) error {
 }
 
 // CheckFileFields is [CheckFields] for a file: every unknown field outside of policies is an error. Of a document of policies
-// spared returns those far from any known one, which hold nothing that is known to be missing: its policies bear them.
+// spared returns those far from any known one, which hold nothing that is known to be missing, and values of the wrong kind: its
+// policies bear them.
 func CheckFileFields(unknown []ranger.UnknownField, origin string, ofPolicies bool) (spared []ranger.UnknownField, err error) {
 	err = refuse(unknown, origin, func(u ranger.UnknownField) bool {
-		if !ofPolicies || u.Nearest != "" || u.IsOfAnother() {
+		if u.Wrong == "" && (!ofPolicies || u.Nearest != "" || u.IsOfAnother()) {
 			return true
 		}
 		spared = append(spared, u)
@@ -180,11 +181,18 @@ func read(data []byte, origin string, into any, file bool) (*walker, error) {
 	data = w.withoutMisspelt()
 	if err := unmarshal(data, origin, into); err != nil {
 		mended, ok := w.mend(data, reflect.TypeOf(into).Elem())
-		if !ok {
-			return nil, err
+		if ok {
+			data = mended
+			reflect.ValueOf(into).Elem().SetZero()
+			err = unmarshal(data, origin, into)
 		}
-		reflect.ValueOf(into).Elem().SetZero()
-		if err := unmarshal(mended, origin, into); err != nil {
+		if _, isDocument := into.(*ranger.ServicePolicies); err != nil && file && isDocument {
+			if mended, ok = w.mendAround(data); ok {
+				reflect.ValueOf(into).Elem().SetZero()
+				err = unmarshal(mended, origin, into)
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -23,6 +23,8 @@ type UnknownField struct {
 	// Ignored is set for a field that Ranger reads to decide access and that has no effect here. It is reported only
 	// where it holds something.
 	Ignored bool
+	// Wrong says what is wrong with the value of a field that the model has, outside of policies: it is of another kind, and not read.
+	Wrong string
 }
 
 // String returns the field's path, the policy it is in, what is wrong with it and what to write instead.
@@ -32,6 +34,9 @@ func (u UnknownField) String() string {
 	if u.Policy != "" || u.PolicyID != 0 {
 		fmt.Fprintf(&b, " (policy %d %q)", u.PolicyID, u.Policy)
 	}
+	if u.Wrong != "" {
+		b.WriteByte(':')
+	}
 	b.WriteString(" " + u.Reason())
 	return b.String()
 }
@@ -39,6 +44,8 @@ func (u UnknownField) String() string {
 // Reason returns what is wrong with the field and what to write instead.
 func (u UnknownField) Reason() string {
 	switch {
+	case u.Wrong != "":
+		return u.Wrong
 	case u.Ignored:
 		return "decides access in Ranger but is not supported here"
 	case u.IsOfAnother():
@@ -57,7 +64,7 @@ var documentOf = map[string]string{
 }
 
 // IsOfAnother reports whether the field is one that tells the kind of a document, and the document is of another kind.
-func (u UnknownField) IsOfAnother() bool { return documentOf[u.Path] != "" }
+func (u UnknownField) IsOfAnother() bool { return u.Wrong == "" && documentOf[u.Path] != "" }
 
 // Problem is something in the documents of a snapshot that was accepted although it does not mean what its author may
 // expect: a field without a meaning here, or a file or policies that are left out.

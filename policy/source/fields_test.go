@@ -144,6 +144,45 @@ func TestFieldsAroundPolicies(t *testing.T) {
 }
 
 // What names a kind of document and stands beside another is told where it belongs; what almost names one, what it almost is.
+// A value of the wrong kind around policies closes what the policies of its file are about, and the rest holds; what was last verified of
+// the file stays. One by which other policies are read keeps the version from coming in.
+func TestValuesAroundPolicies(t *testing.T) {
+	own := allow(77, "own", "t")
+	deny := strings.Replace(allow(2, "x", "t"), "policyItems", "denyPolicyItems", 1)
+	for name, field := range map[string]string{
+		"policyVersion: a JSON string does not fit here, want a whole number, without quotes": `"policyVersion":"x"`,
+		"policyVersion: a JSON number 1.5 does not fit here, want a whole number":             `"policyVersion":1.5`,
+		"serviceId: a JSON string": `"serviceId":"3"`,
+		"serviceName: a JSON number does not fit here, want a string, in quotes": `"serviceName":3`,
+	} {
+		doc := `{` + field + `,"policies":[` + allow(1, "a", "t") + `,` + deny + `]}`
+		dir := tempWith(t, map[string]string{"x.json": doc, "own.json": own})
+		s, err := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1}).Load(t.Context())
+		if err != nil || faultsOf(s) != "1 file, 2 file" || len(s.Policies) != 3 || !strings.HasPrefix(s.Policies[1].Faults[0].Reason, name) {
+			t.Errorf("%s: %v, %v", field, err, s)
+		}
+		write(t, dir, map[string]string{"x.json": strings.Replace(doc, field, `"policyVersion":7`, 1)})
+		f := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1})
+		if s, err := f.Load(t.Context()); err != nil || faultsOf(s) != "" {
+			t.Errorf("corrected: %v, %v", err, s)
+		}
+		write(t, dir, map[string]string{"x.json": strings.Replace(doc, deny, allow(2, "x", "t"), 1)})
+		if s, err := f.Load(t.Context()); err != nil || faultsOf(s) != "" || len(s.Policies) != 3 || len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Message, name) {
+			t.Errorf("what was verified does not stay: %v, %v", err, s)
+		}
+	}
+	empty := tempWith(t, map[string]string{"x.json": `{"policyVersion":"x","policies":[]}`, "own.json": own})
+	if s, err := newFiles(t, source.FilesOptions{Path: empty, Debounce: 1}).Load(t.Context()); err != nil || leftOut(s) != "x.json narrower" {
+		t.Errorf("no policies: %v, %v", err, s)
+	}
+	for _, field := range []string{`"serviceDef":"x"`, `"serviceDef":{"resources":"x"}`, `"serviceConfig":{"a":1}`, `"securityZones":{"z":"x"}`, `"tagPolicies":[]`} {
+		dir := tempWith(t, map[string]string{"x.json": `{` + field + `,"policies":[` + allow(1, "a", "t") + `]}`, "own.json": own})
+		if s, err := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "x.json: ") {
+			t.Errorf("%s: %v, %v", field, err, s)
+		}
+	}
+}
+
 func TestKeysOfDocuments(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"policies":[],"rangerRoles":[]}`:                                      "rangerRoles belongs to a document of its own: move the roles to another file, or in YAML behind a line of ---",

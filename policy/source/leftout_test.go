@@ -157,6 +157,8 @@ func TestWhatMayRestrictIsNotLeftOut(t *testing.T) {
 		"changes of denies":     `{"policyDeltas":[{"changeType":0,"policy":{"denyPolicyItems":[]}}]}`,
 		"a misspelt list":       `{"policie":[` + allow(2, "x", "t") + `]}`,
 		"roles of a number":     `{"rangerRoles":5}`,
+		"a misspelt deny":       `{"policies":[` + strings.Replace(deny, "denyPolicyItems", "dnyPolcyItems", 1) + `],}`,
+		"a key of its own":      `{"policies":[` + strings.Replace(deny, "denyPolicyItems", "denials", 1) + `],"policies":[]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -51,6 +51,9 @@ func (m *merger) refuseFields(docs []*document, ownDef string, before *Content) 
 		for _, p := range policies {
 			p.Faults = append(slices.Clip(p.Faults), fault)
 		}
+		if len(policies) == 0 {
+			m.problem(origin, policy.EffectNarrower, "%s; nothing depends on it, as the file holds no policies", reason)
+		}
 		d.unknown = slices.DeleteFunc(d.unknown, func(u ranger.UnknownField) bool { return !u.InPolicy && !u.Ignored })
 	}
 	var all []*document

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"ucwarden/input"
 	"ucwarden/policy"
 	"ucwarden/policy/parse"
 	"ucwarden/policy/ranger"
@@ -46,7 +47,11 @@ func (m *merger) unreadable(d *document, err error, before *Content) ([]*documen
 		m.problem(f.path, policy.EffectNone, "left out: %s", reason)
 		return nil, nil
 	}
-	if what := mayRestrict(f.data, err); what != "" {
+	what := mayRestrict(f.data, err)
+	if what == "" && (d.kind == parse.DocumentPolicies || d.kind == parse.DocumentPolicy || d.kind == parse.DocumentPolicyList) && restrictingKey.Match(unescape(f.data)) {
+		what = "it may hold what takes access away"
+	}
+	if what != "" {
 		return nil, fmt.Errorf("%w (%s)", err, what)
 	}
 	effect := policy.EffectNarrower
@@ -105,8 +110,9 @@ func mayRestrict(data []byte, err error) string {
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return "what is not text in UTF-8, such as UTF-16 or a compressed file, may hold denies"
 	}
-	text := strings.ToLower(string(unescape(data)))
-	if slices.ContainsFunc(restrictingKeys, func(key string) bool { return strings.Contains(text, key) }) {
+	text := unescape(data)
+	lower := strings.ToLower(string(text))
+	if slices.ContainsFunc(restrictingKeys, func(key string) bool { return strings.Contains(lower, key) }) || nearRestricting(text) {
 		return "it may hold what takes access away"
 	}
 	if isCutOff(data, err) {
@@ -114,6 +120,34 @@ func mayRestrict(data []byte, err error) string {
 	}
 	return ""
 }
+
+// nearRestricting reports whether a key of the text is a misspelling of one whose loss may open access.
+func nearRestricting(text []byte) bool {
+	const edits = 3
+	seen := make(map[string]bool)
+	for _, match := range longKey.FindAllSubmatch(text, -1) {
+		key := strings.ToLower(string(match[1]))
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		if slices.ContainsFunc(restrictingFields, func(field string) bool { return input.Distance(key, field) <= edits }) {
+			return true
+		}
+	}
+	return false
+}
+
+// restrictingFields are the fields that restrictingKeys stand for, in lower case.
+var restrictingFields = []string{"denypolicyitems", "denyexceptions", "allowexceptions", "isdenyallelse", "datamaskpolicyitems", "rowfilterpolicyitems",
+	"securityzones", "rangerroles", "usergroupmapping", "serviceresources"}
+
+var (
+	// longKey matches a name before a colon that is long enough to be a misspelling of one of restrictingFields.
+	longKey = regexp.MustCompile(`([A-Za-z_-]{8,32})["']?\s*:`)
+	// restrictingKey matches a name before a colon that speaks of a restriction.
+	restrictingKey = regexp.MustCompile(`(?i)(?:deny|denie|denial|except|mask|filter|forbid|block|prohibit|revok)[A-Za-z_-]*["']?\s*:`)
+)
 
 // unescape returns the text with its escapes resolved, as far as a key may be written by them.
 func unescape(data []byte) []byte {
