@@ -91,8 +91,6 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"roles":                      "rules: [{name: r, users: [{name: ann}]}]\n",
 		"roles of members":           "role: [{name: r, user: [{name: ann}]}]\n",
 		"roles without a name":       "role: [{Name: r, user: [{name: ann}]}]\n",
-		"roles of a misspelt name":   "roles: [{Name: r, users: [{name: ann}]}]\n",
-		"roles by team":              "roles: {emea: [{name: r, users: [{name: ann}]}]}\n",
 		"roles of nothing":           "roles: ['']\n",
 		"roles that are a number":    "roles: 0\n",
 		"roles with nobody in them":  "role: [{name: r, description: x}]\n",
@@ -100,13 +98,62 @@ func TestDocumentsOfOtherPrograms(t *testing.T) {
 		"a user store":               "userGroupsMapping: {ann: [g]}\n",
 		"tagged resources":           "serviceResource: [{id: 1, resourceElements: {catalog: {values: [a]}}}]\n",
 		"which tags resources carry": "resourceToTagsIds: {'1': [2]}\n",
-		"roles by name":              "roles: {r: {name: r, users: [ann]}}\n",
 		"resources":                  "name: x\nresource: {catalog: {values: [a]}}\nitems: []\n",
 	} {
 		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": text, "own.json": own}), Debounce: 1}).Load(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "x.yaml") {
 			t.Errorf("%s: %v; %v", name, err, s)
 		}
+	}
+}
+
+// Roles that cannot be read keep a version from coming in where policies name one of them, and are left out where nothing does:
+// another program's have the same form.
+func TestRolesThatCannotBeRead(t *testing.T) {
+	named := strings.Replace(allow(2, "x", "t"), `"groups"`, `"roles":["R"],"groups"`, 1)
+	holding := `{"rangerRoles":[{"name":"whole","roles":[{"name":"r"}]}]}`
+	for name, text := range map[string]string{
+		"members that are texts":   "roles: [{name: r, users: [ann]}]\n",
+		"a member that is a text":  "roles: [{name: r, groups: wheel}]\n",
+		"a field of its own":       "roles: [{name: r, users: [{name: ann, uid: 3}]}]\n",
+		"a misspelt field":         "roles: [{Name: r, users: [{name: ann}]}]\n",
+		"by team":                  "roles: {emea: [{name: r, users: [{name: ann}]}]}\n",
+		"by name":                  "roles: {r: {users: [ann]}}\n",
+		"by name, and named again": "roles: {r: {name: r, users: [ann]}}\n",
+		"beside others":            "roles: [{name: a, users: [{name: ann}]}, {name: r, users: [ann]}]\n",
+	} {
+		files := map[string]string{"x.yaml": text, "own.json": allow(77, "own", "t")}
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, files), Debounce: 1}).Load(t.Context())
+		if err != nil || ids(s) != "77" || leftOut(s) != "x.yaml narrower" || !strings.Contains(s.Problems[0].Message, "no policy names a role of it: roles") {
+			t.Errorf("%s, not named: %v, %v", name, err, s)
+		}
+		files["y.yaml"] = text + "---\n" + allow(78, "own", "t") // the others of its file count
+		delete(files, "x.yaml")
+		s, err = newFiles(t, source.FilesOptions{Path: tempWith(t, files), Debounce: 1}).Load(t.Context())
+		if err != nil || ids(s) != "77 78" {
+			t.Errorf("%s, beside a policy: %v, %v", name, err, s)
+		}
+		for what, by := range map[string]string{"a policy": named, "a role": holding} {
+			files["z.json"] = by
+			_, err := newFiles(t, source.FilesOptions{Path: tempWith(t, files), Debounce: 1}).Load(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "y.yaml: roles") || !strings.Contains(strings.ToLower(err.Error()), `(role "r" is named`) {
+				t.Errorf("%s, named by %s: %v", name, what, err)
+			}
+		}
+	}
+	headed := "metaDataInfo: {}\nroles: [{name: r, users: [ann]}]\n" // an export of Ranger Admin
+	if s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"x.yaml": headed, "own.json": allow(77, "own", "t")}), Debounce: 1}).Load(t.Context()); err == nil {
+		t.Errorf("an export: %v", s)
+	}
+	// what was in force of such a file stays, as the version does
+	dir := tempWith(t, map[string]string{"x.yaml": "roles: [{name: r, users: [{name: ann}]}]\n", "own.json": allow(77, "own", "t")})
+	files := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1})
+	if _, err := files.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, map[string]string{"x.yaml": "roles: [{name: r, users: [ann]}]\n"})
+	if s, err := files.Load(t.Context()); err != nil || len(s.Roles) != 1 || files.Problem() == nil {
+		t.Errorf("roles that were in force: %v, %v; problem %v", s, err, files.Problem())
 	}
 }
 

@@ -23,6 +23,7 @@ type document struct {
 	kept   bool // it is what was last read from a file that cannot be read any more
 	// foreign is why the document is left out, and the others of its file are not: it is of another program.
 	foreign string
+	misfit  error // why the document, of roles, cannot be read; nil where it is, or is of another kind
 
 	policies *ranger.ServicePolicies // of a single policy, or a list, the list alone
 	roles    *ranger.ServiceRoles
@@ -43,6 +44,9 @@ func readDocuments(f File) (docs []*document, unreadable *document, err error) {
 	for _, d := range docs {
 		if err = d.classify(); err == nil {
 			err = d.parse()
+			if err != nil && d.kind == parse.DocumentRoles && !errors.Is(err, errPage) {
+				d.misfit, err = err, nil
+			}
 		} else if d.isForeign(err) {
 			d.foreign = strings.TrimPrefix(err.Error(), f.path+": ")
 			other = cmp.Or(other, err)

@@ -54,11 +54,15 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 			}
 		}
 	}
+	docs, err := m.spareRoles(docs, before)
+	if err != nil {
+		return nil, err
+	}
 	if err := m.chooseService(docs); err != nil {
 		return nil, err
 	}
 	def := m.ownDefinition(docs)
-	docs, err := m.refuseFields(docs, def, before)
+	docs, err = m.refuseFields(docs, def, before)
 	if err != nil {
 		return nil, err
 	}
