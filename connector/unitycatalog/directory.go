@@ -1,6 +1,7 @@
 package unitycatalog
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"slices"
@@ -29,6 +30,7 @@ type scimResource struct {
 	DisplayName   string          `json:"displayName"`
 	ApplicationID string          `json:"applicationId"`
 	Active        *bool           `json:"active"`
+	ExternalID    string          `json:"externalId"` // of a group that comes from an identity provider
 	Members       []scimReference `json:"members"`
 	Groups        []scimReference `json:"groups"`
 	Meta          struct {
@@ -73,7 +75,8 @@ func ids(list []scimReference) []string {
 }
 
 // Principals implements identity.Source: all pages of three listings, and the caller. Some accounts list groups without
-// their members. Then, which the groups of the caller tell, each group is read by itself.
+// their members. Then, which the groups of the caller tell, each group is read by itself. A group without members has none in the
+// listing either, so that it is read by itself too.
 func (c *Client) Principals(ctx context.Context) (directory.Listing, error) {
 	listing, err := c.principals(ctx)
 	if err != nil {
@@ -93,7 +96,7 @@ func (c *Client) principals(ctx context.Context) (directory.Listing, error) {
 	}{
 		{"Users", "id,userName,displayName,active", policy.User},
 		{"ServicePrincipals", "id,applicationId,displayName,active", policy.ServicePrincipal},
-		{"Groups", "id,displayName,members,groups,meta", policy.Group},
+		{"Groups", "id,displayName,members,groups,meta,externalId", policy.Group},
 	}
 	lists := make([][]scimResource, len(kinds))
 	g, gctx := group.WithContext(ctx)
@@ -190,8 +193,9 @@ func (c *Client) scimPages(ctx context.Context, path, attributes string) (list [
 // withoutMembers returns attributes without the members of groups.
 func withoutMembers(attributes string) string { return strings.Replace(attributes, ",members", "", 1) }
 
-// completeGroups adds the members of groups where the listing does not show any: the caller is in a group that is listed
-// without it. It adds the groups of the caller that are not listed.
+// completeGroups adds the members of groups where the listing does not show any, as of all groups where the caller is in one that is
+// listed without it. It adds the groups of the caller that are not listed. A group that is read by itself and has no members is empty,
+// where those of others are shown, unless it comes from an identity provider.
 func (c *Client) completeGroups(ctx context.Context, me scimResource, groups []scimResource) ([]scimResource, error) {
 	hidden := false
 	for _, mine := range me.Groups {
@@ -206,26 +210,37 @@ func (c *Client) completeGroups(ctx context.Context, me scimResource, groups []s
 		}
 		hidden = hidden || !slices.ContainsFunc(groups[i].Members, func(m scimReference) bool { return m.Value == me.ID })
 	}
-	if !hidden {
-		return groups, nil
-	}
 	g, ctx := group.WithContext(ctx)
 	g.SetLimit(c.maxParallel)
+	whole := make([]bool, len(groups))
 	for i := range groups {
-		if groups[i].Members != nil {
+		// Of one from an identity provider it is not known whether SCIM shows the members at all.
+		if groups[i].Members != nil || !hidden && groups[i].ExternalID != "" {
 			continue
 		}
 		g.Go(func() error {
 			var one scimResource
 			err := c.get(ctx, "scim group", scimPrefix+"Groups/"+url.PathEscape(groups[i].ID), nil, &one)
-			if code := policy.CodeOf(err); code == policy.CodeNotFound || code == policy.CodeTooLarge {
-				return nil // deleted since it was listed, or not shown to us: who is in it the other groups tell; or more than can be read
-			}
-			if err == nil {
+			switch code := policy.CodeOf(err); {
+			case err == nil:
 				groups[i].Members, groups[i].Groups, groups[i].Meta = one.Members, one.Groups, one.Meta
+				whole[i] = cmp.Or(one.ExternalID, groups[i].ExternalID) == ""
+			case code == policy.CodeNotFound, code == policy.CodeTooLarge, !hidden && !code.Retryable():
+				return nil // deleted since it was listed, or not shown to us: who is in it the other groups tell; or more than can be read
 			}
 			return err
 		})
 	}
-	return groups, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(groups, func(g scimResource) bool { return len(g.Members) > 0 }) {
+		return groups, nil // maybe we are shown nobody's members
+	}
+	for i := range groups {
+		if whole[i] && groups[i].Members == nil {
+			groups[i].Members = []scimReference{}
+		}
+	}
+	return groups, nil
 }

@@ -74,7 +74,7 @@ const manyMembers = `,"members":"many"`
 
 func newSCIM() *scim {
 	return &scim{
-		each: map[string]string{"Me": `{"id":"3","userName":"app-1","groups":[{"value":"10","display":"connectors"},{"value":"99","display":"account users"}]}`},
+		each: map[string]string{"Groups/12": `{"id":"12","displayName":"admins","meta":{"resourceType":"WorkspaceGroup"}}`, "Me": `{"id":"3","userName":"app-1","groups":[{"value":"10","display":"connectors"},{"value":"99","display":"account users"}]}`},
 		lists: map[string][]string{
 			"Users":             {`{"id":"1","userName":"Ana@x","displayName":"Ana"}`, `{"id":"2","userName":"bo@x","active":false}`, `{"id":"4","userName":"cy@x","active":true}`},
 			"ServicePrincipals": {`{"id":"3","applicationId":"app-1","displayName":"etl"}`, `{"id":"5","displayName":"has no name"}`},
@@ -175,6 +175,42 @@ func TestPrincipalsHidden(t *testing.T) {
 		if d.Own(policy.NewPrincipal(policy.Group, name)) != want {
 			t.Errorf("we are in %s: %t", name, !want)
 		}
+	}
+}
+
+// TestPrincipalsEmpty holds that a group without members, which SCIM shows no list of, is empty once it was read by itself: not where
+// that cannot be, where it comes from an identity provider, or where no group shows members.
+func TestPrincipalsEmpty(t *testing.T) {
+	known := func(s *scim) (list []string) {
+		l, err := listingOf(t, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := directory.New(l)
+		for _, name := range []string{"empty", "of the provider", "found to be", "refused", "gone", "full"} {
+			if users, all := d.UsersIn(policy.NewPrincipal(policy.Group, name)); all {
+				list = append(list, fmt.Sprint(name, users))
+			}
+		}
+		return list
+	}
+	s := newSCIM()
+	for i, name := range []string{"empty", "of the provider", "found to be", "refused", "gone", "full"} {
+		s.lists["Groups"] = append(s.lists["Groups"], fmt.Sprintf(`{"id":"2%d","displayName":%q}`, i, name))
+		s.each[fmt.Sprintf("Groups/2%d", i)] = fmt.Sprintf(`{"id":"2%d","displayName":%q}`, i, name)
+	}
+	s.lists["Groups"][4] = `{"id":"21","displayName":"of the provider","externalId":"e1"}`
+	s.each["Groups/22"] = `{"id":"22","displayName":"found to be","externalId":"e2"}`
+	s.each["Groups/23"] = `403 {"error_code":"PERMISSION_DENIED"}`
+	s.each["Groups/24"] = `404 {"detail":"Group not found.","status":"404"}`
+	s.each["Groups/25"] = `{"id":"25","displayName":"full","members":[{"value":"1"}]}`
+	if got := known(s); !slices.Equal(got, []string{"empty[]", "full[Ana@x]"}) || slices.Contains(s.seen, "Groups/21") {
+		t.Errorf("known are %q", got)
+	}
+	s.each["Me"] = `{"id":"3","userName":"app-1"}`
+	s.lists["Groups"], s.each["Groups/25"] = s.lists["Groups"][3:], `{"id":"25","displayName":"full"}`
+	if got := known(s); len(got) > 0 {
+		t.Errorf("no group shows members, and known are %q", got)
 	}
 }
 
