@@ -27,7 +27,9 @@ func (r *run) report(result *Result, found *load.Found) {
 			break
 		}
 		message := "its grants cannot be read, so they are left as they are: " + left.Reason
-		if left.Protection {
+		if left.Hidden {
+			message = "no listing shows it, and whether it exists we may not see, so nothing is granted or revoked there: " + left.Reason
+		} else if left.Protection {
 			message = "what row filter and masks it carries cannot be read, so its grants are left as they are: " + left.Reason
 		} else if left.Listing {
 			message = "what it holds cannot be listed, so nothing is changed on what was not found in it, and nobody loses USE_* there: " + left.Reason

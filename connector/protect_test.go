@@ -70,6 +70,9 @@ func newProtectedWith(t *testing.T, o connector.Options, policies ...ranger.Poli
 			}}
 		},
 	}, policies...)
+	if err := p.rig.server.AddPrincipal(emulator.Group, "engineers", "ann@example.com"); err != nil { // who is an analyst, too
+		t.Fatal(err)
+	}
 	return p
 }
 

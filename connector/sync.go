@@ -155,7 +155,7 @@ func (r *run) plan(ctx context.Context) (*Result, *load.Found, error) {
 			result.Drift.Add(drift.Of(left))
 			result.Drift.Add(drift.OfProtection(result.Plan.Protection))
 			result.Missing = slices.DeleteFunc(found.Missing, func(m policy.Securable) bool { return !slices.Contains(r.request.Roots, m) })
-			result.Skipped, result.Unread = found.Skipped, append(found.Left, above.left...)
+			result.Skipped, result.Unread = found.Skipped, slices.Concat(found.Left, found.Hidden, above.left)
 			result.NotInForce = r.notInForce()
 			r.report(result, found)
 			result.Unread, result.Conflicts = append(result.Unread, c.protection.Unprotected...), c.protection.Conflicts

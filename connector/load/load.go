@@ -21,6 +21,7 @@ type Found struct {
 	Missing   []policy.Securable // roots that do not exist
 	Skipped   []Skipped
 	Left      []LeftOut
+	Hidden    []LeftOut                        // what policies name, no listing showed, and we may not ask for: it may be there
 	Ancestors []policy.Securable               // containers above the roots, outermost first
 	Inventory *policy.Inventory                // everything listed, and the ancestors
 	Kinds     map[policy.Securable]policy.Kind // of what is no plain object of its type
@@ -47,6 +48,7 @@ type LeftOut struct {
 	// lifted, which Reason says.
 	Protection  bool `json:"protection,omitempty"`
 	Unprotected bool `json:"unprotected,omitempty"`
+	Hidden      bool `json:"hidden,omitempty"` // whether it exists is not known: see Found.Hidden
 }
 
 func (l LeftOut) String() string {
@@ -55,6 +57,9 @@ func (l LeftOut) String() string {
 	}
 	if l.Listing {
 		return fmt.Sprintf("what %s holds cannot be listed: %s", l.Securable, l.Reason)
+	}
+	if l.Hidden {
+		return fmt.Sprintf("whether %s exists is not shown: %s", l.Securable, l.Reason)
 	}
 	if l.Protection {
 		return fmt.Sprintf("what row filter and masks %s carries cannot be read: %s", l.Securable, l.Reason)
@@ -401,6 +406,7 @@ func (l *Loader) ReadGrants(ctx context.Context, only func(policy.Securable) boo
 	}
 	slices.SortFunc(l.out.Missing, policy.Securable.Compare)
 	slices.SortFunc(l.out.Left, func(a, b LeftOut) int { return a.Securable.Compare(b.Securable) })
+	slices.SortFunc(l.out.Hidden, func(a, b LeftOut) int { return a.Securable.Compare(b.Securable) })
 	for _, left := range l.out.Left {
 		l.Logger.WarnContext(ctx, "left out of the sync, which goes on without it", "securable", left.Securable.String(), "reason", left.Reason)
 	}

@@ -110,6 +110,8 @@ func (l *Loader) ask(ctx context.Context, list []policy.Object, seen bool) ([]po
 				case policy.CodeOf(err) == policy.CodeNotFound:
 					gone[known.Securable], l.out.Asked[known.Securable] = true, true
 				case !seen && policy.CodeOf(err) == policy.CodeForbidden:
+					l.out.Hidden = append(l.out.Hidden, LeftOut{Securable: known.Securable, Code: policy.CodeForbidden, Reason: err.Error(), Hidden: true})
+					l.LeftOut()
 				case l.goesOnWithout(ctx, err):
 					l.Logger.WarnContext(ctx, "cannot look up an object that no listing showed; it is taken to exist", "object", known.String(), "error", err)
 					back = append(back, known)

@@ -59,7 +59,7 @@ func findingOn(p *rules.Policy, objects []policy.Securable, there *Listing) poli
 	if isNear && p.Restricts() {
 		f.Effect = policy.EffectWider
 	}
-	f.Message = fmt.Sprintf("no listing of the workspace shows %s, so nothing is granted or denied there until it exists", someNames(names))
+	f.Message = fmt.Sprintf("no listing of the workspace shows %s, so nothing is granted or denied there until it exists and is shown to us", someNames(names))
 	return f
 }
 

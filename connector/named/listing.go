@@ -13,14 +13,14 @@ import (
 // ask.
 type Listing struct {
 	objects  iter.Seq[policy.Securable]
-	left     []load.LeftOut // what could not be listed
+	left     []load.LeftOut // what could not be listed, or not be seen
 	exists   map[policy.Securable]bool
 	siblings map[policy.Securable][]string // names by what they lie in, with their type
 }
 
 // Listed returns what a sync found.
 func Listed(found *load.Found) *Listing {
-	return &Listing{left: found.Left, objects: func(yield func(policy.Securable) bool) {
+	return &Listing{left: slices.Concat(found.Left, found.Hidden), objects: func(yield func(policy.Securable) bool) {
 		for o := range found.Inventory.Objects {
 			if !yield(o.Securable) {
 				return

@@ -169,7 +169,7 @@ func (p *Places) absent(l *Listing, places []place, scope policy.Scope, isAsked 
 			if isNear {
 				f.Effect = policy.EffectWider
 			}
-			f.Message = fmt.Sprintf("security zone %q: no listing of the workspace shows %s, so nothing there is in the zone until it exists", zone, someNames(names))
+			f.Message = fmt.Sprintf("security zone %q: no listing of the workspace shows %s, so nothing there is in the zone until it exists and is shown to us", zone, someNames(names))
 		}
 		findings = append(findings, f)
 	}
