@@ -300,10 +300,10 @@ func (r *ruleReader) readProtection(c *judge.Policy) {
 		} else {
 			free = free && strings.TrimSpace(item.Filter.FilterExpr) == ""
 		}
-		if free && !item.MatchesAccess("select") {
-			continue // it frees from what another access shows
+		if !item.MatchesAccess("select") || len(item.Who) == 0 {
+			continue // it is about what another access shows, of which Unity Catalog masks and filters nothing, or for nobody
 		}
-		if free && len(c.Deny) > 0 || len(item.Who) == 0 || !item.MatchesAny() {
+		if free && len(c.Deny) > 0 {
 			continue // an earlier item binds; whom this one frees is not certain
 		}
 		if entry := (judge.Item{Privileges: policy.Select.Set(), Who: item.Who, Kind: item.Kind, Index: int32(item.Index)}); free {

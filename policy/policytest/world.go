@@ -266,7 +266,7 @@ func drawFeatures(t *rapid.T, w *World) {
 		id++
 		p := drawPolicy(t, id)
 		p.Resources = map[string]ranger.PolicyResource{"catalog": {Values: []string{"c1"}}, "schema": {Values: []string{"*"}}, "table": {Values: []string{rapid.SampledFrom([]string{"*", "t1", "cust_*"}).Draw(t, "protected")}}}
-		item := ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: []string{rapid.SampledFrom(append(Groups, "public")).Draw(t, "bound")}}
+		item := ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: rapid.SampledFrom([]string{"select", "select", "select", "all_privileges", "modify"}).Draw(t, "bound for")}}, Groups: []string{rapid.SampledFrom(append(Groups, "public")).Draw(t, "bound")}}
 		free := ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: rapid.SampledFrom([]string{"select", "select", "modify"}).Draw(t, "freed for")}}, Users: []string{rapid.SampledFrom(Users).Draw(t, "freed")}}
 		p.PolicyItems, p.AllowExceptions, p.DenyPolicyItems, p.DenyExceptions, p.IsDenyAllElse = nil, nil, nil, nil, false
 		if rapid.Bool().Draw(t, "mask") {
