@@ -202,8 +202,11 @@ func TestUpgradeThatReadsPoliciesOtherwise(t *testing.T) {
 	if !strings.Contains(kept, reading) {
 		t.Fatalf("not kept by what reading catalogs were synced: %s", kept)
 	}
-	state.values["shards"] = []byte(strings.ReplaceAll(kept, ","+reading, "")) // as kept before readings were numbered: without a warehouse that was as now
+	const reason = "another version of ucwarden, which read policies otherwise, last synced CATALOG:sales, and this one would add "
+	state.values["shards"] = []byte(strings.ReplaceAll(kept, ","+reading, "")) // as kept before readings were numbered
 	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
+	r.refused("", reason, "catalog:sales")
+	state.values["shards"] = []byte(kept)
 	r.sync("catalog:sales")
 
 	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), reading, `"reading":7`))
@@ -213,7 +216,6 @@ func TestUpgradeThatReadsPoliciesOtherwise(t *testing.T) {
 
 	state.values["shards"] = []byte(strings.ReplaceAll(string(state.values["shards"]), reading, `"reading":7`))
 	r.grant("schema:sales.emea", "eve@example.com", "SELECT")
-	const reason = "another version of ucwarden, which read policies otherwise, last synced CATALOG:sales, and this one would add "
 	r.refused("", reason, "schema:sales.emea")
 	r.refused("", reason)
 	first := r.refused("", reason, "catalog:sales")

@@ -9,6 +9,7 @@ import (
 
 	"ucwarden/connector/memory"
 	"ucwarden/policy"
+	"ucwarden/policy/compile"
 	"ucwarden/policy/guard"
 	"ucwarden/span"
 )
@@ -88,7 +89,7 @@ func (r *run) readOtherwise(changed []policy.Securable) ([]policy.Securable, err
 	var otherwise []policy.Securable
 	for _, s := range changed {
 		shard := memory.ShardOf(s)
-		if l, synced := last[shard.String()]; synced && r.compiler.ReadsOtherwise(l.Reading) && !slices.Contains(otherwise, shard) {
+		if l, synced := last[shard.String()]; synced && l.Reading != compile.Reading && !slices.Contains(otherwise, shard) {
 			otherwise = append(otherwise, shard)
 		}
 	}

@@ -25,7 +25,7 @@ func TestStoreOfTheVersionBefore(t *testing.T) {
 	}, `{id: 1, name: sales, service: unitycatalog, resources: {catalog: {values: [sales]}, schema: {values: ["*"]}, table: {values: ["*"]}},
 policyItems: [{groups: [analysts], accesses: [{type: select}]}]}`)
 	w.unpack("testdata/store-before.db.gz", filepath.Join("data", "ucwarden.db"))
-	_, c := w.serve("--set", "ondemand.retention=876000h")
+	_, c := w.serve("--set", "ondemand.retention=876000h", "--set", "guard.confirm_upgrade=false") // it read policies otherwise
 
 	page, err := c.List(t.Context(), ondemand.Filter{})
 	if err != nil {

@@ -30,15 +30,13 @@
 // no grant can be taken away without somebody losing access.
 package compile
 
-// Reading numbers the ways in which this program has read policies. It is raised when a change of this package, or of one that
-// it takes policies from, makes other grants of the same policies: guard.Upgrade then shows the first plan to a person.
+// Reading numbers the ways in which this program has read policies, from 1; who kept none was at 1. It is raised when a change of this
+// package, or of one that it takes policies from, makes other grants of the same policies: guard.Upgrade then shows the first plan to a person.
 //
 // Reading 2 grants tables that row filters and masks protect. Until then a configured warehouse was without effect, and policy
 // managers configure one whoever reads it: an upgrade would have set filters and opened tables by itself.
-const Reading = 2
-
-// ReadsOtherwise reports whether a program of another Reading, 0 for one that did not number it yet, may have made other grants of the
-// same policies. Reading 1 did so only of tables that may be protected now.
-func (c *Compiler) ReadsOtherwise(reading int) bool {
-	return reading != Reading && (reading > 1 || c.opts.Protects)
-}
+//
+// Reading 3 takes policies more strictly: what cannot be understood in a policy, a tag, a zone or around the policies of a file closes what it
+// may be about, nothing is granted to a name that can be nobody's, and what an access type implies by way of another is denied and not
+// allowed. It grants more where a mask or filter is for another access than select, and where a policy is on a tag that is over.
+const Reading = 3
