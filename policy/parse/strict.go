@@ -44,14 +44,45 @@ var escapes = regexp.MustCompile(`\\u[0-9a-fA-F]{4}`)
 var restricting = []string{"deny", "denied", "denies", "denial", "except", "exclud", "mask", "filter", "condition", "valid", "expir", "enabl", "disabl",
 	"block", "forbid", "prohibit", "restrict", "revok", "limit"}
 
-// isFault reports whether the field makes a part of its policy one that cannot be understood. In a file every one does. In a
-// download or a suite those do that are near a known one, or whose name speaks of a restriction; others, such as newer
-// servers add, are only reported.
-func isFault(u *ranger.UnknownField, file bool) bool {
+// isFault reports whether the field makes a part of its policy one that cannot be understood. Every one does in a file, and where it
+// is near a known one. In a download or a suite those do whose name speaks of a restriction; others, such as newer servers add, are
+// only reported.
+func isFault(u *ranger.UnknownField, every bool) bool {
 	if !u.InPolicy || u.Ignored {
 		return false
 	}
-	return file || u.Nearest != "" || mayRestrict([]byte(u.Name))
+	return every || mayRestrict([]byte(u.Name))
+}
+
+// turning are words, in lower case, that turn what a field's name says into its opposite.
+var turning = []string{"deny", "denied", "denies", "denial", "except", "exclu", "disallow", "forbid", "block", "prohibit", "revok", "restrict", "without",
+	"not", "non", "but", "minus"}
+
+// nearestField returns the known field that an unknown one may be meant for, "" where none is near; near is whether one is by its letters.
+// It never returns one that says the opposite, for which what the field takes away would be given: "policyDenyItems" is meant for
+// denyPolicyItems and not for policyItems, "exceptUsers" not for users, and "exceptions" may be those from an allow.
+func nearestField(name string, known []string) (nearest string, near bool) {
+	nearest = input.Nearest(name, known)
+	if nearest == "" {
+		return "", false
+	}
+	lower := strings.ToLower(name)
+	const edits = 2
+	if nearest == "denyExceptions" && !strings.Contains(lower, "den") && input.Distance(lower, strings.ToLower(nearest)) > edits {
+		return "", true
+	}
+	for _, word := range turning {
+		if strings.Contains(lower, word) && !strings.Contains(strings.ToLower(nearest), word) {
+			var same []string
+			for _, k := range known {
+				if strings.Contains(strings.ToLower(k), word) {
+					same = append(same, k)
+				}
+			}
+			return input.Nearest(name, same), true
+		}
+	}
+	return nearest, true
 }
 
 // referredTo are words in what an unknown field holds of which denies may depend on it.

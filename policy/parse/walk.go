@@ -9,7 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"ucwarden/input"
 	"ucwarden/jsontext"
 	"ucwarden/policy/ranger"
 )
@@ -43,6 +42,7 @@ type walker struct {
 	lastNearest struct {
 		schema        *schema
 		name, nearest string
+		near          bool // some known field is near, if not one that may be meant
 	}
 
 	visit func(key []byte) // called before the value of each key of the document's own object, when set
@@ -351,10 +351,11 @@ func (w *walker) foundMisspelt(s *schema, key []byte, where nameSpan) {
 	}
 	// A newer server adds the same field to every policy.
 	if last := w.lastNearest; last.schema != s || last.name != name {
-		w.lastNearest.schema, w.lastNearest.name, w.lastNearest.nearest = s, name, input.Nearest(name, s.names)
+		w.lastNearest.schema, w.lastNearest.name = s, name
+		w.lastNearest.nearest, w.lastNearest.near = nearestField(name, s.names)
 	}
 	u := ranger.UnknownField{Path: w.render(), Name: name, Nearest: w.lastNearest.nearest, InPolicy: w.inPolicy}
-	if u.Fault = isFault(&u, w.file); u.Fault {
+	if u.Fault = isFault(&u, w.file || w.lastNearest.near); u.Fault {
 		w.foundFault(ranger.Fault{Field: render(w.path[w.policyDepth:]), Known: u.Nearest, Unknown: true, Reason: "it " + u.Reason()})
 	}
 	w.foundUnknown(u)

@@ -132,10 +132,10 @@ func (d *damage) addItem(kind ItemKind, index int, rest string, f ranger.Fault) 
 		it.rest = it.rest || f.IsDuplicate() // what is wrong in a list is not in it, but of two lists one is
 	case "delegateAdmin":
 		return faultHarmless
-	case "":
-		it.allAccesses, it.who, it.rest = true, true, true
-	default:
+	case "conditions", "dataMaskInfo", "rowFilterInfo":
 		it.rest = true
+	default: // the item itself, or a field that nobody knows, which may say whom it is for and what
+		it.allAccesses, it.who, it.rest = true, true, true
 	}
 	d.items[place] = it
 	switch kind {
