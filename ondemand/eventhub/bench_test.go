@@ -126,11 +126,9 @@ func plainCommits(b *testing.B, from string, to *store.Store, events int) time.D
 		id := string(key)
 		switch string(bucket) {
 		case "tasks":
-		case "by_time":
-			id = id[8:]
-			order = append(order, id)
 		case "by_status":
 			id = id[9:]
+			order = append(order, id) // in that of the time, since all have the same status
 		case "backlog":
 			n, size := binary.Uvarint(key)
 			id = id[size+int(n)+8:]

@@ -402,7 +402,7 @@ func (m *model) checkIndexes(t *rapid.T, stored map[string]ondemand.Task) {
 		}
 	}
 	err := m.store.View(func(tx *store.Tx) error {
-		for _, name := range []string{"tasks", "by_time", "by_status"} {
+		for _, name := range []string{"tasks", "by_status"} {
 			if n := tx.Bucket([]byte(name)).Len(); n != len(stored) {
 				t.Fatalf("%s has %d entries for %d tasks", name, n, len(stored))
 			}

@@ -54,7 +54,6 @@ func (b *Batch) Prepare(t *ondemand.Task, backlog bool) (NewTask, error) {
 		return NewTask{}, fmt.Errorf("write task %s: %w", t.ID, err)
 	}
 	indexed := summaryOf(t)
-	b.add(bucketByTime, order, indexed.append)
 	if t.ParentID != "" {
 		b.add(bucketByParent, parentKey(t.ParentID, order), indexed.append)
 	}

@@ -2,24 +2,20 @@ package records
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/store"
-	"ucwarden/policy"
 )
 
 // The buckets of the store's file that hold the tasks. A time key is 8 bytes: nanoseconds since 1970, big-endian with the sign bit
 // flipped, so that keys sort by time. An order key is the time key of a task's receipt, followed by its id.
 //
 //	tasks      id                          → the task's JSON
-//	by_time    order key                   → summary
-//	by_status  status byte + order key     → summary
+//	by_status  status byte + order key     → summary; all tasks in the order of their receipt are those of each status, merged
 //	by_parent  parent id + 0 + order key   → summary
 //	by_external  length of the external id and itself + order key → summary; only of tasks that have one
 //	shards     parent id + 0 + child id    → status byte of a child that its parent counts
@@ -28,7 +24,6 @@ import (
 // A summary holds the fields that a list filters by, so that only the tasks on the page are decoded.
 var (
 	bucketTasks      = []byte("tasks")
-	bucketByTime     = []byte("by_time")
 	bucketByStatus   = []byte("by_status")
 	bucketByParent   = []byte("by_parent")
 	bucketByExternal = []byte("by_external")
@@ -36,32 +31,39 @@ var (
 )
 
 var buckets = [][]byte{
-	bucketTasks, bucketByTime, bucketByStatus, bucketByParent, bucketByExternal, bucketShards, bucketPositions, bucketBacklog, bucketBacklogResources,
+	bucketTasks, bucketByStatus, bucketByParent, bucketByExternal, bucketShards, bucketPositions, bucketBacklog, bucketBacklogResources,
 }
 
-// Open adds to a store what the functions of this package use, and to one of an older version of the program the index by external
-// id.
+// bucketByTime had the summary of each task under its order key until version 4 of the layout.
+var bucketByTime = []byte("by_time")
+
+// Open adds to a store what the functions of this package use, and brings one of an older version of the program up to date: the
+// index by external id is added, and the one by time goes.
 func Open(s *store.Store) error {
 	if err := s.AddBuckets(buckets...); err != nil {
 		return err
 	}
 	return s.Upgrade(func(tx *store.Tx) error {
-		c := tx.Bucket(bucketByTime).Cursor()
+		type entry struct{ id, key, summary []byte }
+		var updates []entry // first, because a cursor does not survive writes
+		c := tx.Bucket(bucketByStatus).Cursor()
 		for k, v := c.Seek([]byte{0}); k != nil; k, v = c.Next() {
-			if decodeSummary(v).typ != ondemand.PipelineUpdate {
-				continue
+			if decodeSummary(v).typ == ondemand.PipelineUpdate {
+				updates = append(updates, entry{bytes.Clone(k[9:]), bytes.Clone(k[1:]), bytes.Clone(v)})
 			}
-			t, err := LoadExisting(tx, string(k[8:]))
+		}
+		for _, u := range updates {
+			t, err := LoadExisting(tx, string(u.id))
 			if err != nil {
 				return err
 			}
 			if id := t.ExternalID(); id != "" {
-				if err := tx.Bucket(bucketByExternal).Put(externalKey(id, k), v); err != nil {
+				if err := tx.Bucket(bucketByExternal).Put(externalKey(id, u.key), u.summary); err != nil {
 					return err
 				}
 			}
 		}
-		return nil
+		return tx.DropBucket(bucketByTime)
 	})
 }
 
@@ -187,7 +189,7 @@ func Store(tx *store.Tx, t *ondemand.Task, old ondemand.Status) error {
 // Delete removes a task and its index entries.
 func Delete(tx *store.Tx, t *ondemand.Task) error {
 	for _, entry := range []struct{ bucket, key []byte }{
-		{bucketTasks, []byte(t.ID)}, {bucketByTime, orderKey(t)}, {bucketByStatus, statusKey(t)},
+		{bucketTasks, []byte(t.ID)}, {bucketByStatus, statusKey(t)},
 		{bucketByParent, parentKey(t.ParentID, orderKey(t))}, {bucketShards, parentKey(t.ParentID, []byte(t.ID))},
 		{bucketByExternal, externalKey(t.ExternalID(), orderKey(t))},
 	} {
@@ -221,109 +223,6 @@ func OpenShards(tx *store.Tx, parent string) []string {
 		}
 	}
 	return ids
-}
-
-const (
-	defaultLimit = 100
-	maxLimit     = 1000
-	// maxPage is how many bytes of tasks, as they are stored, end a page; one task may have more.
-	maxPage = 4 << 20
-	// maxScan is how many tasks that are not visible one page passes over.
-	maxScan = 10_000
-)
-
-// List returns one page. It reads the index with the fewest entries to skip; the keys of all of them end with the order
-// key.
-func List(tx *store.Tx, f ondemand.Filter) (ondemand.Page, error) {
-	limit := min(f.Limit, maxLimit)
-	if limit <= 0 {
-		limit = defaultLimit
-	}
-	bucket, prefix := bucketByTime, []byte(nil)
-	status, known := statusBytes[f.Status]
-	if f.Status != "" && !known {
-		return ondemand.Page{}, policy.Errorf(policy.CodeInvalid, "list tasks: unknown status %q", f.Status)
-	}
-	visible := f.Visible
-	switch {
-	case f.ExternalID != "":
-		bucket, prefix = bucketByExternal, externalKey(strings.ToLower(f.ExternalID), nil)
-		if f.Status != "" { // which its entries do not hold
-			visible = func(t ondemand.Task) bool { return t.Status == f.Status && (f.Visible == nil || f.Visible(t)) }
-		}
-	case f.Status != "":
-		bucket, prefix = bucketByStatus, []byte{status}
-	case f.ParentID != "":
-		bucket, prefix = bucketByParent, parentKey(f.ParentID, nil)
-	}
-	c := tx.Bucket(bucket).Cursor()
-	k, v, err := seekPage(c, prefix, f.Cursor)
-	if err != nil {
-		return ondemand.Page{}, err
-	}
-	page := ondemand.Page{Items: []ondemand.Task{}}
-	size := 0               // of the items, as they are stored
-	var last, hidden []byte // order keys of the last task of the page, and of the last one passed over
-	scanned := 0
-	for ; k != nil && bytes.HasPrefix(k, prefix); k, v = c.Prev() {
-		at := k[len(prefix):]
-		if !f.Since.IsZero() && bytes.Compare(at[:8], timeKey(f.Since)) < 0 {
-			break
-		}
-		fields := decodeSummary(v)
-		if f.Type != "" && fields.typ != f.Type || f.Source != "" && fields.source != f.Source ||
-			f.ParentID != "" && fields.parent != f.ParentID || f.TopLevel && fields.parent != "" {
-			continue
-		}
-		// Only between two times, so that the cursor need not hold the id of a task that is not visible.
-		if scanned >= maxScan && !bytes.Equal(at[:8], hidden[:8]) {
-			if len(page.Items) < limit {
-				last = append(bytes.Clone(hidden[:8]), 0) // everything received before that time
-			}
-			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
-			break
-		}
-		if full := len(page.Items) == limit || size >= maxPage; full && visible == nil {
-			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
-			break
-		}
-		t, err := LoadExisting(tx, string(at[8:]))
-		if err != nil {
-			return ondemand.Page{}, fmt.Errorf("list tasks: %w", err)
-		}
-		if visible != nil && !visible(t) {
-			scanned, hidden = scanned+1, at
-			continue
-		}
-		if len(page.Items) == limit || size >= maxPage {
-			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
-			break
-		}
-		page.Items = append(page.Items, t)
-		size += len(tx.Bucket(bucketTasks).Get(at[8:]))
-		last = at
-	}
-	return page, nil
-}
-
-// seekPage moves c to the newest entry under prefix, or to the first one older than the cursor, and returns that entry.
-func seekPage(c *store.Cursor, prefix []byte, cursor string) (k, v []byte, err error) {
-	before := append([]byte(nil), prefix...)
-	if cursor == "" {
-		before = append(before, bytes.Repeat([]byte{0xff}, 9)...)
-	} else {
-		at, err := base64.RawURLEncoding.DecodeString(cursor)
-		if err != nil || len(at) < 9 {
-			return nil, nil, policy.Errorf(policy.CodeInvalid, "list tasks: invalid cursor: use nextCursor of the previous page")
-		}
-		before = append(before, at...)
-	}
-	if k, _ := c.Seek(before); k == nil {
-		k, v = c.Last()
-		return k, v, nil
-	}
-	k, v = c.Prev()
-	return k, v, nil
 }
 
 // ReceivedBefore returns the ids of up to n tasks of a status that were received before a time, from a key on that an earlier call

@@ -21,8 +21,8 @@ import (
 
 // schemaVersion is raised when the layout of the file changes in a way that older programs would misread. Version 2 put a
 // checksum before each value; [openFile.upgrade] rewrites a file of version 1. Version 3 added an index of tasks, which older
-// programs would not keep; [Store.Upgrade] raises a file to it.
-const schemaVersion, sealedVersion = 3, 2
+// programs would not keep; version 4 left one out, which they read. [Store.Upgrade] raises a file to it.
+const schemaVersion, sealedVersion = 4, 2
 
 // ErrDamaged is in the chain of every error that says that a file is damaged.
 var ErrDamaged = errors.New("damaged")

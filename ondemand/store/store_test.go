@@ -109,7 +109,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err := errors.Join(err, s.Close()); err != nil {
 				t.Fatal(err)
 			}
-		}, `layout version 99, this program knows up to 3: run the version of ucwarden that wrote it`, policy.CodeConflict},
+		}, `layout version 99, this program knows up to 4: run the version of ucwarden that wrote it`, policy.CodeConflict},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "tasks.db")

@@ -25,6 +25,14 @@ func (tx *Tx) Bucket(name []byte) Bucket {
 	return Bucket{b, name, tx}
 }
 
+// DropBucket removes a bucket that only older versions of the program have, with all that it holds, where it is there.
+func (tx *Tx) DropBucket(name []byte) error {
+	if tx.tx.Bucket(name) == nil {
+		return nil
+	}
+	return tx.tx.DeleteBucket(name)
+}
+
 // fillPercent is how full bbolt leaves a page that it splits. Most keys begin with a time, so that they are added at the end.
 const fillPercent = 0.9
 
