@@ -186,6 +186,11 @@ func (a *app) syncHere(ctx context.Context, task ondemand.Task, saved *savedPlan
 	if report.Shards, err = shardsOf(ctx, p.queue, id); err != nil {
 		return report, err
 	}
+	if len(left) > 0 { // what runs of them ends first, so that it is shown with its results
+		if err := end(); err != nil {
+			return report, err
+		}
+	}
 	for _, t := range left {
 		if t, err = p.queue.Get(ctx, t.ID); err != nil {
 			return report, err
