@@ -58,6 +58,8 @@ type committer struct {
 
 	problem    atomic.Pointer[error] // why no write is accepted; nil: they are
 	unreadable atomic.Pointer[error] // why nothing is read; nil: it is
+	suspected  atomic.Bool           // a transaction met what should not be in the file
+	cleared    atomic.Int64          // when the file was last found whole although it was suspected, in nanoseconds
 
 	mu        sync.Mutex  // held while the file is written to or looked at; guards what follows
 	seq       uint64      // number of the last commit; the same number in the file shows whether a commit that returned an error was written
@@ -315,7 +317,7 @@ func (c *committer) transaction(list []*write, refused map[*write]error) (broken
 	defer func() {
 		if r := recover(); r != nil {
 			err = damagedError(c.store.path, r)
-			signal(c.wake) // to find out whether it is the file
+			c.suspect() // to find out whether it is the file
 		}
 		if tx != nil && tx.DB() != nil {
 			err = errors.Join(err, rollback(tx))
@@ -357,7 +359,7 @@ func (c *committer) transaction(list []*write, refused map[*write]error) (broken
 func (c *committer) commit(tx *bolt.Tx, size int) error {
 	err := tx.Bucket(bucketMeta).Put(keySeq, binary.BigEndian.AppendUint64(nil, c.seq+1))
 	if err == nil {
-		err = c.store.opts.Commit(tx.Commit)
+		err = c.store.opts.Commit(func() error { return commitTx(tx, c.store.path) })
 	}
 	// Also after an error, since it was us who wrote.
 	if statErr := c.store.file.wrote(); err == nil {
@@ -366,12 +368,24 @@ func (c *committer) commit(tx *bolt.Tx, size int) error {
 	if err != nil {
 		c.uncertain, c.room = true, max(size, c.room)
 		if tx.DB() != nil {
-			err = errors.Join(err, rollback(tx))
+			rolledBack := rollback(tx)
+			c.store.file.stuck = rolledBack != nil
+			err = errors.Join(err, rolledBack)
 		}
 		return err
 	}
 	c.seq++
 	return nil
+}
+
+// commitTx commits, and returns an error where bbolt panics on the way: what it holds in memory is of no use then either.
+func commitTx(tx *bolt.Tx, path string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = damagedError(path, r)
+		}
+	}()
+	return tx.Commit()
 }
 
 func rollback(tx *bolt.Tx) (err error) {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -39,11 +38,14 @@ func (s *Store) Health() error {
 	if s.file == nil {
 		return s.closedError()
 	}
-	if err := s.file.changed(); err != nil {
-		signal(c.wake)
-		return err
+	err := s.file.changed()
+	if err == nil {
+		err = s.file.intact(c.seq)
 	}
-	return nil
+	if err != nil {
+		signal(c.wake)
+	}
+	return err
 }
 
 // readable returns an error where reading the file might not end well, because something else than this process wrote to
@@ -71,7 +73,7 @@ func (c *committer) unchanged() error {
 	if problem := c.problem.Load(); problem != nil {
 		return *problem
 	}
-	if c.store.file.changed() == nil {
+	if c.store.file.changed() == nil && c.store.file.intact(c.seq) == nil {
 		return nil
 	}
 	c.lookLocked()
@@ -79,6 +81,17 @@ func (c *committer) unchanged() error {
 		return *problem
 	}
 	return nil
+}
+
+// suspectAgain is how long a file that was found whole is not read again on suspicion: the fault may be the program's, and come often.
+const suspectAgain = time.Minute
+
+// suspect has the file read whole soon.
+func (c *committer) suspect() {
+	if time.Now().UnixNano()-c.cleared.Load() > int64(suspectAgain) {
+		c.suspected.Store(true)
+		signal(c.wake)
+	}
 }
 
 // resolve finds out what became of writes whose commit returned an error. It returns nil when they are in the file after
@@ -131,7 +144,7 @@ func (c *committer) recover() error {
 		if err := c.openAnew(); err != nil {
 			return err
 		}
-	case c.unreadable.Load() != nil || file.modified() != nil:
+	case c.unreadable.Load() != nil || c.suspected.Load() || file.modified() != nil || file.intact(c.seq) != nil:
 		if err := c.readWhole(); err != nil {
 			return err
 		}
@@ -159,7 +172,7 @@ func (c *committer) openAnew() error {
 	}
 	seq, err := file.lastCommit()
 	if err == nil && seq != c.seq && seq != c.seq+1 {
-		err = damagedError(s.path, fmt.Sprintf("its last commit is number %d instead of %d", seq, c.seq))
+		err = wrongCommit(s.path, seq, c.seq)
 	}
 	if err != nil {
 		return policy.Errorf(policy.CodeUnavailable, "%w", errors.Join(err, file.close()))
@@ -186,8 +199,10 @@ func (c *committer) readWhole() error {
 	if reason := c.unreadable.Load(); reason != nil && c.seen != nil && sameState(now, c.seen) {
 		return *reason
 	}
-	checking := policy.Errorf(policy.CodeUnavailable, "task store %s was changed by something else than this process and is being checked", file.path)
-	c.unreadable.Store(&checking)
+	if file.modified() != nil { // else it may be the program's fault
+		checking := policy.Errorf(policy.CodeUnavailable, "task store %s was changed by something else than this process and is being checked", file.path)
+		c.unreadable.Store(&checking)
+	}
 	if err := file.check(c.seq); err != nil {
 		err = policy.Errorf(policy.CodeUnavailable, "%w", err)
 		c.seen = now
@@ -195,7 +210,11 @@ func (c *committer) readWhole() error {
 		return err
 	}
 	c.unreadable.Store(nil)
-	c.store.log.Warn("something else than this process wrote to the task store; what is in it is whole", "path", file.path)
+	if c.suspected.Swap(false) {
+		c.cleared.Store(time.Now().UnixNano())
+	} else {
+		c.store.log.Warn("something else than this process wrote to the task store; what is in it is whole", "path", file.path)
+	}
 	file.last = now
 	return nil
 }

@@ -57,6 +57,7 @@ type openFile struct {
 	path string
 	last os.FileInfo // of the file after our own last write; nobody else writes to it
 
+	stuck    bool         // a transaction could not be ended, so that bbolt cannot be closed
 	written  int64        // up to where the file holds blocks of the disk, see writeAhead
 	unmapped atomic.Int64 // when unmap was called last, in nanoseconds
 }
@@ -327,6 +328,28 @@ func (f *openFile) modified() error {
 	return nil
 }
 
+// intact returns an error when what the next commit builds on is not as the one of that number left it. What others write while this
+// process does, or in the same tick of the clock, does not show in the time of the file; bbolt then goes on from an older meta page
+// where the newer one is bad, and frees as many pages as the list of free pages seems to have, for hours. No write may be in progress.
+func (f *openFile) intact(seq uint64) error {
+	m, err := readMetas(f.file, f.last.Size())
+	if err == nil {
+		err = readFreelistHeader(f.file, m)
+	}
+	if err != nil {
+		return damagedError(f.path, err)
+	}
+	found, err := f.lastCommit()
+	if err == nil && found != seq {
+		err = wrongCommit(f.path, found, seq)
+	}
+	return err
+}
+
+func wrongCommit(path string, found, seq uint64) error {
+	return damagedError(path, fmt.Sprintf("its last commit is number %d instead of %d", found, seq))
+}
+
 // moved returns an error when another file, or none, is at the path.
 func (f *openFile) moved() error {
 	there, err := os.Stat(f.path)
@@ -353,7 +376,7 @@ func (f *openFile) check(seq uint64) error {
 	}
 	found, err := f.lastCommit()
 	if err == nil && found != seq {
-		err = damagedError(f.path, fmt.Sprintf("its last commit is number %d instead of %d", found, seq))
+		err = wrongCommit(f.path, found, seq)
 	}
 	return err
 }
@@ -406,5 +429,8 @@ func (f *openFile) close() (err error) {
 			err = errors.Join(err, closeErr)
 		}
 	}()
+	if f.stuck {
+		return nil // bbolt would wait for that transaction for ever; what it holds is lost with the damaged file
+	}
 	return f.db.Close()
 }

@@ -99,6 +99,21 @@ func readMeta(file io.ReaderAt, size, at int64, number uint64) (meta, error) {
 	return m, nil
 }
 
+// readFreelistHeader returns an error where the page with the list of free pages is not one.
+func readFreelistHeader(file io.ReaderAt, m meta) error {
+	header := make([]byte, pageHeader)
+	if m.freelist < 2 || m.freelist >= m.high {
+		return fmt.Errorf("it has no list of free pages")
+	}
+	if _, err := file.ReadAt(header, int64(m.freelist)*int64(m.pageSize)); err != nil {
+		return fmt.Errorf("list of free pages: %w", err)
+	}
+	if order.Uint64(header) != m.freelist || order.Uint16(header[8:]) != flagFreelist || uint64(order.Uint32(header[12:])) >= m.high-m.freelist {
+		return fmt.Errorf("list of free pages: page %d is none", m.freelist)
+	}
+	return nil
+}
+
 // checker reads every page of a file once.
 type checker struct {
 	file io.ReaderAt

@@ -268,7 +268,11 @@ func (s *Store) View(fn func(tx *Tx) error) error {
 	if s.file == nil {
 		return s.closedError()
 	}
-	return s.file.view(fn)
+	err := s.file.view(fn)
+	if errors.Is(err, ErrDamaged) {
+		s.commits.suspect()
+	}
+	return err
 }
 
 func (s *Store) closedError() error {
