@@ -163,7 +163,7 @@ func TestNullPolicies(t *testing.T) {
 // A deny for a name that is nearly one of the user store, or of the roles, does not reach whom it may be meant for.
 func TestDeniesForNearlyKnownNames(t *testing.T) {
 	for who, want := range map[string]string{
-		`"users":["ann"]`: `has no user "ann", but "ann@example.com"`, `"users":["ANN@example.com"]`: "", `"users":["zoe"]`: "", `"users":["{USER}"]`: "",
+		`"users":["ann"]`: `has no user "ann", but "ann@example.com"`, `"users":["ANN@example.com"]`: "", `"users":["zoe"]`: "", `"users":["CORP\\\\ann"]`: `but "ann@example.com"`, `"users":["{USER}"]`: "",
 		`"groups":["hr"]`: `has no group "hr", but "HR"`, `"groups":["HR"]`: "", `"groups":["hr","HR"]`: "", `"groups":["ops"]`: `has no group "ops", but "ops "`, `"groups":["public"]`: "", `"groups":["far"]`: "",
 		`"roles":["Boss"]`: `the list of roles has no role "Boss", but "boss"`, `"roles":["boss"]`: "",
 	} {

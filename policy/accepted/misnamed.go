@@ -49,7 +49,7 @@ func (n *StoreNames) Has(kind rules.SubjectKind, name string) bool {
 }
 
 // Near returns the name that may be meant by one that the user store, or the list of roles, does not have: one that differs in case or
-// blanks, or the user's with a domain; "" where none is, or nothing says who is there.
+// blanks, or the user's with a domain, or with another one before it; "" where none is, or nothing says who is there.
 func (n *StoreNames) Near(kind rules.SubjectKind, name string) string {
 	switch {
 	case name == "" || n.Has(kind, name) || rules.IsSubjectMacro(name) || !n.users && kind != rules.SubjectRole:
@@ -58,7 +58,7 @@ func (n *StoreNames) Near(kind rules.SubjectKind, name string) string {
 		if n.alike[kind][bareName(name)] != "" {
 			return "" // the same user
 		}
-		return n.domains[bareName(name)]
+		return n.domains[bareName(name[strings.LastIndexByte(name, '\\')+1:])] // behind the domain of Windows, where it has one
 	}
 	return n.alike[kind][bareName(name)]
 }

@@ -340,7 +340,9 @@ func TestWordsOfAccessTypes(t *testing.T) {
 // A deny that binds nobody widens access where it may be meant for somebody who is there, and is a note where nobody is near.
 func TestDeniedNobodyNearSomebody(t *testing.T) {
 	for who, want := range map[string]policy.Effect{
-		`"users":["ian"]`: policy.EffectWider, `"users":["ana.lopes@acme.example"]`: policy.EffectWider, `"users":["zoe@far.example"]`: policy.EffectNone, `"users":["IAN@acme.example"]`: "",
+		`"users":["ian"]`: policy.EffectWider, `"users":["ana.lopes@acme.example"]`: policy.EffectWider, `"users":["zoe@far.example"]`: policy.EffectNone,
+		`"users":["analysts"]`: policy.EffectWider, `"groups":["ian@acme.example"]`: policy.EffectWider, `"users":["a*"]`: policy.EffectWider, `"groups":["x,y"]`: policy.EffectWider,
+		`"users":["IAN@acme.example"]`: "",
 	} {
 		for list, restricts := range map[string]bool{"denyPolicyItems": true, "allowExceptions": true, "denyExceptions": false} {
 			s := readPolicies(t, `{"serviceName":"uc","policies":[{"id":1,"name":"p",`+shopTables+`,"policyItems":[{"groups":["analysts"],"accesses":[{"type":"select"}]}],

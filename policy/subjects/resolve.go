@@ -104,7 +104,7 @@ func (r *Resolved) resolve() {
 		missing, effect := "", policy.EffectNone
 		if named && !found.Listed && nobody == "" {
 			r.Missing++
-			if missing = near(p); missing != "" && restricted[id] {
+			if missing = near(p); restricted[id] && (missing != "" || r.meansOthers(id, p)) {
 				effect = policy.EffectWider // what denies it may be meant for somebody who is there
 			}
 		}
@@ -128,6 +128,18 @@ func (r *Resolved) resolve() {
 		r.Findings = append(r.Findings, policy.Finding{Effect: policy.EffectNone, Message: fmt.Sprintf(
 			"%d more whom policies name are not listed by the workspace; their grants are sent all the same", unnoted)})
 	}
+}
+
+// meansOthers reports whether the name of a subject that the directory does not list is that of somebody of another kind, or one that
+// looks like several or a pattern.
+func (r *Resolved) meansOthers(id rules.SubjectID, p policy.Principal) bool {
+	s := r.set.Subjects.Of(id)
+	if doubt, _ := accepted.Name(s.Kind, s.Name); doubt == accepted.DoubtOneName {
+		return true
+	}
+	return slices.ContainsFunc([]policy.PrincipalKind{policy.User, policy.Group, policy.ServicePrincipal}, func(kind policy.PrincipalKind) bool {
+		return kind != p.Kind && r.directory.Resolve(policy.NewPrincipal(kind, p.Name)).Listed
+	})
 }
 
 // noteUnmanaged reports who is allowed something and is not ours to grant anything.
