@@ -193,8 +193,11 @@ func (m *Model) Expressible() map[policy.ObjectClass]policy.PrivilegeSet {
 }
 
 // Levels returns what one set of resources of a policy names, from the root; ok is false when they are on no path of the
-// resource trees.
+// resource trees, or there is no such type of policies.
 func (m *Model) Levels(t ranger.PolicyType, resources map[string]ranger.PolicyResource) (levels []match.NamedLevel, ok bool) {
+	if t < 0 || int(t) >= len(m.forests) {
+		return nil, false
+	}
 	r, ok := match.New(m.forests[t], resources, nil)
 	if !ok {
 		return nil, false
