@@ -9,7 +9,8 @@
 // person that the grant reaches:
 //
 //   - Every object: a grant on a container is inherited by all its objects, present and future, on which the privilege
-//     acts. So it goes on the highest container whose patterns cover all of them and below which nothing denies it. The
+//     acts. So it goes on the highest container whose patterns cover all of them and below which nothing denies it, and no row
+//     filter or mask is enforced, of whomever it binds: a table that is dropped and made again has none until the next sync. The
 //     objects that exist today never decide: a policy on cust_* becomes grants on tables even if every table matches.
 //   - Every person: a grant to a group or role reaches its members. It is not made as it is where somebody who may be a
 //     member, by the user store and the roles, would not be allowed; [DenyStrategy] says what is done instead. Where
@@ -38,5 +39,6 @@ package compile
 //
 // Reading 3 takes policies more strictly: what cannot be understood in a policy, a tag, a zone or around the policies of a file closes what it
 // may be about, nothing is granted to a name that can be nobody's, and what an access type implies by way of another is denied and not
-// allowed. It grants more where a mask or filter is for another access than select, and where a policy is on a tag that is over.
+// allowed. It grants more where a mask or filter is for another access than select, and where a policy is on a tag that is over. Where
+// tables may be protected it grants nothing on containers that reaches such a table, also to whom nothing binds there.
 const Reading = 3

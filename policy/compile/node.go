@@ -297,6 +297,9 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 		}
 		i++
 	}
+	if result == judge.Safe && e.protectsInside(x) {
+		return // decided on each object: a table that is dropped and made again, without its filter, is open to nobody then
+	}
 	if result == judge.Safe {
 		e.here[p] |= x.Set()
 		if e.opts.ignores() {
@@ -368,6 +371,20 @@ func (e *evaluation) candidate(p rules.SubjectID, x policy.Privilege, views []*j
 	}
 	e.report(p, x, policy.EffectNarrower, fmt.Sprintf("%s is allowed %s but %s %s, denied it by %s; Unity Catalog has no deny, so it is not granted (%s)",
 		e.describe(p), x, word, e.describe(against), e.whoDenies(p, against, views[blocked]), e.whyWithheld(p)), views[blocked].Allow)
+}
+
+// protectsInside reports whether row filters or masks are enforced on tables in a container, of whomever they bind: none of these
+// tables is to be reached by a grant of x on the container.
+func (e *evaluation) protectsInside(x policy.Privilege) bool {
+	if e.leaf || !e.opts.Protects {
+		return false
+	}
+	for i, ref := range e.active {
+		if p := e.rules.PolicyAt(ref); p != nil && e.covers[i].Touch&policy.ClassTable != 0 && p.Denied&x.Set() != 0 && grantrules.Protects(p) {
+			return true
+		}
+	}
+	return false
 }
 
 // whoDenies names the policy that keeps a member of p who is also h from x.

@@ -25,16 +25,27 @@ func TestProtectedTables(t *testing.T) {
 			}}},
 		},
 	}
+	for name, members := range map[string]*ranger.UserStore{
+		"who is in the groups is not known":     nil,
+		"nobody of staff is whom the rows bind": {UserGroupMapping: map[string][]string{"ann": {"staff"}, "bob": {"eu"}}},
+	} {
+		s.Users = members
+		t.Run(name, func(t *testing.T) { testProtectedTables(t, s, filtered, view, plain, members != nil) })
+	}
+}
+
+func testProtectedTables(t *testing.T, s *ranger.Snapshot, filtered, view, plain policy.Object, unbound bool) {
 	set, err := rules.New(s, rules.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	staff := policy.NewPrincipal(policy.Group, "staff")
 	c := compile.New(set, compile.Options{Protects: true})
-	inv := policy.NewInventory(object(policy.Catalog, "c", ""), object(policy.Schema, "c.s", ""), filtered, view, plain)
+	catalog, schema := policy.Object{Securable: policy.Securable{Type: policy.Catalog, FullName: "c"}}, policy.Object{Securable: policy.Securable{Type: policy.Schema, FullName: "c.s"}}
+	inv := policy.NewInventory(catalog, schema, filtered, view, plain)
 	for _, protected := range []bool{false, true} {
 		r := c.CompileProtected(inv, compile.Enforced{Protected: map[policy.Securable]bool{filtered.Securable: protected}})
-		for on, want := range map[policy.Object]bool{filtered: protected, view: false, plain: true, object(policy.Schema, "c.s", ""): false} {
+		for on, want := range map[policy.Object]bool{filtered: protected || unbound, view: unbound, plain: true, schema: false} {
 			if got := r.Grants.Has(policy.Grant{Securable: on.Securable, Principal: staff, Privilege: policy.Select}); got != want {
 				t.Errorf("with the table protected: %t, SELECT on %s is granted: %t, want %t", protected, on, got, want)
 			}
@@ -45,7 +56,7 @@ func TestProtectedTables(t *testing.T) {
 				onTable++
 			}
 		}
-		if (onTable == 0) != protected {
+		if (onTable == 0) != (protected || unbound) {
 			t.Errorf("with the table protected: %t, the findings are %v", protected, r.Report.Findings)
 		}
 	}
