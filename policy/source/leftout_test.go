@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -268,6 +269,37 @@ func TestSeveralServices(t *testing.T) {
 }
 
 // The rule is the same for a download of Ranger Admin: policies of another service are left out, in changes and zones too.
+// A policy that names no service, and a type of service that nobody has or nearly ours, is left out for nothing but the name of another's:
+// what it denies is denied, and it allows nothing.
+func TestTypesOfServiceThatNobodyHas(t *testing.T) {
+	deny := strings.Replace(allow(2, "x", "t"), "policyItems", "denyPolicyItems", 1)
+	for serviceType, want := range map[string]string{
+		"databricks-unity-catalog": "", "Databricks_Unity_Catalog": "", "databricks-unity-catalogue": "2 serviceType", "unity": "2 serviceType", "x": "2 serviceType",
+		"hive": "left out", "trino": "left out", "own-catalog": "2 serviceType",
+	} {
+		files := map[string]string{"own.json": allow(1, "own", "t"), "x.json": strings.Replace(deny, "{", fmt.Sprintf(`{"serviceType":%q,`, serviceType), 1)}
+		s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, files), Debounce: 1}).Load(t.Context())
+		if err != nil || want == "left out" && leftOut(s) != "x.json none" || want != "left out" && (leftOut(s) != "" || faultsOf(s) != want) {
+			t.Errorf("%s: %v, faults %s, %v", serviceType, err, faultsOf(s), s)
+		}
+	}
+	// nothing of what it names is ours; the type is that of the definition
+	topic := `{"serviceType":"acme","resources":{"topic":{"values":["x"]}},"denyPolicyItems":[]}`
+	s, err := newFiles(t, source.FilesOptions{Path: tempWith(t, map[string]string{"own.json": allow(1, "own", "t"), "x.json": topic}), Debounce: 1}).Load(t.Context())
+	if err != nil || leftOut(s) != "x.json none" {
+		t.Errorf("another's: %v, %v", err, s)
+	}
+	def, err := json.Marshal(ranger.DefaultServiceDef())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"own.json": strings.Replace(allow(1, "own", "t"), "{", `{"serviceType":"acme",`, 1), "def.json": strings.Replace(string(def), `"databricks-unity-catalog"`, `"acme"`, 1)}
+	s, err = newFiles(t, source.FilesOptions{Path: tempWith(t, files), Debounce: 1}).Load(t.Context())
+	if err != nil || ids(s) != "1" || faultsOf(s) != "" {
+		t.Errorf("of its own definition: %v, %v", err, s)
+	}
+}
+
 func TestRangerLeavesOutOtherServices(t *testing.T) {
 	server := rangertest.New("uc")
 	list := pols(3)

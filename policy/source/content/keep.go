@@ -13,10 +13,10 @@ import (
 // a file stays, and it returns the documents with that in the file's place. Where nothing was, each policy of the document bears
 // the fault, as what the field would say of them is not known. Both are safe only where the field can hold nothing that other
 // policies would need; else it returns an error, and so it does for roles, users, tags and definitions.
-func (m *merger) refuseFields(docs []*document, ownDef string, before *Content) ([]*document, error) {
+func (m *merger) refuseFields(docs []*document, before *Content) ([]*document, error) {
 	keep := make(map[string]*document) // by file, what stands in its place
 	for _, d := range docs {
-		if m.isForeignDocument(d, ownDef) {
+		if m.isForeignDocument(d) {
 			continue
 		}
 		origin, policies := d.file.path, d.allPolicies()

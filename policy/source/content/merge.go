@@ -25,6 +25,7 @@ type merger struct {
 	ids         map[int64]*document
 	others      map[string]*Foreign // what is of other services, by file and service
 	serviceType string              // that the documents say the service is of
+	ownDef      string              // the name of the service definition that a file of its own holds
 	unknown     []unknownFields
 	kept        map[string]error // why the files cannot be read of which the last policies stay
 }
@@ -61,13 +62,13 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 	if err := m.chooseService(docs); err != nil {
 		return nil, err
 	}
-	def := m.ownDefinition(docs)
-	docs, err = m.refuseFields(docs, def, before)
+	m.ownDef = m.ownDefinition(docs)
+	docs, err = m.refuseFields(docs, before)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range docs {
-		if err := m.add(d, def); err != nil {
+		if err := m.add(d); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +76,7 @@ func Merge(files []File, service string, before *Content) (*Content, error) {
 	return &m.content, m.finish(refused, refusal)
 }
 
-func (m *merger) add(d *document, ownDef string) error {
+func (m *merger) add(d *document) error {
 	origin := d.file.path
 	if d.policies == nil {
 		m.content.holdsMore(origin)
@@ -103,7 +104,7 @@ func (m *merger) add(d *document, ownDef string) error {
 		err = m.checkOnlyOne("tags", origin)
 		m.content.Tags = d.tags
 	case d.def != nil:
-		if d.def.Name != ownDef && d.def.Name != ranger.TagServiceType {
+		if d.def.Name != m.ownDef && d.def.Name != ranger.TagServiceType {
 			m.problem(origin, policy.EffectNone, "left out: it is the definition of another type of service, %q", d.def.Name)
 			return nil
 		}
@@ -212,7 +213,7 @@ func (m *merger) addPolicies(d *document, section string, list []ranger.Policy, 
 			d.unknown = slices.DeleteFunc(slices.Clone(d.unknown), func(u ranger.UnknownField) bool { return u.InPolicy && u.PolicyID == p.ID && u.Policy == p.Name })
 			continue
 		}
-		own = append(own, p)
+		own = append(own, m.withTypeFault(p))
 	}
 	m.assignIDs(d, section, own)
 	for _, p := range own {

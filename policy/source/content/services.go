@@ -1,6 +1,7 @@
 package content
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -173,11 +174,35 @@ func (m *merger) isForeignPolicy(p *ranger.Policy) bool {
 	case p.Service != "":
 		return m.isForeign(p.Service)
 	}
-	return p.ServiceType != "" && p.ServiceType != m.serviceType && p.ServiceType != ranger.DefaultServiceDef().Name
+	switch m.typeOf(p) {
+	case ranger.ComponentOther:
+		return true
+	case ranger.ComponentUnknown:
+		return !namesOurs(p)
+	}
+	return false
+}
+
+// typeOf returns whose the type of service is that a policy says it is of, if it says one.
+func (m *merger) typeOf(p *ranger.Policy) ranger.Component {
+	if slices.Contains([]string{"", m.serviceType, m.ownDef}, p.ServiceType) {
+		return ranger.ComponentOwn
+	}
+	return ranger.ComponentNamed(p.ServiceType, ranger.DefaultServiceDef().Name)
+}
+
+// withTypeFault returns the policy with a fault where nothing but its resources, or a name that is nearly ours, tells that it is of our
+// type of service.
+func (m *merger) withTypeFault(p ranger.Policy) ranger.Policy {
+	if p.Service == "" && p.ServiceType != ranger.TagServiceType && m.typeOf(&p) != ranger.ComponentOwn {
+		p.Faults = append(slices.Clip(p.Faults), ranger.Fault{Field: "serviceType", Reason: fmt.Sprintf(
+			"%q is no type of service that is known; write %q, or name the service that the policy is of", p.ServiceType, cmp.Or(m.serviceType, m.ownDef, ranger.DefaultServiceDef().Name))})
+	}
+	return p
 }
 
 // isForeignDocument reports whether all that the document holds is of another service, or of another type of service.
-func (m *merger) isForeignDocument(d *document, ownDef string) bool {
+func (m *merger) isForeignDocument(d *document) bool {
 	switch {
 	case d.policies != nil && !isTagService(d.policies) && m.isForeign(d.policies.ServiceName):
 		return true
@@ -189,7 +214,7 @@ func (m *merger) isForeignDocument(d *document, ownDef string) bool {
 	case d.tags != nil:
 		return m.isForeignPart(d.tags.ServiceName)
 	}
-	return d.def != nil && d.def.Name != ownDef && d.def.Name != ranger.TagServiceType
+	return d.def != nil && d.def.Name != m.ownDef && d.def.Name != ranger.TagServiceType
 }
 
 // Foreign is what is left out because it is of another service.
