@@ -45,6 +45,12 @@ func TestValuesThatMatchNothingAreFindings(t *testing.T) {
 		"as long as may be":     {`{"catalog":{"values":["` + strings.Repeat("x", 255) + `"]}}`, `"policyItems":` + item, "", ""},
 		"a column":              {`{"catalog":{"values":["hr"]},"schema":{"values":["s"]},"table":{"values":["t"]},"column":{"values":["a.b c"]}}`, `"policyItems":` + item, "", ""},
 		"several, parted":       {`{"catalog":{"values":["hr"]},"schema":{"values":["a|b"]}}`, `"denyPolicyItems":` + item, "resources.schema.values[0]", policy.EffectWider},
+		"a regular expression":  {`{"catalog":{"values":["hr"]},"schema":{"values":["^a*$"]}}`, `"denyPolicyItems":` + item, "resources.schema.values[0]", policy.EffectWider},
+		"an escaped one":        {`{"catalog":{"values":["hr"]},"schema":{"values":["a\\d"]}}`, `"denyPolicyItems":` + item, "resources.schema.values[0]", policy.EffectWider},
+		"a negation":            {`{"catalog":{"values":["hr"]},"schema":{"values":["!a"]}}`, `"denyPolicyItems":` + item, "resources.schema.values[0]", policy.EffectWider},
+		"another negation":      {`{"catalog":{"values":["hr"]},"schema":{"values":["~a*"]}}`, `"denyPolicyItems":` + item, "resources.schema.values[0]", policy.EffectWider},
+		"a variable left over":  {`{"catalog":{"values":["hr"]},"schema":{"values":["${env}_a"]}}`, `"denyPolicyItems":` + item, "resources.schema.values[0]", policy.EffectWider},
+		"an expression":         {`{"catalog":{"values":["hr"]},"schema":{"values":["${{USER.dept}}_a"]}}`, `"denyPolicyItems":` + item, "", ""},
 		"a pattern of SQL":      {`{"catalog":{"values":["hr%"]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[0]", policy.EffectWider},
 		"a pattern of a shell":  {`{"catalog":{"values":["h[ar]*"]}}`, `"denyPolicyItems":` + item, "resources.catalog.values[0]", policy.EffectWider},
 		"begins with brackets":  {`{"catalog":{"values":["[x]_1"]}}`, `"denyPolicyItems":` + item, "", ""},
@@ -102,7 +108,7 @@ func TestFaultsOfFilterPoliciesThatDeny(t *testing.T) {
 
 func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
 	const allow = `"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
-	found := findingsOf(t, `{"policies":[{"id":1,"zoneName":"hr","resources":{"catalog":{"values":["a"]}}},{"id":2,"zoneName":"gone","resources":{"catalog":{"values":["a"]}}},
+	found := findingsOf(t, `{"policies":[{"id":1,"zoneName":"hr","resources":{"catalog":{"values":["a"]}},"isDenyAllElse":true},{"id":2,"zoneName":"gone","resources":{"catalog":{"values":["a"]}},"isDenyAllElse":true},
 		{"id":3,"zoneName":"gone","resources":{"catalog":{"values":["a"]}},`+allow+`}],
 		"securityZones":{"hr":{"zoneName":"hr","resources":[{"catalog":["hr;x","a"]}],"policies":[{"id":4,"zoneName":"hr","resources":{"catalog":{"values":["a"]}},`+allow+`}]}}}`)
 	for i, want := range []struct {
@@ -291,7 +297,7 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		"users with comma":            {on + `"denyPolicyItems":` + item(`"users":["bob@x.com, ann@x.com"]`, selects), "denyPolicyItems[0].users[0]", "wider"},
 		"list of groups excepted":     {on + `"policyItems":` + item(`"groups":["g"]`, selects) + `,"allowExceptions":` + item(`"groups":["[\"g\"]"]`, selects), "allowExceptions[0].groups[0]", "wider"},
 		"blank around":                {on + `"policyItems":` + item(`"roles":[" r"]`, selects), "policyItems[0].roles[0]", "narrower"},
-		"invisible":                   {on + `"denyExceptions":` + item(`"users":["ann\u200b@x.com"]`, selects), "denyExceptions[0].users[0]", "narrower"},
+		"invisible":                   {on + `"denyPolicyItems":` + item(`"groups":["h"]`, selects) + `,"denyExceptions":` + item(`"users":["ann\u200b@x.com"]`, selects), "denyExceptions[0].users[0]", "narrower"},
 		"nobody denied":               {on + `"denyPolicyItems":` + item(`"users":[]`, selects), "denyPolicyItems[0]", "wider"},
 		"nobody allowed":              {on + `"policyItems":` + item(`"users":[]`, selects), "policyItems[0]", "none"},
 		"empty name beside another":   {on + `"policyItems":` + item(`"groups":["g",""]`, selects), "policyItems[0].groups[1]", "narrower"},
@@ -343,10 +349,19 @@ func TestItemsInVainAreFindings(t *testing.T) {
 		"recursive":                   {`"resources":{"catalog":{"values":["a"],"isRecursive":true}},"policyItems":` + item(`"groups":["g"]`, selects), "resources.catalog.isRecursive", "none"},
 		"recursive, additionally":     {on + `"additionalResources":[{"catalog":{"values":["b"],"isRecursive":true}}],"policyItems":` + item(`"groups":["g"]`, selects), "additionalResources[0].catalog.isRecursive", "none"},
 		"exceptions in a mask policy": {`"policyType":1,` + on + `"denyExceptions":` + item(`"groups":["g"]`, selects), "denyExceptions", "none"},
+		"no items":                    {on + `"policyItems":[]`, "", "none"},
+		"no masks":                    {`"policyType":1,` + on + `"dataMaskPolicyItems":null`, "", "wider"},
+		"exceptions alone":            {on + `"allowExceptions":` + item(`"groups":["g"]`, selects), "allowExceptions", "wider"},
+		"exceptions beside a deny":    {on + `"denyPolicyItems":` + item(`"groups":["h"]`, selects) + `,"allowExceptions":` + item(`"groups":["g"]`, selects), "allowExceptions", "none"},
+		"exceptions from no deny":     {on + `"policyItems":` + item(`"groups":["h"]`, selects) + `,"denyExceptions":` + item(`"groups":["g"]`, selects), "denyExceptions", "none"},
 		"mask for nobody":             {`"policyType":1,` + on + `"dataMaskPolicyItems":` + item(`"groups":[]`, selects), "dataMaskPolicyItems[0]", "wider"},
 	} {
 		found := findingsOf(t, `{"policies":[{"id":7,`+test.policy+`}]}`)
 		switch {
+		case test.field == "" && test.effect != "":
+			if len(found) != 1 || string(found[0].Effect) != test.effect || !strings.HasPrefix(found[0].Message, "it has no items") {
+				t.Errorf("%s: %v", name, found)
+			}
 		case test.field == "" && len(found) > 0:
 			t.Errorf("%s: %v", name, found)
 		case test.field != "" && (len(found) != 1 || string(found[0].Effect) != test.effect || !strings.HasPrefix(found[0].Message, test.field+": ")):
@@ -441,7 +456,7 @@ func TestOptionsInVainAreFindings(t *testing.T) {
 }
 
 func TestProblemsAreFindings(t *testing.T) {
-	const doc = `{"policies":[{"id":1,"name":"a","resources":{"catalog":{"values":["a"]}}}]}`
+	const doc = `{"policies":[{"id":1,"name":"a","resources":{"catalog":{"values":["a"]}},"isDenyAllElse":true}]}`
 	problem := ranger.Problem{PolicyID: 1, Policy: "a", Origin: "f.json", Field: "colour", Effect: policy.EffectNone, Message: "is no field"}
 	found := findingsOf(t, doc, problem)
 	if want := (policy.Finding{PolicyID: 1, Policy: "a", Effect: policy.EffectNone, Message: "f.json: colour is no field"}); len(found) != 1 || found[0] != want {

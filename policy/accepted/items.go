@@ -10,6 +10,39 @@ import (
 	"ucwarden/policy/rules"
 )
 
+// findEmpty reports a policy that has no items, or exceptions from nothing.
+func (f *finder) findEmpty(p *rules.Policy) {
+	raw := p.Source
+	if len(raw.Faults) > 0 {
+		return // what stands there is not known
+	}
+	total := len(raw.PolicyItems) + len(raw.DenyPolicyItems) + len(raw.AllowExceptions) + len(raw.DenyExceptions) +
+		len(raw.DataMaskPolicyItems) + len(raw.RowFilterPolicyItems) // those of other types are said by themselves
+	effect := policy.EffectWider // it may have been to mask or filter
+	if p.Type == ranger.PolicyTypeAccess {
+		effect = policy.EffectNone
+		for _, list := range []struct {
+			kind, of      rules.ItemKind
+			items, needed int
+		}{
+			{rules.ItemAllowException, rules.ItemAllow, len(raw.AllowExceptions), len(raw.PolicyItems)},
+			{rules.ItemDenyException, rules.ItemDeny, len(raw.DenyExceptions), len(raw.DenyPolicyItems)},
+		} {
+			if list.items == 0 || list.needed > 0 {
+				continue
+			}
+			follows := policy.EffectNone
+			if list.kind == rules.ItemAllowException && list.items == total {
+				follows = policy.EffectWider // it may have been to deny
+			}
+			f.find(p, follows, "%s: exceptions from nothing: the policy has no %s, and an exception alone allows and denies nothing", list.kind, list.of).Slip = true
+		}
+	}
+	if total == 0 && !raw.IsDenyAllElse {
+		f.find(p, effect, "it has no items, so it allows and denies nothing; remove or complete it").Slip = true
+	}
+}
+
 // findItems reports the items of a policy that say less than their author may expect: those for nobody or for no access,
 // those that a policy of this type or service definition does not have, and names that can be nobody's.
 func (f *finder) findItems(p *rules.Policy) {

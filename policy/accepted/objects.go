@@ -54,11 +54,18 @@ func ObjectProblem(def *ranger.ResourceDef, value string) string {
 // patternProblem returns why nobody means a value as it is read, in which a name is allowed to hold what it holds.
 func patternProblem(def *ranger.ResourceDef, value, literal string) string {
 	isCased := !def.MatcherOptions.Matching("ignoreCase", true) && naming.Canonical(value) != value
-	if !isCased && !strings.ContainsAny(literal, "|%[") || match.HoldsMacro(def, value) {
+	if _, rest, found := strings.Cut(value, "${"); found && !strings.HasPrefix(rest, "{") {
+		return "nothing replaces ${...}; write the name, or an expression as ${{...}}"
+	}
+	if !isCased && !strings.ContainsAny(literal, `|%[\^!~`) || match.HoldsMacro(def, value) {
 		return ""
 	}
 	_, inside, isClass := strings.Cut(literal, "[")
-	switch {
+	switch first := literal[0]; {
+	case first == '!' || first == '~':
+		return fmt.Sprintf("%q before a name excludes nothing; write the name without it, and isExcludes beside the values", first)
+	case first == '^' || strings.Contains(literal, `\`):
+		return "regular expressions have no meaning; write '*' for any text, '?' for any character"
 	case strings.Contains(literal, "|"):
 		return "it looks like several names; write each as a value of its own"
 	case strings.Contains(literal, "%"):

@@ -56,6 +56,7 @@ func remarks(set *rules.RuleSet, somebody func(*NameProblem) bool) []Remark {
 		f.findValues(p)
 		f.findRecursive(p)
 		f.findConditions(p, "conditions", p.Source.Conditions)
+		f.findEmpty(p)
 		f.findItems(p)
 		f.findUnused(p)
 		f.findInItems(p)

@@ -104,7 +104,7 @@ func TestLint(t *testing.T) {
 		"no items":       {policies: on(1, `"policyItems": []`), want: []string{"warning does-nothing 1 : it has no items"}},
 		"deny all else":  {policies: on(1, `"isDenyAllElse": true`)},
 		"exceptions":     {policies: on(1, `"denyExceptions": [{"accesses": [{"type": "select"}], "users": ["ann"]}]`), want: []string{"warning does-nothing 1 denyExceptions: exceptions from nothing: the policy has no denyPolicyItems"}},
-		"other type":     {policies: on(1, `"policyType": 2, `+good), want: []string{"warning does-nothing 1 : it has no items", "warning does-nothing 1 policyItems: a policy of policyType 2 has no use"}},
+		"other type":     {policies: on(1, `"policyType": 2, `+good), want: []string{"warning does-nothing 1 policyItems: a policy of policyType 2 has no use"}},
 		"wrong resource": {policies: on(1, `"policyItems": [{"accesses": [{"type": "create_schema"}, {"type": "all_privileges"}], "users": ["ann"]}]`), want: []string{`warning does-nothing 1 policyItems[0]: Unity Catalog has no CREATE_SCHEMA on what its resources name`}},
 		"for the schema": {policies: on(1, `"policyItems": [{"accesses": [{"type": "create_table"}], "users": ["ann"]}]`)}, // all tables of a schema are the schema
 		"everything":     {policies: on(1, `"policyItems": [{"accesses": [{"type": "all_privileges"}], "groups": ["public"]}]`), want: []string{"warning public-all 1 policyItems[0]: "}},

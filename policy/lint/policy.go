@@ -66,34 +66,21 @@ func (l *lintList) items(p *ranger.Policy) {
 		kind  rules.ItemKind
 		items []ranger.PolicyItem
 		of    ranger.PolicyType
-		needs []ranger.PolicyItem // what exceptions are from
-		what  string
 	}{
-		{rules.ItemAllow, p.PolicyItems, ranger.PolicyTypeAccess, nil, ""},
-		{rules.ItemDeny, p.DenyPolicyItems, ranger.PolicyTypeAccess, nil, ""},
-		{rules.ItemAllowException, p.AllowExceptions, ranger.PolicyTypeAccess, p.PolicyItems, "policyItems"},
-		{rules.ItemDenyException, p.DenyExceptions, ranger.PolicyTypeAccess, p.DenyPolicyItems, "denyPolicyItems"},
-		{rules.ItemDataMask, maskItems(p), ranger.PolicyTypeDataMask, nil, ""},
-		{rules.ItemRowFilter, filterItems(p), ranger.PolicyTypeRowFilter, nil, ""},
+		{rules.ItemAllow, p.PolicyItems, ranger.PolicyTypeAccess},
+		{rules.ItemDeny, p.DenyPolicyItems, ranger.PolicyTypeAccess},
+		{rules.ItemAllowException, p.AllowExceptions, ranger.PolicyTypeAccess},
+		{rules.ItemDenyException, p.DenyExceptions, ranger.PolicyTypeAccess},
+		{rules.ItemDataMask, maskItems(p), ranger.PolicyTypeDataMask},
+		{rules.ItemRowFilter, filterItems(p), ranger.PolicyTypeRowFilter},
 	}
-	total := 0
 	for _, list := range lists {
-		if len(list.items) == 0 {
-			continue
-		}
 		if list.of != p.PolicyType {
 			continue // a remark
-		}
-		total += len(list.items)
-		if list.what != "" && len(list.needs) == 0 {
-			l.find(p, SeverityWarning, CheckNothing, list.kind.String(), "exceptions from nothing: the policy has no %s, and an exception alone allows and denies nothing", list.what)
 		}
 		for i := range list.items {
 			l.item(p, list.kind, i, &list.items[i])
 		}
-	}
-	if total == 0 && !p.IsDenyAllElse {
-		l.find(p, SeverityWarning, CheckNothing, "", "it has no items, so it allows and denies nothing; remove or complete it")
 	}
 }
 
