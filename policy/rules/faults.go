@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"ucwarden/policy"
 	"ucwarden/policy/ranger"
@@ -74,6 +75,9 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 	}
 	kind, isList := itemKindOf[name]
 	switch {
+	case !ofPolicy && isMisplaced(f):
+		d.closed = true
+		return faultCloses
 	case isList && index >= 0:
 		return d.addItem(kind, index, rest, f)
 	case name == "policyItems" || name == "denyExceptions":
@@ -108,6 +112,18 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 	}
 	d.closed = true // a field that nobody knows may restrict anything
 	return faultCloses
+}
+
+// isMisplaced reports whether a fault, in a part of a policy, is a field that restricts as a field of the policy does, as denies that are
+// indented too far.
+func isMisplaced(f ranger.Fault) bool {
+	name := f.Field[strings.LastIndexByte(f.Field, '.')+1:]
+	switch name {
+	case "allowExceptions", "isDenyAllElse", "dataMaskPolicyItems", "rowFilterPolicyItems":
+		return true
+	}
+	lower := strings.ToLower(name)
+	return strings.Contains(lower, "deny") || strings.Contains(lower, "denied") || strings.Contains(lower, "denial")
 }
 
 func (d *damage) addItem(kind ItemKind, index int, rest string, f ranger.Fault) faultEffect {
