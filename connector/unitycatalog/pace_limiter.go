@@ -27,6 +27,7 @@ type limiter struct {
 	waiters  [priorities]list.List // of *waiter, by ticket
 	passed   int                   // starts since the last one in the background, while such calls waited
 	inFlight int
+	idle     bool        // some calls were answered, and nothing was waited for or under way when the first waiter came
 	timer    *time.Timer // dispatches when the pause or the rate allows the next start
 
 	limit        float64 // present limit of concurrency
@@ -55,6 +56,10 @@ const backgroundShare = 5
 
 // maxCatchUp bounds by how much starts that came late, because timers do, may be made up for.
 const maxCatchUp = 25 * time.Millisecond
+
+// savedStarts is how many starts that nobody wanted may be made up for, where the rate leaves less time than maxCatchUp between two: then
+// a task that asks for some things at a time need not wait in between.
+const savedStarts = 2
 
 func priorityOf(ctx context.Context) int {
 	if call.IsBackground(ctx) {
@@ -113,6 +118,7 @@ func (lim *limiter) acquire(ctx context.Context, ticket uint64) (permit, error) 
 		lim.mu.Unlock()
 		return permit{}, &pausedError{until}
 	}
+	lim.idle = lim.waiting() == 0 && lim.inFlight == 0 && lim.accepted > 0
 	queue := &lim.waiters[priorityOf(ctx)]
 	e := queue.Back()
 	for e != nil && e.Value.(*waiter).ticket > ticket {
@@ -171,11 +177,16 @@ func (lim *limiter) dispatch() {
 			break
 		}
 		if lim.rate.Rate() > 0 {
-			if now.Sub(lim.nextStart) > maxCatchUp { // nobody waited
+			interval := lim.rate.Interval()
+			if now.Sub(lim.nextStart) > maxCatchUp {
 				lim.nextStart = now
+				if lim.idle && interval < maxCatchUp {
+					lim.nextStart = now.Add(-savedStarts * interval)
+				}
 			}
-			lim.nextStart = lim.nextStart.Add(lim.rate.Interval())
+			lim.nextStart = lim.nextStart.Add(interval)
 		}
+		lim.idle = false
 		lim.rate.Start(now)
 		w := lim.next()
 		w.grant = permit{started: now, round: lim.round, rate: lim.rate.Rate(), since: lim.accepted}

@@ -173,6 +173,40 @@ func TestFirstComeFirstServed(t *testing.T) {
 	})
 }
 
+// Two calls at a time, after a time without any, begin at once, though the rate alone would part them; many are parted by it.
+func TestStartsAfterIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: 20 * time.Millisecond, serve: func(int, *http.Request) (*http.Response, error) { return ok() }}
+		p := testPacer(t, s, Pacing{})
+		together := func(n int) (atOnce int) {
+			time.Sleep(time.Second)
+			from := len(s.starts)
+			var calls sync.WaitGroup
+			for range n {
+				calls.Go(func() {
+					if status, err := send(t, p, request(t.Context(), "GET", "x", "")); status != 200 || err != nil {
+						t.Errorf("status %d, %v", status, err)
+					}
+				})
+			}
+			calls.Wait()
+			for _, start := range s.starts[from:] {
+				if start.Equal(s.starts[from]) {
+					atOnce++
+				}
+			}
+			return atOnce
+		}
+		together(1)
+		if n := together(2); n != 2 {
+			t.Errorf("%d of 2 calls began at once", n)
+		}
+		if n := together(8); n != 1+savedStarts {
+			t.Errorf("%d of 8 calls began at once", n)
+		}
+	})
+}
+
 // A call goes before those in the background that wait, and these are not starved: every fifth start is theirs.
 func TestBackgroundGoesBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
