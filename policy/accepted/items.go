@@ -93,7 +93,7 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 	if restricts {
 		effect = policy.EffectWider
 	}
-	path := fmt.Sprintf("%s[%d]", kind, index)
+	path := itemPath{kind, index}
 	if p.Tag && IsOfOthers(item, f.Model.Name()) {
 		return // who is meant there need not be known here
 	}
@@ -113,9 +113,9 @@ func (f *finder) findItem(p *rules.Policy, kind rules.ItemKind, index int, item 
 		f.findMisnamed(p, path, item)
 	}
 	if len(item.Conditions) > 0 {
-		f.findConditions(p, path+".conditions", item.Conditions)
+		f.findConditions(p, path.String()+".conditions", item.Conditions)
 	}
-	if faulty(p, path) {
+	if len(p.Source.Faults) > 0 && faulty(p, path.String()) {
 		return // what is not understood of it has a finding, and may be what is missing
 	}
 	if !restricts {

@@ -65,7 +65,7 @@ func (n *StoreNames) Near(kind rules.SubjectKind, name string) string {
 
 // findMisnamed reports names in an item that takes something away which are nearly those of the user store, or of roles: who is meant is
 // not reached by it.
-func (f *finder) findMisnamed(p *rules.Policy, path string, item *ranger.PolicyItem) {
+func (f *finder) findMisnamed(p *rules.Policy, path itemPath, item *ranger.PolicyItem) {
 	if f.store == nil {
 		f.store = NewStoreNames(f.Snapshot)
 	}

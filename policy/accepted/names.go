@@ -231,14 +231,31 @@ func (k *knownNames) name(kind rules.SubjectKind, name string) (doubt Doubt, why
 }
 
 // itemNames returns what is wrong with the names in an item of a policy, in their order. path is that of the item in the policy.
-func (k *knownNames) itemNames(p *ranger.Policy, path string, item *ranger.PolicyItem) (list []NameProblem) {
+func (k *knownNames) itemNames(p *ranger.Policy, path itemPath, item *ranger.PolicyItem) (list []NameProblem) {
 	for field, name := range namesIn(p, path, item) {
 		if doubt, why := k.name(name.kind, name.text); doubt != DoubtNone {
-			list = append(list, NameProblem{Field: field, Kind: name.kind, Name: name.text, Doubt: doubt, Why: why})
+			list = append(list, NameProblem{Field: field.String(), Kind: name.kind, Name: name.text, Doubt: doubt, Why: why})
 		}
 	}
 	return list
 }
+
+// itemPath is where an item stands in its policy. It is written only where something is said of it, since all items are looked at.
+type itemPath struct {
+	kind  rules.ItemKind
+	index int
+}
+
+func (p itemPath) String() string { return fmt.Sprintf("%s[%d]", p.kind, p.index) }
+
+// namePath is where a name stands in its policy.
+type namePath struct {
+	item itemPath
+	list string // the field of the item
+	at   int
+}
+
+func (p namePath) String() string { return fmt.Sprintf("%s.%s[%d]", p.item, p.list, p.at) }
 
 // subjectName is the name of a user, group or role.
 type subjectName struct {
@@ -248,16 +265,19 @@ type subjectName struct {
 
 // namesIn returns whom an item of a policy names, in their order, each with its field. Those that are of the wrong kind in JSON have a
 // fault of their own, and are left out; path is that of the item in the policy.
-func namesIn(p *ranger.Policy, path string, item *ranger.PolicyItem) iter.Seq2[string, subjectName] {
-	return func(yield func(string, subjectName) bool) {
-		for _, names := range []struct {
+func namesIn(p *ranger.Policy, path itemPath, item *ranger.PolicyItem) iter.Seq2[namePath, subjectName] {
+	return func(yield func(namePath, subjectName) bool) {
+		for _, names := range [...]struct {
 			field string
 			kind  rules.SubjectKind
 			list  []string
 		}{{"users", rules.SubjectUser, item.Users}, {"groups", rules.SubjectGroup, item.Groups}, {"roles", rules.SubjectRole, item.Roles}} {
 			for i, name := range names.list {
-				field := fmt.Sprintf("%s.%s[%d]", path, names.field, i)
-				if !faultWithin(p, field) && !yield(field, subjectName{names.kind, name}) {
+				field := namePath{path, names.field, i}
+				if len(p.Faults) > 0 && faultWithin(p, field.String()) {
+					continue
+				}
+				if !yield(field, subjectName{names.kind, name}) {
 					return
 				}
 			}
