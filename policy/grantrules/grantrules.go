@@ -147,8 +147,8 @@ func (r *ruleReader) addPolicy(p *rules.Policy) {
 		regions = r.carriersOf
 	}
 	places := regions(c)
-	if p.Tag && len(places) == 0 {
-		r.Findings = r.Findings[:before] // nothing carries the tag, so that nothing is lost
+	if p.Tag && len(places) == 0 { // nothing carries the tag now, so that nothing is lost
+		r.Findings = append(r.Findings[:before], slices.DeleteFunc(slices.Clone(r.Findings[before:]), func(f policy.Finding) bool { return f.Message != tagOver })...)
 	}
 	for _, reg := range places {
 		e := entry{policy: c}
@@ -198,6 +198,8 @@ func (r *ruleReader) findColumns(c *judge.Policy, what string) {
 	}
 }
 
+const tagOver = "the periods of validity of a tag it names are over, or never open, so by that tag nothing is allowed or denied any more"
+
 // carriersOf lists the regions of a policy on tags: every resource that carries a tag it names. Tags hold for everything
 // inside the resource that carries them.
 func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
@@ -233,7 +235,7 @@ func (r *ruleReader) carriersOf(c *judge.Policy) []region.Region {
 		r.find(c.Rule, policy.EffectNarrower, "what is said of a tag it names, or of a resource that carries it, cannot be understood; what it allows by that is not granted, what it denies is denied")
 	}
 	if over {
-		r.find(c.Rule, policy.EffectNone, "the periods of validity of a tag it names are over, or never open, so by that tag nothing is allowed or denied any more")
+		r.find(c.Rule, policy.EffectNone, tagOver)
 	}
 	if timed {
 		r.find(c.Rule, policy.EffectNarrower, "a tag it names is there at certain times only, which a grant cannot express; what it allows by that tag is not granted, what it denies is denied always")
