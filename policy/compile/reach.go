@@ -30,34 +30,76 @@ func (c *Compiler) findReach() {
 	}
 }
 
-// noteDifferences reports the groups that policies name of which the workspace says that others are in them than the user store does.
+// noteDifferences reports the groups and roles that policies name of which the workspace says that others are in them than the user store
+// does, or the definition of the role. A user store may lag behind; whoever is in a role is so by its definition alone, so that
+// a grant to its group reaches more than the role is allowed.
 func (c *Compiler) noteDifferences() {
-	if c.set.Snapshot.Users == nil {
-		return
-	}
+	allowed, _ := c.who.Named()
 	noted := 0
 	for _, id := range c.who.AllNamed() {
-		if c.kind(id) != rules.SubjectGroup || !c.listed[id] || noted == subjects.MaxNoted {
+		if !c.listed[id] || noted == subjects.MaxNoted {
 			continue
 		}
-		stored, known := c.stored.UsersOf(id)
-		reach := c.judge.Reach(id)
-		var more []rules.SubjectID
-		for _, u := range reach.Users {
-			if _, found := slices.BinarySearch(stored, u); !found {
-				more = append(more, u)
+		switch more := c.moreInWorkspace(id); {
+		case len(more) == 0:
+			continue
+		case c.kind(id) == rules.SubjectGroup:
+			c.findings = append(c.findings, c.who.Note(id, policy.EffectNone, "the workspace has "+countOthers(more)+" in it, and the user store does not; what is granted to it reaches them, so that they count as in it where something is denied"))
+		default:
+			effect := policy.EffectNone
+			if allowed[id] {
+				effect = policy.EffectWider
 			}
-		}
-		if len(more) == 0 || !known {
-			continue
+			c.findings = append(c.findings, c.who.Note(id, effect, fmt.Sprintf("the workspace has %s in group %q, by which it is granted, and the role does not, so that they are granted what the role is allowed; take them out of the group, or add them to the role",
+				countOthers(more), c.principals[id].Name)))
 		}
 		noted++
-		message := "the workspace has " + c.describe(more[0])
-		if n := len(more); n > 1 {
-			message += fmt.Sprintf(" and %d more", n-1)
-		}
-		c.findings = append(c.findings, c.who.Note(id, policy.EffectNone, message+" in it, and the user store does not; what is granted to it reaches them, so that they count as in it where something is denied"))
 	}
+}
+
+func countOthers(names []string) string {
+	if n := len(names); n > 1 {
+		return fmt.Sprintf("%s and %d more", names[0], n-1)
+	}
+	return names[0]
+}
+
+// moreInWorkspace lists who is in the group of a group or role by the workspace alone, as far as is known who is in it otherwise.
+func (c *Compiler) moreInWorkspace(id rules.SubjectID) (more []string) {
+	stored, known := c.stored.UsersOf(id)
+	reach, others := c.judge.Reach(id), []string(nil)
+	switch c.kind(id) {
+	case rules.SubjectGroup:
+		if c.set.Snapshot.Users == nil || !known {
+			return nil
+		}
+	case rules.SubjectRole:
+		members, defined := c.stored.MembersOf(id)
+		if !defined {
+			return nil
+		}
+		for _, m := range members { // who is in a group is there by the workspace, too
+			in := c.judge.Reach(m)
+			if _, known := c.stored.UsersOf(m); !in.Known && !known {
+				return nil
+			}
+			stored, others = slices.Concat(stored, in.Users), append(others, in.Others...)
+		}
+		for _, name := range reach.Others {
+			if !slices.Contains(others, name) {
+				more = append(more, name)
+			}
+		}
+		slices.Sort(stored)
+	default:
+		return nil
+	}
+	for _, u := range reach.Users {
+		if _, found := slices.BinarySearch(stored, u); !found {
+			more = append(more, c.describe(u))
+		}
+	}
+	return more
 }
 
 // hashReach writes who is by the workspace in the groups that policies name, as far as that decides grants: of those that are allowed

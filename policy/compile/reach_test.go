@@ -130,3 +130,52 @@ func TestWhoDeniesIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestOthersInGroupsOfRoles: whoever is in a role is so by its definition. Whom the workspace has in its group besides is granted what the role
+// is allowed, which the report says to widen access.
+func TestOthersInGroupsOfRoles(t *testing.T) {
+	users := func(names ...string) (list []ranger.RoleMember) {
+		for _, n := range names {
+			list = append(list, ranger.RoleMember{Name: n})
+		}
+		return list
+	}
+	workplace := directory.New(directory.Listing{Entries: []directory.Entry{
+		{ID: "1", Kind: policy.User, Name: "dan@x", Members: []string{}}, {ID: "2", Kind: policy.User, Name: "fay@x", Members: []string{}}, {ID: "3", Kind: policy.User, Name: "gus@x", Members: []string{}},
+		{ID: "10", Kind: policy.Group, Name: "role_r", Members: []string{"1", "11"}}, {ID: "11", Kind: policy.Group, Name: "g", Members: []string{"2"}},
+	}})
+	for name, c := range map[string]struct {
+		role   *ranger.Role
+		denied bool
+		says   string
+		effect policy.Effect
+	}{
+		"all of them":             {role: &ranger.Role{Name: "r", Users: users("dan@x", "fay@x")}},
+		"by a group":              {role: &ranger.Role{Name: "r", Users: users("dan@x"), Groups: users("g")}},
+		"and more of its own":     {role: &ranger.Role{Name: "r", Users: users("dan@x", "gus@x"), Groups: users("g")}},
+		"one it does not have":    {role: &ranger.Role{Name: "r", Users: users("dan@x")}, says: `the workspace has fay@x in group "role_r"`, effect: policy.EffectWider},
+		"nobody":                  {role: &ranger.Role{Name: "r"}, says: `the workspace has dan@x and 1 more in group "role_r"`, effect: policy.EffectWider},
+		"denied":                  {role: &ranger.Role{Name: "r"}, denied: true, says: "dan@x and 1 more", effect: policy.EffectNone},
+		"of a group nobody lists": {role: &ranger.Role{Name: "r", Groups: users("elsewhere")}},
+		"not defined":             {},
+	} {
+		s := &ranger.Snapshot{Policies: []ranger.Policy{{ID: 1, Name: "p", Resources: policytest.Resources("catalog=c schema=s table=t")}}}
+		item := []ranger.PolicyItem{{Accesses: []ranger.ItemAccess{{Type: "select"}}, Roles: []string{"r"}}}
+		if s.Policies[0].PolicyItems = item; c.denied {
+			s.Policies[0].PolicyItems, s.Policies[0].DenyPolicyItems = nil, item
+		}
+		if c.role != nil {
+			s.Roles = []ranger.Role{*c.role}
+		}
+		said := ""
+		var effect policy.Effect
+		for _, f := range New(policytest.Rules(s, rules.NameMapping{RolePrefix: "role_"}), Options{Directory: workplace}).Compile(policy.NewInventory()).Report.Findings {
+			if strings.Contains(f.Message, "by which it is granted") {
+				said, effect = f.Message, f.Effect
+			}
+		}
+		if (said == "") != (c.says == "") || !strings.Contains(said, c.says) || effect != c.effect {
+			t.Errorf("%s: %q (%s), want %q (%s)", name, said, effect, c.says, c.effect)
+		}
+	}
+}
