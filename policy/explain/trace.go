@@ -2,9 +2,7 @@ package explain
 
 import (
 	"fmt"
-	"strings"
 
-	"ucwarden/policy"
 	"ucwarden/policy/condition"
 	"ucwarden/policy/evaluate"
 	"ucwarden/policy/match"
@@ -116,69 +114,4 @@ func compareToDecision(p *evaluate.Traced, allows bool, d evaluate.Decision) str
 		return decider + " denies it, and a deny goes before an allow"
 	}
 	return "not asked: " + decider + " comes first"
-}
-
-// protections lists the row filters and masks on the request's resource, or on columns of it, that bind the user. Of
-// several filters the first in the order of evaluation is in force.
-func (x *explainer) protections(r evaluate.Request) []Protection {
-	r.AccessType = strings.ToLower(string(policy.Select))
-	zone := x.evaluator.ZoneOf(r)
-	var list []Protection
-	for _, kind := range []ranger.PolicyType{ranger.PolicyTypeRowFilter, ranger.PolicyTypeDataMask} {
-		covered := map[string]bool{} // columns that an earlier policy protects
-		for _, p := range x.evaluator.Trace(r, kind, zone) {
-			if one, ok := protectionOf(&p, zone, covered); ok {
-				x.asEnforced(p.Policy.Source, &one)
-				list = append(list, one)
-			}
-		}
-	}
-	return list
-}
-
-// asEnforced says of what is in force how that is enforced, where that is not as the policy says it.
-func (x *explainer) asEnforced(of *ranger.Policy, p *Protection) {
-	switch {
-	case !p.Applies:
-	case x.closed:
-		p.Effect = "would be in force, but the table is not protected, and stays closed"
-	default:
-		for _, r := range x.refused {
-			if r.Policy != of || r.Item != p.Item {
-				continue
-			}
-			if r.Column == "" {
-				p.Effect = "is refused, so that it shows no row: " + r.Why
-			} else if strings.HasPrefix(p.Effect, "is in force") {
-				p.Effect = fmt.Sprintf("is refused, so that column %q is NULL: %s", r.Column, r.Why)
-			} else {
-				p.Effect += fmt.Sprintf("; column %q is NULL: %s", r.Column, r.Why)
-			}
-		}
-	}
-}
-
-func protectionOf(p *evaluate.Traced, zone string, covered map[string]bool) (Protection, bool) {
-	for i := range p.Items {
-		item := &p.Items[i]
-		if !item.Applies {
-			continue
-		}
-		m := Protection{Mention: newMention(p, item.Item.Kind, item.Item.Index, item.Subject, zone), Kind: "row filter", Mask: item.Item.Mask, Filter: item.Item.Filter}
-		if item.Item.Mask != nil {
-			m.Kind, m.On = "mask", p.Below
-		}
-		switch {
-		case !p.Open:
-			m.Effect = "outside its validity now"
-		case p.Condition == condition.NotMet:
-			m.Effect = "its condition (" + p.Policy.DescribeConditions() + ") is not met"
-		case covered[m.On]:
-			m.Effect = "an earlier policy is in force"
-		default:
-			m.Applies, m.Effect, covered[m.On] = true, "is in force", true
-		}
-		return m, true
-	}
-	return Protection{}, false
 }

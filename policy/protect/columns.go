@@ -6,7 +6,6 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/match"
-	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 )
@@ -105,7 +104,7 @@ func (c *compilation) limit(f *function, column *policy.Column) error {
 	if c.limited == "" {
 		return nil
 	}
-	resource, ok := c.set.Model.ColumnOf(c.object(), naming.Canonical(column.Name))
+	resource, ok := c.set.Model.ColumnOf(c.object(), column.Name)
 	if !ok {
 		return nil
 	}

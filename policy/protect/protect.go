@@ -13,7 +13,6 @@ import (
 	"ucwarden/policy/attach"
 	"ucwarden/policy/judge"
 	"ucwarden/policy/match"
-	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 	"ucwarden/policy/rules"
 	"ucwarden/policy/sqlexpr"
@@ -494,5 +493,5 @@ func (p *parameters) arguments() []policy.Argument {
 
 // resourceOfColumn returns a column of the table in the words of the service definition.
 func (c *compilation) resourceOfColumn(column string) (match.Resource, bool) {
-	return c.set.Model.ColumnOf(c.object(), naming.Canonical(column))
+	return c.set.Model.ColumnOf(c.object(), column)
 }

@@ -5,6 +5,7 @@ import (
 
 	"ucwarden/policy"
 	"ucwarden/policy/match"
+	"ucwarden/policy/naming"
 	"ucwarden/policy/ranger"
 )
 
@@ -17,7 +18,7 @@ func (m *Model) ColumnOf(table policy.Object, column string) (match.Resource, bo
 	for _, h := range m.hierarchies[ranger.PolicyTypeAccess] {
 		if n := len(resource); len(h) > n && h[n-1].Name == resource[n-1].Name {
 			if level, known := resourceLevels[strings.ToLower(h[n].Name)]; known && level.level == 0 {
-				return append(resource, match.Element{Name: h[n].Name, Value: column}), true
+				return append(resource, match.Element{Name: h[n].Name, Value: naming.Canonical(column)}), true
 			}
 		}
 	}
