@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -117,6 +118,10 @@ func Restore(backup, path string) (r Report, aside string, err error) {
 		if d, ok := errors.AsType[*damageError](err); ok && d.path == backup { // what to do about a store is not what to do about a backup
 			err = policy.Errorf(policy.CodeInvalid, "%s is not a whole backup of a task store (%v): nothing was changed; restore another one", backup, d.cause)
 		}
+		if n, ok := errors.AsType[*newerLayout](err); ok && n.path == backup {
+			err = policy.Errorf(policy.CodeConflict, "%s has layout version %d, this program knows up to %d: nothing was changed; "+
+				"restore it with the version of ucwarden that wrote it, or restore one from before", backup, n.layout, schemaVersion)
+		}
 		return Report{}, "", err
 	}
 	r.Path = path
@@ -188,15 +193,21 @@ func Entries(path string, visit func(bucket, key, value []byte) error) (damage [
 		if err != nil {
 			return err
 		}
-		sealed := true
+		sealed, newer := true, 0
 		layout := func(bucket, key, value []byte) error {
 			if string(bucket) == string(bucketMeta) && string(key) == string(keySchema) {
 				sealed = string(value) != "1"
+				if number, err := strconv.Atoi(string(value)); err == nil && number > schemaVersion {
+					newer = number
+				}
 			}
 			return nil
 		}
 		if err := salvagePages(file, info.Size(), layout, func(error) {}); err != nil {
 			return damagedError(path, err)
+		}
+		if newer > 0 { // it may hold what this program would leave out unseen
+			return newerError(path, newer)
 		}
 		var failed error // of visit
 		err = salvagePages(file, info.Size(), func(bucket, key, value []byte) error {

@@ -50,6 +50,22 @@ func (d *damageError) Unwrap() error {
 	return err
 }
 
+// newerLayout says that a later version of the program wrote a file.
+type newerLayout struct {
+	path   string
+	layout int
+}
+
+func newerError(path string, layout int) error {
+	return &policy.Error{Code: policy.CodeConflict, Err: &newerLayout{path, layout}}
+}
+
+func (n *newerLayout) Error() string {
+	return fmt.Sprintf("task store %s has layout version %d, this program knows up to %d: "+
+		"run the version of ucwarden that wrote it, or restore a backup from before (ucwarden store restore BACKUP --file %s)",
+		n.path, n.layout, schemaVersion, n.path)
+}
+
 // openFile is an open file of a store: locked, and checked when it was opened.
 type openFile struct {
 	db   *bolt.DB
@@ -225,9 +241,7 @@ func inspect(file *os.File, path string, visit func(bucket, key, value []byte)) 
 	case notNumber != nil || number < 1:
 		return r, damagedError(path, fmt.Sprintf("its layout version is %q", version))
 	case number > schemaVersion:
-		return r, policy.Errorf(policy.CodeConflict, "task store %s has layout version %d, this program knows up to %d: "+
-			"run the version of ucwarden that wrote it, or restore a backup from before (ucwarden store restore BACKUP --file %s)",
-			path, number, schemaVersion, path)
+		return r, newerError(path, number)
 	case number >= sealedVersion && wrong != nil:
 		return r, damagedError(path, wrong)
 	}

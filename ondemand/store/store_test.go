@@ -125,6 +125,35 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// What a later version wrote is neither restored nor exported: this program would leave out, unseen, what it does not know.
+func TestNewerLayoutIsLeftAlone(t *testing.T) {
+	newer, path := filepath.Join(t.TempDir(), "newer.db"), filepath.Join(t.TempDir(), "tasks.db")
+	for _, p := range []string{newer, path} {
+		s := openStore(t, p)
+		fill(t, s, 3)
+		if p == newer {
+			if err := s.file.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("99")) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known := fmt.Sprintf("layout version 99, this program knows up to %d", schemaVersion)
+	_, _, err := Restore(newer, path)
+	if err == nil || !strings.Contains(err.Error(), known+": nothing was changed") || strings.Contains(err.Error(), "--file") {
+		t.Errorf("restore: %v", err)
+	}
+	if r, err := Check(path); err != nil || r.Entries[string(ValuesBucket)] != 3 {
+		t.Errorf("after the refused restore: %v, %v", r, err)
+	}
+	_, err = Entries(newer, func(_, _, _ []byte) error { t.Error("read"); return nil })
+	if err == nil || !strings.Contains(err.Error(), known) {
+		t.Errorf("export: %v", err)
+	}
+}
+
 func TestValues(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "folder", "tasks.db")
 	s := openStore(t, path)
