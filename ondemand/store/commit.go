@@ -366,7 +366,12 @@ func (c *committer) commit(tx *bolt.Tx, size int) error {
 		err = statErr
 	}
 	if err != nil {
-		c.uncertain, c.room = true, max(size, c.room)
+		c.uncertain = true
+		if probing := c.problem.Load() != nil; !probing {
+			// The pages count, not only the bytes put: each bucket that is written to gets new ones up to its root.
+			stats := tx.Stats()
+			c.room = max(size, int(stats.GetPageAlloc()), c.room)
+		}
 		if tx.DB() != nil {
 			rolledBack := rollback(tx)
 			c.store.file.stuck = rolledBack != nil

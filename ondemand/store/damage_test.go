@@ -255,81 +255,6 @@ func TestFileChangedUnderneath(t *testing.T) {
 	}
 }
 
-// What something else writes while this process writes, or in the same tick of the clock, leaves the file's time as it is. It is found
-// before the next commit builds on it, or by what comes of that; nothing hangs, and no write is acknowledged that was not kept.
-func TestDamageThatTheTimeHides(t *testing.T) {
-	newest := func(t *testing.T, path string, data []byte) meta {
-		m, err := readMetas(bytes.NewReader(data), int64(len(data)))
-		if err != nil {
-			t.Fatal(path, err)
-		}
-		return m
-	}
-	random := func(data []byte) {
-		for i := range data {
-			data[i] = byte(rand.IntN(256))
-		}
-	}
-	for name, c := range map[string]struct {
-		how  func(t *testing.T, path string, data []byte)
-		save bool // whether a write may be kept: what is damaged has nothing to do with it
-	}{
-		"pages that the list of free pages goes on for": {how: func(t *testing.T, path string, data []byte) {
-			m := newest(t, path, data)
-			order.PutUint32(data[int(m.freelist)*m.pageSize+12:], 1<<31)
-		}},
-		"list of free pages": {how: func(t *testing.T, path string, data []byte) {
-			m := newest(t, path, data)
-			random(data[int(m.freelist)*m.pageSize:][:m.pageSize])
-		}},
-		"newest meta page": {how: func(t *testing.T, path string, data []byte) {
-			m := newest(t, path, data)
-			random(data[int(m.txid%2)*m.pageSize:][:m.pageSize])
-		}},
-		"both meta pages": {how: func(t *testing.T, path string, data []byte) { random(data[:2*4096]) }},
-		"root page": {how: func(t *testing.T, path string, data []byte) {
-			m := newest(t, path, data)
-			random(data[int(m.root)*m.pageSize:][:m.pageSize])
-		}},
-		"all but the meta pages": {how: func(t *testing.T, path string, data []byte) { random(data[2*4096:]) }},
-		"a value": {how: func(t *testing.T, path string, data []byte) {
-			copy(data, bytes.ReplaceAll(data, []byte("llllllll"), []byte("mlllllll")))
-		}, save: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "tasks.db")
-			used(t, path)
-			s := openStore(t, path)
-			defer s.Close() // may return an error, must not panic or hang
-			if err := errors.Join(s.Save("last", []byte("saved")), s.Health()); err != nil {
-				t.Fatal(err)
-			}
-			before, err := os.Stat(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			change(t, path, func(data []byte) []byte { c.how(t, path, data); return data })
-			if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
-				t.Fatal(err)
-			}
-			switch err := s.Save("new", []byte("x")); {
-			case c.save && err == nil:
-				if _, err := content(s); !errors.Is(err, ErrDamaged) { // finds it
-					t.Errorf("read: %v", err)
-				}
-			case !errors.Is(err, ErrDamaged):
-				t.Errorf("save: %v", err)
-			}
-			if err := waitHealth(t, s, false); !errors.Is(err, ErrDamaged) {
-				t.Errorf("health: %v", err)
-			}
-			if err := s.Save("later", []byte("x")); policy.CodeOf(err) != policy.CodeUnavailable {
-				t.Errorf("save later: %v", err)
-			}
-		})
-	}
-}
-
 // A file that was only touched is used on.
 func TestTouchedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks.db")
@@ -383,6 +308,57 @@ func TestDiskFullForAWhile(t *testing.T) {
 }
 
 // A store that is full is not ready until what was refused fits.
+// Where there is room for a small write and none for what was refused, no write is accepted: health and writes say the same. A task
+// goes into many buckets, each of which needs new pages.
+func TestRoomForLessThanWasRefused(t *testing.T) {
+	s, err := Open(filepath.Join(t.TempDir(), "tasks.db"), Options{NoSync: true, MaxSize: 1 << 18})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var names [][]byte
+	for i := range 12 {
+		names = append(names, fmt.Appendf(nil, "bucket%d", i))
+	}
+	if err := s.AddBuckets(names...); err != nil {
+		t.Fatal(err)
+	}
+	wide := func(n int) error {
+		return s.Update(func(tx *Tx) error {
+			for _, name := range names {
+				if err := tx.Bucket(name).Put(fmt.Appendf(nil, "%04d", n), []byte("x")); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil)
+	}
+	for i := range 100 {
+		if err := s.Save(fmt.Sprintf("large%d", i), make([]byte, 3000)); err != nil {
+			t.Fatalf("%d: the small write is refused first: %v", i, err)
+		}
+		if err := wide(i); err == nil {
+			continue
+		}
+		if err := s.Health(); err == nil {
+			t.Error("it seems to accept writes")
+		}
+		if err := wide(i); policy.CodeOf(err) != policy.CodeUnavailable {
+			t.Errorf("again: %v", err)
+		}
+		// However often it is tried, what there has to be room for stays the same.
+		room := s.commits.room
+		for range 5 {
+			s.commits.look()
+		}
+		if s.commits.room != room || room > 1<<18 {
+			t.Errorf("room for %d bytes became %d", room, s.commits.room)
+		}
+		return
+	}
+	t.Fatal("there is no limit")
+}
+
 func TestSizeLimit(t *testing.T) {
 	s, err := Open(filepath.Join(t.TempDir(), "tasks.db"), Options{NoSync: true, MaxSize: 1 << 20})
 	if err != nil {
