@@ -56,7 +56,10 @@ func isFault(u *ranger.UnknownField, every bool) bool {
 
 // turning are words, in lower case, that turn what a field's name says into its opposite.
 var turning = []string{"deny", "denied", "denies", "denial", "except", "exclu", "disallow", "forbid", "block", "prohibit", "revok", "restrict", "without",
-	"not", "non", "but", "minus"}
+	"not", "non", "but", "minus", "mask", "filter"}
+
+// ofAllows matches the words that a field may have that is meant for policyItems.
+var ofAllows = regexp.MustCompile("policy|policies|items?|allow(?:s|ed)?|grants?|permit(?:s|ted)?|access(?:es)?|list|[-_ ]")
 
 // nearestField returns the known field that an unknown one may be meant for, "" where none is near; near is whether one is by its letters.
 // It never returns one that says the opposite, for which what the field takes away would be given: "policyDenyItems" is meant for
@@ -81,6 +84,9 @@ func nearestField(name string, known []string) (nearest string, near bool) {
 			}
 			return input.Nearest(name, same), true
 		}
+	}
+	if nearest == "policyItems" && input.Distance(lower, "policyitems") > edits && ofAllows.ReplaceAllString(lower, "") != "" {
+		return "", true // some word of it may say that it restricts
 	}
 	return nearest, true
 }
