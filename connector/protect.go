@@ -55,8 +55,12 @@ type compiledRun struct {
 // compile plans the protection of what was found, compiles the grants on what is protected then, and notes in the result how they differ
 // from those of today. Where the mode leaves grants, it does so again with filters that show those who hold them nothing.
 func (r *run) compile(ctx context.Context, found *load.Found, result *Result) (c compiledRun, err error) {
+	var reader protection.Protections
+	if r.protect != nil && r.Mode == policy.ModeGrantOnly {
+		reader = protection.Once(r.protections.Reader)
+	}
 	for elseClosed := map[policy.Securable]bool(nil); ; {
-		if c.protection, c.enforced, err = r.planProtection(ctx, found, elseClosed); err != nil {
+		if c.protection, c.enforced, err = r.planProtection(ctx, found, elseClosed, reader); err != nil {
 			return c, err
 		}
 		_, s := span.Start(ctx, "compile and diff")
@@ -73,9 +77,9 @@ func (r *run) compile(ctx context.Context, found *load.Found, result *Result) (c
 	}
 }
 
-// planProtection plans the protection of the tables that were found, and returns what is enforced once it is applied. The filters of
-// elseClosed show no row to whom policies do not allow it.
-func (r *run) planProtection(ctx context.Context, found *load.Found, elseClosed map[policy.Securable]bool) (*protection.Plan, compile.Enforced, error) {
+// planProtection plans the protection of the tables that were found, by a reader if there is one, and returns what is enforced once it is
+// applied. The filters of elseClosed show no row to whom policies do not allow it.
+func (r *run) planProtection(ctx context.Context, found *load.Found, elseClosed map[policy.Securable]bool, reader protection.Protections) (*protection.Plan, compile.Enforced, error) {
 	if r.protect == nil {
 		return &protection.Plan{}, compile.Enforced{}, nil
 	}
@@ -92,7 +96,7 @@ func (r *run) planProtection(ctx context.Context, found *load.Found, elseClosed 
 		}
 	}
 	plan, err := r.protections.Plan(ctx, protection.Request{
-		Protector: r.protect, Inventory: found.Inventory, Whole: whole, TryAgain: r.request.ByPerson, ElseClosed: elseClosed,
+		Protector: r.protect, Reader: reader, Inventory: found.Inventory, Whole: whole, TryAgain: r.request.ByPerson, ElseClosed: elseClosed,
 		InScope: func(s policy.Securable) bool { return r.Scope.Filters(s) && !load.BuiltIn(s) },
 		Denied:  func(s policy.Securable) *judge.Denials { return denied[s] },
 	})
@@ -363,34 +367,12 @@ func (r *run) closeUnprotected(ctx context.Context, request Request, result *Res
 	request.again, request.Approved, request.Saved, request.ByPerson = true, "", "", false
 	again, err := r.Syncer.sync(ctx, request)
 	if again != nil && again.Plan != nil {
-		noteMade(result, again)
+		apply.ClearMade(result.Plan.Changes, result.Outcomes, again.Outcomes)
 		result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
 		result.Outcomes = append(result.Outcomes, again.Outcomes...)
 		result.Drift.Add(drift.Of(again.Plan.Changes)) // what stays is counted already
 	}
 	return err
-}
-
-// noteMade clears the errors of changes that were held back, where a later sync made all that was left of them.
-func noteMade(result, later *Result) {
-	made := make(map[policy.Securable][]policy.Assignment)
-	for _, out := range later.Outcomes {
-		adds, removes := out.Change.Acts()
-		made[out.Change.Securable] = slices.Concat(made[out.Change.Securable], adds, removes)
-	}
-	for i := range result.Outcomes {
-		out := &result.Outcomes[i]
-		if !errors.Is(out.Err, apply.ErrHeldBack) || i >= len(result.Plan.Changes) || result.Plan.Changes[i].Securable != out.Change.Securable {
-			continue
-		}
-		adds, removes := out.Change.Acts()
-		rest := result.Plan.Changes[i].Filter(func(a policy.Assignment) bool {
-			return !slices.Contains(adds, a) && !slices.Contains(removes, a) && !slices.Contains(made[out.Change.Securable], a)
-		})
-		if rest.Empty() {
-			out.Err = nil
-		}
-	}
 }
 
 // noteProtection notes a change in the journal.

@@ -129,6 +129,29 @@ func TestProtectionOrder(t *testing.T) {
 	}
 }
 
+// Where grants stay, filters are planned twice, by what was read once.
+func TestProtectionReadOnce(t *testing.T) {
+	p := newProtectedWith(t, connector.Options{Mode: policy.ModeGrantOnly}, allow("table:sales.emea.*", "engineers", "select"), rowsOf("n > 1"))
+	p.run()
+	p.grant("table:sales.emea.orders", "bob@example.com", "SELECT")
+	p.policies.set(t, allow("table:sales.emea.*", "engineers", "select"), rowsOf("n > 2"))
+	p.run()
+	reads := make(map[policy.Securable]int)
+	p.warehouse.FailRead = func(of policy.Securable) error {
+		reads[of]++
+		return nil
+	}
+	result, err := p.Plan(t.Context(), connector.Request{})
+	if err != nil || !result.Plan.Empty() || !slices.ContainsFunc(result.Plan.Report.Findings, func(f policy.Finding) bool { return strings.Contains(f.Message, "as protection.else: closed") }) {
+		t.Fatalf("%v, %v, %v", err, result.Plan, result.Plan.Report)
+	}
+	for of, n := range reads {
+		if n > 1 {
+			t.Errorf("%s is read %d times", of, n)
+		}
+	}
+}
+
 // A warehouse that fails leaves the table closed, and all else goes on.
 func TestProtectionFails(t *testing.T) {
 	p := newProtected(t, allow("table:sales.emea.*", "engineers", "select"), rowsOf("n > 1"))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ucwarden/connector/apply"
 	"ucwarden/connector/coordinate"
 	"ucwarden/connector/drift"
 	"ucwarden/connector/load"
@@ -322,7 +323,7 @@ func (r *run) syncDrifted(ctx context.Context, request Request, result *Result) 
 	if err != nil {
 		return err
 	}
-	noteMade(result, again)
+	apply.ClearMade(result.Plan.Changes, result.Outcomes, again.Outcomes)
 	result.Plan.Changes = append(slices.Clone(result.Plan.Changes), again.Plan.Changes...)
 	result.Outcomes = append(result.Outcomes, again.Outcomes...)
 	result.Drift.Add(drift.Of(again.Plan.Changes)) // what stays is counted already

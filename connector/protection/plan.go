@@ -61,6 +61,7 @@ func New(o Options) *Worker {
 // Request says what to plan.
 type Request struct {
 	Protector *protect.Protector
+	Reader    Protections // in place of the Worker's; nil for that
 	Inventory *policy.Inventory
 	Whole     []policy.Securable // catalogs of which the inventory holds everything
 	InScope   func(policy.Securable) bool
@@ -135,6 +136,9 @@ type planning struct {
 // Plan reads the tables that policies are about, and returns what is to be changed on them. What cannot be read closes the
 // tables it is about and is a finding; an error says that ctx has ended.
 func (w *Worker) Plan(ctx context.Context, r Request) (*Plan, error) {
+	if r.Reader == nil {
+		r.Reader = w.Reader
+	}
 	p := &planning{Worker: w, Request: r, out: &Plan{Protected: make(map[policy.Securable]bool), Bound: make(map[policy.Securable]bool), Columns: make(map[policy.Securable]bool)}, functions: make(map[string]policy.SQLFunction),
 		used: make(map[string]bool), seen: make(map[policy.Securable]bool), unread: make(map[string]error), absent: make(map[string]bool),
 		unseen: make(map[string][]policy.Securable), looked: make(map[policy.Securable]bool)}
@@ -285,7 +289,7 @@ func (p *planning) schema(ctx context.Context, schema policy.Securable, tables [
 		if !ok {
 			if err := failed[o.Securable]; err != nil && !p.leave(ctx, o.Securable, err) && ctx.Err() == nil {
 				p.mu.Lock()
-				p.find(policy.EffectNarrower, o.Securable, "what it carries cannot be read, so it stays closed for whom row filters and masks bind: %v", err)
+				p.find(policy.EffectNarrower, o.Securable, "what it carries cannot be read, so it is not granted to whom row filters and masks bind: %v", err)
 				p.mu.Unlock()
 			}
 			continue

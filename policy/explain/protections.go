@@ -145,7 +145,7 @@ func (x *explainer) asEnforced(p *Protection, columns []string) {
 	switch {
 	case !p.Applies:
 	case x.closed:
-		p.Effect = "would be in force, but the table is not protected, and stays closed"
+		p.Effect = "would be in force, but the table is not protected, so it is not granted to whom it binds"
 	default:
 		var refused []string
 		for _, r := range x.refused {

@@ -100,7 +100,7 @@ type boundItem struct {
 
 // NotProtected says of a table that it is not protected as policies say, and why: the words for it in plans, results and logs.
 func NotProtected(why string) string {
-	return "the table is not protected, and stays closed for whom row filters and masks bind: " + why
+	return "the table is not protected, so it is not granted to whom row filters and masks bind: " + why
 }
 
 // WhyClosed returns the findings on a table that cannot be protected: one for each policy that is about its rows or columns, with
