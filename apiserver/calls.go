@@ -88,6 +88,11 @@ func (s *Server) checkRequest(op document.Operation) echo.MiddlewareFunc {
 					delete(c.QueryParams(), name)
 				}
 			}
+			if largeAnswers[op.ID] {
+				if err := s.takeTurn(c); err != nil {
+					return err
+				}
+			}
 			if op.Body != nil {
 				body, err := s.readBody(c)
 				if err != nil {

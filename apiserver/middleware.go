@@ -45,6 +45,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set(headerRequestID, id)
 		setSecurityHeaders(h, c.Request().TLS != nil)
 
+		defer s.endTurn(c)
 		if err := next(c); err != nil {
 			s.respond(err, c)
 		}

@@ -35,6 +35,7 @@ type Server struct {
 	admin *echo.Echo // nil: api serves the routes without a token
 
 	waitSlots  *waitSlots
+	large      *turns
 	draining   context.Context // done once a shutdown begins; ends waits and streams
 	beginDrain context.CancelFunc
 
@@ -58,6 +59,7 @@ func New(o Options) (*Server, error) {
 		verifier:  o.Verifier,
 		limiter:   newLimiter(o.Rate, o.Burst),
 		waitSlots: newWaitSlots(o.MaxWaiting),
+		large:     newTurns(maxLarge),
 	}
 	s.draining, s.beginDrain = context.WithCancel(context.Background())
 	var err error

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -135,13 +134,14 @@ func (s *Server) readBody(c echo.Context) ([]byte, error) {
 	if r.ContentLength > s.opts.BodyLimit { // declared too large: do not read it
 		return nil, &http.MaxBytesError{Limit: s.opts.BodyLimit}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, r.Body, s.opts.BodyLimit))
+	body, err := s.readInTurn(c, http.MaxBytesReader(c.Response().Writer, r.Body, s.opts.BodyLimit))
 	var tooBig *http.MaxBytesError
+	var refused *responseError
 	var timeout net.Error
 	switch {
 	case err == nil:
 		return body, nil
-	case errors.As(err, &tooBig):
+	case errors.As(err, &tooBig), errors.As(err, &refused):
 		return nil, err
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, &responseError{code: policy.CodeInvalid, status: http.StatusRequestTimeout, detail: "The body did not arrive in time."}

@@ -94,6 +94,9 @@ func (s *Server) waitFor(c echo.Context, id string, d time.Duration) (t ondemand
 		return ondemand.Task{}, false, nil
 	}
 	defer done()
+	if s.endTurn(c) { // what was read is stored, and not needed any more
+		defer func() { _ = s.takeTurn(c) }() // the task is answered in any case
+	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), d)
 	defer cancel()
 	defer context.AfterFunc(s.draining, cancel)()

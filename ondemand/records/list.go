@@ -15,7 +15,7 @@ const (
 	defaultLimit = 100
 	maxLimit     = 1000
 	// maxPage is how many bytes of tasks, as they are stored, end a page; one task may have more.
-	maxPage = 4 << 20
+	maxPage = 1 << 20
 	// maxScan is how many tasks that are not visible one page passes over.
 	maxScan = 10_000
 )
