@@ -166,6 +166,7 @@ func (c *Control) moveAnchor(started time.Time) {
 func (c *Control) measured(limit float64, now time.Time) {
 	c.known = limit
 	c.peak = max(limit, 0.95*c.peak)
+	c.moves.measured(limit, c.last.started)
 	c.begin(phaseHold, holdShare*limit, now)
 }
 

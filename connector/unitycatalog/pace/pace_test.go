@@ -97,3 +97,21 @@ func TestStopsAfterARefusal(t *testing.T) {
 		t.Errorf("no call may start until %s", at)
 	}
 }
+
+// After the limit moved it is not probed until it may move again. Then a higher one is found soon.
+func TestProbesWhenAMoveIsDue(t *testing.T) {
+	const second = time.Second
+	c, s := pace.New(0), &server{limit: 40}
+	drive(c, s, begin, 20*second)
+	s.limit = 20
+	drive(c, s, begin.Add(20*second), 6*second)
+	if _, refused, _ := drive(c, s, begin.Add(26*second), 22*second); refused > 0 {
+		t.Errorf("%d calls refused within half a minute after the limit fell, when it was known", refused)
+	}
+	drive(c, s, begin.Add(48*second), 2*second)
+	s.limit = 60
+	drive(c, s, begin.Add(50*second), 6*second)
+	if accepted, _, _ := drive(c, s, begin.Add(56*second), 10*second); accepted < 10*60*8/10 {
+		t.Errorf("%d calls accepted in 10 s, 6 s after the limit was raised to 60", accepted)
+	}
+}

@@ -11,11 +11,15 @@ const (
 	gapExponent = 0.7
 	minGap      = time.Second
 
-	overdraft = 10 // refusals that may be earned later: a probe costs one or two at the low rates where it is worth most
+	// Refusals that may be earned later: a probe costs one or two at the low rates where it is worth most. Where a move is due, it
+	// is worth more.
+	overdraft    = 10
+	dueOverdraft = 20
 
 	// Of servers that count windows, a probe costs more: what is under way and single calls until the window ends.
-	windowGap       = 2 * time.Second
-	windowProbeCost = 3
+	windowGap          = 2 * time.Second
+	windowProbeCost    = 3
+	windowDueOverdraft = 12
 
 	maxGap = 15 * time.Second
 )
@@ -49,12 +53,19 @@ func (c *Control) climbPeriod() float64 {
 	return 1.3
 }
 
-// holdTime returns the time from one probe to the next: long enough to earn what a probe costs.
-func (c *Control) holdTime() time.Duration {
+// holdTime returns the time from one probe to the next: long enough to earn what a probe costs, but short when a move is due, and
+// until then where the limit moved shortly before.
+func (c *Control) holdTime(now time.Time) time.Duration {
+	if c.moves.quiet(now) {
+		return c.held + c.moves.at.Add(quietTime).Sub(now)
+	}
 	gap := max(minGap, time.Duration(float64(longestGap)*math.Pow(c.rate/max(c.peak, startRate), gapExponent)))
-	missing, plenty := -overdraft-c.budget, float64(-overdraft)
+	missing, plenty, most := -overdraft-c.budget, float64(-overdraft), float64(dueOverdraft)
 	if c.countsWindows() {
-		gap, missing, plenty = windowGap, windowProbeCost-c.budget, firstBudget/2
+		gap, missing, plenty, most = windowGap, windowProbeCost-c.budget, firstBudget/2, windowDueOverdraft
+	}
+	if due := c.moves.gap(); due > 0 && c.budget > -most {
+		return min(due, gap)
 	}
 	switch {
 	case c.budget > plenty:

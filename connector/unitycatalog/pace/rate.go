@@ -37,7 +37,8 @@ type Control struct {
 	slow   bool    // it measures a limit that is near
 	trials int     // calls beyond the known limit that were accepted in it
 
-	peak float64 // highest limit measured of late
+	peak  float64 // highest limit measured of late
+	moves moves
 
 	anchor      time.Time // start of the last refused call that counted, when a server that lets calls save up had nothing saved
 	sinceAnchor int       // calls accepted since
@@ -99,7 +100,7 @@ const (
 	// Probing may spend this share of calls on refusals, and some at first: more would reach 1 %, less finds a raised limit
 	// late.
 	budgetPerCall = 0.005
-	firstBudget   = 20
+	firstBudget   = 12
 	maxBudget     = 30
 
 	// So many answers without a refusal show that there are no stray ones: of 4 % there would be one in 19 of 20 cases.
@@ -163,6 +164,7 @@ func (c *Control) Accept(started time.Time, rate float64, now time.Time, used bo
 	c.answers++
 	if c.phase == phaseHold {
 		c.heldAnswers++
+		c.moves.notFallen = started
 	}
 	s := c.expected()
 	c.evidence = max(0, c.evidence-math.Log((1-s)/(1-s-limitedShare)))
@@ -177,7 +179,7 @@ func (c *Control) Accept(started time.Time, rate float64, now time.Time, used bo
 	}
 	switch c.phase {
 	case phaseHold:
-		if c.held += elapsed; c.held >= c.holdTime() {
+		if c.held += elapsed; c.held >= c.holdTime(now) {
 			c.begin(phaseClimb, c.rate, now)
 		}
 	case phaseTest:
