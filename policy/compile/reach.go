@@ -41,6 +41,9 @@ func (c *Compiler) noteDifferences() {
 			continue
 		}
 		switch more := c.moreInWorkspace(id); {
+		case allowed[id] && c.isUndefined(id):
+			c.findings = append(c.findings, c.who.Note(id, policy.EffectWider, fmt.Sprintf(
+				"it is none of the roles that are defined, so that nobody is in it, and group %q of the workspace is granted what it is allowed; define the role, or name the group among groups", c.principals[id].Name)))
 		case len(more) == 0:
 			continue
 		case c.kind(id) == rules.SubjectGroup:
@@ -55,6 +58,12 @@ func (c *Compiler) noteDifferences() {
 		}
 		noted++
 	}
+}
+
+// isUndefined reports whether a role is none of those that are defined, where any is.
+func (c *Compiler) isUndefined(id rules.SubjectID) bool {
+	_, defined := c.stored.MembersOf(id)
+	return c.kind(id) == rules.SubjectRole && !defined && len(c.set.Snapshot.Roles) > 0
 }
 
 func countOthers(names []string) string {

@@ -157,7 +157,8 @@ func TestOthersInGroupsOfRoles(t *testing.T) {
 		"nobody":                  {role: &ranger.Role{Name: "r"}, says: `the workspace has dan@x and 1 more in group "role_r"`, effect: policy.EffectWider},
 		"denied":                  {role: &ranger.Role{Name: "r"}, denied: true, says: "dan@x and 1 more", effect: policy.EffectNone},
 		"of a group nobody lists": {role: &ranger.Role{Name: "r", Groups: users("elsewhere")}},
-		"not defined":             {},
+		"no role is defined":      {},
+		"another is defined":      {role: &ranger.Role{Name: "R"}, says: `none of the roles that are defined, so that nobody is in it, and group "role_r"`, effect: policy.EffectWider},
 	} {
 		s := &ranger.Snapshot{Policies: []ranger.Policy{{ID: 1, Name: "p", Resources: policytest.Resources("catalog=c schema=s table=t")}}}
 		item := []ranger.PolicyItem{{Accesses: []ranger.ItemAccess{{Type: "select"}}, Roles: []string{"r"}}}
@@ -170,7 +171,7 @@ func TestOthersInGroupsOfRoles(t *testing.T) {
 		said := ""
 		var effect policy.Effect
 		for _, f := range New(policytest.Rules(s, rules.NameMapping{RolePrefix: "role_"}), Options{Directory: workplace}).Compile(policy.NewInventory()).Report.Findings {
-			if strings.Contains(f.Message, "by which it is granted") {
+			if strings.Contains(f.Message, "by which it is granted") || strings.Contains(f.Message, "of the workspace is granted") {
 				said, effect = f.Message, f.Effect
 			}
 		}
