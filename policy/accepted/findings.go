@@ -224,8 +224,8 @@ func (f *finder) findZone(p *rules.Policy) {
 	zone := p.Source.ZoneName
 	exists := f.Zones.Repositories[zone] != nil
 	effect := policy.EffectNarrower // what it denies is denied at more places than meant
-	if len(p.Allow) > 0 || exists {
-		effect = policy.EffectWider
+	if len(p.Allow) > 0 || exists || zone != "" && slices.ContainsFunc(f.Zones.Names, func(name string) bool { return f.Zones.MayHold(name, p) }) {
+		effect = policy.EffectWider // and not in the zone that it may be meant for
 	}
 	switch {
 	case zone == "":

@@ -109,7 +109,7 @@ func TestFaultsOfFilterPoliciesThatDeny(t *testing.T) {
 func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
 	const allow = `"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
 	found := findingsOf(t, `{"policies":[{"id":1,"zoneName":"hr","resources":{"catalog":{"values":["a"]}},"isDenyAllElse":true},{"id":2,"zoneName":"gone","resources":{"catalog":{"values":["a"]}},"isDenyAllElse":true},
-		{"id":3,"zoneName":"gone","resources":{"catalog":{"values":["a"]}},`+allow+`}],
+		{"id":3,"zoneName":"gone","resources":{"catalog":{"values":["a"]}},`+allow+`},{"id":5,"zoneName":"gone","resources":{"catalog":{"values":["b"]}},"isDenyAllElse":true}],
 		"securityZones":{"hr":{"zoneName":"hr","resources":[{"catalog":["hr;x","a"]}],"policies":[{"id":4,"zoneName":"hr","resources":{"catalog":{"values":["a"]}},`+allow+`}]}}}`)
 	for i, want := range []struct {
 		id     int64
@@ -117,14 +117,14 @@ func TestZonesThatPoliciesAreNotInAreFindings(t *testing.T) {
 		text   string
 	}{
 		{1, policy.EffectWider, `not in the list of security zone "hr", so it holds outside security zones`},
-		{2, policy.EffectNarrower, `no security zone "gone"`}, {3, policy.EffectWider, `no security zone "gone"`},
+		{2, policy.EffectWider, `no security zone "gone"`}, {3, policy.EffectWider, `no security zone "gone"`}, {5, policy.EffectNarrower, `no security zone "gone"`},
 		{0, policy.EffectWider, `security zone "hr": resources[0].catalog[0]`},
 	} {
 		if i >= len(found) || found[i].PolicyID != want.id || found[i].Effect != want.effect || !strings.Contains(found[i].Message, want.text) {
 			t.Fatalf("%d: want %v in %+v", i, want, found)
 		}
 	}
-	if len(found) != 4 {
+	if len(found) != 5 {
 		t.Errorf("%+v", found)
 	}
 }

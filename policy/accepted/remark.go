@@ -52,6 +52,9 @@ func Remarks(set *rules.RuleSet) []Remark {
 func remarks(set *rules.RuleSet, somebody func(*NameProblem) bool) []Remark {
 	f := &finder{RuleSet: set, somebody: somebody, names: knownNames{of: set.Snapshot}}
 	for p := range set.Policies {
+		if p.Elsewhere {
+			continue // it is said where it stands
+		}
 		f.findFaults(p)
 		f.findValues(p)
 		f.findRecursive(p)

@@ -64,7 +64,7 @@ func ZoneProblems(set *rules.RuleSet) (list []ZoneProblem) {
 		}
 	}
 	for p := range set.Policies {
-		if p.Zone == "" || p.Tag || len(p.Resources) == 0 || len(set.Zones.Void(p.Zone)) == len(set.Snapshot.Zones[p.Zone].Resources) || set.Zones.MayHold(p.Zone, p) {
+		if p.Zone == "" || p.Tag || p.Elsewhere || len(p.Resources) == 0 || len(set.Zones.Void(p.Zone)) == len(set.Snapshot.Zones[p.Zone].Resources) || set.Zones.MayHold(p.Zone, p) {
 			continue
 		}
 		effect := policy.EffectNone

@@ -260,7 +260,7 @@ func DrawFault(t *rapid.T) ranger.Fault {
 		{Field: "denyPolicyItem", Known: "denyPolicyItems"}, {Field: "enabled", Known: "isEnabled"}, {Field: "denials"}, {Field: "isDenyAllElse"},
 		{Field: "resources"}, {Field: "resources.table.values"}, {Field: "resources.schema.isExclude", Known: "isExcludes"}, {Field: "resources.catalog"},
 		{Field: "additionalResources[0].schema"}, {Field: "additionalResource", Known: "additionalResources"}, {Field: "policyType"}, {Field: "policyPriority"},
-		{Field: "validitySchedules[0].endTime"}, {Field: "condition", Known: "conditions"}, {Field: "name"},
+		{Field: "validitySchedules[0].endTime"}, {Field: "condition", Known: "conditions"}, {Field: "name"}, {Field: "zoneName"}, {Field: "zone", Known: "zoneName"},
 		{Field: list}, {Field: list + "[0]"}, {Field: list + "[0].accesses[0].type"}, {Field: list + "[0].accesses"}, {Field: list + "[0].user", Known: "users"},
 		{Field: list + "[0].groups[0]"}, {Field: list + "[0].condition", Known: "conditions"}, {Field: list + "[1].something"},
 	}).Draw(t, "fault")

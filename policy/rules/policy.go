@@ -42,11 +42,12 @@ const priorityUnreadable = 1 << 29
 
 // Policy is a policy as evaluator and compiler both read it.
 type Policy struct {
-	Source   *ranger.Policy
-	Type     ranger.PolicyType // of a policy that closes what cannot be understood of it PolicyTypeAccess, since it denies
-	Priority int
-	Zone     string // whose list it is in; of a tag policy the zone it names
-	Tag      bool   // a policy on tags
+	Source    *ranger.Policy
+	Type      ranger.PolicyType // of a policy that closes what cannot be understood of it PolicyTypeAccess, since it denies
+	Priority  int
+	Zone      string // whose list it is in; of a tag policy the zone it names
+	Tag       bool   // a policy on tags
+	Elsewhere bool   // it is in another list, and may have been meant for this zone: it denies here, too
 
 	Resources  []match.Matcher // one is enough; none: it matches nothing
 	Everywhere bool            // its resources cannot be understood: it is about everything

@@ -47,6 +47,7 @@ func New(s *ranger.Snapshot, o Options) (*RuleSet, error) {
 	r := &reader{table: rs.Subjects, scripts: o.Scripts, rename: sameName}
 	rs.Outside = r.repository(rs.Model, s.Policies, "")
 	rs.Zones = r.zoneTable(rs.Model, s.Zones)
+	r.spread(rs)
 	rs.TagRules = r.tagRepository(def, s.TagPolicies)
 	rs.Tagged = newTagTable(rs.Model, s.Tags, s.Service)
 	rs.super = newSuperUsers(s.ServiceConfig)

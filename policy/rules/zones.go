@@ -3,6 +3,7 @@ package rules
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"ucwarden/policy/match"
 	"ucwarden/policy/ranger"
@@ -45,6 +46,36 @@ func (r *reader) zoneTable(m *Model, zones map[string]*ranger.SecurityZone) *Zon
 		}
 	}
 	return t
+}
+
+// spread adds the policies of which it cannot be understood what zone they are for to all other lists, where they deny what they may have been
+// meant to deny there.
+func (r *reader) spread(rs *RuleSet) {
+	if len(rs.Zones.Names) == 0 {
+		return
+	}
+	var unclear []*Policy
+	for repo := range rs.Repositories {
+		for _, p := range repo.all {
+			if p.Restricts() && slices.ContainsFunc(p.Source.Faults, func(f ranger.Fault) bool {
+				return f.Field == "zoneName" || f.Known == "zoneName" && !strings.Contains(f.Field, ".")
+			}) {
+				unclear = append(unclear, p)
+			}
+		}
+	}
+	for _, p := range unclear {
+		for _, zone := range append([]string{""}, rs.Zones.Names...) {
+			if zone == p.Zone {
+				continue
+			}
+			also := &Policy{}
+			r.policy(also, rs.Model, p.Source, zone)
+			also.Elsewhere = true
+			repo := rs.InZone(zone)
+			repo.all, repo.empty = append(repo.all, also), false
+		}
+	}
 }
 
 // Void lists which of a zone's sets of resources match nothing: they are empty, or on no path of the service definition.

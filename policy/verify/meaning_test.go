@@ -353,3 +353,43 @@ func FuzzFaults(f *testing.F) {
 		e.Evaluate(evaluate.Request{User: "ann", Resource: policytest.Asked("catalog=sales schema=a table=b")})
 	})
 }
+
+// A deny of which it cannot be understood what zone it is for holds in every zone and outside, whichever list it is in, and is said once.
+func TestFaultsOfZoneNames(t *testing.T) {
+	const on = `"resources":{"catalog":{"values":["sales"]},"schema":{"values":["emea"]},"table":{"values":["*"]}},`
+	item := `[{"groups":["analysts"],"accesses":[{"type":"select"}]}]`
+	for zoneName, everywhere := range map[string]bool{`"zoneName":5`: true, `"zone":"z"`: true, `"zonename":"z"`: true, `"zoneName":""`: false} {
+		deny := `{"id":9,` + zoneName + `,` + on + `"denyPolicyItems":` + item + `}`
+		for _, in := range []string{"", "z", "y"} {
+			lists := map[string]string{"": `{"id":1,` + on + `"policyItems":` + item + `}`}
+			for _, zone := range []string{"z", "y"} {
+				lists[zone] = fmt.Sprintf(`{"id":%d,`, 2+len(lists)) + on + `"policyItems":` + item + `}`
+			}
+			lists[in] += "," + deny
+			zone := func(name, table string) string {
+				return `"` + name + `":{"zoneName":"` + name + `","resources":[{"catalog":["sales"],"schema":["emea"],"table":["` + table + `"]}],"policies":[` + lists[name] + `]}`
+			}
+			s, err := snapshotOf(`{"policies":[` + lists[""] + `],"securityZones":{` + zone("z", "orders") + `,` + zone("y", "returns") + `}}`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rs := policytest.Rules(s, rules.NameMapping{})
+			e, denied := evaluate.New(rs), ""
+			for zone, table := range map[string]string{"": "other", "z": "orders", "y": "returns"} {
+				d := e.Evaluate(evaluate.Request{User: "ann", Groups: []string{"analysts"}, AccessType: "select", Resource: policytest.Asked("catalog=sales schema=emea table=" + table)})
+				if want := !everywhere && zone != in; d.Allowed() != want {
+					denied += fmt.Sprintf(" %s: %s", table, d)
+				}
+			}
+			said := 0
+			for _, f := range accepted.Findings(rs, nil) {
+				if strings.Contains(f.Message, "cannot be understood") {
+					said++
+				}
+			}
+			if denied != "" || said != map[bool]int{true: 1}[everywhere] {
+				t.Errorf("%s in the list of %q: said %d times, wrong%s", zoneName, in, said, denied)
+			}
+		}
+	}
+}
