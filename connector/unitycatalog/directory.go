@@ -36,6 +36,8 @@ type scimResource struct {
 	Meta          struct {
 		ResourceType string `json:"resourceType"`
 	} `json:"meta"`
+
+	tooLarge bool // to be read with its members
 }
 
 type scimReference struct {
@@ -166,6 +168,7 @@ func (c *Client) scimPages(ctx context.Context, path, attributes string) (list [
 		case err != nil:
 			return nil, false, err
 		}
+		large := shown != attributes // would be more than an answer may hold
 		count, shown = min(count*10, scimPageSize), attributes
 		if page.TotalResults == nil {
 			return nil, false, policy.Errorf(policy.CodeUnavailable, "the listing of %s does not say how many there are", path)
@@ -180,6 +183,7 @@ func (c *Client) scimPages(ctx context.Context, path, attributes string) (list [
 			}
 			if !seen[r.ID] {
 				seen[r.ID] = true
+				r.tooLarge = large
 				list = append(list, r)
 			}
 		}
@@ -215,7 +219,7 @@ func (c *Client) completeGroups(ctx context.Context, me scimResource, groups []s
 	whole := make([]bool, len(groups))
 	for i := range groups {
 		// Of one from an identity provider it is not known whether SCIM shows the members at all.
-		if groups[i].Members != nil || !hidden && groups[i].ExternalID != "" {
+		if groups[i].Members != nil || groups[i].tooLarge || !hidden && groups[i].ExternalID != "" {
 			continue
 		}
 		g.Go(func() error {

@@ -231,6 +231,9 @@ func TestPrincipalsMany(t *testing.T) {
 	if _, all := directory.New(l).UsersIn(policy.NewPrincipal(policy.Group, "staff")); all {
 		t.Error("it counts as known who is in staff")
 	}
+	if slices.Contains(s.seen, "Groups/13") {
+		t.Error("staff is read once more, by itself")
+	}
 }
 
 // TestPrincipalsUnread holds that what cannot be read or understood is an error, never a smaller directory.

@@ -436,6 +436,9 @@ func (e *evaluation) checkAll() {
 		}
 		e.here[p] = set &^ policy.AllPrivileges.Set()
 		for x := range missing.All() {
+			if x == policy.Select && e.protectsInside(x) {
+				why = "that is granted table by table where policies filter or mask tables"
+			}
 			e.report(p, policy.AllPrivileges, policy.EffectNarrower, fmt.Sprintf("%s is allowed ALL_PRIVILEGES, which would give %s too, and %s; the others are granted one by one",
 				e.describe(p), x, why), e.allowing(policy.AllPrivileges))
 			break

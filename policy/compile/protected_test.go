@@ -61,3 +61,31 @@ func testProtectedTables(t *testing.T, s *ranger.Snapshot, filtered, view, plain
 		}
 	}
 }
+
+// Who is allowed all privileges in a catalog with a protected table has them on each object, and is told why not on the catalog.
+func TestAllPrivilegesAboveProtected(t *testing.T) {
+	s := &ranger.Snapshot{Users: &ranger.UserStore{UserGroupMapping: map[string][]string{"ann": {"admins"}, "bob": {"eu"}}}, Policies: []ranger.Policy{
+		{ID: 1, Name: "all", Resources: policytest.Resources("catalog=c"), PolicyItems: []ranger.PolicyItem{{Accesses: []ranger.ItemAccess{{Type: "all_privileges"}}, Groups: []string{"admins"}}}},
+		{ID: 2, Name: "rows", PolicyType: ranger.PolicyTypeRowFilter, Resources: policytest.Resources("catalog=c schema=s table=t"), RowFilterPolicyItems: []ranger.RowFilterPolicyItem{{
+			PolicyItem: ranger.PolicyItem{Accesses: []ranger.ItemAccess{{Type: "select"}}, Groups: []string{"eu"}}, RowFilterInfo: ranger.RowFilterInfo{FilterExpr: "n > 1"},
+		}}},
+	}}
+	set, err := rules.New(s, rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := func(t policy.SecurableType, name string) policy.Object {
+		return policy.Object{Securable: policy.Securable{Type: t, FullName: name}}
+	}
+	catalog, other, table := object(policy.Catalog, "c"), object(policy.Schema, "c.other"), object(policy.Table, "c.s.t")
+	r := compile.New(set, compile.Options{Protects: true}).CompileProtected(policy.NewInventory(catalog, other, object(policy.Schema, "c.s"), table), compile.Enforced{Protected: map[policy.Securable]bool{table.Securable: true}})
+	admins := policy.NewPrincipal(policy.Group, "admins")
+	for on, want := range map[policy.Object]bool{catalog: false, other: true, table: true} {
+		if got := r.Grants.Has(policy.Grant{Securable: on.Securable, Principal: admins, Privilege: policy.AllPrivileges}); got != want {
+			t.Errorf("ALL_PRIVILEGES on %s is granted: %t, want %t", on, got, want)
+		}
+	}
+	if len(r.Report.Findings) == 0 || !strings.Contains(r.Report.Findings[0].Message, "would give SELECT too, and that is granted table by table where policies filter or mask tables") {
+		t.Errorf("the findings are %v", r.Report.Findings)
+	}
+}
