@@ -22,7 +22,7 @@ func (q *Queue) PositionOf(stream string) (p ondemand.Position, ok bool, err err
 
 // SubmitEvents stores the tasks of some events and how far their stream is read then, in one transaction: after a crash
 // either both are there or neither. It returns how many tasks were new. A task that is stored already with equal content
-// is not stored again; one that repeats an id with other content becomes a SKIPPED task that says so. Errors by class:
+// is not stored again; one that repeats an id of its producer with other content becomes a SKIPPED task that says so. Errors by class:
 // conflict, the stream was read further before; rate limited, the queue has no room for all of them; unavailable, the
 // store cannot commit. Nothing is stored after an error.
 func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, read ondemand.Position) (created int, err error) {
@@ -70,35 +70,43 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 	return created, nil
 }
 
-// createEvent stores the task of an event, and appends what it changes: nothing where the task is there already.
+// createEvent stores the task of an event, and appends what it changes: nothing where the task is there already. A document
+// without an id has that of its event. A producer may have chosen an id of this form before; then the task gets another one
+// rather than to be lost.
 func (q *Queue) createEvent(tx *store.Tx, n *newTask, eventID string, changes []change) ([]change, error) {
-	reason := ""
-	if err := ondemand.CheckID(n.task.ID); err != nil {
-		reason = err.Error()
-	} else {
-		old, found, err := records.Load(tx, n.task.ID)
+	next := *n
+	if next.task.ID != eventID {
+		reason := ""
+		if err := ondemand.CheckID(n.task.ID); err != nil {
+			reason = err.Error()
+		} else {
+			old, found, err := records.Load(tx, n.task.ID)
+			switch {
+			case err != nil:
+				return nil, err
+			case !found:
+				return createTask(tx, n, changes)
+			case ondemand.SameContent(&old, &n.task) == nil:
+				return changes, nil
+			}
+			reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", n.task.ID)
+		}
+		next = newTask{task: n.task, skipped: true, skip: reason}
+		next.task.ID = eventID
+	}
+	for {
+		old, found, err := records.Load(tx, next.task.ID)
 		switch {
 		case err != nil:
 			return nil, err
 		case !found:
-			return createTask(tx, n, changes)
-		case ondemand.SameContent(&old, &n.task) == nil:
+			if next.task.ID != n.task.ID {
+				q.prepareRecord(&next, records.NewBatch(1))
+			}
+			return createTask(tx, &next, changes)
+		case ondemand.SameContent(&old, &next.task) == nil: // the event was read before, by another consumer group
 			return changes, nil
 		}
-		reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", n.task.ID)
-	}
-	t := n.task
-	t.ID = eventID
-	for { // a producer may have chosen an id of this form
-		_, found, err := records.Load(tx, t.ID)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			rejected := newTask{task: t, skipped: true, skip: reason}
-			q.prepareRecord(&rejected, records.NewBatch(1))
-			return createTask(tx, &rejected, changes)
-		}
-		t.ID += "-again"
+		next.task.ID += "-again"
 	}
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,6 +83,37 @@ func TestSubmitEventsRefusedIDs(t *testing.T) {
 	}
 	if got, err := r.Get(t.Context(), "a"); err != nil || got.RequestInfo.Resources[0].Values["table"] != "t" {
 		t.Errorf("the first task changed: %+v, %v", got.RequestInfo, err)
+	}
+}
+
+// What another consumer group read before makes no task, nor a second SKIPPED one.
+func TestSubmitEventsReplayedRefusals(t *testing.T) {
+	r := newRig(t, Options{Handlers: handlers(succeed)})
+	batch := []ondemand.EventTask{event("a", "e-1", "t"), event("a", "e-2", "other"), event(strings.Repeat("x", 256), "e-3", "t"), event("", "e-4", "t")}
+	for i, want := range []int{4, 0} {
+		stream := fmt.Sprintf("hub/group%d/0", i)
+		if n, err := r.SubmitEvents(t.Context(), batch, ondemand.Position{Stream: stream, Sequence: 4}); n != want || err != nil {
+			t.Errorf("%s: created %d, %v; want %d", stream, n, err, want)
+		}
+	}
+}
+
+// A document without an id is carried out also where somebody took the id that it would have, and once.
+func TestSubmitEventsTakenID(t *testing.T) {
+	r := newRig(t, Options{Handlers: handlers(succeed)})
+	taker, event := event("hub-0-2", "hub-0-1", "worthless"), event("", "hub-0-2", "t")
+	for i := range 2 { // the second time as another consumer group
+		stream := fmt.Sprintf("hub/group%d/0", i)
+		if _, err := r.SubmitEvents(t.Context(), []ondemand.EventTask{taker, event}, ondemand.Position{Stream: stream, Sequence: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := r.Get(t.Context(), "hub-0-2-again")
+	if err != nil || got.Status == ondemand.Skipped || got.RequestInfo.Resources[0].Values["table"] != "t" {
+		t.Errorf("the task of the event: %s %q, %v", got.Status, got.StatusMessage, err)
+	}
+	if _, err := r.Get(t.Context(), "hub-0-2-again-again"); policy.CodeOf(err) != policy.CodeNotFound {
+		t.Errorf("it was stored twice: %v", err)
 	}
 }
 
