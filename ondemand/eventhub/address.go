@@ -9,9 +9,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azpolicy "github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 	"github.com/Azure/go-amqp"
@@ -39,7 +41,24 @@ type connector struct {
 	a          Address
 	namespace  string
 	hub        string
-	credential azcore.TokenCredential // nil: the connection string authenticates
+	credential *tokens // nil: the connection string authenticates
+}
+
+// tokens is a credential that remembers whether Entra ID owes an answer: a call that ends at its deadline meanwhile does
+// not say so.
+type tokens struct {
+	azcore.TokenCredential
+	owed atomic.Bool
+}
+
+// GetToken implements azcore.TokenCredential.
+func (t *tokens) GetToken(ctx context.Context, o azpolicy.TokenRequestOptions) (azcore.AccessToken, error) {
+	t.owed.Store(true)
+	token, err := t.TokenCredential.GetToken(ctx, o)
+	if err == nil || ctx.Err() == nil {
+		t.owed.Store(false)
+	}
+	return token, err
 }
 
 // The application that the service sees, and how often the client itself tries again: what takes longer is ours to do, so
@@ -91,22 +110,23 @@ func newEntraConnector(a Address) (*connector, error) {
 	if a.Hub == "" {
 		return nil, policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.name is missing")
 	}
-	c := &connector{a: a, namespace: strings.ToLower(a.Namespace), hub: a.Hub, credential: a.Credential}
+	c := &connector{a: a, namespace: strings.ToLower(a.Namespace), hub: a.Hub}
 	if !strings.Contains(c.namespace, ".") {
 		c.namespace += ".servicebus.windows.net"
 	}
-	var err error
+	credential, err := a.Credential, error(nil)
 	switch {
-	case c.credential != nil:
+	case credential != nil:
 	case a.ClientSecret != "":
 		tenant, client := cmp.Or(a.TenantID, os.Getenv("AZURE_TENANT_ID")), cmp.Or(a.ClientID, os.Getenv("AZURE_CLIENT_ID"))
-		c.credential, err = azidentity.NewClientSecretCredential(tenant, client, a.ClientSecret, nil)
+		credential, err = azidentity.NewClientSecretCredential(tenant, client, a.ClientSecret, nil)
 	default:
-		c.credential, err = azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{TenantID: a.TenantID, ClientID: a.ClientID})
+		credential, err = azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{TenantID: a.TenantID, ClientID: a.ClientID})
 	}
 	if err != nil {
 		return nil, policy.Errorf(policy.CodeInvalid, "ondemand.eventhub.entra: set tenant_id, client_id and client_secret, or run where workload identity sets AZURE_FEDERATED_TOKEN_FILE: %w", err)
 	}
+	c.credential = &tokens{TokenCredential: credential}
 	return c, nil
 }
 
@@ -181,10 +201,13 @@ func (c *connector) describe(err error) *Failure {
 	_, isEntra := errors.AsType[*azidentity.AuthenticationFailedError](err)
 	refused := isClient && failure.Code == azeventhubs.ErrorCodeUnauthorizedAccess || has("status code 401", "amqp:unauthorized-access")
 	switch {
+	case isEntra && has("dial tcp", "no such host", "i/o timeout", "deadline exceeded", "connection reset", "EOF", "x509:", "tls:"),
+		c.credential != nil && c.credential.owed.Load() && errors.Is(err, context.DeadlineExceeded):
+		return &Failure{"Entra ID, which issues the token for the event hub, cannot be reached", "check that this machine resolves and reaches its host (login.microsoftonline.com, or that of AZURE_AUTHORITY_HOST) over HTTPS", err}
 	case isEntra || c.credential != nil && has("AADSTS"):
 		return &Failure{"Entra ID issues no token for the event hub", "check ondemand.eventhub.entra (tenant_id, client_id, client_secret)", err}
 	case refused && c.credential != nil:
-		return &Failure{"the event hub refuses the token of Entra ID", "give the service principal the role Azure Event Hubs Data Receiver on the hub", err}
+		return &Failure{"the event hub refuses the token of Entra ID", "give the service principal a role on the hub: Azure Event Hubs Data Receiver to read, Data Sender to publish", err}
 	case refused && has("ExpiredToken", "token is expired", "token has expired"):
 		return &Failure{"the event hub refuses the shared access signature, which has expired", "put a new SharedAccessSignature, or a key, into " + connection, err}
 	case refused:

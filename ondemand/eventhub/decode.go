@@ -61,6 +61,12 @@ func (d *decoder) read(all []ondemand.EventTask, partition string, e *azeventhub
 	body := e.Body
 	switch raw := e.RawAMQPMessage; {
 	case raw != nil && (raw.Body.Value != nil || len(raw.Body.Sequence) > 0):
+		switch value := raw.Body.Value.(type) {
+		case string:
+			body = []byte(value)
+		case []byte:
+			body = value
+		}
 		return append(all, skipped(id, body, "its body is an AMQP value or sequence, not data"))
 	case raw != nil && len(raw.Body.Data) > 1:
 		body = bytes.Join(raw.Body.Data, nil) // one document, sent in parts
@@ -127,13 +133,14 @@ func (d *decoder) refuses(t ondemand.Task) string {
 	return ""
 }
 
-// skipped returns the task that records what cannot be read.
+// skipped returns the task that records what cannot be read. Where the body is no bytes there is no digest of it.
 func skipped(id string, body []byte, reason string) ondemand.EventTask {
 	if len(reason) > maxMessage {
 		reason = strings.ToValidUTF8(reason[:maxMessage], "") + "..."
 	}
-	return ondemand.EventTask{EventID: id, Task: ondemand.Task{
-		Type: ondemand.UnknownType, Status: ondemand.Skipped,
-		StatusMessage: fmt.Sprintf("the event is no task: %s (%d bytes, SHA-256 %x)", reason, len(body), sha256.Sum256(body)),
-	}}
+	message := "the event is no task: " + reason
+	if len(body) > 0 {
+		message += fmt.Sprintf(" (%d bytes, SHA-256 %x)", len(body), sha256.Sum256(body))
+	}
+	return ondemand.EventTask{EventID: id, Task: ondemand.Task{Type: ondemand.UnknownType, Status: ondemand.Skipped, StatusMessage: message}}
 }

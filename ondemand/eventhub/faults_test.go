@@ -21,7 +21,9 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	azpolicy "github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -43,15 +45,21 @@ func TestOddBodies(t *testing.T) {
 	skipped := make(map[string]int)
 	for _, task := range all {
 		switch {
-		case task.Status == ondemand.Skipped && task.Type == ondemand.UnknownType && strings.Contains(task.StatusMessage, "SHA-256"):
-			reason, _, _ := strings.Cut(task.StatusMessage, " (")
+		case task.Status == ondemand.Skipped && task.Type == ondemand.UnknownType:
+			reason, digest, _ := strings.Cut(task.StatusMessage, " (")
 			skipped[reason]++
+			if digest != "" { // the only body that is bytes
+				skipped[digest]++
+			}
 		case task.Status != ondemand.New:
 			t.Errorf("task %s: %s %q", task.ID, task.Status, task.StatusMessage)
 		}
 	}
 	if a, b := skipped["the event is no task: its body is an AMQP value or sequence, not data"], skipped["the event is no task: it has no body"]; a != 4 || b != 3 {
 		t.Errorf("skipped %v", skipped)
+	}
+	if digest := fmt.Sprintf("4 bytes, SHA-256 %x)", sha256.Sum256([]byte("text"))); len(skipped) != 3 || skipped[digest] != 1 {
+		t.Errorf("skipped %v, want the digest of the text, and none of what is no bytes", skipped)
 	}
 	// Read once more from the start, they are the same tasks again.
 	again := newRig(t, 1, 0)
@@ -255,9 +263,14 @@ func TestSignature(t *testing.T) {
 type entra struct {
 	audience string
 	err      error
+	silent   bool // it does not answer
 }
 
-func (e entra) GetToken(_ context.Context, o azpolicy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (e entra) GetToken(ctx context.Context, o azpolicy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if e.silent {
+		<-ctx.Done()
+		return azcore.AccessToken{}, ctx.Err()
+	}
 	if e.err != nil {
 		return azcore.AccessToken{}, e.err
 	}
@@ -334,6 +347,18 @@ func TestEntraID(t *testing.T) {
 		"no token": {func(a *eventhub.Address) {
 			a.Credential = entra{err: errors.New("AADSTS7000215: Invalid client secret provided")}
 		}, "ondemand.eventhub.entra"},
+		"no Entra": {func(a *eventhub.Address) {
+			credential, err := azidentity.NewClientSecretCredential("11111111-1111-4111-8111-111111111111", "c", "s", &azidentity.ClientSecretCredentialOptions{
+				DisableInstanceDiscovery: true, // no look at Microsoft's own servers
+				ClientOptions: azcore.ClientOptions{
+					Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: "https://127.0.0.1:1/"}, Retry: azpolicy.RetryOptions{MaxRetries: -1},
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Credential = credential
+		}, "AZURE_AUTHORITY_HOST"},
 		"untrusted":  {func(a *eventhub.Address) { a.TLS = nil }, "certificate"},
 		"other hub":  {func(a *eventhub.Address) { a.Hub = "none" }, "ondemand.eventhub.name"},
 		"not a host": {func(a *eventhub.Address) { a.Endpoint = "nowhere.invalid:1" }, "resolve"},
@@ -347,6 +372,17 @@ func TestEntraID(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// A token that Entra ID does not issue in time is not sought at the hub.
+func TestEntraIDDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	hub, trusts := secureHub(t)
+	a := eventhub.Address{Namespace: "ns", Hub: "tasks", Credential: entra{silent: true}, Endpoint: hub.Addr(), TLS: trusts}
+	_, err := eventhub.Check(t.Context(), a, "$Default", 300*time.Millisecond)
+	if failure, ok := errors.AsType[*eventhub.Failure](err); !ok || !strings.Contains(failure.Do, "AZURE_AUTHORITY_HOST") {
+		t.Errorf("error %v, want one about Entra ID", err)
 	}
 }
 
