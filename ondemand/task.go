@@ -248,7 +248,8 @@ func (o *Outcome) SetTraceparent(traceparent string) {
 // Handler runs jobs. It may be called for the same task again after a crash or a failure, and must be idempotent. After
 // an error of a retryable class (policy.CodeOf) the tasks get another attempt, after any other they end FAILED; with a
 // nil error the results decide. When ctx ends because of a shutdown, the tasks go back to WAITING and the attempt is
-// not counted; of the outcome the message counts, which may say what was done until then.
+// not counted. Of the outcome beside an error the message counts, which may say what was done until then: the results of the
+// last attempt do not have it.
 type Handler interface {
 	Handle(ctx context.Context, job Job) (Outcome, error)
 }

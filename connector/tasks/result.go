@@ -310,6 +310,18 @@ func madeUntilThen(result *connector.Result) string {
 	return fmt.Sprintf("made until then: %s; %s left", t.counts(), count(len(result.Plan.Changes)-len(result.Outcomes)+t.failed, "change"))
 }
 
+// madeBefore is madeUntilThen for a sync that goes on with another attempt, whose result does not have what this one made.
+func madeBefore(result *connector.Result) string {
+	t := newTotals(result)
+	for _, o := range result.Outcomes {
+		t.addOutcome(o)
+	}
+	if len(t.changed)+t.protected == 0 {
+		return ""
+	}
+	return madeUntilThen(result)
+}
+
 // recordedChanges returns a change as a task records it: one entry for each principal.
 func recordedChanges(c policy.Change) []ondemand.Change {
 	by := make(map[policy.Principal]*ondemand.Change)

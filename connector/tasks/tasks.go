@@ -155,7 +155,7 @@ func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.R
 	}
 	for _, o := range result.Outcomes {
 		if policy.CodeOf(o.Err).Retryable() {
-			return ondemand.Outcome{}, o.Err // the next attempt finds done what was done
+			return ondemand.Outcome{Message: madeBefore(result)}, o.Err // the next attempt finds done what was done
 		}
 	}
 	for _, left := range result.Unread {
@@ -164,7 +164,7 @@ func (h resourceSync) outcome(job ondemand.Job, note string, result *connector.R
 			if note := waitingNote(result.Plan.Waiting, len(result.Pending) > 0); note != "" {
 				text = append(text, note)
 			}
-			return ondemand.Outcome{}, policy.Errorf(left.Code, "%s", strings.Join(text, "; "))
+			return ondemand.Outcome{Message: madeBefore(result)}, policy.Errorf(left.Code, "%s", strings.Join(text, "; "))
 		}
 	}
 	out := ondemand.Outcome{Results: make([]ondemand.ResourceResult, len(job.Resources)), PolicyVersion: result.Plan.PolicyVersion, Note: note}

@@ -411,6 +411,13 @@ func TestErrors(t *testing.T) {
 	if _, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales")); !errors.Is(err, busy) {
 		t.Errorf("error is %v, want the one to try again after", err)
 	}
+	// What was made is told then: the next attempt finds it in sync.
+	r = applied(t, "table:sales.emea.orders +analysts SELECT", "table:sales.emea.leads +analysts SELECT")
+	r.Outcomes[1].Err, r.Outcomes[1].Change.Add = busy, nil
+	out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales"))
+	if want := "made until then: 1 grant, 0 revokes on 1 securable; 1 change left"; !errors.Is(err, busy) || out.Message != want {
+		t.Errorf("error is %v, message %q, want %q", err, out.Message, want)
+	}
 }
 
 // A task records why each change was made.

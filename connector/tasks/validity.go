@@ -29,7 +29,7 @@ func (h validitySync) outcome(result *connector.Result, left []policy.Securable,
 	}
 	for _, o := range result.Outcomes {
 		if policy.CodeOf(o.Err).Retryable() {
-			return ondemand.Outcome{}, o.Err // the next attempt finds done what was done
+			return ondemand.Outcome{Message: madeBefore(result)}, o.Err // the next attempt finds done what was done
 		}
 	}
 	t := newTotals(result)

@@ -222,7 +222,7 @@ func (v *completion) retryOrFail(tx *store.Tx, t ondemand.Task, due, now time.Ti
 		}
 		return again(due, joinMessages("interrupted by a shutdown", v.outcome.Message))
 	}
-	message := v.err.Error()
+	message := joinMessages(v.err.Error(), v.outcome.Message)
 	if !retryable(v.err) {
 		t.StatusMessage = message
 		return endTask(tx, t, ondemand.Failed, message, now)

@@ -350,7 +350,7 @@ func TestDriftIsNotedOncePerAttempt(t *testing.T) {
 func TestAttemptsAreSpent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handle := func(context.Context, ondemand.Job) (ondemand.Outcome, error) {
-			return ondemand.Outcome{}, fmt.Errorf("get grants: %w", context.DeadlineExceeded)
+			return ondemand.Outcome{Message: "made until then: 1 grant"}, fmt.Errorf("get grants: %w", context.DeadlineExceeded)
 		}
 		r := newRig(t, Options{Handlers: handlers(handle), MaxAttempts: 3})
 		r.submit(syncTask("a", "catalog:c"))
@@ -358,7 +358,7 @@ func TestAttemptsAreSpent(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		done := r.get("a")
-		if done.Status != ondemand.Failed || done.Attempts != 3 || done.StatusMessage != "gave up after 3 attempts: get grants: context deadline exceeded" {
+		if done.Status != ondemand.Failed || done.Attempts != 3 || done.StatusMessage != "gave up after 3 attempts: get grants: context deadline exceeded; made until then: 1 grant" {
 			t.Errorf("ended %s after %d attempts: %q", done.Status, done.Attempts, done.StatusMessage)
 		}
 		if again, err := r.Retry(t.Context(), "a", ""); err != nil || again.Status != ondemand.Waiting || again.Attempts != 0 || !again.EndTime.IsZero() {
