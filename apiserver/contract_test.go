@@ -14,6 +14,7 @@ import (
 	"ucwarden/apiserver"
 	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -353,6 +354,15 @@ func TestQueueFullAndStoreDown(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	e.do("POST", tasksPath, table("2", "c")).want(200) // one that is there is no new one
+
+	e = newEnv(t, func(s *setup) {
+		s.wrap = func(tasks apiserver.Tasks) apiserver.Tasks {
+			return faulty{tasks, policy.Errorf(policy.CodeInternal, "submit: %w", store.ErrDamaged)}
+		}
+	})
+	if r = e.do("POST", tasksPath, table("", "c")).want(503); r.header.Get("Retry-After") == "" {
+		t.Errorf("headers %v", r.header)
+	}
 
 	const secret = "/var/lib/ucwarden/tasks.db: no space left on device"
 	e = newEnv(t, func(s *setup) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"ucwarden/ondemand/store"
 	"ucwarden/policy"
 )
 
@@ -123,6 +124,8 @@ func classify(err error) *responseError {
 		f = &responseError{code: policy.CodeTooLarge, detail: "The request body is larger than " + strconv.FormatInt(tooBig.Limit, 10) + " bytes."}
 	case errors.As(err, &he):
 		f = &responseError{code: codeOfStatus(he.Code), status: he.Code, detail: detailOfStatus[he.Code]}
+	case errors.Is(err, store.ErrDamaged): // also what met the damage first
+		f = &responseError{code: policy.CodeUnavailable, detail: publicDetail[policy.CodeUnavailable], err: err}
 	case errors.As(err, &classed):
 		f = &responseError{code: classed.Code, detail: err.Error(), fields: fieldsOf(err)}
 		if text, ok := publicDetail[f.code]; ok {

@@ -49,6 +49,7 @@ type committer struct {
 	queue chan *write
 	wake  chan struct{} // capacity 1: look at the file
 	noted chan struct{} // capacity 1: problem may have changed
+	dirty chan struct{} // capacity 1: there was a commit
 	quit  chan struct{}
 	ended chan struct{}
 	once  sync.Once
@@ -90,7 +91,7 @@ const (
 
 func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 	c := &committer{
-		store: s, queue: make(chan *write, maxBatch), wake: make(chan struct{}, 1), noted: make(chan struct{}, 1),
+		store: s, queue: make(chan *write, maxBatch), wake: make(chan struct{}, 1), noted: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
 		quit: make(chan struct{}), ended: make(chan struct{}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ucwarden_store_commit_seconds", Help: "Time to commit one transaction of the task store, fsync included.",
@@ -120,6 +121,7 @@ func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 		return nil, err
 	}
 	go c.run()
+	go c.scrub()
 	return c, nil
 }
 
@@ -380,6 +382,7 @@ func (c *committer) commit(tx *bolt.Tx, size int) error {
 		return err
 	}
 	c.seq++
+	signal(c.dirty)
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"ucwarden/policy"
 )
@@ -84,4 +86,40 @@ func TestDamageThatTheTimeHides(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Damage that no write and no read comes upon is found some time after the commits that it may have hidden behind.
+func TestDamageIsLookedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "tasks.db")
+		used(t, path)
+		s := openStore(t, path)
+		if err := s.Save("last", []byte("saved")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // a whole file is read, and nothing comes of it
+		if err := errors.Join(s.Health(), s.Save("last", []byte("again"))); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(t, path, func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("llllllll"), []byte("mlllllll")) })
+		if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Health(); err != nil {
+			t.Fatalf("it shows: %v", err)
+		}
+		time.Sleep(scrubAfter)
+		synctest.Wait()
+		if err := s.Health(); !errors.Is(err, ErrDamaged) {
+			t.Errorf("health: %v", err)
+		}
+		if err := s.Save("later", []byte("x")); policy.CodeOf(err) != policy.CodeUnavailable {
+			t.Errorf("save: %v", err)
+		}
+		_ = s.Close()
+	})
 }
