@@ -233,7 +233,9 @@ func TestProtectedTablesFailClosed(t *testing.T) {
 func TestPoliciesConflictWithFiltersOfTheTable(t *testing.T) {
 	p := newProtecting(t)
 	p.setUp()
-	p.must("admin", "CREATE FUNCTION main.guard.none() RETURNS boolean RETURN false")
+	p.must("admin", "CREATE FUNCTION main.guard.none() RETURNS boolean RETURN false",
+		"CREATE FUNCTION main.guard.words(val string COLLATE UTF8_LCASE, gap interval DAY TO SECOND) RETURNS string collate utf8_lcase COMMENT 'x' RETURN CAST(NULL AS string collate UTF8_LCASE)",
+		"CREATE FUNCTION main.guard.gap(gap interval) RETURNS interval COMMENT 'x' RETURN CAST(NULL AS interval day)")
 	p.call("admin", "POST", "/api/2.1/unity-catalog/policies", map[string]any{"name": "p", "policy_type": "POLICY_TYPE_ROW_FILTER", "on_securable_type": "CATALOG",
 		"on_securable_fullname": "main", "for_securable_type": "TABLE", "to_principals": []string{"eu"}, "row_filter": map[string]any{"function_name": "main.guard.none"}})
 	if got := p.reads("ben@example.com", ordersTable); !strings.Contains(got, "UC_ABAC_MULTIPLE_ROW_FILTERS") {

@@ -117,7 +117,17 @@ func (p *parser) literal() string {
 // stay in backticks.
 func (p *parser) dataType() string {
 	var b strings.Builder
-	b.WriteString(strings.ToLower(p.identifier()))
+	name := strings.ToLower(p.identifier())
+	b.WriteString(name)
+	switch {
+	case name == "string" && p.accept("COLLATE"):
+		b.WriteString(" collate " + strings.ToLower(p.identifier()))
+	case name == "interval" && slices.ContainsFunc(intervalUnits, func(unit string) bool { return p.is(unit) }):
+		b.WriteString(" " + strings.ToLower(p.identifier()))
+		if p.accept("TO") {
+			b.WriteString(" to " + strings.ToLower(p.identifier()))
+		}
+	}
 	for depth := 0; p.is("(") || p.is("<") || depth > 0; {
 		t := p.peek()
 		switch {
@@ -147,6 +157,8 @@ func (p *parser) dataType() string {
 	}
 	return b.String()
 }
+
+var intervalUnits = []string{"YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"}
 
 func (p *parser) createSchema() *CreateSchema {
 	s := &CreateSchema{IfNotExists: p.accept("IF", "NOT", "EXISTS"), Name: p.name()}

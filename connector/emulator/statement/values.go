@@ -49,12 +49,12 @@ func Convert(v Value, typ string) (Value, error) { return convert(v, strings.ToL
 var kinds = map[string]string{"string": "string", "char": "string", "varchar": "string", "boolean": "boolean", "date": "date", "timestamp": "timestamp",
 	"timestamp_ntz": "timestamp", "tinyint": "integer", "byte": "integer", "smallint": "integer", "short": "integer", "int": "integer", "integer": "integer",
 	"bigint": "integer", "long": "integer", "float": "float", "real": "float", "double": "float", "decimal": "float", "dec": "float", "numeric": "float",
-	"number": "number", "void": "string", "null": "string", "binary": "string",
+	"number": "number", "void": "string", "null": "string", "binary": "string", "interval": "string",
 	"struct": "nested", "array": "nested", "map": "nested", "variant": "nested"} // nested ones are texts in JSON, as results show them
 
 func convert(v Value, typ string) (Value, error) {
 	name := typ
-	if end := strings.IndexAny(typ, "(<"); end >= 0 {
+	if end := strings.IndexAny(typ, "(< "); end >= 0 {
 		name = typ[:end]
 	}
 	kind, ok := kinds[strings.TrimSpace(name)]
