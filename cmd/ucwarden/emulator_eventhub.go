@@ -34,7 +34,7 @@ func newEventHubCommand(a *app) *cobra.Command {
 string is the only line of standard output. Things go wrong when asked: at the start by --fault, and later by
 POST /_emulator/faults/NAME on the address of --control, ended by DELETE where they last; GET /_emulator/status says how
 many events and receivers there are, and how often the properties of hub and partitions were asked for.
-The faults: ` + strings.Join(emulator.Faults(), ", ") + `. mute and odd-bodies concern
+The faults: ` + strings.Join(emulator.Faults(), ", ") + `. expire, mute and odd-bodies concern
 one partition: mute:0.`,
 		Example: `  ucwarden emulator eventhub --hub tasks
   ucwarden emulator eventhub --addr 127.0.0.1:5672 --hub tasks --partitions 8 --consumer-group ucwarden --key c2VjcmV0`,

@@ -443,7 +443,7 @@ func TestCountersBeforeTheHubIsReached(t *testing.T) {
 	for _, f := range families {
 		there[f.GetName()] = len(f.GetMetric()) > 0
 	}
-	for _, name := range []string{"ucwarden_eventhub_stuck_total", "ucwarden_eventhub_events_total", "ucwarden_eventhub_tasks_total", "ucwarden_eventhub_reconnects_total", "ucwarden_eventhub_up"} {
+	for _, name := range []string{"ucwarden_eventhub_stuck_total", "ucwarden_eventhub_expired_total", "ucwarden_eventhub_events_total", "ucwarden_eventhub_tasks_total", "ucwarden_eventhub_reconnects_total", "ucwarden_eventhub_up"} {
 		if !there[name] {
 			t.Errorf("no series of %s", name)
 		}

@@ -14,6 +14,7 @@ type metrics struct {
 	tasks    *prometheus.CounterVec
 	reopened *prometheus.CounterVec
 	stuck    *prometheus.CounterVec
+	expired  *prometheus.CounterVec
 
 	up, read, last, lag, silent *prometheus.Desc
 }
@@ -31,6 +32,7 @@ func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
 		tasks:    counter("ucwarden_eventhub_tasks_total", "Documents of events: stored as tasks, or repeated ones that made none.", "result"),
 		reopened: counter("ucwarden_eventhub_reconnects_total", "Times that a link or a connection to the hub was opened again.", "what"),
 		stuck:    counter("ucwarden_eventhub_stuck_total", "Times that a partition delivered nothing although it held events.", "partition"),
+		expired:  counter("ucwarden_eventhub_expired_total", "Events that the hub deleted before they were read, as at the end of their retention.", "partition"),
 		up:       gauge("ucwarden_eventhub_up", "1 while every partition of the hub can be read, else 0."),
 		read:     gauge("ucwarden_eventhub_read_sequence", "Sequence number of the last event that is stored; -1 before the first.", "partition"),
 		last:     gauge("ucwarden_eventhub_last_sequence", "Sequence number of the last event of the partition, as of the last look at it.", "partition"),
@@ -47,7 +49,7 @@ func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, collector := range []prometheus.Collector{m, m.events, m.tasks, m.reopened, m.stuck} {
+	for _, collector := range []prometheus.Collector{m, m.events, m.tasks, m.reopened, m.stuck, m.expired} {
 		if err := reg.Register(collector); err != nil {
 			return nil, fmt.Errorf("register the metrics of the event hub: %w", err)
 		}
@@ -59,6 +61,7 @@ func newMetrics(c *Consumer, reg prometheus.Registerer) (*metrics, error) {
 func (m *metrics) know(partition string) {
 	m.events.WithLabelValues(partition)
 	m.stuck.WithLabelValues(partition)
+	m.expired.WithLabelValues(partition)
 }
 
 // Describe implements prometheus.Collector.

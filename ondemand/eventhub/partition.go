@@ -278,14 +278,17 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 		p.tasks = pending
 	}()
 	var made []ondemand.EventTask
-	count := 0
+	count, first := 0, int64(-1)
 	var position ondemand.Position
 	flush := func() error {
 		if position.Stream == "" {
 			return nil
 		}
+		before := p.read
 		err := p.submit(ctx, pending, position)
 		if err == nil {
+			p.noteExpired(before, first)
+			first = position.Sequence + 1
 			p.c.metrics.events.WithLabelValues(p.id).Add(float64(count))
 		}
 		pending, position, count = pending[:0], ondemand.Position{}, 0
@@ -294,6 +297,9 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 	for _, e := range events {
 		if e.SequenceNumber <= p.read { // delivered again after a reconnect
 			continue
+		}
+		if first < 0 {
+			first = e.SequenceNumber
 		}
 		made = p.decode.appendTasks(made[:0], p.id, e)
 		if len(pending)+len(made) > most {
@@ -309,6 +315,17 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 		}
 	}
 	return flush()
+}
+
+// noteExpired says which events between the one that was read last and the next one the hub did not keep until they were read.
+// What it deleted before it was first read is not missed.
+func (p *partition) noteExpired(read, next int64) {
+	if read < 0 || next <= read+1 {
+		return
+	}
+	p.c.metrics.expired.WithLabelValues(p.id).Add(float64(next - read - 1))
+	p.c.log.Warn("the event hub deleted events before they were read, as at the end of their retention; the next full sync makes up for them",
+		"partition", p.id, "events", next-read-1, "first", read+1, "last", next-1)
 }
 
 // submit stores some tasks, and waits while the queue is full or the store cannot write: nothing is given up.
@@ -347,8 +364,8 @@ func (p *partition) alive() {
 	p.c.note(p.id, nil)
 }
 
-// checkLife compares what was read with what the partition holds: equal is idle; more, with nothing received, is a
-// receiver that went silent. It is opened again, and the second time the connection is.
+// checkLife compares what was read with what the partition holds: equal is idle, and so is a partition whose events the hub
+// has deleted; more, with nothing received, is a receiver that went silent. It is opened again, and the second time the connection is.
 func (p *partition) checkLife(ctx context.Context) error {
 	properties, err := p.c.properties(ctx, p.client, p.id)
 	switch {
@@ -358,6 +375,15 @@ func (p *partition) checkLife(ctx context.Context) error {
 		p.c.note(wholeHub, p.c.hub.describe(fmt.Errorf("partition %s: %w", p.id, err)))
 		return errReconnect
 	case properties.LastEnqueuedSequenceNumber <= p.read:
+		p.alive()
+		return nil
+	case properties.IsEmpty || properties.BeginningSequenceNumber > properties.LastEnqueuedSequenceNumber:
+		last := properties.LastEnqueuedSequenceNumber
+		before := p.read
+		if err := p.submit(ctx, nil, ondemand.Position{Stream: p.stream, Sequence: last, Time: properties.LastEnqueuedOn.UTC()}); err != nil {
+			return err
+		}
+		p.noteExpired(before, last+1)
 		p.alive()
 		return nil
 	}

@@ -22,6 +22,7 @@ var faults = map[string]fault{
 	"kill":          {false, func(s *Server, _ string, _ bool) { s.KillConnections() }},
 	"recreate":      {false, func(s *Server, _ string, _ bool) { s.Recreate() }},
 	"add-partition": {false, func(s *Server, _ string, _ bool) { s.AddPartition() }},
+	"expire":        {false, func(s *Server, partition string, _ bool) { s.Expire(partition) }},
 	"odd-bodies":    {false, func(s *Server, partition string, _ bool) { s.AddOddBodies(partition) }},
 	"refuse":        {true, func(s *Server, _ string, on bool) { s.Refuse(on) }},
 	"mute-cbs":      {true, func(s *Server, _ string, on bool) { s.MuteCBS(on) }},

@@ -119,6 +119,18 @@ func (s *Server) MutePartition(id string, mute bool) {
 	}
 }
 
+// Expire deletes the events that a partition holds, as the end of their retention does. Sequence numbers go on.
+func (s *Server) Expire(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.hub.partition(id); p != nil {
+		p.expired = len(p.events)
+		for _, l := range p.receivers {
+			l.next = p.expired
+		}
+	}
+}
+
 // AddPartition adds a partition at the end.
 func (s *Server) AddPartition() {
 	s.mu.Lock()

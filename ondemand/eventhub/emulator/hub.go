@@ -19,6 +19,7 @@ type hub struct {
 type partition struct {
 	id        string
 	events    []event // event i has sequence number i
+	expired   int     // how many of the first are not there any more
 	size      int64
 	muted     bool
 	receivers []*link
@@ -98,8 +99,8 @@ func (p *partition) properties(name string) amqpMap {
 	}
 	return amqpMap{
 		{"name", name}, {"type", "com.microsoft:partition"}, {"partition", p.id},
-		{"begin_sequence_number", int64(0)}, {"last_enqueued_sequence_number", int64(len(p.events)) - 1},
-		{"last_enqueued_offset", offset}, {"last_enqueued_time_utc", enqueued}, {"is_partition_empty", len(p.events) == 0},
+		{"begin_sequence_number", int64(p.expired)}, {"last_enqueued_sequence_number", int64(len(p.events)) - 1},
+		{"last_enqueued_offset", offset}, {"last_enqueued_time_utc", enqueued}, {"is_partition_empty", len(p.events) == p.expired},
 	}
 }
 

@@ -226,7 +226,7 @@ func (s *Server) admitConsumer(l *link, group, id string, list, source fields) (
 	if refusal != nil {
 		return nil, refusal
 	}
-	l.next, l.group, l.p = next, s.o.ConsumerGroups[at], p
+	l.next, l.group, l.p = max(next, p.expired), s.o.ConsumerGroups[at], p
 	p.receivers = slices.DeleteFunc(p.receivers, func(r *link) bool { return slices.Contains(stolen, r) })
 	p.receivers = append(p.receivers, l)
 	return stolen, nil
