@@ -101,7 +101,8 @@ func TestEventHubFaults(t *testing.T) {
 	if code, body := ask(http.MethodGet, "/_emulator/status"); code != http.StatusOK || !strings.Contains(body, `"events":{"0":0,"1":8}`) {
 		t.Errorf("%d %s", code, body)
 	}
-	for path, method := range map[string]string{"/_emulator/faults/misfortune": http.MethodPost, "/_emulator/faults/kill": http.MethodDelete} {
+	for path, method := range map[string]string{"/_emulator/faults/misfortune": http.MethodPost, "/_emulator/faults/kill": http.MethodDelete,
+		"/_emulator/faults/expire:99": http.MethodPost, "/_emulator/faults/mute:": http.MethodPost, "/_emulator/faults/kill:0": http.MethodPost} {
 		if code, _ := ask(method, path); code != http.StatusBadRequest {
 			t.Errorf("%s %s: %d", method, path, code)
 		}

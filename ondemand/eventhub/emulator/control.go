@@ -11,24 +11,25 @@ import (
 
 // fault is a fault by its name; a lasting one is ended by calling it with on unset.
 type fault struct {
-	lasting bool
-	set     func(s *Server, partition string, on bool)
+	lasting      bool
+	ofAPartition bool
+	set          func(s *Server, partition string, on bool)
 }
 
 // faults are what can go wrong, by name.
 var faults = map[string]fault{
-	"detach":        {false, func(s *Server, _ string, _ bool) { s.DetachReceivers() }},
-	"steal":         {false, func(s *Server, _ string, _ bool) { s.StealReceivers() }},
-	"kill":          {false, func(s *Server, _ string, _ bool) { s.KillConnections() }},
-	"recreate":      {false, func(s *Server, _ string, _ bool) { s.Recreate() }},
-	"add-partition": {false, func(s *Server, _ string, _ bool) { s.AddPartition() }},
-	"expire":        {false, func(s *Server, partition string, _ bool) { s.Expire(partition) }},
-	"odd-bodies":    {false, func(s *Server, partition string, _ bool) { s.AddOddBodies(partition) }},
-	"refuse":        {true, func(s *Server, _ string, on bool) { s.Refuse(on) }},
-	"mute-cbs":      {true, func(s *Server, _ string, on bool) { s.MuteCBS(on) }},
-	"reject-cbs":    {true, func(s *Server, _ string, on bool) { s.RejectCBS(on) }},
-	"mute":          {true, func(s *Server, partition string, on bool) { s.MutePartition(partition, on) }},
-	"freeze": {true, func(s *Server, _ string, on bool) {
+	"detach":        {false, false, func(s *Server, _ string, _ bool) { s.DetachReceivers() }},
+	"steal":         {false, false, func(s *Server, _ string, _ bool) { s.StealReceivers() }},
+	"kill":          {false, false, func(s *Server, _ string, _ bool) { s.KillConnections() }},
+	"recreate":      {false, false, func(s *Server, _ string, _ bool) { s.Recreate() }},
+	"add-partition": {false, false, func(s *Server, _ string, _ bool) { s.AddPartition() }},
+	"expire":        {false, true, func(s *Server, partition string, _ bool) { s.Expire(partition) }},
+	"odd-bodies":    {false, true, func(s *Server, partition string, _ bool) { s.AddOddBodies(partition) }},
+	"refuse":        {true, false, func(s *Server, _ string, on bool) { s.Refuse(on) }},
+	"mute-cbs":      {true, false, func(s *Server, _ string, on bool) { s.MuteCBS(on) }},
+	"reject-cbs":    {true, false, func(s *Server, _ string, on bool) { s.RejectCBS(on) }},
+	"mute":          {true, true, func(s *Server, partition string, on bool) { s.MutePartition(partition, on) }},
+	"freeze": {true, false, func(s *Server, _ string, on bool) {
 		if on {
 			s.Freeze()
 		} else {
@@ -42,19 +43,32 @@ func Faults() []string { return slices.Sorted(maps.Keys(faults)) }
 
 // Fault makes something go wrong by name. Those that concern a partition take its id after a colon: mute:0.
 func (s *Server) Fault(name string, on bool) error {
-	name, partition, _ := strings.Cut(name, ":")
+	name, partition, named := strings.Cut(name, ":")
 	f, known := faults[name]
 	switch {
 	case !known:
 		return fmt.Errorf("there is no fault %q: want one of %s", name, strings.Join(Faults(), ", "))
 	case !on && !f.lasting:
 		return fmt.Errorf("the fault %s happens once: there is nothing to end", name)
-	}
-	if partition == "" {
+	case named && !f.ofAPartition:
+		return fmt.Errorf("the fault %s is not one of a partition: leave :%s out", name, partition)
+	case !named:
 		partition = "0"
+	}
+	if ids := s.partitionIDs(); f.ofAPartition && !slices.Contains(ids, partition) {
+		return fmt.Errorf("there is no partition %q: want one of %s", partition, strings.Join(ids, ", "))
 	}
 	f.set(s, partition, on)
 	return nil
+}
+
+func (s *Server) partitionIDs() (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.hub.partitions {
+		ids = append(ids, p.id)
+	}
+	return ids
 }
 
 // status is what the emulator says of itself.
