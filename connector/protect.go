@@ -249,8 +249,11 @@ func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) 
 			failed[s] = true
 		}
 	}
+	if err := r.revokeFirst(ctx, plan.Changes, replaces, result); err != nil {
+		return err
+	}
 	replaces = slices.DeleteFunc(replaces, func(c policy.ProtectionChange) bool {
-		held := unrevoked(plan.Changes, result.Outcomes, c.Table)
+		held := apply.Unrevoked(plan.Changes, result.Outcomes, c.Table)
 		if held { // by what replaces it they might see more; the change that failed is among the outcomes
 			fail(c.Table)
 		}
@@ -272,18 +275,21 @@ func (r *run) applyPlan(ctx context.Context, plan *policy.Plan, result *Result) 
 	return r.lift(ctx, plan, result)
 }
 
-// unrevoked reports whether somebody still holds SELECT on a table that was to be revoked, and that the next attempt may revoke. What no
-// attempt does must not keep a filter from being replaced by one that hides more from others.
-func unrevoked(changes []policy.Change, outcomes []apply.Outcome, table policy.Securable) bool {
+// revokeFirst makes the revokes of SELECT without which filters are not replaced, and which wait for grants that wait for these filters.
+func (r *run) revokeFirst(ctx context.Context, changes []policy.Change, replaces []policy.ProtectionChange, result *Result) error {
+	first, at := apply.WaitingRevokes(changes, result.Outcomes, replaces)
+	if len(first) == 0 {
+		return nil
+	}
+	outcomes, err := r.apply(ctx, first, nil, nil)
 	for i, out := range outcomes {
-		passes := policy.CodeOf(out.Err).Retryable() || errors.Is(out.Err, apply.ErrHeldBack)
-		if out.Err != nil && passes && changes[i].Securable.Contains(table) && slices.ContainsFunc(changes[i].Remove, func(a policy.Assignment) bool {
-			return a.Privilege.Implies(policy.Select) && !slices.Contains(out.Change.Remove, a)
-		}) {
-			return true
+		into := &result.Outcomes[at[i]]
+		held := into.Err
+		if into.Add(out); into.Err == nil {
+			into.Err = held
 		}
 	}
-	return false
+	return err
 }
 
 // applyRest applies what was held back until tables were protected.
@@ -306,11 +312,7 @@ func (r *run) applyRest(ctx context.Context, changes []policy.Change, failed map
 	}
 	outcomes, err := r.apply(ctx, rest, failed, &unmade)
 	for i, out := range outcomes {
-		into := &result.Outcomes[at[i]]
-		into.Change.Add, into.Change.Remove = append(into.Change.Add, out.Change.Add...), append(into.Change.Remove, out.Change.Remove...)
-		into.Change.AddTemporary = append(into.Change.AddTemporary, out.Change.AddTemporary...)
-		into.Change.RemoveTemporary = append(into.Change.RemoveTemporary, out.Change.RemoveTemporary...)
-		into.Unknown, into.Gone, into.Err = append(into.Unknown, out.Unknown...), out.Gone, out.Err
+		result.Outcomes[at[i]].Add(out)
 	}
 	return err
 }
