@@ -12,8 +12,8 @@ import (
 // ValueProblem returns why a value of a policy's resource can match no name of Unity Catalog, or is clearly a mistake of
 // whatever wrote it; "" when there is nothing wrong with it. Wildcards and macros ({USER}, ${{USER.attr}}) are fine.
 //
-// Unity Catalog's names hold no control characters, and names in a policy are written as they are: without quotes, and
-// one in each value.
+// Unity Catalog's names hold no control characters, and names in a policy are written as they are: without quotes around
+// them, and one in each value.
 func ValueProblem(value string) string {
 	if isPlain(value) {
 		return ""
@@ -32,7 +32,7 @@ func ValueProblem(value string) string {
 		return "it begins or ends with a blank"
 	case strings.HasPrefix(bare, "[") && strings.HasSuffix(bare, "]"):
 		return "it is a list written as one text; write each name as a value of its own"
-	case holdsQuotes(bare) || strings.HasPrefix(bare, "'") || strings.HasSuffix(bare, "'"):
+	case strings.Trim(bare, doubleQuotes+"'") != bare || standsInQuotes(bare): // names may hold one within
 		return "it holds quotes; write the name without them"
 	case strings.ContainsAny(bare, ";,"):
 		return "it holds several names; write each as a value of its own"
@@ -112,9 +112,14 @@ func isASCII(text string) bool {
 
 // holdsQuotes reports whether a text holds what is a double quote in some script, or stands in quotes of any kind.
 func holdsQuotes(text string) bool {
-	if strings.ContainsAny(text, "\"`\u201c\u201d\u201e\u201f\uff02\u275d\u275e\u301d\u301e") {
-		return true
-	}
+	return strings.ContainsAny(text, doubleQuotes) || standsInQuotes(text)
+}
+
+// doubleQuotes are the double quotes of all scripts, and the backtick.
+const doubleQuotes = "\"`\u201c\u201d\u201e\u201f\uff02\u275d\u275e\u301d\u301e"
+
+// standsInQuotes reports whether a text begins and ends with a quote.
+func standsInQuotes(text string) bool {
 	first, n := utf8.DecodeRuneInString(text)
 	last, _ := utf8.DecodeLastRuneInString(text)
 	const quotes = "'\u00b4\u2018\u2019\u201a\u201b\u2039\u203a\u00ab\u00bb\uff07\u300c\u300d"

@@ -37,6 +37,7 @@ func TestValueProblem(t *testing.T) {
 		"order details":                  "",
 		"l'été":                          "",
 		"[x]_1":                          "",
+		"o\"x`y":                         "", // a name that Unity Catalog takes
 		"{USER}":                         "",
 		"home_{OWNER}_x":                 "",
 		"${{USER.dept}}":                 "",
