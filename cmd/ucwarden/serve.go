@@ -145,8 +145,8 @@ func (d *daemon) checks() []apiserver.Check {
 	checks := []apiserver.Check{
 		{Name: "store", Run: func(context.Context) error { return d.store.Health() }},
 		{Name: "tasks", Run: d.tasksPaused, Degrades: true},
-		{Name: "policies", Run: d.policiesMissing, Degrades: true}, {Name: "policies", Run: d.policiesProblem, Degrades: true},
-		{Name: "workspace", Run: d.workspaceMissing, Degrades: true}, {Name: "workspace", Run: d.workspaceProblem, Degrades: true},
+		{Name: "policies", Run: d.policiesMissing}, {Name: "policies", Run: d.policiesProblem, Degrades: true},
+		{Name: "workspace", Run: d.workspaceMissing}, {Name: "workspace", Run: d.workspaceProblem, Degrades: true},
 		{Name: "syncs", Run: d.fullSyncs.problem, Degrades: true},
 	}
 	if d.events != nil {

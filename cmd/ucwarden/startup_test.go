@@ -58,10 +58,10 @@ func (s served) readiness(t *testing.T) (status int, body string) {
 	return resp.StatusCode, string(text)
 }
 
-// acceptedWhileMissing submits a task to a daemon that is ready to take it, and degraded because of what the named check finds.
+// acceptedWhileMissing submits a task to a daemon that is not ready, because of what the named check finds.
 func (s served) acceptedWhileMissing(t *testing.T, check string) ondemand.Task {
 	t.Helper()
-	if status, body := s.readiness(t); status != http.StatusOK || !strings.Contains(body, `"degraded"`) || !strings.Contains(body, "/checks/"+check) {
+	if status, body := s.readiness(t); status != http.StatusServiceUnavailable || !strings.Contains(body, "/checks/"+check) {
 		t.Errorf("/readyz answers %d %s", status, body)
 	}
 	task, err := s.Submit(t.Context(), tableSync("", "c", "s", "t1"))
@@ -162,7 +162,7 @@ func TestServeWaitsForPolicyFiles(t *testing.T) {
 		if _, err := s.logged(regexp.MustCompile(step.logged)); err != nil {
 			t.Fatal(err)
 		}
-		if status, body := s.readiness(t); status != http.StatusOK || !strings.Contains(body, "/checks/policies") {
+		if status, body := s.readiness(t); status != http.StatusServiceUnavailable || !strings.Contains(body, "/checks/policies") {
 			t.Errorf("with %q /readyz answers %d %s", step.text, status, body)
 		}
 	}
