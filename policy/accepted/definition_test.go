@@ -152,11 +152,32 @@ func TestImpliedByWayOfOthers(t *testing.T) {
 	}
 }
 
-// An entry that is null may have been to deny.
-func TestNullPolicies(t *testing.T) {
-	found := findingsOf(t, `{"policies":[null]}`)
-	if len(found) != 1 || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, "it is null") {
-		t.Errorf("%v", found)
+// An entry that is no policy may have been to deny.
+func TestNoPolicies(t *testing.T) {
+	for entry, reason := range map[string]string{"null": "it is null", `"x"`: "a JSON string does not fit here", "5": "a JSON number does not fit here", "true": "a JSON bool does not fit here"} {
+		found := findingsOf(t, `{"policies":[`+entry+`]}`)
+		if len(found) != 1 || found[0].Effect != policy.EffectWider || !strings.Contains(found[0].Message, reason) {
+			t.Errorf("%s: %+v", entry, found)
+		}
+	}
+}
+
+// A field with the name that faults of entries have is one that nobody knows, and may restrict.
+func TestFieldNamedEntry(t *testing.T) {
+	resources := map[string]ranger.PolicyResource{"catalog": {Values: []string{"a"}}}
+	for _, fault := range []ranger.Fault{
+		{Field: ranger.EntryField, Unknown: true, Reason: "it is not a field of Ranger's model"},
+		{Field: ranger.EntryField, Reason: ranger.DuplicateKey},
+	} {
+		policies := &ranger.ServicePolicies{Policies: []ranger.Policy{{ID: 2, Resources: resources, Faults: []ranger.Fault{fault}}}}
+		rs, err := rules.New(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies}), rules.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := accepted.Findings(rs, nil)
+		if len(found) == 0 || !strings.Contains(found[0].Message, "everybody is denied what it is about") {
+			t.Errorf("%v: %v", fault, found)
+		}
 	}
 }
 

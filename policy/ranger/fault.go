@@ -17,13 +17,14 @@ type Fault struct {
 	Unknown bool `json:"unknown,omitempty"`
 }
 
-// EntryField is the field of a fault about an entry in a list of policies that is no policy, but a text or a number.
+// EntryField is the field of a fault about an entry in a list of policies that is no policy, but a text, a number or null: what
+// stood there, or was to, may deny.
 const EntryField = "entry"
 
 // DuplicateKey is the reason of a fault about a field that an object has twice.
 const DuplicateKey = "duplicate key: the object has it twice; keep one"
 
-// NullEntry is the fault of an entry in a list of policies that is null: what stood there, or was to, may deny.
+// NullEntry is the fault of an entry in a list of policies that is null.
 var NullEntry = Fault{Field: EntryField, Reason: "it is null; write the policy, or remove it"}
 
 // FileField is the field of a fault about the file that the policy stands in.
@@ -36,6 +37,10 @@ func (f Fault) String() string {
 	}
 	return f.Field + ": " + f.Reason
 }
+
+// IsEntry reports whether the fault is about an entry in a list of policies that is no policy. A policy may have a field of that
+// name, which nobody knows.
+func (f Fault) IsEntry() bool { return f.Field == EntryField && !f.Unknown && !f.IsDuplicate() }
 
 // IsDuplicate reports whether the object has the field twice, so that one of two values was read, and nobody knows which is meant.
 func (f Fault) IsDuplicate() bool { return f.Reason == DuplicateKey }
@@ -67,7 +72,7 @@ func WithFaults(policies []Policy, faults map[int][]Fault) []Policy {
 		known := p.Faults
 		for _, f := range list {
 			if !slices.ContainsFunc(known, func(k Fault) bool {
-				return k.Field == EntryField || within(f.Field, k.Field) || within(k.Field, f.Field)
+				return k.IsEntry() || within(f.Field, k.Field) || within(k.Field, f.Field)
 			}) {
 				p.Faults = append(slices.Clip(p.Faults), f)
 			}

@@ -92,12 +92,12 @@ func (d *damage) add(f ranger.Fault) faultEffect {
 		d.where = true
 		return faultWhere
 	}
-	if f == ranger.NullEntry {
+	if f.IsEntry() {
 		d.noAllow = true
 		return faultLost
 	}
 	switch name {
-	case ranger.EntryField, "allowExceptions", "id": // nothing is decided by an id, but which of two policies holds is not known
+	case "allowExceptions", "id": // nothing is decided by an id, but which of two policies holds is not known
 		d.noAllow = true
 		return faultVoid
 	case "validitySchedules", "conditions", "isEnabled", "service", "serviceType", "zoneName":
