@@ -162,6 +162,19 @@ func TestNoPolicies(t *testing.T) {
 	}
 }
 
+// A field named file is told by its name, and not by that of the policy's file.
+func TestFieldNamedFile(t *testing.T) {
+	fault := ranger.Fault{Field: "file", Unknown: true, Reason: "it is not a field of Ranger's model"}
+	policies := &ranger.ServicePolicies{Policies: []ranger.Policy{{ID: 2, Origin: "p.json", Faults: []ranger.Fault{fault}}}}
+	rs, err := rules.New(ranger.UnverifiedSnapshot(ranger.SnapshotInput{Policies: policies}), rules.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := accepted.Findings(rs, nil); len(found) == 0 || !strings.HasPrefix(found[0].Message, "file cannot be understood") {
+		t.Errorf("%v", found)
+	}
+}
+
 // A field with the name that faults of entries have is one that nobody knows, and may restrict.
 func TestFieldNamedEntry(t *testing.T) {
 	resources := map[string]ranger.PolicyResource{"catalog": {Values: []string{"a"}}}

@@ -27,8 +27,8 @@ const DuplicateKey = "duplicate key: the object has it twice; keep one"
 // NullEntry is the fault of an entry in a list of policies that is null.
 var NullEntry = Fault{Field: EntryField, Reason: "it is null; write the policy, or remove it"}
 
-// FileField is the field of a fault about the file that the policy stands in.
-const FileField = "file"
+// FileField is the field of a fault about the file that the policy stands in. No field of a policy has such a name.
+const FileField = "its file"
 
 // String returns the field and what is wrong with it.
 func (f Fault) String() string {

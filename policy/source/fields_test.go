@@ -28,7 +28,7 @@ func TestFieldsThatTheModelDoesNotHave(t *testing.T) {
 		"far from any":          {with(`"owner":"ana",`), "2 owner", "owner: it is not a field of Ranger's model"},
 		"in an item":            {strings.Replace(with(""), `"groups"`, `"extra":1,"groups"`, 1), "2 policyItems[0].extra", "policyItems[0].extra: it is not a field"},
 		"in a resource":         {strings.Replace(with(""), `"values"`, `"regex":true,"values"`, 1), "2 resources.catalog.regex", "resources.catalog.regex: it is not a field"},
-		"around the policies":   {strings.Replace(with(""), "{", `{"comment":1,`, 1), "2 file", "comment is not a field of Ranger's model"},
+		"around the policies":   {strings.Replace(with(""), "{", `{"comment":1,`, 1), "2 its file", "comment is not a field of Ranger's model"},
 		"in a list":             {"[{\"owner\":0," + allow(2, "second", "t2")[1:] + "]", "2 owner", "owner: it is not a field"},
 		"in a policy by itself": {`{"owner":0,` + allow(2, "second", "t2")[1:], "2 owner", "owner: it is not a field"},
 	} {
@@ -125,7 +125,7 @@ func TestFieldsAroundPolicies(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), "may take access away") {
 					t.Errorf("never verified: %v, %v", s, err)
 				}
-			case err != nil || faultsOf(s) != "1 file":
+			case err != nil || faultsOf(s) != "1 its file":
 				t.Errorf("never verified: %v, %v", s, err)
 			}
 
@@ -158,7 +158,7 @@ func TestValuesAroundPolicies(t *testing.T) {
 		doc := `{` + field + `,"policies":[` + allow(1, "a", "t") + `,` + deny + `]}`
 		dir := tempWith(t, map[string]string{"x.json": doc, "own.json": own})
 		s, err := newFiles(t, source.FilesOptions{Path: dir, Debounce: 1}).Load(t.Context())
-		if err != nil || faultsOf(s) != "1 file, 2 file" || len(s.Policies) != 3 || !strings.HasPrefix(s.Policies[1].Faults[0].Reason, name) {
+		if err != nil || faultsOf(s) != "1 its file, 2 its file" || len(s.Policies) != 3 || !strings.HasPrefix(s.Policies[1].Faults[0].Reason, name) {
 			t.Errorf("%s: %v, %v", field, err, s)
 		}
 		write(t, dir, map[string]string{"x.json": strings.Replace(doc, field, `"policyVersion":7`, 1)})
