@@ -41,14 +41,14 @@ type Scope struct {
 	rolePrefix string
 	protected  map[string]bool // folded
 	own        func(Principal) bool
-	options    ScopeOptions // it was made of
+	options    *ScopeOptions // it was made of; nil: of none
 }
 
 type filter struct{ include, exclude []naming.Pattern }
 
 // NewScope compiles the options. Errors name the bad pattern.
 func NewScope(o ScopeOptions) (Scope, error) {
-	s := Scope{options: o, rolePrefix: o.RolePrefix, protected: make(map[string]bool, len(o.Protected))}
+	s := Scope{options: &o, rolePrefix: o.RolePrefix, protected: make(map[string]bool, len(o.Protected))}
 	for t, f := range o.Objects {
 		if t.Depth() == 0 {
 			return Scope{}, Errorf(CodeInvalid, "scope: unknown securable type %q", t)
@@ -139,7 +139,12 @@ func (s Scope) Within(roots ...Securable) Scope {
 }
 
 // Options returns what the scope was made of.
-func (s Scope) Options() ScopeOptions { return s.options }
+func (s Scope) Options() ScopeOptions {
+	if s.options == nil {
+		return ScopeOptions{}
+	}
+	return *s.options
+}
 
 // Roots lists what the scope was narrowed to; empty for the whole metastore. The caller must not change the list.
 func (s Scope) Roots() []Securable { return s.roots }
