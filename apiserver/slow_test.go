@@ -57,35 +57,55 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return ours, nil
 }
 
+// newBubble returns an env with keys and a queue, in the bubble of a test, and the store of the queue.
+func newBubble(t *testing.T) (*env, *store.Store) {
+	t.Helper()
+	time.Sleep(24 * time.Hour) // away from the first instant of the bubble, before which no token can be issued
+	e := &env{t: t}
+	var err error
+	if e.signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if e.verifier, err = keys.NewVerifier(t.Context(), keys.VerifierOptions{JWKS: e.keySet()}); err != nil {
+		t.Fatal(err)
+	}
+	file, err := store.Open(filepath.Join(t.TempDir(), "tasks.db"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.queue, err = queue.New(file, queue.Options{Handlers: map[ondemand.Type]ondemand.Handler{ondemand.FullSync: handler{}}}); err != nil {
+		t.Fatal(err)
+	}
+	return e, file
+}
+
+// serveOnPipes runs a server on connections in memory, until end is called.
+func (e *env) serveOnPipes(t *testing.T, o apiserver.Options) (listener *pipes, ctx context.Context, end func()) {
+	t.Helper()
+	var err error
+	if e.server, err = apiserver.New(o); err != nil {
+		t.Fatal(err)
+	}
+	listener = newPipes()
+	e.server.ListenOn(listener)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- e.server.Run(ctx) }()
+	return listener, ctx, func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Clients that are slow to send or to read are cut off after the time that each step may take, hold nothing then, and keep nobody else
 // waiting.
 func TestSlowClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(24 * time.Hour) // away from the first instant of the bubble, before which no token can be issued
-		e := &env{t: t}
-		var err error
-		if e.signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-			t.Fatal(err)
-		}
-		if e.verifier, err = keys.NewVerifier(t.Context(), keys.VerifierOptions{JWKS: e.keySet()}); err != nil {
-			t.Fatal(err)
-		}
-		file, err := store.Open(filepath.Join(t.TempDir(), "tasks.db"), store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.queue, err = queue.New(file, queue.Options{Handlers: map[ondemand.Type]ondemand.Handler{ondemand.FullSync: handler{}}}); err != nil {
-			t.Fatal(err)
-		}
+		e, file := newBubble(t)
 		registry := prometheus.NewRegistry()
-		if e.server, err = apiserver.New(apiserver.Options{Tasks: e.queue, Verifier: e.verifier, Registerer: registry, Heartbeat: time.Second}); err != nil {
-			t.Fatal(err)
-		}
-		listener := newPipes()
-		e.server.ListenOn(listener)
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- e.server.Run(ctx) }()
+		listener, ctx, end := e.serveOnPipes(t, apiserver.Options{Tasks: e.queue, Verifier: e.verifier, Registerer: registry, Heartbeat: time.Second})
 		token := e.issue("slow", nil, keys.ScopeAdmin)
 		head := " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n"
 
@@ -167,10 +187,7 @@ func TestSlowClients(t *testing.T) {
 			t.Errorf("%v requests are held after all were cut off", n)
 		}
 		good.CloseIdleConnections()
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 		if err := file.Close(); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}

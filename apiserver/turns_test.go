@@ -3,11 +3,7 @@ package apiserver_test
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,7 +14,6 @@ import (
 	"ucwarden/apiserver/keys"
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/queue"
-	"ucwarden/ondemand/store"
 )
 
 // largeLists is a queue whose lists are large.
@@ -36,31 +31,9 @@ func (l *largeLists) List(context.Context, ondemand.Filter) (ondemand.Page, erro
 // time. Other subjects, and the same one's small requests, do not wait for that.
 func TestLargeRequestsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(24 * time.Hour) // away from the first instant of the bubble, before which no token can be issued
-		e := &env{t: t}
-		var err error
-		if e.signer, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-			t.Fatal(err)
-		}
-		if e.verifier, err = keys.NewVerifier(t.Context(), keys.VerifierOptions{JWKS: e.keySet()}); err != nil {
-			t.Fatal(err)
-		}
-		file, err := store.Open(filepath.Join(t.TempDir(), "tasks.db"), store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		tasks := &largeLists{}
-		if tasks.Queue, err = queue.New(file, queue.Options{Handlers: map[ondemand.Type]ondemand.Handler{ondemand.FullSync: handler{}}}); err != nil {
-			t.Fatal(err)
-		}
-		if e.server, err = apiserver.New(apiserver.Options{Tasks: tasks, Verifier: e.verifier}); err != nil {
-			t.Fatal(err)
-		}
-		listener := newPipes()
-		e.server.ListenOn(listener)
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- e.server.Run(ctx) }()
+		e, file := newBubble(t)
+		tasks := &largeLists{Queue: e.queue}
+		listener, ctx, end := e.serveOnPipes(t, apiserver.Options{Tasks: tasks, Verifier: e.verifier})
 		greedy, other := e.issue("greedy", nil, keys.ScopeAdmin), e.issue("other", nil, keys.ScopeAdmin)
 
 		send := func(token, request string) *bufio.Reader {
@@ -112,10 +85,7 @@ func TestLargeRequestsTakeTurns(t *testing.T) {
 		if got := status(send(greedy, list)); got != 200 {
 			t.Errorf("after that: %d", got)
 		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 		if err := file.Close(); err != nil {
 			t.Error(err)
 		}
