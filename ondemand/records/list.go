@@ -76,7 +76,8 @@ func List(tx *store.Tx, f ondemand.Filter) (ondemand.Page, error) {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
-		if full := len(page.Items) == limit || size >= maxPage; full && visible == nil {
+		full := len(page.Items) == limit || size >= maxPage
+		if full && visible == nil {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}
@@ -88,7 +89,7 @@ func List(tx *store.Tx, f ondemand.Filter) (ondemand.Page, error) {
 			scanned, hidden = scanned+1, at
 			continue
 		}
-		if len(page.Items) == limit || size >= maxPage {
+		if full {
 			page.NextCursor = base64.RawURLEncoding.EncodeToString(last)
 			break
 		}

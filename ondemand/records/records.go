@@ -44,21 +44,17 @@ func Open(s *store.Store) error {
 		return err
 	}
 	return s.Upgrade(func(tx *store.Tx) error {
-		type entry struct{ id, key, summary []byte }
-		var updates []entry // first, because a cursor does not survive writes
 		c := tx.Bucket(bucketByStatus).Cursor()
 		for k, v := c.Seek([]byte{0}); k != nil; k, v = c.Next() {
-			if decodeSummary(v).typ == ondemand.PipelineUpdate {
-				updates = append(updates, entry{bytes.Clone(k[9:]), bytes.Clone(k[1:]), bytes.Clone(v)})
+			if decodeSummary(v).typ != ondemand.PipelineUpdate {
+				continue
 			}
-		}
-		for _, u := range updates {
-			t, err := LoadExisting(tx, string(u.id))
+			t, err := LoadExisting(tx, string(k[9:]))
 			if err != nil {
 				return err
 			}
 			if id := t.ExternalID(); id != "" {
-				if err := tx.Bucket(bucketByExternal).Put(externalKey(id, u.key), u.summary); err != nil {
+				if err := tx.Bucket(bucketByExternal).Put(externalKey(id, k[1:]), v); err != nil {
 					return err
 				}
 			}

@@ -353,6 +353,11 @@ func (f *openFile) intact(seq uint64) error {
 	if err != nil {
 		return damagedError(f.path, err)
 	}
+	return f.isAt(seq)
+}
+
+// isAt returns an error when the last commit in the file is not the one of that number.
+func (f *openFile) isAt(seq uint64) error {
 	found, err := f.lastCommit()
 	if err == nil && found != seq {
 		err = wrongCommit(f.path, found, seq)
@@ -388,11 +393,7 @@ func (f *openFile) check(seq uint64) error {
 	if err := checkFile(f.file, f.path); err != nil {
 		return err
 	}
-	found, err := f.lastCommit()
-	if err == nil && found != seq {
-		err = wrongCommit(f.path, found, seq)
-	}
-	return err
+	return f.isAt(seq)
 }
 
 // lastCommit returns the number of the last commit in the file.
