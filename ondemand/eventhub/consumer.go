@@ -157,10 +157,12 @@ func (c *Consumer) note(key string, problem *Failure) {
 	over := before != nil && len(c.problems) == 0
 	c.mu.Unlock()
 	switch {
-	case problem != nil && !known && key == wholeHub:
-		c.log.Error("cannot read tasks from the event hub; trying again", "error", problem)
 	case problem != nil && !known:
-		c.log.Error("cannot read tasks from the event hub; trying again", "partition", key, "error", problem)
+		log := c.log
+		if key != wholeHub {
+			log = log.With("partition", key)
+		}
+		log.Error("cannot read tasks from the event hub; trying again", "error", problem)
 	case over:
 		c.log.Info("reading tasks from the event hub again")
 	}

@@ -18,18 +18,18 @@ type fault struct {
 
 // faults are what can go wrong, by name.
 var faults = map[string]fault{
-	"detach":        {false, false, func(s *Server, _ string, _ bool) { s.DetachReceivers() }},
-	"steal":         {false, false, func(s *Server, _ string, _ bool) { s.StealReceivers() }},
-	"kill":          {false, false, func(s *Server, _ string, _ bool) { s.KillConnections() }},
-	"recreate":      {false, false, func(s *Server, _ string, _ bool) { s.Recreate() }},
-	"add-partition": {false, false, func(s *Server, _ string, _ bool) { s.AddPartition() }},
-	"expire":        {false, true, func(s *Server, partition string, _ bool) { s.Expire(partition) }},
-	"odd-bodies":    {false, true, func(s *Server, partition string, _ bool) { s.AddOddBodies(partition) }},
-	"refuse":        {true, false, func(s *Server, _ string, on bool) { s.Refuse(on) }},
-	"mute-cbs":      {true, false, func(s *Server, _ string, on bool) { s.MuteCBS(on) }},
-	"reject-cbs":    {true, false, func(s *Server, _ string, on bool) { s.RejectCBS(on) }},
-	"mute":          {true, true, func(s *Server, partition string, on bool) { s.MutePartition(partition, on) }},
-	"freeze": {true, false, func(s *Server, _ string, on bool) {
+	"detach":        {set: func(s *Server, _ string, _ bool) { s.DetachReceivers() }},
+	"steal":         {set: func(s *Server, _ string, _ bool) { s.StealReceivers() }},
+	"kill":          {set: func(s *Server, _ string, _ bool) { s.KillConnections() }},
+	"recreate":      {set: func(s *Server, _ string, _ bool) { s.Recreate() }},
+	"add-partition": {set: func(s *Server, _ string, _ bool) { s.AddPartition() }},
+	"expire":        {ofAPartition: true, set: func(s *Server, partition string, _ bool) { s.Expire(partition) }},
+	"odd-bodies":    {ofAPartition: true, set: func(s *Server, partition string, _ bool) { s.AddOddBodies(partition) }},
+	"refuse":        {lasting: true, set: func(s *Server, _ string, on bool) { s.Refuse(on) }},
+	"mute-cbs":      {lasting: true, set: func(s *Server, _ string, on bool) { s.MuteCBS(on) }},
+	"reject-cbs":    {lasting: true, set: func(s *Server, _ string, on bool) { s.RejectCBS(on) }},
+	"mute":          {lasting: true, ofAPartition: true, set: func(s *Server, partition string, on bool) { s.MutePartition(partition, on) }},
+	"freeze": {lasting: true, set: func(s *Server, _ string, on bool) {
 		if on {
 			s.Freeze()
 		} else {
