@@ -66,6 +66,21 @@ func comesFirst(first *Protection) string {
 	return fmt.Sprintf("policy %d comes first", first.PolicyID)
 }
 
+// besides is protectionOf for a policy besides the item that is in force, if one is: that item comes first.
+func besides(first *Protection, p *evaluate.Traced, zone string, covered map[string]bool) (Protection, bool) {
+	one, ok := protectionOf(p, zone, covered)
+	if !ok || first == nil {
+		return one, ok
+	}
+	if keyOf(&one) == keyOf(first) {
+		return one, false
+	}
+	if one.Applies {
+		one.Applies, one.Effect = false, comesFirst(first)
+	}
+	return one, true
+}
+
 // rowFilters lists the row filter that is in force, and those that are not.
 func (x *explainer) rowFilters(r evaluate.Request, zone string) []Protection {
 	var list []Protection
@@ -77,15 +92,10 @@ func (x *explainer) rowFilters(r evaluate.Request, zone string) []Protection {
 	}
 	covered := map[string]bool{}
 	for _, p := range x.evaluator.Trace(r, ranger.PolicyTypeRowFilter, zone) {
-		one, ok := protectionOf(&p, zone, covered)
-		if !ok || first != nil && keyOf(&one) == keyOf(first) {
-			continue
+		if one, ok := besides(first, &p, zone, covered); ok {
+			x.asEnforced(&one, nil)
+			list = append(list, one)
 		}
-		if one.Applies && first != nil {
-			one.Applies, one.Effect = false, comesFirst(first)
-		}
-		x.asEnforced(&one, nil)
-		list = append(list, one)
 	}
 	return list
 }
@@ -116,14 +126,9 @@ func (x *explainer) masks(r evaluate.Request, zone string, columns []policy.Colu
 			add(first, columns[i].Name)
 		}
 		for _, p := range x.evaluator.Trace(r, ranger.PolicyTypeDataMask, zone) {
-			one, ok := protectionOf(&p, zone, map[string]bool{})
-			if !ok || first != nil && keyOf(&one) == keyOf(first) {
-				continue
+			if one, ok := besides(first, &p, zone, map[string]bool{}); ok {
+				add(&one, columns[i].Name)
 			}
-			if one.Applies && first != nil {
-				one.Applies, one.Effect = false, comesFirst(first)
-			}
-			add(&one, columns[i].Name)
 		}
 	}
 	var list []Protection
