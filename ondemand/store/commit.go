@@ -53,6 +53,7 @@ type committer struct {
 	quit  chan struct{}
 	ended chan struct{}
 	once  sync.Once
+	quiet *time.Timer // reads the time of the file when there was no commit for noteAfter
 	taken atomic.Bool // run has a write that is neither in queue nor committed
 
 	expected atomic.Pointer[expectation] // nil: none
@@ -120,9 +121,28 @@ func newCommitter(s *Store, reg prometheus.Registerer) (*committer, error) {
 	if c.seq, err = s.file.lastCommit(); err != nil {
 		return nil, err
 	}
+	c.quiet = time.AfterFunc(time.Hour, c.note) // each commit sets it
+	c.quiet.Stop()
 	go c.run()
 	go c.scrub()
 	return c, nil
+}
+
+// noteAfter is how long after the last commit the time of the file is read, which makes the next commit slower.
+const noteAfter = 20 * time.Millisecond
+
+// note has what else is written to the file show by its time.
+func (c *committer) note() {
+	if !c.mu.TryLock() {
+		c.quiet.Reset(noteAfter)
+		return
+	}
+	defer c.mu.Unlock()
+	if file := c.store.file; file != nil && file.last == nil {
+		if err := file.note(); err != nil {
+			c.store.log.Debug("the time of the task store cannot be read", "error", err) // whoever needs the file says it
+		}
+	}
 }
 
 // do queues a write and waits until it is durable or rejected. It returns fn's error, or an error of class unavailable
@@ -178,6 +198,7 @@ func (c *committer) alone(w *write) bool {
 func (c *committer) stop() {
 	c.once.Do(func() { close(c.quit) })
 	<-c.ended
+	c.quiet.Stop()
 }
 
 func (c *committer) run() {
@@ -367,6 +388,7 @@ func (c *committer) commit(tx *bolt.Tx, size int) error {
 	if statErr := c.store.file.wrote(); err == nil {
 		err = statErr
 	}
+	c.quiet.Reset(noteAfter)
 	if err != nil {
 		c.uncertain = true
 		if probing := c.problem.Load() != nil; !probing {

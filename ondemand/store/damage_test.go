@@ -164,6 +164,22 @@ func waitHealth(t *testing.T, s *Store, well bool) error {
 	}
 }
 
+// waitNoted waits until there was no commit for so long that what else is written to the file shows by its time.
+func waitNoted(t *testing.T, s *Store) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		s.commits.mu.Lock()
+		noted := s.file.last != nil
+		s.commits.mu.Unlock()
+		if noted {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the time of the file is not known")
+		}
+	}
+}
+
 // What happens to the file under a running process is seen at once: nothing is written or acknowledged any more, nothing
 // panics, and once the file is as it was, all goes on.
 func TestFileChangedUnderneath(t *testing.T) {
@@ -227,7 +243,7 @@ func TestFileChangedUnderneath(t *testing.T) {
 				t.Fatal(err)
 			}
 			want["last"] = "saved"
-			time.Sleep(20 * time.Millisecond) // the clock of the file system is coarse
+			waitNoted(t, s)
 			c.how(t, path)
 
 			if err := s.Health(); err == nil {

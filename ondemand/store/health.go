@@ -215,7 +215,7 @@ func (c *committer) readWhole() error {
 	} else {
 		c.store.log.Warn("something else than this process wrote to the task store; what is in it is whole", "path", file.path)
 	}
-	file.last = now
+	file.state.size, file.last = now.Size(), now
 	return nil
 }
 

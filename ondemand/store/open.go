@@ -68,10 +68,11 @@ func (n *newerLayout) Error() string {
 
 // openFile is an open file of a store: locked, and checked when it was opened.
 type openFile struct {
-	db   *bolt.DB
-	file *os.File // of db
-	path string
-	last os.FileInfo // of the file after our own last write; nobody else writes to it
+	db    *bolt.DB
+	file  *os.File // of db
+	path  string
+	state fileState   // of the file after our own last write; nobody else writes to it
+	last  os.FileInfo // the same with its time; nil: [openFile.note] was not called since
 
 	stuck    bool         // a transaction could not be ended, so that bbolt cannot be closed
 	written  int64        // up to where the file holds blocks of the disk, see writeAhead
@@ -151,7 +152,7 @@ func openChecked(path string, o Options) (_ *openFile, err error) {
 	if err := f.upgrade(o.Visit); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	return f, f.wrote()
+	return f, errors.Join(f.wrote(), f.note())
 }
 
 // openLocked opens the file and waits for its lock, so that it is checked while nobody writes to it. bbolt locks the same
@@ -282,6 +283,14 @@ var errUpToDate = errors.New("the layout is up to date")
 
 // wrote records what our own last write left, for [openFile.changed].
 func (f *openFile) wrote() (err error) {
+	f.last = nil
+	f.state, err = stateOf(f.file)
+	return err
+}
+
+// note records the time of our own last write, too. To ask for it after each makes the next one slower, see [stateOf]; until it is
+// called, what else writes to the file does not show by the time.
+func (f *openFile) note() (err error) {
 	f.last, err = f.file.Stat()
 	return err
 }
@@ -311,15 +320,13 @@ func (f *openFile) writeAhead(used int64) {
 		return
 	}
 	from := max(f.written, used)
-	to := min(from+ahead, f.last.Size())
+	to := min(from+ahead, f.state.size)
 	if from >= to {
 		return
 	}
 	f.written = to                               // also where it fails: the commit that needs the pages says so
 	_, _ = f.file.WriteAt(zeros[:to-from], from) // an error has no effect but on speed
-	if now, err := f.file.Stat(); err == nil {   // since it was us who wrote
-		f.last = now
-	}
+	f.last = nil                                 // since it was us who wrote
 }
 
 // changed returns an error when the file is not as our own last write left it. No write may be in progress.
@@ -332,21 +339,31 @@ func (f *openFile) changed() error {
 
 // modified returns an error when something else than this process wrote to the file or changed its length.
 func (f *openFile) modified() error {
-	now, err := f.file.Stat()
+	var changed bool
+	var err error
+	if f.last == nil {
+		var now fileState
+		now, err = stateOf(f.file)
+		changed = now.size != f.state.size
+	} else {
+		var now os.FileInfo
+		now, err = f.file.Stat()
+		changed = err == nil && !sameState(now, f.last)
+	}
 	if err != nil {
 		return policy.Errorf(policy.CodeUnavailable, "task store %s cannot be read: %w", f.path, err)
 	}
-	if !sameState(now, f.last) {
+	if changed {
 		return policy.Errorf(policy.CodeUnavailable, "task store %s was changed by something else than this process", f.path)
 	}
 	return nil
 }
 
 // intact returns an error when what the next commit builds on is not as the one of that number left it. What others write while this
-// process does, or in the same tick of the clock, does not show in the time of the file; bbolt then goes on from an older meta page
+// process does, or before [openFile.note], does not show in the time of the file; bbolt then goes on from an older meta page
 // where the newer one is bad, and frees as many pages as the list of free pages seems to have, for hours. No write may be in progress.
 func (f *openFile) intact(seq uint64) error {
-	m, err := readMetas(f.file, f.last.Size())
+	m, err := readMetas(f.file, f.state.size)
 	if err == nil {
 		err = readFreelistHeader(f.file, m)
 	}
@@ -371,9 +388,9 @@ func wrongCommit(path string, found, seq uint64) error {
 
 // moved returns an error when another file, or none, is at the path.
 func (f *openFile) moved() error {
-	there, err := os.Stat(f.path)
+	there, err := stateAt(f.path)
 	switch {
-	case err == nil && os.SameFile(there, f.last):
+	case err == nil && there.same(f.state):
 		return nil
 	case err == nil:
 		return policy.Errorf(policy.CodeUnavailable, "task store %s was replaced by another file: this process alone has its tasks; let it "+
