@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"policy/attach":                      {"policy", "policy/sqlexpr"},
 	"policy/protect":                     {"policy", "policy/attach", "policy/judge", "policy/match", "policy/naming", "policy/ranger", "policy/rules", "policy/sqlexpr"},
 	"policy/explain":                     {"policy", "policy/attach", "policy/compile", "policy/condition", "policy/evaluate", "policy/match", "policy/protect", "policy/ranger", "policy/rules"},
-	"policy/lint":                        {"policy", "policy/accepted", "policy/compile", "policy/condition", "policy/explain", "policy/match", "policy/naming", "policy/ranger", "policy/region", "policy/rules", "policy/schedule", "policy/verify"},
+	"policy/lint":                        {"policy", "policy/accepted", "policy/compile", "policy/condition", "policy/explain", "policy/match", "policy/naming", "policy/ranger", "policy/region", "policy/rules", "policy/schedule", "policy/sqlexpr", "policy/verify"},
 	"policy/suite":                       {"policy", "policy/compile", "policy/delta", "policy/evaluate", "policy/match", "policy/parse", "policy/protect", "policy/ranger", "policy/rules"},
 	"policy/script":                      {"policy/match", "policy/schedule"},
 	"policy/policytest":                  {"policy", "policy/match", "policy/parse", "policy/ranger", "policy/rules"},

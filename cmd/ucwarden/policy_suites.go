@@ -235,7 +235,7 @@ func callSQL(f policy.SQLFunction, s suite.Session, arguments []*string) (*strin
 		}
 		values[p.Name] = v
 	}
-	v, err := body.Eval(&statement.Session{User: s.User, InGroup: s.InGroup}, values)
+	v, err := body.Eval(&statement.Session{User: s.User, Now: s.Time, InGroup: s.InGroup}, values)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", f.Name, err)
 	}

@@ -27,7 +27,7 @@ func (s *Server) Rows(principal, table string) (columns []string, rows [][]*stri
 // group is not a member of itself.
 func (r *sqlRun) session() *statement.Session {
 	d := r.s.directory
-	return &statement.Session{User: r.c.who.name, InGroup: func(name string) bool {
+	return &statement.Session{User: r.c.who.name, Now: r.s.now(), InGroup: func(name string) bool {
 		p := d.byName[name]
 		return p != nil && p.kind == Group && !p.deleted && !p.local() && name != r.c.who.name && r.c.who.identities[name]
 	}}

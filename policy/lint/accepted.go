@@ -120,9 +120,12 @@ func (l *lintList) accepted(p *ranger.Policy) {
 		path := fmt.Sprintf("dataMaskPolicyItems[%d].dataMaskInfo", i)
 		l.expressions(p, path+".conditionExpr", item.DataMaskInfo.ConditionExpr)
 		l.expressions(p, path+".valueExpr", item.DataMaskInfo.ValueExpr)
+		l.maskExpression(p, path+".valueExpr", &item.DataMaskInfo)
 	}
 	for i := range p.RowFilterPolicyItems {
-		l.expressions(p, fmt.Sprintf("rowFilterPolicyItems[%d].rowFilterInfo.filterExpr", i), p.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr)
+		field, text := fmt.Sprintf("rowFilterPolicyItems[%d].rowFilterInfo.filterExpr", i), p.RowFilterPolicyItems[i].RowFilterInfo.FilterExpr
+		l.expressions(p, field, text)
+		l.filterExpression(p, field, text)
 	}
 }
 

@@ -28,6 +28,7 @@ func lintOf(t *testing.T, doc string, problems ...ranger.Problem) *lint.Result {
 func TestAcceptedWithoutMeaning(t *testing.T) {
 	const item = `{"groups":["g"],"accesses":[{"type":"select"}]}`
 	const table = `"resources":{"catalog":{"values":["c"]},"schema":{"values":["s"]},"table":{"values":["t"]}}`
+	const column = `"resources":{"catalog":{"values":["c"]},"schema":{"values":["s"]},"table":{"values":["t"]},"column":{"values":["x"]}}`
 	const catalog = `"resources":{"catalog":{"values":["c"]}}`
 	allows := `"policyItems":[` + item + `]`
 	for name, test := range map[string]struct {
@@ -64,6 +65,10 @@ func TestAcceptedWithoutMeaning(t *testing.T) {
 		"second empty":       {catalog + `,"policyItems":[{"groups":["","g",""],"accesses":[{"type":"select"}]}]`, lint.SeverityError, lint.CheckNobody, "policyItems[0].groups[2]", "empty"},
 		"excepted list":      {catalog + `,"allowExceptions":[{"roles":["[\"r\"]"],"accesses":[{"type":"select"}]}],` + allows, lint.SeverityError, lint.CheckPrincipal, "allowExceptions[0].roles[0]", "a list written as one text"},
 		"masked quotes":      {table + `,"policyType":1,"dataMaskPolicyItems":[{"users":["'a'"],"accesses":[{"type":"select"}],"dataMaskInfo":{"dataMaskType":"MASK"}}]`, lint.SeverityError, lint.CheckPrincipal, "dataMaskPolicyItems[0].users[0]", "quotes"},
+		"filter by clock":    {table + `,"policyType":2,"rowFilterPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"valid_to >= current_date()"}}]`, lint.SeverityInfo, lint.CheckFidelity, "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "refuse MERGE"},
+		"refused filter":     {table + `,"policyType":2,"rowFilterPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"rand() > x"}}]`, lint.SeverityWarning, lint.CheckFidelity, "rowFilterPolicyItems[0].rowFilterInfo.filterExpr", "sees no row: at character 1: the function rand"},
+		"refused mask":       {column + `,"policyType":1,"dataMaskPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"dataMaskInfo":{"dataMaskType":"CUSTOM","valueExpr":"leak({col} + 1)"}}]`, lint.SeverityWarning, lint.CheckFidelity, "dataMaskPolicyItems[0].dataMaskInfo.valueExpr", "sees NULL: at character 1: the function leak"},
+		"mask by clock":      {column + `,"policyType":1,"dataMaskPolicyItems":[{"groups":["g"],"accesses":[{"type":"select"}],"dataMaskInfo":{"dataMaskType":"CUSTOM","valueExpr":"case when x < now() then {col} end"}}]`, lint.SeverityInfo, lint.CheckFidelity, "dataMaskPolicyItems[0].dataMaskInfo.valueExpr", "refuse MERGE"},
 		"filtered semicolon": {table + `,"policyType":2,"rowFilterPolicyItems":[{"groups":["a;b"],"accesses":[{"type":"select"}],"rowFilterInfo":{"filterExpr":"x = 1"}}]`, lint.SeverityError, lint.CheckPrincipal, "rowFilterPolicyItems[0].groups[0]", "several names"},
 		"perhaps several":    {catalog + `,"policyItems":[{"groups":["hr,fin"],"accesses":[{"type":"select"}]}]`, lint.SeverityWarning, lint.CheckPrincipal, "policyItems[0].groups[0]", "is read as one name"},
 		"misspelt macro":     {catalog + `,"policyItems":[{"users":["{USR}"],"accesses":[{"type":"select"}]}]`, lint.SeverityWarning, lint.CheckPrincipal, "policyItems[0].users[0]", "the macros are {USER} and {OWNER}"},

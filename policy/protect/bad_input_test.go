@@ -122,3 +122,33 @@ func TestWhyClosed(t *testing.T) {
 		t.Errorf("the findings are %v", list)
 	}
 }
+
+// What depends on the time of the query, or on the time zone of the session, is enforced and said, with policy, item and table.
+func TestTimesAreSaid(t *testing.T) {
+	for expr, want := range map[string]struct{ clock, zone bool }{
+		"born >= current_date()":                    {clock: true},
+		"n > unix_timestamp()":                      {clock: true},
+		"seen > now() - interval 30 days":           {clock: true},
+		"born = '2026-01-01'":                       {},
+		"year(seen) = 2026":                         {zone: true},
+		"seen < now() and seen >= '2026-01-01'":     {clock: true, zone: true},
+		"cast(seen as date) >= current_date() - 30": {clock: true, zone: true},
+	} {
+		state := testTable()
+		state.Columns = append(state.Columns, policy.Column{Name: "seen", Type: "timestamp"})
+		d := newProtector(t, Options{}, filters(1, 0, filter("eu", "", expr)), masks(2, "region", mask("us", "CUSTOM", "case when "+expr+" then {col} end"))).Compile(state, nil)
+		if d.Closed != "" || len(d.Functions) != 2 || len(d.Refused) > 0 {
+			t.Errorf("%s: %v, closed: %q", expr, d.Findings, d.Closed)
+		}
+		for id, item := range map[int64]string{1: "rowFilterPolicyItems[0]: its filter ", 2: `dataMaskPolicyItems[0]: its mask of column "Region" `} {
+			for says, want := range map[string]bool{"refuse MERGE": want.clock, "time zone of the session": want.zone} {
+				said := slices.ContainsFunc(d.Findings, func(f policy.Finding) bool {
+					return f.PolicyID == id && f.Effect == policy.EffectNone && f.Securable == state.Securable && strings.HasPrefix(f.Message, item) && strings.Contains(f.Message, says)
+				})
+				if said != want {
+					t.Errorf("%s, policy %d: that %q is said: %t, of %v", expr, id, says, said, d.Findings)
+				}
+			}
+		}
+	}
+}

@@ -444,6 +444,7 @@ func (c *compilation) rows(b *branch, columns *parameters) string {
 	if err != nil {
 		return refuse(err.Error())
 	}
+	c.noteTimes(b, e, "its filter")
 	return "coalesce(" + e.SQL(env) + ", FALSE)"
 }
 

@@ -22,6 +22,12 @@ func (p *parser) operators(part func() (*Expr, *Error), words ...string) (*Expr,
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
+		if (word == "+" || word == "-") && (p.is("INTERVAL") || left.kind == Date || left.kind == Timestamp) {
+			if left, err = p.shift(offset, left, word); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		at := p.token.offset
 		var right *Expr
 		if right, err = part(); err != nil {

@@ -60,6 +60,8 @@ const (
 	opCase              // WHEN, THEN, ..., ELSE
 	opCast              // text: the type
 	opCall              // text: the function
+	opClock             // text: SQL that returns the time at which the query began, or a day or number made of it
+	opShift             // text: how many microseconds are added to a timestamp
 )
 
 // Expr is an expression that was understood, as a tree.
@@ -69,6 +71,7 @@ type Expr struct {
 	text     string
 	operands []*Expr
 	depth    int
+	local    bool // a timestamp without a time zone, of a column
 }
 
 // Kind returns what sort of value the expression has.
@@ -125,7 +128,7 @@ func (e *Expr) write(b *strings.Builder, env *Env) {
 		}
 	}
 	switch e.op {
-	case opLiteral:
+	case opLiteral, opClock:
 		b.WriteString(e.text)
 	case opString:
 		text, _ := Literal(e.text) // its characters were checked when it was read
@@ -183,6 +186,10 @@ func (e *Expr) write(b *strings.Builder, env *Env) {
 		b.WriteString("try_cast(")
 		list(e.operands, "")
 		b.WriteString(" AS " + e.text + ")")
+	case opShift: // try_add, since a query that fails tells something of a row
+		b.WriteString("timestamp_micros(try_add(unix_micros(")
+		list(e.operands, "")
+		b.WriteString("), " + e.text + "))")
 	case opCall:
 		b.WriteString(e.text)
 		b.WriteByte('(')

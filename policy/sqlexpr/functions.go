@@ -2,8 +2,8 @@ package sqlexpr
 
 import "regexp"
 
-// signature is a function that an expression may call: pure, without effect on which rows fail, and the same in every
-// setting of the session.
+// signature is a function that an expression may call: pure, and without effect on which rows fail. Which of them depend on the
+// time zone of the session, [Expr.ByTimeZone] says.
 type signature struct {
 	parameters []Kind // Null takes any kind, the same for all that are Null
 	optional   int    // how many of the last parameters may be left out
@@ -35,6 +35,9 @@ var functions = map[string]signature{
 	"day":            {parameters: []Kind{Date}, returns: Number},
 	"date_trunc":     {parameters: []Kind{String, Date}, returns: Timestamp, literal: []int{0}},
 	"datediff":       {parameters: []Kind{Date, Date}, returns: Number},
+	"date_add":       {parameters: []Kind{Date, Number}, returns: Date, literal: []int{1}},
+	"date_sub":       {parameters: []Kind{Date, Number}, returns: Date, literal: []int{1}},
+	"add_months":     {parameters: []Kind{Date, Number}, returns: Date, literal: []int{1}},
 	"regexp_replace": {parameters: []Kind{String, String, String}, returns: String, literal: []int{1, 2}},
 	"split_part":     {parameters: []Kind{String, String, Number}, returns: String, literal: []int{2}},
 	"abs":            {parameters: []Kind{Number}, returns: Number},
@@ -55,16 +58,22 @@ var maskFunctions = map[string]signature{
 	"rpad":     {parameters: []Kind{String, Number, String}, returns: String, literal: []int{1, 2}},
 }
 
+const (
+	bySession = "who reads the table sets what it returns, by the settings of their session"
+	random    = "it returns something else each time, so that who asks often enough sees every row or value"
+)
+
 // refusedFunctions says why well-known functions are refused, for those who wonder.
 var refusedFunctions = map[string]string{
 	"is_member":               "it also sees groups of the workspace, which policies do not know; name the group in the policy item",
 	"is_account_group_member": "a group that is renamed would fail open; name the group in the policy item",
-	"unix_timestamp":          "what it returns depends on the time zone of the session",
+	"unix_timestamp":          "with an argument, what it returns depends on the time zone of the session",
 	"from_unixtime":           "what it returns depends on the time zone of the session",
-	"now":                     "it does not return the same for the same row", "current_date": "it does not return the same for the same row",
-	"current_timestamp": "it does not return the same for the same row", "curdate": "it does not return the same for the same row",
-	"rand": "it does not return the same for the same row", "random": "it does not return the same for the same row",
-	"randn": "it does not return the same for the same row", "uuid": "it does not return the same for the same row",
+	"now":                     "only without an argument is it known to be safe", "current_date": "only without an argument is it known to be safe", "current_timestamp": "only without an argument is it known to be safe", "curdate": "only without an argument is it known to be safe", "getdate": "only without an argument is it known to be safe",
+	"localtimestamp": bySession + "; write now()", "current_timezone": bySession,
+	"current_catalog": bySession, "current_database": bySession, "current_schema": bySession,
+	"rand": random, "random": random, "randn": random, "randstr": random, "uniform": random, "uuid": random, "shuffle": random,
+	"monotonically_increasing_id": random, "spark_partition_id": random,
 	"exists": "subqueries are not allowed", "count": "aggregates are not allowed", "sum": "aggregates are not allowed",
 	"min": "aggregates are not allowed", "max": "aggregates are not allowed", "avg": "aggregates are not allowed",
 }

@@ -17,6 +17,9 @@ const (
 // Options say what an expression may refer to.
 type Options struct {
 	Columns []policy.Column
+	// AnyColumn takes names that are not among Columns for columns of any type, and that of a mask for one of any type: for what
+	// can be said of an expression without its table. The SQL of such an expression has no meaning.
+	AnyColumn bool
 	// Self is the type of the column that a mask is for: {col} and {colType} may be used, and functions that only masks need.
 	// Empty for a row filter.
 	Self string

@@ -89,9 +89,7 @@ func TestParseRefuses(t *testing.T) {
 		`(region = 'a'`:                    `ends too early`,
 		`region = 'a')`:                    `not expected`,
 		`count(id) > 1`:                    `aggregates`,
-		`rand() > 0.5`:                     `same row`,
-		`seen < current_timestamp`:         `same row`,
-		`seen < now()`:                     `same row`,
+		`rand() > 0.5`:                     `often enough sees every row`,
 		`is_member('x')`:                   `groups of the workspace`,
 		`is_account_group_member('x')`:     `fail open`,
 		`unix_timestamp(seen) > 1`:         `time zone`,
@@ -164,7 +162,7 @@ func TestParseMask(t *testing.T) {
 
 // What is read is written so that it is read again as the same.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`region = 'EU'`, `id in (1,2) and not active`, `case when active then id else 0 end > 1`, `born = '2020-01-01'`, `region like 'a%'`, `price/id>1`} {
+	for _, seed := range []string{`region = 'EU'`, `id in (1,2) and not active`, `case when active then id else 0 end > 1`, `born = '2020-01-01'`, `region like 'a%'`, `price/id>1`, `born > current_date - 7`, `seen - interval '3' hours < now() - interval 2 months`} {
 		f.Add(seed)
 	}
 	back := func(e *Expr) string {
@@ -183,7 +181,7 @@ func FuzzParse(f *testing.F) {
 		o.Self, o.SelfName = "string", "no such column" // for try_divide and its like nothing is needed
 		again, err := Parse(once, o)
 		if err != nil {
-			if strings.Contains(once, "try_divide") || strings.Contains(err.Error(), "nested") || strings.Contains(text, "$") {
+			if strings.Contains(once, "try_divide") || strings.Contains(once, "unix_") || strings.Contains(err.Error(), "nested") || strings.Contains(text, "$") {
 				return // these are written, and not read
 			}
 			t.Fatalf("%q is written as %q: %v", text, once, err)

@@ -1,6 +1,7 @@
 package sqlexpr
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -58,7 +59,7 @@ func (p *parser) primary() (*Expr, *Error) {
 var reserved = map[string]bool{
 	"SELECT": true, "WITH": true, "FROM": true, "OVER": true, "WHERE": true, "AND": true, "OR": true, "NOT": true, "IN": true, "IS": true,
 	"LIKE": true, "RLIKE": true, "BETWEEN": true, "WHEN": true, "THEN": true, "ELSE": true, "END": true, "AS": true, "EXISTS": true,
-	"INTERVAL": true, "CURRENT_DATE": true, "CURRENT_TIMESTAMP": true,
+	"INTERVAL": true, "CURRENT_DATE": true, "CURRENT_TIMESTAMP": true, "LOCALTIMESTAMP": true,
 }
 
 func (p *parser) word(t token) (*Expr, *Error) {
@@ -99,6 +100,8 @@ func (p *parser) word(t token) (*Expr, *Error) {
 	switch {
 	case called:
 		return p.call(t)
+	case t.upper == "CURRENT_DATE" || t.upper == "CURRENT_TIMESTAMP":
+		return p.bareClock(t)
 	case reserved[t.upper]:
 		if why := refusedFunctions[strings.ToLower(t.text)]; why != "" {
 			return nil, p.fail(t.offset, "%s is not allowed: %s", t.text, why)
@@ -121,17 +124,36 @@ func (p *parser) find(name string) (kind Kind, ok bool) {
 
 func (p *parser) column(t token) (*Expr, *Error) {
 	if p.Self != "" && strings.EqualFold(t.text, p.SelfName) {
-		return p.node(t.offset, opSelf, KindOf(p.Self), "")
+		return p.self(t.offset)
 	}
 	for _, c := range p.Columns {
 		if strings.EqualFold(c.Name, t.text) {
 			if p.is(".") || p.token.kind == tokenNumber { // a field of a structure: never here, since '.' is no token
 				return nil, p.unexpected()
 			}
-			return p.node(t.offset, opColumn, KindOf(c.Type), c.Name)
+			e, err := p.node(t.offset, opColumn, KindOf(c.Type), c.Name)
+			e.local = isLocal(c.Type)
+			return e, err
 		}
 	}
+	if p.AnyColumn {
+		return p.node(t.offset, opColumn, Null, t.text)
+	}
 	return nil, p.fail(t.offset, "the table has no column %q", t.text)
+}
+
+// self returns the column that a mask is for.
+func (p *parser) self(offset int) (*Expr, *Error) {
+	e, err := p.node(offset, opSelf, KindOf(p.Self), "")
+	if e.local = isLocal(p.Self); p.AnyColumn {
+		e.kind = Null
+	}
+	return e, err
+}
+
+// isLocal reports whether values of a type are times of day that no time zone changes.
+func isLocal(typeText string) bool {
+	return strings.EqualFold(strings.TrimSpace(typeText), "timestamp_ntz")
 }
 
 // text returns a string literal, in which macros stand for a part.
@@ -193,7 +215,7 @@ func (p *parser) brace(t token) (*Expr, *Error) {
 	case t.text == "USER":
 		return p.node(t.offset, opUser, String, "")
 	case t.text == "col" && p.Self != "":
-		return p.node(t.offset, opSelf, KindOf(p.Self), "")
+		return p.self(t.offset)
 	}
 	return nil, p.fail(t.offset, "{%s} is not known here", t.text)
 }
@@ -310,6 +332,9 @@ func (p *parser) cast(offset int) (*Expr, *Error) {
 func (p *parser) typeName() (string, Kind, *Error) {
 	t := p.token
 	if t.kind == tokenBrace && (t.text == "colType" || t.text == "type") && p.Self != "" {
+		if p.AnyColumn {
+			return p.Self, Null, p.advance()
+		}
 		if KindOf(p.Self) == Other {
 			return "", 0, p.fail(t.offset, "the column is of a type that values cannot be converted to")
 		}
@@ -358,6 +383,9 @@ func (p *parser) call(t token) (*Expr, *Error) {
 	}
 	if name == "to_date" {
 		f, ok = signature{parameters: []Kind{Null}, returns: Date}, true
+	}
+	if e, err := p.clockCall(t.offset, name); e != nil || err != nil {
+		return e, err
 	}
 	if !ok {
 		if why := refusedFunctions[name]; why != "" {
@@ -446,6 +474,10 @@ func badArguments(name string, arguments []*Expr) string {
 		}
 	case "regexp_replace":
 		return badPattern("RLIKE", arguments[1].text)
+	case "date_add", "date_sub", "add_months":
+		if n := number(1); n < -maxShift || n > maxShift {
+			return fmt.Sprintf("%s takes a number up to %d", name, maxShift)
+		}
 	case "sha2":
 		if n := number(1); n != 224 && n != 256 && n != 384 && n != 512 {
 			return "sha2 takes 224, 256, 384 or 512 bits"

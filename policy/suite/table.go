@@ -16,7 +16,8 @@ import (
 
 // Session is who reads a table, as Databricks SQL sees them.
 type Session struct {
-	User    string // as session_user() returns it
+	User    string    // as session_user() returns it
+	Time    time.Time // when the query begins
 	InGroup func(group string) bool
 }
 
@@ -139,7 +140,7 @@ func deniedBy(d evaluate.Decision) string {
 // session returns the session of a request's user, with the groups that they are in by the request or the user store.
 func (t *suiteTable) session(set *rules.RuleSet, request evaluate.Request) Session {
 	if t.Role != "" {
-		return Session{User: set.Subjects.PrincipalOf(rules.SubjectGroup, t.Role).Name, InGroup: func(string) bool { return false }}
+		return Session{User: set.Subjects.PrincipalOf(rules.SubjectGroup, t.Role).Name, Time: request.Time, InGroup: func(string) bool { return false }}
 	}
 	groups := request.Groups
 	if groups == nil {
@@ -156,7 +157,7 @@ func (t *suiteTable) session(set *rules.RuleSet, request evaluate.Request) Sessi
 			in[set.Subjects.Principal(role).Name] = true
 		}
 	}
-	return Session{User: set.Subjects.PrincipalOf(rules.SubjectUser, request.User).Name, InGroup: func(group string) bool { return in[group] }}
+	return Session{User: set.Subjects.PrincipalOf(rules.SubjectUser, request.User).Name, Time: request.Time, InGroup: func(group string) bool { return in[group] }}
 }
 
 // show returns whether a row is seen, and its values as they are.

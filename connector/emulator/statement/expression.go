@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Expression is an expression of columns, parameters of a function, literals and calls of functions.
@@ -19,6 +20,8 @@ type Value any
 type Session struct {
 	// User is what session_user() returns.
 	User string
+	// Now is when the query began.
+	Now time.Time
 	// InGroup is what is_account_group_member() returns.
 	InGroup func(group string) bool
 }
@@ -306,6 +309,9 @@ func (p *parser) primary() node {
 	if t.kind == word && p.accept("(") {
 		return p.call(strings.ToLower(name), t)
 	}
+	if f, ok := functionOf(strings.ToLower(name)); ok && f.bare && t.kind == word {
+		return call(f.run)
+	}
 	for p.accept(".") { // a field, or a column with its table: neither is known to what is evaluated here
 		p.fail("a name with a point is not supported by the emulator in expressions")
 	}
@@ -383,7 +389,7 @@ func (p *parser) call(name string, at token) node {
 		}
 		list = append(list, p.expression())
 	}
-	f, ok := functions[name]
+	f, ok := functionOf(name)
 	switch {
 	case !ok:
 		panic(failure{&Error{At: at.at, Message: "the function '" + name + "' is not supported by the emulator in expressions", Unsupported: true}})

@@ -20,9 +20,19 @@ type function struct {
 	least, most int
 	run         func(*env, []Value) (Value, error)
 	lazy        func(*env, []node) (Value, error)
+	bare        bool // it may be called without parentheses
 }
 
-// functions are the functions by name.
+// functionOf returns the function of a name in lower case.
+func functionOf(name string) (function, bool) {
+	f, ok := functions[name]
+	if !ok {
+		f, ok = timeFunctions[name]
+	}
+	return f, ok
+}
+
+// functions are the functions by name, but for those of times.
 var functions = map[string]function{
 	"session_user": {run: sessionUser},
 	"current_user": {run: sessionUser},
@@ -31,7 +41,7 @@ var functions = map[string]function{
 			return nil, nil
 		}
 		return e.session.InGroup(textOf(v[0])), nil
-	}, nil},
+	}, nil, false},
 	"coalesce": {least: 1, most: -1, lazy: coalesce},
 	"nvl":      {least: 2, most: 2, lazy: coalesce},
 	"ifnull":   {least: 2, most: 2, lazy: coalesce},
@@ -45,8 +55,8 @@ var functions = map[string]function{
 		}
 		return list[2](e)
 	}},
-	"isnull":     {1, 1, func(_ *env, v []Value) (Value, error) { return v[0] == nil, nil }, nil},
-	"try_divide": {2, 2, tryDivide, nil},
+	"isnull":     {1, 1, func(_ *env, v []Value) (Value, error) { return v[0] == nil, nil }, nil, false},
+	"try_divide": {2, 2, tryDivide, nil, false},
 
 	"lower":       texts(1, 1, func(s []string) Value { return strings.ToLower(s[0]) }),
 	"upper":       texts(1, 1, func(s []string) Value { return strings.ToUpper(s[0]) }),
@@ -75,7 +85,7 @@ var functions = map[string]function{
 		}
 		return pattern.ReplaceAllString(textOf(v[0]), textOf(v[2])), nil
 	}),
-	"mask": {1, 5, mask, nil},
+	"mask": {1, 5, mask, nil, false},
 
 	"year":       dates(func(t time.Time) Value { return int64(t.Year()) }),
 	"month":      dates(func(t time.Time) Value { return int64(t.Month()) }),
@@ -105,8 +115,8 @@ var functions = map[string]function{
 		return math.Abs(float(n)), nil
 	}),
 	"round":    strict(1, 2, round),
-	"greatest": {2, -1, func(_ *env, v []Value) (Value, error) { return extreme(v, 1) }, nil},
-	"least":    {2, -1, func(_ *env, v []Value) (Value, error) { return extreme(v, -1) }, nil},
+	"greatest": {2, -1, func(_ *env, v []Value) (Value, error) { return extreme(v, 1) }, nil, false},
+	"least":    {2, -1, func(_ *env, v []Value) (Value, error) { return extreme(v, -1) }, nil, false},
 }
 
 func sessionUser(e *env, _ []Value) (Value, error) { return e.session.User, nil }
@@ -129,7 +139,7 @@ func strict(least, most int, f func([]Value) (Value, error)) function {
 			}
 		}
 		return f(v)
-	}, nil}
+	}, nil, false}
 }
 
 // texts returns a function of texts.
