@@ -96,7 +96,7 @@ func (r *run) planProtection(ctx context.Context, found *load.Found, elseClosed 
 		}
 	}
 	plan, err := r.protections.Plan(ctx, protection.Request{
-		Protector: r.protect, Reader: reader, Inventory: found.Inventory, Whole: whole, TryAgain: r.request.ByPerson, ElseClosed: elseClosed,
+		Protector: r.protect, Reader: reader, Inventory: found.Inventory, Whole: whole, Try: r.request.only, TryAgain: r.request.ByPerson, ElseClosed: elseClosed,
 		InScope: func(s policy.Securable) bool { return r.Scope.Filters(s) && !load.BuiltIn(s) },
 		Denied:  func(s policy.Securable) *judge.Denials { return denied[s] },
 	})

@@ -44,6 +44,7 @@ func (s *Syncer) Plan(ctx context.Context, r Request) (*Result, error) {
 	if len(r.Roots) == 0 {
 		return s.planAll(ctx, r)
 	}
+	r.only = true
 	run, err := s.begin(ctx, r)
 	if err != nil {
 		return nil, err

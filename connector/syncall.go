@@ -42,7 +42,7 @@ func (s *Syncer) planShards(ctx context.Context, r Request, plan func(context.Co
 func (s *Syncer) planAll(ctx context.Context, r Request) (*Result, error) {
 	progress := newJoinedProgress(r)
 	plans, catalogs, err := s.planShards(ctx, r, func(ctx context.Context, shard policy.Securable) (*ShardPlan, error) {
-		run, err := s.begin(ctx, Request{Roots: []policy.Securable{shard}, ByPerson: r.ByPerson, Progress: progress.of(shard)})
+		run, err := s.begin(ctx, Request{Roots: []policy.Securable{shard}, ByPerson: r.ByPerson, Progress: progress.of(shard), only: true})
 		if err != nil {
 			return nil, err
 		}

@@ -163,6 +163,7 @@ type Request struct {
 	Progress func(Progress) // called now and then, never twice at once; must return soon
 
 	judged *judgedShard // what this takes the place of
+	only   bool         // a plan is wanted, which nobody applies
 	again  bool         // of what was just synced, because somebody else changed it meanwhile
 }
 

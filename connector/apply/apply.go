@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -17,9 +18,12 @@ import (
 	"ucwarden/policy/order"
 )
 
-// ErrHeldBack is the error of a change of which some was not tried, because a change that this depends on failed:
-// applying it alone could open what should stay closed.
-var ErrHeldBack = errors.New("held back, because an earlier change that it depends on failed")
+// ErrHeldBack is the error of a change of which some was not tried, because what has to come first was not made: it failed, or waits
+// itself. Applying it alone could open what should stay closed.
+var ErrHeldBack = errors.New("held back, because what has to come before it was not made")
+
+// errUnprotected is ErrHeldBack where that is the protection of tables.
+var errUnprotected = fmt.Errorf("%w: a row filter or mask of a table that it opens", ErrHeldBack)
 
 // ErrOutdated ends an apply whose plan is no longer what the policies mean.
 var ErrOutdated = policy.Errorf(policy.CodeUnavailable, "the policies changed while the plan was being applied; the rest is planned anew")
@@ -107,12 +111,15 @@ func Changes(ctx context.Context, o Options, changes []policy.Change, closed map
 // applyUnlessHeldBack applies what of a change does not depend on what was not made.
 func (a *applier) applyUnlessHeldBack(ctx context.Context, c policy.Change, unmade *order.Unmade, closed bool) Outcome {
 	rest, held := unmade.WithoutHeldBack(c)
+	why := ErrHeldBack
 	if closed {
 		adding := make(map[policy.Principal]bool)
 		for _, g := range slices.Concat(rest.Add, rest.AddTemporary) {
 			adding[g.Principal] = true
 		}
-		held = held || len(adding) > 0
+		if len(adding) > 0 && !held {
+			held, why = true, errUnprotected
+		}
 		rest = rest.Filter(func(g policy.Assignment) bool { return !adding[g.Principal] }) // what is replaced stays with what replaces it
 	}
 	out := nothingDone(c)
@@ -120,7 +127,7 @@ func (a *applier) applyUnlessHeldBack(ctx context.Context, c policy.Change, unma
 		out = a.applyChange(ctx, rest)
 	}
 	if held && out.Err == nil && !out.Gone {
-		out.Err = ErrHeldBack
+		out.Err = why
 	}
 	return out
 }

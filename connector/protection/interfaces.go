@@ -20,9 +20,10 @@ type Warehouse interface {
 	// policy.CodeNotFound, policy.CodeConflict (what was to be made exists) and policy.CodeInvalid say that it had none.
 	// Many goroutines may call Execute at once; it bounds how many statements are under way.
 	Execute(ctx context.Context, statement string) (rows [][]string, err error)
-	// Usable returns why no statement can be run on the warehouse, as far as can be seen without one: nil for a warehouse that is there,
-	// though it be stopped, of class policy.CodeUnavailable where that could not be read. Nothing is started.
-	Usable(ctx context.Context) error
+	// Usable returns why no statement can be run on the warehouse, as far as can be seen without starting it: nil for one that is there
+	// and stopped, of class policy.CodeUnavailable where that could not be read. With try, a statement without any effect is run on one
+	// that runs, since whoever may see it may not use it.
+	Usable(ctx context.Context, try bool) error
 }
 
 // Protections reads the row filters, masks and functions of a workspace.

@@ -65,6 +65,7 @@ type Request struct {
 	Inventory *policy.Inventory
 	Whole     []policy.Securable // catalogs of which the inventory holds everything
 	InScope   func(policy.Securable) bool
+	Try       bool // the plan is all that is wanted, so that whether the warehouse takes statements is to be found out by one without effect
 	TryAgain  bool // tables that could not be protected are tried again at once
 	// ElseClosed are tables of which a filter that shows no row to whom policies do not allow it is set, whatever the Protector's options say.
 	ElseClosed map[policy.Securable]bool

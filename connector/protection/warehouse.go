@@ -11,7 +11,7 @@ func (p *planning) noteWarehouse(ctx context.Context) {
 	if p.out.Statements == 0 {
 		return
 	}
-	err := p.Warehouse.Usable(ctx)
+	err := p.Warehouse.Usable(ctx, p.Try)
 	if err == nil || ctx.Err() != nil {
 		return
 	}

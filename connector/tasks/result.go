@@ -219,7 +219,7 @@ func (t *totals) message() string {
 		notes = append(notes, fmt.Sprintf("%d change(s) not applied, the first on %s because: %v", t.failed, t.failedOn, t.failure))
 	}
 	if t.heldBack > 0 && t.heldBack < t.failed {
-		notes = append(notes, fmt.Sprintf("%d of them held back, in all or in part, because what they depend on failed", t.heldBack))
+		notes = append(notes, fmt.Sprintf("%d of them held back, in all or in part, because what has to come before them was not made", t.heldBack))
 	}
 	counts, none := t.counts(), len(t.changed)+t.protected == 0
 	switch {

@@ -249,7 +249,7 @@ func TestResultsPerResource(t *testing.T) {
 			[]string{"FAILED 1 change(s) not applied, the first on SCHEMA:sales.emea because: permission denied", "SUCCESS 1 grant, 0 revokes on 1 securable",
 				"FAILED 1 change(s) not applied, the first on SCHEMA:sales.emea because: permission denied; 1 grant, 0 revokes on 1 securable"}},
 		{"the cause is named, not its consequence", failed(applied(t, open, orders, leads), apply.ErrHeldBack, denied, apply.ErrHeldBack),
-			[]string{"catalog:sales"}, []string{"FAILED 3 change(s) not applied, the first on TABLE:sales.emea.orders because: permission denied; 2 of them held back, in all or in part, because what they depend on failed"}},
+			[]string{"catalog:sales"}, []string{"FAILED 3 change(s) not applied, the first on TABLE:sales.emea.orders because: permission denied; 2 of them held back, in all or in part, because what has to come before them was not made"}},
 		{"unknown principals", unknown, []string{"schema:sales.emea", "catalog:sales"},
 			[]string{"SUCCESS not granted to principals the account does not know: analysts, zed",
 				"SUCCESS 1 grant, 0 revokes on 1 securable; not granted to principals the account does not know: analysts, zed"}},

@@ -233,7 +233,12 @@ func (c *Client) checkWarehouse(ctx context.Context, id string) []doctor.Finding
 	case w.deleted():
 		return []doctor.Finding{doctor.Problem.Is(setting, "SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
 	case w.State == "STOPPED" || w.State == "STOPPING":
-		return []doctor.Finding{doctor.Note.Is("nothing: the first statement starts it, which takes a while", "SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
+		return []doctor.Finding{doctor.Note.Is("nothing: the first statement starts it, which takes a while, and shows whether we may use it", "SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
+	}
+	if w.State == "RUNNING" {
+		if err := c.Warehouse(id).try(ctx); err != nil {
+			return []doctor.Finding{doctor.Problem.Is(setting, "SQL warehouse %s (%s) is %s, and takes no statement of ours: %v", id, w.Name, w.State, oneLine(err.Error()))}
+		}
 	}
 	return []doctor.Finding{doctor.Found("SQL warehouse %s (%s) is %s", id, w.Name, w.State)}
 }

@@ -2,6 +2,7 @@ package unitycatalog_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -118,6 +119,24 @@ func TestCheckRights(t *testing.T) {
 
 // The clock and the SQL warehouse, which the emulator does not have.
 func TestCheckClockAndWarehouse(t *testing.T) {
+	statement := func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Warehouse string `json:"warehouse_id"`
+			Statement string `json:"statement"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil || body.Statement != "SELECT 1" {
+			t.Errorf("a statement that is tried: %q, %v", body.Statement, err)
+		}
+		switch body.Warehouse {
+		case "w5": // one that we may see, and not use
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `{"error_code": "PERMISSION_DENIED", "message": "not yours"}`)
+		case "w6": // one that takes it, and fails it
+			fmt.Fprint(w, `{"statement_id": "s", "status": {"state": "FAILED", "error": {"error_code": "INTERNAL_ERROR", "message": "broken"}}}`)
+		default:
+			fmt.Fprint(w, `{"statement_id": "s", "status": {"state": "SUCCEEDED"}}`)
+		}
+	}
 	var skew time.Duration
 	var age string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,8 +144,10 @@ func TestCheckClockAndWarehouse(t *testing.T) {
 		if age != "" {
 			w.Header().Set("Age", age)
 		}
-		state, ok := map[string]string{"w1": "RUNNING", "w2": "STOPPED", "w3": "DELETED"}[strings.TrimPrefix(r.URL.Path, "/api/2.0/sql/warehouses/")]
+		state, ok := map[string]string{"w1": "RUNNING", "w2": "STOPPED", "w3": "DELETED", "w5": "RUNNING", "w6": "RUNNING"}[strings.TrimPrefix(r.URL.Path, "/api/2.0/sql/warehouses/")]
 		switch {
+		case r.URL.Path == "/api/2.0/sql/statements":
+			statement(w, r)
 		case ok:
 			fmt.Fprintf(w, `{"name": "protect", "state": %q}`, state)
 		case strings.HasPrefix(r.URL.Path, "/api/2.0/sql/"):
@@ -157,8 +178,8 @@ func TestCheckClockAndWarehouse(t *testing.T) {
 		}
 		checkDiagnosed(t, diagnosed(t, c, "clock", unitycatalog.CheckOptions{}), test.want)
 	}
-	for id, want := range map[string]policy.Code{"w1": policy.CodeOf(nil), "w2": policy.CodeOf(nil), "w3": policy.CodeInvalid, "w4": policy.CodeInvalid} {
-		if err := connect().Warehouse(id).Usable(t.Context()); policy.CodeOf(err) != want {
+	for id, want := range map[string]policy.Code{"w1": policy.CodeOf(nil), "w2": policy.CodeOf(nil), "w3": policy.CodeInvalid, "w4": policy.CodeInvalid, "w5": policy.CodeInvalid, "w6": policy.CodeOf(nil)} {
+		if err := connect().Warehouse(id).Usable(t.Context(), true); policy.CodeOf(err) != want {
 			t.Errorf("SQL warehouse %s: %v, want %q", id, err, want)
 		}
 	}
@@ -168,6 +189,7 @@ func TestCheckClockAndWarehouse(t *testing.T) {
 	c := connect()
 	for id, want := range map[string]string{
 		"w1": "ok: SQL warehouse w1 (protect) is RUNNING", "w2": "note: SQL warehouse w2 (protect) is STOPPED; nothing: the first statement starts it",
+		"w5": "problem: SQL warehouse w5 (protect) is RUNNING, and takes no statement of ours: ", "w6": "ok: SQL warehouse w6 (protect) is RUNNING",
 		"": "ok: none is configured (databricks.warehouse)", "w3": "problem: SQL warehouse w3 (protect) is DELETED", "w4": "problem: SQL warehouse w4 cannot be read: ",
 	} {
 		checkDiagnosed(t, diagnosed(t, c, "warehouse", unitycatalog.CheckOptions{Warehouse: id}), want)

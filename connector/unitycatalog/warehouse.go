@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ucwarden/connector/protection"
@@ -20,6 +21,7 @@ type Warehouse struct {
 	client *Client
 	id     string
 	slots  chan struct{}
+	took   atomic.Bool // a statement, which shows that we may use it
 }
 
 var _ protection.Warehouse = (*Warehouse)(nil)
@@ -33,7 +35,7 @@ func (c *Client) Warehouse(id string) *Warehouse {
 }
 
 // Usable implements protection.Warehouse.
-func (w *Warehouse) Usable(ctx context.Context) error {
+func (w *Warehouse) Usable(ctx context.Context, try bool) error {
 	info, err := w.client.warehouse(ctx, w.id)
 	switch code := policy.CodeOf(err); {
 	case code == policy.CodeNotFound || code == policy.CodeForbidden:
@@ -42,6 +44,21 @@ func (w *Warehouse) Usable(ctx context.Context) error {
 		return wrap(err, "read SQL warehouse %s", w.id)
 	case info.deleted():
 		return policy.Errorf(policy.CodeInvalid, "databricks.warehouse names %s (%s), which is %s", w.id, info.Name, info.State)
+	case try && info.State == "RUNNING" && !w.took.Load():
+		return w.try(ctx)
+	}
+	return nil
+}
+
+// tryTimeout is how long a statement is waited for that only shows whether the warehouse takes any.
+const tryTimeout = 10 * time.Second
+
+// try runs a statement that needs nothing but the warehouse: whoever may see one may not use it.
+func (w *Warehouse) try(ctx context.Context) error {
+	short, stop := context.WithTimeout(ctx, tryTimeout)
+	defer stop()
+	if _, err := w.Execute(short, "SELECT 1"); err != nil && !w.took.Load() {
+		return err
 	}
 	return nil
 }
@@ -135,11 +152,13 @@ func (w *Warehouse) execute(ctx context.Context, statement string) ([][]string, 
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(cancelTimeout+waitTimeoutLength, stop) })()
 	if err := w.client.do(sending, requestInfo{route: "POST statements"}, http.MethodPost, statementsPath, request, &a); err != nil {
-		if policy.CodeOf(err) == policy.CodeNotFound {
+		if code := policy.CodeOf(err); code == policy.CodeNotFound || code == policy.CodeForbidden { // what SQL fails of has no status of its own
+			w.took.Store(false)
 			return nil, w.missing(err)
 		}
 		return nil, err
 	}
+	w.took.Store(true)
 	path := statementsPath + "/" + url.PathEscape(a.ID)
 	for wait := 100 * time.Millisecond; a.Status.State == "PENDING" || a.Status.State == "RUNNING"; wait = min(2*wait, 5*time.Second) {
 		if a.ID == "" {

@@ -186,7 +186,7 @@ func (w *Warehouse) Execute(ctx context.Context, text string) ([][]string, error
 }
 
 // Usable implements protection.Warehouse.
-func (w *Warehouse) Usable(context.Context) error { return w.Unusable }
+func (w *Warehouse) Usable(context.Context, bool) error { return w.Unusable }
 
 func (w *Warehouse) table(quoted string) (*policy.TableState, error) {
 	t := w.tables[unquote(quoted)]
