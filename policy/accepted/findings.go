@@ -186,7 +186,7 @@ func (f *finder) valueProblems(p *rules.Policy, resource string, values []string
 				what, problem = "object", cmp.Or(ValueProblem(value), ObjectProblem(f.Model.Resource(ranger.PolicyTypeAccess, resource), value))
 			}
 			if problem != "" {
-				at, why = append(at, i), append(why, fmt.Sprintf("%q can match no %s: %s", value, what, problem))
+				at, why = append(at, i), append(why, noMatch(what, value, problem))
 			}
 		}
 		for n := range min(len(at), maxValues) {

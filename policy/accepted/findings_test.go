@@ -189,7 +189,7 @@ func TestItemsNotUnderstoodAreNotInVain(t *testing.T) {
 func TestEachValueIsNamed(t *testing.T) {
 	const rest = `"policyItems":[{"groups":["g"],"accesses":[{"type":"select"}]}]`
 	found := findingsOf(t, `{"policies":[{"id":7,"resources":{"catalog":{"values":["a;b","c","[\"d\"]",7]}},`+rest+`}]}`)
-	want := []string{"resources.catalog.values[3] cannot be understood", `resources.catalog.values[0]: "a;b" can match no object`, `resources.catalog.values[2]: "[\"d\"]" can match no object`}
+	want := []string{"resources.catalog.values[3] cannot be understood", `resources.catalog.values[0]: "a;b" is hardly the name of an object`, `resources.catalog.values[2]: "[\"d\"]" is hardly the name of an object`}
 	for i, f := range found {
 		if i >= len(want) || !strings.HasPrefix(f.Message, want[i]) {
 			t.Errorf("%d: %s", i, f.Message)

@@ -51,6 +51,8 @@ func ObjectProblem(def *ranger.ResourceDef, value string) string {
 	return why + "; correct it"
 }
 
+const casedProblem = "the service definition has names compared with their case (ignoreCase), and those of Unity Catalog are in lower case; write it in lower case"
+
 // patternProblem returns why nobody means a value as it is read, in which a name is allowed to hold what it holds.
 func patternProblem(def *ranger.ResourceDef, value, literal string) string {
 	isCased := !def.MatcherOptions.Matching("ignoreCase", true) && naming.Canonical(value) != value
@@ -73,7 +75,7 @@ func patternProblem(def *ranger.ResourceDef, value, literal string) string {
 	case isClass && !strings.HasPrefix(literal, "[") && strings.Contains(inside, "]"):
 		return "brackets have no meaning in patterns; write '*' for any text, '?' for any character, or each name as a value of its own"
 	case isCased:
-		return "the service definition has names compared with their case (ignoreCase), and those of Unity Catalog are in lower case; write it in lower case"
+		return casedProblem
 	}
 	return ""
 }

@@ -80,7 +80,7 @@ func TagProblems(set *rules.RuleSet) []ranger.Problem {
 			}
 			for n, value := range r.ResourceElements[name].Values {
 				if why := cmp.Or(ValueProblem(value), ObjectProblem(set.Model.Resource(ranger.PolicyTypeAccess, name), value)); why != "" && !(value == "" && faulty(fmt.Sprintf("serviceResources[%d].resourceElements.%s", i, name))) {
-					find(fmt.Sprintf("%q can match no object: %s", value, why), "serviceResources[%d].resourceElements.%s.values[%d]", i, name, n)
+					find(noMatch("object", value, why), "serviceResources[%d].resourceElements.%s.values[%d]", i, name, n)
 				}
 			}
 		}

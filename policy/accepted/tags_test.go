@@ -49,7 +49,7 @@ func TestTagProblems(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{
-			"tags.2.type: it is empty", `serviceResources[0].resourceElements.catalog.values[1]: "[\"b\"]" can match no object: it is a list`, `serviceResources[0].resourceElements.catalog.values[2]: "c.d" can match no object`,
+			"tags.2.type: it is empty", `serviceResources[0].resourceElements.catalog.values[1]: "[\"b\"]" is hardly the name of an object: it is a list`, `serviceResources[0].resourceElements.catalog.values[2]: "c.d" can match no object`,
 			`serviceResources[0].resourceElements.catalog.values[3]: "" can match no object: it is empty`, "serviceResources[1].resourceElements: it is no path", "serviceResources[2].resourceElements: it is no path",
 			"resourceToTagIds.1[1]: there is no tag 9", `resourceToTagIds.7: there is no resource "7"`,
 		}

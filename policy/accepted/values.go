@@ -1,11 +1,13 @@
 package accepted
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"ucwarden/policy"
 	"ucwarden/policy/ranger"
 )
 
@@ -38,6 +40,15 @@ func ValueProblem(value string) string {
 		return "it holds several names; write each as a value of its own"
 	}
 	return ""
+}
+
+// noMatch says of a value with a problem that it can match nothing; or, where Unity Catalog takes such a name, that it is no name that
+// somebody means.
+func noMatch(what, value, problem string) string {
+	if what == "object" && problem != casedProblem && policy.ValidateName(wildcards.Replace(value)) == nil {
+		return fmt.Sprintf("%q is hardly the name of an object: %s", value, problem)
+	}
+	return fmt.Sprintf("%q can match no %s: %s", value, what, problem)
 }
 
 // ExcludesAll returns why the values that a policy names for a resource match nothing, since they exclude every name; "" where they do not.
