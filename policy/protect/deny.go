@@ -83,6 +83,7 @@ func (c *compilation) deny(f *function, d *judge.Denials) error {
 	if err != nil {
 		return err
 	}
+	c.noteNestedRoles(d)
 	for _, denial := range list {
 		f.add(denial.condition, "FALSE", nil)
 		if p := denial.policy; p != nil && !slices.Contains(f.policies, p.Source.ID) {
@@ -91,6 +92,29 @@ func (c *compilation) deny(f *function, d *judge.Denials) error {
 	}
 	return nil
 }
+
+// noteNestedRoles notes in the roles of which groups, that are granted nothing themselves, no row is seen: of the granted ones compile says it.
+func (c *compilation) noteNestedRoles(d *judge.Denials) {
+	names := c.deniedRoles(d)
+	for _, r := range c.rolesNamed(d.Roles) {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == r.principal.Name })
+	}
+	if len(names) == 0 || len(d.Rules) == 0 {
+		return
+	}
+	slices.Sort(names)
+	of, shown, more := d.Rules[0].Policy, names[:min(len(names), maxRolesShown)], ""
+	if n := len(names) - len(shown); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	f := policy.Finding{PolicyID: of.Source.ID, Policy: of.Source.Name, Effect: policy.EffectNone, Securable: c.table.Securable, Message: fmt.Sprintf(
+		"its row filter shows no row to sessions in the role of %s%s: groups in one that is granted SELECT, and in which somebody denied is or may be", strings.Join(shown, ", "), more)}
+	if !slices.Contains(c.out.Findings, f) { // a function may be compiled twice
+		c.out.Findings = append(c.out.Findings, f)
+	}
+}
+
+const maxRolesShown = 10
 
 // denies returns whom a rule denies, as SQL.
 func (p *Protector) denies(r *judge.DenyRule) (string, error) {

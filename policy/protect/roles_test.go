@@ -154,6 +154,12 @@ func TestNestedRoles(t *testing.T) {
 				t.Errorf("%s: in the role of %s rows %v are seen, want %d, by\n%s", name, role, got, want, d.Functions[0].Body)
 			}
 		}
+		said := slices.ContainsFunc(d.Findings, func(f policy.Finding) bool {
+			return f.PolicyID == 7 && f.Effect == policy.EffectNone && f.Securable == testTable().Securable && strings.Contains(f.Message, "no row to sessions in the role of inmost, inner: groups in one")
+		})
+		if !said {
+			t.Errorf("%s: the findings are %v", name, d.Findings)
+		}
 	}
 }
 
