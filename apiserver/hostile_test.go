@@ -125,7 +125,7 @@ func BenchmarkHostile(b *testing.B) {
 	e.log.discard = true
 	token, good := e.issue("good", nil, keys.ScopeWrite), benchClient()
 	round := func(list *[]time.Duration) {
-		for range 500 {
+		for range 2000 {
 			begun := time.Now()
 			if err := postOnce(good, e.http.URL+tasksPath, token, table("", "sales")); err != nil {
 				b.Fatal(err)
