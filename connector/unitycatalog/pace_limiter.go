@@ -27,6 +27,7 @@ type limiter struct {
 	waiters  [priorities]list.List // of *waiter, by ticket
 	passed   int                   // starts since the last one in the background, while such calls waited
 	inFlight int
+	behind   int         // how many of inFlight are in the background
 	idle     bool        // some calls were answered, and nothing was waited for or under way when the first waiter came
 	timer    *time.Timer // dispatches when the pause or the rate allows the next start
 
@@ -53,6 +54,10 @@ const (
 
 // backgroundShare is how many starts there are to one in the background, where both wait.
 const backgroundShare = 5
+
+// reservedShare is of how many calls at a time one may not be in the background: else a call that comes finds the server occupied by
+// those that started together, and waits until they end.
+const reservedShare = 16
 
 // maxCatchUp bounds by how much starts that came late, because timers do, may be made up for.
 const maxCatchUp = 25 * time.Millisecond
@@ -97,6 +102,7 @@ type permit struct {
 	started time.Time
 	round   int
 	rate    float64 // limit of starts per second then; 0: none
+	behind  bool    // it is in the background
 	since   uint64  // how many attempts had been accepted when it started, for a retry when the attempt before did
 }
 
@@ -142,7 +148,7 @@ func (lim *limiter) acquire(ctx context.Context, ticket uint64) (permit, error) 
 	select {
 	case <-w.ready: // granted in the same instant
 		if w.err == nil {
-			lim.inFlight--
+			lim.ended(w.grant)
 			lim.rate.Lose(w.grant.started, time.Now())
 		}
 	default:
@@ -158,7 +164,7 @@ func (lim *limiter) dispatch() {
 		lim.timer.Stop()
 		lim.timer = nil
 	}
-	for lim.waiting() > 0 && lim.inFlight < int(lim.limit) {
+	for lim.mayStart() {
 		now := time.Now()
 		at := lim.pausedUntil
 		if lim.rate.Rate() > 0 && lim.nextStart.After(at) {
@@ -188,9 +194,12 @@ func (lim *limiter) dispatch() {
 		}
 		lim.idle = false
 		lim.rate.Start(now)
-		w := lim.next()
-		w.grant = permit{started: now, round: lim.round, rate: lim.rate.Rate(), since: lim.accepted}
+		w, priority := lim.next()
+		w.grant = permit{started: now, round: lim.round, rate: lim.rate.Rate(), since: lim.accepted, behind: priority == background}
 		lim.inFlight++
+		if w.grant.behind {
+			lim.behind++
+		}
 		close(w.ready)
 	}
 	lim.metrics.inFlight.Set(float64(lim.inFlight))
@@ -201,15 +210,35 @@ func (lim *limiter) waiting() int {
 	return lim.waiters[foreground].Len() + lim.waiters[background].Len()
 }
 
-// next removes and returns the waiter that starts next; there must be one.
-func (lim *limiter) next() *waiter {
-	queue := &lim.waiters[foreground]
-	if behind := &lim.waiters[background]; behind.Len() > 0 {
-		if lim.passed++; queue.Len() == 0 || lim.passed >= backgroundShare {
-			queue, lim.passed = behind, 0
+// mayStart reports whether a call waits that may be under way together with those that are.
+func (lim *limiter) mayStart() bool {
+	return lim.inFlight < int(lim.limit) && (lim.waiters[foreground].Len() > 0 || lim.waiters[background].Len() > 0 && lim.mayBehind())
+}
+
+// mayBehind reports whether one more call may be in the background.
+func (lim *limiter) mayBehind() bool {
+	limit := int(lim.limit)
+	return lim.behind < max(1, limit-(limit+reservedShare-1)/reservedShare)
+}
+
+// next removes and returns the waiter that starts next, with its priority; there must be one that may.
+func (lim *limiter) next() (*waiter, int) {
+	priority := foreground
+	if lim.waiters[background].Len() > 0 && lim.mayBehind() {
+		if lim.passed++; lim.waiters[foreground].Len() == 0 || lim.passed >= backgroundShare {
+			priority, lim.passed = background, 0
 		}
 	}
-	return queue.Remove(queue.Front()).(*waiter)
+	queue := &lim.waiters[priority]
+	return queue.Remove(queue.Front()).(*waiter), priority
+}
+
+// ended notes that an attempt is no longer under way.
+func (lim *limiter) ended(p permit) {
+	lim.inFlight--
+	if p.behind {
+		lim.behind--
+	}
 }
 
 // loadSignal is what an attempt shows about the load on the server.
@@ -249,7 +278,7 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 		lim.rate.Lose(p.started, now)
 	}
 	lim.metrics.rate.Set(lim.rate.Rate())
-	lim.inFlight--
+	lim.ended(p)
 	lim.dispatch()
 	return o == signalThrottled && lim.accepted > p.since
 }
@@ -275,10 +304,12 @@ func (lim *limiter) pause(until time.Time) {
 	if time.Until(until) <= lim.giveUpAfter {
 		return
 	}
-	for lim.waiting() > 0 {
-		w := lim.next()
-		w.err = &pausedError{until}
-		close(w.ready)
+	for priority := range lim.waiters {
+		for queue := &lim.waiters[priority]; queue.Len() > 0; {
+			w := queue.Remove(queue.Front()).(*waiter)
+			w.err = &pausedError{until}
+			close(w.ready)
+		}
 	}
 }
 

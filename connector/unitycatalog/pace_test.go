@@ -233,6 +233,41 @@ func TestBackgroundGoesBehind(t *testing.T) {
 	})
 }
 
+// Calls in the background leave a place to one that comes, which need not wait until those that started together end.
+func TestBackgroundLeavesAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{latency: time.Second, serve: func(int, *http.Request) (*http.Response, error) { return ok() }}
+		p := testPacer(t, s, Pacing{InitialConcurrency: 20, MaxConcurrency: 20})
+		behind, cancel := context.WithCancel(call.WithBackground(t.Context()))
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if resp, err := p.RoundTrip(request(behind, "GET", "behind", "")); err == nil {
+					resp.Body.Close()
+				}
+			})
+		}
+		time.Sleep(1500 * time.Millisecond)
+		for range 3 {
+			begun := time.Now()
+			for range 2 {
+				wg.Go(func() {
+					send(t, p, request(t.Context(), "GET", "before", ""))
+					if took := time.Since(begun); took > 1100*time.Millisecond {
+						t.Errorf("answered after %s", took)
+					}
+				})
+			}
+			time.Sleep(1200 * time.Millisecond)
+		}
+		cancel()
+		wg.Wait()
+		if lim := p.limiter; lim.inFlight != 0 || lim.behind != 0 {
+			t.Errorf("%d under way at the end, %d in the background", lim.inFlight, lim.behind)
+		}
+	})
+}
+
 func TestGivingUp(t *testing.T) {
 	forever := func(_ int, req *http.Request) (*http.Response, error) {
 		<-req.Context().Done()
