@@ -100,6 +100,42 @@ func TestOthers(t *testing.T) {
 	}
 }
 
+// What we set is ours to replace and to lift, also where others made its function anew, so that nothing tells any more that it was ours.
+func TestSetByUs(t *testing.T) {
+	table := known()
+	f, want := filter(&table)
+	table.Protection.Filter = want.Filter
+	anew := f
+	anew.Comment, anew.Body = "", "TRUE"
+	in := inspect(anew)
+	if got := attach.Diff(table, want, []policy.SQLFunction{f}, nil, in); !strings.Contains(got.Closed, "has a name of ours, and is not as we made it; drop that function") || got.Change.Statements() > 0 {
+		t.Errorf("where it is not known who set it: %+v", got)
+	}
+	in.Was = func(column string) string {
+		if column == "" {
+			return f.Name
+		}
+		return ""
+	}
+	got := attach.Diff(table, want, []policy.SQLFunction{f}, nil, in)
+	if got.Closed != "" || len(got.Change.Create) != 1 || got.Change.Filter == nil || got.Change.Filter.To.Function != f.Name+"_r2" || len(got.Drift) != 1 {
+		t.Errorf("where we did: %+v", got)
+	}
+	if got := attach.Diff(table, policy.Protection{}, nil, nil, in); !got.Change.Lifts() {
+		t.Errorf("where none is wanted any more: %+v", got)
+	}
+	theirs := anew
+	theirs.Owner = "eve@example.com"
+	in.Functions[f.Name] = theirs
+	if got := attach.Diff(table, want, []policy.SQLFunction{f}, nil, in); !strings.Contains(got.Closed, "is not as we made it") {
+		t.Errorf("where it belongs to somebody else: %+v", got)
+	}
+	table.Protection.Filter = &policy.Attached{Function: "c.other.rf"}
+	if got := attach.Diff(table, want, []policy.SQLFunction{f}, nil, in); !strings.Contains(got.Closed, "which is not ours") {
+		t.Errorf("where others replaced it: %+v", got)
+	}
+}
+
 // Names and comments hold whatever objects and policies are called.
 func TestStatements(t *testing.T) {
 	table := known()

@@ -77,7 +77,7 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 		if is.Filter == nil || !is.Filter.Equal(*to) {
 			out.Change.Filter = &policy.AttachedChange{From: is.Filter, To: to}
 		}
-	} else if is.Filter != nil && in.ours(is.Filter.Function) {
+	} else if is.Filter != nil && in.setByUs("", is.Filter.Function) {
 		out.Change.Filter = &policy.AttachedChange{From: is.Filter}
 	}
 	for column, a := range want.Masks {
@@ -89,7 +89,7 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 		}
 	}
 	for column, have := range is.Masks {
-		if _, ok := want.Masks[column]; !ok && in.ours(have.Function) {
+		if _, ok := want.Masks[column]; !ok && in.setByUs(column, have.Function) {
 			setMask(&out.Change, column, policy.AttachedChange{From: &have})
 		}
 	}
@@ -112,12 +112,18 @@ func Diff(table policy.TableState, want policy.Protection, functions []policy.SQ
 
 // foreign says what of others a table carries where something of ours is to be.
 func foreign(table *policy.TableState, want *policy.Protection, in *Inspection) string {
-	if want.Filter != nil && table.Protection.Filter != nil && !in.ours(table.Protection.Filter.Function) {
-		return fmt.Sprintf("it carries the row filter %s, which is not ours; remove one of the two: that filter, or the policies", table.Protection.Filter.Function)
+	say := func(what, function, filter string) string {
+		if OurName(function, in.Schema) {
+			return fmt.Sprintf("%s %s, which has a name of ours, and is not as we made it; drop that function, if nobody else needs it", what, function)
+		}
+		return fmt.Sprintf("%s %s, which is not ours; remove one of the two: that %s, or the policies", what, function, filter)
+	}
+	if have := table.Protection.Filter; want.Filter != nil && have != nil && !in.setByUs("", have.Function) {
+		return say("it carries the row filter", have.Function, "filter")
 	}
 	for _, column := range slices.Sorted(maps.Keys(want.Masks)) {
-		if have, ok := table.Protection.Masks[column]; ok && !in.ours(have.Function) {
-			return fmt.Sprintf("its column %q carries the mask %s, which is not ours; remove one of the two: that mask, or the policies", column, have.Function)
+		if have, ok := table.Protection.Masks[column]; ok && !in.setByUs(column, have.Function) {
+			return say(fmt.Sprintf("its column %q carries the mask", column), have.Function, "mask")
 		}
 	}
 	return ""
@@ -133,12 +139,12 @@ func (in *Inspection) beside(table *policy.TableState, want *policy.Protection, 
 		is := &table.Protection
 		switch {
 		case o.Type == policy.AttributeRowFilter && want.Filter != nil:
-			if is.Filter != nil && in.ours(is.Filter.Function) {
+			if is.Filter != nil && in.setByUs("", is.Filter.Function) {
 				c.Filter = &policy.AttachedChange{From: is.Filter}
 			}
 		case o.Type == policy.AttributeColumnMask && len(want.Masks) > 0:
 			for column, have := range is.Masks {
-				if in.ours(have.Function) {
+				if in.setByUs(column, have.Function) {
 					setMask(c, column, policy.AttachedChange{From: &have})
 				}
 			}
@@ -183,6 +189,13 @@ func crossing(table *policy.TableState, want *policy.Protection, others []policy
 		}
 	}
 	return list
+}
+
+// setByUs reports whether the filter of a table, for an empty column, or the mask of a column is ours: by its function, or because the
+// last sync set it and the function belongs to us still. CREATE OR REPLACE leaves the owner, and takes away the comment with our marker.
+func (in *Inspection) setByUs(column, function string) bool {
+	f, exists := in.Functions[function]
+	return in.ours(function) || exists && OurName(function, in.Schema) && in.Self(f.Owner) && in.Was != nil && in.Was(column) == function
 }
 
 // ours reports whether a function that a table carries is ours. One that is not there any more is judged by its name.
