@@ -295,11 +295,11 @@ func TestProtectionPutRight(t *testing.T) {
 	var function struct{ Comment string }
 	u.callAs(t, ourToken, http.MethodGet, "/api/2.1/unity-catalog/functions/"+filter, "", &function)
 	for _, edit := range []struct{ statement, sees, says string }{
-		{"ALTER TABLE sales.emea.orders DROP ROW FILTER", "eu Xxx;us Xxx;", "its row filter was taken away since it was set, and is put back"},
-		{"ALTER TABLE sales.emea.orders ALTER COLUMN email DROP MASK", "eu Abc;", `the mask of its column "email" was taken away since it was set, and is put back`},
-		{"DROP FUNCTION " + filter, "closed", "its row filter is the function " + filter + ", which others dropped since it was made, and is made again"},
-		{"CREATE OR REPLACE FUNCTION " + filter + "(p1 STRING) RETURNS BOOLEAN COMMENT '" + function.Comment + "' RETURN TRUE", "eu Xxx;us Xxx;", "its row filter is the function " + filter + ", which others altered since it was made; " + filter + "_r2 takes its place"},
-		{"CREATE OR REPLACE FUNCTION " + filter + "_r2(p1 STRING) RETURNS BOOLEAN RETURN TRUE", "eu Xxx;us Xxx;", "its row filter is the function " + filter + "_r2, which others altered since it was made; " + filter + "_r3 takes its place"},
+		{"ALTER TABLE sales.emea.orders DROP ROW FILTER", "eu Xxx;us Xxx;", "its row filter was taken away since it was set, and is to be put back"},
+		{"ALTER TABLE sales.emea.orders ALTER COLUMN email DROP MASK", "eu Abc;", `the mask of its column "email" was taken away since it was set, and is to be put back`},
+		{"DROP FUNCTION " + filter, "closed", "its row filter is the function " + filter + ", which others dropped since it was made, and is to be made again"},
+		{"CREATE OR REPLACE FUNCTION " + filter + "(p1 STRING) RETURNS BOOLEAN COMMENT '" + function.Comment + "' RETURN TRUE", "eu Xxx;us Xxx;", "its row filter is the function " + filter + ", which others altered since it was made; " + filter + "_r2 is to take its place"},
+		{"CREATE OR REPLACE FUNCTION " + filter + "_r2(p1 STRING) RETURNS BOOLEAN RETURN TRUE", "eu Xxx;us Xxx;", "its row filter is the function " + filter + "_r2, which others altered since it was made; " + filter + "_r3 is to take its place"},
 	} {
 		u.run(t, edit.statement)
 		if got := u.sees("ben@example.com"); got != edit.sees {

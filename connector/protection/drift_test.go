@@ -24,11 +24,11 @@ func TestDrift(t *testing.T) {
 		"filter dropped": {func(w *world) {
 			w.warehouse.Protect("c.s.t0", policy.Protection{Masks: w.warehouse.Table("c.s.t0").Masks})
 		},
-			[]string{"its row filter was taken away since it was set, and is put back"}},
+			[]string{"its row filter was taken away since it was set, and is to be put back"}},
 		"mask dropped": {func(w *world) {
 			w.warehouse.Protect("c.s.t0", policy.Protection{Filter: w.warehouse.Table("c.s.t0").Filter})
 		},
-			[]string{`the mask of its column "region" was taken away since it was set, and is put back; a build tool`}},
+			[]string{`the mask of its column "region" was taken away since it was set, and is to be put back; a build tool`}},
 		"all dropped":           {func(w *world) { w.warehouse.Protect("c.s.t0", policy.Protection{}) }, []string{"its row filter was taken away", `the mask of its column "region" was taken away`}},
 		"function dropped":      {func(w *world) { w.warehouse.DropFunction(w.warehouse.Table("c.s.t0").Filter.Function) }, []string{"its row filter is the function c.ucwarden_protection.rf_", "others dropped"}},
 		"mask function dropped": {func(w *world) { w.warehouse.DropFunction(w.warehouse.Table("c.s.t0").Masks["region"].Function) }, []string{`the mask of its column "region" is the function`, "others dropped"}},

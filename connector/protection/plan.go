@@ -407,8 +407,12 @@ func (p *planning) add(state *policy.TableState, desired *protect.Desired, diff 
 	if desired.Binds() {
 		p.out.Bound[state.Securable] = true
 	}
+	closed := cmp.Or(desired.Closed, diff.Closed)
+	if closed != "" {
+		desired.Close(closed)
+	}
 	p.out.Findings = append(append(p.out.Findings, desired.Findings...), diff.Findings...)
-	if closed := cmp.Or(desired.Closed, diff.Closed); closed != "" {
+	if closed != "" {
 		p.out.Findings = append(p.out.Findings, desired.WhyClosed(state.Securable, closed)...)
 		if diff.Change.Lifts() {
 			p.out.Changes = append(p.out.Changes, diff.Change)

@@ -26,17 +26,17 @@ func (in *Inspection) drift(table *policy.TableState, want *policy.Protection, c
 		}
 		switch {
 		case have == nil && was != "":
-			find(what, "was taken away since it was set, and is put back; a build tool that drops filters and masks which its model does not name (dbt's adapter does) fights this one: "+
+			find(what, "was taken away since it was set, and is to be put back; a build tool that drops filters and masks which its model does not name (dbt's adapter does) fights this one: "+
 				"name them in the model, or let that identity neither own nor manage the table")
 		case have == nil:
 		case have.Function != made && was == made:
-			find(what, "was replaced by %s since it was set, and is put back", have.Function)
+			find(what, "was replaced by %s since it was set, and is to be put back", have.Function)
 		case have.Function != made && IsRevision(have.Function, wants.Function):
-			find(what, "is the function %s, which others altered since it was made; %s takes its place", have.Function, made)
+			find(what, "is the function %s, which others altered since it was made; %s is to take its place", have.Function, made)
 		case have.Function == made && slices.ContainsFunc(c.Create, func(f policy.SQLFunction) bool { return f.Name == made }):
-			find(what, "is the function %s, which others dropped since it was made, and is made again", made)
+			find(what, "is the function %s, which others dropped since it was made, and is to be made again", made)
 		case have.Function == made && was == made && !have.Equal(policy.Attached{Function: made, Arguments: wants.Arguments}):
-			find(what, "was given other arguments since it was set, and is put back")
+			find(what, "was given other arguments since it was set, and is to be put back")
 		}
 	}
 	if want.Filter != nil {

@@ -43,13 +43,16 @@ func (x *explainer) enforced(inventory *policy.Inventory) compile.Enforced {
 		return compile.Enforced{}
 	}
 	desired := protector.CompileOver(*table, denied, x.question.Functions)
-	for _, f := range desired.Findings {
-		x.note("%s", f)
-	}
 	x.refused = desired.Refused
 	closed := desired.Closed
 	if closed == "" { // which functions there are is not known here, so ours are told by their names
 		closed = attach.Diff(*table, desired.Protection, desired.Functions, x.question.Others, &attach.Inspection{Schema: o.Schema}).Closed
+	}
+	if closed != "" {
+		desired.Close(closed)
+	}
+	for _, f := range desired.Findings {
+		x.note("%s", f)
 	}
 	if closed != "" {
 		x.note("%s", protect.NotProtected(closed))

@@ -98,29 +98,6 @@ type boundItem struct {
 	item   *rules.Item // nil for its denies
 }
 
-// NotProtected says of a table that it is not protected as policies say, and why: the words for it in plans, results and logs.
-func NotProtected(why string) string {
-	return "the table is not protected, so it is not granted to whom row filters and masks bind: " + why
-}
-
-// WhyClosed returns the findings on a table that cannot be protected: one for each policy that is about its rows or columns, with
-// the items that bind somebody.
-func (d *Desired) WhyClosed(table policy.Securable, why string) []policy.Finding {
-	var list []policy.Finding
-	for i := 0; i < len(d.bound); {
-		of := d.bound[i].policy
-		var items []string
-		for ; i < len(d.bound) && d.bound[i].policy == of; i++ {
-			items = append(items, place(d.bound[i].item))
-		}
-		list = append(list, policy.Finding{PolicyID: of.ID, Policy: of.Name, Effect: policy.EffectNarrower, Securable: table, Message: strings.Join(items, ", ") + ": " + NotProtected(why)})
-	}
-	if len(list) == 0 {
-		list = append(list, policy.Finding{Effect: policy.EffectNarrower, Securable: table, Message: NotProtected(why)})
-	}
-	return list
-}
-
 // place says where in its policy an item stands.
 func place(item *rules.Item) string {
 	if item == nil {
@@ -168,9 +145,8 @@ func (p *Protector) CompileOver(table policy.TableState, denied *judge.Denials, 
 	if err == nil && len(c.out.Functions) > 0 {
 		err = c.carries()
 	}
-	if err != nil { // remarks on what would have been shown have no meaning then
-		c.out.Protection, c.out.Functions, c.out.Closed, c.out.Columns = policy.Protection{}, nil, err.Error(), false
-		c.out.Findings = slices.DeleteFunc(c.out.Findings, func(f policy.Finding) bool { return f.Effect == policy.EffectNone })
+	if err != nil {
+		c.out.Close(err.Error())
 	}
 	slices.SortStableFunc(c.out.bound, func(a, b boundItem) int { return cmp.Compare(a.policy.ID, b.policy.ID) })
 	return c.out
