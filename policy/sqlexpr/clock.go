@@ -101,6 +101,11 @@ func (p *parser) shift(offset int, of *Expr, operator string) (*Expr, *Error) {
 	case of.kind == Date:
 		return nil, p.fail(at, "a date has no time of day; add days, weeks, months or years to it")
 	case of.kind == Timestamp && length.micros > 0:
+		if of.local { // unix_micros takes instants
+			if of, err = p.node(offset, opCast, Timestamp, "TIMESTAMP", of); err != nil {
+				return nil, err
+			}
+		}
 		return p.node(offset, opShift, Timestamp, strconv.FormatInt(n*length.micros, 10), of)
 	case of.kind == Timestamp && of.op == opClock && of.text == clockNow: // months as they are in UTC
 		days := fmt.Sprintf("(unix_date(add_months(%s, %d)) - unix_date(%s))", clockToday, n*length.months, clockToday)

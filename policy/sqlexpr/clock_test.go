@@ -98,16 +98,32 @@ func TestClockRefuses(t *testing.T) {
 	}
 }
 
+// localColumns are some with a timestamp that has no time zone.
+var localColumns = []policy.Column{{Name: "seen", Type: "timestamp"}, {Name: "wall", Type: "timestamp_ntz"}, {Name: "born", Type: "date"}, {Name: "s", Type: "string"}, {Name: "id", Type: "bigint"}}
+
+// unix_micros takes no timestamp without a time zone.
+func TestLocalTimes(t *testing.T) {
+	for text, want := range map[string]string{
+		"wall + interval 1 hour < now()":                   `(timestamp_micros(try_add(unix_micros(try_cast(<wall> AS TIMESTAMP)), 3600000000)) < ` + nowSQL + `)`,
+		"coalesce(wall, null) - interval 1 second < now()": `(timestamp_micros(try_add(unix_micros(try_cast(coalesce(<wall>, NULL) AS TIMESTAMP)), -1000000)) < ` + nowSQL + `)`,
+		"seen + interval 1 second < now()":                 `(timestamp_micros(try_add(unix_micros(<seen>), 1000000)) < ` + nowSQL + `)`,
+	} {
+		e, err := Parse(text, Options{Columns: localColumns})
+		if err != nil || sql(e) != want || e.ByTimeZone() != strings.Contains(text, "wall") {
+			t.Errorf("%s is written as %v, %v; want %s", text, e, err, want)
+		}
+	}
+}
+
 func TestByTimeZone(t *testing.T) {
-	columns := []policy.Column{{Name: "seen", Type: "timestamp"}, {Name: "wall", Type: "timestamp_ntz"}, {Name: "born", Type: "date"}, {Name: "s", Type: "string"}, {Name: "id", Type: "bigint"}}
 	for text, want := range map[string]bool{
 		"born >= current_date()": false, "seen > now() - interval 30 days": false, "id > unix_timestamp()": false, "born = '2026-01-01'": false, "year(born) = 2026": false,
 		"wall >= '2026-01-01'": false, "cast(s as date) = born": false, "seen > now() - interval 2 months": false, "seen is null": false, "seen in (seen, now())": false,
 		"year(seen) = 2026": true, "seen >= '2026-01-01'": true, "'2026-01-01' < seen or id = 1": true, "seen > timestamp '2026-01-01 10:00'": true, "to_date(seen) = born": true,
 		"born = seen": true, "wall < now()": true, "cast(born as timestamp) < now()": true, "cast(s as timestamp) < now()": true, "cast(wall as timestamp) < now()": true, "date_trunc('DAY', seen) = seen": true,
-		"datediff(current_date(), seen) < 7": true, "coalesce(seen, born) < now()": true, "seen between '2026-01-01' and now()": true, "cast(seen as string) like '2026%'": true, "seen in ('2026-01-01')": true,
+		"datediff(current_date(), seen) < 7": true, "coalesce(seen, born) < now()": true, "seen between '2026-01-01' and now()": true, "cast(seen as string) like '2026%'": true, "seen in ('2026-01-01')": true, "coalesce(wall, wall) < now()": true, "case when id = 1 then wall end > '2026-01-01'": false,
 	} {
-		e, err := Parse(text, Options{Columns: columns})
+		e, err := Parse(text, Options{Columns: localColumns})
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 		} else if e.ByTimeZone() != want {

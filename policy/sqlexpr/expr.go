@@ -71,7 +71,7 @@ type Expr struct {
 	text     string
 	operands []*Expr
 	depth    int
-	local    bool // a timestamp without a time zone, of a column
+	local    bool // a timestamp without a time zone, of a column or made of one
 }
 
 // Kind returns what sort of value the expression has.

@@ -112,6 +112,7 @@ func (p *parser) node(offset int, o op, kind Kind, text string, operands ...*Exp
 	e := &Expr{op: o, kind: kind, text: text, operands: operands}
 	for _, part := range operands {
 		e.depth = max(e.depth, part.depth+1)
+		e.local = e.local || kind == Timestamp && part.local && (o == opCase || o == opCall)
 	}
 	if e.depth > maxDepth {
 		return nil, p.fail(offset, "it is nested more than %d deep", maxDepth)
