@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -98,7 +99,7 @@ func (s *Server) checkRequest(op document.Operation) echo.MiddlewareFunc {
 				if err != nil {
 					return err
 				}
-				if err := checkBody(op, body); err != nil {
+				if err := s.checkBody(c.Request().Context(), op, body); err != nil {
 					return err
 				}
 				c.Set(bodyKey, body)
@@ -114,7 +115,20 @@ var explainers = map[string]func(body []byte) error{
 	"submitTasks": func(body []byte) error { _, err := splitBatch(body); return err },
 }
 
-// checkBody returns an error for a body that the document does not allow.
+// checkBody returns an error for a body that the document does not allow. A large one may take a processor for a tenth of a second, so
+// that half of them at most do that at a time: the others are for small ones.
+func (s *Server) checkBody(ctx context.Context, op document.Operation, body []byte) error {
+	if len(body) >= smallBody {
+		select {
+		case s.checks <- struct{}{}:
+			defer func() { <-s.checks }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return checkBody(op, body)
+}
+
 func checkBody(op document.Operation, body []byte) error {
 	faults := op.Body.Check(body)
 	if len(faults) == 0 {

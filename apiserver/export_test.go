@@ -26,3 +26,15 @@ func OpenAPI() []byte {
 
 // ListenOn lets Run serve what a listener accepts.
 func (s *Server) ListenOn(l net.Listener) { s.listener = l }
+
+// HoldChecks has large bodies wait before they are checked, until release is called.
+func (s *Server) HoldChecks() (release func()) {
+	for range cap(s.checks) {
+		s.checks <- struct{}{}
+	}
+	return func() {
+		for range cap(s.checks) {
+			<-s.checks
+		}
+	}
+}

@@ -182,3 +182,25 @@ func (e *env) attack(b *testing.B) (stop func()) {
 	}
 	return func() { close(ended); running.Wait() }
 }
+
+// While as many large bodies are checked as may be at a time, small requests go on, and a large one waits.
+func TestSmallRequestsBesideLargeOnes(t *testing.T) {
+	e := newEnv(t, func(s *setup) { s.stopped, s.Rate = true, -1 })
+	release := e.server.HoldChecks()
+	answer := make(chan int, 1)
+	go func() {
+		answer <- send(http.DefaultClient, e.http.URL+tasksPath, e.token, strings.NewReader(tinyResources()), int64(len(tinyResources())))
+	}()
+	for range 100 {
+		e.do("POST", tasksPath, `{"type": "FULL_SYNC"}`).want(202)
+	}
+	select {
+	case got := <-answer:
+		t.Errorf("the large one was answered meanwhile: %d", got)
+	default:
+	}
+	release()
+	if got := <-answer; got != 413 {
+		t.Errorf("the large one: %d, want 413", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Server struct {
 
 	waitSlots  *waitSlots
 	large      *turns
+	checks     chan struct{}   // holds one for each large body that is being checked
 	draining   context.Context // done once a shutdown begins; ends waits and streams
 	beginDrain context.CancelFunc
 
@@ -60,6 +62,7 @@ func New(o Options) (*Server, error) {
 		limiter:   newLimiter(o.Rate, o.Burst),
 		waitSlots: newWaitSlots(o.MaxWaiting),
 		large:     newTurns(maxLarge),
+		checks:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	s.draining, s.beginDrain = context.WithCancel(context.Background())
 	var err error
