@@ -327,7 +327,7 @@ func (r *run) lift(ctx context.Context, plan *policy.Plan, result *Result) error
 	}
 	for i, err := range r.protections.Lift(ctx, lifts, plan.DropFunctions, r.noteProtection) {
 		if err != nil {
-			r.unprotected(ctx, result, load.LeftOut{Securable: lifts[i].Table, Code: policy.CodeOf(err), Reason: "its row filter and masks cannot be lifted: " + err.Error(), Unprotected: true})
+			r.unprotected(ctx, result, load.LeftOut{Securable: lifts[i].Table, Code: policy.CodeOf(err), Reason: "its row filter and masks cannot be lifted, and stay: " + err.Error(), Unprotected: true, Carried: true})
 		}
 	}
 	if ctx.Err() != nil {
@@ -363,7 +363,7 @@ const maxLoggedConflicts = 10
 
 // closeUnprotected plans anew, once, where tables could not be protected: they are closed then for whom policies bind.
 func (r *run) closeUnprotected(ctx context.Context, request Request, result *Result) error {
-	if len(result.Unprotected) == 0 || request.again {
+	if request.again || !slices.ContainsFunc(result.Unprotected, func(l load.LeftOut) bool { return !l.Carried }) {
 		return nil
 	}
 	request.again, request.Approved, request.Saved, request.ByPerson = true, "", "", false

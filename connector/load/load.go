@@ -45,9 +45,10 @@ type LeftOut struct {
 	Listing   bool             `json:"listing,omitempty"` // what it holds could not be listed; it may be known itself
 	Schemas   bool             `json:"schemas,omitempty"` // of the listing of a catalog: schemas may be missing, with the grants on them
 	// Protection says that what could not be read is the row filter and masks of a table; Unprotected, that they could not be set or
-	// lifted, which Reason says.
+	// lifted, which Reason says; Carried with that, that they could not be lifted, so that the table carries them still.
 	Protection  bool `json:"protection,omitempty"`
 	Unprotected bool `json:"unprotected,omitempty"`
+	Carried     bool `json:"carried,omitempty"`
 	Hidden      bool `json:"hidden,omitempty"` // whether it exists is not known: see Found.Hidden
 }
 

@@ -231,6 +231,20 @@ func TestUnprotectedInResults(t *testing.T) {
 	}
 }
 
+// A table whose filter and masks cannot be lifted carries them still: it is not said that it is not protected.
+func TestCarriedInResults(t *testing.T) {
+	r := applied(t, "table:sales.emea.leads +analysts SELECT")
+	r.Unprotected = []load.LeftOut{{Securable: sec(t, "table:sales.emea.orders"), Code: policy.CodeInvalid, Reason: "they cannot be lifted", Unprotected: true, Carried: true}}
+	out, err := handle(t, &fake{result: r}, ondemand.ResourceSync, jobOf(t, "catalog:sales"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const says = "row filters and masks of 1 table not lifted: TABLE:sales.emea.orders: they cannot be lifted; 1 grant"
+	if got := out.Results[0]; got.Status != ondemand.Failed || !strings.HasPrefix(got.Message, says) {
+		t.Errorf("%s %q", got.Status, got.Message)
+	}
+}
+
 // A table that others keep from being protected is closed, which is all that a sync can do: it is named, and fails who asks for the
 // table itself. What others took off and the sync puts back fails nobody.
 func TestConflictsInResults(t *testing.T) {

@@ -203,8 +203,13 @@ func (t *totals) message() string {
 	if n := len(t.unread); n > 0 {
 		notes = append(notes, fmt.Sprintf("left out %s: %s", count(n, "object"), leftNote(t.unread)))
 	}
-	if n := len(t.unprotected); n > 0 {
-		notes = append(notes, fmt.Sprintf("%s not protected: %s", count(n, "table"), leftNote(t.unprotected)))
+	carried := func(l load.LeftOut) bool { return l.Carried }
+	bare := slices.DeleteFunc(slices.Clone(t.unprotected), carried)
+	if n := len(bare); n > 0 {
+		notes = append(notes, fmt.Sprintf("%s not protected: %s", count(n, "table"), leftNote(bare)))
+	}
+	if stay := slices.DeleteFunc(slices.Clone(t.unprotected), func(l load.LeftOut) bool { return !carried(l) }); len(stay) > 0 {
+		notes = append(notes, fmt.Sprintf("row filters and masks of %s not lifted: %s", count(len(stay), "table"), leftNote(stay)))
 	}
 	if closed := t.conflictsThat(true); len(closed) > 0 {
 		notes = append(notes, fmt.Sprintf("%s not protected: %s", count(len(closed), "table"), leftNote(closed)))
