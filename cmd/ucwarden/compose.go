@@ -194,19 +194,19 @@ type pipeline struct {
 
 	source policySource
 	store  *store.Store
-	// quarantined says that the store was damaged and is an empty one now.
-	quarantined bool
-	census      *records.Census // of the store, until the queue has it
-	audit       *audit.Log
-	told        *events           // nil: nobody is told
-	traces      *tracing.Provider // nil: none are recorded
-	drift       *driftMetrics
-	syncs       *connector.Metrics
-	successes   *success.Log
-	fullSyncs   fullSyncs
-	queue       *queue.Queue
-	workspace   *unitycatalog.Client // nil until it answered once
-	contact     contact              // with the workspace
+	// emptied says that there was another store, which was damaged or is gone, and is an empty one now.
+	emptied   bool
+	census    *records.Census // of the store, until the queue has it
+	audit     *audit.Log
+	told      *events           // nil: nobody is told
+	traces    *tracing.Provider // nil: none are recorded
+	drift     *driftMetrics
+	syncs     *connector.Metrics
+	successes *success.Log
+	fullSyncs fullSyncs
+	queue     *queue.Queue
+	workspace *unitycatalog.Client // nil until it answered once
+	contact   contact              // with the workspace
 
 	// Set by connect, before the queue runs:
 	syncer    *connector.Syncer
@@ -350,17 +350,22 @@ func (p *pipeline) openStore() error {
 	path, o := storeFile(p.config), store.Options{Logger: p.log, Registerer: p.registerer}
 	p.census = new(records.Census)
 	o.Visit = p.census.Visit
+	_, missing := os.Stat(path)
 	var err error
 	p.store, err = store.Open(path, o)
+	if err == nil && errors.Is(missing, os.ErrNotExist) && isUsed(p.config.Audit.Path) {
+		p.log.Warn("there is no task store, although the audit trail shows that ucwarden has worked here: an empty one takes its place. Was it removed, "+
+			"or is its folder not kept over restarts, then "+maybeLost, "store", path, "audit trail", p.config.Audit.Path)
+		p.emptied = true
+	}
 	if errors.Is(err, store.ErrDamaged) && p.config.Store.OnDamage == "quarantine" {
 		aside, moveErr := store.Quarantine(path)
 		if moveErr != nil {
 			return errors.Join(err, moveErr)
 		}
-		p.log.Error("the task store was damaged: it is moved aside, and an empty one takes its place. Lost may be: tasks that were accepted and "+
-			"had not ended, how tasks ended, approvals, and what guards compare a listing with. A full sync makes good what tasks were to do; "+
-			"ucwarden store export shows what can still be read", "moved to", aside, "error", err)
-		p.quarantined = true
+		p.log.Error("the task store was damaged: it is moved aside, and an empty one takes its place; "+maybeLost+
+			"; ucwarden store export shows what can still be read", "moved to", aside, "error", err)
+		p.emptied = true
 		p.census = new(records.Census)
 		o.Visit = p.census.Visit
 		p.store, err = store.Open(path, o)
@@ -369,6 +374,16 @@ func (p *pipeline) openStore() error {
 		err = withHint(err, "a daemon that runs there takes the work over REST: ucwarden sync --server URL")
 	}
 	return err
+}
+
+// maybeLost says what is not there any more where a store is.
+const maybeLost = "lost may be: tasks that were accepted and had not ended, how tasks ended, approvals, and what guards compare a listing with. " +
+	"A full sync makes good what tasks were to do"
+
+// isUsed reports whether there is something in a file.
+func isUsed(path string) bool {
+	info, err := os.Stat(path)
+	return path != "" && err == nil && info.Size() > 0
 }
 
 // connect connects to the workspace. After an error it may be called again.

@@ -91,7 +91,7 @@ func newDaemon(ctx context.Context, c *config.Config, stdout io.Writer, log *slo
 		}
 	}()
 	d.scheduler, err = queue.NewScheduler(d.queue, queue.ScheduleOptions{
-		Interval: c.Sync.Interval, Jitter: c.Sync.Jitter, OnStart: c.Sync.OnStart || d.quarantined, Logger: log,
+		Interval: c.Sync.Interval, Jitter: c.Sync.Jitter, OnStart: c.Sync.OnStart || d.emptied, Logger: log,
 	})
 	if err != nil {
 		return nil, err

@@ -112,6 +112,37 @@ func TestDamagedStoreAtTheStart(t *testing.T) {
 	}
 }
 
+// A store that is gone while the audit trail is still there is said, and a full sync makes good what its tasks were to do.
+func TestStoreGoneAtTheStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, oneSchema("t1"), readTables)
+	s := w.serveAt()
+	task, err := s.Submit(t.Context(), tableSync("", "c", "s", "t1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.done(s.Client, task.ID, ondemand.Success)
+	if err := s.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(s.logs(), "there is no task store") {
+		t.Errorf("said at the first start:\n%s", s.logs())
+	}
+	if err := os.Remove(filepath.Join(w.dir, "data", "ucwarden.db")); err != nil {
+		t.Fatal(err)
+	}
+	s = w.serveAt()
+	if _, err := s.logged(regexp.MustCompile(`level=INFO.*task moved.* type=FULL_SYNC .*to=SUCCESS`)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(s.logs(), "there is no task store, although the audit trail shows") {
+		t.Errorf("not said:\n%s", s.logs())
+	}
+	if err := s.signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+}
+
 // A workspace or policies that fail after the start leave the daemon ready, and it says so.
 func TestReadyWithoutWorkspace(t *testing.T) {
 	t.Parallel()
