@@ -215,20 +215,26 @@ func (c *checker) object(s *Schema, value []byte, at *place) bool {
 		return true
 	}
 	ok := true
-	seen := 0 // of the required
-	for text, member := range jsontext.Members(value) {
-		name := string(text)
-		if slices.Contains(s.required, name) {
+	seen, known := 0, 0 // of the required, and of the properties
+	for name, member := range jsontext.Members(value) {
+		if slices.ContainsFunc(s.required, func(one string) bool { return one == string(name) }) {
 			seen++
 		}
-		property := s.properties[name]
-		if property == nil {
-			if property = s.additional; property == nil {
-				continue
-			}
+		property := s.properties[string(name)]
+		if property != nil {
+			known++
+		} else if property = s.additional; property == nil {
+			continue
 		}
-		if ok = c.allows(property, member, c.inside(at, name, -1)) && ok; !ok && c.quiet > 0 {
+		var inside *place
+		if c.quiet == 0 { // else the name is not wanted, and no memory for it
+			inside = c.inside(at, string(name), -1)
+		}
+		if ok = c.allows(property, member, inside) && ok; !ok && c.quiet > 0 {
 			return false
+		}
+		if s.additional == nil && known >= len(s.properties) && seen >= len(s.required) {
+			break // of the rest, which may be long, nothing is asked
 		}
 	}
 	if seen >= len(s.required) { // a name that is there twice is refused elsewhere
