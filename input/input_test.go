@@ -28,7 +28,8 @@ func TestCheckUnique(t *testing.T) {
 			t.Errorf("%s: %v, want a duplicate at %s", text, err, pointer)
 		}
 	}
-	for _, text := range []string{``, `{`, `{"a"`, `{"a":}`, `{"a":1`, `[1`, `{} {}`, `{}x`, `nul`, strings.Repeat("[", 12) + strings.Repeat("]", 12)} {
+	for _, text := range []string{``, `{`, `{"a"`, `{"a":}`, `{"a":1`, `[1`, `{} {}`, `{}x`, `nul`, `[1,]`, `[,1]`, `[1 2]`, `[1}`, `{"a":1,}`,
+		`{,"a":1}`, `{"a":1 "b":2}`, `{"a" 1}`, `{1:2}`, `{"a":1,"a":2`, `["\x"]`, `01`, strings.Repeat("[", 12) + strings.Repeat("]", 12)} {
 		if err := input.CheckUnique([]byte(text), 10); err == nil || errors.As(err, new(*input.DuplicateError)) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -74,10 +75,16 @@ func TestCheckUniqueLosesNothing(t *testing.T) {
 func FuzzCheckUnique(f *testing.F) {
 	f.Add(`{"a":[1,{"b":null,"b":2}]}`)
 	f.Add(`{"a":1}{`)
+	f.Add(`{"a":1,}`)
+	f.Add(` [ 1 , -2.5e3 , true , false , null , "\u00e9" , {} , [ ] ] `)
 	f.Fuzz(func(t *testing.T, text string) {
 		err := input.CheckUnique([]byte(text), 50)
-		if err == nil && !json.Valid([]byte(text)) {
-			t.Errorf("%q is taken for JSON", text)
+		valid, duplicate := json.Valid([]byte(text)), errors.As(err, new(*input.DuplicateError))
+		switch flat := strings.Count(text, "[")+strings.Count(text, "{") <= 50; {
+		case !valid && (err == nil || duplicate):
+			t.Errorf("%q is taken for JSON: %v", text, err)
+		case valid && err != nil && !duplicate && flat:
+			t.Errorf("%q is not taken for JSON: %v", text, err)
 		}
 	})
 }

@@ -2,7 +2,9 @@ package input
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,17 +30,23 @@ func (e *DuplicateError) Error() string {
 // if data is not one JSON value, or is nested deeper than maxDepth. Keys are compared as they read, not as they are
 // escaped.
 func CheckUnique(data []byte, maxDepth int) error {
-	if !json.Valid(data) {
-		var v json.RawMessage // for the reason
-		return json.Unmarshal(data, &v)
-	}
 	c := &uniqueChecker{Scanner: jsontext.Scanner{Data: data}, maxDepth: maxDepth}
 	c.Space()
-	return c.value(nil, 0)
+	err := c.value(nil, 0)
+	if err == nil && c.At < len(data) {
+		err = errSyntax
+	}
+	if err != nil { // that it is no JSON comes first, with the reason that encoding/json has
+		var v json.RawMessage
+		err = cmp.Or(json.Unmarshal(data, &v), err)
+	}
+	return err
 }
 
-// uniqueChecker walks a document that is known to be valid. Names and path are kept on the stack, so that nothing is allocated for
-// most documents.
+// errSyntax says that a document is no JSON, until the reason is asked for.
+var errSyntax = errors.New("invalid syntax")
+
+// uniqueChecker walks a document. Names and path are kept on the stack, so that nothing is allocated for most documents.
 type uniqueChecker struct {
 	jsontext.Scanner
 	maxDepth int
@@ -56,23 +64,31 @@ func (c *uniqueChecker) value(path *step, depth int) error {
 	if depth > c.maxDepth {
 		return fmt.Errorf("nested deeper than %d levels", c.maxDepth)
 	}
-	var err error
+	if c.At >= len(c.Data) {
+		return errSyntax
+	}
+	ok := true
 	switch c.Data[c.At] {
 	case '{':
-		err = c.object(path, depth)
+		return c.object(path, depth)
 	case '[':
-		err = c.array(path, depth)
+		return c.array(path, depth)
 	case '"':
-		c.Text()
-	case 't', 'n':
-		c.At += len("true")
+		_, _, _, ok = c.Text()
+	case 't':
+		ok = c.Literal("true")
 	case 'f':
-		c.At += len("false")
+		ok = c.Literal("false")
+	case 'n':
+		ok = c.Literal("null")
 	default:
-		c.Number()
+		ok = c.Number()
+	}
+	if !ok {
+		return errSyntax
 	}
 	c.Space()
-	return err
+	return nil
 }
 
 // manyNames is from how many names on an object is searched by a map.
@@ -84,9 +100,15 @@ func (c *uniqueChecker) object(path *step, depth int) error {
 	var few [manyNames][]byte
 	names := few[:0]
 	var many map[string]bool
-	for !c.Next('}') {
-		c.Next(',')
-		name, twice := c.name(), false
+	for first := true; !c.Next('}'); first = false {
+		if !first && !c.Next(',') {
+			return errSyntax
+		}
+		name, ok := c.name()
+		if !ok {
+			return errSyntax
+		}
+		twice := false
 		switch {
 		case len(names) < manyNames:
 			twice = slices.ContainsFunc(names, func(other []byte) bool { return bytes.Equal(name, other) })
@@ -112,24 +134,32 @@ func (c *uniqueChecker) object(path *step, depth int) error {
 	return nil
 }
 
-// name consumes a key and the colon after it, and returns it as it reads.
-func (c *uniqueChecker) name() []byte {
+// name consumes a key and the colon after it, and returns it as it reads; ok is false where there is none.
+func (c *uniqueChecker) name() (name []byte, ok bool) {
 	from := c.At
-	begin, end, escaped, _ := c.Text()
-	name := c.Data[begin:end:end]
+	if from >= len(c.Data) || c.Data[from] != '"' {
+		return nil, false
+	}
+	begin, end, escaped, ok := c.Text()
+	if !ok {
+		return nil, false
+	}
+	name = c.Data[begin:end:end]
 	if escaped || !utf8.Valid(name) {
 		name = jsontext.Unescape(c.Data[from:c.At])
 	}
 	c.Space()
-	c.Next(':')
-	return name
+	return name, c.Next(':')
 }
 
 func (c *uniqueChecker) array(path *step, depth int) error {
 	c.Next('[')
 	here := step{before: path}
-	for !c.Next(']') {
-		if c.Next(',') {
+	for first := true; !c.Next(']'); first = false {
+		if !first {
+			if !c.Next(',') {
+				return errSyntax
+			}
 			here.index++
 		}
 		if err := c.value(&here, depth+1); err != nil {
@@ -152,5 +182,5 @@ func (s *step) appendPointer(b []byte) []byte {
 
 // EscapePointer returns a field name as a token of a JSON pointer (RFC 6901, section 3).
 func EscapePointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
 }

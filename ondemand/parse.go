@@ -145,28 +145,45 @@ func (p *parser) err() error {
 	return &ValidationError{code, p.problems[:min(len(p.problems), maxProblems)]}
 }
 
-func (p *parser) add(pointer, format string, args ...any) {
-	p.problems = append(p.problems, Problem{pointer, fmt.Sprintf(format, args...)})
+func (p *parser) add(at *place, format string, args ...any) {
+	p.problems = append(p.problems, Problem{at.pointer(), fmt.Sprintf(format, args...)})
+}
+
+// place is where a value is in a document: a field or an element of what is at the place before; nil is the whole document.
+type place struct {
+	before *place
+	token  string
+}
+
+// to returns the place of a field, or of an element by its index.
+func (at *place) to(token string) *place { return &place{at, token} }
+
+// pointer returns the place as a JSON pointer. Most documents have no problem, so that none is made of them.
+func (at *place) pointer() string {
+	if at == nil {
+		return ""
+	}
+	return at.before.pointer() + "/" + input.EscapePointer(at.token)
 }
 
 // object appends the fields of an object to few.
-func (p *parser) object(few []field, pointer string, raw json.RawMessage) (object, bool) {
+func (p *parser) object(few []field, at *place, raw json.RawMessage) (object, bool) {
 	if jsonKind(raw) != "an object" {
-		p.add(pointer, "want an object, got %s", jsonKind(raw))
+		p.add(at, "want an object, got %s", jsonKind(raw))
 		return nil, false
 	}
 	return object(few).appendObject(raw), true
 }
 
 // text takes a string field; it returns "" where the field is absent or null.
-func (p *parser) text(o object, pointer, name string) string {
+func (p *parser) text(o object, at *place, name string) string {
 	raw, ok := o.get(name)
 	o.drop(name)
 	if !ok || jsonKind(raw) == "null" {
 		return ""
 	}
 	if jsonKind(raw) != "a string" {
-		p.add(pointer+"/"+input.EscapePointer(name), "want a string, got %s", jsonKind(raw))
+		p.add(at.to(name), "want a string, got %s", jsonKind(raw))
 		return ""
 	}
 	return string(jsontext.Unescape(bytes.TrimSpace(raw)))
@@ -174,7 +191,7 @@ func (p *parser) text(o object, pointer, name string) string {
 
 // misspelt adds a problem for each name that is one edit away from a known one of the object: its value would have no
 // effect. Other unknown names are a producer's own. It returns the known names that were meant.
-func (p *parser) misspelt(o object, pointer string, known []string) map[string]bool {
+func (p *parser) misspelt(o object, at *place, known []string) map[string]bool {
 	var meant map[string]bool
 	var unknown []string
 	for i := range o {
@@ -188,7 +205,7 @@ func (p *parser) misspelt(o object, pointer string, known []string) map[string]b
 	slices.Sort(unknown)
 	for _, name := range unknown {
 		if near := input.Misspelt(name, known); near != "" {
-			p.add(pointer+"/"+input.EscapePointer(name), "unknown field; did you mean %s?", near)
+			p.add(at.to(name), "unknown field; did you mean %s?", near)
 			if meant == nil {
 				meant = make(map[string]bool)
 			}
@@ -203,26 +220,28 @@ const cloudEventTime = "time"
 
 func (p *parser) task(raw json.RawMessage) Task {
 	var few fewFields
-	o, ok := p.object(few[:0], "", raw)
+	o, ok := p.object(few[:0], nil, raw)
 	if !ok {
 		return Task{}
 	}
-	misspelt := p.misspelt(o, "", taskFields)
+	misspelt := p.misspelt(o, nil, taskFields)
 	var t Task
-	t.ID = p.text(o, "", "id")
+	var root *place
+	requestInfo := root.to("requestInfo")
+	t.ID = p.text(o, nil, "id")
 	if t.ID != "" {
 		if err := CheckID(t.ID); err != nil {
-			p.add("/id", "%v", err)
+			p.add(root.to("id"), "%v", err)
 		}
 	}
 	before := len(p.problems)
-	t.Type = Type(p.text(o, "", "type"))
+	t.Type = Type(p.text(o, nil, "type"))
 	if t.Type == "" && len(p.problems) == before && !misspelt["type"] {
-		p.add("/type", "required: the task type, for example %s", ResourceSync)
+		p.add(root.to("type"), "required: the task type, for example %s", ResourceSync)
 	}
-	t.AppType = p.text(o, "", "appType")
-	t.AppSubType = p.text(o, "", "appSubType")
-	t.Source = p.text(o, "", "source")
+	t.AppType = p.text(o, nil, "appType")
+	t.AppSubType = p.text(o, nil, "appSubType")
+	t.Source = p.text(o, nil, "source")
 	if raw, ok := o.get("createTime"); ok {
 		switch jsonKind(raw) {
 		case "a string", "a number", "null":
@@ -231,32 +250,32 @@ func (p *parser) task(raw json.RawMessage) Task {
 				err = input.CheckTime(created)
 			}
 			if err != nil {
-				p.add("/createTime", "%v", err)
+				p.add(root.to("createTime"), "%v", err)
 			}
 			t.CreateTime = created
 		default:
-			p.add("/createTime", "want RFC 3339 text or epoch milliseconds, got %s", jsonKind(raw))
+			p.add(root.to("createTime"), "want RFC 3339 text or epoch milliseconds, got %s", jsonKind(raw))
 		}
 	}
 	before = len(p.problems)
 	if raw, ok := o.get("requestInfo"); ok && jsonKind(raw) != "null" {
-		t.RequestInfo = p.info("/requestInfo", raw)
+		t.RequestInfo = p.info(requestInfo, raw)
 	}
 	if t.Type == ResourceSync && len(t.RequestInfo.Resources) == 0 && len(p.problems) == before && !misspelt["requestInfo"] {
-		p.add("/requestInfo/resources", "required: at least one resource to sync")
+		p.add(requestInfo.to("resources"), "required: at least one resource to sync")
 	}
 	if (t.Type == FullSync || t.Type == ValiditySync) && len(t.RequestInfo.Resources) > 0 {
-		p.add("/requestInfo/resources", "a %s names none, it syncs whatever is in scope: leave them out, or make it a %s", t.Type, ResourceSync)
+		p.add(requestInfo.to("resources"), "a %s names none, it syncs whatever is in scope: leave them out, or make it a %s", t.Type, ResourceSync)
 	}
 	if t.Type == PipelineUpdate && len(p.problems) == before && !misspelt["requestInfo"] {
-		p.pipeline("/requestInfo", t.RequestInfo)
+		p.pipeline(requestInfo, t.RequestInfo)
 	}
 	o.drop(requestFields...)
 	o.drop(serverFields...)
 	t.Extra = o.remaining()
 	if n := t.extraSize(); n > maxExtra {
 		p.tooLarge = true
-		p.add("", "its unknown fields hold %d bytes; one task may carry at most %d", n, maxExtra)
+		p.add(nil, "its unknown fields hold %d bytes; one task may carry at most %d", n, maxExtra)
 	}
 	return t
 }
@@ -280,59 +299,60 @@ func sizeOf(extra map[string]json.RawMessage) int {
 	return n
 }
 
-func (p *parser) info(pointer string, raw json.RawMessage) RequestInfo {
+func (p *parser) info(at *place, raw json.RawMessage) RequestInfo {
 	var few fewFields
-	o, ok := p.object(few[:0], pointer, raw)
+	o, ok := p.object(few[:0], at, raw)
 	if !ok {
 		return RequestInfo{}
 	}
-	info := RequestInfo{Approve: p.text(o, pointer, "approve"), Plan: p.text(o, pointer, "plan")}
+	info := RequestInfo{Approve: p.text(o, at, "approve"), Plan: p.text(o, at, "plan")}
 	if raw, ok := o.get("resources"); ok && jsonKind(raw) != "null" {
-		info.Resources = p.resources(pointer+"/resources", raw)
+		info.Resources = p.resources(at.to("resources"), raw)
 	}
 	o.drop(infoFields...)
-	p.misspelt(o, pointer, infoFields)
+	p.misspelt(o, at, infoFields)
 	info.Extra = o.remaining()
 	return info
 }
 
-func (p *parser) resources(pointer string, raw json.RawMessage) []Resource {
+func (p *parser) resources(at *place, raw json.RawMessage) []Resource {
 	if jsonKind(raw) != "an array" {
-		p.add(pointer, "want an array, got %s", jsonKind(raw))
+		p.add(at, "want an array, got %s", jsonKind(raw))
 		return nil
 	}
 	list := slices.Collect(jsontext.Elements(raw))
 	if len(list) > maxResources {
 		p.tooLarge = true
-		p.add(pointer, "%d resources; one task may name at most %d: split it", len(list), maxResources)
+		p.add(at, "%d resources; one task may name at most %d: split it", len(list), maxResources)
 		return nil
 	}
 	resources := make([]Resource, len(list))
 	for i, raw := range list {
-		resources[i] = p.resource(pointer+"/"+strconv.Itoa(i), raw)
+		resources[i] = p.resource(at.to(strconv.Itoa(i)), raw)
 	}
 	return resources
 }
 
-func (p *parser) resource(pointer string, raw json.RawMessage) Resource {
+func (p *parser) resource(at *place, raw json.RawMessage) Resource {
 	var few fewFields
-	o, ok := p.object(few[:0], pointer, raw)
+	o, ok := p.object(few[:0], at, raw)
 	if !ok {
 		return Resource{}
 	}
-	r := Resource{Type: p.text(o, pointer, "type")}
+	r := Resource{Type: p.text(o, at, "type")}
 	var fewValues fewFields
 	if raw, ok := o.get("values"); ok && jsonKind(raw) != "null" {
-		if values, ok := p.object(fewValues[:0], pointer+"/values", raw); ok {
+		in := at.to("values")
+		if values, ok := p.object(fewValues[:0], in, raw); ok {
 			r.Values = make(map[string]string, len(values))
-			p.misspelt(values, pointer+"/values", valueNames)
+			p.misspelt(values, in, valueNames)
 			for _, f := range values {
-				r.Values[f.name] = p.text(values, pointer+"/values", f.name)
+				r.Values[f.name] = p.text(values, in, f.name)
 			}
 		}
 	}
 	o.drop(resourceFields...)
-	p.misspelt(o, pointer, resourceFields)
+	p.misspelt(o, at, resourceFields)
 	r.Extra = o.remaining()
 	return r
 }
@@ -374,9 +394,21 @@ var notInIDs = &unicode.RangeTable{
 	LatinOffset: 3,
 }
 
+// graphic reports whether a text consists of letters, digits and punctuation of ASCII.
+func graphic(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // CheckID returns an error for an id that cannot be typed, logged or put into a URL safely.
 func CheckID(id string) error {
 	switch {
+	case len(id) <= maxIDLength && graphic(id):
+		return nil
 	case utf8.RuneCountInString(id) > maxIDLength:
 		return policy.Errorf(policy.CodeInvalid, "the id is longer than %d characters", maxIDLength)
 	case !utf8.ValidString(id):

@@ -12,42 +12,42 @@ const pipelineField, fullRefreshField = "pipeline", "full_refresh"
 var pipelineFields = []string{"externalId", "parameters"}
 
 // pipeline adds a problem for each field of the task that does not say which pipeline to update, and how.
-func (p *parser) pipeline(pointer string, info RequestInfo) {
+func (p *parser) pipeline(at *place, info RequestInfo) {
 	var fields object
 	for name, raw := range info.Extra {
 		fields = append(fields, field{name, raw})
 	}
-	if p.misspelt(fields, pointer, []string{pipelineField})[pipelineField] {
+	if p.misspelt(fields, at, []string{pipelineField})[pipelineField] {
 		return
 	}
 	raw, ok := info.Extra[pipelineField]
-	pointer += "/" + pipelineField
+	at = at.to(pipelineField)
 	if !ok || jsonKind(raw) == "null" {
-		p.add(pointer+"/externalId", "required: the id of the pipeline to update")
+		p.add(at.to("externalId"), "required: the id of the pipeline to update")
 		return
 	}
-	o, ok := p.object(nil, pointer, raw)
+	o, ok := p.object(nil, at, raw)
 	if !ok {
 		return
 	}
-	misspelt := p.misspelt(o, pointer, pipelineFields)
+	misspelt := p.misspelt(o, at, pipelineFields)
 	before := len(p.problems)
-	if id := p.text(o, pointer, "externalId"); strings.TrimSpace(id) == "" && len(p.problems) == before && !misspelt["externalId"] {
-		p.add(pointer+"/externalId", "required: the id of the pipeline to update")
+	if id := p.text(o, at, "externalId"); strings.TrimSpace(id) == "" && len(p.problems) == before && !misspelt["externalId"] {
+		p.add(at.to("externalId"), "required: the id of the pipeline to update")
 	}
 	if raw, ok := o.get("parameters"); ok && jsonKind(raw) != "null" {
-		p.pipelineParameters(pointer+"/parameters", raw)
+		p.pipelineParameters(at.to("parameters"), raw)
 	}
 }
 
-func (p *parser) pipelineParameters(pointer string, raw json.RawMessage) {
-	parameters, ok := p.object(nil, pointer, raw)
+func (p *parser) pipelineParameters(at *place, raw json.RawMessage) {
+	parameters, ok := p.object(nil, at, raw)
 	if !ok {
 		return
 	}
-	p.misspelt(parameters, pointer, []string{fullRefreshField})
+	p.misspelt(parameters, at, []string{fullRefreshField})
 	if raw, ok := parameters.get(fullRefreshField); ok && jsonKind(raw) != "a boolean" { // null neither: it is not said what that would do
-		p.add(pointer+"/"+fullRefreshField, "want true or false, got %s", jsonKind(raw))
+		p.add(at.to(fullRefreshField), "want true or false, got %s", jsonKind(raw))
 	}
 }
 
