@@ -247,6 +247,7 @@ func TestResourceSecurable(t *testing.T) {
 		{"metastore", map[string]string{"metastore": "x"}, "named by its type alone"},
 		{"metastore", map[string]string{"catalog": "sales"}, "a metastore has no value catalog"},
 		{"catalog", map[string]string{"catalog": "hr", "schema": "core"}, "a catalog has no value schema"},
+		{"catalog", map[string]string{"volume": "v", "table": "t", "catalog": "hr", "schema": "core", "view": "w"}, "a catalog has no value schema"},
 		{"table", map[string]string{"catalog": "a", "schema": "b", "table": "t", "volume": "v"}, "a table has no value volume"},
 		{"table", map[string]string{"catalog": "a", "schema": "b", "table": "t", "volume": ""}, "TABLE:a.b.t"},
 		{"galaxy", nil, `unknown resource type "galaxy"`},

@@ -31,7 +31,7 @@ var resourceValues = map[string][][]string{
 	"provider":           {{"provider"}},
 }
 
-// valueNames are the keys of Resource.Values that any type needs.
+// valueNames are the keys of Resource.Values that any type needs, sorted.
 var valueNames = func() []string {
 	names := make(map[string]bool)
 	for _, needs := range resourceValues {
@@ -96,10 +96,17 @@ func (r Resource) Securable() (policy.Securable, error) {
 
 // checkUnused refuses a value that names a part of other types: whoever wrote it meant less than what the type names.
 func (r Resource) checkUnused(needs [][]string) error {
-	for _, name := range valueNames {
-		if r.Values[name] != "" && !slices.ContainsFunc(needs, func(words []string) bool { return slices.Contains(words, name) }) {
-			return policy.Errorf(policy.CodeInvalid, "a %s has no value %s: leave it out, or name the type that is meant", r.typeName(), name)
+	unused := "" // the first of them, in the order of valueNames
+	for name, value := range r.Values {
+		if value == "" || unused != "" && name > unused || slices.ContainsFunc(needs, func(words []string) bool { return slices.Contains(words, name) }) {
+			continue
 		}
+		if _, named := slices.BinarySearch(valueNames, name); named {
+			unused = name
+		}
+	}
+	if unused != "" {
+		return policy.Errorf(policy.CodeInvalid, "a %s has no value %s: leave it out, or name the type that is meant", r.typeName(), unused)
 	}
 	return nil
 }

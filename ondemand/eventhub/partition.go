@@ -272,26 +272,25 @@ func (p *partition) fits() int { return max(1, min(maxBatch, maxBatchBytes/max(p
 // store stores the tasks of events with the position after them, in as many transactions as the room of the queue wants.
 func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEventData, room int) error {
 	most := min(room, p.decode.elements)
-	pending := p.tasks[:0]
+	pending := slices.Grow(p.tasks[:0], len(events))
 	defer func() {
 		clear(pending[:cap(pending)]) // what they hold is stored
 		p.tasks = pending
 	}()
-	var made []ondemand.EventTask
 	count, first := 0, int64(-1)
 	var position ondemand.Position
-	flush := func() error {
+	flush := func(tasks []ondemand.EventTask) error {
 		if position.Stream == "" {
 			return nil
 		}
 		before := p.read
-		err := p.submit(ctx, pending, position)
+		err := p.submit(ctx, tasks, position)
 		if err == nil {
 			p.noteExpired(before, first)
 			first = position.Sequence + 1
 			p.c.metrics.events.WithLabelValues(p.id).Add(float64(count))
 		}
-		pending, position, count = pending[:0], ondemand.Position{}, 0
+		position, count = ondemand.Position{}, 0
 		return err
 	}
 	for _, e := range events {
@@ -301,20 +300,20 @@ func (p *partition) store(ctx context.Context, events []*azeventhubs.ReceivedEve
 		if first < 0 {
 			first = e.SequenceNumber
 		}
-		made = p.decode.appendTasks(made[:0], p.id, e)
-		if len(pending)+len(made) > most {
-			if err := flush(); err != nil {
+		before := len(pending)
+		if pending = p.decode.appendTasks(pending, p.id, e); len(pending) > most {
+			if err := flush(pending[:before]); err != nil {
 				return err
 			}
+			pending = append(pending[:0], pending[before:]...)
 		}
-		pending = append(pending, made...)
 		count++
 		position = ondemand.Position{Stream: p.stream, Sequence: e.SequenceNumber}
 		if e.EnqueuedTime != nil {
 			position.Time = e.EnqueuedTime.UTC()
 		}
 	}
-	return flush()
+	return flush(pending)
 }
 
 // noteExpired says which events between the one that was read last and the next one the hub did not keep until they were read.

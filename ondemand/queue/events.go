@@ -74,39 +74,48 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 // without an id has that of its event. A producer may have chosen an id of this form before; then the task gets another one
 // rather than to be lost.
 func (q *Queue) createEvent(tx *store.Tx, n *newTask, eventID string, changes []change) ([]change, error) {
-	next := *n
-	if next.task.ID != eventID {
-		reason := ""
-		if err := ondemand.CheckID(n.task.ID); err != nil {
-			reason = err.Error()
-		} else {
-			old, found, err := records.Load(tx, n.task.ID)
-			switch {
-			case err != nil:
-				return nil, err
-			case !found:
-				return createTask(tx, n, changes)
-			case ondemand.SameContent(&old, &n.task) == nil:
-				return changes, nil
-			}
-			reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", n.task.ID)
-		}
-		next = newTask{task: n.task, skipped: true, skip: reason}
-		next.task.ID = eventID
-	}
-	for {
-		old, found, err := records.Load(tx, next.task.ID)
-		switch {
+	reason := ""
+	if err := ondemand.CheckID(n.task.ID); err != nil && n.task.ID != eventID {
+		reason = err.Error()
+	} else {
+		switch found, same, err := stored(tx, &n.task); {
 		case err != nil:
 			return nil, err
 		case !found:
-			if next.task.ID != n.task.ID {
-				q.prepareRecord(&next, records.NewBatch(1))
-			}
-			return createTask(tx, &next, changes)
-		case ondemand.SameContent(&old, &next.task) == nil: // the event was read before, by another consumer group
+			return createTask(tx, n, changes)
+		case same: // the event was read before, by another consumer group
 			return changes, nil
 		}
-		next.task.ID += "-again"
 	}
+	if n.task.ID == eventID {
+		return q.createAs(tx, *n, eventID+"-again", changes)
+	}
+	if reason == "" {
+		reason = fmt.Sprintf("the id %s is that of a task with other content, which stays as it is", n.task.ID)
+	}
+	return q.createAs(tx, newTask{task: n.task, skipped: true, skip: reason}, eventID, changes)
+}
+
+// createAs does what createEvent does, with another id, or one that is longer where that is taken.
+func (q *Queue) createAs(tx *store.Tx, n newTask, id string, changes []change) ([]change, error) {
+	for n.task.ID = id; ; n.task.ID += "-again" {
+		switch found, same, err := stored(tx, &n.task); {
+		case err != nil:
+			return nil, err
+		case !found:
+			q.prepareRecord(&n, records.NewBatch(1))
+			return createTask(tx, &n, changes)
+		case same:
+			return changes, nil
+		}
+	}
+}
+
+// stored reports whether a task with the id of t is stored, and whether that has the same content.
+func stored(tx *store.Tx, t *ondemand.Task) (found, same bool, err error) {
+	if !records.Has(tx, t.ID) {
+		return false, false, nil
+	}
+	old, found, err := records.Load(tx, t.ID)
+	return found, err == nil && ondemand.SameContent(&old, t) == nil, err
 }

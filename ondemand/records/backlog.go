@@ -63,18 +63,30 @@ func backlogID(key []byte) (id string, ok bool) {
 	return string(key[size+int(n)+8:]), true
 }
 
-// pathOf returns a key of which those of all objects inside are extensions by the byte 1. Names hold no control characters.
-func pathOf(s policy.Securable) []byte {
+// appendPath appends a key of which those of all objects inside are extensions by the byte 1. Names hold no control characters.
+func appendPath(to []byte, s policy.Securable) []byte {
 	switch s.Type {
 	case policy.Metastore:
-		return []byte("m")
+		return append(to, 'm')
 	case policy.Catalog, policy.Schema:
-		return []byte("c\x01" + strings.ReplaceAll(s.FullName, ".", "\x01"))
+		to = append(to, "c\x01"...)
+		from := len(to)
+		to = append(to, s.FullName...)
+		for i := from; i < len(to); i++ {
+			if to[i] == '.' {
+				to[i] = 1
+			}
+		}
+		return to
 	case policy.Table, policy.Function, policy.Volume:
 		container, _ := s.Parent()
-		return append(pathOf(container), "\x01"+strings.ToLower(string(s.Type))+":"+s.FullName[len(container.FullName)+1:]...)
+		return appendTyped(appendPath(to, container), s.Type, s.FullName[len(container.FullName)+1:])
 	}
-	return []byte("m\x01" + strings.ToLower(string(s.Type)) + ":" + s.FullName)
+	return appendTyped(append(to, 'm'), s.Type, s.FullName)
+}
+
+func appendTyped(to []byte, t policy.SecurableType, name string) []byte {
+	return append(append(append(append(to, 1), strings.ToLower(string(t))...), ':'), name...)
 }
 
 // JoinBacklog puts a task that is stored as waiting into the backlog.
@@ -89,7 +101,7 @@ func JoinBacklog(tx *store.Tx, t *ondemand.Task) error {
 func (b *Batch) addBacklog(t *ondemand.Task) {
 	key := b.keep(func(to []byte) []byte { return appendOrder(appendBacklogPrefix(to, LaneOf(t)), t) })
 	b.add(bucketBacklog, key, func(to []byte) []byte { return to })
-	if path := firstPath(t); path != nil {
+	if path := b.keep(func(to []byte) []byte { return appendFirstPath(to, t) }); len(path) > 0 {
 		b.add(bucketBacklogResources, path, func(to []byte) []byte { return append(to, key...) })
 	}
 	indexed := summaryOf(t)
@@ -97,17 +109,17 @@ func (b *Batch) addBacklog(t *ondemand.Task) {
 	b.add(bucketByStatus, b.keep(func(to []byte) []byte { return appendStatus(to, t) }), indexed.append)
 }
 
-// firstPath returns the key of a task in backlog_resources; nil where it syncs none.
-func firstPath(t *ondemand.Task) []byte {
+// appendFirstPath appends the key of a task in backlog_resources; nothing where it syncs none.
+func appendFirstPath(to []byte, t *ondemand.Task) []byte {
 	if t.Type != ondemand.ResourceSync {
-		return nil
+		return to
 	}
 	for _, r := range t.RequestInfo.Resources {
 		if s, err := r.Securable(); err == nil {
-			return append(append(pathOf(s), 0), t.ID...)
+			return append(append(appendPath(to, s), 0), t.ID...)
 		}
 	}
-	return nil
+	return to
 }
 
 // leaveBacklog removes a task from the backlog, and reports whether it was there.
@@ -117,7 +129,7 @@ func leaveBacklog(tx *store.Tx, t *ondemand.Task) (bool, error) {
 	if backlog.Get(key) == nil {
 		return false, nil
 	}
-	if path := firstPath(t); path != nil {
+	if path := appendFirstPath(nil, t); path != nil {
 		if err := tx.Bucket(bucketBacklogResources).Delete(path); err != nil {
 			return false, err
 		}
@@ -162,7 +174,7 @@ func TakeFromBacklog(tx *store.Tx, lane string, n int) (tasks []ondemand.Task, u
 // SearchBacklog calls visit with the id of each task of the backlog whose first resource is the object, or with inside lies in
 // it, until visit returns false.
 func SearchBacklog(tx *store.Tx, object policy.Securable, inside bool, visit func(id string) bool) {
-	prefix := append(pathOf(object), 0)
+	prefix := append(appendPath(nil, object), 0)
 	if inside {
 		prefix[len(prefix)-1] = 1
 	}

@@ -130,6 +130,9 @@ func decodeSummary(b []byte) summary {
 	return summary{ondemand.Type(fields[0]), fields[1], fields[2], fields[3], fields[4] != ""}
 }
 
+// Has reports whether there is a task of that id. It takes less than [Load].
+func Has(tx *store.Tx, id string) bool { return tx.Bucket(bucketTasks).Get([]byte(id)) != nil }
+
 // Load returns one task; ok is false when there is none.
 func Load(tx *store.Tx, id string) (task ondemand.Task, ok bool, err error) {
 	data := tx.Bucket(bucketTasks).Get([]byte(id))
