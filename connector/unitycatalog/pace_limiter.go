@@ -101,9 +101,8 @@ type waiter struct {
 type permit struct {
 	started time.Time
 	round   int
-	rate    float64 // limit of starts per second then; 0: none
-	behind  bool    // it is in the background
-	since   uint64  // how many attempts had been accepted when it started, for a retry when the attempt before did
+	behind  bool   // it is in the background
+	since   uint64 // how many attempts had been accepted when it started, for a retry when the attempt before did
 }
 
 // pausedError says that the server's Retry-After is longer than a call may wait.
@@ -195,7 +194,7 @@ func (lim *limiter) dispatch() {
 		lim.idle = false
 		lim.rate.Start(now)
 		w, priority := lim.next()
-		w.grant = permit{started: now, round: lim.round, rate: lim.rate.Rate(), since: lim.accepted, behind: priority == background}
+		w.grant = permit{started: now, round: lim.round, since: lim.accepted, behind: priority == background}
 		lim.inFlight++
 		if w.grant.behind {
 			lim.behind++
@@ -263,9 +262,7 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 		lim.accepted++
 		slow := lim.observe(route, p.started, now)
 		lim.grow(p, slow)
-		if lim.rate.Accept(p.started, p.rate, now, lim.waited) && lim.rate.Rate() > 0 { // starts go on at the new rate
-			lim.nextStart = p.started.Add(lim.rate.Interval())
-		}
+		lim.rate.Accept(p.started, now, lim.waited)
 		lim.waited = false
 	case signalThrottled:
 		lim.throttled(p, now, retryAt)
@@ -287,7 +284,7 @@ func (lim *limiter) release(p permit, route string, o loadSignal, retryAt time.T
 func (lim *limiter) throttled(p permit, now, retryAt time.Time) {
 	lim.slowStart = false
 	rate := lim.rate.Rate()
-	if lim.rate.Refuse(p.started, p.rate, now, retryAt, lim.waited) {
+	if lim.rate.Refuse(p.started, now, retryAt, lim.waited) {
 		lim.pause(retryAt)
 	}
 	if lim.rate.Rate() > 0 && lim.rate.Rate() != rate { // starts go on at the new rate

@@ -222,7 +222,7 @@ func TestFollowsAHiddenLimit(t *testing.T) {
 	for seed := range uint64(randomSchedules) {
 		moving = append(moving, randomLevels(seed))
 	}
-	unlimited := slices.Repeat([][]float64{{1e6}}, 12)
+	unlimited := slices.Repeat([][]float64{{1e6}}, 6)
 	tests := []struct {
 		name    string
 		limit   func() serverLimit
@@ -233,18 +233,18 @@ func TestFollowsAHiddenLimit(t *testing.T) {
 		use     float64 // at least
 		refused float64 // at most
 	}{
-		{"bucket", small, moving, "1", 30 * time.Millisecond, 0, 0.9, 0.008},
-		{"bucket, no Retry-After", small, moving, "", 30 * time.Millisecond, 0, 0.9, 0.008},
-		{"bucket, fast answers", small, moving, "1", 3 * time.Millisecond, 0, 0.91, 0.007},
-		{"bucket, slow answers", small, moving, "1", 100 * time.Millisecond, 0, 0.79, 0.013},
-		{"bucket of a second", func() serverLimit { return &tokenBucket{burst: 1} }, moving, "1", 30 * time.Millisecond, 0, 0.88, 0.015},
-		{"sliding second", func() serverLimit { return &slidingWindow{window: time.Second} }, moving, "1", 30 * time.Millisecond, 0, 0.85, 0.01},
-		{"fixed second", second, moving, "1", 30 * time.Millisecond, 0, 0.86, 0.01},
-		{"fixed second, no Retry-After", second, moving, "", 30 * time.Millisecond, 0, 0.86, 0.01},
+		{"bucket", small, moving, "1", 30 * time.Millisecond, 0, 0.93, 0.008},
+		{"bucket, no Retry-After", small, moving, "", 30 * time.Millisecond, 0, 0.93, 0.008},
+		{"bucket, fast answers", small, moving, "1", 3 * time.Millisecond, 0, 0.94, 0.009},
+		{"bucket, slow answers", small, moving, "1", 100 * time.Millisecond, 0, 0.9, 0.01},
+		{"bucket of a second", func() serverLimit { return &tokenBucket{burst: 1} }, moving, "1", 30 * time.Millisecond, 0, 0.92, 0.011},
+		{"sliding second", func() serverLimit { return &slidingWindow{window: time.Second} }, moving, "1", 30 * time.Millisecond, 0, 0.9, 0.009},
+		{"fixed second", second, moving, "1", 30 * time.Millisecond, 0, 0.9, 0.009},
+		{"fixed second, no Retry-After", second, moving, "", 30 * time.Millisecond, 0, 0.9, 0.009},
 		{"fixed minute", func() serverLimit { return &fixedWindow{window: time.Minute} }, [][]float64{{20}, {50}}, "30", 30 * time.Millisecond, 0, 1, 0.02},
-		{"steady", small, [][]float64{{5}, {20}, {60}, {200}}, "1", 30 * time.Millisecond, 0, 0.98, 0.011},
-		{"stray ones and a bucket", small, moving, "1", 30 * time.Millisecond, 0.04, 0.66, 0.062},
-		{"stray ones and fixed seconds", second, moving, "1", 30 * time.Millisecond, 0.04, 0.6, 0.062},
+		{"steady", small, [][]float64{{5}, {20}, {60}, {200}}, "1", 30 * time.Millisecond, 0, 0.97, 0.011},
+		{"stray ones and a bucket", small, moving, "1", 30 * time.Millisecond, 0.04, 0.82, 0.048},
+		{"stray ones and fixed seconds", second, moving, "1", 30 * time.Millisecond, 0.04, 0.74, 0.048},
 		{"stray alone", none, unlimited, "1", 100 * time.Millisecond, 0.04, 0.86, 0.041},
 		{"stray alone, slow answers", none, unlimited, "1", 300 * time.Millisecond, 0.04, 0.89, 0.041},
 	}
