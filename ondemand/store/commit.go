@@ -343,11 +343,10 @@ func (c *committer) transaction(list []*write, refused map[*write]error) (broken
 			c.suspect() // to find out whether it is the file
 		}
 		if tx != nil && tx.DB() != nil {
-			err = errors.Join(err, rollback(tx))
+			err = errors.Join(err, c.rollback(tx))
 		}
 	}()
-	file := c.store.file // only this goroutine replaces it
-	if tx, err = file.db.Begin(true); err != nil {
+	if tx, err = c.begin(); err != nil {
 		return nil, c.writeError(err)
 	}
 	wrapped := &Tx{tx: tx}
@@ -397,9 +396,7 @@ func (c *committer) commit(tx *bolt.Tx, size int) error {
 			c.room = max(size, int(stats.GetPageAlloc()), c.room)
 		}
 		if tx.DB() != nil {
-			rolledBack := rollback(tx)
-			c.store.file.stuck = rolledBack != nil
-			err = errors.Join(err, rolledBack)
+			err = errors.Join(err, c.rollback(tx))
 		}
 		return err
 	}
@@ -416,15 +413,6 @@ func commitTx(tx *bolt.Tx, path string) (err error) {
 		}
 	}()
 	return tx.Commit()
-}
-
-func rollback(tx *bolt.Tx) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("roll back: %v", r)
-		}
-	}()
-	return tx.Rollback()
 }
 
 func (c *committer) writeError(err error) error {

@@ -73,7 +73,7 @@ func (c *committer) unchanged() error {
 	if problem := c.problem.Load(); problem != nil {
 		return *problem
 	}
-	if c.store.file.changed() == nil && c.store.file.intact(c.seq) == nil {
+	if !c.uncertain && c.store.file.changed() == nil && c.store.file.intact(c.seq) == nil {
 		return nil
 	}
 	c.lookLocked()
@@ -231,11 +231,16 @@ func (c *committer) probe() error {
 				}
 			}()
 			var tx *bolt.Tx
-			if tx, err = c.store.file.db.Begin(true); err != nil {
+			if tx, err = c.begin(); err != nil {
 				return err
 			}
+			defer func() {
+				if tx.DB() != nil {
+					err = errors.Join(err, c.rollback(tx))
+				}
+			}()
 			if err := tx.Bucket(bucketMeta).Put(keyProbe, make([]byte, size)); err != nil {
-				return errors.Join(err, rollback(tx))
+				return err
 			}
 			return c.commit(tx, 0)
 		}()

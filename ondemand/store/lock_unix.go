@@ -21,6 +21,9 @@ func tryLock(file *os.File) (bool, error) {
 	return err == nil, err
 }
 
+// unlock lets the lock go. To close the file would not, as long as bbolt has it mapped.
+func unlock(file *os.File) { _ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) } // an error: it is closed, or the lock is held on
+
 // lockHolder returns "number 4711 (ucwarden); " for the process that has the file locked; "" where the system does not
 // say. Linux lists locks as "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF", the file by device and inode.
 func lockHolder(file *os.File) string {

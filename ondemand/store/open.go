@@ -74,7 +74,7 @@ type openFile struct {
 	state fileState   // of the file after our own last write; nobody else writes to it
 	last  os.FileInfo // the same with its time; nil: [openFile.note] was not called since
 
-	stuck    bool         // a transaction could not be ended, so that bbolt cannot be closed
+	stuck    bool         // a transaction could not be begun or ended, so that bbolt lets no other one write, and cannot be closed
 	written  int64        // up to where the file holds blocks of the disk, see writeAhead
 	unmapped atomic.Int64 // when unmap was called last, in nanoseconds
 }
@@ -124,7 +124,8 @@ func openChecked(path string, o Options) (_ *openFile, err error) {
 			err = damagedError(path, r)
 		}
 		if err != nil && f.file != nil {
-			_ = f.file.Close() // releases the lock, also where bbolt panicked; err says enough
+			unlock(f.file)     // where bbolt panicked, it has the file mapped still
+			_ = f.file.Close() // err says enough
 		}
 	}()
 	f.db, err = bolt.Open(path, 0o600, &bolt.Options{
@@ -432,11 +433,18 @@ func (f *openFile) view(fn func(tx *Tx) error) (err error) {
 			err = damagedError(f.path, r)
 		}
 	}()
-	return f.db.View(func(tx *bolt.Tx) error {
-		err := fn(&Tx{tx: tx})
-		f.unmap(tx)
+	tx, err := f.begin(false)
+	if err != nil {
 		return err
-	})
+	}
+	defer func() {
+		if endErr := tx.Rollback(); err == nil {
+			err = endErr
+		}
+	}()
+	err = fn(&Tx{tx: tx})
+	f.unmap(tx)
+	return err
 }
 
 // unmapInterval is how often the pages of a file are taken out of the memory of the process.
@@ -457,6 +465,7 @@ func (f *openFile) close() (err error) {
 		if r := recover(); r != nil {
 			err = damagedError(f.path, r)
 		}
+		unlock(f.file) // where bbolt is not closed, it has the file mapped still
 		if closeErr := f.file.Close(); closeErr != nil && !errors.Is(closeErr, os.ErrClosed) {
 			err = errors.Join(err, closeErr)
 		}
