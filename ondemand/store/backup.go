@@ -64,8 +64,13 @@ func Backup(path, to string) (r Report, err error) {
 }
 
 // Backup copies one state of the open store to a new file, which is read whole and durable when Backup returns. It works
-// also where the file of the store was removed.
+// also where the file of the store was removed, or its folder, which is made anew where the copy is to lie in it.
 func (s *Store) Backup(to string) (Report, error) {
+	if folder := filepath.Dir(s.path); filepath.Dir(to) == folder {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return Report{}, fmt.Errorf("copy the task store: %w", err)
+		}
+	}
 	return writeNew(to, func(w io.Writer) error {
 		return s.View(func(tx *Tx) error {
 			_, err := tx.tx.WriteTo(w)
