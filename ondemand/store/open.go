@@ -282,10 +282,15 @@ func (f *openFile) upgrade(visit func(bucket, key, value []byte)) error {
 
 var errUpToDate = errors.New("the layout is up to date")
 
-// wrote records what our own last write left, for [openFile.changed].
-func (f *openFile) wrote() (err error) {
+// wrote records what our own last write left, for [openFile.changed]. We never make the file shorter: where it is, something else cut it
+// meanwhile, which is to show.
+func (f *openFile) wrote() error {
 	f.last = nil
-	f.state, err = stateOf(f.file)
+	now, err := stateOf(f.file)
+	if err == nil {
+		now.size = max(now.size, f.state.size)
+		f.state = now
+	}
 	return err
 }
 
@@ -365,6 +370,9 @@ func (f *openFile) modified() error {
 // where the newer one is bad, and frees as many pages as the list of free pages seems to have, for hours. No write may be in progress.
 func (f *openFile) intact(seq uint64) error {
 	m, err := readMetas(f.file, f.state.size)
+	if err == nil {
+		err = m.fits(f.state.size)
+	}
 	if err == nil {
 		err = readFreelistHeader(f.file, m)
 	}

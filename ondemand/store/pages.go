@@ -99,6 +99,14 @@ func readMeta(file io.ReaderAt, size, at int64, number uint64) (meta, error) {
 	return m, nil
 }
 
+// fits returns an error where a file of that size does not hold all pages.
+func (m meta) fits(size int64) error {
+	if m.high < 4 || m.high > uint64(size)/uint64(m.pageSize) {
+		return fmt.Errorf("the file has %d bytes and should have %d pages of %d", size, m.high, m.pageSize)
+	}
+	return nil
+}
+
 // readFreelistHeader returns an error where the page with the list of free pages is not one.
 func readFreelistHeader(file io.ReaderAt, m meta) error {
 	header := make([]byte, pageHeader)
@@ -142,8 +150,8 @@ func checkPages(file io.ReaderAt, size int64, entry func(bucket, key, value []by
 	if err != nil {
 		return 0, err
 	}
-	if m.high < 4 || m.high > uint64(size)/uint64(m.pageSize) {
-		return 0, fmt.Errorf("the file has %d bytes and should have %d pages of %d", size, m.high, m.pageSize)
+	if err := m.fits(size); err != nil {
+		return 0, err
 	}
 	c := &checker{file: file, meta: m, seen: make([]uint64, m.high/64+1), entry: entry}
 	c.mark(0)

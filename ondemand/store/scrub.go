@@ -50,9 +50,12 @@ func (s *Store) readState(stop <-chan struct{}) error {
 	}
 	// While the transaction lasts, bbolt leaves the pages of its state as they are.
 	return file.view(func(tx *Tx) error {
-		m, found := file.metaOf(uint64(tx.tx.ID()))
+		m, size, found := file.metaOf(uint64(tx.tx.ID()))
 		if !found {
 			return nil // two commits were faster: the next one has it read again
+		}
+		if err := m.fits(size); err != nil {
+			return damagedError(file.path, err)
 		}
 		c := &checker{file: file.file, meta: m, seen: make([]uint64, m.high/64+1), entry: func(bucket, key, value []byte) error {
 			select {
@@ -73,19 +76,19 @@ func (s *Store) readState(stop <-chan struct{}) error {
 	})
 }
 
-// metaOf returns the meta page of the state that a transaction of that number left.
-func (f *openFile) metaOf(txid uint64) (m meta, found bool) {
-	info, err := f.file.Stat()
+// metaOf returns the meta page of the state that a transaction of that number left, and the size of the file.
+func (f *openFile) metaOf(txid uint64) (m meta, size int64, found bool) {
+	now, err := stateOf(f.file)
 	if err != nil {
-		return meta{}, false
+		return meta{}, 0, false
 	}
 	at := int64(0)
 	for number := range uint64(2) {
-		m, err := readMeta(f.file, info.Size(), at, number)
-		if err == nil && m.txid == txid && m.high <= uint64(info.Size())/uint64(m.pageSize) {
-			return m, true
+		m, err := readMeta(f.file, now.size, at, number)
+		if err == nil && m.txid == txid {
+			return m, now.size, true
 		}
 		at = int64(f.db.Info().PageSize)
 	}
-	return meta{}, false
+	return meta{}, 0, false
 }
