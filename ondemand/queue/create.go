@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"ucwarden/ondemand"
@@ -23,25 +24,38 @@ type newTask struct {
 	entry    *entry // in memory; nil where it goes to the backlog
 }
 
-// prepareAll returns n tasks with the fields that the server sets; task returns each of them, and the id that it has where it
-// has none of its own.
-func (q *Queue) prepareAll(ctx context.Context, n int, task func(i int) (t *ondemand.Task, id string)) []newTask {
+// preparation is the memory of tasks that are to be stored. The zero value is ready for use.
+type preparation struct {
+	list  []newTask
+	batch records.Batch
+}
+
+// reset has the memory used again. Nothing may refer to it any more.
+func (p *preparation) reset() {
+	clear(p.list)
+	p.batch.Reset()
+}
+
+// prepareAll returns n tasks, in the memory of p, with the fields that the server sets; task returns each of them, and the id that
+// it has where it has none of its own.
+func (q *Queue) prepareAll(ctx context.Context, p *preparation, n int, task func(i int) (t *ondemand.Task, id string)) []newTask {
 	now, traceparent := q.now(), span.Traceparent(ctx)
-	list := make([]newTask, n)
+	p.list = slices.Grow(p.list[:0], n)[:n]
+	list := p.list
 	for i := range list {
 		t, id := task(i)
 		list[i].task = q.prepare(t, cmp.Or(t.ID, id), now)
 		list[i].task.Traceparent = cmp.Or(t.Traceparent, traceparent)
 	}
 	overflow := q.overflow(n, func(i int) *ondemand.Task { return &list[i].task }, true)
-	batch := records.NewBatch(n)
+	p.batch.Grow(n)
 	for i := range list {
 		n, t := &list[i], &list[i].task
 		n.skipped, n.overflow = t.Status == ondemand.Skipped, overflow[i]
 		if n.skipped {
 			n.skip, t.Status, t.StatusMessage = t.StatusMessage, ondemand.New, ""
 		}
-		q.prepareRecord(n, batch)
+		q.prepareRecord(n, &p.batch)
 	}
 	return list
 }

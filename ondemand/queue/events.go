@@ -39,7 +39,11 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 	if err != nil {
 		return 0, fmt.Errorf("write the position of %s: %w", read.Stream, err)
 	}
-	prepared := q.prepareAll(ctx, len(events), func(i int) (*ondemand.Task, string) { return &events[i].Task, events[i].EventID })
+	memory, _ := q.memory.Get().(*preparation)
+	if memory == nil {
+		memory = new(preparation)
+	}
+	prepared := q.prepareAll(ctx, memory, len(events), func(i int) (*ondemand.Task, string) { return &events[i].Task, events[i].EventID })
 	var changes []change
 	err = q.store.Update(func(tx *store.Tx) error {
 		changes, created = make([]change, 0, len(prepared)), 0
@@ -65,8 +69,10 @@ func (q *Queue) SubmitEvents(ctx context.Context, events []ondemand.EventTask, r
 		return records.StorePosition(tx, read.Stream, position)
 	}, func() { q.apply(changes) })
 	if err != nil {
-		return 0, err
+		return 0, err // and leave the memory alone: the commit may be found in the file later, and is applied then
 	}
+	memory.reset()
+	q.memory.Put(memory)
 	return created, nil
 }
 

@@ -59,6 +59,9 @@ func TestSubmitEventsCommitFails(t *testing.T) {
 	if _, err := r.SubmitEvents(t.Context(), []ondemand.EventTask{event("a", "e", "t")}, ondemand.Position{Stream: "hub/0", Sequence: 1}); policy.CodeOf(err) != policy.CodeUnavailable {
 		t.Fatalf("error %v, want unavailable", err)
 	}
+	if r.memory.Get() != nil {
+		t.Error("the memory of tasks that may be found in the file later is used again")
+	}
 	r.commit.Store(nil)
 	if _, ok, err := r.PositionOf("hub/0"); ok || err != nil {
 		t.Errorf("a position was stored: %v, %v", ok, err)

@@ -113,6 +113,7 @@ type Queue struct {
 	wakeAdmit    chan struct{} // capacity 1: a task may need admission
 	wakeRuns     chan struct{} // capacity 1: see RunsChanged
 	pausing      sync.Mutex    // held while a pause begins or ends
+	memory       sync.Pool     // of *preparation, for events
 
 	mu               sync.Mutex
 	live             *liveTasks
@@ -181,7 +182,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondeman
 		room--
 	}
 	defer q.unreserve(room)
-	prepared := q.prepareAll(ctx, len(tasks), func(i int) (*ondemand.Task, string) { return &tasks[i], "" })
+	prepared := q.prepareAll(ctx, new(preparation), len(tasks), func(i int) (*ondemand.Task, string) { return &tasks[i], "" })
 	var results []ondemand.Submission
 	var changes []change
 	err := q.store.Update(func(tx *store.Tx) error {

@@ -2,6 +2,7 @@ package records
 
 import (
 	"fmt"
+	"slices"
 
 	"ucwarden/ondemand"
 	"ucwarden/ondemand/store"
@@ -15,6 +16,21 @@ type Batch struct {
 	size int    // of such a piece
 }
 
+// Grow makes room for about that many tasks.
+func (b *Batch) Grow(tasks int) {
+	b.list = slices.Grow(b.list, tasks*usualEntries)
+	b.size = min(tasks*usualText, mostText)
+}
+
+// Reset makes the batch empty. It uses its memory again, to which nothing may refer any more.
+func (b *Batch) Reset() {
+	clear(b.list)
+	b.list, b.text = b.list[:0], b.text[:0]
+	if cap(b.text) > mostText {
+		b.text = nil
+	}
+}
+
 const (
 	usualEntries = 5   // of a task
 	usualText    = 640 // without resources
@@ -23,7 +39,9 @@ const (
 
 // NewBatch returns a Batch for about that many tasks.
 func NewBatch(tasks int) *Batch {
-	return &Batch{list: make([]store.Entry, 0, tasks*usualEntries), size: min(tasks*usualText, mostText)}
+	b := new(Batch)
+	b.Grow(tasks)
+	return b
 }
 
 // NewTask is all that is to be written for a new task.
