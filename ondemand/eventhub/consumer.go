@@ -256,7 +256,7 @@ func (c *Consumer) connect(ctx context.Context) error {
 		}
 		first := made == nil
 		if first {
-			made = &creation{of: hub.CreatedOn, look: look, calls: &c.calls}
+			made = &creation{of: hub.CreatedOn, look: look, calls: &c.calls, stored: make(chan struct{})}
 		}
 		latest, err := c.beginsLatest(hub)
 		if err != nil {
@@ -278,19 +278,22 @@ func (c *Consumer) connect(ctx context.Context) error {
 			}
 			found = append(found, p)
 		}
-		if err := c.remember(ctx, hub); err != nil {
-			return err
-		}
-		c.note(wholeHub, nil)
-		if len(found) > 0 {
-			c.log.Info("reading tasks from the event hub", "hub", hub.Name, "namespace", c.hub.namespace, "group", c.o.ConsumerGroup, "partitions", len(reading))
-		}
 		for _, p := range found {
 			wg.Go(func() {
 				if err := p.run(ctx); err != nil && ctx.Err() == nil {
 					cancel(err)
 				}
 			})
+		}
+		if err := c.remember(ctx, hub); err != nil { // while the partitions open their links
+			return err
+		}
+		if first {
+			close(made.stored)
+		}
+		c.note(wholeHub, nil)
+		if len(found) > 0 {
+			c.log.Info("reading tasks from the event hub", "hub", hub.Name, "namespace", c.hub.namespace, "group", c.o.ConsumerGroup, "partitions", len(reading))
 		}
 		if first { // the partitions ask that too where they have a backlog, and come first
 			wait(ctx, min(time.Second, c.o.RefreshEvery))

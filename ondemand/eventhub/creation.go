@@ -41,9 +41,10 @@ func (s *spacing) await(ctx context.Context) {
 // hub that was made again under the name, and begins behind a position of the old one. So what arrives is stored only once the
 // hub was looked at after that. Partitions that wait at the same time share a look.
 type creation struct {
-	of    time.Time // when the hub was made that is read
-	look  func(context.Context) (azeventhubs.EventHubProperties, error)
-	calls *spacing
+	of     time.Time // when the hub was made that is read
+	look   func(context.Context) (azeventhubs.EventHubProperties, error)
+	calls  *spacing
+	stored chan struct{} // closed once the store says which creation is read; no task may be stored before
 
 	mu   sync.Mutex
 	next *look // not begun: for all who ask until it begins
@@ -68,6 +69,11 @@ func (c *creation) check(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	<-l.done
+	select {
+	case <-c.stored:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	switch {
 	case l.err != nil:
 		return l.err
