@@ -158,20 +158,20 @@ func (p *partition) receive(ctx context.Context) error {
 				p.level = ownerLevel // from the next link on
 				p.c.update(p.id, func(s *state) { s.lost = false })
 			}
-			err = p.checkHub(ctx, events)
 		}
 		if storing.Wait(); failed != nil {
 			return failed
 		}
 		switch {
 		case err == nil && p.backlog && room > ampleRoom && p.largest*len(events) <= smallBatchBytes:
+			more := p.more
 			storing.Go(func() {
-				if failed = p.store(ctx, events, room); failed != nil {
+				if failed = p.take(ctx, events, room, more); failed != nil {
 					cancel()
 				}
 			})
 		case err == nil:
-			if err := p.store(ctx, events, room); err != nil {
+			if err := p.take(ctx, events, room, p.more); err != nil {
 				return err
 			}
 			p.tasks = nil
@@ -187,16 +187,28 @@ func (p *partition) receive(ctx context.Context) error {
 	}
 }
 
+// take stores events that are of the hub that is read; more reports whether there are likely to be more of them.
+func (p *partition) take(ctx context.Context, events []*azeventhubs.ReceivedEventData, room int, more bool) error {
+	switch err := p.checkHub(ctx, events, more); {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // events came, and no answer: the connection is of no use
+		p.c.note(wholeHub, p.c.hub.describe(fmt.Errorf("partition %s: %w", p.id, err)))
+		return errReconnect
+	case err != nil:
+		return err
+	}
+	return p.store(ctx, events, room)
+}
+
 // checkHub returns an error unless events are known to be of the hub that is read. Of a backlog that is asked once: what the
 // partition held before the hub was looked at, and found to be the same, is of it.
-func (p *partition) checkHub(ctx context.Context, events []*azeventhubs.ReceivedEventData) error {
+func (p *partition) checkHub(ctx context.Context, events []*azeventhubs.ReceivedEventData, more bool) error {
 	if !slices.ContainsFunc(events, func(e *azeventhubs.ReceivedEventData) bool {
 		return e.EnqueuedTime == nil || e.EnqueuedTime.After(p.sure.Time) || e.EnqueuedTime.Equal(p.sure.Time) && e.SequenceNumber > p.sure.Sequence
 	}) {
 		return nil
 	}
 	sure := p.sure
-	if p.more {
+	if more {
 		properties, err := p.c.properties(ctx, p.client, p.id)
 		if err != nil {
 			return err
