@@ -1,6 +1,9 @@
 package jsontext
 
-import "iter"
+import (
+	"iter"
+	"unicode/utf8"
+)
 
 // Members returns the members of a JSON object in their order: the names as they read, the values as they are written;
 // both may share data's memory. The data must be valid JSON; what is not an object has no members.
@@ -14,8 +17,11 @@ func Members(data []byte) iter.Seq2[[]byte, []byte] {
 		for s.At < len(data) && !s.Next('}') {
 			s.Next(',')
 			from := s.At
-			s.Text()
-			name := Unescape(data[from:s.At])
+			begin, end, escaped, _ := s.Text()
+			name := data[begin:end:end]
+			if escaped || !utf8.Valid(name) {
+				name = Unescape(data[from:s.At])
+			}
 			s.Space()
 			s.Next(':')
 			if !yield(name, s.value()) {

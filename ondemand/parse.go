@@ -84,6 +84,9 @@ const maxFields = 10*maxResources + maxExtra
 // measure looks at the punctuation of a document alone, and returns an error for one that is nested too deep or has too many objects
 // or fields. It takes a millisecond for what would take long to decode.
 func measure(data []byte) error {
+	if len(data) <= maxDepth { // too short for any of that
+		return nil
+	}
 	depth, objects, fields := 0, 0, 0
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
@@ -118,14 +121,14 @@ func checkJSON(data []byte) error {
 	if err := input.CheckText(data); err != nil {
 		return invalid("", "not JSON that is taken: %v", err)
 	}
-	var duplicate *input.DuplicateError
-	switch err := input.CheckUnique(data, maxDepth); {
-	case errors.As(err, &duplicate):
-		return invalid(duplicate.Pointer, "%v", err)
-	case err != nil:
-		return invalid("", "not JSON: %v", err)
+	err := input.CheckUnique(data, maxDepth)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if duplicate, ok := errors.AsType[*input.DuplicateError](err); ok {
+		return invalid(duplicate.Pointer, "%v", err)
+	}
+	return invalid("", "not JSON: %v", err)
 }
 
 // parser decodes a document and collects its problems.
