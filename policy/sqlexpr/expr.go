@@ -71,8 +71,12 @@ type Expr struct {
 	text     string
 	operands []*Expr
 	depth    int
+	size     int  // about how many bytes of SQL it is; 0 where it has no operands
 	local    bool // a timestamp without a time zone, of a column or made of one
 }
+
+// written returns about how many bytes of SQL the expression is.
+func (e *Expr) written() int { return max(e.size, len(e.text)+8) }
 
 // Kind returns what sort of value the expression has.
 func (e *Expr) Kind() Kind { return e.kind }

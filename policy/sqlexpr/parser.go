@@ -12,6 +12,9 @@ import (
 const (
 	maxLength = 64 << 10 // bytes
 	maxDepth  = 64
+	// maxWritten bounds the bytes of SQL that an expression becomes: what follows CASE is written again with each WHEN, so that a
+	// hundred bytes of CASE within CASE would become gigabytes. Nothing else makes more than this of maxLength.
+	maxWritten = 1 << 20
 )
 
 // Options say what an expression may refer to.
@@ -110,12 +113,16 @@ func (p *parser) expect(text string) *Error {
 // node returns an expression made of parts.
 func (p *parser) node(offset int, o op, kind Kind, text string, operands ...*Expr) (*Expr, *Error) {
 	e := &Expr{op: o, kind: kind, text: text, operands: operands}
+	e.size = e.written()
 	for _, part := range operands {
-		e.depth = max(e.depth, part.depth+1)
+		e.depth, e.size = max(e.depth, part.depth+1), e.size+part.written()
 		e.local = e.local || kind == Timestamp && part.local && (o == opCase || o == opCall)
 	}
 	if e.depth > maxDepth {
 		return nil, p.fail(offset, "it is nested more than %d deep", maxDepth)
+	}
+	if e.size > maxWritten {
+		return nil, p.fail(offset, "it becomes more than %d bytes of SQL; what follows CASE is written again for each WHEN, so write CASE WHEN with conditions instead", maxWritten)
 	}
 	return e, nil
 }
@@ -396,7 +403,11 @@ func (p *parser) comparable(offset int, parts []*Expr) *Error {
 			if kind == Timestamp {
 				target = "TIMESTAMP"
 			}
-			parts[i] = &Expr{op: opCast, kind: kind, text: target, operands: []*Expr{e}, depth: e.depth + 1}
+			cast, err := p.node(offset, opCast, kind, target, e)
+			if err != nil {
+				return err
+			}
+			parts[i] = cast
 		}
 	}
 	for _, e := range parts[1:] {

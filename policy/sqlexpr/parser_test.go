@@ -131,12 +131,38 @@ func TestParseRefuses(t *testing.T) {
 		strings.Repeat("not ", 5000) + "active":                     `nested`,
 		"id" + strings.Repeat(" + 1", 100) + " > 1":                 `nested`,
 		"region = '" + strings.Repeat("x", 70<<10) + "'":            `longer than`,
+		repeated(30, 3):  `bytes of SQL`,
+		repeated(1, 900): `bytes of SQL`,
 	} {
 		e, err := Parse(text, Options{Columns: testColumns, Macros: macros})
 		if err == nil {
 			t.Errorf("%.80s is read as %s", text, sql(e))
 		} else if !strings.Contains(err.Error(), want) {
 			t.Errorf("%.80s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// repeated is a number that is a CASE within a CASE, and so on, of so many WHENs each; in the innermost a long text is compared.
+func repeated(deep, whens int) string {
+	text := "case '" + strings.Repeat("x", 2000) + "'" + strings.Repeat(" when region then 1", whens) + " end"
+	for range deep {
+		text = "case " + text + strings.Repeat(" when 1 then 1", whens) + " end"
+	}
+	return text + " = 1"
+}
+
+// Whatever may be written at length is written in time that goes by its length, however it is nested.
+func TestParseLarge(t *testing.T) {
+	for name, text := range map[string]string{
+		"list": "id in (1" + strings.Repeat(",1", 32_000) + ")", "times": "seen in (now()" + strings.Repeat(",now()-interval 1 month", 2700) + ")",
+		"days": "born in (curdate()" + strings.Repeat(",curdate()", 6000) + ")", "case": repeated(0, 400), "nested": repeated(3, 3),
+	} {
+		e, err := Parse(text, Options{Columns: testColumns})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if n := len(sql(e)); n > 2*maxWritten {
+			t.Errorf("%s becomes %d bytes", name, n)
 		}
 	}
 }
