@@ -107,6 +107,23 @@ func TestMasksOfOneColumn(t *testing.T) {
 	}
 }
 
+// A mask whose value the column's type cannot have shows NULL to whom it binds; Databricks would refuse the function, and close the table.
+func TestMaskOfAnotherType(t *testing.T) {
+	for column, expr := range map[string]string{"born": "0", "seen": "n = 1 and cast(born as int) = 1"} {
+		table := testTable()
+		table.Columns = append(table.Columns, policy.Column{Name: "born", Type: "date"}, policy.Column{Name: "seen", Type: "timestamp_ntz"})
+		d := newProtector(t, Options{}, masks(2, column, mask("eu", "CUSTOM", expr))).Compile(table, nil)
+		if d.Closed != "" || len(d.Functions) != 1 || !strings.Contains(d.Functions[0].Body, "CAST(NULL AS") || strings.Contains(d.Functions[0].Body, "try_cast(") {
+			t.Errorf("the mask %s of column %s is %v, %s", expr, column, d.Functions, d.Closed)
+		}
+		if !slices.ContainsFunc(d.Findings, func(f policy.Finding) bool {
+			return f.Effect == policy.EffectNarrower && strings.Contains(f.Message, "cannot be converted to")
+		}) {
+			t.Errorf("the findings are %v", d.Findings)
+		}
+	}
+}
+
 // What keeps a table from being protected names each policy and item that is about its rows or columns.
 func TestWhyClosed(t *testing.T) {
 	p := newProtector(t, Options{}, readable("staff", ""), filters(1, 0, filter("eu", "", "n > 1"), filter("us", "", "n > 2")), masks(2, "region", mask("eu", "MASK", "")))

@@ -127,6 +127,8 @@ func (c *compilation) expression(b *branch, text string, column *policy.Column, 
 		return null(column.Type), nil
 	case sqlexpr.KindOf(column.Type) == sqlexpr.Other:
 		return "", fmt.Errorf("the column is of type %s, to which values cannot be converted", column.Type)
+	case !e.CanBecome(column.Type):
+		return "", fmt.Errorf("its value cannot be converted to %s, the type of the column", column.Type)
 	}
 	if len(e.Columns()) > 0 {
 		c.find(b, policy.EffectNone, "%s[%d]: its mask of column %q reads other columns; whether it sees them masked, where they are, is up to Unity Catalog", b.item.Kind, b.item.Index, column.Name)

@@ -184,7 +184,7 @@ func (e *Expr) ByTimeZone() bool {
 	switch e.op {
 	case opCast:
 		of := e.operands[0]
-		if e.kind == Timestamp && (of.local || of.kind == Date || of.kind == String && !e.fromText()) || (e.kind == Date || e.kind == String) && of.inZone() {
+		if e.kind == Timestamp && !e.local && (of.local || of.kind == Date || of.kind == String && !e.fromText()) || (e.kind == Date || e.kind == String || e.local) && of.inZone() {
 			return true
 		}
 	default: // a local time that is compared with a text has the same zone on both sides

@@ -104,12 +104,13 @@ var localColumns = []policy.Column{{Name: "seen", Type: "timestamp"}, {Name: "wa
 // unix_micros takes no timestamp without a time zone.
 func TestLocalTimes(t *testing.T) {
 	for text, want := range map[string]string{
-		"wall + interval 1 hour < now()":                   `(timestamp_micros(try_add(unix_micros(try_cast(<wall> AS TIMESTAMP)), 3600000000)) < ` + nowSQL + `)`,
-		"coalesce(wall, null) - interval 1 second < now()": `(timestamp_micros(try_add(unix_micros(try_cast(coalesce(<wall>, NULL) AS TIMESTAMP)), -1000000)) < ` + nowSQL + `)`,
-		"seen + interval 1 second < now()":                 `(timestamp_micros(try_add(unix_micros(<seen>), 1000000)) < ` + nowSQL + `)`,
+		"wall + interval 1 hour < now()":                      `(timestamp_micros(try_add(unix_micros(try_cast(<wall> AS TIMESTAMP)), 3600000000)) < ` + nowSQL + `)`,
+		"coalesce(wall, null) - interval 1 second < now()":    `(timestamp_micros(try_add(unix_micros(try_cast(coalesce(<wall>, NULL) AS TIMESTAMP)), -1000000)) < ` + nowSQL + `)`,
+		"cast(seen as {colType}) + interval 1 second < now()": `(timestamp_micros(try_add(unix_micros(try_cast(try_cast(<seen> AS timestamp_ntz) AS TIMESTAMP)), 1000000)) < ` + nowSQL + `)`,
+		"seen + interval 1 second < now()":                    `(timestamp_micros(try_add(unix_micros(<seen>), 1000000)) < ` + nowSQL + `)`,
 	} {
-		e, err := Parse(text, Options{Columns: localColumns})
-		if err != nil || sql(e) != want || e.ByTimeZone() != strings.Contains(text, "wall") {
+		e, err := Parse(text, Options{Columns: localColumns, Self: "timestamp_ntz"})
+		if err != nil || sql(e) != want || e.ByTimeZone() == strings.HasPrefix(text, "seen") {
 			t.Errorf("%s is written as %v, %v; want %s", text, e, err, want)
 		}
 	}
@@ -128,6 +129,20 @@ func TestByTimeZone(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		} else if e.ByTimeZone() != want {
 			t.Errorf("%s goes by the time zone: %t, want %t", text, !want, want)
+		}
+	}
+}
+
+// What cannot be converted is refused here: the function would be, and with it all that it does for others.
+func TestConversions(t *testing.T) {
+	o := Options{Columns: append(localColumns, policy.Column{Name: "yes", Type: "boolean"}), Self: "timestamp_ntz"}
+	for text, want := range map[string]bool{
+		"cast(id as boolean)": true, "cast(id as timestamp) < now()": true, "cast(id as {colType}) < wall": false, "cast(yes as {colType}) < wall": false, "cast(yes as timestamp) < now()": true, "cast(yes as int) = 1": true,
+		"cast(seen as bigint) = 1": true, "cast(wall as bigint) = 1": false, "cast(cast(wall as timestamp) as bigint) = 1": true, "cast(born as {colType}) = wall": true, "cast(null as {colType}) = wall": true, "cast(s as {colType}) = wall": true,
+		"cast(yes as string) = s": true, "cast(born as string) = s": true, "to_date(wall) = born": true, "cast(born as date) = born": true, "cast(seen as {colType}) = wall": true, "cast(wall as double) = 1": false,
+	} {
+		if _, err := Parse(text, o); (err == nil) != want {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

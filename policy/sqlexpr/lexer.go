@@ -224,8 +224,16 @@ func (l *lexer) number(start int) (token, *Error) {
 	if l.at < len(l.text) && (isWordByte(l.text[l.at]) || l.text[l.at] == '.' || l.text[l.at] >= utf8.RuneSelf) {
 		return token{}, l.fail(start, "a number with a suffix, or a name that begins with digits")
 	}
+	text := l.text[start:l.at]
 	if l.at-start > 40 {
 		return token{}, l.fail(start, "a number of more than 40 characters")
 	}
-	return token{kind: tokenNumber, text: l.text[start:l.at], offset: start}, nil
+	if strings.ContainsAny(text, "eE") {
+		if _, err := strconv.ParseFloat(text, 64); err != nil {
+			return token{}, l.fail(start, "a number out of the range of DOUBLE")
+		}
+	} else if len(strings.TrimLeft(strings.Replace(text, ".", "", 1), "0")) > maxDigits || len(text)-1-strings.IndexByte(text+".", '.') > maxDigits {
+		return token{}, l.fail(start, "a number of more than %d digits", maxDigits)
+	}
+	return token{kind: tokenNumber, text: text, offset: start}, nil
 }

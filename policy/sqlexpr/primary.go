@@ -2,6 +2,7 @@ package sqlexpr
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -304,76 +305,6 @@ func (p *parser) caseOf(offset int) (*Expr, *Error) {
 	return p.node(offset, opCase, kind, "", parts...)
 }
 
-func (p *parser) cast(offset int) (*Expr, *Error) {
-	if err := p.advance(); err != nil { // the bracket
-		return nil, err
-	}
-	e, err := p.or()
-	if err != nil {
-		return nil, err
-	}
-	if e.kind == Other {
-		return nil, p.fail(offset, "a column of this type cannot be converted")
-	}
-	if err := p.expect("AS"); err != nil {
-		return nil, err
-	}
-	target, kind, err := p.typeName()
-	if err != nil {
-		return nil, err
-	}
-	if err := p.expect(")"); err != nil {
-		return nil, err
-	}
-	return p.node(offset, opCast, kind, target, e)
-}
-
-// typeName reads a scalar type, or {colType}.
-func (p *parser) typeName() (string, Kind, *Error) {
-	t := p.token
-	if t.kind == tokenBrace && (t.text == "colType" || t.text == "type") && p.Self != "" {
-		if p.AnyColumn {
-			return p.Self, Null, p.advance()
-		}
-		if KindOf(p.Self) == Other {
-			return "", 0, p.fail(t.offset, "the column is of a type that values cannot be converted to")
-		}
-		return p.Self, KindOf(p.Self), p.advance()
-	}
-	if t.kind != tokenWord {
-		return "", 0, p.unexpected()
-	}
-	if err := p.advance(); err != nil {
-		return "", 0, err
-	}
-	if kind, ok := scalarTypes[t.upper]; ok {
-		return t.upper, kind, nil
-	}
-	if t.upper != "DECIMAL" {
-		return "", 0, p.fail(t.offset, "values cannot be converted to the type %q", t.text)
-	}
-	if !p.is("(") {
-		return "DECIMAL(10,0)", Number, nil
-	}
-	var arguments strings.Builder
-	for {
-		if err := p.advance(); err != nil {
-			return "", 0, err
-		}
-		if p.is(")") {
-			break
-		}
-		if p.token.kind == tokenEnd {
-			return "", 0, p.unexpected()
-		}
-		arguments.WriteString(p.token.text)
-	}
-	if !decimalType.MatchString(arguments.String()) {
-		return "", 0, p.fail(t.offset, "DECIMAL takes a precision and a scale")
-	}
-	return "DECIMAL(" + arguments.String() + ")", Number, p.advance()
-}
-
 // call reads the arguments of a function.
 func (p *parser) call(t token) (*Expr, *Error) {
 	name := strings.ToLower(t.text)
@@ -415,7 +346,7 @@ func (p *parser) call(t token) (*Expr, *Error) {
 		if arguments[0].kind != String && arguments[0].kind != Date && arguments[0].kind != Timestamp {
 			return nil, p.fail(t.offset, "to_date takes a string, a date or a timestamp")
 		}
-		return p.node(t.offset, opCast, Date, "DATE", arguments[0])
+		return p.castTo(t.offset, arguments[0], Date, "DATE")
 	}
 	return p.node(t.offset, opCall, kind, name, arguments...)
 }
@@ -436,6 +367,9 @@ func (p *parser) check(t token, name string, f signature, arguments []*Expr) (Ki
 			}
 		} else {
 			err = p.want(t.offset, a, want, "an argument of "+name)
+		}
+		if n, ok := a.number(); ok && want == Number && f.returns != Number && (n > math.MaxInt32 || n < math.MinInt32) {
+			err = p.fail(t.offset, "argument %d of %s must be a number up to %d", i+1, name, math.MaxInt32)
 		}
 		if err != nil {
 			return 0, err
