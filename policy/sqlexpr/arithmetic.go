@@ -53,7 +53,10 @@ func (p *parser) operators(part func() (*Expr, *Error), words ...string) (*Expr,
 			}
 			left, err = p.node(offset, opBinary, Number, "%", left, right)
 		default:
-			left, err = p.node(offset, opBinary, Number, word, left, right)
+			if word != "*" && p.AnyColumn && left.kind == Null && left.op != opLiteral {
+				kind = Null // days may be added to it, or taken from it
+			}
+			left, err = p.node(offset, opBinary, kind, word, left, right)
 		}
 	}
 	return left, err

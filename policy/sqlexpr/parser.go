@@ -1,6 +1,7 @@
 package sqlexpr
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -379,6 +380,27 @@ func badPattern(word, pattern string) string {
 		if pattern[i] == '\\' {
 			if i++; i == len(pattern) || strings.IndexByte(`\%_`, pattern[i]) < 0 {
 				return `a backslash in a LIKE pattern must come before '%', '_' or another one`
+			}
+		}
+	}
+	return ""
+}
+
+// badReplacement says why a query would fail on the rows in which a pattern is found, which says something of them; empty where it would not.
+func badReplacement(pattern, with string) string {
+	groups := 0
+	if re, err := regexp.Compile(pattern); err == nil {
+		groups = re.NumSubexp()
+	}
+	for i := 0; i < len(with); i++ {
+		switch {
+		case with[i] == '\\':
+			if i++; i == len(with) {
+				return "the replacement of regexp_replace ends with a backslash"
+			}
+		case with[i] == '$':
+			if i++; i == len(with) || !isDigit(with[i]) || int(with[i]-'0') > groups {
+				return fmt.Sprintf(`'$' in the replacement of regexp_replace must come before the number of a group of the pattern, which has %d; write the character as \$`, groups)
 			}
 		}
 	}

@@ -88,7 +88,11 @@ func (p *parser) word(t token) (*Expr, *Error) {
 			if _, isColumn := p.find(t.text); isColumn {
 				break
 			}
-			return p.node(t.offset, opUser, String, "")
+			e, err := p.node(t.offset, opUser, String, "")
+			if p.AnyColumn {
+				e.kind = Null // it may be a column
+			}
+			return e, err
 		}
 		if err := p.advance(); err != nil {
 			return nil, err
@@ -348,7 +352,11 @@ func (p *parser) call(t token) (*Expr, *Error) {
 		}
 		return p.castTo(t.offset, arguments[0], Date, "DATE")
 	}
-	return p.node(t.offset, opCall, kind, name, arguments...)
+	e, err := p.node(t.offset, opCall, kind, name, arguments...)
+	if err == nil && name == "date_trunc" && arguments[1].kind == Date {
+		e.local = true // the midnight at which that day begins in the time zone of the session
+	}
+	return e, err
 }
 
 // check compares the arguments of a call with the function's parameters, and returns the kind of its value.
@@ -407,7 +415,10 @@ func badArguments(name string, arguments []*Expr) string {
 			return "split_part counts parts from 1"
 		}
 	case "regexp_replace":
-		return badPattern("RLIKE", arguments[1].text)
+		if why := badPattern("RLIKE", arguments[1].text); why != "" {
+			return why
+		}
+		return badReplacement(arguments[1].text, arguments[2].text)
 	case "date_add", "date_sub", "add_months":
 		if n := number(1); n < -maxShift || n > maxShift {
 			return fmt.Sprintf("%s takes a number up to %d", name, maxShift)
