@@ -37,6 +37,23 @@ func known() policy.TableState {
 	return policy.TableState{Securable: orders, ID: "0123abcd-4567-89ef-0000-000000000000", Known: true, Columns: []policy.Column{{Name: "n", Type: "int"}}}
 }
 
+// Of a function that is not there any more it is said that others dropped it, also where it was not the first of its name.
+func TestDroppedRevision(t *testing.T) {
+	table := known()
+	f, want := filter(&table)
+	carried := *want.Filter
+	carried.Function += "_r3"
+	table.Protection.Filter = &carried
+	altered := f
+	altered.Name, altered.Body = carried.Function, "TRUE"
+	for done, in := range map[string]*attach.Inspection{"dropped": inspect(), "altered": inspect(altered)} {
+		got := attach.Diff(table, want, []policy.SQLFunction{f}, nil, in)
+		if len(got.Drift) != 1 || !strings.Contains(got.Drift[0].Message, "_r3, which others "+done+" since") {
+			t.Errorf("%s: %v", done, got.Drift)
+		}
+	}
+}
+
 // What is there as it is to be is left; another's function under our name is left, too, and ours gets another name.
 func TestPlace(t *testing.T) {
 	table := known()

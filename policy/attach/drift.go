@@ -32,7 +32,11 @@ func (in *Inspection) drift(table *policy.TableState, want *policy.Protection, c
 		case have.Function != made && was == made:
 			find(what, "was replaced by %s since it was set, and is to be put back", have.Function)
 		case have.Function != made && IsRevision(have.Function, wants.Function):
-			find(what, "is the function %s, which others altered since it was made; %s is to take its place", have.Function, made)
+			done := "altered"
+			if _, exists := in.Functions[have.Function]; !exists {
+				done = "dropped"
+			}
+			find(what, "is the function %s, which others %s since it was made; %s is to take its place", have.Function, done, made)
 		case have.Function == made && slices.ContainsFunc(c.Create, func(f policy.SQLFunction) bool { return f.Name == made }):
 			find(what, "is the function %s, which others dropped since it was made, and is to be made again", made)
 		case have.Function == made && was == made && !have.Equal(policy.Attached{Function: made, Arguments: wants.Arguments}):
