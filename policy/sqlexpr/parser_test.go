@@ -131,6 +131,7 @@ func TestParseRefuses(t *testing.T) {
 		`id = 999999999999999999999999999999999999999`:              `38 digits`,
 		`id > .000000000000000000000000000000000000001`:             `38 digits`,
 		`left(region, 3000000000) = 'a'`:                            `up to 2147483647`,
+		`round(id, 3000000000) = 1`:                                 `up to 2147483647`,
 		`region = '${{UG.dept}}'`:                                   `macro ${{UG.dept}} is not allowed`,
 		`region = ${{USER.dept`:                                     `no end`,
 		`{col} = 'x'`:                                               `{col} is not known here`,

@@ -3,6 +3,7 @@ package sqlexpr
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -376,7 +377,7 @@ func (p *parser) check(t token, name string, f signature, arguments []*Expr) (Ki
 		} else {
 			err = p.want(t.offset, a, want, "an argument of "+name)
 		}
-		if n, ok := a.number(); ok && want == Number && f.returns != Number && (n > math.MaxInt32 || n < math.MinInt32) {
+		if n, ok := a.number(); ok && want == Number && (f.returns != Number || slices.Contains(f.literal, i)) && (n > math.MaxInt32 || n < math.MinInt32) {
 			err = p.fail(t.offset, "argument %d of %s must be a number up to %d", i+1, name, math.MaxInt32)
 		}
 		if err != nil {
