@@ -371,7 +371,9 @@ func (p *parser) check(t token, name string, f signature, arguments []*Expr) (Ki
 		want := f.parameters[min(i, n-1)]
 		var err *Error
 		if want == Null {
-			if a.kind != Other || kind != Null {
+			if a.kind == Other && (kind == Null || kind == Other) { // which type, only the table says
+				kind = Other
+			} else if kind != Other || a.kind != Null {
 				kind, err = p.together(t.offset, kind, a.kind)
 			}
 		} else {
