@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"ucwarden/policy"
 	"ucwarden/policy/policytest"
 	"ucwarden/policy/ranger"
+	"ucwarden/policy/rules"
 )
 
 // Whatever a policy holds that cannot be enforced is a finding that names policy, item and table; whom the item binds sees no row, or
@@ -104,6 +106,37 @@ func TestMasksOfOneColumn(t *testing.T) {
 	}
 	if len(d.Functions) != 1 {
 		t.Errorf("the functions are %v", d.Functions)
+	}
+}
+
+// What a macro stands for is written as often as the macro, so that an expression of a few thousand would be no statement any more.
+func TestManyMacros(t *testing.T) {
+	users := &ranger.UserStore{UserAttrMapping: make(map[string]map[string]string), UserCloudIDMapping: make(map[string]string)}
+	for i := range 100 {
+		name := fmt.Sprintf("user%d", i)
+		users.UserAttrMapping[name] = map[string]string{"region": "EU"}
+		users.UserCloudIDMapping[name] = name + "@example.com"
+	}
+	for name, macro := range map[string]string{"attribute": "${{USER.region}}", "name": "{USER}"} {
+		for times, refused := range map[int]bool{10: false, 3000: true} {
+			expr := "region in (" + strings.Repeat(macro+", ", times) + "'x')"
+			set, err := rules.New(&ranger.Snapshot{Policies: []ranger.Policy{filters(1, 0, filter("public", "", expr)), masks(2, "region", mask("public", "CUSTOM", "case when "+expr+" then {col} end"))}, Users: users}, rules.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := New(set, Options{Schema: "ucwarden_protection"}).Compile(testTable(), nil)
+			if d.Closed != "" || len(d.Functions) != 2 {
+				t.Fatalf("%s %d times: %s, %d functions", name, times, d.Closed, len(d.Functions))
+			}
+			for _, f := range d.Functions {
+				if len(f.Body) > 1<<20 || (len(f.Body) < 1000) != refused {
+					t.Errorf("%s %d times is written in %d bytes", name, times, len(f.Body))
+				}
+			}
+			if found := slices.ContainsFunc(d.Findings, func(f policy.Finding) bool { return strings.Contains(f.Message, "name a macro less often") }); found != refused {
+				t.Errorf("%s %d times: the findings are %v", name, times, d.Findings)
+			}
+		}
 	}
 }
 

@@ -115,6 +115,18 @@ func (c *compilation) env(b *branch, e *sqlexpr.Expr, macros map[string]*attribu
 	return env, nil
 }
 
+// maxWritten bounds the bytes of SQL of an expression: a statement takes 16 MiB, and a macro is written with all users as often as it is
+// named.
+const maxWritten = 2 << 20
+
+// write returns an expression as SQL; it is an error where that is too long with what its macros stand for.
+func write(e *sqlexpr.Expr, env sqlexpr.Env) (string, error) {
+	if e.Length(env) > maxWritten {
+		return "", fmt.Errorf("with all users that its macros know it becomes more than %d bytes of SQL; name a macro less often, or write it by groups", maxWritten)
+	}
+	return e.SQL(env), nil
+}
+
 // SQL returns the value for who asks: NULL for whom none is known.
 func (a *attribute) SQL() (string, error) {
 	if len(a.values) == 0 {

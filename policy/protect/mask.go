@@ -117,9 +117,12 @@ func (c *compilation) expression(b *branch, text string, column *policy.Column, 
 	if err != nil {
 		return "", err
 	}
-	c.noteTimes(b, e, fmt.Sprintf("its mask of column %q", column.Name))
 	env.Self = "val"
-	out := e.SQL(env)
+	out, err := write(e, env)
+	if err != nil {
+		return "", err
+	}
+	c.noteTimes(b, e, fmt.Sprintf("its mask of column %q", column.Name))
 	switch {
 	case out == "val":
 		return out, nil

@@ -420,8 +420,12 @@ func (c *compilation) rows(b *branch, columns *parameters) string {
 	if err != nil {
 		return refuse(err.Error())
 	}
+	out, err := write(e, env)
+	if err != nil {
+		return refuse(err.Error())
+	}
 	c.noteTimes(b, e, "its filter")
-	return "coalesce(" + e.SQL(env) + ", FALSE)"
+	return "coalesce(" + out + ", FALSE)"
 }
 
 // parameters are the columns that a function is called with, each under a name of ours.

@@ -115,6 +115,20 @@ type Env struct {
 	Macro  func(source string) string
 }
 
+// Length returns about how many bytes SQL returns.
+func (e *Expr) Length(env Env) int {
+	n := e.written()
+	e.walk(func(part *Expr) {
+		switch part.op {
+		case opUser:
+			n += len(env.User)
+		case opMacro:
+			n += len(env.Macro(part.text))
+		}
+	})
+	return n
+}
+
 // SQL returns the expression for Databricks SQL, every part in brackets.
 func (e *Expr) SQL(env Env) string {
 	var b strings.Builder
