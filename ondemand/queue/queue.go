@@ -185,7 +185,7 @@ func (q *Queue) SubmitAll(ctx context.Context, tasks []ondemand.Task) ([]ondeman
 	prepared := q.prepareAll(ctx, new(preparation), len(tasks), func(i int) (*ondemand.Task, string) { return &tasks[i], "" })
 	var results []ondemand.Submission
 	var changes []change
-	err := q.store.Update(func(tx *store.Tx) error {
+	err := q.store.UpdateMany(ctx, len(tasks), func(tx *store.Tx) error {
 		results, changes = make([]ondemand.Submission, len(prepared)), make([]change, 0, len(prepared))
 		left := room
 		for i := range prepared {

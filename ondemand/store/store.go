@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -71,6 +72,7 @@ type Store struct {
 	opts    Options
 	log     *slog.Logger
 	commits *committer
+	many    chan struct{} // holds one while a write of many records is under way
 
 	mu   sync.RWMutex // held by each reader as long as its transaction lasts, and to replace the file
 	file *openFile    // nil while it cannot be opened
@@ -89,7 +91,7 @@ func Open(path string, o Options) (*Store, error) {
 	if err := createIfMissing(path); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, opts: o, log: o.Logger}
+	s := &Store{path: path, opts: o, log: o.Logger, many: make(chan struct{}, 1)}
 	var err error
 	if s.file, err = openChecked(path, o); err != nil {
 		return nil, err
@@ -129,6 +131,24 @@ func (s *Store) Path() string { return s.path }
 // case that the write is in the file but not known to be durable. Update returns fn's error, or an error of class
 // unavailable when the store cannot commit or is closed: the write must then not be acknowledged.
 func (s *Store) Update(fn func(tx *Tx) error, applied func()) error { return s.commits.do(fn, applied) }
+
+// manyRecords is from how many records on writes take turns: one transaction would hold all that wait, and a small write would wait
+// until it ends.
+const manyRecords = 100
+
+// UpdateMany is [Store.Update] of n records. Of those with many, at most one is in each commit, so that a small write waits for two of
+// them at most. It returns an error of class unavailable where ctx ends before its turn.
+func (s *Store) UpdateMany(ctx context.Context, n int, fn func(tx *Tx) error, applied func()) error {
+	if n >= manyRecords {
+		select {
+		case s.many <- struct{}{}:
+			defer func() { <-s.many }()
+		case <-ctx.Done():
+			return policy.Errorf(policy.CodeUnavailable, "wait for other large writes to the task store: %w", ctx.Err())
+		}
+	}
+	return s.Update(fn, applied)
+}
 
 // AddBuckets creates the buckets that are not there yet.
 func (s *Store) AddBuckets(names ...[]byte) error {
